@@ -1,0 +1,178 @@
+"""One audit as it runs: what was scored and which gates were held, gathered into an AuditResult."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pytest_kdmem.confirmation import Confirmation, confirm
+from pytest_kdmem.engines.protocol import Metrics
+from pytest_kdmem.inheritance import Inheritance, inheritance_of
+from pytest_kdmem.memorization import Memorization
+from pytest_kdmem.progress import Progress
+from pytest_kdmem.result import (
+    AuditResult,
+    ConfirmationEntry,
+    DataEntry,
+    Gate,
+    HeldOutEntry,
+    InheritanceEntry,
+    ModelEntry,
+)
+from pytest_kdmem.scoring import RunSettings, score
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.store import ScoreStore
+
+VERSIONS_OF = ("pytest-kdmem", "torch", "transformers", "tokenizers")
+
+
+@dataclass
+class Audit:
+    """Scores each model once per training set, and remembers what the report needs.
+
+    ``roles`` and ``control_set`` are what the audit declared.
+    """
+
+    extraction: Extraction
+    run: RunSettings
+    confidence: float
+    confirms: bool
+    cache_dir: Path | None
+    progress: Progress
+    roles: dict[str, Model] = field(default_factory=dict)
+    control_set: TrainingSet | None = None
+    _found: dict[tuple[Model, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
+    _confirmed: dict[str, Confirmation] = field(default_factory=dict)
+    _inherited: Inheritance | None = None
+    _scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def store(self) -> ScoreStore:
+        """The score store: the cache, or a folder that goes with the run."""
+        if self.cache_dir is not None:
+            return ScoreStore(self.cache_dir)
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="kdmem-")
+        return ScoreStore(Path(self._scratch.name))
+
+    def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
+        """Score a model, or give what was scored before.
+
+        Raises:
+            KdmemError: it cannot be scored, or, with ``confirms``, decoding disagrees outside the ambiguous band.
+        """
+        for known in (metrics, "all"):
+            if found := self._found.get((model, training_set, known)):
+                return found
+        scores = score(
+            model,
+            training_set,
+            self.extraction,
+            self.store,
+            settings=self.run,
+            metrics=metrics,
+            progress=self.progress,
+        )
+        found = Memorization(self.subject(model), scores, self.confidence)
+        if self.confirms and training_set != self.control_set:
+            confirmation = confirm(scores, self.run)
+            confirmation.check(found.subject)
+            self._confirmed[found.subject] = confirmation
+        self._found[model, training_set, metrics] = found
+        return found
+
+    def inheritance(self, teacher: Model, baseline: Model, student: Model, training_set: TrainingSet) -> Inheritance:
+        self._inherited = inheritance_of(
+            *(self.memorization(model, training_set) for model in (teacher, baseline, student))
+        )
+        return self._inherited
+
+    def subject(self, model: Model) -> str:
+        """The model's role in this audit, or its name."""
+        return next((role for role, known in self.roles.items() if known == model), model.name)
+
+    def result(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
+        """What there is to report: all that was scored, and the gates held over it."""
+        trained = {f.subject: f for f in self._found.values() if f.scores.training_set != self.control_set}
+        held_out = {f.subject: f for f in self._found.values() if f.scores.training_set == self.control_set}
+        return replace(
+            bare_result(settings, gates),
+            settings=dict(settings) | asdict(self.extraction) | {"confidence": self.confidence},
+            models={f.subject: _model_entry(f) for f in self._found.values()},
+            training_set=_data_entry(next(iter(trained.values()), None)),
+            control_set=_data_entry(next(iter(held_out.values()), None)),
+            memorization={subject: f.rate for subject, f in trained.items()},
+            memorized_examples={subject: tuple(f.examples) for subject, f in trained.items()},
+            held_out={subject: HeldOutEntry(f.rate, f.loss, f.perplexity) for subject, f in held_out.items()},
+            inheritance=_inheritance_entry(self._inherited),
+            confirmation={subject: _confirmation_entry(c) for subject, c in self._confirmed.items()},
+        )
+
+    def close(self) -> None:
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+
+def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
+    """The report of an audit that ended before anything was scored."""
+    return AuditResult(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={name: version(name) for name in VERSIONS_OF},
+        settings=dict(settings),
+        gates=tuple(gates),
+    )
+
+
+def _model_entry(found: Memorization) -> ModelEntry:
+    scores = found.scores
+    return ModelEntry(
+        source=scores.model.source,
+        revision=scores.model.revision,
+        digest=scores.checkpoint.digest,
+        parameters=scores.checkpoint.parameters,
+        architecture=scores.checkpoint.architecture,
+        engine=scores.numerics.engine,
+        device=scores.numerics.device,
+        dtype=scores.numerics.dtype,
+        tolerance=scores.tolerance,
+    )
+
+
+def _data_entry(found: Memorization | None) -> DataEntry | None:
+    if found is None:
+        return None
+    record = found.scores.record
+    return DataEntry(
+        source=found.scores.training_set.source,
+        digest=record.digest,
+        examples=record.examples,
+        distinct=len(found.distinct),
+        too_short=record.too_short,
+        duplicates=found.duplicates,
+        exhaustive=record.exhaustive,
+    )
+
+
+def _inheritance_entry(found: Inheritance | None) -> InheritanceEntry | None:
+    if found is None:
+        return None
+    return InheritanceEntry(
+        cells=found.cells,
+        inherited=found.inherited,
+        inherited_examples=tuple(found.inherited_examples),
+        ratio=found.ratio,
+        share=found.share,
+        easy=found.easy,
+        easy_share=found.easy_share,
+        reduction=found.reduction,
+        p_value=found.p_value,
+    )
+
+
+def _confirmation_entry(found: Confirmation) -> ConfirmationEntry:
+    return ConfirmationEntry(found.checked, found.ambiguous_checked, tuple(asdict(one) for one in found.disagreements))

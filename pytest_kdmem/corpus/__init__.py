@@ -1,0 +1,1 @@
+"""TrainingSet → token ids, example by example: documents are read, cut into examples, drawn, and dealt into shards."""

@@ -1,0 +1,279 @@
+"""Every format a training set comes in, read as a stream of documents: a text or an array of token ids each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pytest_kdmem.checkpoint import looks_like_hub_id
+from pytest_kdmem.corpus.presets import PRESETS
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.spec import TrainingSet, digest_of
+
+Ids = npt.NDArray[np.int32]
+Document = str | Ids
+
+IDS_COLUMN = "input_ids"
+ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet", ".arrow", ".npy")
+ROWS_AT_ONCE = 1024
+
+
+def check_source(training_set: TrainingSet) -> None:
+    """Raise DataError now if the source can be seen to be missing or unreadable, before any model is loaded."""
+    path = Path(training_set.source).expanduser()
+    if path.is_file() and _ending(path) is None:
+        raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {path}.")
+    known = path.exists() or training_set.source in PRESETS or looks_like_hub_id(training_set.source)
+    if not known:
+        raise DataError(
+            f"A training set was expected at {training_set.source}, and nothing is there; check the path"
+            f" (presets by name: {', '.join(PRESETS)})."
+        )
+
+
+def read_documents(training_set: TrainingSet, *, offline: bool = False) -> Iterator[Document]:
+    """Documents in the source's order, streamed.
+
+    Raises:
+        DataError: a missing file, column or split, or content that is not of the format (with its line or row).
+    """
+    check_source(training_set)
+    path = Path(training_set.source).expanduser()
+    if path.is_dir():
+        return _saved_by_datasets(path, training_set)
+    if not path.is_file():
+        return _hub(training_set, offline=offline)
+    match _ending(path):
+        case ".npy":
+            return _npy(path)
+        case ".parquet":
+            return _parquet(path, training_set.text_column)
+        case ".arrow":
+            return _arrow(path, training_set.text_column)
+        case ".txt":
+            return (text for _, text in _lines(path) if text)
+        case _:
+            return _jsonl(path, training_set.text_column)
+
+
+def fingerprint(training_set: TrainingSet) -> str | None:
+    """Digest of the source's content and of how it is read, or None where only streaming it would tell.
+
+    A remembered corpus is found by it, so it hashes content and trusts no time stamps.
+    """
+    path = Path(training_set.source).expanduser()
+    how: list[object] = [training_set.text_column, training_set.split, training_set.config, training_set.form]
+    how += [training_set.add_special_tokens, training_set.sample, training_set.seed]
+    if path.is_file():
+        return digest_of([_ending(path), _sha256(path), *how])
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return digest_of([[[str(file.relative_to(path)), _sha256(file)] for file in files], *how])
+    commit = training_set.revision or ""
+    if len(commit) == 40 and set(commit) <= set("0123456789abcdef"):
+        return digest_of([training_set.source, commit, *how])
+    return None
+
+
+def expected_examples(training_set: TrainingSet) -> int | None:
+    """How many examples there will be, where that is cheap to tell; for showing progress only."""
+    path = Path(training_set.source).expanduser()
+    if training_set.sample is not None:
+        return training_set.sample
+    if training_set.form != "documents" or not path.is_file():
+        return None
+    match _ending(path):
+        case ".npy":
+            return len(np.load(path, mmap_mode="r", allow_pickle=False))
+        case ".parquet":
+            return int(pq.read_metadata(path).num_rows)
+        case ".jsonl" | ".txt":
+            with path.open("rb") as file:
+                return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+        case _:
+            return None
+
+
+def _ending(path: Path) -> str | None:
+    return next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a UTF-8 file, plain or compressed, without their ends."""
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+    try:
+        with pa.input_stream(str(path), compression=compression) as file:
+            for number, line in enumerate(_split_lines(file), start=1):
+                try:
+                    yield number, line.decode("utf-8").rstrip("\r")
+                except UnicodeDecodeError as error:
+                    raise DataError(f"UTF-8 text was expected in line {number} of {path} ({error.reason}).") from None
+    except OSError as error:
+        raise DataError(f"{path} was expected to be readable as {path.suffix[1:]}, and is not ({error}).") from None
+
+
+def _split_lines(file: Any) -> Iterator[bytes]:
+    pending: list[bytes] = []
+    while chunk := file.read(1 << 20):
+        first, *rest = chunk.split(b"\n")
+        pending.append(first)
+        for part in rest:
+            yield b"".join(pending)
+            pending = [part]
+    if last := b"".join(pending):
+        yield last
+
+
+def _jsonl(path: Path, text_column: str) -> Iterator[Document]:
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        where = f"line {number} of {path}"
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError):
+            raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
+        if not isinstance(row, dict):
+            raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
+        column = _column_of(list(row), text_column, where)
+        yield _document(row[column], column, where)
+
+
+def _npy(path: Path) -> Iterator[Document]:
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise DataError(f"An array of token ids was expected in {path}, which is no plain .npy file.") from error
+    if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.integer):
+        raise DataError(
+            f"Whole numbers of shape [examples, tokens] were expected in {path}; found {rows.dtype} of shape"
+            f" {list(rows.shape)}."
+        )
+    for index, row in enumerate(rows):
+        yield _ids(row, f"row {index} of {path}")
+
+
+def _parquet(path: Path, text_column: str) -> Iterator[Document]:
+    try:
+        file = pq.ParquetFile(path)
+        column = _column_of(file.schema_arrow.names, text_column, str(path))
+        batches = file.iter_batches(ROWS_AT_ONCE, columns=[column])
+        yield from _rows(batches, column, path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"A parquet file was expected at {path}, and it cannot be read ({error}).") from None
+
+
+def _arrow(path: Path, text_column: str) -> Iterator[Document]:
+    try:
+        with pa.memory_map(str(path)) as source:
+            try:
+                reader = pa.ipc.open_file(source)
+                batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
+            except pa.ArrowInvalid:  # `datasets` writes the streaming format under the same ending
+                source.seek(0)
+                reader = pa.ipc.open_stream(source)
+                batches = iter(reader)
+            column = _column_of(reader.schema.names, text_column, str(path))
+            yield from _rows((batch.select([column]) for batch in batches), column, path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({error}).") from None
+
+
+def _rows(batches: Iterator[pa.RecordBatch], column: str, path: Path) -> Iterator[Document]:
+    row = 0
+    for batch in batches:
+        for value in batch.column(0).to_pylist():
+            yield _document(value, column, f"row {row} of {path}")
+            row += 1
+
+
+def _saved_by_datasets(path: Path, training_set: TrainingSet) -> Iterator[Document]:
+    from datasets import DatasetDict, load_from_disk
+
+    try:
+        data = load_from_disk(str(path))
+    except FileNotFoundError:
+        raise DataError(f"A folder saved by `datasets` (save_to_disk) was expected at {path}.") from None
+    if isinstance(data, DatasetDict):
+        if training_set.split not in data:
+            raise DataError(f"Split {training_set.split!r} was expected in {path}; found {', '.join(data)}.")
+        data = data[training_set.split]
+    column = _column_of(data.column_names, training_set.text_column, str(path))
+    for index, row in enumerate(data.with_format(None).select_columns([column])):
+        yield _document(row[column], column, f"row {index} of {path}")
+
+
+def _hub(training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+    from datasets import load_dataset
+
+    source = training_set.source
+    preset = PRESETS.get(source)
+    repository, config, text_column = source, training_set.config, training_set.text_column
+    if preset:
+        repository, config, text_column = preset.repository, config or preset.config, preset.text_column
+    if offline and not Path(repository).is_dir():
+        raise DataError(f"Training set {source} lies on the hub, and --kdmem-offline forbids to fetch it.")
+    try:
+        data = load_dataset(
+            repository, config, split=training_set.split, revision=training_set.revision, streaming=True
+        )
+        rows = enumerate(data)
+        first = next(rows, None)
+    except Exception as error:  # the hub client raises many kinds; the user needs one sentence
+        way_out = (preset and preset.access) or "check name, config, split, network and your access"
+        raise DataError(
+            f"Training set {source} (config {config}, split {training_set.split}) was expected on the hub as"
+            f" {repository} and could not be read ({type(error).__name__}); {way_out}."
+        ) from error
+    if first is None:
+        return
+    column = _column_of(list(first[1]), text_column, f"hub data set {repository}")
+    yield _document(first[1][column], column, f"row 0 of {repository}")
+    for index, row in rows:
+        yield _document(row[column], column, f"row {index} of {repository}")
+
+
+def _column_of(names: list[str], text_column: str, where: str) -> str:
+    """The text column, or token ids where they stand: ids are exact, so they win over the default name."""
+    if IDS_COLUMN in names and (text_column == "text" or text_column not in names):
+        return IDS_COLUMN
+    if text_column in names:
+        return text_column
+    raise DataError(
+        f"Column {text_column!r} was expected in {where}; found {', '.join(map(str, names)) or 'none'}:"
+        " name the right one with --kdmem-text-column."
+    )
+
+
+def _document(value: Any, column: str, where: str) -> Document:
+    if column == IDS_COLUMN:
+        return _ids(value, where)
+    if not isinstance(value, str):
+        raise DataError(f"Text was expected in column {column!r}, {where}; found {type(value).__name__}.")
+    # A lone surrogate, which JSON can spell and UTF-8 cannot, becomes "?", as no tokenizer takes it.
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def _ids(value: Any, where: str) -> Ids:
+    try:
+        ids = np.asarray(value)
+        if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
+            raise ValueError
+    except ValueError:
+        raise DataError(f"A list of token ids was expected in {where}; found {type(value).__name__}.") from None
+    if ids.size and (ids.min() < 0 or ids.max() > np.iinfo(np.int32).max):
+        raise DataError(f"Token ids from 0 up were expected in {where}; found {ids.min()} to {ids.max()}.")
+    return ids.astype(np.int32)

@@ -1,0 +1,281 @@
+"""The transformers engine: one forward pass gives every figure of an example (DESIGN §3)."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel
+
+from pytest_kdmem.checkpoint import Checkpoint
+from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.corpus.sources import Ids
+from pytest_kdmem.engines.loading import load_model
+from pytest_kdmem.engines.protocol import Metrics, Numerics, Scores
+from pytest_kdmem.engines.reduction import Positions, reduce_positions
+from pytest_kdmem.errors import EngineError
+from pytest_kdmem.spec import Extraction, Model
+
+# Of the suffix, in the pass that drops early misses: most examples miss within these.
+FIRST_TOKENS = 4
+LARGEST_BATCH = {"cpu": 32, "cuda": 256}
+LOGITS_BYTES_AT_ONCE = {"cpu": 16 << 20, "cuda": 1 << 30}
+# Floats held per token and unit of width at the widest point of a forward pass, with room to spare.
+ACTIVATIONS_PER_UNIT = 32
+
+Result = TypeVar("Result")
+
+
+class TransformersEngine:
+    """A causal language model of transformers on one device."""
+
+    def __init__(self, model: Model, checkpoint: Checkpoint, numerics: Numerics, *, batch_size: int | None = None):
+        self._name = model.source
+        self._device = numerics.device
+        if self._device == "cuda" and not torch.cuda.is_available():
+            raise EngineError("A CUDA device was expected, and torch finds none; audit with --kdmem-device cpu.")
+        self._model = load_model(model, checkpoint, dtype=numerics.dtype, device=numerics.device)
+        self._head = StandardHead(self._model)
+        self._vocabulary = int(self._model.get_output_embeddings().weight.shape[0])
+        self._positions = checkpoint.positions or 64
+        self._batch_size = batch_size or self._fitting_batch()
+        self._chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self._vocabulary))
+        self.tolerance = self._measured_tolerance()
+
+    def score(
+        self,
+        examples: Sequence[Example],
+        extraction: Extraction,
+        metrics: Metrics,
+        advance: Callable[[int], None],
+    ) -> Scores:
+        self._check_ids(examples)
+        score = self._score_windows if metrics == "all" else self._score_verdicts
+        return score(examples, extraction, advance)
+
+    def decode(self, prefixes: Sequence[Ids], new_tokens: int) -> list[Ids]:
+        def run(batch: Sequence[Ids]) -> list[Ids]:
+            stacked = self._stacked(batch, len(batch[0]))
+            return list(decode_greedily(self._model, stacked, new_tokens).cpu().numpy().astype(np.int32))
+
+        return self._in_batches(prefixes, run)
+
+    def close(self) -> None:
+        del self._model, self._head
+        gc.collect()
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _score_windows(
+        self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
+    ) -> Scores:
+        """All metrics: the head over every predicted token of the window."""
+        order = sorted(range(len(examples)), key=lambda row: len(examples[row].ids))
+        first, last = extraction.prefix_tokens, extraction.scored_tokens
+        columns = np.full((4, len(examples)), np.nan, dtype=np.float32)
+        misses = np.full(len(examples), -1, dtype=np.int16)
+
+        def run(rows: Sequence[int]) -> list[None]:
+            batch = [examples[row] for row in rows]
+            positions = self._forward(batch, 1, max(len(example.ids) for example in batch))
+            for at, row in enumerate(rows):
+                length = len(examples[row].ids) - 1
+                margin, logprob, entropy = (part[at] for part in positions)
+                suffix = slice(first - 1, last - 1)
+                misses[row] = _first_miss(margin[suffix])
+                columns[:, row] = (
+                    margin[suffix].min(),
+                    logprob[suffix].sum(dtype=torch.float64),
+                    -logprob[:length].mean(dtype=torch.float64),
+                    entropy[suffix].mean(dtype=torch.float64),
+                )
+            advance(len(rows))
+            return [None] * len(rows)
+
+        self._in_batches(order, run)
+        return Scores(columns[0], misses, columns[1], columns[2], columns[3], self.tolerance)
+
+    def _score_verdicts(
+        self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
+    ) -> Scores:
+        """Verdicts: a short pass drops the sure misses, the rest are scored to the suffix's end."""
+        margin = np.full(len(examples), np.nan, dtype=np.float32)
+        misses = np.full(len(examples), -1, dtype=np.int16)
+        rows = list(range(len(examples)))
+        done = advance
+        first, whole = extraction.prefix_tokens, extraction.suffix_tokens
+        for suffix_tokens in sorted({min(FIRST_TOKENS, whole), whole}):
+
+            def run(
+                batch: Sequence[int], end: int = first + suffix_tokens, done: Callable[[int], None] = done
+            ) -> list[Tensor]:
+                done(len(batch))
+                return list(self._forward([examples[row] for row in batch], first, end).margin)
+
+            for row, found in zip(rows, self._in_batches(rows, run), strict=True):
+                misses[row] = _first_miss(found)
+                margin[row] = found.min()
+            if suffix_tokens < whole:
+                done = _nothing  # the few that go on were counted
+                sure_misses = [row for row in rows if margin[row] < -self.tolerance]
+                # Of these only an upper bound of the margin is known, which is not the margin.
+                margin[sure_misses] = np.nan
+                rows = sorted(set(rows) - set(sure_misses))
+        unknown = np.full(len(examples), np.nan, dtype=np.float32)
+        return Scores(margin, misses, unknown, unknown, unknown, self.tolerance)
+
+    @torch.inference_mode()
+    def _forward(self, batch: Sequence[Example], first: int, end: int) -> Positions:
+        """Figures ``[batch, end − first]`` of the tokens from ``first`` to ``end``; NaN-free for real tokens only."""
+        ids = self._stacked([example.ids for example in batch], end)
+        hidden = self._head.backbone(ids[:, :-1])[:, first - 1 :]
+        flat = reduce_positions(
+            hidden.reshape(-1, hidden.shape[-1]), ids[:, first:].reshape(-1), self._head.logits, chunk=self._chunk
+        )
+        shaped = Positions(*(part.reshape(len(batch), -1) for part in flat))
+        broken = shaped.logprob.isnan().any(dim=1).nonzero()
+        if len(broken):
+            position = batch[int(broken[0])].position
+            raise EngineError(
+                f"Finite logits were expected of model {self._name}, and it gives NaN"
+                f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
+                f" {self._model.dtype} overflows: try --kdmem-dtype float32."
+            )
+        return shaped
+
+    def _stacked(self, rows: Sequence[Ids], length: int) -> Tensor:
+        """``[rows, length]`` int64, padded on the right, where causal attention does not look."""
+        stacked = np.zeros((len(rows), length), dtype=np.int64)
+        for at, ids in enumerate(rows):
+            stacked[at, : len(ids)] = ids[:length]
+        return torch.from_numpy(stacked).to(self._device)
+
+    def _in_batches(self, items: Sequence[Any], run: Callable[[Sequence[Any]], list[Result]]) -> list[Result]:
+        """Results in order; the batch is halved whenever memory runs out, and stays so."""
+        results: list[Result] = []
+        while len(results) < len(items):
+            try:
+                results += run(items[len(results) : len(results) + self._batch_size])
+            except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU allocator raises the plain kind
+                if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                    raise
+                if self._batch_size == 1:
+                    raise EngineError(
+                        f"Model {self._name} was expected to fit on {self._device} and runs out of memory with one"
+                        " example; use a smaller --kdmem-dtype or a larger device."
+                    ) from None
+                self._batch_size //= 2
+                if self._device == "cuda":
+                    torch.cuda.empty_cache()
+        return results
+
+    def _fitting_batch(self) -> int:
+        """A power of two that memory should hold: the same each time, as batch shapes show in the last bits."""
+        config = self._model.config.get_text_config()
+        width = max(config.hidden_size, getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
+        per_example = 256 * width * ACTIVATIONS_PER_UNIT * self._model.dtype.itemsize
+        free = torch.cuda.mem_get_info()[0] if self._device == "cuda" else 4 << 30
+        fitting = max(1, (free // 2 - LOGITS_BYTES_AT_ONCE[self._device]) // per_example)
+        return min(LARGEST_BATCH[self._device], 1 << int(math.log2(fitting)))
+
+    @torch.inference_mode()
+    def _measured_tolerance(self) -> float:
+        """What batch size and cached decoding change of a margin, times four, up to the next power of two.
+
+        Measured on random ids, which is cheap and the same each time; `confirm` tests it on the audit's own rows.
+        """
+        length = min(64, self._positions)
+        ids = torch.randint(
+            0, self._vocabulary, (4, length), generator=torch.Generator().manual_seed(0), dtype=torch.int64
+        )
+        examples = [Example(-1, row.numpy().astype(np.int32)) for row in ids]
+        together = self._forward(examples, 1, length).margin
+        alone = torch.cat([self._forward([example], 1, length).margin for example in examples])
+        known = length * 3 // 4
+        cache = self._model(input_ids=ids[:, :known].to(self._device), use_cache=True).past_key_values
+        stepped = []
+        for at in range(known, length - 1):
+            out = self._model(input_ids=ids[:, at : at + 1].to(self._device), past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            logits = out.logits[:, -1].float()
+            target = logits.gather(1, ids[:, at + 1 : at + 2].to(self._device))[:, 0]
+            other = logits.scatter(1, ids[:, at + 1 : at + 2].to(self._device), -torch.inf).amax(dim=1)
+            stepped.append((target - other).cpu())
+        cached = torch.stack(stepped, dim=1)
+        change = max((together - alone).abs().max(), (together[:, known:] - cached).abs().max())
+        least = torch.finfo(self._model.dtype).eps
+        return float(2.0 ** math.ceil(math.log2(max(4 * float(change), least))))
+
+    def _check_ids(self, examples: Sequence[Example]) -> None:
+        for example in examples:
+            if example.ids.max() >= self._vocabulary:
+                raise EngineError(
+                    f"Token ids below {self._vocabulary} were expected by model {self._name}; example"
+                    f" {example.position} holds {example.ids.max()}: the ids were made with another tokenizer."
+                )
+
+
+class StandardHead:
+    """A causal model as backbone and head, so that the head runs only where it is wanted.
+
+    Raises:
+        EngineError: the two do not give what the whole model gives: its head is not a standard one.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        config = model.config.get_text_config()
+        self._backbone = model.base_model
+        self._linear = model.get_output_embeddings()
+        self._multiplier = float(getattr(config, "logit_scale", None) or 1.0)
+        self._divisor = float(getattr(config, "logits_scaling", None) or 1.0)
+        self._soft_cap: float | None = getattr(config, "final_logit_softcapping", None)
+        self._check(model)
+
+    def backbone(self, ids: Tensor) -> Tensor:
+        """``[batch, tokens]`` ids → ``[batch, tokens, width]`` hidden states."""
+        hidden: Tensor = self._backbone(input_ids=ids, use_cache=False).last_hidden_state
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """``[…, width]`` → ``[…, vocabulary]``."""
+        logits: Tensor = self._linear(hidden) * self._multiplier / self._divisor
+        return torch.tanh(logits / self._soft_cap) * self._soft_cap if self._soft_cap else logits
+
+    @torch.inference_mode()
+    def _check(self, model: PreTrainedModel) -> None:
+        ids = torch.arange(1, 9, device=model.device)[None]
+        whole, parts = model(input_ids=ids, use_cache=False).logits, self.logits(self.backbone(ids))
+        if whole.isnan().any():
+            return  # told with the example's number when it is scored
+        if not torch.allclose(whole, parts, rtol=1e-2, atol=1e-2 * float(whole.abs().max())):
+            raise EngineError(
+                f"A standard language-model head was expected of {type(model).__name__}, and its logits are not"
+                " those of its output embedding; this architecture is not supported."
+            )
+
+
+@torch.inference_mode()
+def decode_greedily(model: PreTrainedModel, prefixes: Tensor, new_tokens: int) -> Tensor:
+    """Greedy continuation ``[batch, new_tokens]`` of ``[batch, tokens]`` ids by `generate`.
+
+    EOS stops nothing and nothing is banned: every default of the checkpoint's generation config is put aside.
+    """
+    model.generation_config = GenerationConfig()
+    settings = GenerationConfig(do_sample=False, max_new_tokens=new_tokens, use_cache=True)
+    generate: Callable[..., Tensor] = model.generate  # type: ignore[assignment]
+    out = generate(prefixes, attention_mask=torch.ones_like(prefixes), generation_config=settings)
+    return out[:, prefixes.shape[1] :]
+
+
+def _nothing(examples: int) -> None:
+    pass
+
+
+def _first_miss(margins: Tensor) -> int:
+    missed = (margins < 0).nonzero()
+    return int(missed[0]) if len(missed) else -1

@@ -1,0 +1,60 @@
+"""What an audit compared → the gates of its report, and the words of its failed asserts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_kdmem.estimate import Comparison, Estimate, Operator
+from pytest_kdmem.result import Gate
+from pytest_kdmem.verdict import judge
+
+if TYPE_CHECKING:
+    import pytest
+
+MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
+
+
+def gates_of(
+    name: str,
+    nodeid: str,
+    comparisons: Sequence[Comparison],
+    report: pytest.TestReport,
+    call: pytest.CallInfo[Any],
+) -> list[Gate]:
+    """The gates of one test: each comparison it made; how it ended, where no comparison tells why."""
+    if report.skipped:
+        return []
+    if getattr(report, "kdmem_error", False):
+        return [_other(name, nodeid, "error", call)]
+    gates = [_gate(name, nodeid, *comparison) for comparison in comparisons]
+    if report.passed:
+        # What did not hold and failed nothing was looked at, not required.
+        return [gate for gate in gates if gate.outcome == "pass"]
+    if all(gate.outcome == "pass" for gate in gates):
+        gates.append(_other(name, nodeid, "fail" if call.when == "call" else "error", call))
+    return gates
+
+
+def explain(op: str, left: object, right: object) -> list[str] | None:
+    """Lines for a failed ``assert left op right`` with an estimate on either side; the first one tells it all."""
+    if op not in MIRRORED:
+        return None
+    estimate, operator, threshold = (left, op, right) if isinstance(left, Estimate) else (right, MIRRORED[op], left)
+    if not isinstance(estimate, Estimate) or not isinstance(threshold, Estimate | int | float):
+        return None
+    verdict = judge(estimate, operator, threshold)  # type: ignore[arg-type]
+    return [line for line in (verdict.reason, verdict.next_step) if line]
+
+
+def _gate(name: str, nodeid: str, estimate: Estimate, operator: Operator, threshold: Estimate | float) -> Gate:
+    verdict = judge(estimate, operator, threshold)
+    limit = threshold if isinstance(threshold, Estimate) else float(threshold)
+    return Gate(
+        name, nodeid, estimate.metric, estimate, operator, limit, verdict.outcome, verdict.reason, verdict.next_step
+    )
+
+
+def _other(name: str, nodeid: str, outcome: Any, call: pytest.CallInfo[Any]) -> Gate:
+    reason = str(call.excinfo.value).strip().splitlines() if call.excinfo is not None else []
+    return Gate(name, nodeid, "", None, None, None, outcome, reason[0] if reason else "failed without a word")

@@ -1,0 +1,145 @@
+"""Score table → Memorization: what one model recites, over distinct examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.estimate import Estimate, mean, proportion
+from pytest_kdmem.scoring import ScoreTable
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Memorization:
+    """What a model memorized of a training set: M(m) and its rate (DESIGN §2).
+
+    Exact duplicates are one example; it is memorized if any copy is found so. ``subject`` is the model's role or name.
+    """
+
+    subject: str
+    scores: ScoreTable
+    confidence: float = 0.95
+
+    @cached_property
+    def distinct(self) -> pa.Table:
+        """A row per distinct scored example, by first position: example_id, digest, copies, memorized, sure, possible.
+
+        ``sure`` holds whatever kernel and batch size do, ``possible`` counts the ambiguous as memorized.
+        """
+        rows = self.scores.rows
+        scored = rows.filter(pc.equal(rows["status"], "scored"))
+        scored = scored.append_column("sure", pc.and_(scored["memorized"], pc.invert(scored["ambiguous"])))
+        scored = scored.append_column("possible", pc.or_(scored["memorized"], scored["ambiguous"]))
+        grouped = scored.group_by("digest", use_threads=False).aggregate(
+            [("example_id", "min"), ("example_id", "count"), ("memorized", "max"), ("sure", "max"), ("possible", "max")]
+        )
+        names = {"example_id_min": "example_id", "example_id_count": "copies"}
+        names |= {f"{name}_max": name for name in ("memorized", "sure", "possible")}
+        return grouped.rename_columns([names.get(name, name) for name in grouped.column_names]).sort_by("example_id")
+
+    def flags(self, column: str) -> Flags:
+        """A column of `distinct` as booleans ``[n]``."""
+        flags: Flags = self.distinct[column].to_numpy().astype(bool)
+        return flags
+
+    @property
+    def count(self) -> int:
+        """|M(m)|."""
+        return int(self.flags("memorized").sum())
+
+    @property
+    def ambiguous(self) -> int:
+        """Distinct examples whose verdict another kernel or batch size could turn."""
+        return int((self.flags("possible") & ~self.flags("sure")).sum())
+
+    @property
+    def examples(self) -> list[int]:
+        """Positions in the training set of the memorized examples, each at its first copy."""
+        ids: list[int] = self.distinct.filter(self.distinct["memorized"])["example_id"].to_pylist()
+        return ids
+
+    @property
+    def too_short(self) -> int:
+        """Examples shorter than prefix + suffix: counted, and left out of every rate."""
+        return self.scores.record.too_short
+
+    @property
+    def duplicates(self) -> int:
+        """Scored rows that are further copies of another."""
+        return int(pc.sum(self.distinct["copies"]).as_py()) - len(self.distinct)
+
+    @property
+    def rate(self) -> Estimate:
+        """|M(m)| / distinct examples long enough."""
+        return proportion(
+            "memorization rate",
+            self.subject,
+            k=self.count,
+            n=len(self.distinct),
+            fewest=int(self.flags("sure").sum()),
+            most=int(self.flags("possible").sum()),
+            ambiguous=self.ambiguous,
+            exhaustive=self.scores.record.exhaustive,
+            confidence=self.confidence,
+        )
+
+    @property
+    def loss(self) -> Estimate:
+        """Mean over distinct examples of the window's mean negative log-likelihood, in nats a token."""
+        return mean(
+            "loss",
+            self.subject,
+            self._column("nll"),
+            exhaustive=self.scores.record.exhaustive,
+            confidence=self.confidence,
+        )
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss)."""
+        return float(np.exp(self.loss.value))
+
+    def extractable(self, *, n: int, p: float) -> Estimate:
+        """Rate of (n, p)-discoverable examples: n random samples hold the suffix with probability p or more.
+
+        A suffix of probability q appears at least once in n draws with probability 1 − (1 − q)^n (DESIGN §3).
+
+        Raises:
+            SpecError: n is no positive number, or p not between 0 and 1.
+        """
+        if n < 1 or not 0 < p < 1:
+            raise SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}.")
+        q = np.exp(self._column("logprob"))
+        hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
+        return proportion(
+            f"({n}, {p:g})-extractable rate",
+            self.subject,
+            k=int(hits.sum()),
+            n=len(hits),
+            exhaustive=self.scores.record.exhaustive,
+            confidence=self.confidence,
+        )
+
+    def _column(self, name: str) -> npt.NDArray[np.float64]:
+        """A metric of each distinct example, at its first copy.
+
+        Raises:
+            SpecError: only verdicts were scored.
+        """
+        rows = self.scores.rows
+        wanted = rows.filter(pc.is_in(rows["example_id"], self.distinct["example_id"].combine_chunks()))
+        if wanted[name].null_count:
+            raise SpecError(
+                f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
+                ' ask for memorization(…, metrics="all").'
+            )
+        values: npt.NDArray[np.float64] = wanted[name].to_numpy().astype(np.float64)
+        return values

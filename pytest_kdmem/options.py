@@ -1,0 +1,238 @@
+"""Settings: `--kdmem-NAME`, then `KDMEM_NAME` in the environment, then `kdmem_name` in the configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+Kind = Literal["text", "path", "count", "number", "flag", "paths"]
+Origin = Literal["option", "environment", "configuration", "default"]
+INI_TYPE: dict[Kind, Any] = {
+    "text": "string",
+    "path": "string",
+    "count": "int",
+    "number": "float",
+    "flag": "bool",
+    "paths": "linelist",
+}
+REPORT_ENDINGS = (".json",)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting. ``check`` returns what is wrong with a value of the right kind, or nothing."""
+
+    name: str
+    kind: Kind
+    help: str
+    default: Any = None
+    check: Callable[[Any], str] = lambda value: ""
+
+    @property
+    def flag(self) -> str:
+        return f"--kdmem-{self.name}"
+
+    @property
+    def key(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        return f"KDMEM_{self.key.upper()}"
+
+
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    return lambda value: "" if value in choices else f"one of {', '.join(choices)}"
+
+
+def _at_least(least: int) -> Callable[[Any], str]:
+    return lambda value: "" if value >= least else f"a whole number of at least {least}"
+
+
+def _between(low: float, high: float, *, open_ends: bool = False) -> Callable[[Any], str]:
+    inside: Callable[[float], bool] = (
+        (lambda value: low < value < high) if open_ends else (lambda value: low <= value <= high)
+    )
+    return lambda value: "" if inside(value) else f"a number between {low:g} and {high:g}"
+
+
+def _report(paths: Any) -> str:
+    wrong = [path for path in paths if Path(path).suffix not in REPORT_ENDINGS]
+    return f"paths ending in {', '.join(REPORT_ENDINGS)}" if wrong else ""
+
+
+OPTIONS = (
+    Option("teacher", "path", "folder or hub id of the model that was distilled"),
+    Option("student", "path", "folder or hub id of the model to be released"),
+    Option("baseline", "path", "folder or hub id of a model of the student's size, fine-tuned without a teacher"),
+    Option("training-set", "path", "what they were trained on: a file, a folder, a hub id or a preset"),
+    Option("control-set", "path", "text that none of them was trained on"),
+    Option("text-column", "text", "column of the text", "text"),
+    Option(
+        "form", "text", "how text became examples: documents or blocks", "documents", _one_of("documents", "blocks")
+    ),
+    Option("prefix-tokens", "count", "tokens given to the model", 50, _at_least(1)),
+    Option("suffix-tokens", "count", "tokens expected from it", 50, _at_least(1)),
+    Option("window-tokens", "count", "most tokens kept of an example", 256, _at_least(1)),
+    Option("sample", "count", "audit so many distinct examples, drawn at random", None, _at_least(1)),
+    Option("seed", "count", "of the sample", 0, _at_least(0)),
+    Option("engine", "text", "what runs the models: auto or transformers", "auto", _one_of("auto", "transformers")),
+    Option(
+        "dtype",
+        "text",
+        "arithmetic: auto (float32 on a CPU, the checkpoint's on a GPU), float32, bfloat16 or float16",
+        "auto",
+        _one_of("auto", "float32", "bfloat16", "float16"),
+    ),
+    Option("device", "text", "auto, cpu or cuda", "auto", _one_of("auto", "cpu", "cuda")),
+    Option("batch-size", "count", "examples at once; found by itself if not given", None, _at_least(1)),
+    Option("confidence", "number", "of the bounds over a sample", 0.95, _between(0, 1, open_ends=True)),
+    Option("max-memorization-rate", "number", "threshold of the student's rate", 0.001, _between(0, 1)),
+    Option("max-inheritance-ratio", "number", "threshold of the inheritance ratio", 0.02, _between(0, 1)),
+    Option("min-reduction", "number", "threshold of rate(baseline) / rate(student)", 2.0, _between(0, 1e9)),
+    Option("confirm", "flag", "decode the ambiguous examples and a sample of the others, and compare"),
+    Option("report", "paths", "write a report here (.json); repeatable", (), _report),
+    Option("cache-dir", "path", "where scores are kept", ".kdmem"),
+    Option("no-cache", "flag", "keep no scores beyond this run"),
+    Option("offline", "flag", "never open a connection"),
+    Option("trust-remote-code", "flag", "run modelling code that comes with a checkpoint"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every option's value, by key, and where it came from."""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, Origin]
+    root: Path = field(default_factory=Path)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was set anywhere, for headers and reports."""
+        return {key: value for key, value in self.values.items() if self.origins[key] != "default"}
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where scores are kept: beside the configuration, unless a place was named for this run."""
+        path = Path(self["cache_dir"]).expanduser()
+        return path if self.overrides("cache_dir") else self.root / path
+
+    def overrides(self, key: str) -> bool:
+        """Whether a value was given for this run, so that it goes before what an audit declares."""
+        return self.origins[key] in ("option", "environment")
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register every option and its key in the configuration."""
+    group = parser.getgroup("kdmem", "memorization audits (kdmem)")
+    for option in OPTIONS:
+        how: dict[str, Any] = {"dest": f"kdmem_{option.key}", "default": None, "help": option.help}
+        if option.kind == "flag":
+            how["action"] = "store_true"
+        elif option.kind == "paths":
+            how |= {"action": "append", "metavar": "PATH"}
+        else:
+            how["metavar"] = option.key.upper()
+        group.addoption(option.flag, **how)
+        parser.addini(f"kdmem_{option.key}", option.help, type=INI_TYPE[option.kind], default=None)
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Resolve every option.
+
+    Raises:
+        pytest.UsageError: a value is not of its kind or not among its choices.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for option in OPTIONS:
+        origin, place, raw = _raw(option, config)
+        origins[option.key] = origin
+        values[option.key] = option.default if origin == "default" else _checked(option, place, raw)
+        if origin == "configuration" and option.kind == "path":
+            values[option.key] = _from_root(values[option.key], config.rootpath)
+    return Settings(values, origins, config.rootpath)
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse now what was named for this run and cannot be audited, before anything is collected or loaded.
+
+    Raises:
+        pytest.UsageError: lengths that do not fit, or a model or training set that is not there.
+    """
+    if not settings.given:
+        return
+    from pytest_kdmem.checkpoint import looks_like_hub_id
+    from pytest_kdmem.errors import KdmemError
+    from pytest_kdmem.spec import Extraction
+
+    for role in ("teacher", "student", "baseline"):
+        source = settings[role]
+        if settings.overrides(role) and not Path(source).expanduser().is_dir() and not looks_like_hub_id(source):
+            raise pytest.UsageError(f"--kdmem-{role}: a model folder was expected at {source}, and there is none.")
+    try:
+        Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
+        for role in ("training_set", "control_set"):
+            if settings.overrides(role):
+                from pytest_kdmem.corpus.sources import check_source
+                from pytest_kdmem.spec import TrainingSet
+
+                check_source(TrainingSet(settings[role]))
+    except KdmemError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _raw(option: Option, config: pytest.Config) -> tuple[Origin, str, Any]:
+    if (value := config.getoption(f"kdmem_{option.key}")) is not None:
+        return "option", option.flag, value
+    if value := os.environ.get(option.variable):
+        return "environment", option.variable, value.split(os.pathsep) if option.kind == "paths" else value
+    try:
+        value = config.getini(f"kdmem_{option.key}")
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"kdmem_{option.key} in the configuration: {error}") from None
+    if value not in (None, "", []):
+        return "configuration", f"kdmem_{option.key}", value
+    return "default", "", None
+
+
+def _checked(option: Option, place: str, raw: Any) -> Any:
+    convert, what = CONVERSIONS.get(option.kind, (lambda value: value, ""))
+    try:
+        value = convert(raw)
+    except (TypeError, ValueError):
+        raise pytest.UsageError(f"{place} must be {what}; found {raw!r}.") from None
+    if wrong := option.check(value):
+        raise pytest.UsageError(f"{place} must be {wrong}; found {raw!r}.")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if str(value).lower() not in known:
+        raise ValueError
+    return known[str(value).lower()]
+
+
+CONVERSIONS: dict[Kind, tuple[Callable[[Any], Any], str]] = {
+    "count": (int, "a whole number"),
+    "number": (float, "a number"),
+    "flag": (_truth, "true or false"),
+}
+
+
+def _from_root(value: str, root: Path) -> str:
+    """A path in the configuration is meant from where the configuration lies; a hub id or preset is no path."""
+    candidate = root / Path(value).expanduser()
+    return str(candidate) if candidate.exists() else value

@@ -1,0 +1,179 @@
+"""pytest's hooks: thin, and light until an audit runs (no torch, no pyarrow, nothing printed)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kdmem import fixtures
+from pytest_kdmem.options import add_options, check_settings, read_settings
+
+if TYPE_CHECKING:
+    from pytest_kdmem.result import AuditResult, Gate
+
+GATES = pytest.StashKey[list["Gate"]]()
+PARTS = pytest.StashKey[list["AuditResult"]]()
+COMPARISONS = pytest.StashKey[list["Comparison"]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings = read_settings(config)
+    check_settings(settings)
+    config.stash[fixtures.SETTINGS] = settings
+    config.stash[GATES] = []
+    config.stash[PARTS] = []
+    config.pluginmanager.register(fixtures, "kdmem-fixtures")
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        for path in settings["report"]:
+            Path(path).unlink(missing_ok=True)  # what stands there tells of another run
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """Say which settings hold and where each came from, where something is audited."""
+    settings = config.stash[fixtures.SETTINGS]
+    if not settings.given or not any(map(_is_audit, items)):
+        return []
+    by_origin: dict[str, list[str]] = {}
+    for key, value in settings.given.items():
+        by_origin.setdefault(settings.origins[key], []).append(f"{key}={value}")
+    return [f"kdmem {origin}: {', '.join(shown)}" for origin, shown in by_origin.items()]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """A model or set named for this run goes before the one that an audit declares, or another would be judged."""
+    value = yield
+    role = fixturedef.argname
+    if role in (*fixtures.MODEL_ROLES, *fixtures.DATA_ROLES):
+        settings = request.config.stash[fixtures.SETTINGS]
+        if settings.overrides(role) and fixturedef.cached_result is not None:
+            value = fixtures.spec_from_settings(role, settings)
+            fixturedef.cached_result = (value, fixturedef.cached_result[1], None)
+    return value
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Gather the comparisons that an audit makes."""
+    estimate = sys.modules.get("pytest_kdmem.estimate")
+    if estimate is None or not _is_audit(item):
+        return (yield)
+    gathered: list[Any] = []
+    token = estimate.comparisons.set(gathered)
+    try:
+        return (yield)
+    finally:
+        estimate.comparisons.reset(token)
+        item.stash[COMPARISONS] = gathered
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn an audit's outcome into gates, and an error of ours into the one sentence that it is."""
+    report = yield
+    if call.excinfo is not None and _is_ours(call.excinfo.value):
+        report.longrepr = call.excinfo.getrepr(style="value", chain=False)
+        report.kdmem_error = True  # type: ignore[attr-defined]
+    if _is_audit(item) and (call.when == "call" or (call.when == "setup" and report.failed)):
+        from pytest_kdmem.gates import gates_of
+
+        made: list[Comparison] = item.stash.get(COMPARISONS, [])
+        item.config.stash[GATES] += gates_of(item.name, item.nodeid, made, report, call)
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """An audit that could not be held is an error, whatever phase it broke in."""
+    if getattr(report, "kdmem_error", False) and report.failed:
+        return "error", "E", "ERROR"
+    return None
+
+
+def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
+    estimate = sys.modules.get("pytest_kdmem.estimate")
+    if estimate is None or not any(isinstance(side, estimate.Estimate) for side in (left, right)):
+        return None
+    from pytest_kdmem.gates import explain
+
+    return explain(op, left, right)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    result = _result(config)
+    if result is None:
+        return
+    if hasattr(config, "workerinput"):
+        config.workeroutput["kdmem"] = json.dumps(result.to_json())  # type: ignore[attr-defined]
+        return
+    for path in config.stash[fixtures.SETTINGS]["report"]:
+        from pytest_kdmem.report.files import write_report
+
+        write_report(result, Path(path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what a worker of pytest-xdist found."""
+    if part := getattr(node, "workeroutput", {}).get("kdmem"):
+        from pytest_kdmem.result import AuditResult
+
+        node.config.stash[PARTS].append(AuditResult.from_json(json.loads(part)))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    result = _result(config)
+    if result is None:
+        return
+    from pytest_kdmem.report.terminal import render
+
+    writer = config.get_terminal_writer()
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    terminalreporter.section("memorization audit")
+    terminalreporter.write(
+        render(
+            result,
+            width=writer.fullwidth,
+            color=writer.hasmarkup,
+            unicode=encoding.startswith("utf"),
+            quiet=config.option.verbose < 0,
+        )
+    )
+
+
+def _result(config: pytest.Config) -> AuditResult | None:
+    """What this run, or its workers, audited; None where nothing was."""
+    if parts := config.stash[PARTS]:
+        from pytest_kdmem.result import merge
+
+        return merge(parts)
+    gates = config.stash[GATES]
+    audit = config.stash.get(fixtures.AUDIT, None)
+    if audit is None and not gates:
+        return None
+    from pytest_kdmem.audit import bare_result
+
+    given = config.stash[fixtures.SETTINGS].given
+    return audit.result(given, gates) if audit is not None else bare_result(given, gates)
+
+
+def _is_audit(item: pytest.Item) -> bool:
+    return any(name in fixtures.AUDIT_FIXTURES for name in getattr(item, "fixturenames", ()))
+
+
+def _is_ours(error: BaseException) -> bool:
+    errors = sys.modules.get("pytest_kdmem.errors")
+    return errors is not None and isinstance(error, errors.KdmemError)

@@ -1,0 +1,44 @@
+"""Results → files: written under another name and renamed, so that a file is whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.result import AuditResult
+
+
+def write_report(result: AuditResult, path: Path) -> None:
+    """Write a report whole or not at all.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    text = json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
+    _write(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def write_table(rows: pa.Table, path: Path) -> None:
+    """Write a score table as parquet, whole or not at all.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    _write(path, lambda partial: pq.write_table(rows, partial))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(f"A file was to be written at {path}, which is not possible ({error.strerror}).") from error

@@ -1,0 +1,282 @@
+"""Model × training set → score table, through engine and store."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import pyarrow as pa
+
+from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.corpus.examples import Example, Tokenizer, load_tokenizer
+from pytest_kdmem.corpus.shards import EXAMPLES_PER_SHARD, CorpusReader, CorpusRecord, Shard
+from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint
+from pytest_kdmem.engines.protocol import Engine, Metrics, Numerics, resolve_numerics
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.progress import NO_PROGRESS, Progress
+from pytest_kdmem.spec import DType, Extraction, Model, TrainingSet, digest_of
+from pytest_kdmem.store import ScoreStore
+
+ENGINES = ("auto", "transformers")
+DEVICES = ("auto", "cpu", "cuda")
+# One row per example; the columns are what users read (DESIGN §5), so their names and order stay.
+SCHEMA = pa.schema(
+    [
+        ("example_id", pa.int64()),
+        ("digest", pa.string()),
+        ("status", pa.string()),
+        ("memorized", pa.bool_()),
+        ("ambiguous", pa.bool_()),
+        ("margin", pa.float32()),
+        ("logprob", pa.float32()),
+        ("nll", pa.float32()),
+        ("entropy", pa.float32()),
+        ("first_miss", pa.int16()),
+        ("zlib_bytes", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How models are run; what is measured does not depend on it, beyond the numerics it leads to."""
+
+    engine: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int | None = None
+    offline: bool = False
+    examples_per_shard: int = EXAMPLES_PER_SHARD
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of one model over one training set, and where they came from.
+
+    ``rows`` follows SCHEMA; ``tolerance`` is in logits; ``scored_now`` counts examples that were not in the store.
+    """
+
+    model: Model
+    checkpoint: Checkpoint
+    training_set: TrainingSet
+    record: CorpusRecord
+    numerics: Numerics
+    extraction: Extraction
+    rows: pa.Table
+    tolerance: float
+    scored_now: int
+
+
+def score(
+    model: Model,
+    training_set: TrainingSet,
+    extraction: Extraction,
+    store: ScoreStore,
+    *,
+    settings: RunSettings | None = None,
+    metrics: Metrics = "all",
+    progress: Progress = NO_PROGRESS,
+) -> ScoreTable:
+    """Score every example of a training set, reading from the store what it holds already.
+
+    Args:
+        metrics: ``verdict`` settles what is memorized and stops early on what is not; ``all`` fills every column.
+        progress: told of the examples done.
+
+    Raises:
+        KdmemError: model, training set or store cannot be used; whole shards scored before stay stored.
+    """
+    settings = settings or RunSettings()
+    check_run(settings)
+    check_source(training_set)
+    checkpoint = open_checkpoint(model, offline=settings.offline)
+    check_positions(model, checkpoint, extraction)
+    numerics = resolve_numerics(model, checkpoint, device=settings.device, dtype=settings.dtype)
+    scorer = _Scorer(model, checkpoint, training_set, extraction, store, settings, metrics, numerics, progress)
+    with store.lock(scorer.key):
+        return scorer.remembered() or scorer.streamed()
+
+
+def check_run(settings: RunSettings) -> None:
+    """Raise SpecError for a setting outside its choices."""
+    for name, value, choices in (
+        ("engine", settings.engine, ENGINES),
+        ("device", settings.device, DEVICES),
+        ("dtype", settings.dtype, get_args(DType)),
+    ):
+        if value not in choices:
+            raise SpecError(f"{name} must be one of {', '.join(choices)}; found {value!r}.")
+    if settings.batch_size is not None and settings.batch_size < 1:
+        raise SpecError(f"batch-size must be at least 1; found {settings.batch_size}.")
+
+
+def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction) -> None:
+    """Raise SpecError where the lengths asked for exceed what the model was built for."""
+    if checkpoint.positions is None:
+        return
+    for what, tokens in (
+        ("prefix-tokens and suffix-tokens", extraction.scored_tokens),
+        ("window-tokens", extraction.window_tokens),
+    ):
+        if tokens > checkpoint.positions:
+            raise SpecError(
+                f"At most {checkpoint.positions} positions were expected by model {model.source}, and {what} ask for"
+                f" {tokens}; set shorter --kdmem-{what.replace(' and ', ' and --kdmem-')}."
+            )
+
+
+class _Scorer:
+    """One call of `score`: holds what its steps share."""
+
+    def __init__(
+        self,
+        model: Model,
+        checkpoint: Checkpoint,
+        training_set: TrainingSet,
+        extraction: Extraction,
+        store: ScoreStore,
+        settings: RunSettings,
+        metrics: Metrics,
+        numerics: Numerics,
+        progress: Progress,
+    ) -> None:
+        self._model, self._checkpoint, self._training_set = model, checkpoint, training_set
+        self._extraction, self._store, self._settings = extraction, store, settings
+        self._metrics, self._numerics, self._progress = metrics, numerics, progress
+        self._engine: Engine | None = None
+        # Every column serves where verdicts are asked for, so these keys are tried in order.
+        self._keys = [self._key("all")] + ([self._key("verdict")] if metrics == "verdict" else [])
+        self.key = self._keys[-1]
+
+    def remembered(self) -> ScoreTable | None:
+        """The whole table from the store alone: no text is tokenised and no model loaded."""
+        record_key = self._record_key()
+        record = self._store.read_record(record_key) if record_key else None
+        if record is None:
+            return None
+        tables = [self._stored(shard) for shard in record.shards]
+        whole = [table for table in tables if table is not None]
+        return self._table(whole, record, 0) if len(whole) == len(tables) else None
+
+    def streamed(self) -> ScoreTable:
+        """The table shard by shard; the model is loaded at the first shard that is not stored."""
+        tokenizer = load_tokenizer(self._checkpoint.folder, trust_remote_code=self._model.trust_remote_code)
+        reader = CorpusReader(
+            self._training_set,
+            tokenizer,
+            self._extraction,
+            offline=self._settings.offline,
+            examples_per_shard=self._settings.examples_per_shard,
+        )
+        tables: list[pa.Table] = []
+        scored_now = 0
+        self._progress.start(self._model.name, expected_examples(self._training_set))
+        try:
+            for shard in reader:
+                table = self._stored(shard.digest)
+                if table is None:
+                    table = self._scored(shard, tokenizer)
+                    self._store.write_shard(self.key, shard.digest, table)
+                    scored_now += len(shard.examples)
+                else:
+                    self._progress.advance(len(shard.examples))
+                tables.append(table)
+        finally:
+            self._progress.finish()
+            if self._engine is not None:
+                self._engine.close()
+        if record_key := self._record_key():
+            self._store.write_record(record_key, reader.record)
+        return self._table(tables, reader.record, scored_now)
+
+    def _stored(self, shard: str) -> pa.Table | None:
+        return next((table for key in self._keys if (table := self._store.read_shard(key, shard)) is not None), None)
+
+    def _scored(self, shard: Shard, tokenizer: Tokenizer | None) -> pa.Table:
+        """Rows of a shard; exact duplicates within it are scored once."""
+        needed = self._extraction.scored_tokens
+        distinct = {example.digest: example for example in reversed(shard.examples) if len(example.ids) >= needed}
+        chosen = sorted(distinct.values(), key=lambda example: example.position)
+        if not chosen:
+            return pa.Table.from_pylist(
+                [_too_short(example) for example in shard.examples], SCHEMA.with_metadata({"tolerance": "0.0"})
+            )
+        if self._engine is None:
+            self._engine = self._open_engine()
+        scores = self._engine.score(chosen, self._extraction, self._metrics, self._progress.advance)
+        self._progress.advance(len(shard.examples) - len(chosen))
+        columns = {
+            "memorized": scores.memorized,
+            "ambiguous": scores.ambiguous,
+            "margin": scores.margin,
+            "logprob": scores.logprob,
+            "nll": scores.nll,
+            "entropy": scores.entropy,
+            "first_miss": scores.first_miss,
+        }
+        place = {example.digest: at for at, example in enumerate(chosen)}
+        compressed = _zlib_bytes(chosen, tokenizer) if self._metrics == "all" else [None] * len(chosen)
+        rows = []
+        for example in shard.examples:
+            at = place.get(digest := example.digest)
+            if at is None:
+                rows.append(_too_short(example))
+                continue
+            row = {name: _or_none(values[at]) for name, values in columns.items()}
+            rows.append(
+                {
+                    "example_id": example.position,
+                    "digest": digest,
+                    "status": "scored",
+                    "zlib_bytes": compressed[at],
+                    **row,
+                }
+            )
+        return pa.Table.from_pylist(rows, SCHEMA.with_metadata({"tolerance": repr(scores.tolerance)}))
+
+    def _open_engine(self) -> Engine:
+        from pytest_kdmem.engines.transformers import TransformersEngine
+
+        return TransformersEngine(self._model, self._checkpoint, self._numerics, batch_size=self._settings.batch_size)
+
+    def _key(self, metrics: Metrics) -> str:
+        extraction = self._extraction
+        protocol = digest_of([extraction.prefix_tokens, extraction.suffix_tokens, metrics])
+        return f"{self._checkpoint.digest[:16]}-{protocol[:8]}-{self._numerics.digest[:8]}"
+
+    def _record_key(self) -> str | None:
+        source = fingerprint(self._training_set)
+        shape = [self._extraction.window_tokens, self._extraction.scored_tokens, self._settings.examples_per_shard]
+        return digest_of([source, self._checkpoint.tokenizer_digest, *shape]) if source else None
+
+    def _table(self, tables: Sequence[pa.Table], record: CorpusRecord, scored_now: int) -> ScoreTable:
+        tolerances = [float(table.schema.metadata[b"tolerance"]) for table in tables]
+        return ScoreTable(
+            model=self._model,
+            checkpoint=self._checkpoint,
+            training_set=self._training_set,
+            record=record,
+            numerics=self._numerics,
+            extraction=self._extraction,
+            rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
+            tolerance=max(tolerances),
+            scored_now=scored_now,
+        )
+
+
+def _too_short(example: Example) -> dict[str, object]:
+    return {"example_id": example.position, "digest": example.digest, "status": "too_short"}
+
+
+def _zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int | None]:
+    if tokenizer is None:
+        return [None] * len(examples)
+    return [len(zlib.compress(tokenizer.decode(example.ids).encode("utf-8", "replace"))) for example in examples]
+
+
+def _or_none(value: np.generic) -> object:
+    plain = value.item()
+    return None if isinstance(plain, float) and np.isnan(plain) else plain

@@ -1,0 +1,82 @@
+"""Estimate × threshold → pass | fail | inconclusive, and the words for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_kdmem.estimate import SIGN, Estimate, Operator, count, holds, lower_bound, upper_bound
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+OPPOSITE: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate found. ``reason`` is one line that tells it all; ``next_step`` says what to do about it."""
+
+    outcome: Outcome
+    reason: str
+    next_step: str
+
+
+def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> Verdict:
+    """Decide a gate; ``inconclusive`` if the figure is undefined or no outcome at this n could meet the threshold."""
+    shown = f"{estimate.metric} of {estimate.subject} {estimate}"
+    limit = str(threshold) if isinstance(threshold, Estimate) else estimate.figure(float(threshold))
+    if isinstance(threshold, Estimate):
+        limit = f"{threshold.subject}'s {limit}"
+    if holds(estimate, operator, threshold):
+        return Verdict("pass", f"{shown} {SIGN[operator]} {limit}", "")
+    if math.isnan(estimate.value):
+        return Verdict(
+            "inconclusive",
+            f"{shown}: nothing to compare with {limit}",
+            "Nothing memorized is there to take it over: audit more data, or drop this gate.",
+        )
+    if not isinstance(threshold, Estimate) and (needed := _examples_needed(estimate, operator, float(threshold))):
+        return Verdict(
+            "inconclusive",
+            f"{shown} cannot show {SIGN[operator]} {limit} with {count(estimate.n)} examples",
+            _more_examples(needed),
+        )
+    return Verdict("fail", f"{shown} {OPPOSITE[operator]} {limit}", _way_out(estimate, operator, threshold))
+
+
+def _examples_needed(estimate: Estimate, operator: Operator, threshold: float) -> float:
+    """How many examples could meet the threshold where this n cannot; 0 where it is not for lack of examples."""
+    if estimate.exhaustive or estimate.unit != "proportion" or estimate.k is None:
+        return 0
+    below = operator in ("<=", "<")
+    best = (
+        upper_bound(0, estimate.n, estimate.confidence)
+        if below
+        else lower_bound(estimate.n, estimate.n, estimate.confidence)
+    )
+    out_of_reach = best > threshold if below else best < threshold
+    shown_false = estimate.low > threshold if below else estimate.high < threshold
+    if not out_of_reach or shown_false:
+        return 0
+    certain = 1 - threshold if below else threshold
+    return math.inf if certain in (0, 1) else math.ceil(math.log(1 - estimate.confidence) / math.log(certain))
+
+
+def _more_examples(needed: float) -> str:
+    if math.isinf(needed):
+        return "No sample can show this: audit the whole training set (no --kdmem-sample)."
+    return f"At least {count(int(needed))} examples would decide it: raise --kdmem-sample or the training set's sample."
+
+
+def _way_out(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> str:
+    limit = threshold.value if isinstance(threshold, Estimate) else float(threshold)
+    met = estimate.value <= limit if operator in ("<=", "<") else estimate.value >= limit
+    if met and not estimate.exhaustive:
+        return "The point estimate meets the threshold and its bound does not: audit a larger sample."
+    if met and estimate.ambiguous:
+        return "Only ambiguous examples stand against it: audit with --kdmem-dtype float32, and --kdmem-confirm."
+    if operator in (">=", ">"):
+        return "The student memorizes too much for its baseline: raise the temperature, or train fewer epochs."
+    if estimate.unit == "nats":
+        return "Train the student longer or on more data: memorizing less by learning less is no gain."
+    return "Deduplicate the training set, train fewer epochs, or distil soft at a higher temperature."
