@@ -14,11 +14,12 @@ from pytest_kdmem import fixtures
 from pytest_kdmem.options import add_options, check_settings, read_settings
 
 if TYPE_CHECKING:
+    from pytest_kdmem.estimate import Comparison
     from pytest_kdmem.result import AuditResult, Gate
 
 GATES = pytest.StashKey[list["Gate"]]()
 PARTS = pytest.StashKey[list["AuditResult"]]()
-COMPARISONS = pytest.StashKey[list["Comparison"]]()
+COMPARISONS = pytest.StashKey["list[Comparison]"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 
 from rich.box import ASCII as ASCII_BOX
@@ -40,11 +41,19 @@ class Signs:
     bar: str
     box: Box
     panel: Box
+    replaced: tuple[tuple[str, str], ...] = ()
+
+    def say(self, text: str) -> str:
+        """Text with the signs that the terminal has."""
+        for sign, plain in self.replaced:
+            text = text.replace(sign, plain)
+        return text
 
 
 UNICODE = Signs("✓", "✗", "●", "·", "█", SIMPLE_HEAD, ROUNDED)
-ASCII = Signs("+", "x", "x", ".", "#", ASCII2, ASCII_BOX)
-NOT_ASCII = str.maketrans({"≤": "<=", "≥": ">=", "×": "x", "…": "...", "–": "-", "·": "-", "→": "->"})
+PLAIN = (("≤", "<="), ("≥", ">="), ("×", "x"), ("…", "..."), ("–", "-"), ("→", "->"), ("−", "-"))
+ASCII = Signs("+", "x", "x", ".", "#", ASCII2, ASCII_BOX, PLAIN)
+NARROW = 72
 
 
 def render(
@@ -61,7 +70,7 @@ def render(
     signs = UNICODE if unicode else ASCII
     parts: list[RenderableType] = []
     if not quiet:
-        parts += [_settings(result), _models(result, signs)]
+        parts += [_settings(result, width), _models(result, signs, width)]
         if result.inheritance is not None:
             parts += [_inheritance(result.inheritance, signs, width), Text()]
         parts += [_gate_line(gate, signs, width) for gate in result.gates]
@@ -80,10 +89,11 @@ def render(
     )
     console.print(Group(*parts))
     text = "".join(f"{line.rstrip()}\n" for line in sink.getvalue().splitlines())
-    return text if unicode else text.translate(NOT_ASCII)
+    # Names are the user's and may hold any sign.
+    return text if unicode else text.encode("ascii", "replace").decode("ascii")
 
 
-def _settings(result: AuditResult) -> Text:
+def _settings(result: AuditResult, width: int) -> Text:
     lines = [_data_line("training set", result.training_set), _data_line("control set", result.control_set)]
     extraction = result.settings
     confidence = float(extraction.get("confidence", 0.95))
@@ -93,7 +103,7 @@ def _settings(result: AuditResult) -> Text:
     )
     engines = {f"{m.engine}, {m.device}, {m.dtype}, ambiguous within {m.tolerance:.1g}" for m in result.models.values()}
     lines += [f"engine        {engine}" for engine in sorted(engines)]
-    return Text("\n".join(line for line in lines if line), no_wrap=True, overflow="ellipsis")
+    return Text("\n".join(line[:width] for line in lines if line))
 
 
 def _data_line(what: str, entry: DataEntry | None) -> str:
@@ -106,20 +116,25 @@ def _data_line(what: str, entry: DataEntry | None) -> str:
     return f"{what:<14}{name}: {count(entry.distinct)} distinct examples{extent}" + "".join(f", {one}" for one in rest)
 
 
-def _models(result: AuditResult, signs: Signs) -> Table:
+def _models(result: AuditResult, signs: Signs, width: int) -> Table:
     table = Table(box=signs.box, pad_edge=False, padding=(0, 1))
     table.add_column("model", no_wrap=True)
-    for name in ("params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl"):
-        table.add_column(name, justify="right")
+    names = ["params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl"]
+    dropped = {"params", "of"} if width < NARROW else set()
+    for name in names:
+        if name not in dropped:
+            table.add_column(name, justify="right", no_wrap=True)
     rank = {role: at for at, role in enumerate(ROLE_ORDER)}
     for role in sorted(result.models, key=lambda role: (rank.get(role, len(rank)), role)):
         rate, held_out = result.memorization.get(role), result.held_out.get(role)
-        cells = ["–"] * 5
+        cells = [signs.say("–")] * 5
         if rate is not None:
             bound = "exact" if rate.exhaustive and rate.low == rate.high else f"≤ {percent(rate.high)}"
             cells = [count(rate.k or 0), count(rate.n), percent(rate.value), bound, count(rate.ambiguous)]
-        perplexity = f"{held_out.perplexity:.2f}" if held_out else "–"
-        table.add_row(role, _millions(result.models[role].parameters), *cells, perplexity)
+        perplexity = f"{held_out.perplexity:.2f}" if held_out else signs.say("–")
+        row = [_millions(result.models[role].parameters), *cells, perplexity]
+        shown = [signs.say(cell) for name, cell in zip(names, row, strict=True) if name not in dropped]
+        table.add_row(signs.say(role), *shown)
     return table
 
 
@@ -136,8 +151,10 @@ def _inheritance(entry: InheritanceEntry, signs: Signs, width: int) -> Group:
         lines.append(Text(f"{marks}  {called:<27}{count(size):>7}  {bar}", style=style, no_wrap=True, overflow="crop"))
     lines.append(
         Text(
-            f"inherited {entry.ratio}; easy {entry.easy_share}; reduction {entry.reduction},"
-            f" McNemar p = {entry.p_value:.2g}"
+            signs.say(
+                f"inherited {entry.ratio}; easy {entry.easy_share}\n"
+                f"reduction {entry.reduction}, McNemar p = {entry.p_value:.2g}"
+            )
         )
     )
     return Group(*lines)
@@ -146,23 +163,26 @@ def _inheritance(entry: InheritanceEntry, signs: Signs, width: int) -> Group:
 def _gate_line(gate: Gate, signs: Signs, width: int) -> Text:
     sign = signs.passed if gate.outcome == "pass" else signs.failed
     name = gate.name.removeprefix("test_").replace("_", " ")
-    figure = gate.outcome
+    figure: str = gate.outcome
     if gate.estimate is not None and gate.operator is not None and gate.threshold is not None:
         estimate, limit = gate.estimate, gate.threshold
         bound = estimate.high if gate.operator in ("<=", "<") else estimate.low
         against = limit.value if isinstance(limit, Estimate) else limit
         figure = f"{estimate.figure(bound)} {SIGN[gate.operator]} {estimate.figure(against)}"
-        if gate.outcome != "pass":
+        if math.isnan(estimate.value):
+            figure = "inconclusive: undefined"
+        elif gate.outcome != "pass":
             figure = f"{gate.outcome}: not {figure}"
+    name, figure = signs.say(name), signs.say(figure)
     room = width - 3 - len(figure)
-    shown = name if len(name) <= room else f"{name[: room - 1]}…"
+    shown = name if len(name) <= room else name[:room]
     return Text.assemble((f"{sign} ", STYLE[gate.outcome]), f"{shown:<{room}} ", (figure, STYLE[gate.outcome]))
 
 
 def _panel(gate: Gate, signs: Signs) -> Panel:
-    body = Text(gate.reason)
+    body = Text(signs.say(gate.reason))
     if gate.next_step:
-        body.append(f"\n→ {gate.next_step}")
+        body.append(signs.say(f"\n→ {gate.next_step}"))
     title = Text(f"{gate.outcome}: {gate.name}")
     return Panel(body, title=title, title_align="left", border_style=STYLE[gate.outcome], box=signs.panel)
 
