@@ -1,0 +1,143 @@
+"""Small real models and texts, made once per session: random weights decode as deterministically as trained ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = ROOT / "fixtures"
+VOCABULARY = 300
+END_OF_TEXT = "<|endoftext|>"
+FAMILIES = ("pythia", "olmo2", "qwen3")
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """The folder of shipped models and texts."""
+    return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def real_text() -> Path:
+    """Real text, where there is some: beside the project, or where KDMEM_DATA points."""
+    folder = Path(os.environ.get("KDMEM_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real text at {folder}; set KDMEM_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[str]:
+    """120 different texts of some 60 tokens each."""
+    words = "amber birch cedar delta ember fjord grove heath inlet juniper knoll larch maple nettle osier pine".split()
+    return [" ".join(words[(i * 7 + j * (i % 5 + 1)) % len(words)] for j in range(24)) for i in range(120)]
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory, sentences: list[str]) -> Callable[..., Path]:
+    """Writes a tiny random model of a family, with a byte-level tokenizer trained on `sentences`."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import (
+        GPTNeoXConfig,
+        GPTNeoXForCausalLM,
+        Olmo2Config,
+        Olmo2ForCausalLM,
+        PreTrainedTokenizerFast,
+        Qwen3Config,
+        Qwen3ForCausalLM,
+    )
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.train_from_iterator(
+        sentences,
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=[END_OF_TEXT],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 256,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "pad_token_id": None,
+        # Random logits of a trained model's size, so that margins are not all within rounding.
+        "initializer_range": 0.3,
+    }
+    kinds = {
+        "pythia": (GPTNeoXConfig, GPTNeoXForCausalLM, {}),
+        "olmo2": (Olmo2Config, Olmo2ForCausalLM, {"num_key_value_heads": 2}),
+        "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True}),
+    }
+
+    def make(family: str = "pythia", *, seed: int = 0, vocabulary: int = VOCABULARY, **changed: object) -> Path:
+        folder = tmp_path_factory.mktemp(f"{family}-{seed}-")
+        config_class, model_class, extra = kinds[family]
+        torch.manual_seed(seed)
+        model = model_class(config_class(vocab_size=vocabulary, **{**shape, **extra, **changed}))
+        model.save_pretrained(folder)
+        PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=END_OF_TEXT, bos_token=END_OF_TEXT).save_pretrained(
+            folder
+        )
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny(make_model: Callable[..., Path]) -> Path:
+    """A tiny Pythia-architecture model."""
+    return make_model("pythia")
+
+
+@pytest.fixture
+def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
+    """Writes texts as JSON lines and gives the path."""
+
+    def write(texts: list[str], name: str = "train.jsonl", column: str = "text") -> Path:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps({column: text}) + "\n" for text in texts), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def recited_ids() -> Callable[..., np.ndarray]:
+    """Token ids ``[examples, prefix + suffix]`` of which every other row is what a model itself says after its prefix.
+
+    Decoded here step by step without a cache: independent of the package and of `generate`.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    def make(folder: Path, *, examples: int = 12, prefix: int = 50, suffix: int = 50, seed: int = 0) -> np.ndarray:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        ids = np.random.default_rng(seed).integers(1, VOCABULARY - 1, (examples, prefix + suffix), dtype=np.int32)
+        spoken = torch.from_numpy(ids[::2, :prefix].astype(np.int64))
+        with torch.inference_mode():
+            for _ in range(suffix):
+                following = model(input_ids=spoken).logits[:, -1].argmax(dim=-1, keepdim=True)
+                spoken = torch.cat([spoken, following], dim=1)
+        ids[::2] = spoken.numpy()
+        return ids
+
+    return make
