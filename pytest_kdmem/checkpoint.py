@@ -48,7 +48,8 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
     """
     folder = locate(model, offline=offline)
     config = _read_json(folder / "config.json", "a model's configuration")
-    text_config = {**config, **config.get("text_config", {})}
+    inner = config.get("text_config")
+    text_config = {**config, **inner} if isinstance(inner, dict) else config
     weights, parameters, stored_dtype = _digest_weights(tuple(map(_state_of, _weight_files(folder))))
     tokenizer_digest = digest_tokenizer(folder)
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
@@ -57,7 +58,7 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
         digest=digest_of([weights, tokenizer_digest, settings]),
         tokenizer_digest=tokenizer_digest,
         parameters=parameters,
-        vocabulary=int(text_config.get("vocab_size", 0)),
+        vocabulary=int(text_config.get("vocab_size") or 0),
         positions=text_config.get("max_position_embeddings"),
         dtype=config.get("dtype") or config.get("torch_dtype") or stored_dtype,
         architecture=(config.get("architectures") or [config.get("model_type", "unknown")])[0],
@@ -140,24 +141,28 @@ def _digest_weights(files: tuple[tuple[Path, int, int], ...]) -> tuple[str, int,
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if (folder / "adapter_config.json").is_file():
+        raise SpecError(
+            f"A whole model was expected in {folder}, which holds an adapter; merge it into its base first."
+        )
+    if whole.is_file():  # in the order in which transformers looks
+        return [whole]
     if index.is_file():
         names = sorted(set(_read_json(index, "an index of weights").get("weight_map", {}).values()))
         files = [folder / name for name in names]
         missing = [file.name for file in files if not file.is_file()]
         if missing:
             raise SpecError(f"Weights {', '.join(missing)} were expected in {folder} by its index and are not there.")
-    else:
-        files = sorted(folder.glob("*.safetensors"))
-    if files:
-        return files
+        if files:
+            return files
     pickled = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLED_ENDINGS)
     if pickled:
         raise SpecError(
             f"Weights were expected as safetensors in {folder}, which holds only pickled ones ({pickled[0]}); pickle"
             " can run code, so it is never read: save the model again with save_pretrained."
         )
-    raise SpecError(f"Weights were expected as *.safetensors in {folder}, and there are none.")
+    raise SpecError(f"Weights were expected as model.safetensors in {folder}, and there are none.")
 
 
 def _tensors_of(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
@@ -165,22 +170,26 @@ def _tensors_of(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
-        header_size = int.from_bytes(head, "little")
-        if len(head) < 8 or header_size > size - 8:
+        start = 8 + int.from_bytes(head, "little")
+        if len(head) < 8 or start > size:
             raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save the model again.")
         try:
-            header = json.loads(file.read(header_size))
-        except ValueError:
+            header = json.loads(file.read(start - 8))
+            entries = [_tensor_entry(name, entry) for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise SpecError(f"Weights were expected in {path}, which is no safetensors file.") from None
-        start = 8 + header_size
+        if not entries:
+            raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
             found = []
-            for name, entry in header.items():
-                if name == "__metadata__":
-                    continue
-                begin, end = entry["data_offsets"]
-                if start + end > size:
+            for name, dtype, shape, begin, end in entries:
+                if not 0 <= begin <= end <= size - start:
                     raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
                 digest = hashlib.sha256(view[start + begin : start + end]).hexdigest()
-                found.append((name, entry["dtype"], tuple(entry["shape"]), digest))
+                found.append((name, dtype, shape, digest))
     return found
+
+
+def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int, ...], int, int]:
+    begin, end = map(int, entry["data_offsets"])
+    return name, str(entry["dtype"]), tuple(map(int, entry["shape"])), begin, end

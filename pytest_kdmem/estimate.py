@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest, multinomial
 
 Unit = Literal["proportion", "factor", "nats"]
 Operator = Literal["<=", "<", ">=", ">"]
+MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 # Fewer hits than this and a bootstrap of them is too narrow to trust.
 FEWEST_FOR_BOOTSTRAP = 10
@@ -67,6 +68,13 @@ class Estimate:
     def __gt__(self, other: Estimate | float) -> bool:
         return self._compare(">", other)
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int | float | np.number):
+            raise TypeError(f"{self.metric} is an estimate and equals no number; compare it: `<= threshold`.")
+        return self is other
+
+    __hash__ = object.__hash__
+
     def __bool__(self) -> bool:
         raise TypeError(f"{self.metric} is an estimate and neither true nor false; compare it: `<= threshold`.")
 
@@ -79,7 +87,15 @@ class Estimate:
         return holds(self, operator, other)
 
     def __str__(self) -> str:
-        return f"{self.figure(self.value)}{self._bound_text()}{self._count_text()}"
+        return self.text(">=" if self.unit == "factor" else "<=")
+
+    def text(self, operator: Operator) -> str:
+        """Value, the bound that a comparison by ``operator`` reads, and counts."""
+        return f"{self.figure(self.value)}{self._bound_text(operator)}{self._count_text()}"
+
+    def facing(self, operator: Operator) -> float:
+        """The bound that a comparison by ``operator`` reads."""
+        return self.high if operator in ("<=", "<") else self.low
 
     def figure(self, value: float) -> str:
         """A value in the estimate's unit."""
@@ -91,12 +107,12 @@ class Estimate:
             return "infinite"
         return f"{value:.2f} ×" if self.unit == "factor" else f"{value:.4f}"
 
-    def _bound_text(self) -> str:
+    def _bound_text(self, operator: Operator) -> str:
         if math.isnan(self.value):
             return ""
         if self.low == self.high:
             return " [exact]" if self.k == 0 else ""
-        return f" [≥ {self.figure(self.low)}]" if self.unit == "factor" else f" [≤ {self.figure(self.high)}]"
+        return f" [{'≤' if operator in ('<=', '<') else '≥'} {self.figure(self.facing(operator))}]"
 
     def _count_text(self) -> str:
         if self.k is None:
@@ -105,23 +121,24 @@ class Estimate:
         return f" ({hits} of {count(self.n)})"
 
     def to_json(self) -> dict[str, Any]:
-        """Every field; figures that JSON has no number for (NaN, infinity) become None."""
-        return {key: _finite(value) for key, value in asdict(self).items()}
+        """Every field; NaN becomes None and an infinity its name, as JSON has no number for them."""
+        return {key: to_json_number(value) for key, value in asdict(self).items()}
 
 
 def holds(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:
     """Whether the data show ``estimate operator other``; never for an undefined figure."""
-    if math.isnan(estimate.value):
+    if math.isnan(estimate.value) or (isinstance(other, Estimate) and math.isnan(other.value)):
         return False
+    limit = other.facing(MIRRORED[operator]) if isinstance(other, Estimate) else other
     match operator:
         case "<=":
-            return estimate.high <= (other.low if isinstance(other, Estimate) else other)
+            return estimate.high <= limit
         case "<":
-            return estimate.high < (other.low if isinstance(other, Estimate) else other)
+            return estimate.high < limit
         case ">=":
-            return estimate.low >= (other.high if isinstance(other, Estimate) else other)
+            return estimate.low >= limit
         case ">":
-            return estimate.low > (other.high if isinstance(other, Estimate) else other)
+            return estimate.low > limit
 
 
 def proportion(
@@ -163,16 +180,30 @@ def upper_bound(k: int, n: int, confidence: float) -> float:
     return float(binomtest(k, n, alternative="less").proportion_ci(confidence, "exact").high)
 
 
+class Pairs(NamedTuple):
+    """How many examples two models memorized both, the first alone, and the second alone."""
+
+    both: int
+    only_first: int
+    only_second: int
+
+    @property
+    def first(self) -> int:
+        return self.both + self.only_first
+
+    @property
+    def second(self) -> int:
+        return self.both + self.only_second
+
+
 def quotient(
     metric: str,
     subject: str,
     *,
-    both: int,
-    only_first: int,
-    only_second: int,
+    found: Pairs,
+    least: Pairs,
+    greatest: Pairs,
     n: int,
-    fewest: tuple[int, int],
-    most: tuple[int, int],
     ambiguous: int = 0,
     exhaustive: bool,
     confidence: float = 0.95,
@@ -183,24 +214,29 @@ def quotient(
     of two Clopper–Pearson bounds that hold together at ``confidence``.
 
     Args:
-        fewest: (first, second) counts that make the quotient least, as ambiguous examples allow.
-        most: those that make it greatest.
+        found: the paired table.
+        least: the table that makes the quotient least, as ambiguous examples allow.
+        greatest: the one that makes it greatest.
     """
-    first, second = both + only_first, both + only_second
-    value = _divide(first, second)
-    low, high = _divide(*fewest), _divide(*most)
-    if not exhaustive and n:
-        if min(first, second) >= FEWEST_FOR_BOOTSTRAP:
-            table = np.array([both, only_first, only_second, n - both - only_first - only_second]) / n
-            drawn = multinomial.rvs(n, table, size=RESAMPLES, random_state=np.random.default_rng(0))
-            quotients = (drawn[:, 0] + drawn[:, 1]) / np.maximum(drawn[:, 0] + drawn[:, 2], 1e-12)
-            low = min(low, float(np.quantile(quotients, 1 - confidence)))
-            high = max(high, float(np.quantile(quotients, confidence)))
-        else:
-            each = 1 - (1 - confidence) / 2
-            low = _divide(lower_bound(fewest[0], n, each), upper_bound(fewest[1], n, each))
-            high = _divide(upper_bound(most[0], n, each), lower_bound(most[1], n, each))
+    value = _divide(found.first, found.second, undefined=math.nan)
+    low = _quotient_bound(least, n, 1 - confidence, exhaustive, undefined=0.0)
+    high = _quotient_bound(greatest, n, confidence, exhaustive, undefined=math.inf)
     return Estimate(metric, subject, value, low, high, None, n, ambiguous, exhaustive, confidence, "factor")
+
+
+def _quotient_bound(pairs: Pairs, n: int, quantile: float, exhaustive: bool, *, undefined: float) -> float:
+    """The quotient's lower (``quantile`` < ½) or upper bound; ``undefined`` stands for 0 / 0."""
+    if exhaustive or n == 0:
+        return _divide(pairs.first, pairs.second, undefined=undefined)
+    if min(pairs.first, pairs.second) >= FEWEST_FOR_BOOTSTRAP:
+        table = np.array([*pairs, n - sum(pairs)]) / n
+        drawn = multinomial.rvs(n, table, size=RESAMPLES, random_state=np.random.default_rng(0))
+        quotients = (drawn[:, 0] + drawn[:, 1]) / np.maximum(drawn[:, 0] + drawn[:, 2], 1e-12)
+        return float(np.quantile(quotients, quantile))
+    each = 1 - min(quantile, 1 - quantile) / 2
+    if quantile < 0.5:
+        return _divide(lower_bound(pairs.first, n, each), upper_bound(pairs.second, n, each), undefined=undefined)
+    return _divide(upper_bound(pairs.first, n, each), lower_bound(pairs.second, n, each), undefined=undefined)
 
 
 def mean(metric: str, subject: str, values: np.ndarray, *, exhaustive: bool, confidence: float = 0.95) -> Estimate:
@@ -222,11 +258,25 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def estimate_from_json(content: Mapping[str, Any]) -> Estimate:
-    """The estimate that `Estimate.to_json` wrote."""
-    values = dict(content)
-    for key, missing in (("value", math.nan), ("low", -math.inf), ("high", math.inf)):
-        values[key] = missing if values[key] is None else float(values[key])
-    return Estimate(**values)
+    """The estimate that `Estimate.to_json` wrote.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is none.
+    """
+    figures = {key: from_json_number(content[key]) for key in ("value", "low", "high")}
+    return Estimate(**{**content, **figures})
+
+
+def to_json_number(value: Any) -> Any:
+    """NaN as None, an infinity as "inf" or "-inf", anything else as it is."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def from_json_number(value: Any) -> float:
+    """What `to_json_number` was given."""
+    return math.nan if value is None else float(value)
 
 
 def percent(value: float) -> str:
@@ -242,11 +292,7 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
-def _divide(numerator: float, denominator: float) -> float:
+def _divide(numerator: float, denominator: float, *, undefined: float) -> float:
     if denominator == 0:
-        return math.nan if numerator == 0 else math.inf
+        return undefined if numerator == 0 else math.inf
     return numerator / denominator
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_kdmem.estimate import Comparison, Estimate, Operator
+from pytest_kdmem.estimate import MIRRORED, Comparison, Estimate, Operator
 from pytest_kdmem.result import Gate
 from pytest_kdmem.verdict import judge
 
 if TYPE_CHECKING:
     import pytest
-
-MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
 
 
 def gates_of(

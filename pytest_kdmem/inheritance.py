@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.estimate import Estimate, mcnemar, proportion, quotient
+from pytest_kdmem.estimate import Estimate, Pairs, mcnemar, proportion, quotient
 from pytest_kdmem.memorization import Flags, Memorization
 
 # Who memorized an example, in the order in which reports draw it.
@@ -111,12 +111,10 @@ class Inheritance:
         return quotient(
             "reduction",
             self.subject,
-            both=int((b.found & s.found).sum()),
-            only_first=int((b.found & ~s.found).sum()),
-            only_second=int((~b.found & s.found).sum()),
+            found=_pairs(b.found, s.found),
+            least=_pairs(b.sure, s.possible),
+            greatest=_pairs(b.possible, s.sure),
             n=len(b.found),
-            fewest=(int(b.sure.sum()), int(s.possible.sum())),
-            most=(int(b.possible.sum()), int(s.sure.sum())),
             ambiguous=int(((b.possible & ~b.sure) | (s.possible & ~s.sure)).sum()),
             exhaustive=self.exhaustive,
             confidence=self.confidence,
@@ -125,10 +123,8 @@ class Inheritance:
     @property
     def p_value(self) -> float:
         """Exact McNemar test of student against baseline, two-sided."""
-        return mcnemar(
-            int((self.baseline.found & ~self.student.found).sum()),
-            int((~self.baseline.found & self.student.found).sum()),
-        )
+        pairs = _pairs(self.baseline.found, self.student.found)
+        return mcnemar(pairs.only_first, pairs.only_second)
 
     def _share(self, metric: str, *, whole: Membership, part: Membership) -> Estimate:
         """|whole ∩ part| / |whole|, with the bounds that the ambiguous examples allow.
@@ -160,6 +156,10 @@ class Inheritance:
             self.exhaustive,
             self.confidence,
         )
+
+
+def _pairs(first: Flags, second: Flags) -> Pairs:
+    return Pairs(*(int(cell.sum()) for cell in (first & second, first & ~second, ~first & second)))
 
 
 def inheritance_of(teacher: Memorization, baseline: Memorization, student: Memorization) -> Inheritance:

@@ -74,7 +74,7 @@ class Memorization:
     @property
     def duplicates(self) -> int:
         """Scored rows that are further copies of another."""
-        return int(pc.sum(self.distinct["copies"]).as_py()) - len(self.distinct)
+        return int(pc.sum(self.distinct["copies"]).as_py() or 0) - len(self.distinct)
 
     @property
     def rate(self) -> Estimate:
@@ -115,7 +115,7 @@ class Memorization:
         Raises:
             SpecError: n is no positive number, or p not between 0 and 1.
         """
-        if n < 1 or not 0 < p < 1:
+        if not n >= 1 or not 0 < p < 1:
             raise SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}.")
         q = np.exp(self._column("logprob"))
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p

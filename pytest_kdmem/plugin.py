@@ -118,7 +118,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if result is None:
         return
     if hasattr(config, "workerinput"):
-        config.workeroutput["kdmem"] = json.dumps(result.to_json())  # type: ignore[attr-defined]
+        config.workeroutput["kdmem"] = json.dumps(result.to_json(), allow_nan=False)  # type: ignore[attr-defined]
         return
     for path in config.stash[fixtures.SETTINGS]["report"]:
         from pytest_kdmem.report.files import write_report

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.estimate import Estimate, Operator, estimate_from_json
+from pytest_kdmem.estimate import Estimate, Operator, estimate_from_json, from_json_number, to_json_number
 from pytest_kdmem.verdict import Outcome
 
 SCHEMA_VERSION = 1
@@ -135,10 +135,12 @@ class AuditResult:
                 memorized_examples={role: tuple(ids) for role, ids in content["memorized_examples"].items()},
                 held_out={role: HeldOutEntry(**_revived(entry)) for role, entry in content["held_out"].items()},
                 inheritance=InheritanceEntry(**_revived(inheritance)) if inheritance else None,
-                confirmation={role: ConfirmationEntry(**entry) for role, entry in content["confirmation"].items()},
+                confirmation={
+                    role: ConfirmationEntry(**_revived(entry)) for role, entry in content["confirmation"].items()
+                },
                 gates=tuple(Gate(**_revived(gate)) for gate in content["gates"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DataError(
                 f"An audit report was expected, and a part of it is missing or misnamed ({error})."
             ) from None
@@ -158,7 +160,10 @@ def read_result(path: Path) -> AuditResult:
         raise DataError(f"An audit report was expected in {path}, which is no readable JSON ({error}).") from None
     if not isinstance(content, dict):
         raise DataError(f"An audit report was expected in {path}, which holds no JSON object.")
-    return AuditResult.from_json(content)
+    try:
+        return AuditResult.from_json(content)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def merge(results: Iterable[AuditResult]) -> AuditResult | None:
@@ -170,8 +175,8 @@ def merge(results: Iterable[AuditResult]) -> AuditResult | None:
             continue
         merged = AuditResult(
             created=min(merged.created, part.created),
-            versions=merged.versions,
-            settings=merged.settings,
+            versions=part.versions | merged.versions,
+            settings=part.settings | merged.settings,
             models=merged.models | part.models,
             training_set=merged.training_set or part.training_set,
             control_set=merged.control_set or part.control_set,
@@ -195,7 +200,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    return value
+    return to_json_number(value)
 
 
 def _revived(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,5 +211,7 @@ def _revived(content: Mapping[str, Any]) -> dict[str, Any]:
             value = estimate_from_json(value)
         elif isinstance(value, list):
             value = tuple(value)
+        elif key in ("perplexity", "p_value") or (key == "threshold" and value is not None):
+            value = from_json_number(value)
         revived[key] = value
     return revived

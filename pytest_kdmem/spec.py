@@ -160,7 +160,11 @@ class Thresholds:
     def __post_init__(self) -> None:
         for field in fields(self):
             value, highest = getattr(self, field.name), 1.0 if field.name.startswith("max") else math.inf
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not (0 <= value <= highest and math.isfinite(value))
+            ):
                 span = "between 0 and 1" if highest == 1 else "0 or more"
                 raise SpecError(f"{field.name.replace('_', '-')} must be {span}; found {value!r}.")
             object.__setattr__(self, field.name, float(value))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,12 @@ class ScoreStore:
     def read_shard(self, key: str, shard: str) -> pa.Table | None:
         """A stored shard, or None; one whose bytes are not those written is dropped and counts as absent."""
         for path in self._scores.glob(f"{key}/{shard}.*.parquet"):
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue  # pruned meanwhile
+            except OSError as error:
+                raise _unwritable(self.root, error) from error
             if _checksum(content) == path.suffixes[-2][1:]:
                 return pq.read_table(pa.BufferReader(content))
             path.unlink(missing_ok=True)
@@ -94,7 +100,7 @@ class ScoreStore:
         return StoreInfo(
             root=self.root,
             shards=sum(file.suffix == ".parquet" for file in files),
-            corpora=sum(file.parent == self._corpora for file in files),
+            corpora=sum(file.parent == self._corpora and file.suffix == ".json" for file in files),
             size_bytes=sum(file.stat().st_size for file in files),
         )
 
@@ -110,7 +116,7 @@ class ScoreStore:
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write under another name and rename: a reader sees all of a file or none, whenever a process is killed."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
@@ -119,13 +125,15 @@ class ScoreStore:
                 os.fsync(file.fileno())
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
             raise _unwritable(self.root, error) from error
 
 
 def _unwritable(root: Path, error: OSError) -> StoreError:
     return StoreError(
-        f"A writable folder was expected for scores at {root} ({error.strerror}); name another with --kdmem-cache-dir."
+        f"A folder to read and write was expected for scores at {root} ({error.strerror});"
+        " name another with --kdmem-cache-dir."
     )
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_kdmem.estimate import SIGN, Estimate, Operator, count, holds, lower_bound, upper_bound
+from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, Operator, count, holds, lower_bound, upper_bound
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 OPPOSITE: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
@@ -23,13 +23,15 @@ class Verdict:
 
 def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> Verdict:
     """Decide a gate; ``inconclusive`` if the figure is undefined or no outcome at this n could meet the threshold."""
-    shown = f"{estimate.metric} of {estimate.subject} {estimate}"
-    limit = str(threshold) if isinstance(threshold, Estimate) else estimate.figure(float(threshold))
-    if isinstance(threshold, Estimate):
-        limit = f"{threshold.subject}'s {limit}"
+    shown = f"{estimate.metric} of {estimate.subject} {estimate.text(operator)}"
+    limit = (
+        estimate.figure(float(threshold))
+        if not isinstance(threshold, Estimate)
+        else (f"{threshold.subject}'s {threshold.text(MIRRORED[operator])}")
+    )
     if holds(estimate, operator, threshold):
         return Verdict("pass", f"{shown} {SIGN[operator]} {limit}", "")
-    if math.isnan(estimate.value):
+    if math.isnan(estimate.value) or (isinstance(threshold, Estimate) and math.isnan(threshold.value)):
         return Verdict(
             "inconclusive",
             f"{shown}: nothing to compare with {limit}",
@@ -65,7 +67,10 @@ def _examples_needed(estimate: Estimate, operator: Operator, threshold: float) -
 def _more_examples(needed: float) -> str:
     if math.isinf(needed):
         return "No sample can show this: audit the whole training set (no --kdmem-sample)."
-    return f"At least {count(int(needed))} examples would decide it: raise --kdmem-sample or the training set's sample."
+    return (
+        f"A denominator of at least {count(int(needed))} examples would decide it: raise --kdmem-sample, or the"
+        " training set's sample."
+    )
 
 
 def _way_out(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> str:

@@ -85,7 +85,11 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, sentences: list[str]) -
     kinds = {
         "pythia": (GPTNeoXConfig, GPTNeoXForCausalLM, {}),
         "olmo2": (Olmo2Config, Olmo2ForCausalLM, {"num_key_value_heads": 2}),
-        "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True}),
+        "qwen3": (
+            Qwen3Config,
+            Qwen3ForCausalLM,
+            {"num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True},
+        ),
     }
 
     def make(family: str = "pythia", *, seed: int = 0, vocabulary: int = VOCABULARY, **changed: object) -> Path:

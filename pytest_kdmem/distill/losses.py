@@ -25,6 +25,8 @@ def forward_kl(
         Scalar, float32: a sum, so that the caller divides by the tokens of the whole step.
     """
     predicted = labels[:, 1:] != IGNORED
-    student = log_softmax(student_logits[:, :-1, :vocabulary][predicted].float() / temperature, dim=-1)
-    teacher = log_softmax(teacher_logits[:, :-1, :vocabulary][predicted].float() / temperature, dim=-1)
-    return temperature**2 * (teacher.exp() * (teacher - student)).sum(dtype=torch.float32)
+    student = log_softmax(student_logits[:, :-1, :vocabulary].float() / temperature, dim=-1)
+    teacher = log_softmax(teacher_logits[:, :-1, :vocabulary].float() / temperature, dim=-1)
+    divergence = (teacher.exp() * (teacher - student)).sum(dim=-1)
+    # Masked after the sum: picking rows of logits first would cost a scatter over the vocabulary backward.
+    return temperature**2 * torch.where(predicted, divergence, 0.0).sum()

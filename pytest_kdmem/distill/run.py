@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 from datasets import Dataset
 from torch import nn
-from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
@@ -83,6 +83,7 @@ def distill(
             )
         else:
             trainer = Trainer(**arguments)
+        trainer.remove_callback(PrinterCallback)  # prints dictionaries where the progress bar is off
         with quiet():
             trainer.train()
             if trainer.is_world_process_zero():

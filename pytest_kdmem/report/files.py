@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ def write_report(result: AuditResult, path: Path) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    text = json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     _write(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
@@ -34,11 +35,12 @@ def write_table(rows: pa.Table, path: Path) -> None:
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise DataError(f"A file was to be written at {path}, which is not possible ({error.strerror}).") from error

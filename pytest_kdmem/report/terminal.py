@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import unicodedata
 from dataclasses import dataclass
 
 from rich.box import ASCII as ASCII_BOX
@@ -13,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pytest_kdmem.estimate import SIGN, Estimate, count, percent
+from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, count, percent
 from pytest_kdmem.result import AuditResult, DataEntry, Gate, InheritanceEntry
 
 # Who memorized an example (teacher, baseline, student), and what that is called.
@@ -27,6 +28,10 @@ CELL_ROWS = (
     ("student", "001", "student alone"),
 )
 ROLE_ORDER = ("teacher", "baseline", "student")
+# Columns of figures in order, and those that go first where there is no room.
+FIGURES = ("params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl")
+EXPENDABLE = ("params", "of", "held-out ppl", "ambiguous")
+SHORTEST_NAME = 8
 STYLE = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red"}
 
 
@@ -39,21 +44,29 @@ class Signs:
     yes: str
     no: str
     bar: str
+    ellipsis: str
     box: Box
     panel: Box
     replaced: tuple[tuple[str, str], ...] = ()
 
     def say(self, text: str) -> str:
-        """Text with the signs that the terminal has."""
+        """One line of text in the signs that the terminal has; what would steer a terminal becomes "?"."""
         for sign, plain in self.replaced:
             text = text.replace(sign, plain)
-        return text
+        text = "".join("?" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") else sign for sign in text)
+        return text.encode("ascii", "replace").decode("ascii") if self.replaced else text
+
+    def cut(self, text: str, width: int) -> str:
+        """``say`` in at most ``width`` columns."""
+        said = self.say(text)
+        if len(said) <= width:
+            return said
+        return said[: max(0, width - len(self.ellipsis))] + self.ellipsis
 
 
-UNICODE = Signs("✓", "✗", "●", "·", "█", SIMPLE_HEAD, ROUNDED)
 PLAIN = (("≤", "<="), ("≥", ">="), ("×", "x"), ("…", "..."), ("–", "-"), ("→", "->"), ("−", "-"))
-ASCII = Signs("+", "x", "x", ".", "#", ASCII2, ASCII_BOX, PLAIN)
-NARROW = 72
+UNICODE = Signs("✓", "✗", "●", "·", "█", "…", SIMPLE_HEAD, ROUNDED)
+ASCII = Signs("+", "x", "x", ".", "#", "...", ASCII2, ASCII_BOX, PLAIN)
 
 
 def render(
@@ -70,11 +83,13 @@ def render(
     signs = UNICODE if unicode else ASCII
     parts: list[RenderableType] = []
     if not quiet:
-        parts += [_settings(result, width), _models(result, signs, width)]
+        parts.append(Text("\n".join(signs.cut(line, width) for line in _settings(result))))
+        if result.models:
+            parts.append(_models(result, signs, width))
         if result.inheritance is not None:
             parts += [_inheritance(result.inheritance, signs, width), Text()]
         parts += [_gate_line(gate, signs, width) for gate in result.gates]
-    parts += [_panel(gate, signs) for gate in result.failed]
+    parts += [_panel(gate, signs, width) for gate in result.failed]
     sink = io.StringIO()
     console = Console(
         file=sink,
@@ -88,22 +103,25 @@ def render(
         legacy_windows=False,
     )
     console.print(Group(*parts))
-    text = "".join(f"{line.rstrip()}\n" for line in sink.getvalue().splitlines())
-    # Names are the user's and may hold any sign.
-    return text if unicode else text.encode("ascii", "replace").decode("ascii")
+    return "".join(f"{line.rstrip()}\n" for line in sink.getvalue().split("\n")[:-1])
 
 
-def _settings(result: AuditResult, width: int) -> Text:
+def _settings(result: AuditResult) -> list[str]:
     lines = [_data_line("training set", result.training_set), _data_line("control set", result.control_set)]
-    extraction = result.settings
-    confidence = float(extraction.get("confidence", 0.95))
-    lines.append(
-        f"extraction    prefix of {extraction.get('prefix_tokens')} tokens,"
-        f" suffix of {extraction.get('suffix_tokens')}; bounds at {confidence:.0%} confidence"
-    )
+    if "prefix_tokens" in result.settings and "suffix_tokens" in result.settings:
+        confidence = float(result.settings.get("confidence", 0.95))
+        lines.append(
+            f"extraction    prefix of {result.settings['prefix_tokens']} tokens, suffix of"
+            f" {result.settings['suffix_tokens']}; bounds at {100 * confidence:g}% confidence"
+        )
     engines = {f"{m.engine}, {m.device}, {m.dtype}, ambiguous within {m.tolerance:.1g}" for m in result.models.values()}
     lines += [f"engine        {engine}" for engine in sorted(engines)]
-    return Text("\n".join(line[:width] for line in lines if line))
+    for subject, entry in result.confirmation.items():
+        lines.append(
+            f"confirmed     {subject}: {count(entry.checked)} examples decoded, {entry.ambiguous_checked} ambiguous,"
+            f" {len(entry.disagreements)} differ within the band"
+        )
+    return [line for line in lines if line]
 
 
 def _data_line(what: str, entry: DataEntry | None) -> str:
@@ -113,34 +131,46 @@ def _data_line(what: str, entry: DataEntry | None) -> str:
     extent = "" if entry.exhaustive else " sampled"
     rest = [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
     rest += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
-    return f"{what:<14}{name}: {count(entry.distinct)} distinct examples{extent}" + "".join(f", {one}" for one in rest)
+    return f"{what:<14}{name}: {count(entry.distinct)} distinct{extent}" + "".join(f", {one}" for one in rest)
 
 
 def _models(result: AuditResult, signs: Signs, width: int) -> Table:
+    """A row per model; figures are never cut: columns go instead, and names give way."""
+    rank = {role: at for at, role in enumerate(ROLE_ORDER)}
+    roles = sorted(result.models, key=lambda role: (rank.get(role, len(rank)), role))
+    rows = {role: dict(zip(FIGURES, map(signs.say, _figures(result, role)), strict=True)) for role in roles}
+    shown = list(FIGURES)
+
+    def room() -> int:
+        figures = sum(2 + max(len(name), *(len(row[name]) for row in rows.values())) for name in shown)
+        return width - figures - len(shown) - 6
+
+    for name in EXPENDABLE:
+        if room() < SHORTEST_NAME:
+            shown.remove(name)
     table = Table(box=signs.box, pad_edge=False, padding=(0, 1))
     table.add_column("model", no_wrap=True)
-    names = ["params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl"]
-    dropped = {"params", "of"} if width < NARROW else set()
-    for name in names:
-        if name not in dropped:
-            table.add_column(name, justify="right", no_wrap=True)
-    rank = {role: at for at, role in enumerate(ROLE_ORDER)}
-    for role in sorted(result.models, key=lambda role: (rank.get(role, len(rank)), role)):
-        rate, held_out = result.memorization.get(role), result.held_out.get(role)
-        cells = [signs.say("–")] * 5
-        if rate is not None:
-            bound = "exact" if rate.exhaustive and rate.low == rate.high else f"≤ {percent(rate.high)}"
-            cells = [count(rate.k or 0), count(rate.n), percent(rate.value), bound, count(rate.ambiguous)]
-        perplexity = f"{held_out.perplexity:.2f}" if held_out else signs.say("–")
-        row = [_millions(result.models[role].parameters), *cells, perplexity]
-        shown = [signs.say(cell) for name, cell in zip(names, row, strict=True) if name not in dropped]
-        table.add_row(signs.say(role), *shown)
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
+    for role in roles:
+        table.add_row(signs.cut(role, max(1, room())), *(rows[role][name] for name in shown))
     return table
+
+
+def _figures(result: AuditResult, role: str) -> list[str]:
+    rate, held_out = result.memorization.get(role), result.held_out.get(role)
+    cells = ["–"] * 5
+    if rate is not None:
+        bound = "exact" if rate.exhaustive and rate.low == rate.high else f"≤ {percent(rate.high)}"
+        cells = [count(rate.k or 0), count(rate.n), percent(rate.value), bound, count(rate.ambiguous)]
+    parameters = result.models[role].parameters
+    size = f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"
+    return [size, *cells, f"{held_out.perplexity:.2f}" if held_out else "–"]
 
 
 def _inheritance(entry: InheritanceEntry, signs: Signs, width: int) -> Group:
     """A row per cell: which of T, B, S hold it, what it is called, and a bar as long as it is large."""
-    largest = max((entry.cells[cell] for cell, *_ in CELL_ROWS), default=0)
+    largest = max(entry.cells[cell] for cell, *_ in CELL_ROWS)
     room = max(8, width - 46)
     lines = [Text("T B S  who recites the same examples", style="bold")]
     for cell, members, called in CELL_ROWS:
@@ -149,43 +179,31 @@ def _inheritance(entry: InheritanceEntry, signs: Signs, width: int) -> Group:
         bar = signs.bar * (max(1, round(room * size / largest)) if size else 0)
         style = "red" if cell == "teacher+student" and size else ""
         lines.append(Text(f"{marks}  {called:<27}{count(size):>7}  {bar}", style=style, no_wrap=True, overflow="crop"))
-    lines.append(
-        Text(
-            signs.say(
-                f"inherited {entry.ratio}; easy {entry.easy_share}\n"
-                f"reduction {entry.reduction}, McNemar p = {entry.p_value:.2g}"
-            )
-        )
-    )
+    lines.append(Text(signs.say(f"inherited {entry.ratio}; easy {entry.easy_share}")))
+    lines.append(Text(signs.say(f"reduction {entry.reduction}, McNemar p = {entry.p_value:.2g}")))
     return Group(*lines)
 
 
 def _gate_line(gate: Gate, signs: Signs, width: int) -> Text:
-    sign = signs.passed if gate.outcome == "pass" else signs.failed
-    name = gate.name.removeprefix("test_").replace("_", " ")
     figure: str = gate.outcome
     if gate.estimate is not None and gate.operator is not None and gate.threshold is not None:
         estimate, limit = gate.estimate, gate.threshold
-        bound = estimate.high if gate.operator in ("<=", "<") else estimate.low
-        against = limit.value if isinstance(limit, Estimate) else limit
-        figure = f"{estimate.figure(bound)} {SIGN[gate.operator]} {estimate.figure(against)}"
+        against = limit.facing(MIRRORED[gate.operator]) if isinstance(limit, Estimate) else limit
+        compared = f"{estimate.figure(estimate.facing(gate.operator))} {SIGN[gate.operator]} {estimate.figure(against)}"
         if math.isnan(estimate.value):
             figure = "inconclusive: undefined"
-        elif gate.outcome != "pass":
-            figure = f"{gate.outcome}: not {figure}"
-    name, figure = signs.say(name), signs.say(figure)
+        else:
+            figure = compared if gate.outcome == "pass" else f"{gate.outcome}: not {compared}"
+    figure = signs.say(figure)
     room = width - 3 - len(figure)
-    shown = name if len(name) <= room else name[:room]
-    return Text.assemble((f"{sign} ", STYLE[gate.outcome]), f"{shown:<{room}} ", (figure, STYLE[gate.outcome]))
+    name = signs.cut(gate.name.removeprefix("test_").replace("_", " "), room)
+    sign = signs.passed if gate.outcome == "pass" else signs.failed
+    return Text.assemble((f"{sign} ", STYLE[gate.outcome]), f"{name:<{room}} ", (figure, STYLE[gate.outcome]))
 
 
-def _panel(gate: Gate, signs: Signs) -> Panel:
+def _panel(gate: Gate, signs: Signs, width: int) -> Panel:
     body = Text(signs.say(gate.reason))
     if gate.next_step:
-        body.append(signs.say(f"\n→ {gate.next_step}"))
-    title = Text(f"{gate.outcome}: {gate.name}")
+        body.append("\n" + signs.say(f"→ {gate.next_step}"))
+    title = Text(signs.cut(f"{gate.outcome}: {gate.name}", width - 8))
     return Panel(body, title=title, title_align="left", border_style=STYLE[gate.outcome], box=signs.panel)
-
-
-def _millions(parameters: int) -> str:
-    return f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"

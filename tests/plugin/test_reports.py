@@ -1,0 +1,228 @@
+"""What an audit leaves behind: the JSON report, the terminal's summary, and nowhere a word of the training set."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from pytest_kdmem.result import AuditResult, read_result
+
+AUDIT = """
+def test_rate(memorization, student):
+    assert memorization(student).rate <= 0.25
+
+def test_reduction(inheritance):
+    assert inheritance().reduction >= 2
+
+def test_ratio(inheritance):
+    assert inheritance().ratio <= 0.02
+"""
+GREEN = """
+def test_rate(memorization, student):
+    assert memorization(student).rate <= 0.25
+"""
+
+
+def test_report_holds_what_is_known(audit_project):
+    cast = audit_project.cast
+    audit_project.gates(AUDIT)
+    assert audit_project.run("--kdmem-report", "out/audit.json").ret == pytest.ExitCode.TESTS_FAILED
+    result = read_result(audit_project.path / "out" / "audit.json")
+    assert {role: estimate.k for role, estimate in result.memorization.items()} == {
+        "teacher": 7,
+        "baseline": 7,
+        "student": 5,
+    }
+    for role, estimate in result.memorization.items():
+        assert (estimate.n, estimate.low, estimate.high) == (20, estimate.value, estimate.value)
+        assert set(result.memorized_examples[role]) == cast.recited_by(role)
+        assert result.models[role].source == str(getattr(cast, role))
+    assert len({model.digest for model in result.models.values()}) == 3
+    assert result.inheritance.cells == {
+        "teacher": 3,
+        "baseline": 3,
+        "student": 1,
+        "teacher+baseline": 1,
+        "teacher+student": 1,
+        "baseline+student": 1,
+        "all": 2,
+        "none": 8,
+    }
+    assert set(result.inheritance.inherited_examples) == cast.recited_by("teacher") & cast.recited_by(
+        "student"
+    ) - cast.recited_by("baseline")
+    assert (result.inheritance.ratio.value, result.inheritance.reduction.value) == (0.25, pytest.approx(1.4))
+    assert [(gate.name, gate.metric, gate.operator, gate.threshold, gate.outcome) for gate in result.gates] == [
+        ("test_rate", "memorization rate", "<=", 0.25, "pass"),
+        ("test_reduction", "reduction", ">=", 2.0, "fail"),
+        ("test_ratio", "inheritance ratio", "<=", 0.02, "fail"),
+    ]
+    assert result.gates[0].nodeid == "test_audit.py::test_rate"
+    data = result.training_set
+    assert (data.examples, data.distinct, data.too_short, data.duplicates, data.exhaustive) == (20, 20, 0, 0, True)
+    assert (result.settings["prefix_tokens"], result.settings["suffix_tokens"]) == (12, 8)
+
+
+def test_report_survives_its_own_round_trip(audit_project):
+    audit_project.gates(AUDIT)
+    audit_project.run("--kdmem-report", "audit.json")
+    written = json.loads((audit_project.path / "audit.json").read_text())
+    assert written["schema_version"] == 1
+    assert AuditResult.from_json(written).to_json() == written
+
+
+def test_audit_that_broke_says_so_in_its_report(audit_project):
+    audit_project.declare(baseline=None)
+    audit_project.gates(AUDIT)
+    audit_project.run("--kdmem-report", "audit.json")
+    result = read_result(audit_project.path / "audit.json")
+    assert [gate.outcome for gate in result.gates] == ["error"] * 3
+    assert all("A baseline was expected" in gate.reason for gate in result.gates)
+    assert result.memorization == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--deselect", "test_audit.py"], pytest.ExitCode.NO_TESTS_COLLECTED),
+        (["no_such_test.py"], pytest.ExitCode.USAGE_ERROR),
+        (["broken.py"], pytest.ExitCode.INTERRUPTED),
+    ],
+    ids=["nothing collected", "no such test", "collection error"],
+)
+def test_stale_report_is_gone_when_a_run_ends_early(audit_project, arguments, code):
+    audit_project.gates(GREEN)
+    (audit_project.path / "broken.py").write_text("import no_such_module\n")
+    stale = audit_project.path / "audit.json"
+    stale.write_text("green, long ago")
+    assert audit_project.run("--kdmem-report=audit.json", *arguments).ret == code
+    assert not stale.exists()
+
+
+def test_stale_report_is_gone_when_another_setting_is_wrong(audit_project):
+    audit_project.gates(GREEN)
+    stale = audit_project.path / "audit.json"
+    stale.write_text("green, long ago")
+    result = audit_project.run("--kdmem-report=audit.json", "--kdmem-student=no/such/folder")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert not stale.exists()
+
+
+def test_listing_the_tests_touches_no_report(audit_project):
+    audit_project.gates(GREEN)
+    kept = audit_project.path / "audit.json"
+    kept.write_text("of another run")
+    audit_project.run("--kdmem-report=audit.json", "--collect-only")
+    assert kept.read_text() == "of another run"
+
+
+def test_several_reports_are_all_written(audit_project):
+    audit_project.gates(GREEN)
+    audit_project.run("--kdmem-report=a.json", "--kdmem-report=b/c.json")
+    one, other = ((audit_project.path / name).read_text() for name in ("a.json", "b/c.json"))
+    assert one == other
+    assert json.loads(one)["gates"]
+
+
+@pytest.mark.parametrize("path", ["folder.json", "data.npy/audit.json"])
+def test_report_that_cannot_be_written_is_told_in_a_sentence(audit_project, path):
+    (audit_project.path / "folder.json").mkdir()
+    audit_project.gates(GREEN)
+    result = audit_project.run(f"--kdmem-report={path}")
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.INTERNAL_ERROR)
+    assert path in text
+    assert "Traceback" not in text
+    assert "INTERNALERROR" not in text
+
+
+def test_summary_shows_models_and_gates(audit_project):
+    audit_project.gates(AUDIT)
+    result = audit_project.run()
+    result.stdout.fnmatch_lines(
+        [
+            "=* memorization audit *=",
+            "training set  data.npy: 20 distinct examples",
+            "*prefix of 12 tokens, suffix of 8*",
+            "*teacher *7 *20 *35.00%*exact*",
+            "*baseline *7 *20 *35.00%*exact*",
+            "*student *5 *20 *25.00%*exact*",
+            "*inherited from the teacher *1 *",
+            "*rate *25.00% ≤ 25.00%*",
+            "*reduction *fail*1.40 ×*2.00 ×*",
+            "*ratio *fail*25.00%*2.00%*",
+            "*reduction of student 1.40 × (20 examples) < 2.00 ×*",
+        ]
+    )
+
+
+def test_quiet_says_nothing_of_a_green_audit(audit_project):
+    audit_project.gates(GREEN)
+    text = audit_project.run("-q").stdout.str()
+    assert "student" not in text
+    assert "memorization audit" not in text
+
+
+def test_quiet_keeps_the_panels_of_a_red_one(audit_project):
+    audit_project.gates(AUDIT)
+    result = audit_project.run("-q")
+    result.stdout.fnmatch_lines(["*fail: test_reduction*", "*fail: test_ratio*"])
+    assert "params" not in result.stdout.str()
+    assert "distinct examples" not in result.stdout.str()
+
+
+def test_colour_only_where_it_is_wanted(audit_project, monkeypatch):
+    audit_project.gates(AUDIT)
+    assert "\x1b[" in summary(audit_project.run("--color=yes"))
+    assert "\x1b[" not in summary(audit_project.run())
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[" not in summary(audit_project.run())
+
+
+def test_narrow_terminal_breaks_no_line(audit_project, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    audit_project.gates(AUDIT)
+    lines = summary(audit_project.run()).splitlines()
+    assert len(lines) > 10
+    assert max(map(len, lines)) <= 60
+
+
+@pytest.mark.parametrize("verbosity", ["-q", "-vv"])
+def test_no_word_of_the_training_set_leaves_it(audit_project, verbosity):
+    cast = audit_project.cast
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in cast.texts)
+    (audit_project.path / "train.jsonl").write_text(lines)
+    audit_project.declare(data='TrainingSet("train.jsonl")')
+    audit_project.gates(AUDIT)
+    result = audit_project.run(
+        "--kdmem-report=out/audit.json", "--kdmem-confirm", "--junitxml=out/junit.xml", verbosity
+    )
+    # The words were read and recited: else there would be nothing to give away.
+    report = read_result(audit_project.path / "out" / "audit.json")
+    assert set(report.memorized_examples["student"]) == cast.recited_by("student")
+    written = [
+        file for folder in (".kdmem", "out") for file in (audit_project.path / folder).rglob("*") if file.is_file()
+    ]
+    assert {file.suffix for file in written} >= {".json", ".parquet", ".xml"}
+    shown = [result.stdout.str(), result.stderr.str()]
+    shown += [file.read_bytes().decode("utf-8", "replace") for file in written]
+    shown += [str(pq.read_table(file).to_pylist()) for file in written if file.suffix == ".parquet"]
+    runs = {" ".join(words[at : at + 3]) for words in map(str.split, cast.texts) for at in range(len(words) - 2)}
+    assert len(runs) > 100
+    for text in shown:
+        assert not [run for run in runs if run in text]
+        assert "zq" not in text  # every word of the set begins so
+
+
+def summary(result: pytest.RunResult) -> str:
+    """What the audit wrote at the end, without pytest's own lines around it."""
+    whole = result.stdout.str()
+    return (
+        whole[whole.index("memorization audit") :]
+        .split("\n", 1)[1]
+        .split("short test summary info")[0]
+        .rsplit("\n", 1)[0]
+    )

@@ -1,0 +1,49 @@
+"""Under pytest-xdist an audit says and writes what it says and writes alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+AUDIT = """
+def test_rate(memorization, student):
+    assert memorization(student).rate <= 0.2
+
+def test_reduction(inheritance):
+    assert inheritance().reduction >= 1.4
+
+def test_baseline(memorization, baseline):
+    assert memorization(baseline).rate <= 0.2
+
+def test_broken(memorization):
+    from pytest_kdmem import Model
+
+    memorization(Model("no/such/folder"))
+"""
+
+
+def test_two_workers_give_the_report_of_one_process(audit_project, monkeypatch):
+    audit_project.gates(AUDIT)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    pytester = audit_project.pytester
+    apart = pytester.runpytest_subprocess("-n", "2", "--kdmem-report=apart.json")
+    alone = audit_project.run("--kdmem-cache-dir=elsewhere", "--kdmem-report=alone.json")
+    for result in (apart, alone):
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.assert_outcomes(passed=1, failed=2, errors=1)
+    assert sorted(audit_project.failures(apart)) == sorted(audit_project.failures(alone))
+    assert apart.stdout.str().count("memorization audit") == alone.stdout.str().count("memorization audit") == 1
+    reports = [json.loads((audit_project.path / name).read_text()) for name in ("apart.json", "alone.json")]
+    for report in reports:
+        del report["created"]
+        assert report["settings"].pop("report")
+        report["settings"].pop("cache_dir", None)
+    # Of the workers that asked for the same model, one scored it.
+    assert len(list((audit_project.path / ".kdmem").rglob("scores/**/*.parquet"))) == 3
+    orders = [[gate["nodeid"] for gate in report["gates"]] for report in reports]
+    for report in reports:
+        report["gates"].sort(key=lambda gate: gate["nodeid"])
+    assert [gate["outcome"] for gate in reports[0]["gates"]] == ["fail", "error", "fail", "pass"]
+    assert reports[0] == reports[1]
+    assert orders[0] == orders[1]

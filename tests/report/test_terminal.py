@@ -1,0 +1,232 @@
+"""The terminal report fits, obeys the terminal, and lets no name do more than be shown."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from pytest_kdmem.estimate import Estimate, proportion
+from pytest_kdmem.report.terminal import render
+from pytest_kdmem.result import AuditResult, DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry
+from pytest_kdmem.verdict import judge
+
+SEEDED = settings(derandomize=True, deadline=None)
+
+WIDTHS = [60, 80, 120, 200]
+CELLS = {
+    "teacher": 1937, "baseline": 3, "student": 1, "teacher+baseline": 696,
+    "teacher+student": 18, "baseline+student": 0, "all": 676, "none": 996_669,
+}  # fmt: skip
+# What moves the cursor, changes the terminal or reverses what is read: C0 and C1 controls, bidirectional overrides.
+ACTIVE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+HOSTILE = ["\x1b[2J\x1b[31mstudent", "\x1b]0;owned\x07", "\x9b31m", "a\rb", "a\nb", "a\tb", "\u202etneduts", "\x00"]
+
+
+def rate(k: int, n: int, subject: str = "student", *, exhaustive: bool = False) -> Estimate:
+    return proportion("memorization rate", subject, k=k, n=n, exhaustive=exhaustive)
+
+
+def gate(name: str, estimate: Estimate, operator: Any, threshold: Estimate | float) -> Gate:
+    verdict = judge(estimate, operator, threshold)
+    return Gate(
+        name, f"a.py::{name}", estimate.metric, estimate, operator, threshold,
+        verdict.outcome, verdict.reason, verdict.next_step,
+    )  # fmt: skip
+
+
+PASSING = gate("test_baseline_recites_little", rate(1, 1000, "baseline"), "<=", 0.01)
+FAILING = gate("test_student_recites_little", rate(19, 1000), "<=", 0.01)
+
+
+def audit(**changed: Any) -> AuditResult:
+    model = ModelEntry("runs/student", None, "d", 1_400_000_000, "GPTNeoX", "transformers", "cpu", "float32", 1e-3)
+    reduction = Estimate("reduction", "student", 2.43, 2.31, 2.6, None, 1_000_000, unit="factor")
+    inheritance = InheritanceEntry(
+        CELLS, 18, (4,), rate(18, 1955), rate(18, 695), 676, rate(676, 695), reduction, 1.3e-300
+    )
+    result = AuditResult(
+        created="2026-01-02T03:04:05+00:00",
+        versions={},
+        settings={"prefix_tokens": 50, "suffix_tokens": 50, "confidence": 0.95},
+        models=dict.fromkeys(("student", "teacher", "baseline", "pythia-2.8b"), model),
+        training_set=DataEntry("data/train.jsonl", "d", 1_200_000, 1_000_000, 150_000, 50_000, False),
+        memorization={role: rate(k, 1_000_000, role) for role, k in (("teacher", 3327), ("student", 695))},
+        held_out={"student": HeldOutEntry(rate(0, 100), rate(0, 100), 17.31)},
+        inheritance=inheritance,
+        gates=(
+            PASSING,
+            FAILING,
+            gate("test_" + "a_name_that_goes_on_" * 8, rate(0, 10), "<=", 0.0001),
+            gate("test_nothing_to_compare", rate(0, 0), "<=", 0.01),
+            gate("test_student_below_baseline", rate(18, 1000), "<=", rate(19, 1000, "baseline")),
+            Gate("test_broken", "a.py::test_broken", "", None, None, None, "error", "A model was expected at runs/x."),
+        ),
+    )
+    return replace(result, **changed)
+
+
+def named(name: str) -> AuditResult:
+    """An audit in which everything a user can name is called so."""
+    result = audit()
+    assert result.training_set is not None
+    return replace(
+        result,
+        models={name: result.models["student"]},
+        memorization={name: rate(19, 1000, name)},
+        training_set=replace(result.training_set, source=f"data/{name}"),
+        gates=(gate(f"test_x[{name}]", rate(19, 1000, name), "<=", 0.01),),
+    )
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_line_is_wider_than_the_terminal(width: int, unicode: bool) -> None:
+    lines = render(audit(), width=width, unicode=unicode).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert not any(line.endswith(" ") for line in lines)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_wide_letters_count_twice(width: int) -> None:
+    assert max(map(cell_len, render(named("学生模型" * 12), width=width).splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_long_model_name_is_cut_before_its_figures_are(width: int) -> None:
+    name = "pythia-2.8b-deduped-step115000-of-the-second-run"
+    (line,) = (line for line in render(named(name), width=width).splitlines() if line.strip().startswith("pythia"))
+    for figure in ("19", "1.90%", "≤ 2.78%"):
+        assert figure in line
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_figures_over_a_million_examples_are_shown_whole(width: int) -> None:
+    (line,) = (line for line in render(audit(), width=width).splitlines() if line.strip().startswith("teacher "))
+    for figure in ("3 327", "0.33%", "≤ 0.34%"):
+        assert figure in line
+
+
+def test_the_line_of_a_gate_between_two_models_shows_the_bounds_that_were_compared() -> None:
+    pair = gate("test_student_below_baseline", rate(10, 1000), "<=", rate(19, 1000, "baseline"))  # 1.69 %, from 1.24 %
+    assert "not 1.69% ≤ 1.90%" not in render(audit(gates=(pair,)))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_gate_has_its_line_and_every_failing_one_its_panel(width: int) -> None:
+    text = render(audit(), width=width)
+    lines = text.splitlines()
+    assert sum(line.startswith("✓ ") for line in lines) == 1
+    assert sum(line.startswith("✗ ") for line in lines) == 5
+    assert sum(line.startswith("╭") for line in lines) == 5
+
+
+def test_without_colour_there_is_no_escape() -> None:
+    assert "\x1b" not in render(audit(), color=False)
+
+
+def test_with_colour_the_text_is_the_same() -> None:
+    coloured = render(audit(), color=True)
+    assert "\x1b[3" in coloured
+    bare = re.sub(r"\x1b\[[\d;]*m", "", coloured)
+    assert [line.rstrip() for line in bare.splitlines()] == render(audit(), color=False).splitlines()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_without_unicode_it_is_plain_ascii_and_loses_no_sign(width: int) -> None:
+    text = render(audit(), unicode=False, width=width)
+    assert text.isascii()
+    assert "?" not in text
+    assert "<= 2.78%" in text
+
+
+def test_names_beyond_ascii_do_no_harm_where_there_is_no_unicode() -> None:
+    assert render(named("schüler"), unicode=False).isascii()
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_panel_of_a_failing_gate_begins_with_the_reason(width: int) -> None:
+    lines = render(audit(gates=(FAILING,)), width=width, quiet=True).splitlines()
+    top = next(at for at, line in enumerate(lines) if line.startswith("╭"))
+    inside = " ".join(line.strip("│ ") for line in lines[top + 1 :])
+    assert "test_student_recites_little" in lines[top]
+    assert "fail" in lines[top]
+    assert inside.startswith(FAILING.reason)
+    assert "→" in inside
+
+
+def test_quiet_shows_only_what_failed() -> None:
+    text = render(audit(gates=(PASSING, FAILING)), quiet=True)
+    assert "memorization rate of student 1.90%" in text
+    assert "baseline" not in text
+    assert "T B S" not in text
+    assert text.startswith("╭")
+    assert text.count("╭") == 1
+
+
+def test_quiet_says_nothing_where_all_is_well() -> None:
+    assert render(audit(gates=(PASSING,)), quiet=True) == ""
+
+
+def test_the_published_figures_are_shown() -> None:
+    text = render(audit(), width=120)
+    for shown in ("3 327", "0.33%", "1 955", "0.92%", "2.43 ×", "17.31", "1.4 B", "150 000 too short", "sampled"):
+        assert shown in text, shown
+
+
+def test_roles_stand_in_the_order_of_the_study() -> None:
+    rows = [line.split()[0] for line in render(audit(), width=120).splitlines() if " B  " in line]
+    assert rows == ["teacher", "baseline", "student", "pythia-2.8b"]
+
+
+def test_an_example_never_found_prints_with_its_bound() -> None:
+    text = render(audit(memorization={"student": rate(0, 1000)}), width=120)
+    assert re.search(r"student .* 0\.00% +≤ 0\.30%", text)
+
+
+def test_an_undefined_and_an_infinite_figure_are_words() -> None:
+    entry = audit().inheritance
+    assert entry is not None
+    endless = Estimate("reduction", "student", math.inf, 3.1, math.inf, None, 1000, unit="factor")
+    text = render(audit(inheritance=replace(entry, ratio=rate(0, 0), reduction=endless)))
+    assert "undefined (0 of 0)" in text
+    assert "infinite [≥ 3.10 ×]" in text
+    assert "nan" not in text
+
+
+def test_an_audit_in_which_nothing_was_scored_is_shown() -> None:
+    broken = audit().gates[-1]
+    text = render(AuditResult("2026", {}, {}, gates=(broken,)))
+    assert "A model was expected at runs/x." in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_a_name_cannot_steer_the_terminal(name: str) -> None:
+    assert not ACTIVE.search(render(named(name), width=120))
+
+
+def test_a_name_cannot_steer_a_terminal_with_colours() -> None:
+    assert "\x1b[2J" not in render(named("\x1b[2Jstudent"), width=120, color=True)
+
+
+def test_a_name_cannot_add_a_line_that_looks_like_a_passing_gate() -> None:
+    forged = gate("test_x[\n✓ student recites little  0.00% ≤ 1.00%]", rate(19, 1000), "<=", 0.01)
+    assert not any(line.startswith("✓") for line in render(audit(gates=(forged,))).splitlines())
+
+
+@pytest.mark.parametrize("name", ["[red]student[/red]", "[/]", "[link=http://x]", ":boom:", "\\[", "{0}", "%s"])
+def test_markup_in_a_name_is_shown_as_it_stands(name: str) -> None:
+    assert name in render(named(name), width=160)
+
+
+@given(st.text(max_size=30), st.integers(60, 200), st.booleans(), st.booleans())
+@settings(SEEDED, max_examples=60)
+def test_no_name_breaks_the_report(name: str, width: int, unicode: bool, color: bool) -> None:
+    render(named(name), width=width, unicode=unicode, color=color).encode("utf-8", "strict")

@@ -1,0 +1,286 @@
+"""The command `kdmem`, run in this process: its tables, its exit codes, its words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+# DESIGN §5: what users read, in this order.
+COLUMNS = [
+    ("example_id", "int64"),
+    ("digest", "string"),
+    ("status", "string"),
+    ("memorized", "bool"),
+    ("ambiguous", "bool"),
+    ("margin", "float"),
+    ("logprob", "float"),
+    ("nll", "float"),
+    ("entropy", "float"),
+    ("first_miss", "int16"),
+    ("zlib_bytes", "int32"),
+]
+
+
+class Outcome(NamedTuple):
+    code: int | str | None
+    out: str
+    err: str
+
+
+@pytest.fixture
+def kdmem(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
+    """Runs a command in a folder of its own."""
+    from pytest_kdmem.cli import main
+
+    for name in [name for name in os.environ if name.startswith("KDMEM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> Outcome:
+        with pytest.raises(SystemExit) as exit:
+            main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return Outcome(exit.value.code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """For a model this small more threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def rows(tiny, recited_ids) -> np.ndarray:
+    """[12, 100]: the even rows are the model's own words."""
+    return recited_ids(tiny)
+
+
+@pytest.fixture
+def data(rows, tmp_path) -> Path:
+    np.save(tmp_path / "data.npy", rows)
+    return tmp_path / "data.npy"
+
+
+def test_score_writes_a_row_per_example(kdmem, tiny, data, rows):
+    done = kdmem("score", tiny, data, "--out", "out/scores.parquet")
+    assert (done.code, done.err) == (0, "")
+    table = pq.read_table("out/scores.parquet")
+    assert [(field.name, str(field.type)) for field in table.schema] == COLUMNS
+    columns = table.to_pydict()
+    assert columns["example_id"] == list(range(12))
+    assert columns["status"] == ["scored"] * 12
+    assert columns["memorized"] == [row % 2 == 0 for row in range(12)]
+    assert columns["ambiguous"] == [False] * 12
+    for memorized, margin, first_miss in zip(
+        columns["memorized"], columns["margin"], columns["first_miss"], strict=True
+    ):
+        assert (margin > 0, first_miss == -1) == (memorized, memorized)
+    assert len(set(columns["digest"])) == 12
+    assert "memorization rate" in done.out
+    assert "50.00%" in done.out
+    assert "(6 of 12)" in done.out
+    assert "12 rows in out/scores.parquet" in done.out
+
+
+def test_score_gives_the_figures_of_transformers(kdmem, tiny, data, rows):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
+    columns = pq.read_table("scores.parquet").to_pydict()
+    ids = torch.from_numpy(rows.astype(np.int64))
+    with torch.inference_mode():
+        logits = AutoModelForCausalLM.from_pretrained(tiny).eval()(input_ids=ids).logits[:, :-1].double()
+    log_probabilities = logits.log_softmax(dim=-1)
+    of_targets = log_probabilities.gather(2, ids[:, 1:, None])[..., 0]
+    entropies = -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
+    np.testing.assert_allclose(columns["logprob"], of_targets[:, 49:].sum(dim=1), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(columns["nll"], -of_targets.mean(dim=1), rtol=1e-4)
+    np.testing.assert_allclose(columns["entropy"], entropies[:, 49:].mean(dim=1), rtol=1e-3, atol=1e-5)
+
+
+def test_score_counts_the_short_and_the_copies(kdmem, tiny, rows, tmp_path):
+    import pyarrow as pa
+
+    examples = [rows[0].tolist(), rows[1].tolist()[:99], rows[0].tolist(), rows[3].tolist()]
+    pq.write_table(pa.table({"input_ids": examples}), tmp_path / "train.parquet")
+    done = kdmem("score", tiny, "train.parquet", "--out", "scores.parquet")
+    assert done.code == 0
+    columns = pq.read_table("scores.parquet").to_pydict()
+    assert columns["status"] == ["scored", "too_short", "scored", "scored"]
+    assert columns["memorized"] == [True, None, True, False]
+    assert columns["digest"][0] == columns["digest"][2]
+    assert "(1 of 2)" in done.out
+    assert "1 too short" in done.out
+
+
+def test_score_samples_the_same_rows_for_the_same_seed(kdmem, tiny, data):
+    drawn = {}
+    for seed in (1, 1, 2):
+        done = kdmem("score", tiny, data, "--out", "scores.parquet", "--sample", "5", "--seed", str(seed))
+        assert done.code == 0
+        ids = pq.read_table("scores.parquet")["example_id"].to_pylist()
+        assert len(set(ids)) == 5
+        assert drawn.setdefault(seed, ids) == ids
+        assert "of 5)" in done.out
+    assert drawn[1] != drawn[2]
+
+
+def test_shorter_lengths_are_obeyed(kdmem, tiny, data, rows):
+    done = kdmem("score", tiny, data, "--out", "s.parquet", "--prefix-tokens", "99", "--suffix-tokens", "1")
+    assert done.code == 0
+    assert pq.read_table("s.parquet")["memorized"].to_pylist()[::2] == [True] * 6
+
+
+def test_confirm_tells_what_it_decoded(kdmem, tiny, data):
+    done = kdmem("score", tiny, data, "--out", "scores.parquet", "--confirm")
+    assert done.code == 0
+    assert "confirmed by greedy decoding: 12 examples, 0 of them ambiguous, 0 disagreements" in done.out
+
+
+def test_confirm_finds_a_forged_verdict(kdmem, tiny, data):
+    """A store that lies is caught: the verdict of one row is turned, and decoding turns it back."""
+    import hashlib
+
+    import pyarrow as pa
+
+    assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
+    [shard] = Path(".kdmem").rglob("*.parquet")
+    table = pq.read_table(shard)
+    forged = pa.array([False, *table["memorized"].to_pylist()[1:]])
+    table = table.set_column(table.schema.get_field_index("memorized"), "memorized", forged)
+    shard.unlink()
+    pq.write_table(table, shard)
+    checksum = hashlib.sha256(shard.read_bytes()).hexdigest()[:16]
+    shard.rename(shard.with_name(f"{shard.name.split('.')[0]}.{checksum}.parquet"))
+    Path("scores.parquet").unlink()
+    done = kdmem("score", tiny, data, "--out", "scores.parquet", "--confirm")
+    assert done.code == 2
+    assert "differs on 1 of 12 examples (first: example 0" in done.err
+    assert not Path("scores.parquet").exists()
+
+
+def test_no_cache_leaves_nothing(kdmem, tiny, data, tmp_path):
+    assert kdmem("score", tiny, data, "--out", "scores.parquet", "--no-cache").code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.npy", "scores.parquet"]
+
+
+def test_cache_folder_by_option_and_environment(kdmem, tiny, data, monkeypatch):
+    monkeypatch.setenv("KDMEM_CACHE_DIR", "from-environment")
+    assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
+    assert "from-environment: 1 score shards" in kdmem("cache", "info").out
+    assert kdmem("score", tiny, data, "--out", "scores.parquet", "--cache-dir", "from-option").code == 0
+    assert "from-option: 1 score shards" in kdmem("cache", "info", "--cache-dir", "from-option").out
+    assert not Path(".kdmem").exists()
+
+
+def test_cache_is_told_of_and_cleared(kdmem, tiny, data):
+    assert ".kdmem: 0 score shards, 0 training sets, 0.0 MB" in kdmem("cache", "info").out
+    assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
+    assert ".kdmem: 1 score shards, 1 training sets" in kdmem("cache", "info").out
+    assert kdmem("cache", "prune", "--older-than-days", "1").out.startswith("0 files removed")
+    assert kdmem("cache", "prune").out.startswith("2 files removed from .kdmem")
+    assert ".kdmem: 0 score shards, 0 training sets" in kdmem("cache", "info").out
+
+
+def commands() -> list[list[str]]:
+    """Every command, by the words that call it."""
+    import typer
+
+    from pytest_kdmem.cli import app
+
+    def below(command, words):
+        found = [words]
+        for name, inner in getattr(command, "commands", {}).items():
+            found += below(inner, [*words, name])
+        return found
+
+    return below(typer.main.get_command(app), [])
+
+
+@pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(["kdmem", *words]))
+def test_help_of_every_command(kdmem, words):
+    done = kdmem(*words, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.strip().startswith("Usage:")
+    assert " ".join(words) in done.out
+    assert "--help" in done.out
+
+
+def test_help_names_the_commands(kdmem):
+    shown = kdmem("--help").out
+    assert all(words[0] in shown for words in commands() if words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--engine", "tensorflow"], "engine must be one of auto, transformers"),
+        (["--device", "toaster"], "device must be one of auto, cpu, cuda"),
+        (["--dtype", "int8"], "dtype must be one of auto, float32, bfloat16, float16"),
+        (["--form", "lines"], "must be one of documents, blocks"),
+        (["--batch-size", "0"], "batch-size must be at least 1"),
+        (["--sample", "0"], "must be a whole number of at least 1"),
+        (["--sample", "few"], "--sample"),
+        (["--prefix-tokens", "0"], "prefix-tokens must be a whole number of at least 1"),
+        (["--window-tokens", "99"], "window-tokens must hold prefix and suffix (50 + 50 = 100)"),
+        (["--no-such-option"], "--no-such-option"),
+        (["--out", "scores.csv"], "--out must end in .parquet"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_option_is_a_usage_error(kdmem, tiny, data, tmp_path, arguments, expected):
+    done = kdmem("score", tiny, data, "--out", "scores.parquet", *arguments)
+    assert done.code == 2
+    assert expected in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npy"]
+
+
+def test_missing_arguments_are_a_usage_error(kdmem):
+    done = kdmem("score")
+    assert done.code == 2
+    assert "Missing argument" in done.err
+
+
+def test_unknown_command_is_a_usage_error(kdmem):
+    done = kdmem("scroe")
+    assert done.code == 2
+    assert "scroe" in done.err
+
+
+def test_out_that_cannot_be_written_is_told_in_a_sentence(kdmem, tiny, data):
+    done = kdmem("score", tiny, data, "--out", "data.npy/scores.parquet")
+    assert done.code == 2
+    assert "data.npy/scores.parquet" in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_cache_that_cannot_be_written_is_told_in_a_sentence(kdmem, tiny, data):
+    done = kdmem("score", tiny, data, "--out", "scores.parquet", "--cache-dir", "data.npy")
+    assert done.code == 2
+    assert "was expected for scores at data.npy" in done.err
+    assert "cache-dir" in done.err
+    assert not Path("scores.parquet").exists()
+
+
+def test_out_of_another_run_is_replaced_whole_or_not_at_all(kdmem, tiny, data):
+    Path("scores.parquet").write_text("of another run")
+    assert kdmem("score", "no/such/model", data, "--out", "scores.parquet").code == 2
+    assert not Path("scores.parquet").exists() or Path("scores.parquet").read_text() == "of another run"
+    assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
+    assert len(pq.read_table("scores.parquet")) == 12

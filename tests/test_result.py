@@ -1,0 +1,256 @@
+"""The record of an audit is strict JSON and comes back as it went."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.estimate import Estimate, proportion
+from pytest_kdmem.report.files import write_report
+from pytest_kdmem.result import (
+    AuditResult,
+    ConfirmationEntry,
+    DataEntry,
+    Gate,
+    HeldOutEntry,
+    InheritanceEntry,
+    ModelEntry,
+    merge,
+    read_result,
+)
+
+SEEDED = settings(derandomize=True, deadline=None)
+
+
+def rate(k: int, n: int, subject: str = "student") -> Estimate:
+    return proportion("memorization rate", subject, k=k, n=n, exhaustive=False)
+
+
+def reduction(value: float, low: float, high: float) -> Estimate:
+    return Estimate("reduction", "student", value, low, high, None, 1000, unit="factor")
+
+
+def whole() -> AuditResult:
+    """A result with every part."""
+    student = ModelEntry("runs/student", "main", "d1", 70_000, "GPTNeoX", "transformers", "cpu", "float32", 1e-3)
+    data = DataEntry("train.jsonl", "d2", 1200, 1000, 150, 50, False)
+    ratio, share = rate(18, 1955), rate(18, 706)
+    gates = (
+        Gate("test_rate", "a.py::test_rate", "memorization rate", rate(19, 1000), "<=", 0.01, "fail", "why", "how"),
+        Gate("test_pair", "a.py::test_pair", "rate", rate(1, 1000), "<=", rate(50, 1000, "baseline"), "pass", "ok"),
+        Gate("test_broken", "a.py::test_broken", "", None, None, None, "error", "engine crashed"),
+    )  # fmt: skip
+    return AuditResult(
+        created="2026-01-02T03:04:05+00:00",
+        versions={"torch": "2.9"},
+        settings={"prefix_tokens": 50, "student": "runs/schüler", "report": ["a.json"], "confidence": 0.95},
+        models={"student": student, "teacher": replace(student, source="runs/teacher", revision=None)},
+        training_set=data,
+        control_set=replace(data, exhaustive=True),
+        memorization={"student": rate(19, 1000)},
+        memorized_examples={"student": (3, 8, 21), "teacher": ()},
+        held_out={"student": HeldOutEntry(rate(0, 100), replace(rate(0, 100), unit="nats", k=None), 17.3)},
+        inheritance=InheritanceEntry(
+            {"teacher": 5, "none": 990}, 2, (4, 9), ratio, share, 3, share, reduction(2.4, 1.6, 3.6), 0.03
+        ),
+        confirmation={"student": ConfirmationEntry(70, 2, ({"example_id": 4, "margin": None, "ambiguous": True},))},
+        gates=gates,
+    )
+
+
+def through_json(result: AuditResult) -> AuditResult:
+    return AuditResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False)))
+
+
+def plain(value: Any) -> Any:
+    """Fields all the way down as comparable values; estimates as tuples of theirs, NaN as a word."""
+    if hasattr(value, "__dataclass_fields__"):
+        return type(value), tuple((name, plain(getattr(value, name))) for name in value.__dataclass_fields__)
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    return "NaN" if isinstance(value, float) and math.isnan(value) else value
+
+
+def assert_same(one: AuditResult, other: AuditResult) -> None:
+    for name in AuditResult.__dataclass_fields__:
+        assert plain(getattr(one, name)) == plain(getattr(other, name)), name
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read_result(path)
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_every_part_comes_back_as_it_went() -> None:
+    assert_same(through_json(whole()), whole())
+
+
+def test_a_result_of_nothing_comes_back_too() -> None:
+    bare = AuditResult("2026-01-02", {}, {})
+    assert_same(through_json(bare), bare)
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=8), st.floats(0, 1), st.integers(0, 9), st.sampled_from(["pass", "fail"])),
+        max_size=4,
+    ),
+    st.lists(st.integers(0, 10**12), max_size=4),
+    st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5), max_size=3),
+)
+@settings(SEEDED, max_examples=50)
+def test_any_names_and_figures_come_back(gates: list[Any], ids: list[int], given_settings: dict[str, Any]) -> None:
+    made = tuple(Gate(name, name, "rate", rate(k, 9), "<=", limit, outcome, name) for name, limit, k, outcome in gates)
+    result = replace(
+        whole(), gates=made, memorized_examples={"student": tuple(ids)}, settings=given_settings, confirmation={}
+    )
+    assert_same(through_json(result), result)
+
+
+def test_the_layout_is_that_which_users_read() -> None:
+    content = whole().to_json()
+    assert content["schema_version"] == 1
+    assert {"created", "versions", "settings", "models", "training_set", "memorization", "inheritance", "gates"} <= set(
+        content
+    )
+    assert {"source", "revision", "digest", "parameters"} <= set(content["models"]["student"])
+    assert {"source", "digest", "examples", "too_short"} <= set(content["training_set"])
+    assert {"value", "low", "high", "k", "n", "exhaustive", "confidence", "ambiguous"} <= set(
+        content["memorization"]["student"]
+    )
+    assert {"cells", "inherited", "ratio", "share", "easy", "easy_share", "reduction", "p_value"} <= set(
+        content["inheritance"]
+    )
+    assert {"name", "nodeid", "metric", "estimate", "threshold", "outcome"} <= set(content["gates"][0])
+
+
+def test_an_infinite_reduction_comes_back_infinite() -> None:
+    entry = whole().inheritance
+    assert entry is not None
+    back = through_json(replace(whole(), inheritance=replace(entry, reduction=reduction(math.inf, 3.1, math.inf))))
+    assert back.inheritance is not None
+    assert (back.inheritance.reduction.value, back.inheritance.reduction.low) == (math.inf, 3.1)
+
+
+def test_an_undefined_figure_comes_back_undefined() -> None:
+    back = through_json(replace(whole(), memorization={"student": rate(0, 0)}))
+    assert math.isnan(back.memorization["student"].value)
+
+
+@pytest.mark.parametrize("figure", [math.inf, math.nan])
+def test_figures_beside_the_estimates_are_strict_json_too(figure: float) -> None:
+    entry = whole().held_out["student"]
+    json.dumps(replace(whole(), held_out={"student": replace(entry, perplexity=figure)}).to_json(), allow_nan=False)
+    (gate, *_) = whole().gates
+    json.dumps(replace(whole(), gates=(replace(gate, threshold=figure),)).to_json(), allow_nan=False)
+
+
+def test_a_report_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write_report(whole(), tmp_path / "deep" / "er" / "report.json")
+    assert read_result(tmp_path / "deep" / "er" / "report.json").to_json() == whole().to_json()
+    assert [path.name for path in (tmp_path / "deep" / "er").iterdir()] == ["report.json"]
+
+
+def test_a_report_that_cannot_be_written_is_an_error_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(DataError, match=r"^[^\n]*taken[^\n]*\.$"):
+        write_report(whole(), tmp_path / "taken" / "deep" / "report.json")
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_schema_version_is_refused_and_both_are_named(tmp_path: Path, version: object) -> None:
+    (tmp_path / "r.json").write_text(json.dumps({**whole().to_json(), "schema_version": version}))
+    sentence = refusal(tmp_path / "r.json")
+    assert "schema_version 1" in sentence
+    assert repr(version) in sentence
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"null"], ids=repr)
+def test_a_file_that_is_no_json_object_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "r.json").write_bytes(content)
+    assert str(tmp_path / "r.json") in refusal(tmp_path / "r.json")
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+    assert str(tmp_path / "r.json") in refusal(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("missing", [name for name in whole().to_json() if name != "schema_version"])
+def test_a_report_with_a_part_missing_is_refused(tmp_path: Path, missing: str) -> None:
+    content = whole().to_json()
+    del content[missing]
+    (tmp_path / "r.json").write_text(json.dumps(content))
+    assert missing in refusal(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("gates", 3),
+        ("gates", [3]),
+        ("models", [1]),
+        ("models", {"student": {}}),
+        ("memorization", {"student": {**rate(1, 9).to_json(), "value": "much"}}),
+        ("memorization", {"student": None}),
+        ("memorized_examples", {"student": 3}),
+        ("inheritance", [1]),
+        ("training_set", "train.jsonl"),
+    ],
+)
+def test_a_part_of_the_wrong_kind_is_refused(tmp_path: Path, part: str, wrong: object) -> None:
+    (tmp_path / "r.json").write_text(json.dumps({**whole().to_json(), part: wrong}))
+    refusal(tmp_path / "r.json")
+
+
+def test_a_damaged_part_or_another_version_is_refused_by_the_name_of_the_file(tmp_path: Path) -> None:
+    for damage in ({"gates": [3]}, {"schema_version": 2}):
+        (tmp_path / "r.json").write_text(json.dumps({**whole().to_json(), **damage}))
+        assert str(tmp_path / "r.json") in refusal(tmp_path / "r.json")
+
+
+def test_parts_of_two_workers_are_merged_in_the_order_of_their_tests() -> None:
+    full = whole()
+    one = replace(
+        full, gates=full.gates[:1], inheritance=None, control_set=None, models={"student": full.models["student"]}
+    )
+    two = replace(full, created="2026-01-01", gates=full.gates[1:], memorization={"teacher": rate(30, 1000, "teacher")})
+    merged = merge([one, two])
+    assert merged is not None
+    assert merged.created == "2026-01-01"
+    assert [gate.nodeid for gate in merged.gates] == ["a.py::test_broken", "a.py::test_pair", "a.py::test_rate"]
+    assert set(merged.models) == {"student", "teacher"}
+    assert set(merged.memorization) == {"student", "teacher"}
+    assert merged.inheritance is not None
+    assert merged.control_set == full.control_set
+
+
+def test_a_part_that_scored_nothing_does_not_hide_the_settings_of_one_that_did() -> None:
+    bare = AuditResult("2026-01-01", {}, {"student": "runs/student"})
+    merged = merge([bare, whole()])
+    assert merged is not None
+    assert merged.settings["prefix_tokens"] == 50
+    assert merged.versions == whole().versions
+
+
+def test_one_part_is_itself_and_none_is_nothing() -> None:
+    result = whole()
+    assert merge([result]) is result
+    assert merge([]) is None
+
+
+def test_what_does_not_pass_lets_no_model_ship() -> None:
+    assert [gate.outcome for gate in whole().failed] == ["fail", "error"]
