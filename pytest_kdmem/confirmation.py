@@ -9,7 +9,8 @@ import numpy as np
 from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.scoring import RunSettings, ScoreTable
+from pytest_kdmem.score_table import ScoreTable
+from pytest_kdmem.scoring import RunSettings
 
 CONTROL_SAMPLE = 64
 

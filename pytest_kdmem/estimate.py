@@ -1,4 +1,4 @@
-"""Estimates: figures that know how sure they are, and the tests between two of them."""
+"""Estimate: a figure that knows how sure it is, and compares accordingly."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import math
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import binomtest, multinomial
 
 Unit = Literal["proportion", "factor", "nats"]
 Operator = Literal["<=", "<", ">=", ">"]
 MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
-# Fewer hits than this and a bootstrap of them is too narrow to trust.
-FEWEST_FOR_BOOTSTRAP = 10
-RESAMPLES = 9999
 
 Comparison = tuple["Estimate", Operator, "Estimate | float"]
 # While an audit runs, its comparisons are gathered here and become the gates of the report.
@@ -141,122 +137,6 @@ def holds(estimate: Estimate, operator: Operator, other: Estimate | float) -> bo
             return estimate.low > limit
 
 
-def proportion(
-    metric: str,
-    subject: str,
-    *,
-    k: int,
-    n: int,
-    fewest: int | None = None,
-    most: int | None = None,
-    ambiguous: int = 0,
-    exhaustive: bool,
-    confidence: float = 0.95,
-) -> Estimate:
-    """k of n, with Clopper–Pearson bounds over a sample and exact ones over everything.
-
-    Args:
-        fewest: hits if every ambiguous example were a miss; ``k`` if None.
-        most: hits if every ambiguous example were one; ``k`` if None.
-    """
-    low_k, high_k = k if fewest is None else fewest, k if most is None else most
-    if n == 0:
-        value, low, high = math.nan, 0.0, 1.0
-    elif exhaustive:
-        value, low, high = k / n, low_k / n, high_k / n
-    else:
-        value = k / n
-        low, high = lower_bound(low_k, n, confidence), upper_bound(high_k, n, confidence)
-    return Estimate(metric, subject, value, low, high, k, n, ambiguous, exhaustive, confidence)
-
-
-def lower_bound(k: int, n: int, confidence: float) -> float:
-    """One-sided Clopper–Pearson lower bound of a proportion."""
-    return float(binomtest(k, n, alternative="greater").proportion_ci(confidence, "exact").low)
-
-
-def upper_bound(k: int, n: int, confidence: float) -> float:
-    """One-sided Clopper–Pearson upper bound of a proportion."""
-    return float(binomtest(k, n, alternative="less").proportion_ci(confidence, "exact").high)
-
-
-class Pairs(NamedTuple):
-    """How many examples two models memorized both, the first alone, and the second alone."""
-
-    both: int
-    only_first: int
-    only_second: int
-
-    @property
-    def first(self) -> int:
-        return self.both + self.only_first
-
-    @property
-    def second(self) -> int:
-        return self.both + self.only_second
-
-
-def quotient(
-    metric: str,
-    subject: str,
-    *,
-    found: Pairs,
-    least: Pairs,
-    greatest: Pairs,
-    n: int,
-    ambiguous: int = 0,
-    exhaustive: bool,
-    confidence: float = 0.95,
-) -> Estimate:
-    """Quotient of two rates over the same n examples: first / second.
-
-    Over a sample the bounds come from a bootstrap of the paired table; where either count is small, from the quotient
-    of two Clopper–Pearson bounds that hold together at ``confidence``.
-
-    Args:
-        found: the paired table.
-        least: the table that makes the quotient least, as ambiguous examples allow.
-        greatest: the one that makes it greatest.
-    """
-    value = _divide(found.first, found.second, undefined=math.nan)
-    low = _quotient_bound(least, n, 1 - confidence, exhaustive, undefined=0.0)
-    high = _quotient_bound(greatest, n, confidence, exhaustive, undefined=math.inf)
-    return Estimate(metric, subject, value, low, high, None, n, ambiguous, exhaustive, confidence, "factor")
-
-
-def _quotient_bound(pairs: Pairs, n: int, quantile: float, exhaustive: bool, *, undefined: float) -> float:
-    """The quotient's lower (``quantile`` < ½) or upper bound; ``undefined`` stands for 0 / 0."""
-    if exhaustive or n == 0:
-        return _divide(pairs.first, pairs.second, undefined=undefined)
-    if min(pairs.first, pairs.second) >= FEWEST_FOR_BOOTSTRAP:
-        table = np.array([*pairs, n - sum(pairs)]) / n
-        drawn = multinomial.rvs(n, table, size=RESAMPLES, random_state=np.random.default_rng(0))
-        quotients = (drawn[:, 0] + drawn[:, 1]) / np.maximum(drawn[:, 0] + drawn[:, 2], 1e-12)
-        return float(np.quantile(quotients, quantile))
-    each = 1 - min(quantile, 1 - quantile) / 2
-    if quantile < 0.5:
-        return _divide(lower_bound(pairs.first, n, each), upper_bound(pairs.second, n, each), undefined=undefined)
-    return _divide(upper_bound(pairs.first, n, each), lower_bound(pairs.second, n, each), undefined=undefined)
-
-
-def mean(metric: str, subject: str, values: np.ndarray, *, exhaustive: bool, confidence: float = 0.95) -> Estimate:
-    """Mean of a loss in nats, with Student's t bounds over a sample."""
-    from scipy.stats import t
-
-    n = len(values)
-    value = float(np.mean(values, dtype=np.float64)) if n else math.nan
-    margin = 0.0
-    if not exhaustive:
-        margin = float(t.ppf(confidence, n - 1) * np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.inf
-    return Estimate(metric, subject, value, value - margin, value + margin, None, n, 0, exhaustive, confidence, "nats")
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided exact McNemar p-value of two models over the same examples, from the pairs on which they differ."""
-    differing = only_first + only_second
-    return float(binomtest(only_first, differing).pvalue) if differing else 1.0
-
-
 def estimate_from_json(content: Mapping[str, Any]) -> Estimate:
     """The estimate that `Estimate.to_json` wrote.
 
@@ -290,9 +170,3 @@ def percent(value: float) -> str:
 def count(number: int) -> str:
     """A whole number in groups of three: 1 000 000."""
     return f"{number:,}".replace(",", " ")
-
-
-def _divide(numerator: float, denominator: float, *, undefined: float) -> float:
-    if denominator == 0:
-        return undefined if numerator == 0 else math.inf
-    return numerator / denominator

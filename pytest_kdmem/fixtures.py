@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kdmem.options import Settings
+from pytest_kdmem.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_kdmem.audit import Audit
@@ -22,6 +22,7 @@ AUDIT = pytest.StashKey["Audit"]()
 
 MODEL_ROLES = ("teacher", "student", "baseline")
 DATA_ROLES = ("training_set", "control_set")
+ROLES = MODEL_ROLES + DATA_ROLES
 # A test that asks for one of these is an audit, and stands in the report.
 AUDIT_FIXTURES = ("memorization", "inheritance", "distiller", "thresholds")
 
@@ -82,6 +83,7 @@ def _kdmem_audit(request: pytest.FixtureRequest) -> Iterator[Audit]:
     from pytest_kdmem.audit import Audit
     from pytest_kdmem.checkpoint import open_checkpoint
     from pytest_kdmem.corpus.sources import check_source
+    from pytest_kdmem.inheritance import check_same_tokenizer
     from pytest_kdmem.progress import progress_of
     from pytest_kdmem.scoring import RunSettings, check_positions
     from pytest_kdmem.spec import Extraction
@@ -108,11 +110,16 @@ def _kdmem_audit(request: pytest.FixtureRequest) -> Iterator[Audit]:
         cache_dir=None if settings["no_cache"] else settings.cache_dir,
         progress=progress_of(config),
     )
+    tokenizers: dict[str, str] = {}
     for role in MODEL_ROLES:
         if role in used:
             model = request.getfixturevalue(role)
-            check_positions(model, open_checkpoint(model, offline=audit.run.offline), extraction)
+            checkpoint = open_checkpoint(model, offline=audit.run.offline)
+            check_positions(model, checkpoint, extraction)
             audit.roles[role] = model
+            tokenizers[f"{role} ({model.source})"] = checkpoint.tokenizer_digest
+    if "inheritance" in used:
+        check_same_tokenizer(tokenizers)
     for role in DATA_ROLES:
         if role in used:
             data = request.getfixturevalue(role)

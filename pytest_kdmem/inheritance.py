@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from pytest_kdmem.bounds import Pairs, mcnemar, proportion, quotient
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.estimate import Estimate, Pairs, mcnemar, proportion, quotient
+from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.memorization import Flags, Memorization
 
 # Who memorized an example, in the order in which reports draw it.
@@ -168,8 +170,11 @@ def inheritance_of(teacher: Memorization, baseline: Memorization, student: Memor
     Raises:
         SpecError: their tokenizers or the examples scored are not the same.
     """
+    models = (teacher, baseline, student)
+    check_same_tokenizer(
+        {f"{m.subject} ({m.scores.model.source})": m.scores.checkpoint.tokenizer_digest for m in models}
+    )
     for other in (baseline, student):
-        check_same_tokenizer(teacher, other)
         if other.scores.record.digest != teacher.scores.record.digest:
             raise SpecError(
                 f"The same examples were expected of {teacher.subject} and {other.subject}; they were scored over"
@@ -186,9 +191,12 @@ def inheritance_of(teacher: Memorization, baseline: Memorization, student: Memor
     )
 
 
-def check_same_tokenizer(one: Memorization, other: Memorization) -> None:
-    if one.scores.checkpoint.tokenizer_digest != other.scores.checkpoint.tokenizer_digest:
-        raise SpecError(
-            f"The same tokenizer was expected of {one.subject} ({one.scores.model.source}) and {other.subject}"
-            f" ({other.scores.model.source}), and theirs differ; sets of token ids compare within one tokenizer only."
-        )
+def check_same_tokenizer(digests: Mapping[str, str]) -> None:
+    """Raise SpecError unless all models, named by the keys, have one tokenizer."""
+    (first, expected), *others = digests.items()
+    for name, digest in others:
+        if digest != expected:
+            raise SpecError(
+                f"The same tokenizer was expected of {first} and {name}, and theirs differ; sets of token ids compare"
+                " within one tokenizer only."
+            )

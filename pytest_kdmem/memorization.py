@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pytest_kdmem.bounds import mean, proportion
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.estimate import Estimate, mean, proportion
-from pytest_kdmem.scoring import ScoreTable
+from pytest_kdmem.estimate import Estimate
+from pytest_kdmem.score_table import ScoreTable
 
 Flags = npt.NDArray[np.bool_]
 

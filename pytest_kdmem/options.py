@@ -1,17 +1,15 @@
-"""Settings: `--kdmem-NAME`, then `KDMEM_NAME` in the environment, then `kdmem_name` in the configuration."""
+"""What can be set: `--kdmem-NAME`, then `KDMEM_NAME` in the environment, then `kdmem_name` in the configuration."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 Kind = Literal["text", "path", "count", "number", "flag", "paths"]
-Origin = Literal["option", "environment", "configuration", "default"]
 INI_TYPE: dict[Kind, Any] = {
     "text": "string",
     "path": "string",
@@ -104,33 +102,6 @@ OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Every option's value, by key, and where it came from."""
-
-    values: Mapping[str, Any]
-    origins: Mapping[str, Origin]
-    root: Path = field(default_factory=Path)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.values[key]
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """What was set anywhere, for headers and reports."""
-        return {key: value for key, value in self.values.items() if self.origins[key] != "default"}
-
-    @property
-    def cache_dir(self) -> Path:
-        """Where scores are kept: beside the configuration, unless a place was named for this run."""
-        path = Path(self["cache_dir"]).expanduser()
-        return path if self.overrides("cache_dir") else self.root / path
-
-    def overrides(self, key: str) -> bool:
-        """Whether a value was given for this run, so that it goes before what an audit declares."""
-        return self.origins[key] in ("option", "environment")
-
-
 def add_options(parser: pytest.Parser) -> None:
     """Register every option and its key in the configuration."""
     group = parser.getgroup("kdmem", "memorization audits (kdmem)")
@@ -144,95 +115,3 @@ def add_options(parser: pytest.Parser) -> None:
             how["metavar"] = option.key.upper()
         group.addoption(option.flag, **how)
         parser.addini(f"kdmem_{option.key}", option.help, type=INI_TYPE[option.kind], default=None)
-
-
-def read_settings(config: pytest.Config) -> Settings:
-    """Resolve every option.
-
-    Raises:
-        pytest.UsageError: a value is not of its kind or not among its choices.
-    """
-    values: dict[str, Any] = {}
-    origins: dict[str, Origin] = {}
-    for option in OPTIONS:
-        origin, place, raw = _raw(option, config)
-        origins[option.key] = origin
-        values[option.key] = option.default if origin == "default" else _checked(option, place, raw)
-        if origin == "configuration" and option.kind == "path":
-            values[option.key] = _from_root(values[option.key], config.rootpath)
-    return Settings(values, origins, config.rootpath)
-
-
-def check_settings(settings: Settings) -> None:
-    """Refuse now what was named for this run and cannot be audited, before anything is collected or loaded.
-
-    Raises:
-        pytest.UsageError: lengths that do not fit, or a model or training set that is not there.
-    """
-    if not settings.given:
-        return
-    from pytest_kdmem.checkpoint import looks_like_hub_id
-    from pytest_kdmem.errors import KdmemError
-    from pytest_kdmem.spec import Extraction
-
-    for role in ("teacher", "student", "baseline"):
-        source = settings[role]
-        if settings.overrides(role) and not Path(source).expanduser().is_dir() and not looks_like_hub_id(source):
-            raise pytest.UsageError(f"--kdmem-{role}: a model folder was expected at {source}, and there is none.")
-    try:
-        Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
-        for role in ("training_set", "control_set"):
-            if settings.overrides(role):
-                from pytest_kdmem.corpus.sources import check_source
-                from pytest_kdmem.spec import TrainingSet
-
-                check_source(TrainingSet(settings[role]))
-    except KdmemError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
-def _raw(option: Option, config: pytest.Config) -> tuple[Origin, str, Any]:
-    if (value := config.getoption(f"kdmem_{option.key}")) is not None:
-        return "option", option.flag, value
-    if value := os.environ.get(option.variable):
-        return "environment", option.variable, value.split(os.pathsep) if option.kind == "paths" else value
-    try:
-        value = config.getini(f"kdmem_{option.key}")
-    except (TypeError, ValueError) as error:
-        raise pytest.UsageError(f"kdmem_{option.key} in the configuration: {error}") from None
-    if value not in (None, "", []):
-        return "configuration", f"kdmem_{option.key}", value
-    return "default", "", None
-
-
-def _checked(option: Option, place: str, raw: Any) -> Any:
-    convert, what = CONVERSIONS.get(option.kind, (lambda value: value, ""))
-    try:
-        value = convert(raw)
-    except (TypeError, ValueError):
-        raise pytest.UsageError(f"{place} must be {what}; found {raw!r}.") from None
-    if wrong := option.check(value):
-        raise pytest.UsageError(f"{place} must be {wrong}; found {raw!r}.")
-    return value
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if str(value).lower() not in known:
-        raise ValueError
-    return known[str(value).lower()]
-
-
-CONVERSIONS: dict[Kind, tuple[Callable[[Any], Any], str]] = {
-    "count": (int, "a whole number"),
-    "number": (float, "a number"),
-    "flag": (_truth, "true or false"),
-}
-
-
-def _from_root(value: str, root: Path) -> str:
-    """A path in the configuration is meant from where the configuration lies; a hub id or preset is no path."""
-    candidate = root / Path(value).expanduser()
-    return str(candidate) if candidate.exists() else value

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kdmem import fixtures
-from pytest_kdmem.options import add_options, check_settings, read_settings
+from pytest_kdmem.options import add_options
+from pytest_kdmem.settings import check_configuration, check_settings, read_settings
 
 if TYPE_CHECKING:
     from pytest_kdmem.estimate import Comparison
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 GATES = pytest.StashKey[list["Gate"]]()
 PARTS = pytest.StashKey[list["AuditResult"]]()
+ORDER = pytest.StashKey[list[str]]()
 COMPARISONS = pytest.StashKey["list[Comparison]"]()
+UNWRITTEN = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,21 +30,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    check_configuration(config)
     settings = read_settings(config)
-    check_settings(settings)
     config.stash[fixtures.SETTINGS] = settings
-    config.stash[GATES] = []
-    config.stash[PARTS] = []
-    config.pluginmanager.register(fixtures, "kdmem-fixtures")
+    config.stash[GATES], config.stash[PARTS], config.stash[ORDER] = [], [], []
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         for path in settings["report"]:
-            Path(path).unlink(missing_ok=True)  # what stands there tells of another run
+            try:
+                Path(path).unlink(missing_ok=True)  # what stands there tells of another run
+            except OSError as error:
+                place = settings.places["report"]
+                raise pytest.UsageError(f"{place}: a report cannot be written to {path} ({error.strerror}).") from None
+    check_settings(settings)
+    config.pluginmanager.register(fixtures, "kdmem-fixtures")
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Say which settings hold and where each came from, where something is audited."""
     settings = config.stash[fixtures.SETTINGS]
-    if not settings.given or not any(map(_is_audit, items)):
+    if config.option.verbose < 0 or not any(map(_is_audit, items)):
         return []
     by_origin: dict[str, list[str]] = {}
     for key, value in settings.given.items():
@@ -55,8 +62,8 @@ def pytest_fixture_setup(
 ) -> Generator[None, Any, Any]:
     """A model or set named for this run goes before the one that an audit declares, or another would be judged."""
     value = yield
-    role = fixturedef.argname
-    if role in (*fixtures.MODEL_ROLES, *fixtures.DATA_ROLES):
+    role, spec = fixturedef.argname, sys.modules.get("pytest_kdmem.spec")
+    if spec is not None and role in fixtures.ROLES and isinstance(value, spec.Model | spec.TrainingSet):
         settings = request.config.stash[fixtures.SETTINGS]
         if settings.overrides(role) and fixturedef.cached_result is not None:
             value = fixtures.spec_from_settings(role, settings)
@@ -70,7 +77,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     estimate = sys.modules.get("pytest_kdmem.estimate")
     if estimate is None or not _is_audit(item):
         return (yield)
-    gathered: list[Any] = []
+    gathered: list[Comparison] = []
     token = estimate.comparisons.set(gathered)
     try:
         return (yield)
@@ -86,12 +93,14 @@ def pytest_runtest_makereport(
     """Turn an audit's outcome into gates, and an error of ours into the one sentence that it is."""
     report = yield
     if call.excinfo is not None and _is_ours(call.excinfo.value):
-        report.longrepr = call.excinfo.getrepr(style="value", chain=False)
+        said: Any = call.excinfo.getrepr(style="value", chain=False)
+        said.reprcrash.message = str(call.excinfo.value)
+        report.longrepr = said
         report.kdmem_error = True  # type: ignore[attr-defined]
     if _is_audit(item) and (call.when == "call" or (call.when == "setup" and report.failed)):
         from pytest_kdmem.gates import gates_of
 
-        made: list[Comparison] = item.stash.get(COMPARISONS, [])
+        made = item.stash.get(COMPARISONS, [])
         item.config.stash[GATES] += gates_of(item.name, item.nodeid, made, report, call)
     return report
 
@@ -118,41 +127,46 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if result is None:
         return
     if hasattr(config, "workerinput"):
-        config.workeroutput["kdmem"] = json.dumps(result.to_json(), allow_nan=False)  # type: ignore[attr-defined]
+        part = {"result": result.to_json(), "order": [item.nodeid for item in session.items]}
+        config.workeroutput["kdmem"] = json.dumps(part, allow_nan=False)  # type: ignore[attr-defined]
         return
     for path in config.stash[fixtures.SETTINGS]["report"]:
+        from pytest_kdmem.errors import KdmemError
         from pytest_kdmem.report.files import write_report
 
-        write_report(result, Path(path))
+        try:
+            write_report(result, Path(path))
+        except KdmemError as error:
+            config.stash[UNWRITTEN] = str(error)
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Take over what a worker of pytest-xdist found."""
-    if part := getattr(node, "workeroutput", {}).get("kdmem"):
+    if sent := getattr(node, "workeroutput", {}).get("kdmem"):
         from pytest_kdmem.result import AuditResult
 
-        node.config.stash[PARTS].append(AuditResult.from_json(json.loads(part)))
+        part = json.loads(sent)
+        node.config.stash[PARTS].append(AuditResult.from_json(part["result"]))
+        order: list[str] = part["order"]
+        node.config.stash[ORDER] = order
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     result = _result(config)
-    if result is None:
+    quiet = config.option.verbose < 0
+    if result is None or (quiet and not result.failed):
         return
     from pytest_kdmem.report.terminal import render
 
     writer = config.get_terminal_writer()
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    unicode = encoding.startswith("utf")
     terminalreporter.section("memorization audit")
-    terminalreporter.write(
-        render(
-            result,
-            width=writer.fullwidth,
-            color=writer.hasmarkup,
-            unicode=encoding.startswith("utf"),
-            quiet=config.option.verbose < 0,
-        )
-    )
+    terminalreporter.write(render(result, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, quiet=quiet))
+    if unwritten := config.stash.get(UNWRITTEN, ""):
+        terminalreporter.write_line(unwritten, red=True)
 
 
 def _result(config: pytest.Config) -> AuditResult | None:
@@ -160,7 +174,8 @@ def _result(config: pytest.Config) -> AuditResult | None:
     if parts := config.stash[PARTS]:
         from pytest_kdmem.result import merge
 
-        return merge(parts)
+        order = config.stash[ORDER]
+        return merge(parts, order)
     gates = config.stash[GATES]
     audit = config.stash.get(fixtures.AUDIT, None)
     if audit is None and not gates:
@@ -172,7 +187,11 @@ def _result(config: pytest.Config) -> AuditResult | None:
 
 
 def _is_audit(item: pytest.Item) -> bool:
-    return any(name in fixtures.AUDIT_FIXTURES for name in getattr(item, "fixturenames", ()))
+    """Whether a test asks for a fixture of ours, and not for a namesake of the user's."""
+    declared = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(
+        name in declared and declared[name][-1].func.__module__ == fixtures.__name__ for name in fixtures.AUDIT_FIXTURES
+    )
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -166,8 +166,9 @@ def read_result(path: Path) -> AuditResult:
         raise DataError(f"{path}: {error}") from None
 
 
-def merge(results: Iterable[AuditResult]) -> AuditResult | None:
-    """One result of several processes' parts of an audit; None of none."""
+def merge(results: Iterable[AuditResult], order: Sequence[str] = ()) -> AuditResult | None:
+    """One result of several processes' parts of an audit, its gates in the ``order`` of node ids; None of none."""
+    place = {nodeid: at for at, nodeid in enumerate(order)}
     merged: AuditResult | None = None
     for part in results:
         if merged is None:
@@ -185,7 +186,9 @@ def merge(results: Iterable[AuditResult]) -> AuditResult | None:
             held_out=merged.held_out | part.held_out,
             inheritance=merged.inheritance or part.inheritance,
             confirmation=merged.confirmation | part.confirmation,
-            gates=tuple(sorted(merged.gates + part.gates, key=lambda gate: gate.nodeid)),
+            gates=tuple(
+                sorted(merged.gates + part.gates, key=lambda gate: (place.get(gate.nodeid, len(place)), gate.nodeid))
+            ),
         )
     return merged
 

@@ -17,27 +17,12 @@ from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerp
 from pytest_kdmem.engines.protocol import Engine, Metrics, Numerics, resolve_numerics
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.progress import NO_PROGRESS, Progress
+from pytest_kdmem.score_table import SCHEMA, ScoreTable
 from pytest_kdmem.spec import DType, Extraction, Model, TrainingSet, digest_of
 from pytest_kdmem.store import ScoreStore
 
 ENGINES = ("auto", "transformers")
 DEVICES = ("auto", "cpu", "cuda")
-# One row per example; the columns are what users read (DESIGN §5), so their names and order stay.
-SCHEMA = pa.schema(
-    [
-        ("example_id", pa.int64()),
-        ("digest", pa.string()),
-        ("status", pa.string()),
-        ("memorized", pa.bool_()),
-        ("ambiguous", pa.bool_()),
-        ("margin", pa.float32()),
-        ("logprob", pa.float32()),
-        ("nll", pa.float32()),
-        ("entropy", pa.float32()),
-        ("first_miss", pa.int16()),
-        ("zlib_bytes", pa.int32()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -50,24 +35,6 @@ class RunSettings:
     batch_size: int | None = None
     offline: bool = False
     examples_per_shard: int = EXAMPLES_PER_SHARD
-
-
-@dataclass(frozen=True)
-class ScoreTable:
-    """Scores of one model over one training set, and where they came from.
-
-    ``rows`` follows SCHEMA; ``tolerance`` is in logits; ``scored_now`` counts examples that were not in the store.
-    """
-
-    model: Model
-    checkpoint: Checkpoint
-    training_set: TrainingSet
-    record: CorpusRecord
-    numerics: Numerics
-    extraction: Extraction
-    rows: pa.Table
-    tolerance: float
-    scored_now: int
 
 
 def score(
@@ -173,13 +140,17 @@ class _Scorer:
         )
         tables: list[pa.Table] = []
         scored_now = 0
+        unscored: dict[str, pa.Table] = {}  # too short throughout: stored once the set as a whole is good
         self._progress.start(self._model.name, expected_examples(self._training_set))
         try:
             for shard in reader:
                 table = self._stored(shard.digest)
                 if table is None:
                     table = self._scored(shard, tokenizer)
-                    self._store.write_shard(self.key, shard.digest, table)
+                    if table["memorized"].null_count == len(table):
+                        unscored[shard.digest] = table
+                    else:
+                        self._store.write_shard(self.key, shard.digest, table)
                     scored_now += len(shard.examples)
                 else:
                     self._progress.advance(len(shard.examples))
@@ -188,6 +159,8 @@ class _Scorer:
             self._progress.finish()
             if self._engine is not None:
                 self._engine.close()
+        for digest, table in unscored.items():
+            self._store.write_shard(self.key, digest, table)
         if record_key := self._record_key():
             self._store.write_record(record_key, reader.record)
         return self._table(tables, reader.record, scored_now)

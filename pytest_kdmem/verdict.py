@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, Operator, count, holds, lower_bound, upper_bound
+from pytest_kdmem.bounds import lower_bound, upper_bound
+from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, Operator, count, holds
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 OPPOSITE: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
@@ -27,7 +28,7 @@ def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -
     limit = (
         estimate.figure(float(threshold))
         if not isinstance(threshold, Estimate)
-        else (f"{threshold.subject}'s {threshold.text(MIRRORED[operator])}")
+        else f"{threshold.text(MIRRORED[operator])} of {threshold.subject}"
     )
     if holds(estimate, operator, threshold):
         return Verdict("pass", f"{shown} {SIGN[operator]} {limit}", "")
@@ -68,8 +69,8 @@ def _more_examples(needed: float) -> str:
     if math.isinf(needed):
         return "No sample can show this: audit the whole training set (no --kdmem-sample)."
     return (
-        f"A denominator of at least {count(int(needed))} examples would decide it: raise --kdmem-sample, or the"
-        " training set's sample."
+        f"A denominator of at least {count(int(needed))} examples would decide it: raise --kdmem-sample, or sample="
+        " where the training set is declared."
     )
 
 

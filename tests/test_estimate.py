@@ -12,18 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from pytest_kdmem.estimate import (
-    Estimate,
-    Pairs,
-    estimate_from_json,
-    lower_bound,
-    mcnemar,
-    mean,
-    percent,
-    proportion,
-    quotient,
-    upper_bound,
-)
+from pytest_kdmem.bounds import Pairs, lower_bound, mcnemar, mean, proportion, quotient, upper_bound
+from pytest_kdmem.estimate import Estimate, estimate_from_json, percent
 
 SEEDED = settings(derandomize=True, deadline=None)
 

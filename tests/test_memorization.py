@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_kdmem.bounds import lower_bound, upper_bound
 from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.protocol import Numerics
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.estimate import lower_bound, upper_bound
 from pytest_kdmem.inheritance import inheritance_of
 from pytest_kdmem.memorization import Memorization
-from pytest_kdmem.scoring import SCHEMA, ScoreTable
+from pytest_kdmem.score_table import SCHEMA, ScoreTable
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
 SEEDED = settings(derandomize=True, deadline=None)

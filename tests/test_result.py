@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_kdmem.bounds import proportion
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.estimate import Estimate, proportion
+from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.report.files import write_report
 from pytest_kdmem.result import (
     AuditResult,

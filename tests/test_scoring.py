@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_kdmem.scoring import SCHEMA, RunSettings, score
+from pytest_kdmem.score_table import SCHEMA
+from pytest_kdmem.scoring import RunSettings, score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
 

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.errors import StoreError
-from pytest_kdmem.scoring import SCHEMA
+from pytest_kdmem.score_table import SCHEMA
 from pytest_kdmem.store import ScoreStore
 
 RECORD = CorpusRecord(examples=5, too_short=2, exhaustive=False, shards=("aa", "bb"))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_kdmem.estimate import Estimate, Operator, count, proportion
+from pytest_kdmem.bounds import proportion
+from pytest_kdmem.estimate import Estimate, Operator, count
 from pytest_kdmem.verdict import judge
 
 SEEDED = settings(derandomize=True, deadline=None)

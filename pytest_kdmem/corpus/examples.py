@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from pytest_kdmem.checkpoint import digest_tokenizer
-from pytest_kdmem.corpus.sources import Document, Ids, read_documents
+from pytest_kdmem.corpus.columns import Document, Ids
+from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.spec import Extraction, TrainingSet
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preset:
-    """Where a data set lies on the hub and which of its columns holds the text.
+    """Where a data set lies on the hub; its text is in the column ``text``.
 
     ``access`` tells how to get a gated one.
     """
 
     repository: str
     config: str | None
-    text_column: str = "text"
     access: str = ""
 
 

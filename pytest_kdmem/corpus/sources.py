@@ -9,19 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pytest_kdmem.checkpoint import looks_like_hub_id
+from pytest_kdmem.corpus.columns import Document, column_of, document_of, ids_of
+from pytest_kdmem.corpus.hub import stream_hub
 from pytest_kdmem.corpus.presets import PRESETS
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.spec import TrainingSet, digest_of
 
-Ids = npt.NDArray[np.int32]
-Document = str | Ids
-
-IDS_COLUMN = "input_ids"
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet", ".arrow", ".npy")
 ROWS_AT_ONCE = 1024
 
@@ -50,7 +47,7 @@ def read_documents(training_set: TrainingSet, *, offline: bool = False) -> Itera
     if path.is_dir():
         return _saved_by_datasets(path, training_set)
     if not path.is_file():
-        return _hub(training_set, offline=offline)
+        return stream_hub(training_set, offline=offline)
     match _ending(path):
         case ".npy":
             return _npy(path)
@@ -148,8 +145,8 @@ def _jsonl(path: Path, text_column: str) -> Iterator[Document]:
             raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
         if not isinstance(row, dict):
             raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
-        column = _column_of(list(row), text_column, where)
-        yield _document(row[column], column, where)
+        column = column_of(list(row), text_column, where)
+        yield document_of(row[column], column, where)
 
 
 def _npy(path: Path) -> Iterator[Document]:
@@ -163,13 +160,13 @@ def _npy(path: Path) -> Iterator[Document]:
             f" {list(rows.shape)}."
         )
     for index, row in enumerate(rows):
-        yield _ids(row, f"row {index} of {path}")
+        yield ids_of(row, f"row {index} of {path}")
 
 
 def _parquet(path: Path, text_column: str) -> Iterator[Document]:
     try:
         file = pq.ParquetFile(path)
-        column = _column_of(file.schema_arrow.names, text_column, str(path))
+        column = column_of(file.schema_arrow.names, text_column, str(path))
         batches = file.iter_batches(ROWS_AT_ONCE, columns=[column])
         yield from _rows(batches, column, path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -186,7 +183,7 @@ def _arrow(path: Path, text_column: str) -> Iterator[Document]:
                 source.seek(0)
                 reader = pa.ipc.open_stream(source)
                 batches = iter(reader)
-            column = _column_of(reader.schema.names, text_column, str(path))
+            column = column_of(reader.schema.names, text_column, str(path))
             yield from _rows((batch.select([column]) for batch in batches), column, path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({error}).") from None
@@ -196,7 +193,7 @@ def _rows(batches: Iterator[pa.RecordBatch], column: str, path: Path) -> Iterato
     row = 0
     for batch in batches:
         for value in batch.column(0).to_pylist():
-            yield _document(value, column, f"row {row} of {path}")
+            yield document_of(value, column, f"row {row} of {path}")
             row += 1
 
 
@@ -211,69 +208,6 @@ def _saved_by_datasets(path: Path, training_set: TrainingSet) -> Iterator[Docume
         if training_set.split not in data:
             raise DataError(f"Split {training_set.split!r} was expected in {path}; found {', '.join(data)}.")
         data = data[training_set.split]
-    column = _column_of(data.column_names, training_set.text_column, str(path))
+    column = column_of(data.column_names, training_set.text_column, str(path))
     for index, row in enumerate(data.with_format(None).select_columns([column])):
-        yield _document(row[column], column, f"row {index} of {path}")
-
-
-def _hub(training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
-    from datasets import load_dataset
-
-    source = training_set.source
-    preset = PRESETS.get(source)
-    repository, config, text_column = source, training_set.config, training_set.text_column
-    if preset:
-        repository, config, text_column = preset.repository, config or preset.config, preset.text_column
-    if offline and not Path(repository).is_dir():
-        raise DataError(f"Training set {source} lies on the hub, and --kdmem-offline forbids to fetch it.")
-    try:
-        data = load_dataset(
-            repository, config, split=training_set.split, revision=training_set.revision, streaming=True
-        )
-        rows = enumerate(data)
-        first = next(rows, None)
-    except Exception as error:  # the hub client raises many kinds; the user needs one sentence
-        way_out = (preset and preset.access) or "check name, config, split, network and your access"
-        raise DataError(
-            f"Training set {source} (config {config}, split {training_set.split}) was expected on the hub as"
-            f" {repository} and could not be read ({type(error).__name__}); {way_out}."
-        ) from error
-    if first is None:
-        return
-    column = _column_of(list(first[1]), text_column, f"hub data set {repository}")
-    yield _document(first[1][column], column, f"row 0 of {repository}")
-    for index, row in rows:
-        yield _document(row[column], column, f"row {index} of {repository}")
-
-
-def _column_of(names: list[str], text_column: str, where: str) -> str:
-    """The text column, or token ids where they stand: ids are exact, so they win over the default name."""
-    if IDS_COLUMN in names and (text_column == "text" or text_column not in names):
-        return IDS_COLUMN
-    if text_column in names:
-        return text_column
-    raise DataError(
-        f"Column {text_column!r} was expected in {where}; found {', '.join(map(str, names)) or 'none'}:"
-        " name the right one with --kdmem-text-column."
-    )
-
-
-def _document(value: Any, column: str, where: str) -> Document:
-    if column == IDS_COLUMN:
-        return _ids(value, where)
-    if not isinstance(value, str):
-        raise DataError(f"Text was expected in column {column!r}, {where}; found {type(value).__name__}.")
-    # A lone surrogate, which JSON can spell and UTF-8 cannot, becomes "?", as no tokenizer takes it.
-    return value.encode("utf-8", "replace").decode("utf-8")
-
-
-def _ids(value: Any, where: str) -> Ids:
-    try:
-        ids = np.asarray(value)
-        if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
-            raise ValueError
-    except ValueError:
-        raise DataError(f"A list of token ids was expected in {where}; found {type(value).__name__}.") from None
-    if ids.size and (ids.min() < 0 or ids.max() > np.iinfo(np.int32).max):
-        raise DataError(f"Token ids from 0 up were expected in {where}; found {ids.min()} to {ids.max()}.")
-    return ids.astype(np.int32)
+        yield document_of(row[column], column, f"row {index} of {path}")

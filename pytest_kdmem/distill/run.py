@@ -18,8 +18,9 @@ from torch import nn
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.corpus.columns import Ids
 from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
-from pytest_kdmem.corpus.sources import Ids, fingerprint
+from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.distill.losses import IGNORED
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.sequence_level import teacher_sequences

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from pytest_kdmem.corpus.columns import Ids
 from pytest_kdmem.corpus.examples import in_batches
-from pytest_kdmem.corpus.sources import Ids
-from pytest_kdmem.engines.transformers import decode_greedily
+from pytest_kdmem.engines.decoding import decode_greedily
 from pytest_kdmem.spec import Extraction
 
 

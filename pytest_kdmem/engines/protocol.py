@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_kdmem.checkpoint import Checkpoint
+from pytest_kdmem.corpus.columns import Ids
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.corpus.sources import Ids
 from pytest_kdmem.spec import Extraction, Model, digest_of
 
 Metrics = Literal["verdict", "all"]

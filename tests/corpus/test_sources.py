@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
 
-from pytest_kdmem.corpus import sources
+from pytest_kdmem.corpus import hub
 from pytest_kdmem.corpus.presets import PRESETS, Preset
 from pytest_kdmem.corpus.sources import fingerprint, read_documents
 from pytest_kdmem.errors import DataError
@@ -35,7 +34,8 @@ def write(folder: Path, ending: str) -> Path:
         case ".jsonl.gz":
             path.write_bytes(gzip.compress(lines))
         case ".jsonl.zst":
-            path.write_bytes(zstandard.compress(lines))
+            with pa.CompressedOutputStream(str(path), "zstd") as sink:
+                sink.write(lines)
         case ".txt":
             path.write_text("\n".join(TEXTS), encoding="utf-8")
         case ".parquet":
@@ -170,7 +170,7 @@ def test_presets_read_local_copies_of_the_hub_layout(tmp_path, monkeypatch, name
     (tmp_path / "repository" / "README.md").write_text(
         f"---\nconfigs:\n- config_name: {config}\n  data_files:\n  - split: train\n    path: {file}\n---\n"
     )
-    monkeypatch.setitem(sources.PRESETS, name, Preset(str(tmp_path / "repository"), config))
+    monkeypatch.setitem(hub.PRESETS, name, Preset(str(tmp_path / "repository"), config))
     assert read(name) == TEXTS[:3]
 
 

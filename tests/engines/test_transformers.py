@@ -12,8 +12,10 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.engines.decoding import decode_greedily
+from pytest_kdmem.engines.head import StandardHead
 from pytest_kdmem.engines.protocol import resolve_numerics
-from pytest_kdmem.engines.transformers import StandardHead, TransformersEngine, decode_greedily
+from pytest_kdmem.engines.transformers import TransformersEngine
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.spec import Extraction, Model
 

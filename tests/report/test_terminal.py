@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pytest_kdmem.estimate import Estimate, proportion
+from pytest_kdmem.bounds import proportion
+from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.report.terminal import render
 from pytest_kdmem.result import AuditResult, DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry
 from pytest_kdmem.verdict import judge

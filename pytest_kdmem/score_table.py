@@ -1,0 +1,47 @@
+"""The one table that every metric is a function of: a row per example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pytest_kdmem.checkpoint import Checkpoint
+from pytest_kdmem.corpus.shards import CorpusRecord
+from pytest_kdmem.engines.protocol import Numerics
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
+
+# One row per example; the columns are what users read (DESIGN §5), so their names and order stay.
+SCHEMA = pa.schema(
+    [
+        ("example_id", pa.int64()),
+        ("digest", pa.string()),
+        ("status", pa.string()),
+        ("memorized", pa.bool_()),
+        ("ambiguous", pa.bool_()),
+        ("margin", pa.float32()),
+        ("logprob", pa.float32()),
+        ("nll", pa.float32()),
+        ("entropy", pa.float32()),
+        ("first_miss", pa.int16()),
+        ("zlib_bytes", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of one model over one training set, and where they came from.
+
+    ``rows`` follows SCHEMA; ``tolerance`` is in logits; ``scored_now`` counts examples that were not in the store.
+    """
+
+    model: Model
+    checkpoint: Checkpoint
+    training_set: TrainingSet
+    record: CorpusRecord
+    numerics: Numerics
+    extraction: Extraction
+    rows: pa.Table
+    tolerance: float
+    scored_now: int
