@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -95,33 +96,37 @@ def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction
             )
 
 
+@dataclass
 class _Scorer:
     """One call of `score`: holds what its steps share."""
 
-    def __init__(
-        self,
-        model: Model,
-        checkpoint: Checkpoint,
-        training_set: TrainingSet,
-        extraction: Extraction,
-        store: ScoreStore,
-        settings: RunSettings,
-        metrics: Metrics,
-        numerics: Numerics,
-        progress: Progress,
-    ) -> None:
-        self._model, self._checkpoint, self._training_set = model, checkpoint, training_set
-        self._extraction, self._store, self._settings = extraction, store, settings
-        self._metrics, self._numerics, self._progress = metrics, numerics, progress
-        self._engine: Engine | None = None
-        # Every column serves where verdicts are asked for, so these keys are tried in order.
-        self._keys = [self._key("all")] + ([self._key("verdict")] if metrics == "verdict" else [])
-        self.key = self._keys[-1]
+    model: Model
+    checkpoint: Checkpoint
+    training_set: TrainingSet
+    extraction: Extraction
+    store: ScoreStore
+    settings: RunSettings
+    metrics: Metrics
+    numerics: Numerics
+    progress: Progress
+    engine: Engine | None = None
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """Where scores may lie: every column serves where verdicts are asked for; the last key is this run's own."""
+        asked: list[Metrics] = ["all", "verdict"] if self.metrics == "verdict" else ["all"]
+        lengths = [self.extraction.prefix_tokens, self.extraction.suffix_tokens]
+        protocols = [digest_of([*lengths, metrics])[:8] for metrics in asked]
+        return [f"{self.checkpoint.digest[:16]}-{protocol}-{self.numerics.digest[:8]}" for protocol in protocols]
+
+    @property
+    def key(self) -> str:
+        return self.keys[-1]
 
     def remembered(self) -> ScoreTable | None:
         """The whole table from the store alone: no text is tokenised and no model loaded."""
         record_key = self._record_key()
-        record = self._store.read_record(record_key) if record_key else None
+        record = self.store.read_record(record_key) if record_key else None
         if record is None:
             return None
         tables = [self._stored(shard) for shard in record.shards]
@@ -130,18 +135,19 @@ class _Scorer:
 
     def streamed(self) -> ScoreTable:
         """The table shard by shard; the model is loaded at the first shard that is not stored."""
-        tokenizer = load_tokenizer(self._checkpoint.folder, trust_remote_code=self._model.trust_remote_code)
+        record_key = self._record_key()
+        tokenizer = load_tokenizer(self.checkpoint.folder, trust_remote_code=self.model.trust_remote_code)
         reader = CorpusReader(
-            self._training_set,
+            self.training_set,
             tokenizer,
-            self._extraction,
-            offline=self._settings.offline,
-            examples_per_shard=self._settings.examples_per_shard,
+            self.extraction,
+            offline=self.settings.offline,
+            examples_per_shard=self.settings.examples_per_shard,
         )
         tables: list[pa.Table] = []
         scored_now = 0
         unscored: dict[str, pa.Table] = {}  # too short throughout: stored once the set as a whole is good
-        self._progress.start(self._model.name, expected_examples(self._training_set))
+        self.progress.start(self.model.name, expected_examples(self.training_set))
         try:
             for shard in reader:
                 table = self._stored(shard.digest)
@@ -150,37 +156,37 @@ class _Scorer:
                     if table["memorized"].null_count == len(table):
                         unscored[shard.digest] = table
                     else:
-                        self._store.write_shard(self.key, shard.digest, table)
+                        self.store.write_shard(self.key, shard.digest, table)
                     scored_now += len(shard.examples)
                 else:
-                    self._progress.advance(len(shard.examples))
+                    self.progress.advance(len(shard.examples))
                 tables.append(table)
         finally:
-            self._progress.finish()
-            if self._engine is not None:
-                self._engine.close()
+            self.progress.finish()
+            if self.engine is not None:
+                self.engine.close()
         for digest, table in unscored.items():
-            self._store.write_shard(self.key, digest, table)
-        if record_key := self._record_key():
-            self._store.write_record(record_key, reader.record)
+            self.store.write_shard(self.key, digest, table)
+        if record_key is not None and record_key == self._record_key():  # the source was not changed meanwhile
+            self.store.write_record(record_key, reader.record)
         return self._table(tables, reader.record, scored_now)
 
     def _stored(self, shard: str) -> pa.Table | None:
-        return next((table for key in self._keys if (table := self._store.read_shard(key, shard)) is not None), None)
+        return next((table for key in self.keys if (table := self.store.read_shard(key, shard)) is not None), None)
 
     def _scored(self, shard: Shard, tokenizer: Tokenizer | None) -> pa.Table:
         """Rows of a shard; exact duplicates within it are scored once."""
-        needed = self._extraction.scored_tokens
+        needed = self.extraction.scored_tokens
         distinct = {example.digest: example for example in reversed(shard.examples) if len(example.ids) >= needed}
         chosen = sorted(distinct.values(), key=lambda example: example.position)
         if not chosen:
             return pa.Table.from_pylist(
                 [_too_short(example) for example in shard.examples], SCHEMA.with_metadata({"tolerance": "0.0"})
             )
-        if self._engine is None:
-            self._engine = self._open_engine()
-        scores = self._engine.score(chosen, self._extraction, self._metrics, self._progress.advance)
-        self._progress.advance(len(shard.examples) - len(chosen))
+        if self.engine is None:
+            self.engine = self._open_engine()
+        scores = self.engine.score(chosen, self.extraction, self.metrics, self.progress.advance)
+        self.progress.advance(len(shard.examples) - len(chosen))
         columns = {
             "memorized": scores.memorized,
             "ambiguous": scores.ambiguous,
@@ -191,7 +197,7 @@ class _Scorer:
             "first_miss": scores.first_miss,
         }
         place = {example.digest: at for at, example in enumerate(chosen)}
-        compressed = _zlib_bytes(chosen, tokenizer) if self._metrics == "all" else [None] * len(chosen)
+        compressed = _zlib_bytes(chosen, tokenizer) if self.metrics == "all" else [None] * len(chosen)
         rows = []
         for example in shard.examples:
             at = place.get(digest := example.digest)
@@ -213,27 +219,22 @@ class _Scorer:
     def _open_engine(self) -> Engine:
         from pytest_kdmem.engines.transformers import TransformersEngine
 
-        return TransformersEngine(self._model, self._checkpoint, self._numerics, batch_size=self._settings.batch_size)
-
-    def _key(self, metrics: Metrics) -> str:
-        extraction = self._extraction
-        protocol = digest_of([extraction.prefix_tokens, extraction.suffix_tokens, metrics])
-        return f"{self._checkpoint.digest[:16]}-{protocol[:8]}-{self._numerics.digest[:8]}"
+        return TransformersEngine(self.model, self.checkpoint, self.numerics, batch_size=self.settings.batch_size)
 
     def _record_key(self) -> str | None:
-        source = fingerprint(self._training_set)
-        shape = [self._extraction.window_tokens, self._extraction.scored_tokens, self._settings.examples_per_shard]
-        return digest_of([source, self._checkpoint.tokenizer_digest, *shape]) if source else None
+        source = fingerprint(self.training_set)
+        shape = [self.extraction.window_tokens, self.extraction.scored_tokens, self.settings.examples_per_shard]
+        return digest_of([source, self.checkpoint.tokenizer_digest, *shape]) if source else None
 
     def _table(self, tables: Sequence[pa.Table], record: CorpusRecord, scored_now: int) -> ScoreTable:
         tolerances = [float(table.schema.metadata[b"tolerance"]) for table in tables]
         return ScoreTable(
-            model=self._model,
-            checkpoint=self._checkpoint,
-            training_set=self._training_set,
+            model=self.model,
+            checkpoint=self.checkpoint,
+            training_set=self.training_set,
             record=record,
-            numerics=self._numerics,
-            extraction=self._extraction,
+            numerics=self.numerics,
+            extraction=self.extraction,
             rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
             tolerance=max(tolerances),
             scored_now=scored_now,

@@ -87,16 +87,18 @@ def expected_examples(training_set: TrainingSet) -> int | None:
         return training_set.sample
     if training_set.form != "documents" or not path.is_file():
         return None
-    match _ending(path):
-        case ".npy":
-            return len(np.load(path, mmap_mode="r", allow_pickle=False))
-        case ".parquet":
-            return int(pq.read_metadata(path).num_rows)
-        case ".jsonl" | ".txt":
-            with path.open("rb") as file:
-                return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
-        case _:
-            return None
+    try:
+        match _ending(path):
+            case ".npy":
+                return len(np.load(path, mmap_mode="r", allow_pickle=False))
+            case ".parquet":
+                return int(pq.read_metadata(path).num_rows)
+            case ".jsonl" | ".txt":
+                with path.open("rb") as file:
+                    return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    except (OSError, ValueError, TypeError):
+        pass  # told in full when it is read
+    return None
 
 
 def _ending(path: Path) -> str | None:

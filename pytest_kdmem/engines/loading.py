@@ -32,6 +32,7 @@ def load_model(model: Model, checkpoint: Checkpoint, *, dtype: str, device: str 
                 output_loading_info=True,
             )
         loaded, report = found
+        placed: PreTrainedModel = loaded.to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EngineError(
@@ -44,8 +45,12 @@ def load_model(model: Model, checkpoint: Checkpoint, *, dtype: str, device: str 
             f"All weights of {checkpoint.architecture} were expected in {checkpoint.folder}; {len(absent)} are missing"
             f" or of another shape (first: {absent[0]}): save the whole model again."
         )
-    placed: PreTrainedModel = loaded.to(device).eval()
     return placed
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory ran out; the CPU's allocator says so in words only."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from torch import Tensor
 from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.columns import Ids
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.engines.decoding import decode_greedily
+from pytest_kdmem.engines.decoding import decode_greedily, margins_step_by_step
 from pytest_kdmem.engines.head import StandardHead
-from pytest_kdmem.engines.loading import load_model
+from pytest_kdmem.engines.loading import is_out_of_memory, load_model
 from pytest_kdmem.engines.protocol import Metrics, Numerics, Scores
 from pytest_kdmem.engines.reduction import Positions, reduce_positions
 from pytest_kdmem.errors import EngineError
@@ -46,7 +46,10 @@ class TransformersEngine:
         self._positions = checkpoint.positions or 64
         self._batch_size = batch_size or self._fitting_batch()
         self._chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self._vocabulary))
-        self.tolerance = self._measured_tolerance()
+        try:
+            self.tolerance = self._measured_tolerance()
+        except RuntimeError as error:
+            raise self._no_memory() if is_out_of_memory(error) else error from error
 
     def score(
         self,
@@ -115,8 +118,9 @@ class TransformersEngine:
             def run(
                 batch: Sequence[int], end: int = first + suffix_tokens, done: Callable[[int], None] = done
             ) -> list[Tensor]:
+                found = self._forward([examples[row] for row in batch], first, end)
                 done(len(batch))
-                return list(self._forward([examples[row] for row in batch], first, end).margin)
+                return list(found.margin)
 
             for row, found in zip(rows, self._in_batches(rows, run), strict=True):
                 misses[row] = _first_miss(found)
@@ -162,18 +166,21 @@ class TransformersEngine:
         while len(results) < len(items):
             try:
                 results += run(items[len(results) : len(results) + self._batch_size])
-            except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU allocator raises the plain kind
-                if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
                     raise
                 if self._batch_size == 1:
-                    raise EngineError(
-                        f"Model {self._name} was expected to fit on {self._device} and runs out of memory with one"
-                        " example; use a smaller --kdmem-dtype or a larger device."
-                    ) from None
+                    raise self._no_memory() from None
                 self._batch_size //= 2
                 if self._device == "cuda":
                     torch.cuda.empty_cache()
         return results
+
+    def _no_memory(self) -> EngineError:
+        return EngineError(
+            f"Model {self._name} was expected to fit on {self._device} and runs out of memory with one example;"
+            " use a smaller --kdmem-dtype or a larger device."
+        )
 
     def _fitting_batch(self) -> int:
         """A power of two that memory should hold: the same each time, as batch shapes show in the last bits."""
@@ -198,17 +205,8 @@ class TransformersEngine:
         together = self._forward(examples, 1, length).margin
         alone = torch.cat([self._forward([example], 1, length).margin for example in examples])
         known = length * 3 // 4
-        cache = self._model(input_ids=ids[:, :known].to(self._device), use_cache=True).past_key_values
-        stepped = []
-        for at in range(known, length - 1):
-            out = self._model(input_ids=ids[:, at : at + 1].to(self._device), past_key_values=cache, use_cache=True)
-            cache = out.past_key_values
-            logits = out.logits[:, -1].float()
-            target = logits.gather(1, ids[:, at + 1 : at + 2].to(self._device))[:, 0]
-            other = logits.scatter(1, ids[:, at + 1 : at + 2].to(self._device), -torch.inf).amax(dim=1)
-            stepped.append((target - other).cpu())
-        cached = torch.stack(stepped, dim=1)
-        change = max((together - alone).abs().max(), (together[:, known:] - cached).abs().max())
+        stepped = margins_step_by_step(self._model, ids.to(self._device), known)
+        change = max((together - alone).abs().max(), (together[:, known:] - stepped).abs().max())
         least = torch.finfo(self._model.dtype).eps
         return float(2.0 ** math.ceil(math.log2(max(4 * float(change), least))))
 

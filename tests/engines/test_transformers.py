@@ -216,6 +216,37 @@ def test_ids_outside_the_vocabulary_are_refused_with_their_example(tiny):
         scored(engine_of(tiny), ids)
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2", "granite", "cohere", "mamba", "opt", "qwen2_moe", "gptj"])
+def test_other_architectures_are_scored_as_they_decode(kind, tiny, tmp_path, recited_ids):
+    from transformers import AutoConfig
+
+    torch.manual_seed(0)
+    shape = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "head_dim": 8,
+        "ffn_dim": 64,
+        "rotary_dim": 8,
+        "word_embed_proj_dim": 32,
+        "logit_scale": 0.5,
+        "logits_scaling": 3.0,
+        "initializer_range": 0.3,
+        "eos_token_id": 0,
+        "bos_token_id": 0,
+        "pad_token_id": 0,
+    }
+    config = AutoConfig.for_model(kind)
+    known = {name: value for name, value in shape.items() if hasattr(config, name)}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **known))
+    model.save_pretrained(tmp_path)
+    ids = recited_ids(tmp_path, examples=8, prefix=20, suffix=30)
+    assert scored(engine_of(tmp_path), ids).memorized.tolist() == [True, False] * 4
+
+
 def test_soft_caps_and_scales_of_the_head_are_honoured():
     torch.manual_seed(0)
     config = Gemma2Config(

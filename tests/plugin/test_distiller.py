@@ -1,0 +1,65 @@
+"""The trainer as a fixture and as a command: trains once, audits what it trained, overwrites nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.cli import main
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, np.random.default_rng(0).integers(1, 290, (8, 24)))
+    return path
+
+
+def test_the_fixture_trains_once_and_its_model_is_audited(pytester, tiny, rows):
+    pytester.makeconftest(
+        f"""
+        import pytest
+        from pytest_kdmem import Model, TrainingSet
+
+        @pytest.fixture(scope="session")
+        def teacher():
+            return Model({str(tiny)!r})
+
+        @pytest.fixture(scope="session")
+        def training_set():
+            return TrainingSet({str(rows)!r})
+        """
+    )
+    pytester.makepyfile(
+        f"""
+        import os
+        from pytest_kdmem import Model
+
+        def test_student(distiller, memorization):
+            how = dict(init=Model({str(tiny)!r}), mode="soft", epochs=1, batch_size=4, learning_rate=1e-3)
+            student = distiller(**how)
+            trained = os.stat(student.source).st_mtime_ns
+            assert distiller(**how) == student
+            assert os.stat(student.source).st_mtime_ns == trained
+            assert distiller(**(how | dict(temperature=4.0))) != student
+            assert memorization(student).rate <= 1
+        """
+    )
+    result = pytester.runpytest_inprocess(
+        "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", "-p", "no:xdist"
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_the_command_trains_into_a_new_folder_and_leaves_others_alone(tiny, rows, tmp_path, capsys):
+    out = tmp_path / "student"
+    command = ["distill", "--init", str(tiny), "--teacher", str(tiny), "--train", str(rows), "--out", str(out)]
+    command += ["--epochs", "1", "--prefix-tokens", "8", "--suffix-tokens", "8", "--window-tokens", "24"]
+    with pytest.raises(SystemExit) as first:
+        main(command)
+    assert first.value.code == 0
+    assert (out / "model.safetensors").is_file()
+    with pytest.raises(SystemExit) as again:
+        main(command)
+    assert again.value.code == 2
+    assert "holds files already" in capsys.readouterr().err
