@@ -1,4 +1,7 @@
-"""pytest-kdmem: audit what distilled language models recite of their training data, and gate releases on it."""
+"""pytest-kdmem: audit what distilled language models recite of their training data, and gate releases on it.
+
+PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The fixtures that audits use; each is a few lines over `audit` and `distill`."""
+"""The fixtures that audits use; each is a few lines over `audit` and `distill`.
+
+PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What can be set: `--kdmem-NAME`, then `KDMEM_NAME` in the environment, then `kdmem_name` in the configuration."""
+"""What can be set: `--kdmem-NAME`, then `KDMEM_NAME` in the environment, then `kdmem_name` in the configuration.
+
+PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+"""
 
 from __future__ import annotations
 

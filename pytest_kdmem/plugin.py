@@ -1,4 +1,7 @@
-"""pytest's hooks: thin, and light until an audit runs (no torch, no pyarrow, nothing printed)."""
+"""pytest's hooks: thin, and light until an audit runs (no torch, no pyarrow, nothing printed).
+
+PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+"""
 
 from __future__ import annotations
 

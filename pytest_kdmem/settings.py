@@ -1,4 +1,7 @@
-"""Every option's value for this run, where it came from, and what is wrong with it before anything is loaded."""
+"""Every option's value for this run, where it came from, and what is wrong with it before anything is loaded.
+
+PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+"""
 
 from __future__ import annotations
 

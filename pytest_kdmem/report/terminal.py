@@ -142,8 +142,9 @@ def _models(result: AuditResult, signs: Signs, width: int) -> Table:
     shown = list(FIGURES)
 
     def room() -> int:
-        figures = sum(2 + max(len(name), *(len(row[name]) for row in rows.values())) for name in shown)
-        return width - figures - len(shown) - 6
+        # Of each column, a space on either side and a line between.
+        figures = sum(3 + max(len(name), *(len(row[name]) for row in rows.values())) for name in shown)
+        return width - figures - 3
 
     for name in EXPENDABLE:
         if room() < SHORTEST_NAME:
