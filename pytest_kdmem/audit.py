@@ -10,8 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.confirmation import Confirmation, confirm
+from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.protocol import Metrics
+from pytest_kdmem.errors import SpecError
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
 from pytest_kdmem.memorization import Memorization
 from pytest_kdmem.progress import Progress
@@ -35,7 +38,7 @@ VERSIONS_OF = ("pytest-kdmem", "torch", "transformers", "tokenizers")
 class Audit:
     """Scores each model once per training set, and remembers what the report needs.
 
-    ``roles`` and ``control_set`` are what the audit declared.
+    ``roles``, ``training_set`` and ``control_set`` are what the audit declared.
     """
 
     extraction: Extraction
@@ -45,8 +48,9 @@ class Audit:
     cache_dir: Path | None
     progress: Progress
     roles: dict[str, Model] = field(default_factory=dict)
+    training_set: TrainingSet | None = None
     control_set: TrainingSet | None = None
-    _found: dict[tuple[Model, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
+    _found: dict[tuple[str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     _confirmed: dict[str, Confirmation] = field(default_factory=dict)
     _inherited: Inheritance | None = None
     _scratch: tempfile.TemporaryDirectory[str] | None = None
@@ -66,8 +70,13 @@ class Audit:
         Raises:
             KdmemError: it cannot be scored, or, with ``confirms``, decoding disagrees outside the ambiguous band.
         """
-        for known in (metrics, "all"):
-            if found := self._found.get((model, training_set, known)):
+        # By content, not by name: a folder may have been trained anew since it was last asked for.
+        weights = open_checkpoint(model, offline=self.run.offline).digest
+        source = fingerprint(training_set) or ""
+        asked: tuple[Metrics, ...] = (metrics, "all")
+        for known in asked:
+            found = self._found.get((weights, source, training_set, known))
+            if found is not None and found.scores.model == model:
                 return found
         scores = score(
             model,
@@ -83,7 +92,7 @@ class Audit:
             confirmation = confirm(scores, self.run)
             confirmation.check(found.subject)
             self._confirmed[found.subject] = confirmation
-        self._found[model, training_set, metrics] = found
+        self._found[weights, source, training_set, metrics] = found
         return found
 
     def inheritance(self, teacher: Model, baseline: Model, student: Model, training_set: TrainingSet) -> Inheritance:
@@ -93,18 +102,30 @@ class Audit:
         return self._inherited
 
     def subject(self, model: Model) -> str:
-        """The model's role in this audit, or its name."""
-        return next((role for role, known in self.roles.items() if known == model), model.name)
+        """The model's role in this audit, or its name, or, where that is taken, its source."""
+        if role := next((role for role, known in self.roles.items() if known == model), ""):
+            return role
+        others = {found.scores.model for found in self._found.values()} - {model}
+        return model.source if model.name in {*self.roles, *(other.name for other in others)} else model.name
 
     def result(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
         """What there is to report: all that was scored, and the gates held over it."""
-        trained = {f.subject: f for f in self._found.values() if f.scores.training_set != self.control_set}
-        held_out = {f.subject: f for f in self._found.values() if f.scores.training_set == self.control_set}
+        trained: dict[str, Memorization] = {}
+        held_out: dict[str, Memorization] = {}
+        for f in self._found.values():
+            if f.scores.training_set == self.control_set:
+                held_out[f.subject] = f
+            elif self.training_set in (None, f.scores.training_set):
+                trained[f.subject] = f
+            else:
+                trained[f"{f.subject} on {f.scores.training_set.source}"] = f
         return replace(
             bare_result(settings, gates),
             settings=dict(settings) | asdict(self.extraction) | {"confidence": self.confidence},
-            models={f.subject: _model_entry(f) for f in self._found.values()},
-            training_set=_data_entry(next(iter(trained.values()), None)),
+            models={subject: _model_entry(f) for subject, f in (*held_out.items(), *trained.items())},
+            training_set=_data_entry(
+                next((f for f in trained.values() if self.training_set in (None, f.scores.training_set)), None)
+            ),
             control_set=_data_entry(next(iter(held_out.values()), None)),
             memorization={subject: f.rate for subject, f in trained.items()},
             memorized_examples={subject: tuple(f.examples) for subject, f in trained.items()},
@@ -116,6 +137,18 @@ class Audit:
     def close(self) -> None:
         if self._scratch is not None:
             self._scratch.cleanup()
+
+
+def check_control(training_set: TrainingSet, control_set: TrainingSet) -> None:
+    """Raise SpecError where the text that no model should know is what they were trained on."""
+    known = fingerprint(replace(training_set, sample=None, seed=0))
+    if (training_set.source == control_set.source and training_set.split == control_set.split) or (
+        known is not None and known == fingerprint(replace(control_set, sample=None, seed=0))
+    ):
+        raise SpecError(
+            f"Text that no model was trained on was expected as control set, and {control_set.source} is the training"
+            " set; hold some text out."
+        )
 
 
 def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:

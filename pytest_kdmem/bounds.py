@@ -94,24 +94,24 @@ def quotient(
         greatest: the one that makes it greatest.
     """
     value = _divide(found.first, found.second, undefined=math.nan)
-    low = _quotient_bound(least, n, 1 - confidence, exhaustive, undefined=0.0)
-    high = _quotient_bound(greatest, n, confidence, exhaustive, undefined=math.inf)
+    low = _quotient_bound(least, n, confidence, exhaustive, upper=False)
+    high = _quotient_bound(greatest, n, confidence, exhaustive, upper=True)
     return Estimate(metric, subject, value, low, high, None, n, ambiguous, exhaustive, confidence, "factor")
 
 
-def _quotient_bound(pairs: Pairs, n: int, quantile: float, exhaustive: bool, *, undefined: float) -> float:
-    """The quotient's lower (``quantile`` < ½) or upper bound; ``undefined`` stands for 0 / 0."""
+def _quotient_bound(pairs: Pairs, n: int, confidence: float, exhaustive: bool, *, upper: bool) -> float:
+    """The quotient's upper or lower bound; 0 / 0 could be anything, so it stands for the farthest."""
+    undefined = math.inf if upper else 0.0
     if exhaustive or n == 0:
         return _divide(pairs.first, pairs.second, undefined=undefined)
     if min(pairs.first, pairs.second) >= FEWEST_FOR_BOOTSTRAP:
         table = np.array([*pairs, n - sum(pairs)]) / n
         drawn = multinomial.rvs(n, table, size=RESAMPLES, random_state=np.random.default_rng(0))
         quotients = (drawn[:, 0] + drawn[:, 1]) / np.maximum(drawn[:, 0] + drawn[:, 2], 1e-12)
-        return float(np.quantile(quotients, quantile))
-    each = 1 - min(quantile, 1 - quantile) / 2
-    if quantile < 0.5:
-        return _divide(lower_bound(pairs.first, n, each), upper_bound(pairs.second, n, each), undefined=undefined)
-    return _divide(upper_bound(pairs.first, n, each), lower_bound(pairs.second, n, each), undefined=undefined)
+        return float(np.quantile(quotients, confidence if upper else 1 - confidence))
+    each = 1 - (1 - confidence) / 2
+    first, second = (upper_bound, lower_bound) if upper else (lower_bound, upper_bound)
+    return _divide(first(pairs.first, n, each), second(pairs.second, n, each), undefined=undefined)
 
 
 def mean(

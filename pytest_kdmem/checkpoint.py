@@ -17,7 +17,18 @@ from pytest_kdmem.spec import Model, digest_of
 
 # Change no output of the model, or change it only through what the engine is told (dtype, cache).
 INERT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache")
+INERT_TOKENIZER_KEYS = (
+    "name_or_path",
+    "chat_template",
+    "model_max_length",
+    "padding_side",
+    "truncation_side",
+    "is_local",
+)
+TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
+FileState = tuple[Path, int, int, int, int]
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 PICKLED_ENDINGS = (".bin", ".pt", ".pth", ".ckpt")
 
@@ -26,13 +37,15 @@ PICKLED_ENDINGS = (".bin", ".pt", ".pth", ".ckpt")
 class Checkpoint:
     """What is known of a model before any of it is loaded.
 
-    ``digest`` covers the tensors (names, dtypes, shapes, bytes; not their division into files), the tokenizer and the
-    configuration that generation depends on. ``positions`` is None where the architecture has no limit.
+    ``digest`` covers the tensors (names, dtypes, shapes, bytes; not their division into files), the tokenizer, the
+    configuration that generation depends on, and modelling code. ``tokenizer_digest`` stands for the vocabulary,
+    ``text_digest`` for all that turns text into ids. ``positions`` is None where the architecture has no limit.
     """
 
     folder: Path
     digest: str
     tokenizer_digest: str
+    text_digest: str
     parameters: int
     vocabulary: int
     positions: int | None
@@ -52,16 +65,20 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
     text_config = {**config, **inner} if isinstance(inner, dict) else config
     weights, parameters, stored_dtype = _digest_weights(tuple(map(_state_of, _weight_files(folder))))
     tokenizer_digest = digest_tokenizer(folder)
+    text_digest = digest_of([tokenizer_digest, _tokenizer_settings(folder)])
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
+    code = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(folder.glob("*.py"))]
+    architectures = config.get("architectures")
     return Checkpoint(
         folder=folder,
-        digest=digest_of([weights, tokenizer_digest, settings]),
+        digest=digest_of([weights, text_digest, settings, code]),
         tokenizer_digest=tokenizer_digest,
+        text_digest=text_digest,
         parameters=parameters,
-        vocabulary=int(text_config.get("vocab_size") or 0),
-        positions=text_config.get("max_position_embeddings"),
+        vocabulary=_whole_number(text_config, ("vocab_size",), folder) or 0,
+        positions=_whole_number(text_config, POSITION_KEYS, folder),
         dtype=config.get("dtype") or config.get("torch_dtype") or stored_dtype,
-        architecture=(config.get("architectures") or [config.get("model_type", "unknown")])[0],
+        architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
     )
 
 
@@ -111,6 +128,29 @@ def digest_tokenizer(folder: Path) -> str:
     return digest_of([(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files])
 
 
+def _tokenizer_settings(folder: Path) -> dict[str, Any]:
+    found = {
+        name: _read_json(folder / name, "tokenizer settings")
+        for name in TOKENIZER_SETTINGS
+        if (folder / name).is_file()
+    }
+    return {
+        name: {key: value for key, value in content.items() if key not in INERT_TOKENIZER_KEYS}
+        for name, content in found.items()
+    }
+
+
+def _whole_number(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -> int | None:
+    """The first of some settings that is there."""
+    for key in keys:
+        value = config.get(key)
+        if value is not None:
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise SpecError(f"A whole number was expected as {key} in {folder / 'config.json'}; found {value!r}.")
+            return value
+    return None
+
+
 def _read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -123,12 +163,13 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def _state_of(file: Path) -> tuple[Path, int, int]:
-    return file, file.stat().st_size, file.stat().st_mtime_ns
+def _state_of(file: Path) -> FileState:
+    status = file.stat()
+    return file, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @lru_cache(maxsize=64)  # within one process, where a file of one state is read once
-def _digest_weights(files: tuple[tuple[Path, int, int], ...]) -> tuple[str, int, str]:
+def _digest_weights(files: tuple[FileState, ...]) -> tuple[str, int, str]:
     """Digest over all tensors in order of name, the number of parameters, and the commonest stored dtype."""
     with ThreadPoolExecutor() as pool:
         tensors = sorted(tensor for found in pool.map(_tensors_of, (file for file, *_ in files)) for tensor in found)

@@ -6,13 +6,17 @@ import math
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
+from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
 
+from pytest_kdmem.errors import SpecError
+
 Unit = Literal["proportion", "factor", "nats"]
 Operator = Literal["<=", "<", ">=", ">"]
 MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
+COMPLEMENT: dict[str, Operator] = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
 Comparison = tuple["Estimate", Operator, "Estimate | float"]
@@ -65,7 +69,7 @@ class Estimate:
         return self._compare(">", other)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, int | float | np.number):
+        if isinstance(other, Number):
             raise TypeError(f"{self.metric} is an estimate and equals no number; compare it: `<= threshold`.")
         return self is other
 
@@ -77,6 +81,10 @@ class Estimate:
     def _compare(self, operator: Operator, other: Estimate | float) -> bool:
         if isinstance(other, bool) or not isinstance(other, Estimate | int | float | np.number):
             raise TypeError(f"{self.metric} compares with a number or another estimate; found {other!r}.")
+        if not isinstance(other, Estimate):
+            other = float(other)
+            if math.isnan(other) or (self.unit == "proportion" and not 0 <= other <= 1):
+                raise SpecError(f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {other:g}.")
         gathered = comparisons.get()
         if gathered is not None:
             gathered.append((self, operator, other))
@@ -119,6 +127,11 @@ class Estimate:
     def to_json(self) -> dict[str, Any]:
         """Every field; NaN becomes None and an infinity its name, as JSON has no number for them."""
         return {key: to_json_number(value) for key, value in asdict(self).items()}
+
+
+def undecided(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:
+    """Whether the data show neither the comparison nor its opposite; negating it would pass for nothing."""
+    return not holds(estimate, operator, other) and not holds(estimate, COMPLEMENT[operator], other)
 
 
 def holds(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:

@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,20 @@ AUDIT = pytest.StashKey["Audit"]()
 MODEL_ROLES = ("teacher", "student", "baseline")
 DATA_ROLES = ("training_set", "control_set")
 ROLES = MODEL_ROLES + DATA_ROLES
+# Settings that a run may put in the place of what a training set (False) or a model (True) declares.
+SETTINGS_OF = {False: ("text_column", "form", "sample", "seed"), True: ("dtype", "trust_remote_code")}
 # A test that asks for one of these is an audit, and stands in the report.
 AUDIT_FIXTURES = ("memorization", "inheritance", "distiller", "thresholds")
+
+
+def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> Model | TrainingSet:
+    """What an audit declared, with all that was set for this run in its place, and the rest as declared."""
+    changed = {key: settings[key] for key in SETTINGS_OF[role in MODEL_ROLES] if settings.overrides(key)}
+    if role == "control_set":
+        changed.pop("sample", None)  # held-out text is read whole
+    if settings.overrides(role):
+        changed |= {"source": settings[role], "revision": None}
+    return replace(declared, **changed)
 
 
 def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
@@ -47,7 +60,7 @@ def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
             f" or set --kdmem-{flag} or kdmem_{role}."
         )
     if role in MODEL_ROLES:
-        return Model(source, trust_remote_code=settings["trust_remote_code"] or False)
+        return Model(source, dtype=settings["dtype"], trust_remote_code=settings["trust_remote_code"] or False)
     sample = settings["sample"] if role == "training_set" else None
     return TrainingSet(
         source, text_column=settings["text_column"], form=settings["form"], sample=sample, seed=settings["seed"]
@@ -67,6 +80,17 @@ teacher, student, baseline = (_role(role) for role in MODEL_ROLES)
 training_set, control_set = (_role(role) for role in DATA_ROLES)
 
 
+def _checked(role: str, value: Any) -> Any:
+    """Raise SpecError unless a role, or what was passed for it, is of its kind."""
+    from pytest_kdmem.errors import SpecError
+    from pytest_kdmem.spec import Model, TrainingSet
+
+    kind = Model if role in MODEL_ROLES else TrainingSet
+    if not isinstance(value, kind):
+        raise SpecError(f"A {kind.__name__} was expected as {role}; found {value!r}: write {kind.__name__}(…).")
+    return value
+
+
 @pytest.fixture(scope="session")
 def thresholds(pytestconfig: pytest.Config) -> Thresholds:
     """What the settings say a release must meet."""
@@ -83,7 +107,7 @@ def thresholds(pytestconfig: pytest.Config) -> Thresholds:
 @pytest.fixture(scope="session")
 def _kdmem_audit(request: pytest.FixtureRequest) -> Iterator[Audit]:
     """The audit under way. Everything declared is looked at before anything is loaded."""
-    from pytest_kdmem.audit import Audit
+    from pytest_kdmem.audit import Audit, check_control
     from pytest_kdmem.checkpoint import open_checkpoint
     from pytest_kdmem.corpus.sources import check_source
     from pytest_kdmem.inheritance import check_same_tokenizer
@@ -116,7 +140,7 @@ def _kdmem_audit(request: pytest.FixtureRequest) -> Iterator[Audit]:
     tokenizers: dict[str, str] = {}
     for role in MODEL_ROLES:
         if role in used:
-            model = request.getfixturevalue(role)
+            model = _checked(role, request.getfixturevalue(role))
             checkpoint = open_checkpoint(model, offline=audit.run.offline)
             check_positions(model, checkpoint, extraction)
             audit.roles[role] = model
@@ -125,10 +149,11 @@ def _kdmem_audit(request: pytest.FixtureRequest) -> Iterator[Audit]:
         check_same_tokenizer(tokenizers)
     for role in DATA_ROLES:
         if role in used:
-            data = request.getfixturevalue(role)
+            data = _checked(role, request.getfixturevalue(role))
             check_source(data)
-            if role == "control_set":
-                audit.control_set = data
+            setattr(audit, role, data)
+    if audit.training_set is not None and audit.control_set is not None:
+        check_control(audit.training_set, audit.control_set)
     config.stash[AUDIT] = audit
     yield audit
     audit.close()
@@ -144,7 +169,9 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
     def memorization(
         model: Model, training_set: TrainingSet | None = None, *, metrics: Metrics | None = None
     ) -> Memorization:
+        _checked("student", model)
         chosen = training_set if training_set is not None else request.getfixturevalue("training_set")
+        _checked("training_set", chosen)
         # The control set is small and its loss is what it is for.
         wanted = metrics or ("all" if chosen == _kdmem_audit.control_set else "verdict")
         return _kdmem_audit.memorization(model, chosen, wanted)
@@ -167,7 +194,7 @@ def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable
         training_set: TrainingSet | None = None,
     ) -> Inheritance:
         def chosen(role: str, given: Any) -> Any:
-            return given if given is not None else request.getfixturevalue(role)
+            return _checked(role, given if given is not None else request.getfixturevalue(role))
 
         return _kdmem_audit.inheritance(
             chosen("teacher", teacher),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_kdmem.estimate import MIRRORED, Comparison, Estimate, Operator
+import numpy as np
+
+from pytest_kdmem.estimate import MIRRORED, Comparison, Estimate, Operator, undecided
 from pytest_kdmem.result import Gate
 from pytest_kdmem.verdict import judge
 
@@ -27,11 +29,21 @@ def gates_of(
         return [_other(name, nodeid, "error", call)]
     gates = [_gate(name, nodeid, *comparison) for comparison in comparisons]
     if report.passed:
-        # What did not hold and failed nothing was looked at, not required.
-        return [gate for gate in gates if gate.outcome == "pass"]
+        # What does not hold and failed nothing was looked at, not required.
+        held = [gate for gate in gates if gate.outcome == "pass"]
+        return held or [Gate(name, nodeid, "", None, None, None, "pass", "passed without an estimate that held")]
     if all(gate.outcome == "pass" for gate in gates):
         gates.append(_other(name, nodeid, "fail" if call.when == "call" else "error", call))
     return gates
+
+
+def undecided_reason(comparisons: Sequence[Comparison]) -> str:
+    """Why a test that passed must not: it rests on a comparison that the data decide neither way; or nothing."""
+    for estimate, operator, threshold in comparisons:
+        if undecided(estimate, operator, threshold):
+            reason = judge(estimate, operator, threshold).reason
+            return f"{reason}: undecided, and a negated or unused comparison let it pass"
+    return ""
 
 
 def explain(op: str, left: object, right: object) -> list[str] | None:
@@ -39,9 +51,10 @@ def explain(op: str, left: object, right: object) -> list[str] | None:
     if op not in MIRRORED:
         return None
     estimate, operator, threshold = (left, op, right) if isinstance(left, Estimate) else (right, MIRRORED[op], left)
-    if not isinstance(estimate, Estimate) or not isinstance(threshold, Estimate | int | float):
+    if not isinstance(estimate, Estimate) or not isinstance(threshold, Estimate | int | float | np.number):
         return None
-    verdict = judge(estimate, operator, threshold)  # type: ignore[arg-type]
+    limit = threshold if isinstance(threshold, Estimate) else float(threshold)
+    verdict = judge(estimate, operator, limit)  # type: ignore[arg-type]
     return [line for line in (verdict.reason, verdict.next_step) if line]
 
 

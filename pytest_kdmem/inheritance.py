@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -57,6 +58,13 @@ class Inheritance:
     subject: str = "student"
     confidence: float = 0.95
     example_ids: tuple[int, ...] = ()
+    same_model: bool = False  # student and baseline are one: nothing could be inherited, whatever the teacher told
+
+    def __bool__(self) -> bool:
+        raise TypeError("An inheritance is neither true nor false; compare its ratio or reduction with a threshold.")
+
+    def __repr__(self) -> str:
+        return f"Inheritance({self.subject}: {self.cells})"
 
     @cached_property
     def cells(self) -> dict[str, int]:
@@ -135,6 +143,8 @@ class Inheritance:
         without being in both is left out; least the other way round.
         """
         k, n = int((whole.found & part.found).sum()), int(whole.found.sum())
+        if self.same_model:
+            return replace(proportion(metric, self.subject, k=k, n=n, exhaustive=self.exhaustive), value=math.nan)
         most = int((whole.possible & part.possible).sum())
         most_of = most + int((whole.sure & part.absent_surely).sum())
         fewest = int((whole.sure & part.sure).sum())
@@ -188,6 +198,7 @@ def inheritance_of(teacher: Memorization, baseline: Memorization, student: Memor
         subject=student.subject,
         confidence=student.confidence,
         example_ids=tuple(teacher.distinct["example_id"].to_pylist()),
+        same_model=student.scores.checkpoint.digest == baseline.scores.checkpoint.digest,
     )
 
 

@@ -29,6 +29,12 @@ class Memorization:
     scores: ScoreTable
     confidence: float = 0.95
 
+    def __bool__(self) -> bool:
+        raise TypeError("A memorization is neither true nor false; compare its rate with a threshold.")
+
+    def __repr__(self) -> str:
+        return f"Memorization({self.subject}: {self.rate})"
+
     @cached_property
     def distinct(self) -> pa.Table:
         """A row per distinct scored example, by first position: example_id, digest, copies, memorized, sure, possible.

@@ -55,11 +55,8 @@ def _at_least(least: int) -> Callable[[Any], str]:
     return lambda value: "" if value >= least else f"a whole number of at least {least}"
 
 
-def _between(low: float, high: float, *, open_ends: bool = False) -> Callable[[Any], str]:
-    inside: Callable[[float], bool] = (
-        (lambda value: low < value < high) if open_ends else (lambda value: low <= value <= high)
-    )
-    return lambda value: "" if inside(value) else f"a number between {low:g} and {high:g}"
+def _between(low: float, high: float) -> Callable[[Any], str]:
+    return lambda value: "" if low <= value <= high else f"a number between {low:g} and {high:g}"
 
 
 def _report(paths: Any) -> str:
@@ -92,7 +89,7 @@ OPTIONS = (
     ),
     Option("device", "text", "auto, cpu or cuda", "auto", _one_of("auto", "cpu", "cuda")),
     Option("batch-size", "count", "examples at once; found by itself if not given", None, _at_least(1)),
-    Option("confidence", "number", "of the bounds over a sample", 0.95, _between(0, 1, open_ends=True)),
+    Option("confidence", "number", "of the bounds over a sample", 0.95, _between(0.5, 0.9999)),
     Option("max-memorization-rate", "number", "threshold of the student's rate", 0.001, _between(0, 1)),
     Option("max-inheritance-ratio", "number", "threshold of the inheritance ratio", 0.02, _between(0, 1)),
     Option("min-reduction", "number", "threshold of rate(baseline) / rate(student)", 2.0, _between(0, 1e9)),

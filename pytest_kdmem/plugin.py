@@ -15,7 +15,7 @@ import pytest
 
 from pytest_kdmem import fixtures
 from pytest_kdmem.options import add_options
-from pytest_kdmem.settings import check_configuration, check_settings, read_settings
+from pytest_kdmem.settings import Settings, check_configuration, check_settings, read_settings
 
 if TYPE_CHECKING:
     from pytest_kdmem.estimate import Comparison
@@ -25,6 +25,7 @@ GATES = pytest.StashKey[list["Gate"]]()
 PARTS = pytest.StashKey[list["AuditResult"]]()
 ORDER = pytest.StashKey[list[str]]()
 COMPARISONS = pytest.StashKey["list[Comparison]"]()
+DECLARED = pytest.StashKey[dict[str, Any]]()
 UNWRITTEN = pytest.StashKey[str]()
 
 
@@ -36,16 +37,16 @@ def pytest_configure(config: pytest.Config) -> None:
     check_configuration(config)
     settings = read_settings(config)
     config.stash[fixtures.SETTINGS] = settings
-    config.stash[GATES], config.stash[PARTS], config.stash[ORDER] = [], [], []
-    if not hasattr(config, "workerinput") and not config.option.collectonly:
-        for path in settings["report"]:
-            try:
-                Path(path).unlink(missing_ok=True)  # what stands there tells of another run
-            except OSError as error:
-                place = settings.places["report"]
-                raise pytest.UsageError(f"{place}: a report cannot be written to {path} ({error.strerror}).") from None
+    config.stash[GATES], config.stash[PARTS], config.stash[ORDER], config.stash[DECLARED] = [], [], [], {}
+    if settings.overrides("report") and not config.option.collectonly and not config.option.help:
+        _remove_reports(settings)
     check_settings(settings)
     config.pluginmanager.register(fixtures, "kdmem-fixtures")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not session.config.option.collectonly and any(map(_is_audit, session.items)):
+        _remove_reports(session.config.stash[fixtures.SETTINGS])
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -68,10 +69,37 @@ def pytest_fixture_setup(
     role, spec = fixturedef.argname, sys.modules.get("pytest_kdmem.spec")
     if spec is not None and role in fixtures.ROLES and isinstance(value, spec.Model | spec.TrainingSet):
         settings = request.config.stash[fixtures.SETTINGS]
-        if settings.overrides(role) and fixturedef.cached_result is not None:
-            value = fixtures.spec_from_settings(role, settings)
+        if fixturedef.cached_result is not None:
+            value = fixtures.overridden(value, role, settings)
             fixturedef.cached_result = (value, fixturedef.cached_result[1], None)
     return value
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """One session audits one teacher, student, baseline and training set; another's would be taken for them."""
+    if not _is_audit(item):
+        return
+    known = item.config.stash[DECLARED]
+    manager: Any = item.session._fixturemanager
+    for role in fixtures.ROLES:
+        found = manager.getfixturedefs(role, item) or [None]
+        info: Any = getattr(item, "_fixtureinfo", None)
+        declared = (info.name2fixturedefs.get(role) or found)[-1]
+        if declared is None:
+            continue
+        from pytest_kdmem.errors import SpecError
+
+        if declared.scope != "session" or declared.params is not None:
+            raise SpecError(
+                f"Fixture {role} was expected to be of session scope and without parameters in {item.nodeid}; to audit"
+                " several models, give them other names: memorization(model) takes any."
+            )
+        if known.setdefault(role, declared) is not declared:
+            raise SpecError(
+                f"One {role.replace('_', ' ')} was expected in a session, and {item.nodeid} declares another than the"
+                " audits before it; run them apart: `pytest FOLDER` for each."
+            )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -95,15 +123,17 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn an audit's outcome into gates, and an error of ours into the one sentence that it is."""
     report = yield
-    if call.excinfo is not None and _is_ours(call.excinfo.value):
+    if call.excinfo is not None and _is_ours(call.excinfo.value) and _is_audit(item):
         said: Any = call.excinfo.getrepr(style="value", chain=False)
         said.reprcrash.message = str(call.excinfo.value)
         report.longrepr = said
         report.kdmem_error = True  # type: ignore[attr-defined]
     if _is_audit(item) and (call.when == "call" or (call.when == "setup" and report.failed)):
-        from pytest_kdmem.gates import gates_of
+        from pytest_kdmem.gates import gates_of, undecided_reason
 
         made = item.stash.get(COMPARISONS, [])
+        if report.passed and (reason := undecided_reason(made)):
+            report.outcome, report.longrepr = "failed", reason
         item.config.stash[GATES] += gates_of(item.name, item.nodeid, made, report, call)
     return report
 
@@ -126,11 +156,12 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
+    config.stash[ORDER] += [item.nodeid for item in session.items if _is_audit(item)]
     result = _result(config)
     if result is None:
         return
     if hasattr(config, "workerinput"):
-        part = {"result": result.to_json(), "order": [item.nodeid for item in session.items]}
+        part = {"result": result.to_json(), "order": config.stash[ORDER]}
         config.workeroutput["kdmem"] = json.dumps(part, allow_nan=False)  # type: ignore[attr-defined]
         return
     for path in config.stash[fixtures.SETTINGS]["report"]:
@@ -153,7 +184,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         part = json.loads(sent)
         node.config.stash[PARTS].append(AuditResult.from_json(part["result"]))
         order: list[str] = part["order"]
-        node.config.stash[ORDER] = order
+        node.config.stash[ORDER] = order  # each worker collects all
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -174,11 +205,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def _result(config: pytest.Config) -> AuditResult | None:
     """What this run, or its workers, audited; None where nothing was."""
+    order: list[str] = config.stash[ORDER]
     if parts := config.stash[PARTS]:
-        from pytest_kdmem.result import merge
+        from pytest_kdmem.result import merge, with_order
 
-        order = config.stash[ORDER]
-        return merge(parts, order)
+        return with_order(merge(parts), order)
     gates = config.stash[GATES]
     audit = config.stash.get(fixtures.AUDIT, None)
     if audit is None and not gates:
@@ -186,7 +217,20 @@ def _result(config: pytest.Config) -> AuditResult | None:
     from pytest_kdmem.audit import bare_result
 
     given = config.stash[fixtures.SETTINGS].given
-    return audit.result(given, gates) if audit is not None else bare_result(given, gates)
+    from pytest_kdmem.result import with_order
+
+    found = audit.result(given, gates) if audit is not None else bare_result(given, gates)
+    return with_order(found, order)
+
+
+def _remove_reports(settings: Settings) -> None:
+    """What stands where a report will be tells of another run, and must not be taken for this one's."""
+    for path in settings["report"]:
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            place = settings.places["report"]
+            raise pytest.UsageError(f"{place}: a report cannot be written to {path} ({error.strerror}).") from None
 
 
 def _is_audit(item: pytest.Item) -> bool:

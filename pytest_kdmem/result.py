@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,6 +103,7 @@ class AuditResult:
     inheritance: InheritanceEntry | None = None
     confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
+    not_run: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Gate, ...]:
@@ -139,6 +140,7 @@ class AuditResult:
                     role: ConfirmationEntry(**_revived(entry)) for role, entry in content["confirmation"].items()
                 },
                 gates=tuple(Gate(**_revived(gate)) for gate in content["gates"]),
+                not_run=tuple(content["not_run"]),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DataError(
@@ -166,9 +168,18 @@ def read_result(path: Path) -> AuditResult:
         raise DataError(f"{path}: {error}") from None
 
 
-def merge(results: Iterable[AuditResult], order: Sequence[str] = ()) -> AuditResult | None:
-    """One result of several processes' parts of an audit, its gates in the ``order`` of node ids; None of none."""
-    place = {nodeid: at for at, nodeid in enumerate(order)}
+def with_order(result: AuditResult | None, nodeids: Sequence[str]) -> AuditResult | None:
+    """The result with its gates in the order of the audits collected, and those named that were not held."""
+    if result is None:
+        return None
+    place = {nodeid: at for at, nodeid in enumerate(nodeids)}
+    gates = sorted(result.gates, key=lambda gate: place.get(gate.nodeid, len(place)))
+    held = {gate.nodeid for gate in gates}
+    return replace(result, gates=tuple(gates), not_run=tuple(nodeid for nodeid in nodeids if nodeid not in held))
+
+
+def merge(results: Iterable[AuditResult]) -> AuditResult | None:
+    """One result of several processes' parts of an audit; None of none."""
     merged: AuditResult | None = None
     for part in results:
         if merged is None:
@@ -186,9 +197,7 @@ def merge(results: Iterable[AuditResult], order: Sequence[str] = ()) -> AuditRes
             held_out=merged.held_out | part.held_out,
             inheritance=merged.inheritance or part.inheritance,
             confirmation=merged.confirmation | part.confirmation,
-            gates=tuple(
-                sorted(merged.gates + part.gates, key=lambda gate: (place.get(gate.nodeid, len(place)), gate.nodeid))
-            ),
+            gates=merged.gates + part.gates,
         )
     return merged
 

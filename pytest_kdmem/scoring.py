@@ -16,12 +16,14 @@ from pytest_kdmem.corpus.examples import Example, Tokenizer, load_tokenizer
 from pytest_kdmem.corpus.shards import EXAMPLES_PER_SHARD, CorpusReader, CorpusRecord, Shard
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint
 from pytest_kdmem.engines.protocol import Engine, Metrics, Numerics, resolve_numerics
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import EngineError, SpecError
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.score_table import SCHEMA, ScoreTable
 from pytest_kdmem.spec import DType, Extraction, Model, TrainingSet, digest_of
 from pytest_kdmem.store import ScoreStore
 
+# Raised when the same inputs give other rows than before, so that no earlier ones are taken for them.
+PROTOCOL = 1
 ENGINES = ("auto", "transformers")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -116,7 +118,7 @@ class _Scorer:
         """Where scores may lie: every column serves where verdicts are asked for; the last key is this run's own."""
         asked: list[Metrics] = ["all", "verdict"] if self.metrics == "verdict" else ["all"]
         lengths = [self.extraction.prefix_tokens, self.extraction.suffix_tokens]
-        protocols = [digest_of([*lengths, metrics])[:8] for metrics in asked]
+        protocols = [digest_of([PROTOCOL, *lengths, metrics])[:8] for metrics in asked]
         return [f"{self.checkpoint.digest[:16]}-{protocol}-{self.numerics.digest[:8]}" for protocol in protocols]
 
     @property
@@ -219,12 +221,19 @@ class _Scorer:
     def _open_engine(self) -> Engine:
         from pytest_kdmem.engines.transformers import TransformersEngine
 
-        return TransformersEngine(self.model, self.checkpoint, self.numerics, batch_size=self.settings.batch_size)
+        engine = TransformersEngine(self.model, self.checkpoint, self.numerics, batch_size=self.settings.batch_size)
+        if open_checkpoint(self.model, offline=self.settings.offline).digest != self.checkpoint.digest:
+            engine.close()
+            raise EngineError(
+                f"Model {self.model.source} was expected to stay as it is during an audit, and its files were changed"
+                " while it was loaded; audit it again once it is saved."
+            )
+        return engine
 
     def _record_key(self) -> str | None:
         source = fingerprint(self.training_set)
         shape = [self.extraction.window_tokens, self.extraction.scored_tokens, self.settings.examples_per_shard]
-        return digest_of([source, self.checkpoint.tokenizer_digest, *shape]) if source else None
+        return digest_of([source, self.checkpoint.text_digest, PROTOCOL, *shape]) if source else None
 
     def _table(self, tables: Sequence[pa.Table], record: CorpusRecord, scored_now: int) -> ScoreTable:
         tolerances = [float(table.schema.metadata[b"tolerance"]) for table in tables]

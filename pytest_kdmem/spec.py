@@ -102,6 +102,8 @@ class TrainingSet:
         if self.sample is not None:
             _check_count(f"sample of training set {self.source}", self.sample, 1)
         _check_count(f"seed of training set {self.source}", self.seed, 0)
+        if self.seed >= 1 << 64:
+            raise SpecError(f"seed of training set {self.source} must be below 2**64; found {self.seed}.")
 
     @property
     def name(self) -> str:

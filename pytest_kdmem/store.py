@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.errors import StoreError
 
 FORMAT = 1
+OWN_NAME = re.compile(r"\.?[0-9a-f]{32}\.([0-9a-f]{16}\.parquet|json)(\.[0-9a-f]+\.partial)?$")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class ScoreStore:
                 raise _unwritable(self.root, error) from error
             if _checksum(content) == path.suffixes[-2][1:]:
                 return pq.read_table(pa.BufferReader(content))
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # counts as absent, whether it can be removed or not
+                path.unlink(missing_ok=True)
         return None
 
     def write_shard(self, key: str, shard: str, table: pa.Table) -> None:
@@ -88,12 +91,16 @@ class ScoreStore:
     def lock(self, key: str) -> Iterator[None]:
         """Held while something is scored, so that of several processes one works and the others read."""
         path = self.root / "locks" / f"{key}.lock"
+        lock = FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
         except OSError as error:
             raise _unwritable(self.root, error) from error
-        with FileLock(path):
+        try:
             yield
+        finally:
+            lock.release()
 
     def info(self) -> StoreInfo:
         files = [file for file in self.root.rglob("*") if file.is_file()] if self.root.is_dir() else []
@@ -107,9 +114,9 @@ class ScoreStore:
     def prune(self, *, older_than_days: float = 0.0) -> int:
         """Remove what was last written so many days ago or earlier; returns the number of files removed."""
         removed = 0
-        for folder in (self._scores, self._corpora):
-            for file in list(folder.rglob("*")):
-                if file.is_file() and time.time() - file.stat().st_mtime >= older_than_days * 86_400:
+        for folder, names in ((self._scores, "*-*-*/*.parquet*"), (self._corpora, "*.json*")):
+            for file in list(folder.glob(names)):
+                if OWN_NAME.match(file.name) and time.time() - file.stat().st_mtime >= older_than_days * 86_400:
                     file.unlink(missing_ok=True)
                     removed += 1
         return removed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from pytest_kdmem.bounds import Pairs, lower_bound, mcnemar, mean, proportion, quotient, upper_bound
+from pytest_kdmem.errors import SpecError
 from pytest_kdmem.estimate import Estimate, estimate_from_json, percent
 
 SEEDED = settings(derandomize=True, deadline=None)
@@ -120,7 +123,7 @@ def test_an_estimate_compares_with_numbers_only(other: Any) -> None:
         _ = rate(0, 10) <= other
 
 
-@given(st.floats(allow_nan=True))
+@given(st.floats(0, 1))
 @settings(SEEDED)
 def test_an_undefined_figure_meets_no_threshold(threshold: float) -> None:
     undefined = rate(0, 0, exhaustive=True)
@@ -131,9 +134,18 @@ def test_an_undefined_figure_meets_no_threshold(threshold: float) -> None:
     assert not undefined > threshold
 
 
-def test_no_figure_meets_a_threshold_that_is_not_a_number() -> None:
-    assert not rate(0, 10) <= math.nan
-    assert not rate(10, 10) >= math.nan
+@pytest.mark.parametrize("threshold", [math.nan, 5, -0.1, 1.0001, math.inf])
+def test_a_share_refuses_a_threshold_that_is_none(threshold: float) -> None:
+    with pytest.raises(SpecError, match=r"must lie between 0 and 1 \(5% is 0.05\)"):
+        _ = rate(0, 10) <= threshold
+
+
+@pytest.mark.parametrize("number", [0, 0.5, Fraction(1, 2), Decimal("0.5"), np.float32(0.5)])
+def test_an_estimate_equals_no_number(number: object) -> None:
+    with pytest.raises(TypeError, match="equals no number"):
+        _ = rate(5, 10) == number
+    with pytest.raises(TypeError, match="equals no number"):
+        _ = rate(5, 10) != number
 
 
 def test_no_figure_compares_with_an_undefined_one() -> None:

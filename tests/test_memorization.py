@@ -50,7 +50,9 @@ def scored(
     short = sum(entry["status"] == "too_short" for entry in rows)
     table = ScoreTable(
         model=Model(f"runs/{subject}"),
-        checkpoint=Checkpoint(Path(subject), "d", tokenizer, 10, 300, 256, "float32", "GPTNeoXForCausalLM"),
+        checkpoint=Checkpoint(
+            Path(subject), f"digest of {subject}", tokenizer, tokenizer, 10, 300, 256, "float32", "GPTNeoXForCausalLM"
+        ),
         training_set=TrainingSet("train.jsonl"),
         record=CorpusRecord(len(rows), short, exhaustive, shards),
         numerics=NUMERICS,

@@ -26,6 +26,7 @@ from pytest_kdmem.result import (
     ModelEntry,
     merge,
     read_result,
+    with_order,
 )
 
 SEEDED = settings(derandomize=True, deadline=None)
@@ -229,10 +230,12 @@ def test_parts_of_two_workers_are_merged_in_the_order_of_their_tests() -> None:
         full, gates=full.gates[:1], inheritance=None, control_set=None, models={"student": full.models["student"]}
     )
     two = replace(full, created="2026-01-01", gates=full.gates[1:], memorization={"teacher": rate(30, 1000, "teacher")})
-    merged = merge([one, two])
+    order = ["a.py::test_broken", "a.py::test_pair", "a.py::test_interrupted", "a.py::test_rate"]
+    merged = with_order(merge([one, two]), order)
     assert merged is not None
     assert merged.created == "2026-01-01"
     assert [gate.nodeid for gate in merged.gates] == ["a.py::test_broken", "a.py::test_pair", "a.py::test_rate"]
+    assert merged.not_run == ("a.py::test_interrupted",)
     assert set(merged.models) == {"student", "teacher"}
     assert set(merged.memorization) == {"student", "teacher"}
     assert merged.inheritance is not None

@@ -110,7 +110,6 @@ def test_verdicts_at_other_lengths_are_those_of_plain_decoding(shipped, store):
     [
         ("wikitext/valid.txt", {"form": "blocks"}),
         ("fineweb/sample.jsonl", {}),
-        ("fineweb/sample.jsonl", {"sample": 50}),
     ],
 )
 def test_verdicts_on_real_text_are_those_of_plain_decoding(shipped, real_text, store, file, how):

@@ -202,15 +202,18 @@ def test_info_counts_shards_records_and_bytes(store: ScoreStore) -> None:
 
 
 def test_prune_removes_what_is_old_and_leaves_what_is_not(store: ScoreStore) -> None:
-    store.write_shard(KEY, "old", table())
-    (old,) = files(store)
+    stranger = store.root / "scores" / "results.csv"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("mine")
+    store.write_shard(KEY, "0" * 32, table())
+    old = next(path for path in files(store) if path != stranger)
     os.utime(old, (0, 0))
-    store.write_shard(KEY, "new", table())
+    store.write_shard(KEY, "1" * 32, table())
     assert store.prune(older_than_days=1) == 1
-    assert store.read_shard(KEY, "old") is None
-    assert store.read_shard(KEY, "new") is not None
+    assert store.read_shard(KEY, "0" * 32) is None
+    assert store.read_shard(KEY, "1" * 32) is not None
     assert store.prune() == 1
-    assert files(store) == []
+    assert files(store) == [stranger], "what is not the store's stays"
 
 
 def test_processes_that_write_the_same_shard_at_once_leave_one_whole_file(store: ScoreStore) -> None:

@@ -64,7 +64,7 @@ def test_the_number_of_examples_named_would_just_decide_it(threshold: float) -> 
     verdict = judge(rate(0, 1), "<=", threshold)
     assert verdict.outcome == "inconclusive"
     needed = math.ceil(math.log(0.05) / math.log(1 - threshold))
-    assert f"At least {count(needed)} examples" in verdict.next_step
+    assert f"at least {count(needed)} examples" in verdict.next_step
     assert judge(rate(0, needed), "<=", threshold).outcome == "pass"
     assert judge(rate(0, needed - 1), "<=", threshold).outcome == "inconclusive"
 
@@ -72,7 +72,7 @@ def test_the_number_of_examples_named_would_just_decide_it(threshold: float) -> 
 def test_a_lowest_share_out_of_reach_names_the_examples_that_would_decide_it() -> None:
     verdict = judge(rate(10, 10), ">=", 0.9)
     assert verdict.outcome == "inconclusive"
-    assert "At least 29 examples" in verdict.next_step
+    assert "at least 29 examples" in verdict.next_step
     assert judge(rate(29, 29), ">=", 0.9).outcome == "pass"
     assert judge(rate(28, 28), ">=", 0.9).outcome == "inconclusive"
 
@@ -106,7 +106,7 @@ def test_a_threshold_beyond_all_rates_asks_for_no_negative_number_of_examples(
 ) -> None:
     verdict = judge(rate(5, 10), operator, threshold)
     assert verdict.outcome != "pass"
-    assert "At least -" not in verdict.next_step
+    assert "at least -" not in verdict.next_step
 
 
 def test_a_reduction_that_is_not_shown_fails_and_shows_its_lower_bound() -> None:
@@ -125,13 +125,13 @@ def test_the_bound_in_the_first_line_is_the_one_that_was_compared() -> None:
 def test_one_model_against_another_passes_where_their_bounds_part() -> None:
     verdict = judge(rate(1, 1000), "<=", rate(50, 1000, subject="baseline"))
     assert verdict.outcome == "pass"
-    assert "baseline's 5.00%" in verdict.reason
+    assert "5.00% [≥ 3.92%] (50 of 1 000) of baseline" in verdict.reason
 
 
 def test_one_model_against_another_fails_where_their_bounds_meet() -> None:
     verdict = judge(rate(18, 1000), "<=", rate(19, 1000, subject="baseline"))
     assert verdict.outcome == "fail"
-    assert verdict.reason.endswith("> baseline's 1.90% [≤ 2.78%] (19 of 1 000)")
+    assert verdict.reason.endswith("> 1.90% [≥ 1.25%] (19 of 1 000) of baseline")
 
 
 def test_one_model_against_another_that_is_undefined_never_passes() -> None:

@@ -17,7 +17,7 @@ IDS_COLUMN = "input_ids"
 
 def column_of(names: list[str], text_column: str, where: str) -> str:
     """The text column, or token ids where they stand: ids are exact, so they win over the default name."""
-    if IDS_COLUMN in names and (text_column == "text" or text_column not in names):
+    if IDS_COLUMN in names and text_column in ("text", IDS_COLUMN):
         return IDS_COLUMN
     if text_column in names:
         return text_column

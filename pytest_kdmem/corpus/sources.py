@@ -143,7 +143,7 @@ def _jsonl(path: Path, text_column: str) -> Iterator[Document]:
         where = f"line {number} of {path}"
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
         if not isinstance(row, dict):
             raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
@@ -154,7 +154,7 @@ def _jsonl(path: Path, text_column: str) -> Iterator[Document]:
 def _npy(path: Path) -> Iterator[Document]:
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise DataError(f"An array of token ids was expected in {path}, which is no plain .npy file.") from error
     if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.integer):
         raise DataError(
@@ -204,8 +204,10 @@ def _saved_by_datasets(path: Path, training_set: TrainingSet) -> Iterator[Docume
 
     try:
         data = load_from_disk(str(path))
-    except FileNotFoundError:
-        raise DataError(f"A folder saved by `datasets` (save_to_disk) was expected at {path}.") from None
+    except Exception as error:  # damaged folders raise whatever their damage leads to
+        raise DataError(
+            f"A folder saved by `datasets` (save_to_disk) was expected at {path} ({type(error).__name__})."
+        ) from error
     if isinstance(data, DatasetDict):
         if training_set.split not in data:
             raise DataError(f"Split {training_set.split!r} was expected in {path}; found {', '.join(data)}.")

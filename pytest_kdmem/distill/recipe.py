@@ -47,8 +47,12 @@ class Recipe:
                 raise SpecError(f"{name} must be one of {', '.join(choices)}; found {getattr(self, name)!r}.")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, str):
+            if field.name in ("mode", "precision"):
                 continue
+            whole = field.name in ("epochs", "batch_size", "seed")
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                kind = "whole number" if whole else "number"
+                raise SpecError(f"{field.name.replace('_', '-')} must be a {kind}; found {value!r}.")
             can_be_zero = field.name in ("seed", "warmup", "weight_decay")
             if not (value > 0 or (can_be_zero and value == 0)):
                 raise SpecError(f"{field.name.replace('_', '-')} must be positive; found {value!r}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 from datasets import Dataset
+from filelock import FileLock
 from torch import nn
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments, set_seed
 
@@ -26,7 +28,7 @@ from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.sequence_level import teacher_sequences
 from pytest_kdmem.distill.trainer import SoftDistillationTrainer
 from pytest_kdmem.engines.loading import load_model, quiet
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.spec import Extraction, Model, TrainingSet, digest_of
 
 GENERATION_BATCH = 64
@@ -48,8 +50,10 @@ def distill(
     Raises:
         SpecError: a soft or hard recipe without a teacher, a teacher of another tokenizer, or ``out`` is not empty.
     """
-    if out.exists() and any(out.iterdir()):
-        raise SpecError(f"An empty or new folder was expected for the trained model; {out} holds files already.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SpecError(
+            f"An empty or new folder was expected for the trained model; {out} is a file or holds files already."
+        )
     extraction = extraction or Extraction()
     init_checkpoint = open_checkpoint(init, offline=offline)
     teacher_checkpoint = _teacher_checkpoint(recipe, teacher, init_checkpoint, offline=offline)
@@ -67,7 +71,9 @@ def distill(
         report("the teacher writes the training text")
         examples = teacher_sequences(teacher_model, examples, extraction, batch_size=GENERATION_BATCH)
     with tempfile.TemporaryDirectory(prefix="kdmem-distill-") as scratch:
-        data = _on_disk(examples, Path(scratch) / "examples.arrow")
+        data = _on_disk(examples, Path(scratch) / "examples.arrow", model.config.get_text_config().vocab_size)
+        if not len(data):
+            raise DataError(f"Examples to train on were expected in {training_set.source}, and there are none.")
         report(f"{recipe.mode}: {len(data)} examples, {recipe.epochs} epochs")
         arguments: dict[str, Any] = {
             "model": model,
@@ -117,18 +123,22 @@ def distill_once(
         ]
         if teacher is not None and recipe.mode != "baseline":
             parts.append(open_checkpoint(teacher, offline=offline).digest)
+        if source is None:  # nothing tells whether the data is the same, so nothing found before is
+            parts.append(secrets.token_hex(8))
         out = models_dir / f"{recipe.mode}-{digest_of(parts)[:16]}"
-        if source is not None and out.is_dir():
+    models_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(models_dir / ".lock"):
+        if out.parent == models_dir and out.is_dir():
             return Model(str(out))
-    return distill(
-        recipe,
-        init=init,
-        training_set=training_set,
-        out=out,
-        teacher=teacher,
-        extraction=extraction,
-        offline=offline,
-    )
+        return distill(
+            recipe,
+            init=init,
+            training_set=training_set,
+            out=out,
+            teacher=teacher,
+            extraction=extraction,
+            offline=offline,
+        )
 
 
 def collate(rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
@@ -159,11 +169,13 @@ def _teacher_checkpoint(recipe: Recipe, teacher: Model | None, init: Checkpoint,
     return checkpoint
 
 
-def _on_disk(examples: Iterable[Ids], path: Path) -> Dataset:
+def _on_disk(examples: Iterable[Ids], path: Path, vocabulary: int) -> Dataset:
     """Examples as a memory-mapped data set, so that training needs no more memory for a larger set."""
     schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        for ids in examples:
+        for position, ids in enumerate(examples):
+            if len(ids) and ids.max() >= vocabulary:
+                raise DataError(f"Ids below {vocabulary} were expected; example {position} holds {ids.max()}.")
             if len(ids) > 1:
                 writer.write_batch(pa.record_batch([pa.array([ids], schema.field(0).type)], schema=schema))
     return Dataset.from_file(str(path))

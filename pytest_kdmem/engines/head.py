@@ -10,7 +10,7 @@ from pytest_kdmem.errors import EngineError
 
 
 class StandardHead:
-    """A causal model as backbone and head, so that the head runs only where it is wanted.
+    """Both parts of one model.
 
     Raises:
         EngineError: the two do not give what the whole model gives: its head is not a standard one.

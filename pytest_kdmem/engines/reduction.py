@@ -39,7 +39,8 @@ def _reduce(logits: Tensor, targets: Tensor) -> Positions:
     index = targets[:, None]
     target = logits.gather(1, index)[:, 0]
     log_total = logits.logsumexp(dim=1)
-    logprob = target - log_total
+    # An infinite logit is as broken as NaN, and must not pass for a sure miss.
+    logprob = torch.where(log_total.isfinite(), target - log_total, torch.nan)
     # Σ p·z needs p; logits that are −inf (ids masked out by the model) carry no mass and would give 0 · −inf.
     probabilities = torch.softmax(logits, dim=1)
     entropy = log_total - (probabilities * logits.clamp(min=torch.finfo(torch.float32).min)).sum(dim=1)

@@ -147,7 +147,7 @@ class TransformersEngine:
         if len(broken):
             position = batch[int(broken[0])].position
             raise EngineError(
-                f"Finite logits were expected of model {self._name}, and it gives NaN"
+                f"Finite logits were expected of model {self._name}, and it gives NaN or infinity"
                 f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
                 f" {self._model.dtype} overflows: try --kdmem-dtype float32."
             )

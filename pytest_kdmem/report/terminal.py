@@ -89,6 +89,7 @@ def render(
         if result.inheritance is not None:
             parts += [_inheritance(result.inheritance, signs, width), Text()]
         parts += [_gate_line(gate, signs, width) for gate in result.gates]
+        parts += [Text(signs.cut(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
     parts += [_panel(gate, signs, width) for gate in result.failed]
     sink = io.StringIO()
     console = Console(

@@ -28,7 +28,7 @@ def two_values(option: Option) -> tuple[Any, Any]:
         return ["a.json"], ["b.json"]
     candidates: tuple[Any, ...] = {
         "count": (160, 170),
-        "number": (0.25, 0.75),
+        "number": (0.75, 0.85),
         "path": ("someone/one", "someone/two"),
         "text": (*CHOICES, "body", "content"),
     }[option.kind]
@@ -123,8 +123,8 @@ WRONG = [
     ("max-memorization-rate", "nan", "a number between 0 and 1"),
     ("max-inheritance-ratio", "few", "a number"),
     ("min-reduction", "-1", "a number"),
-    ("confidence", "1", "a number between 0 and 1"),
-    ("confidence", "0", "a number between 0 and 1"),
+    ("confidence", "1", "a number between 0.5 and 0.9999"),
+    ("confidence", "0.3", "a number between 0.5 and 0.9999"),
     ("prefix-tokens", "0", "a whole number of at least 1"),
     ("suffix-tokens", "-5", "a whole number of at least 1"),
     ("sample", "0", "a whole number of at least 1"),
@@ -196,7 +196,7 @@ def test_student_named_for_this_run_goes_before_the_declared_one(audit_project, 
     other = str(audit_project.cast.baseline)
     if place == "environment":
         monkeypatch.setenv("KDMEM_STUDENT", other)
-    audit_project.run(*(["--kdmem-student", other] if place == "option" else [])).assert_outcomes(passed=1)
+    audit_project.run(*([f"--kdmem-student={other}"] if place == "option" else [])).assert_outcomes(passed=1)
     assert (audit_project.path / "seen").read_text() == other
 
 

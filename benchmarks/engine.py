@@ -1,0 +1,54 @@
+"""One pass against decoding 50 tokens: `python benchmarks/engine.py` (ratios of runs that alternate in one process)."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from pytest_kdmem.checkpoint import open_checkpoint
+from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.engines.protocol import resolve_numerics
+from pytest_kdmem.engines.transformers import TransformersEngine
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=str(FIXTURES / "models/pythia/teacher"))
+    parser.add_argument("--examples", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    model = Model(options.model)
+    checkpoint = open_checkpoint(model)
+    data = TrainingSet(str(FIXTURES / "corpus/training.jsonl.gz"))
+    stream = stream_examples(data, load_tokenizer(checkpoint.folder), EXTRACTION)
+    examples = list(islice((one for one in stream if len(one.ids) >= EXTRACTION.scored_tokens), options.examples))
+    engine = TransformersEngine(model, checkpoint, resolve_numerics(model, checkpoint, device="auto", dtype="auto"))
+    prefixes = [example.ids[: EXTRACTION.prefix_tokens] for example in examples]
+    ways: dict[str, Callable[[], object]] = {
+        "verdict": lambda: engine.score(examples, EXTRACTION, "verdict", lambda done: None),
+        "all metrics": lambda: engine.score(examples, EXTRACTION, "all", lambda done: None),
+        "decoding": lambda: engine.decode(prefixes, EXTRACTION.suffix_tokens),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(options.rounds + 1):
+        for name, run in ways.items():
+            began = time.perf_counter()
+            run()
+            if turn:  # the first round warms up
+                seconds[name].append(time.perf_counter() - began)
+    for name, taken in seconds.items():
+        ratio = statistics.median(slow / one for slow, one in zip(seconds["decoding"], taken, strict=True))
+        rate = options.examples / statistics.median(taken)
+        print(f"{name:<12} {rate:7.0f} examples/s   {ratio:5.1f} × decoding")
+
+
+if __name__ == "__main__":
+    main()

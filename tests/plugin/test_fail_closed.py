@@ -1,0 +1,210 @@
+"""What must not pass: audits of the wrong thing, of nothing, or resting on what the data do not show."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.result import read_result
+
+
+def outcome(result) -> str:
+    """All that a run printed."""
+    return result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "assert not rate > 0.001",
+        "if rate > 0.001: pytest.fail('too much')",
+        "assert max([rate, memorization(teacher, unseen).rate]) is not None",
+        "rate <= 0.001",
+    ],
+)
+def test_what_the_data_do_not_decide_does_not_pass_by_negation(audit_project, statement):
+    np.save(audit_project.path / "unseen.npy", audit_project.cast.rows[-8:])
+    audit_project.gates(f"""
+        import pytest
+        from pytest_kdmem import TrainingSet
+
+        def test_gate(memorization, student, teacher):
+            unseen = TrainingSet("unseen.npy", sample=7)
+            rate = memorization(student, unseen).rate
+            {statement}
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(failed=1)
+    assert "undecided" in outcome(result)
+
+
+@pytest.mark.parametrize("statement", ["memorization(student)", "inheritance()", "memorization(student).rate"])
+def test_nothing_but_a_comparison_is_true(audit_project, statement):
+    audit_project.gates(f"""
+        def test_gate(memorization, inheritance, student):
+            assert {statement}
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(failed=1)
+    assert "neither true nor false" in outcome(result)
+
+
+def test_per_cent_for_a_share_is_refused(audit_project):
+    audit_project.gates("""
+        def test_gate(memorization, student):
+            assert memorization(student).rate <= 5
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(errors=1)
+    assert "must lie between 0 and 1 (5% is 0.05)" in outcome(result)
+
+
+def test_a_student_that_is_the_baseline_passes_no_inheritance_gate(audit_project):
+    audit_project.declare(baseline=audit_project.cast.student)
+    audit_project.gates("""
+        def test_ratio(inheritance):
+            assert inheritance().ratio <= 0.5
+
+        def test_reduction(inheritance):
+            assert inheritance().reduction >= 2
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(failed=2)
+
+
+def test_training_text_is_no_control_set(audit_project):
+    shutil.copy(audit_project.path / "data.npy", audit_project.path / "copy.npy")
+    audit_project.configure(kdmem_control_set="copy.npy")
+    audit_project.gates("""
+        def test_gate(memorization, student, control_set):
+            assert memorization(student, control_set).loss <= 100
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(errors=1)
+    assert "is the training set; hold some text out" in outcome(result)
+
+
+def test_two_conftests_in_one_session_do_not_share_a_student(audit_project, pytester):
+    audit_project.gates("def test_nothing(): pass")
+    for name, role in (("one", "student"), ("two", "teacher")):
+        folder = pytester.mkdir(name)
+        source = str(getattr(audit_project.cast, role))
+        (folder / "conftest.py").write_text(
+            "import pytest\nfrom pytest_kdmem import Model\n"
+            f"@pytest.fixture(scope='session')\ndef student(): return Model({source!r})\n"
+        )
+        (folder / f"test_{name}.py").write_text(
+            "def test_gate(memorization, student):\n    assert memorization(student).rate <= 1\n"
+        )
+    result = audit_project.run("one", "two")
+    result.assert_outcomes(passed=1, errors=1)
+    assert "One student was expected in a session" in outcome(result)
+
+
+def test_a_parametrised_student_breaks_its_own_test_alone(audit_project):
+    audit_project.gates("""
+        import pytest
+
+        @pytest.mark.parametrize("student", ["a", "b"])
+        def test_parametrised(memorization, student):
+            assert memorization(student).rate <= 1
+
+        def test_plain(memorization, student):
+            assert memorization(student).rate <= 1
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(passed=1, errors=2)
+    assert "without parameters" in outcome(result)
+
+
+def test_a_model_folder_trained_anew_in_the_session_is_scored_anew(audit_project):
+    cast = audit_project.cast
+    audit_project.gates(f"""
+        import shutil
+        from pytest_kdmem import Model
+
+        def test_gate(memorization, tmp_path):
+            found = []
+            for source in ({str(cast.student)!r}, {str(cast.teacher)!r}):
+                shutil.copytree(source, tmp_path / "model", dirs_exist_ok=True)
+                found.append(set(memorization(Model(tmp_path / "model")).examples))
+            assert found == [{cast.recited_by("student")}, {cast.recited_by("teacher")}]
+    """)
+    audit_project.run().assert_outcomes(passed=1)
+
+
+def test_what_a_run_names_replaces_the_source_and_keeps_how_it_is_read(audit_project):
+    audit_project.declare(data='TrainingSet("data.npy", form="blocks", add_special_tokens=True, sample=3)')
+    np.save(audit_project.path / "other.npy", audit_project.cast.rows[::-1])
+    audit_project.gates("""
+        def test_who(training_set, student, thresholds):
+            print([training_set.source, training_set.form, training_set.add_special_tokens, training_set.sample])
+            print([student.dtype])
+    """)
+    result = audit_project.run("-s", "--kdmem-training-set=other.npy", "--kdmem-sample=5", "--kdmem-dtype=bfloat16")
+    result.assert_outcomes(passed=1)
+    assert "['other.npy', 'blocks', True, 5]" in outcome(result)
+    assert "['bfloat16']" in outcome(result)
+
+
+def test_a_model_or_set_of_another_kind_is_told_in_one_sentence(audit_project):
+    audit_project.gates("""
+        def test_model(memorization):
+            memorization("runs/student")
+
+        def test_set(memorization, student):
+            memorization(student, "data.npy")
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(errors=2)
+    assert "A Model was expected" in outcome(result)
+    assert "A TrainingSet was expected" in outcome(result)
+
+
+def test_a_report_names_the_audits_that_were_not_held(audit_project):
+    audit_project.gates("""
+        import pytest
+
+        def test_first(memorization, student):
+            assert memorization(student).rate <= 1
+
+        def test_second(memorization, student):
+            assert False
+
+        def test_third(memorization, student):
+            assert memorization(student).rate <= 0
+    """)
+    audit_project.run("--kdmem-report=audit.json", "-x")
+    found = read_result(audit_project.path / "audit.json")
+    assert found.not_run == ("test_audit.py::test_third",)
+
+
+def test_a_run_that_audits_nothing_leaves_an_earlier_report(audit_project):
+    audit_project.configure(kdmem_report=["audit.json"])
+    audit_project.gates("def test_unit(): pass")
+    (audit_project.path / "audit.json").write_text("{}")
+    audit_project.run()
+    assert (audit_project.path / "audit.json").exists()
+    audit_project.gates("def test_gate(memorization, student): assert memorization(student).rate <= 1")
+    audit_project.run()
+    assert len(read_result(audit_project.path / "audit.json").gates) == 1
+
+
+def test_two_models_of_one_name_keep_apart_in_the_report(audit_project, tmp_path):
+    cast = audit_project.cast
+    for run, role in (("a", "student"), ("b", "teacher")):
+        shutil.copytree(getattr(cast, role), tmp_path / run / "final")
+    audit_project.gates(f"""
+        from pytest_kdmem import Model
+
+        def test_gate(memorization):
+            for run in "ab":
+                assert memorization(Model("{tmp_path}/" + run + "/final")).rate <= 1
+    """)
+    audit_project.run("--kdmem-report=audit.json")
+    found = read_result(audit_project.path / "audit.json").memorization
+    assert sorted(estimate.k for estimate in found.values()) == sorted(
+        len(cast.recited_by(role)) for role in ("student", "teacher")
+    )
