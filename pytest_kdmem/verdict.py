@@ -36,7 +36,7 @@ def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -
         return Verdict(
             "inconclusive",
             f"{shown}: nothing to compare with {limit}",
-            "Nothing memorized is there to take it over: audit more data, or drop this gate.",
+            "It is taken over no memorized example, or student and baseline are one model: audit more data, or check both.",
         )
     if not isinstance(threshold, Estimate) and (needed := _examples_needed(estimate, operator, float(threshold))):
         return Verdict(
