@@ -1,32 +1,17 @@
-"""pytest's hooks: thin, and light until an audit runs (no torch, no pyarrow, nothing printed).
+"""What pytest loads in every run: options, fixtures, and a look whether anything is audited. All else waits for that.
 
-PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+PYTEST_DONT_REWRITE: there is no assert in it.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Generator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import os
+from typing import Any
 
 import pytest
 
 from pytest_kdmem import fixtures
-from pytest_kdmem.options import add_options
-from pytest_kdmem.settings import Settings, check_configuration, check_settings, read_settings
-
-if TYPE_CHECKING:
-    from pytest_kdmem.estimate import Comparison
-    from pytest_kdmem.result import AuditResult, Gate
-
-GATES = pytest.StashKey[list["Gate"]]()
-PARTS = pytest.StashKey[list["AuditResult"]]()
-ORDER = pytest.StashKey[list[str]]()
-COMPARISONS = pytest.StashKey["list[Comparison]"]()
-DECLARED = pytest.StashKey[dict[str, Any]]()
-UNWRITTEN = pytest.StashKey[str]()
+from pytest_kdmem.options import OPTIONS, add_options
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,108 +19,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    check_configuration(config)
-    settings = read_settings(config)
-    config.stash[fixtures.SETTINGS] = settings
-    config.stash[GATES], config.stash[PARTS], config.stash[ORDER], config.stash[DECLARED] = [], [], [], {}
-    if settings.overrides("report") and not config.option.collectonly and not config.option.help:
-        _remove_reports(settings)
-    check_settings(settings)
     config.pluginmanager.register(fixtures, "kdmem-fixtures")
+    if _anything_set(config):
+        from pytest_kdmem.settings import check_configuration, check_settings, remove_reports, settings_of
+
+        check_configuration(config)
+        settings = settings_of(config)
+        if settings.overrides("report") and not config.option.collectonly and not config.option.help:
+            remove_reports(settings)
+        check_settings(settings)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if not session.config.option.collectonly and any(map(_is_audit, session.items)):
-        _remove_reports(session.config.stash[fixtures.SETTINGS])
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if any(map(is_audit, items)):
+        from pytest_kdmem.hooks import activate
+
+        activate(config)
 
 
-def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Say which settings hold and where each came from, where something is audited."""
-    settings = config.stash[fixtures.SETTINGS]
-    if config.option.verbose < 0 or not any(map(_is_audit, items)):
-        return []
-    by_origin: dict[str, list[str]] = {}
-    for key, value in settings.given.items():
-        by_origin.setdefault(settings.origins[key], []).append(f"{key}={value}")
-    return [f"kdmem {origin}: {', '.join(shown)}" for origin, shown in by_origin.items()]
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    if sent := getattr(node, "workeroutput", {}).get("kdmem"):
+        from pytest_kdmem.hooks import activate, take_part
 
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-) -> Generator[None, Any, Any]:
-    """A model or set named for this run goes before the one that an audit declares, or another would be judged."""
-    value = yield
-    role, spec = fixturedef.argname, sys.modules.get("pytest_kdmem.spec")
-    if spec is not None and role in fixtures.ROLES and isinstance(value, spec.Model | spec.TrainingSet):
-        settings = request.config.stash[fixtures.SETTINGS]
-        if fixturedef.cached_result is not None:
-            value = fixtures.overridden(value, role, settings)
-            fixturedef.cached_result = (value, fixturedef.cached_result[1], None)
-    return value
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """One session audits one teacher, student, baseline and training set; another's would be taken for them."""
-    if not _is_audit(item):
-        return
-    known = item.config.stash[DECLARED]
-    manager: Any = item.session._fixturemanager
-    for role in fixtures.ROLES:
-        found = manager.getfixturedefs(role, item) or [None]
-        info: Any = getattr(item, "_fixtureinfo", None)
-        declared = (info.name2fixturedefs.get(role) or found)[-1]
-        if declared is None:
-            continue
-        from pytest_kdmem.errors import SpecError
-
-        if declared.scope != "session" or declared.params is not None:
-            raise SpecError(
-                f"Fixture {role} was expected to be of session scope and without parameters in {item.nodeid}; to audit"
-                " several models, give them other names: memorization(model) takes any."
-            )
-        if known.setdefault(role, declared) is not declared:
-            raise SpecError(
-                f"One {role.replace('_', ' ')} was expected in a session, and {item.nodeid} declares another than the"
-                " audits before it; run them apart: `pytest FOLDER` for each."
-            )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Gather the comparisons that an audit makes."""
-    estimate = sys.modules.get("pytest_kdmem.estimate")
-    if estimate is None or not _is_audit(item):
-        return (yield)
-    gathered: list[Comparison] = []
-    token = estimate.comparisons.set(gathered)
-    try:
-        return (yield)
-    finally:
-        estimate.comparisons.reset(token)
-        item.stash[COMPARISONS] = gathered
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn an audit's outcome into gates, and an error of ours into the one sentence that it is."""
-    report = yield
-    if call.excinfo is not None and _is_ours(call.excinfo.value) and _is_audit(item):
-        said: Any = call.excinfo.getrepr(style="value", chain=False)
-        said.reprcrash.message = str(call.excinfo.value)
-        report.longrepr = said
-        report.kdmem_error = True  # type: ignore[attr-defined]
-    if _is_audit(item) and (call.when == "call" or (call.when == "setup" and report.failed)):
-        from pytest_kdmem.gates import gates_of, undecided_reason
-
-        made = item.stash.get(COMPARISONS, [])
-        if report.passed and (reason := undecided_reason(made)):
-            report.outcome, report.longrepr = "failed", reason
-        item.config.stash[GATES] += gates_of(item.name, item.nodeid, made, report, call)
-    return report
+        activate(node.config)
+        take_part(node.config, sent)
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -145,95 +54,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     return None
 
 
-def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
-    estimate = sys.modules.get("pytest_kdmem.estimate")
-    if estimate is None or not any(isinstance(side, estimate.Estimate) for side in (left, right)):
-        return None
-    from pytest_kdmem.gates import explain
-
-    return explain(op, left, right)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    config = session.config
-    config.stash[ORDER] += [item.nodeid for item in session.items if _is_audit(item)]
-    result = _result(config)
-    if result is None:
-        return
-    if hasattr(config, "workerinput"):
-        part = {"result": result.to_json(), "order": config.stash[ORDER]}
-        config.workeroutput["kdmem"] = json.dumps(part, allow_nan=False)  # type: ignore[attr-defined]
-        return
-    for path in config.stash[fixtures.SETTINGS]["report"]:
-        from pytest_kdmem.errors import KdmemError
-        from pytest_kdmem.report.files import write_report
-
-        try:
-            write_report(result, Path(path))
-        except KdmemError as error:
-            config.stash[UNWRITTEN] = str(error)
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take over what a worker of pytest-xdist found."""
-    if sent := getattr(node, "workeroutput", {}).get("kdmem"):
-        from pytest_kdmem.result import AuditResult
-
-        part = json.loads(sent)
-        node.config.stash[PARTS].append(AuditResult.from_json(part["result"]))
-        order: list[str] = part["order"]
-        node.config.stash[ORDER] = order  # each worker collects all
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    result = _result(config)
-    quiet = config.option.verbose < 0
-    if result is None or (quiet and not result.failed):
-        return
-    from pytest_kdmem.report.terminal import render
-
-    writer = config.get_terminal_writer()
-    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
-    unicode = encoding.startswith("utf")
-    terminalreporter.section("memorization audit")
-    terminalreporter.write(render(result, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, quiet=quiet))
-    if unwritten := config.stash.get(UNWRITTEN, ""):
-        terminalreporter.write_line(unwritten, red=True)
-
-
-def _result(config: pytest.Config) -> AuditResult | None:
-    """What this run, or its workers, audited; None where nothing was."""
-    order: list[str] = config.stash[ORDER]
-    if parts := config.stash[PARTS]:
-        from pytest_kdmem.result import merge, with_order
-
-        return with_order(merge(parts), order)
-    gates = config.stash[GATES]
-    audit = config.stash.get(fixtures.AUDIT, None)
-    if audit is None and not gates:
-        return None
-    from pytest_kdmem.audit import bare_result
-
-    given = config.stash[fixtures.SETTINGS].given
-    from pytest_kdmem.result import with_order
-
-    found = audit.result(given, gates) if audit is not None else bare_result(given, gates)
-    return with_order(found, order)
-
-
-def _remove_reports(settings: Settings) -> None:
-    """What stands where a report will be tells of another run, and must not be taken for this one's."""
-    for path in settings["report"]:
-        try:
-            Path(path).unlink(missing_ok=True)
-        except OSError as error:
-            place = settings.places["report"]
-            raise pytest.UsageError(f"{place}: a report cannot be written to {path} ({error.strerror}).") from None
-
-
-def _is_audit(item: pytest.Item) -> bool:
+def is_audit(item: pytest.Item) -> bool:
     """Whether a test asks for a fixture of ours, and not for a namesake of the user's."""
     declared = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
     return any(
@@ -241,6 +62,12 @@ def _is_audit(item: pytest.Item) -> bool:
     )
 
 
-def _is_ours(error: BaseException) -> bool:
-    errors = sys.modules.get("pytest_kdmem.errors")
-    return errors is not None and isinstance(error, errors.KdmemError)
+def _anything_set(config: pytest.Config) -> bool:
+    """Whether any setting may have been given; whether it is a good one is for `settings` to say."""
+    keys = [f"kdmem_{option.key}" for option in OPTIONS]
+    if any(config.getoption(key) is not None for key in keys) or any(name.startswith("KDMEM_") for name in os.environ):
+        return True
+    try:
+        return any(config.getini(key) not in (None, "", []) for key in keys)
+    except (TypeError, ValueError):
+        return True

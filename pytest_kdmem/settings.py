@@ -1,7 +1,4 @@
-"""Every option's value for this run, where it came from, and what is wrong with it before anything is loaded.
-
-PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
-"""
+"""Every option's value for this run, where it came from, and what is wrong with it before anything is loaded."""
 
 from __future__ import annotations
 
@@ -54,6 +51,16 @@ class Settings:
     def overrides(self, key: str) -> bool:
         """Whether a value was given for this run, so that it goes before what an audit declares."""
         return self.origins[key] in ("option", "environment")
+
+
+SETTINGS = pytest.StashKey[Settings]()
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """The settings of this run, resolved when they are first asked for."""
+    if SETTINGS not in config.stash:
+        config.stash[SETTINGS] = read_settings(config)
+    return config.stash[SETTINGS]
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -147,6 +154,16 @@ def _configures(path: Path) -> bool:
         return False
     sections = {"pyproject.toml": "[tool.pytest", "tox.ini": "[pytest]", "setup.cfg": "[tool:pytest]"}
     return sections.get(path.name, "") in path.read_text(encoding="utf-8", errors="replace")
+
+
+def remove_reports(settings: Settings) -> None:
+    """What stands where a report will be tells of another run, and must not be taken for this one's."""
+    for path in settings["report"]:
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            place = settings.places["report"]
+            raise pytest.UsageError(f"{place}: a report cannot be written to {path} ({error.strerror}).") from None
 
 
 def _raw(option: Option, config: pytest.Config) -> tuple[Origin, str, Any]:

@@ -36,7 +36,7 @@ def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -
         return Verdict(
             "inconclusive",
             f"{shown}: nothing to compare with {limit}",
-            "It is taken over no memorized example, or student and baseline are one model: audit more data, or check both.",
+            "There is no memorized example to take it over, or student and baseline are one model: check both.",
         )
     if not isinstance(threshold, Estimate) and (needed := _examples_needed(estimate, operator, float(threshold))):
         return Verdict(

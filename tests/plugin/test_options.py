@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.fixtures import SETTINGS
 from pytest_kdmem.options import OPTIONS, Option
+from pytest_kdmem.settings import settings_of
 
 CHOICES = ("blocks", "documents", "float32", "bfloat16", "transformers", "cpu", "cuda", "local", "ray", "vllm", "auto")
 WRITE_STUDENT = """
@@ -45,7 +45,7 @@ def spelled(option: Option, value: Any) -> list[str]:
 
 
 def resolved(pytester: pytest.Pytester, option: Option, *arguments: str) -> tuple[Any, str]:
-    settings = pytester.parseconfigure(*arguments).stash[SETTINGS]
+    settings = settings_of(pytester.parseconfigure(*arguments))
     value = settings[option.key]
     return (list(value) if option.kind == "paths" else value), settings.origins[option.key]
 

@@ -1,0 +1,109 @@
+"""What an audit and its settings declare → checked specs, and the Audit over them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_kdmem.audit import Audit, check_control
+from pytest_kdmem.checkpoint import open_checkpoint
+from pytest_kdmem.corpus.sources import check_source
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.fixtures import DATA_ROLES, MODEL_ROLES
+from pytest_kdmem.inheritance import check_same_tokenizer
+from pytest_kdmem.progress import progress_of
+from pytest_kdmem.scoring import RunSettings, check_positions
+from pytest_kdmem.settings import Settings, settings_of
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
+
+# Settings that a run may put in the place of what a training set (False) or a model (True) declares.
+SETTINGS_OF = {False: ("text_column", "form", "sample", "seed"), True: ("dtype", "trust_remote_code")}
+
+
+def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> Model | TrainingSet:
+    """What an audit declared, with all that was set for this run in its place, and the rest as declared."""
+    changed = {key: settings[key] for key in SETTINGS_OF[role in MODEL_ROLES] if settings.overrides(key)}
+    if role == "control_set":
+        changed.pop("sample", None)  # held-out text is read whole
+    if settings.overrides(role):
+        changed |= {"source": settings[role], "revision": None}
+    return replace(declared, **changed)
+
+
+def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
+    """What the settings say of a role.
+
+    Raises:
+        SpecError: they say nothing.
+    """
+    source = settings[role]
+    if source is None:
+        flag = role.replace("_", "-")
+        raise SpecError(
+            f"A {flag.replace('-', ' ')} was expected by this audit, and none is declared: write a fixture {role!r},"
+            f" or set --kdmem-{flag} or kdmem_{role}."
+        )
+    if role in MODEL_ROLES:
+        return Model(source, dtype=settings["dtype"], trust_remote_code=settings["trust_remote_code"] or False)
+    sample = settings["sample"] if role == "training_set" else None
+    return TrainingSet(
+        source, text_column=settings["text_column"], form=settings["form"], sample=sample, seed=settings["seed"]
+    )
+
+
+def checked(role: str, value: Any) -> Any:
+    """Raise SpecError unless a role, or what was passed for it, is of its kind."""
+    kind = Model if role in MODEL_ROLES else TrainingSet
+    if not isinstance(value, kind):
+        raise SpecError(f"A {kind.__name__} was expected as {role}; found {value!r}: write {kind.__name__}(…).")
+    return value
+
+
+def open_audit(request: pytest.FixtureRequest) -> Audit:
+    """The audit of this session: everything declared is looked at before anything is loaded.
+
+    Raises:
+        KdmemError: something declared is missing, of another kind, or does not fit the rest.
+    """
+    config = request.config
+    settings = settings_of(config)
+    used = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    if "inheritance" in used:
+        used |= {*MODEL_ROLES, "training_set"}
+    if "memorization" in used:
+        used.add("training_set")
+    extraction = Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
+    audit = Audit(
+        extraction=extraction,
+        run=RunSettings(
+            engine=settings["engine"],
+            device=settings["device"],
+            dtype=settings["dtype"],
+            batch_size=settings["batch_size"],
+            offline=settings["offline"] or False,
+        ),
+        confidence=settings["confidence"],
+        confirms=settings["confirm"] or False,
+        cache_dir=None if settings["no_cache"] else settings.cache_dir,
+        progress=progress_of(config),
+    )
+    tokenizers: dict[str, str] = {}
+    for role in MODEL_ROLES:
+        if role in used:
+            model = checked(role, request.getfixturevalue(role))
+            checkpoint = open_checkpoint(model, offline=audit.run.offline)
+            check_positions(model, checkpoint, extraction)
+            audit.roles[role] = model
+            tokenizers[f"{role} ({model.source})"] = checkpoint.tokenizer_digest
+    if "inheritance" in used:
+        check_same_tokenizer(tokenizers)
+    for role in DATA_ROLES:
+        if role in used:
+            data = checked(role, request.getfixturevalue(role))
+            check_source(data)
+            setattr(audit, role, data)
+    if audit.training_set is not None and audit.control_set is not None:
+        check_control(audit.training_set, audit.control_set)
+    return audit
