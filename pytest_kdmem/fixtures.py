@@ -23,8 +23,8 @@ AUDIT = pytest.StashKey["Audit"]()
 MODEL_ROLES = ("teacher", "student", "baseline")
 DATA_ROLES = ("training_set", "control_set")
 ROLES = MODEL_ROLES + DATA_ROLES
-# A test that asks for one of these is an audit, and stands in the report.
-AUDIT_FIXTURES = ("memorization", "inheritance", "distiller", "thresholds")
+# A test that asks for one of these, itself or through a fixture of the user's, is an audit and stands in the report.
+AUDIT_FIXTURES = ("_kdmem_audit", "memorization", "inheritance", "distiller", "thresholds")
 
 
 def _role(role: str) -> Any:

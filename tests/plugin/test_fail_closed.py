@@ -192,6 +192,21 @@ def test_a_run_that_audits_nothing_leaves_an_earlier_report(audit_project):
     assert len(read_result(audit_project.path / "audit.json").gates) == 1
 
 
+def test_an_audit_through_a_fixture_of_the_users_own_stands_in_the_report(audit_project):
+    audit_project.gates("""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def memorization(memorization):
+            return memorization
+
+        def test_gate(memorization, student):
+            assert memorization(student).rate <= 0
+    """)
+    audit_project.run("--kdmem-report=audit.json").assert_outcomes(failed=1)
+    assert [gate.outcome for gate in read_result(audit_project.path / "audit.json").gates] == ["fail"]
+
+
 def test_two_models_of_one_name_keep_apart_in_the_report(audit_project, tmp_path):
     cast = audit_project.cast
     for run, role in (("a", "student"), ("b", "teacher")):
