@@ -26,7 +26,7 @@ comparisons: ContextVar[list[Comparison] | None] = ContextVar("comparisons", def
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A figure with one-sided bounds, each at ``confidence`` (DESIGN §4).
+    """A figure with one-sided bounds, each at ``confidence``.
 
     ``<=`` and ``<`` compare ``high``, ``>=`` and ``>`` compare ``low``: a comparison holds only when the data show it.
 

@@ -46,7 +46,7 @@ class Membership:
 
 @dataclass(frozen=True, eq=False)
 class Inheritance:
-    """T, B and S over the same distinct examples (DESIGN §2).
+    """T, B and S over the same distinct examples.
 
     Over everything, the bounds of an estimate are what the ambiguous examples allow at worst and at best.
     """

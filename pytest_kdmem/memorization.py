@@ -20,7 +20,7 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Memorization:
-    """What a model memorized of a training set: M(m) and its rate (DESIGN §2).
+    """What a model memorized of a training set: M(m) and its rate.
 
     Exact duplicates are one example; it is memorized if any copy is found so. ``subject`` is the model's role or name.
     """
@@ -117,7 +117,7 @@ class Memorization:
     def extractable(self, *, n: int, p: float) -> Estimate:
         """Rate of (n, p)-discoverable examples: n random samples hold the suffix with probability p or more.
 
-        A suffix of probability q appears at least once in n draws with probability 1 − (1 − q)^n (DESIGN §3).
+        A suffix of probability q appears at least once in n draws with probability 1 − (1 − q)^n.
 
         Raises:
             SpecError: n is no positive number, or p not between 0 and 1.

@@ -11,7 +11,7 @@ from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.protocol import Numerics
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
-# One row per example; the columns are what users read (DESIGN §5), so their names and order stay.
+# One row per example; the columns are what users read, so their names and order stay.
 SCHEMA = pa.schema(
     [
         ("example_id", pa.int64()),

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-# DESIGN §5: what users read, in this order.
+# What users read, in this order.
 COLUMNS = [
     ("example_id", "int64"),
     ("digest", "string"),

@@ -12,7 +12,7 @@ IGNORED = -100
 def forward_kl(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, vocabulary: int
 ) -> Tensor:
-    """Sum over predicted tokens of ``T² · KL(teacher ‖ student)`` at temperature T (PAPER "Losses", soft).
+    """Sum over predicted tokens of ``T² · KL(teacher ‖ student)`` at temperature T (arXiv 2601.15394).
 
     Args:
         student_logits: ``[batch, tokens, ≥ vocabulary]``; position t predicts token t + 1.

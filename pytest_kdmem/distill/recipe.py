@@ -14,7 +14,7 @@ Precision = Literal["bfloat16", "float32"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of one training run; the defaults are those of the study's Pythia student (PAPER "Roles").
+    """Settings of one training run; the defaults are those of the study's Pythia student (arXiv 2601.15394).
 
     Args:
         mode: ``baseline`` is cross-entropy on the training set (teachers are made so, too), ``soft`` matches the

@@ -1,4 +1,4 @@
-"""What a hard student learns from: the teacher's own continuation of each training prefix (PAPER "Losses", hard)."""
+"""What a hard student learns from: the teacher's own continuation of each training prefix (sequence-level distillation)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transformers engine: one forward pass gives every figure of an example (DESIGN §3)."""
+"""The transformers engine: one forward pass gives every figure of an example."""
 
 from __future__ import annotations
 
