@@ -1,4 +1,4 @@
-"""What a hard student learns from: the teacher's own continuation of each training prefix (sequence-level distillation)."""
+"""What a hard student learns from: the teacher's own continuation of each training prefix."""
 
 from __future__ import annotations
 
