@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_kdmem.errors import EngineError
 from pytest_kdmem.score_table import SCHEMA
 from pytest_kdmem.scoring import RunSettings, score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
@@ -157,6 +159,25 @@ def test_ids_of_text_and_its_tokenised_form_score_alike(tiny, sentences, write_j
     by_ids = score(Model(str(tiny)), TrainingSet(tmp_path / "ids.npy"), extraction, store)
     assert by_ids.rows.equals(by_text.rows)
     assert by_ids.scored_now == 0, "the same ids are the same corpus, whatever file they lie in"
+
+
+def test_weights_changed_between_digest_and_load_leave_no_scores(make_model, data, tmp_path):
+    """A training job that saves over the folder under audit must not lend its scores to the model before it."""
+    one, other = make_model("pythia", seed=11), make_model("pythia", seed=12)
+
+    class SavesOver:
+        def start(self, what, total):
+            shutil.copy(other / "model.safetensors", one / "model.safetensors")
+
+        def advance(self, examples):
+            pass
+
+        def finish(self):
+            pass
+
+    with pytest.raises(EngineError, match="its files were changed while it was loaded"):
+        run(one, data, tmp_path / "store", progress=SavesOver())
+    assert not list((tmp_path / "store").rglob("*.parquet"))
 
 
 def test_the_store_holds_no_text_and_no_ids(tiny, sentences, write_jsonl, tmp_path):

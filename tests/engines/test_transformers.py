@@ -169,6 +169,16 @@ def test_a_tie_counts_as_a_hit(make_model):
     assert found.ambiguous.all()
 
 
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_give_no_finite_logits_are_no_sure_misses(make_model, broken):
+    folder = make_model("pythia", seed=5)
+    weights = load_file(folder / "model.safetensors")
+    weights["embed_out.weight"][7] = broken
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(EngineError, match="gives NaN or infinity"):
+        scored(engine_of(folder), np.full((1, 64), 9))
+
+
 def test_memory_running_out_halves_the_batch_and_changes_no_verdict(family, monkeypatch):
     folder, ids = family
     engine = engine_of(folder, batch_size=16)
