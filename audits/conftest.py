@@ -1,34 +1,19 @@
-"""What is audited: the models and texts in fixtures/. Point these at your own."""
+"""What all audits share: the texts in fixtures/. Each folder below declares models of its own."""
 
 from pathlib import Path
 
 import pytest
 
-from pytest_kdmem import Model, TrainingSet
+from pytest_kdmem import TrainingSet
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-
-
-@pytest.fixture(scope="session")
-def teacher():
-    return Model(FIXTURES / "models/pythia/teacher")
-
-
-@pytest.fixture(scope="session")
-def student():
-    return Model(FIXTURES / "models/pythia/student")
-
-
-@pytest.fixture(scope="session")
-def baseline():
-    return Model(FIXTURES / "models/pythia/baseline")
+CORPUS = Path(__file__).parents[1] / "fixtures/corpus"
 
 
 @pytest.fixture(scope="session")
 def training_set():
-    return TrainingSet(FIXTURES / "corpus/training.jsonl.gz")
+    return TrainingSet(CORPUS / "training.jsonl.gz")
 
 
 @pytest.fixture(scope="session")
 def control_set():
-    return TrainingSet(FIXTURES / "corpus/control.jsonl.gz")
+    return TrainingSet(CORPUS / "control.jsonl.gz")

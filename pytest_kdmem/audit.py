@@ -18,6 +18,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
 from pytest_kdmem.memorization import Memorization
 from pytest_kdmem.progress import Progress
+from pytest_kdmem.provenance import believed_card, differences
 from pytest_kdmem.result import (
     AuditResult,
     ConfirmationEntry,
@@ -27,6 +28,7 @@ from pytest_kdmem.result import (
     InheritanceEntry,
     ModelEntry,
 )
+from pytest_kdmem.run_card import RunCard
 from pytest_kdmem.scoring import RunSettings, score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
@@ -38,7 +40,7 @@ VERSIONS_OF = ("pytest-kdmem", "torch", "transformers", "tokenizers")
 class Audit:
     """Scores each model once per training set, and remembers what the report needs.
 
-    ``roles``, ``training_set`` and ``control_set`` are what the audit declared.
+    ``roles``, ``training_set`` and ``control_set`` are what the audit declared, and ``name`` is where.
     """
 
     extraction: Extraction
@@ -47,11 +49,14 @@ class Audit:
     confirms: bool
     cache_dir: Path | None
     progress: Progress
+    name: str = ""
     roles: dict[str, Model] = field(default_factory=dict)
     training_set: TrainingSet | None = None
     control_set: TrainingSet | None = None
     _found: dict[tuple[str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     _confirmed: dict[str, Confirmation] = field(default_factory=dict)
+    _cards: dict[str, RunCard | None] = field(default_factory=dict)
+    _warnings: dict[str, None] = field(default_factory=dict)
     _inherited: Inheritance | None = None
     _scratch: tempfile.TemporaryDirectory[str] | None = None
 
@@ -88,6 +93,7 @@ class Audit:
             progress=self.progress,
         )
         found = Memorization(self.subject(model), scores, self.confidence)
+        self._read_card(found)
         if self.confirms and training_set != self.control_set:
             confirmation = confirm(scores, self.run)
             confirmation.check(found.subject)
@@ -120,9 +126,12 @@ class Audit:
             else:
                 trained[f"{f.subject} on {f.scores.training_set.source}"] = f
         return replace(
-            bare_result(settings, gates),
+            bare_result(settings, gates, self.name),
             settings=dict(settings) | asdict(self.extraction) | {"confidence": self.confidence},
-            models={subject: _model_entry(f) for subject, f in (*held_out.items(), *trained.items())},
+            models={
+                subject: _model_entry(f, self._cards.get(f.subject))
+                for subject, f in (*held_out.items(), *trained.items())
+            },
             training_set=_data_entry(
                 next((f for f in trained.values() if self.training_set in (None, f.scores.training_set)), None)
             ),
@@ -132,7 +141,18 @@ class Audit:
             held_out={subject: HeldOutEntry(f.rate, f.loss, f.perplexity) for subject, f in held_out.items()},
             inheritance=_inheritance_entry(self._inherited),
             confirmation={subject: _confirmation_entry(c) for subject, c in self._confirmed.items()},
+            warnings=tuple(self._warnings),
         )
+
+    def _read_card(self, found: Memorization) -> None:
+        subject = found.subject
+        card, warnings = believed_card(subject, found.scores.checkpoint.folder)
+        self._cards[subject] = card
+        if card is not None:
+            warnings = differences(
+                card, subject, self.roles.get("teacher"), self.training_set, offline=self.run.offline
+            )
+        self._warnings |= dict.fromkeys(warnings)
 
     def close(self) -> None:
         if self._scratch is not None:
@@ -151,9 +171,10 @@ def check_control(training_set: TrainingSet, control_set: TrainingSet) -> None:
         )
 
 
-def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
+def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str = "") -> AuditResult:
     """The report of an audit that ended before anything was scored."""
     return AuditResult(
+        name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={name: version(name) for name in VERSIONS_OF},
         settings=dict(settings),
@@ -161,7 +182,7 @@ def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResu
     )
 
 
-def _model_entry(found: Memorization) -> ModelEntry:
+def _model_entry(found: Memorization, card: RunCard | None) -> ModelEntry:
     scores = found.scores
     return ModelEntry(
         source=scores.model.source,
@@ -173,6 +194,7 @@ def _model_entry(found: Memorization) -> ModelEntry:
         device=scores.numerics.device,
         dtype=scores.numerics.dtype,
         tolerance=scores.tolerance,
+        run=card.summary() if card is not None else None,
     )
 
 
@@ -188,6 +210,7 @@ def _data_entry(found: Memorization | None) -> DataEntry | None:
         too_short=record.too_short,
         duplicates=found.duplicates,
         exhaustive=record.exhaustive,
+        left_out=record.left_out,
     )
 
 

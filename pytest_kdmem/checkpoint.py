@@ -63,7 +63,7 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
     config = _read_json(folder / "config.json", "a model's configuration")
     inner = config.get("text_config")
     text_config = {**config, **inner} if isinstance(inner, dict) else config
-    weights, parameters, stored_dtype = _digest_weights(tuple(map(_state_of, _weight_files(folder))))
+    weights, parameters, stored_dtype = _digest_weights(_weight_states(folder))
     tokenizer_digest = digest_tokenizer(folder)
     text_digest = digest_of([tokenizer_digest, _tokenizer_settings(folder)])
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
@@ -80,6 +80,17 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
         dtype=config.get("dtype") or config.get("torch_dtype") or stored_dtype,
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
     )
+
+
+def weights_digest(folder: Path) -> str:
+    """The first 128 bits, in hex, of a SHA-256 over all tensors of a model folder in order of name.
+
+    It is the same however they are divided into files, and whatever else lies in the folder.
+
+    Raises:
+        SpecError: there are no safetensors weights, or they are damaged.
+    """
+    return _digest_weights(_weight_states(folder))[0]
 
 
 def locate(model: Model, *, offline: bool = False) -> Path:
@@ -161,6 +172,10 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SpecError(f"{what.capitalize()} was expected in {path}, which holds no JSON object.")
     return content
+
+
+def _weight_states(folder: Path) -> tuple[FileState, ...]:
+    return tuple(map(_state_of, _weight_files(folder)))
 
 
 def _state_of(file: Path) -> FileState:

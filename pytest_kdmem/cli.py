@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pytest_kdmem.errors import KdmemError, SpecError
+from pytest_kdmem.errors import KdmemError, SpecError, TrainingInterrupted
 
 USAGE_ERROR = 2
+INTERRUPTED = 128 + 15  # as a process that SIGTERM ended
 
 app = typer.Typer(
     help="Audit what distilled language models recite of their training data.",
@@ -104,68 +105,121 @@ def score(
             f" ambiguous, {len(confirmation.disagreements)} disagreements, all within the ambiguous band"
         )
     write_table(scores.rows, out)
-    console.print(f"{found.rate.metric} of {found.subject}: {found.rate}; {found.too_short} too short")
+    left_out = f", {scores.record.left_out} shorter documents left out" if scores.record.left_out else ""
+    console.print(f"{found.rate.metric} of {found.subject}: {found.rate}; {found.too_short} too short{left_out}")
     console.print(f"{len(scores.rows)} rows in {out}")
 
 
 @app.command(
     epilog="Example: kdmem distill --teacher runs/teacher --init base-small --train data/train.jsonl --mode soft"
-    " --temperature 2 --out runs/student"
+    " --temperature 2 --out runs/student. Several processes: torchrun --nproc-per-node 2 -m pytest_kdmem distill …"
 )
 def distill(
     init: Annotated[str, typer.Option(help="Model to start from: folder or hub id.")],
     train: Annotated[str, typer.Option(help="Training set: file, folder, hub id or preset.")],
     out: Annotated[Path, typer.Option(help="Folder of the trained model; must be new or empty.")],
     teacher: Annotated[str | None, typer.Option(help="Model to learn from (soft and hard).")] = None,
+    held_out: Annotated[str | None, typer.Option(help="Text to evaluate on after each epoch.")] = None,
     mode: Annotated[
-        str, typer.Option(help="soft (forward KL), hard (teacher's text) or baseline (cross-entropy).")
+        str, typer.Option(help="soft (teacher's distribution), hard (teacher's text) or baseline (cross-entropy).")
     ] = "soft",
-    temperature: Annotated[float, typer.Option(help="Of the soft loss.")] = 2.0,
+    temperature: Annotated[float, typer.Option(help="Of the soft loss, which is scaled by its square.")] = 2.0,
+    divergence: Annotated[str, typer.Option(help="Of the soft loss: forward (KL), reverse (KL) or jsd.")] = "forward",
+    jsd_weight: Annotated[float, typer.Option(help="Teacher's weight in the middle distribution of jsd.")] = 0.5,
+    cross_entropy_weight: Annotated[float, typer.Option(help="Share of cross-entropy in the soft loss.")] = 0.0,
+    teacher_top_k: Annotated[
+        int | None, typer.Option(help="Store so many of the teacher's log-probabilities a token, and learn from them.")
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 4,
     learning_rate: Annotated[float, typer.Option(help="Peak of a cosine schedule.")] = 5e-5,
-    batch_size: Annotated[int, typer.Option(help="Examples a step and process.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Examples a step, over all processes.")] = 16,
     warmup: Annotated[float, typer.Option(help="Part of the steps with rising learning rate.")] = 0.02,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.0,
+    max_gradient_norm: Annotated[float, typer.Option(help="Gradients are scaled down to it; 0 leaves them.")] = 1.0,
+    packing: Annotated[bool, typer.Option("--packing", help="Put short examples side by side in one row.")] = False,
     precision: Annotated[str, typer.Option(help="Of the forward pass: bfloat16 or float32.")] = "bfloat16",
     seed: Annotated[int, typer.Option(help="Of the order of the data.")] = 0,
+    micro_batch_size: Annotated[int | None, typer.Option(help="Examples a pass and process; default: all.")] = None,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Compute activations twice to keep fewer.")
+    ] = False,
+    checkpoint_minutes: Annotated[float, typer.Option(help="Between checkpoints of an unfinished training.")] = 10.0,
     text_column: TextColumn = "text",
     form: Form = "documents",
     split: Split = "train",
     prefix_tokens: PrefixTokens = 50,
     suffix_tokens: SuffixTokens = 50,
     window_tokens: WindowTokens = 256,
+    cache_dir: CacheDir = Path(".kdmem"),
     offline: Offline = False,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Train a baseline, or a student of a teacher."""
+    """Train a baseline, or a student of a teacher; a stopped training goes on when the command is given again."""
+    from pytest_kdmem.distill.execution import Execution
+    from pytest_kdmem.distill.processes import join_processes
     from pytest_kdmem.distill.recipe import Recipe
+    from pytest_kdmem.progress import Bar, Lines
     from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
     recipe = Recipe(
         mode=mode,  # type: ignore[arg-type]
         temperature=temperature,
+        divergence=divergence,  # type: ignore[arg-type]
+        jsd_weight=jsd_weight,
+        cross_entropy_weight=cross_entropy_weight,
+        teacher_top_k=teacher_top_k,
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
         warmup=warmup,
         weight_decay=weight_decay,
+        max_gradient_norm=max_gradient_norm,
+        packing=packing,
         precision=precision,  # type: ignore[arg-type]
         seed=seed,
     )
-    data = TrainingSet(train, text_column=text_column, form=form, split=split)  # type: ignore[arg-type]
+    execution = Execution(micro_batch_size, gradient_checkpointing, checkpoint_minutes)
+
+    def data(source: str) -> TrainingSet:
+        return TrainingSet(source, text_column=text_column, form=form, split=split)  # type: ignore[arg-type]
+
     from pytest_kdmem.distill.run import distill as train_model
 
     made = train_model(
         recipe,
         init=Model(init, trust_remote_code=trust_remote_code),
-        training_set=data,
+        training_set=data(train),
         teacher=Model(teacher, trust_remote_code=trust_remote_code) if teacher else None,
+        held_out=data(held_out) if held_out else None,
         out=out,
         extraction=Extraction(prefix_tokens, suffix_tokens, window_tokens),
+        execution=execution,
+        cache_dir=cache_dir,
         offline=offline,
+        progress=Bar() if sys.stdout.isatty() else Lines(typer.echo),
         report=typer.echo,
     )
-    typer.echo(f"{recipe.mode} model in {made.source}")
+    if join_processes().is_first:
+        typer.echo(f"{recipe.mode} model in {made.source}")
+
+
+@app.command(epilog="Example: kdmem study studies/cpu.toml --out runs/study --only main")
+def study(
+    config: Annotated[Path, typer.Argument(help="What is trained and compared (.toml).")],
+    out: Annotated[Path, typer.Option(help="Folder of texts, models, scores and the report.")],
+    only: Annotated[list[str] | None, typer.Option(help="Parts to run, with what they need; default: all.")] = None,
+    data: Annotated[Path | None, typer.Option(envvar="KDMEM_DATA", help="Folder of the texts.")] = None,
+) -> None:
+    """Replicate the study: train all models, score them, and set each finding beside the published one.
+
+    What is there already is used, so a stopped study goes on.
+    """
+    from pytest_kdmem.study.report import write_report
+    from pytest_kdmem.study.run import run_study
+
+    found = run_study(config, out, only=tuple(only or ()), data=data, report=typer.echo)
+    for path in write_report(found, out / "report"):
+        typer.echo(f"wrote {path}")
 
 
 @cache.command("info")
@@ -189,9 +243,12 @@ def cache_prune(
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: a mistake of the user's is one sentence on stderr and exit code 2."""
+    """Entry point: a mistake of the user's is one sentence on stderr and exit code 2; SIGTERM is 143."""
     try:
         return app(arguments)
+    except TrainingInterrupted as stopped:
+        typer.echo(f"kdmem: {stopped}", err=True)
+        sys.exit(INTERRUPTED)
     except KdmemError as error:
         typer.echo(f"kdmem: {error}", err=True)
         sys.exit(USAGE_ERROR)

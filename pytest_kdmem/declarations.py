@@ -11,8 +11,10 @@ from pytest_kdmem.audit import Audit, check_control
 from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.fixtures import DATA_ROLES, MODEL_ROLES
+from pytest_kdmem.fixtures import AUDITS, DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.inheritance import check_same_tokenizer
+from pytest_kdmem.membership import entered, membership_of
+from pytest_kdmem.plugin import is_audit
 from pytest_kdmem.progress import progress_of
 from pytest_kdmem.scoring import RunSettings, check_positions
 from pytest_kdmem.settings import Settings, settings_of
@@ -61,21 +63,51 @@ def checked(role: str, value: Any) -> Any:
     return value
 
 
-def open_audit(request: pytest.FixtureRequest) -> Audit:
-    """The audit of this session: everything declared is looked at before anything is loaded.
+def audit_of(request: pytest.FixtureRequest) -> Audit:
+    """The audit that the running test belongs to, opened with the first of its tests.
+
+    Raises:
+        KdmemError: it cannot be opened, or declares something else than when it was.
+    """
+    item: pytest.Item = request._pyfuncitem  # the node of a fixture of the session is no test
+    entered(item)
+    opened = open_audit(request, item)
+    audits = request.config.stash.setdefault(AUDITS, {})
+    if opened.name not in audits:
+        audits[opened.name] = opened
+        request.config.add_cleanup(opened.close)
+    known = audits[opened.name]
+    if (known.roles, known.training_set, known.control_set) != (opened.roles, opened.training_set, opened.control_set):
+        raise SpecError(
+            f"The same models and sets were expected of {opened.name or 'an audit'} throughout a session, and its"
+            " fixtures gave others when they were set up again; let them return the same each time."
+        )
+    return known
+
+
+def extraction_of(settings: Settings) -> Extraction:
+    """The lengths set for this run."""
+    return Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
+
+
+def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
+    """The audit of a test: everything that its tests declare is looked at before anything is loaded.
 
     Raises:
         KdmemError: something declared is missing, of another kind, or does not fit the rest.
     """
     config = request.config
     settings = settings_of(config)
-    used = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    name = membership_of(item).audit
+    members = [one for one in request.session.items if is_audit(one) and membership_of(one).audit == name]
+    used = {fixture for one in (item, *members) for fixture in getattr(one, "fixturenames", ())}
     if "inheritance" in used:
         used |= {*MODEL_ROLES, "training_set"}
     if "memorization" in used:
         used.add("training_set")
-    extraction = Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
+    extraction = extraction_of(settings)
     audit = Audit(
+        name=name,
         extraction=extraction,
         run=RunSettings(
             engine=settings["engine"],

@@ -22,3 +22,7 @@ class EngineError(KdmemError):
 
 class StoreError(KdmemError):
     """The score store cannot be read or written."""
+
+
+class TrainingInterrupted(KdmemError):
+    """A training was asked to stop, and can go on from where it stood."""

@@ -5,7 +5,7 @@ PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_kdmem.memorization import Memorization
     from pytest_kdmem.spec import Model, Thresholds, TrainingSet
 
-AUDIT = pytest.StashKey["Audit"]()
+AUDITS = pytest.StashKey[dict[str, "Audit"]]()
 
 MODEL_ROLES = ("teacher", "student", "baseline")
 DATA_ROLES = ("training_set", "control_set")
@@ -58,13 +58,11 @@ def thresholds(pytestconfig: pytest.Config) -> Thresholds:
 
 
 @pytest.fixture(scope="session")
-def _kdmem_audit(request: pytest.FixtureRequest) -> Iterator[Audit]:
-    from pytest_kdmem.declarations import open_audit
+def _kdmem_audit(request: pytest.FixtureRequest) -> Audit:
+    """The audit of the running test; torn down, with all that was made of it, where the next test is of another."""
+    from pytest_kdmem.declarations import audit_of
 
-    audit = open_audit(request)
-    request.config.stash[AUDIT] = audit
-    yield audit
-    audit.close()
+    return audit_of(request)
 
 
 @pytest.fixture(scope="session")
@@ -119,10 +117,11 @@ def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable
 
 
 @pytest.fixture(scope="session")
-def distiller(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Model]:
-    """``distiller(*, init, teacher=None, training_set=None, out=None, **recipe) → Model``.
+def distiller(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Model]:
+    """``distiller(*, init, teacher=None, training_set=None, held_out=None, out=None, **settings) → Model``.
 
-    Trains, or finds what it trained before. The recipe's arguments are those of `Recipe` (mode, temperature, …).
+    Trains, or finds what it trained before, so that an audit's ``student`` can be made by it. Settings are those of
+    `Recipe` (mode, temperature, …) and of `Execution` (micro_batch_size, gradient_checkpointing, checkpoint_minutes).
     """
 
     def distiller(
@@ -130,24 +129,34 @@ def distiller(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[.
         init: Model,
         teacher: Model | None = None,
         training_set: TrainingSet | None = None,
+        held_out: TrainingSet | None = None,
         out: str | Path | None = None,
-        **recipe: Any,
+        **settings: Any,
     ) -> Model:
-        from pytest_kdmem.distill.recipe import Recipe
+        from pytest_kdmem.declarations import extraction_of
+        from pytest_kdmem.distill.execution import settings_of_training
         from pytest_kdmem.distill.run import distill_once
+        from pytest_kdmem.progress import progress_of
+        from pytest_kdmem.settings import settings_of
 
-        chosen = Recipe(**recipe)
-        if teacher is None and chosen.mode != "baseline":
+        recipe, execution = settings_of_training(settings)
+        if teacher is None and recipe.needs_teacher:
             teacher = request.getfixturevalue("teacher")
+        run = settings_of(request.config)
+        cache_dir = tmp_path_factory.mktemp("kdmem") if run["no_cache"] else run.cache_dir
         return distill_once(
-            chosen,
+            recipe,
             init=init,
             teacher=teacher,
             training_set=training_set if training_set is not None else request.getfixturevalue("training_set"),
+            held_out=held_out,
             out=Path(out) if out is not None else None,
-            models_dir=_kdmem_audit.store.root / "models",
-            extraction=_kdmem_audit.extraction,
-            offline=_kdmem_audit.run.offline,
+            models_dir=cache_dir / "models",
+            cache_dir=cache_dir,
+            extraction=extraction_of(run),
+            execution=execution,
+            offline=run["offline"] or False,
+            progress=progress_of(request.config),
         )
 
     return distiller

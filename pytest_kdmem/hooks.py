@@ -1,4 +1,4 @@
-"""pytest's hooks that audits need, registered once an audit is collected."""
+"""pytest's hooks that audits need, registered once one is collected."""
 
 from __future__ import annotations
 
@@ -11,41 +11,48 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kdmem import fixtures
+from pytest_kdmem.membership import check_declared, enter, follow, membership_of, misnamed_model
 from pytest_kdmem.plugin import is_audit
 from pytest_kdmem.settings import remove_reports, settings_of
 
 if TYPE_CHECKING:
     from pytest_kdmem.estimate import Comparison
+    from pytest_kdmem.report.record import Report
     from pytest_kdmem.result import AuditResult, Gate
 
-GATES = pytest.StashKey[list["Gate"]]()
+GATES = pytest.StashKey[dict[str, list["Gate"]]]()  # by audit
 PARTS = pytest.StashKey[list["AuditResult"]]()
-ORDER = pytest.StashKey[list[str]]()
+ORDER = pytest.StashKey[dict[str, str]]()  # nodeids as collected → audit
 COMPARISONS = pytest.StashKey["list[Comparison]"]()
-DECLARED = pytest.StashKey[dict[str, Any]]()
 UNWRITTEN = pytest.StashKey[str]()
+REFUSED = pytest.StashKey[str]()
 
 
 def activate(config: pytest.Config) -> None:
     """Register these hooks, once."""
     if GATES not in config.stash:
-        config.stash[GATES], config.stash[PARTS], config.stash[ORDER], config.stash[DECLARED] = [], [], [], {}
+        config.stash[GATES], config.stash[PARTS], config.stash[ORDER] = {}, [], {}
         config.pluginmanager.register(sys.modules[__name__], "kdmem-hooks")
 
 
 def take_part(config: pytest.Config, sent: str) -> None:
     """Take over what a worker of pytest-xdist found."""
-    from pytest_kdmem.result import AuditResult
+    from pytest_kdmem.report.record import Report
 
     part = json.loads(sent)
-    config.stash[PARTS].append(AuditResult.from_json(part["result"]))
-    order: list[str] = part["order"]  # each worker collects all
+    config.stash[PARTS] += Report.from_json(part["report"]).audits
+    order: dict[str, str] = part["order"]  # each worker collects all
     config.stash[ORDER] = order
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly and any(map(is_audit, session.items)):
-        remove_reports(settings_of(session.config))
+        settings = settings_of(session.config)
+        remove_reports(settings)
+        if wrong := misnamed_model(session.items, settings):
+            if not hasattr(session.config, "workerinput"):
+                raise pytest.UsageError(wrong)
+            session.config.stash[REFUSED] = wrong  # what ends a worker of pytest-xdist here is told nowhere
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -64,6 +71,8 @@ def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
     """A model or set named for this run goes before the one that an audit declares, or another would be judged."""
+    if "request" in fixturedef.argnames:
+        follow(request)
     value = yield
     role, spec = fixturedef.argname, sys.modules.get("pytest_kdmem.spec")
     if spec is not None and role in fixtures.ROLES and isinstance(value, spec.Model | spec.TrainingSet):
@@ -78,29 +87,13 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """One session audits one teacher, student, baseline and training set; another's would be taken for them."""
-    if not is_audit(item):
-        return
-    known = item.config.stash[DECLARED]
-    manager: Any = item.session._fixturemanager
-    for role in fixtures.ROLES:
-        found = manager.getfixturedefs(role, item) or [None]
-        info: Any = getattr(item, "_fixtureinfo", None)
-        declared = (info.name2fixturedefs.get(role) or found)[-1]
-        if declared is None:
-            continue
-        from pytest_kdmem.errors import SpecError
+    enter(item)
+    if is_audit(item):
+        if wrong := item.config.stash.get(REFUSED, ""):
+            from pytest_kdmem.errors import SpecError
 
-        if declared.scope != "session" or declared.params is not None:
-            raise SpecError(
-                f"Fixture {role} was expected to be of session scope and without parameters in {item.nodeid}; to audit"
-                " several models, give them other names: memorization(model) takes any."
-            )
-        if known.setdefault(role, declared) is not declared:
-            raise SpecError(
-                f"One {role.replace('_', ' ')} was expected in a session, and {item.nodeid} declares another than the"
-                " audits before it; run them apart: `pytest FOLDER` for each."
-            )
+            raise SpecError(wrong)
+        check_declared(item)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -135,7 +128,8 @@ def pytest_runtest_makereport(
         made = item.stash.get(COMPARISONS, [])
         if report.passed and (reason := undecided_reason(made)):
             report.outcome, report.longrepr = "failed", reason
-        item.config.stash[GATES] += gates_of(item.name, item.nodeid, made, report, call)
+        held = item.config.stash[GATES].setdefault(membership_of(item).audit, [])
+        held += gates_of(item.name, item.nodeid, made, report, call)
     return report
 
 
@@ -150,12 +144,12 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    config.stash[ORDER] += [item.nodeid for item in session.items if is_audit(item)]
-    result = _result(config)
-    if result is None:
+    config.stash[ORDER] |= {item.nodeid: membership_of(item).audit for item in session.items if is_audit(item)}
+    report = _report(config)
+    if report is None:
         return
     if hasattr(config, "workerinput"):
-        part = {"result": result.to_json(), "order": config.stash[ORDER]}
+        part = {"report": report.to_json(), "order": config.stash[ORDER]}
         config.workeroutput["kdmem"] = json.dumps(part, allow_nan=False)  # type: ignore[attr-defined]
         return
     for path in settings_of(config)["report"]:
@@ -163,16 +157,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         from pytest_kdmem.report.files import write_report
 
         try:
-            write_report(result, Path(path))
+            write_report(report, Path(path))
         except KdmemError as error:
             config.stash[UNWRITTEN] = str(error)
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    result = _result(config)
+    report = _report(config)
     quiet = config.option.verbose < 0
-    if result is None or (quiet and not result.failed):
+    if report is None or (quiet and not report.failed):
         return
     from pytest_kdmem.report.terminal import render
 
@@ -180,29 +174,28 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
     unicode = encoding.startswith("utf")
     terminalreporter.section("memorization audit")
-    terminalreporter.write(render(result, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, quiet=quiet))
+    terminalreporter.write(render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, quiet=quiet))
     if unwritten := config.stash.get(UNWRITTEN, ""):
         terminalreporter.write_line(unwritten, red=True)
 
 
-def _result(config: pytest.Config) -> AuditResult | None:
-    """What this run, or its workers, audited; None where nothing was."""
-    order: list[str] = config.stash[ORDER]
-    if parts := config.stash[PARTS]:
-        from pytest_kdmem.result import merge, with_order
-
-        return with_order(merge(parts), order)
-    gates = config.stash[GATES]
-    audit = config.stash.get(fixtures.AUDIT, None)
-    if audit is None and not gates:
+def _report(config: pytest.Config) -> Report | None:
+    """What this run, or its workers, audited; None where nothing was. Audits that were collected are all in it."""
+    order, parts = config.stash[ORDER], config.stash[PARTS]
+    gates, audits = config.stash[GATES], config.stash.get(fixtures.AUDITS, {})
+    if not (parts or audits or any(gates.values())):
         return None
-    from pytest_kdmem.audit import bare_result
+    from pytest_kdmem.report.record import assembled
 
-    given = settings_of(config).given
-    from pytest_kdmem.result import with_order
+    if not parts:
+        from pytest_kdmem.audit import bare_result
 
-    found = audit.result(given, gates) if audit is not None else bare_result(given, gates)
-    return with_order(found, order)
+        given = settings_of(config).given
+        for name in dict.fromkeys([*order.values(), *gates, *audits]):
+            held = gates.get(name, [])
+            found = audits[name].result(given, held) if name in audits else bare_result(given, held, name)
+            parts = [*parts, found]
+    return assembled(parts, order)
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.estimate import Estimate, Operator, estimate_from_json, from_json_number, to_json_number
+from pytest_kdmem.run_card import checked_summary
 from pytest_kdmem.verdict import Outcome
 
 SCHEMA_VERSION = 1
@@ -17,7 +16,10 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model, and what gave its verdicts: engine, device, dtype; ambiguous within ``tolerance`` logits."""
+    """A model, and what gave its verdicts: engine, device, dtype; ambiguous within ``tolerance`` logits.
+
+    ``run`` is how it was made, where a run card tells (`run_card.RunCard.summary`).
+    """
 
     source: str
     revision: str | None
@@ -28,11 +30,15 @@ class ModelEntry:
     device: str
     dtype: str
     tolerance: float
+    run: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class DataEntry:
-    """A training or control set; ``distinct`` counts what rates are taken over."""
+    """A training or control set; ``distinct`` counts what rates are taken over.
+
+    ``left_out`` are documents below the set's own least length, which are no examples of it.
+    """
 
     source: str
     digest: str
@@ -41,6 +47,7 @@ class DataEntry:
     too_short: int
     duplicates: int
     exhaustive: bool
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,8 @@ class Gate:
 
 @dataclass(frozen=True)
 class AuditResult:
+    """One audit. ``name`` is where its roles are declared, relative to the root; ``warnings`` are for its readers."""
+
     created: str
     versions: dict[str, str]
     settings: dict[str, Any]
@@ -104,6 +113,8 @@ class AuditResult:
     confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     not_run: tuple[str, ...] = ()
+    name: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Gate, ...]:
@@ -120,16 +131,14 @@ class AuditResult:
         Raises:
             DataError: it is of another schema version, or no audit report.
         """
-        version = content.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise DataError(f"An audit report of schema_version {SCHEMA_VERSION} was expected; found {version!r}.")
+        check_version(content)
         try:
             inheritance, training, control = (content[key] for key in ("inheritance", "training_set", "control_set"))
             return AuditResult(
                 created=content["created"],
                 versions=content["versions"],
                 settings=content["settings"],
-                models={role: ModelEntry(**entry) for role, entry in content["models"].items()},
+                models={role: _model_entry(entry) for role, entry in content["models"].items()},
                 training_set=DataEntry(**training) if training else None,
                 control_set=DataEntry(**control) if control else None,
                 memorization={role: estimate_from_json(entry) for role, entry in content["memorization"].items()},
@@ -141,6 +150,8 @@ class AuditResult:
                 },
                 gates=tuple(Gate(**_revived(gate)) for gate in content["gates"]),
                 not_run=tuple(content["not_run"]),
+                name=content.get("name", ""),
+                warnings=tuple(content.get("warnings", ())),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DataError(
@@ -148,58 +159,16 @@ class AuditResult:
             ) from None
 
 
-def read_result(path: Path) -> AuditResult:
-    """Load a JSON report.
-
-    Raises:
-        DataError: there is no such file, or it is no audit report.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"An audit report was expected at {path}, and there is no such file.") from None
-    except (ValueError, OSError) as error:
-        raise DataError(f"An audit report was expected in {path}, which is no readable JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise DataError(f"An audit report was expected in {path}, which holds no JSON object.")
-    try:
-        return AuditResult.from_json(content)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+def check_version(content: Mapping[str, Any]) -> None:
+    """Raise DataError for a report of another schema version than this package writes."""
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(f"An audit report of schema_version {SCHEMA_VERSION} was expected; found {version!r}.")
 
 
-def with_order(result: AuditResult | None, nodeids: Sequence[str]) -> AuditResult | None:
-    """The result with its gates in the order of the audits collected, and those named that were not held."""
-    if result is None:
-        return None
-    place = {nodeid: at for at, nodeid in enumerate(nodeids)}
-    gates = sorted(result.gates, key=lambda gate: place.get(gate.nodeid, len(place)))
-    held = {gate.nodeid for gate in gates}
-    return replace(result, gates=tuple(gates), not_run=tuple(nodeid for nodeid in nodeids if nodeid not in held))
-
-
-def merge(results: Iterable[AuditResult]) -> AuditResult | None:
-    """One result of several processes' parts of an audit; None of none."""
-    merged: AuditResult | None = None
-    for part in results:
-        if merged is None:
-            merged = part
-            continue
-        merged = AuditResult(
-            created=min(merged.created, part.created),
-            versions=part.versions | merged.versions,
-            settings=part.settings | merged.settings,
-            models=merged.models | part.models,
-            training_set=merged.training_set or part.training_set,
-            control_set=merged.control_set or part.control_set,
-            memorization=merged.memorization | part.memorization,
-            memorized_examples=merged.memorized_examples | part.memorized_examples,
-            held_out=merged.held_out | part.held_out,
-            inheritance=merged.inheritance or part.inheritance,
-            confirmation=merged.confirmation | part.confirmation,
-            gates=merged.gates + part.gates,
-        )
-    return merged
+def _model_entry(content: Mapping[str, Any]) -> ModelEntry:
+    run = content.get("run")
+    return ModelEntry(**{**content, "run": checked_summary(run) if run is not None else None})
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from pytest_kdmem.errors import SpecError
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Form = Literal["documents", "blocks"]
+Documents = Literal["lines", "articles"]
 
 
 def digest_of(value: Any) -> str:
@@ -69,17 +70,35 @@ class Model:
 class TrainingSet:
     """Text or token ids that models were trained on.
 
+    A preset is one of the study's data sets with its filter and its splits. ``TrainingSet("fineweb")`` is the first
+    1 000 000 documents of 256 tokens or more, as is ``TrainingSet("nemotron-cc-v2")``; ``"fineweb:held-out"`` is the
+    10 000 after them. ``TrainingSet("wikitext-103")`` is every article of 256 tokens or more, and
+    ``"wikitext-103:held-out"`` those of the split ``validation``. No row of the source is in both parts where they are
+    read with the same tokenizer, ``config``, ``revision`` and ``add_special_tokens``, on which lengths hang; copies of
+    a text in several rows may be. For all of a preset's source, name its hub id. A file or folder of a preset's name
+    hides it.
+
+    An example's id, everywhere, is its position in the training set as audited: the n-th of the documents (or blocks)
+    left once short ones are left out, from 0. It is no line or row number of the source unless nothing was left out,
+    and ids of sets with another ``minimum_tokens``, tokenizer or part are not comparable; digests of examples
+    are, within one tokenizer and window.
+
     Args:
         source: .jsonl(.gz|.zst), .txt, .parquet, .arrow, .npy ``[examples, tokens]``, a folder saved by ``datasets``,
-            a hub id, or the name of a preset (``fineweb``, ``wikitext-103``, ``nemotron-cc-v2``).
+            a hub id, or a preset by name: ``fineweb``, ``wikitext-103``, ``nemotron-cc-v2``, or its held-out part,
+            ``fineweb:held-out`` and so on.
         text_column: column of the text; a column ``input_ids`` beside it or instead of it is taken as token ids.
-        split: split of a hub dataset or of a saved ``DatasetDict``.
+        split: split of a hub dataset or of a saved ``DatasetDict``; of a preset, another than ``train`` is taken whole.
         config: configuration name of a hub dataset.
         revision: hub branch, tag or commit.
         form: ``documents`` takes the first window of each document; ``blocks`` joins documents by EOS and cuts windows.
         add_special_tokens: whether training let the tokenizer add its special tokens (BOS); audits must do the same.
         sample: audit this many distinct examples, drawn at random; all of them if None.
         seed: of the sample.
+        documents: what a document is: each line or row (``lines``), or each article (``articles``) of WikiText, joined
+            from its heading `` = Title = `` and the lines that follow. The preset ``wikitext-103`` is read as articles.
+        minimum_tokens: a document of fewer tokens is left out, before blocks are joined, and counted; it must be what
+            training left out. 0 leaves out none; a preset has its own.
 
     Raises:
         SpecError: an argument is of the wrong kind.
@@ -94,14 +113,18 @@ class TrainingSet:
     add_special_tokens: bool = False
     sample: int | None = None
     seed: int = 0
+    documents: Documents = "lines"
+    minimum_tokens: int = 0
 
     def __post_init__(self) -> None:
         _check_path("a training set's source", self.source)
         object.__setattr__(self, "source", os.fspath(self.source))
         _check_choice(f"form of training set {self.source}", self.form, get_args(Form))
+        _check_choice(f"documents of training set {self.source}", self.documents, get_args(Documents))
         if self.sample is not None:
             _check_count(f"sample of training set {self.source}", self.sample, 1)
         _check_count(f"seed of training set {self.source}", self.seed, 0)
+        _check_count(f"minimum_tokens of training set {self.source}", self.minimum_tokens, 0)
         if self.seed >= 1 << 64:
             raise SpecError(f"seed of training set {self.source} must be below 2**64; found {self.seed}.")
 

@@ -284,3 +284,80 @@ def test_out_of_another_run_is_replaced_whole_or_not_at_all(kdmem, tiny, data):
     assert not Path("scores.parquet").exists() or Path("scores.parquet").read_text() == "of another run"
     assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
     assert len(pq.read_table("scores.parquet")) == 12
+
+
+def distill(tiny, data, *more: str | Path) -> list[str | Path]:
+    """A training of a step or two."""
+    short = ["--epochs", "1", "--batch-size", "6", "--precision", "float32"]
+    return ["distill", "--init", tiny, "--train", data, "--out", "student", *short, *more]
+
+
+def test_distill_trains_and_says_what_it_does(kdmem, tiny, data):
+    done = kdmem(*distill(tiny, data, "--teacher", tiny, "--held-out", data))
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0].startswith("teacher ")
+    assert lines[1] == "soft: 12 examples, 1 epochs"
+    assert lines[2].startswith("epoch 1 of 1: loss ")
+    assert ", held-out loss " in lines[2]
+    assert lines[3] == "soft model in student"
+    assert Path("student/model.safetensors").is_file()
+    assert not Path(".student.training").exists()
+
+
+def test_distill_leaves_a_folder_that_holds_files_alone(kdmem, tiny, data):
+    Path("student").mkdir()
+    Path("student/notes.txt").write_text("mine")
+    done = kdmem(*distill(tiny, data, "--mode", "baseline"))
+    assert done.code == 2
+    assert done.err.startswith("kdmem: An empty or new folder was expected")
+    assert [path.name for path in Path("student").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--mode", "sotf"], "mode must be one of baseline, soft, hard; found 'sotf'"),
+        (["--divergence", "kl"], "divergence must be one of forward, reverse, jsd"),
+        (["--temperature", "0"], "temperature must be positive"),
+        (["--teacher-top-k", "0"], "teacher-top-k must be positive"),
+        (["--micro-batch-size", "0"], "micro-batch-size must be at least 1"),
+        (["--micro-batch-size", "4"], "in passes of 4 was expected; found 6"),
+        (["--checkpoint-minutes", "-1"], "checkpoint-minutes must not be negative"),
+        ([], "A teacher was expected for mode soft, and none was given; name one with --teacher."),
+        (["--held-out", "nowhere.jsonl", "--mode", "baseline"], "nowhere.jsonl"),
+        (["--window-tokens", "20"], "window-tokens must hold prefix and suffix"),
+    ],
+    ids=str,
+)
+def test_distill_refuses_in_a_sentence(kdmem, tiny, data, more, message):
+    done = kdmem(*distill(tiny, data, *more))
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not Path("student").exists()
+
+
+def test_distill_that_sigterm_stops_ends_as_a_stopped_process_does_and_goes_on(kdmem, tiny, data, monkeypatch):
+    import signal
+
+    from pytest_kdmem.progress import Lines
+
+    advance = Lines.advance
+
+    def and_stop(self, examples):
+        advance(self, examples)
+        if self._done == 6:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Lines, "advance", and_stop)
+    command = distill(tiny, data, "--mode", "baseline")
+    stopped = kdmem(*command)
+    assert stopped.code == 143
+    assert stopped.err.startswith("kdmem: Training stopped at step 1 of 2, as SIGTERM asked")
+    assert not Path("student").exists()
+    monkeypatch.setattr(Lines, "advance", advance)
+    again = kdmem(*command)
+    assert again.code == 0
+    assert "going on at step 1" in again.out
+    assert Path("student/model.safetensors").is_file()

@@ -16,6 +16,7 @@ from pytest_kdmem.bounds import proportion
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.report.files import write_report
+from pytest_kdmem.report.record import Report, assembled, merge, read_report, with_order
 from pytest_kdmem.result import (
     AuditResult,
     ConfirmationEntry,
@@ -24,12 +25,19 @@ from pytest_kdmem.result import (
     HeldOutEntry,
     InheritanceEntry,
     ModelEntry,
-    merge,
-    read_result,
-    with_order,
 )
 
+LATER = ("schema_version", "name", "warnings")  # refused on its own, and absent from older reports
 SEEDED = settings(derandomize=True, deadline=None)
+
+
+RUN = {
+    "schema_version": 1, "weights": "w", "mode": "soft", "recipe": {"temperature": 2.0}, "loss": "forward KL, T = 2",
+    "init": {"source": "runs/base", "digest": "b"}, "teacher": {"source": "runs/teacher", "digest": "t"},
+    "training_set": {"source": "train.jsonl", "fingerprint": None, "examples": 9, "tokens": 900},
+    "extraction": {"prefix_tokens": 50}, "steps": 1752, "epochs": 4, "seconds": 60.5, "processes": 1, "resumed_at": [],
+    "versions": {}, "last_held_out": 3.1,
+}  # fmt: skip
 
 
 def rate(k: int, n: int, subject: str = "student") -> Estimate:
@@ -42,7 +50,9 @@ def reduction(value: float, low: float, high: float) -> Estimate:
 
 def whole() -> AuditResult:
     """A result with every part."""
-    student = ModelEntry("runs/student", "main", "d1", 70_000, "GPTNeoX", "transformers", "cpu", "float32", 1e-3)
+    student = ModelEntry(
+        "runs/student", "main", "d1", 70_000, "GPTNeoX", "transformers", "cpu", "float32", 1e-3, run=RUN
+    )
     data = DataEntry("train.jsonl", "d2", 1200, 1000, 150, 50, False)
     ratio, share = rate(18, 1955), rate(18, 706)
     gates = (
@@ -65,6 +75,8 @@ def whole() -> AuditResult:
         ),
         confirmation={"student": ConfirmationEntry(70, 2, ({"example_id": 4, "margin": None, "ambiguous": True},))},
         gates=gates,
+        name="audits/a",
+        warnings=("run card of teacher is of other weights",),
     )
 
 
@@ -90,7 +102,7 @@ def assert_same(one: AuditResult, other: AuditResult) -> None:
 
 def refusal(path: Path) -> str:
     with pytest.raises(DataError) as caught:
-        read_result(path)
+        read_report(path)
     sentence = str(caught.value)
     assert sentence.endswith(".")
     assert "\n" not in sentence
@@ -162,15 +174,15 @@ def test_figures_beside_the_estimates_are_strict_json_too(figure: float) -> None
 
 
 def test_a_report_file_is_read_as_it_was_written(tmp_path: Path) -> None:
-    write_report(whole(), tmp_path / "deep" / "er" / "report.json")
-    assert read_result(tmp_path / "deep" / "er" / "report.json").to_json() == whole().to_json()
+    write_report(Report((whole(),)), tmp_path / "deep" / "er" / "report.json")
+    assert read_report(tmp_path / "deep" / "er" / "report.json").to_json() == whole().to_json()
     assert [path.name for path in (tmp_path / "deep" / "er").iterdir()] == ["report.json"]
 
 
 def test_a_report_that_cannot_be_written_is_an_error_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(DataError, match=r"^[^\n]*taken[^\n]*\.$"):
-        write_report(whole(), tmp_path / "taken" / "deep" / "report.json")
+        write_report(Report((whole(),)), tmp_path / "taken" / "deep" / "report.json")
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None])
@@ -191,7 +203,7 @@ def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     assert str(tmp_path / "r.json") in refusal(tmp_path / "r.json")
 
 
-@pytest.mark.parametrize("missing", [name for name in whole().to_json() if name != "schema_version"])
+@pytest.mark.parametrize("missing", [name for name in whole().to_json() if name not in LATER])
 def test_a_report_with_a_part_missing_is_refused(tmp_path: Path, missing: str) -> None:
     content = whole().to_json()
     del content[missing]
@@ -206,6 +218,7 @@ def test_a_report_with_a_part_missing_is_refused(tmp_path: Path, missing: str) -
         ("gates", [3]),
         ("models", [1]),
         ("models", {"student": {}}),
+        ("models", {"student": {**whole().to_json()["models"]["student"], "run": {"mode": "soft"}}}),
         ("memorization", {"student": {**rate(1, 9).to_json(), "value": "much"}}),
         ("memorization", {"student": None}),
         ("memorized_examples", {"student": 3}),
@@ -232,7 +245,6 @@ def test_parts_of_two_workers_are_merged_in_the_order_of_their_tests() -> None:
     two = replace(full, created="2026-01-01", gates=full.gates[1:], memorization={"teacher": rate(30, 1000, "teacher")})
     order = ["a.py::test_broken", "a.py::test_pair", "a.py::test_interrupted", "a.py::test_rate"]
     merged = with_order(merge([one, two]), order)
-    assert merged is not None
     assert merged.created == "2026-01-01"
     assert [gate.nodeid for gate in merged.gates] == ["a.py::test_broken", "a.py::test_pair", "a.py::test_rate"]
     assert merged.not_run == ("a.py::test_interrupted",)
@@ -245,16 +257,84 @@ def test_parts_of_two_workers_are_merged_in_the_order_of_their_tests() -> None:
 def test_a_part_that_scored_nothing_does_not_hide_the_settings_of_one_that_did() -> None:
     bare = AuditResult("2026-01-01", {}, {"student": "runs/student"})
     merged = merge([bare, whole()])
-    assert merged is not None
     assert merged.settings["prefix_tokens"] == 50
     assert merged.versions == whole().versions
 
 
-def test_one_part_is_itself_and_none_is_nothing() -> None:
+def test_one_part_is_itself() -> None:
     result = whole()
     assert merge([result]) is result
-    assert merge([]) is None
 
 
 def test_what_does_not_pass_lets_no_model_ship() -> None:
     assert [gate.outcome for gate in whole().failed] == ["fail", "error"]
+
+
+def test_a_report_from_before_audits_had_names_and_models_had_runs_is_read(tmp_path: Path) -> None:
+    content = whole().to_json()
+    for later in ("name", "warnings"):
+        del content[later]
+    for entry in content["models"].values():
+        del entry["run"]
+    (tmp_path / "r.json").write_text(json.dumps(content))
+    (old,) = read_report(tmp_path / "r.json").audits
+    models = {role: replace(entry, run=None) for role, entry in whole().models.items()}
+    assert_same(old, replace(whole(), name="", warnings=(), models=models))
+
+
+def test_several_audits_come_back_in_their_order(tmp_path: Path) -> None:
+    audits = (whole(), replace(whole(), name="audits/b", gates=()), AuditResult("2026", {}, {}, name=""))
+    write_report(Report(audits), tmp_path / "r.json")
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert content.keys() == {"schema_version", "audits"}
+    assert content["audits"][0] == json.loads(json.dumps(whole().to_json()))
+    for back, audit in zip(read_report(tmp_path / "r.json").audits, audits, strict=True):
+        assert_same(back, audit)
+
+
+def test_one_audit_is_written_as_itself() -> None:
+    assert Report((whole(),)).to_json() == whole().to_json()
+
+
+def test_a_report_fails_where_any_of_its_audits_does() -> None:
+    green = replace(whole(), name="b", gates=whole().gates[1:2])
+    assert Report((green,)).failed == ()
+    assert [gate.outcome for gate in Report((green, whole())).failed] == ["fail", "error"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"schema_version": 1, "audits": []},
+        {"schema_version": 1, "audits": {}},
+        {"schema_version": 1, "audits": [3]},
+        {"schema_version": 2, "audits": [whole().to_json()]},
+        {"audits": [whole().to_json()]},
+        {"schema_version": 1, "audits": [{**whole().to_json(), "schema_version": 2}]},
+        {"schema_version": 1, "audits": [whole().to_json(), whole().to_json()]},
+    ],
+    ids=["none", "an object", "a number", "another version", "no version", "one of another version", "one twice"],
+)
+def test_several_audits_of_which_something_is_wrong_are_refused(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "r.json").write_text(json.dumps(content))
+    assert str(tmp_path / "r.json") in refusal(tmp_path / "r.json")
+
+
+def test_parts_of_two_processes_are_put_together_audit_by_audit() -> None:
+    gate = {name: replace(whole().gates[1], nodeid=name) for name in ("a1", "a2", "b1")}
+    bare = AuditResult("2026", {}, {})
+    parts = [
+        replace(bare, name="b", not_run=("b1",)),
+        replace(bare, name="a", gates=(gate["a2"],), memorization={"student": rate(1, 9)}, warnings=("w",)),
+        replace(bare, name="b", gates=(gate["b1"],), memorization={"student": rate(2, 9)}),
+        replace(bare, name="a", gates=(gate["a1"],), memorization={"teacher": rate(3, 9)}, warnings=("w",)),
+    ]
+    found = assembled(parts, {"a1": "a", "b1": "b", "b2": "b", "a2": "a"}).audits
+    assert [audit.name for audit in found] == ["a", "b"]
+    assert [[one.nodeid for one in audit.gates] for audit in found] == [["a1", "a2"], ["b1"]]
+    assert [audit.not_run for audit in found] == [(), ("b2",)]
+    assert [{role: k.k for role, k in audit.memorization.items()} for audit in found] == [
+        {"student": 1, "teacher": 3},
+        {"student": 2},
+    ]
+    assert [audit.warnings for audit in found] == [("w",), ()]

@@ -63,6 +63,14 @@ def test_a_seed_is_a_whole_number(seed: object) -> None:
     assert repr(seed) in refusal(lambda: TrainingSet("a.txt", seed=seed))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("minimum", [-1, True, 256.0, "256", None])
+def test_a_least_length_is_a_whole_number_from_0_up(minimum: object) -> None:
+    sentence = refusal(lambda: TrainingSet("a.txt", minimum_tokens=minimum))  # type: ignore[arg-type]
+    assert "minimum_tokens" in sentence
+    assert repr(minimum) in sentence
+    assert TrainingSet("a.txt").minimum_tokens == 0
+
+
 @pytest.mark.parametrize("length", ["prefix_tokens", "suffix_tokens", "window_tokens"])
 @pytest.mark.parametrize("value", [0, -5, True, 50.0, "50", None])
 def test_lengths_are_positive_whole_numbers_and_are_named_as_the_option_is(length: str, value: object) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from pytest_kdmem.checkpoint import digest_tokenizer
 from pytest_kdmem.corpus.columns import Document, Ids
+from pytest_kdmem.corpus.presets import Selection, resolve
 from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.spec import Extraction, TrainingSet
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DOCUMENTS_AT_ONCE = 256
-# A window never needs more text than this per token; longer documents are cut before they are tokenised.
+# A window, or the least length, never needs more text than this per token; longer documents are cut before they are
+# tokenised.
 CHARACTERS_PER_TOKEN = 64
 
 
@@ -45,7 +47,11 @@ class Tokenizer(Protocol):
 
 
 class Example(NamedTuple):
-    """One training sequence; ``position`` is its place in the training set, from 0."""
+    """One training sequence; ``position`` is its place in the training set, from 0.
+
+    The training set is what is left once short documents were left out and a preset's part was taken, so a position
+    is no line or row number of the source wherever something was left out.
+    """
 
     position: int
     ids: Ids
@@ -57,15 +63,27 @@ class Example(NamedTuple):
 
 
 def stream_examples(
-    training_set: TrainingSet, tokenizer: Tokenizer | None, extraction: Extraction, *, offline: bool = False
+    training_set: TrainingSet,
+    tokenizer: Tokenizer | None,
+    extraction: Extraction,
+    *,
+    offline: bool = False,
+    selection: Selection | None = None,
 ) -> Iterator[Example]:
     """Examples in the order of the source; memory does not grow with its size.
 
+    Args:
+        selection: the training set's own, for whoever reads its counts afterwards.
+
     Raises:
-        DataError: the source cannot be read, or is text and there is no tokenizer for it.
+        DataError: the source cannot be read, is text and there is no tokenizer for it, or has too few long documents.
+        SpecError: a preset was asked for what it does not have.
     """
+    selection = selection or resolve(training_set)[1]
     documents = read_documents(training_set, offline=offline)
-    sequences = _encoded(documents, tokenizer, training_set, extraction)
+    whole = max(extraction.window_tokens, selection.minimum_tokens)
+    # By their full length, not that of the window: an audit of shorter windows has the same examples.
+    sequences = selection.of(_encoded(documents, tokenizer, training_set, whole))
     if training_set.form == "blocks":
         sequences = _blocks(sequences, tokenizer, training_set, extraction.window_tokens)
     for position, ids in enumerate(sequences):
@@ -73,10 +91,11 @@ def stream_examples(
 
 
 def _encoded(
-    documents: Iterable[Document], tokenizer: Tokenizer | None, training_set: TrainingSet, extraction: Extraction
+    documents: Iterable[Document], tokenizer: Tokenizer | None, training_set: TrainingSet, needed: int
 ) -> Iterator[Ids]:
+    """Ids of each document, or of its beginning where ``needed`` tokens and more are in that."""
     special = training_set.add_special_tokens
-    longest = extraction.window_tokens * CHARACTERS_PER_TOKEN if training_set.form == "documents" else None
+    longest = needed * CHARACTERS_PER_TOKEN if training_set.form == "documents" else None
     for batch in in_batches(documents, DOCUMENTS_AT_ONCE):
         texts = [document for document in batch if isinstance(document, str)]
         if texts and tokenizer is None:
@@ -92,7 +111,7 @@ def _encoded(
                 yield document
                 continue
             ids = next(encoded)
-            if tokenizer and longest and len(document) > longest and len(ids) < 2 * extraction.window_tokens:
+            if tokenizer and longest and len(document) > longest and len(ids) < 2 * needed:
                 ids = tokenizer.encode([document], add_special_tokens=special)[0]  # tokens longer than reckoned with
             yield np.asarray(ids, dtype=np.int32)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_kdmem.corpus.examples import Example, Tokenizer, in_batches, stream_examples
+from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.spec import Extraction, TrainingSet, digest_of
 
@@ -32,13 +33,15 @@ class CorpusRecord:
     """What is remembered of a training set once it was streamed; it holds no text and no ids.
 
     ``examples`` and ``too_short`` count rows of the training set, ``exhaustive`` tells that every example is in the
-    shards, and ``digest`` stands for the token ids audited.
+    shards, and ``digest`` stands for the token ids audited. ``left_out`` counts documents that are no part of the
+    training set, as they have fewer tokens than its ``minimum_tokens``.
     """
 
     examples: int
     too_short: int
     exhaustive: bool
     shards: tuple[str, ...]
+    left_out: int = 0
 
     @property
     def digest(self) -> str:
@@ -50,7 +53,12 @@ class CorpusRecord:
     @staticmethod
     def from_json(content: dict[str, Any]) -> CorpusRecord:
         return CorpusRecord(
-            int(content["examples"]), int(content["too_short"]), bool(content["exhaustive"]), tuple(content["shards"])
+            int(content["examples"]),
+            int(content["too_short"]),
+            bool(content["exhaustive"]),
+            tuple(content["shards"]),
+            # Records of before there was a least length are of sets without one: theirs have another fingerprint.
+            int(content.get("left_out", 0)),
         )
 
 
@@ -69,7 +77,8 @@ class CorpusReader:
         self._training_set = training_set
         self._extraction = extraction
         self._examples_per_shard = examples_per_shard
-        self._stream = stream_examples(training_set, tokenizer, extraction, offline=offline)
+        _, self._selection = resolve(training_set)
+        self._stream = stream_examples(training_set, tokenizer, extraction, offline=offline, selection=self._selection)
         self._examples = self._too_short = 0
         self._exhaustive = True
         self._shards: list[str] = []
@@ -99,7 +108,9 @@ class CorpusReader:
 
     @property
     def record(self) -> CorpusRecord:
-        return CorpusRecord(self._examples, self._too_short, self._exhaustive, tuple(self._shards))
+        return CorpusRecord(
+            self._examples, self._too_short, self._exhaustive, tuple(self._shards), self._selection.left_out
+        )
 
     def _counted(self) -> Iterator[Example]:
         for example in self._stream:

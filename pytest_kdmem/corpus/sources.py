@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from pytest_kdmem.checkpoint import looks_like_hub_id
 from pytest_kdmem.corpus.columns import Document, column_of, document_of, ids_of
 from pytest_kdmem.corpus.hub import stream_hub
-from pytest_kdmem.corpus.presets import PRESETS
+from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, preset_of, resolve
+from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.spec import TrainingSet, digest_of
 
@@ -24,25 +25,38 @@ ROWS_AT_ONCE = 1024
 
 
 def check_source(training_set: TrainingSet) -> None:
-    """Raise DataError now if the source can be seen to be missing or unreadable, before any model is loaded."""
+    """Tell now, before any model is loaded, what can be seen to be wrong with a source.
+
+    Raises:
+        DataError: it is missing or of no known format.
+        SpecError: a preset was asked for what it does not have.
+    """
+    resolve(training_set)
     path = Path(training_set.source).expanduser()
     if path.is_file() and _ending(path) is None:
         raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {path}.")
-    known = path.exists() or training_set.source in PRESETS or looks_like_hub_id(training_set.source)
+    known = path.exists() or preset_of(training_set.source) or looks_like_hub_id(training_set.source)
     if not known:
         raise DataError(
             f"A training set was expected at {training_set.source}, and nothing is there; check the path"
-            f" (presets by name: {', '.join(PRESETS)})."
+            f" (presets by name: {', '.join(PRESETS)}, each with {HELD_OUT} behind it for its held-out part)."
         )
 
 
 def read_documents(training_set: TrainingSet, *, offline: bool = False) -> Iterator[Document]:
-    """Documents in the source's order, streamed.
+    """Documents in the source's order, streamed: all of the split, before `Selection` takes of them, as tokens.
 
     Raises:
         DataError: a missing file, column or split, or content that is not of the format (with its line or row).
     """
     check_source(training_set)
+    read, _ = resolve(training_set)
+    rows = _rows(read, offline=offline)
+    return join_articles(rows, training_set.source) if read.documents == "articles" else rows
+
+
+def _rows(training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+    """Lines or rows of the source as they stand."""
     path = Path(training_set.source).expanduser()
     if path.is_dir():
         return _saved_by_datasets(path, training_set)
@@ -56,7 +70,8 @@ def read_documents(training_set: TrainingSet, *, offline: bool = False) -> Itera
         case ".arrow":
             return _arrow(path, training_set.text_column)
         case ".txt":
-            return (text for _, text in _lines(path) if text)
+            blank = training_set.documents == "articles"  # no document, but it tells where an article begins
+            return (text for _, text in _lines(path) if text or blank)
         case _:
             return _jsonl(path, training_set.text_column)
 
@@ -66,26 +81,35 @@ def fingerprint(training_set: TrainingSet) -> str | None:
 
     A remembered corpus is found by it, so it hashes content and trusts no time stamps.
     """
-    path = Path(training_set.source).expanduser()
-    how: list[object] = [training_set.text_column, training_set.split, training_set.config, training_set.form]
-    how += [training_set.add_special_tokens, training_set.sample, training_set.seed]
+    read, selection = resolve(training_set)
+    path = Path(read.source).expanduser()
+    how: list[object] = [read.text_column, read.split, read.config, read.form]
+    how += [read.add_special_tokens, read.sample, read.seed]
+    # Nothing is added where all lines are taken, so corpora remembered before there was a choice are found.
+    how += ["articles"] * (read.documents == "articles")
+    how += selection.rule
     if path.is_file():
         return digest_of([_ending(path), _sha256(path), *how])
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return digest_of([[[str(file.relative_to(path)), _sha256(file)] for file in files], *how])
-    commit = training_set.revision or ""
+    commit = read.revision or ""
     if len(commit) == 40 and set(commit) <= set("0123456789abcdef"):
-        return digest_of([training_set.source, commit, *how])
+        return digest_of([read.source, commit, *how])
     return None
 
 
 def expected_examples(training_set: TrainingSet) -> int | None:
     """How many examples there will be, where that is cheap to tell; for showing progress only."""
-    path = Path(training_set.source).expanduser()
-    if training_set.sample is not None:
-        return training_set.sample
-    if training_set.form != "documents" or not path.is_file():
+    read, selection = resolve(training_set)
+    path = Path(read.source).expanduser()
+    if read.sample is not None:
+        return read.sample
+    if read.form != "documents":
+        return None
+    if selection.take is not None:
+        return selection.take
+    if selection.minimum_tokens or read.documents == "articles" or not path.is_file():
         return None
     try:
         match _ending(path):
@@ -170,7 +194,7 @@ def _parquet(path: Path, text_column: str) -> Iterator[Document]:
         file = pq.ParquetFile(path)
         column = column_of(file.schema_arrow.names, text_column, str(path))
         batches = file.iter_batches(ROWS_AT_ONCE, columns=[column])
-        yield from _rows(batches, column, path)
+        yield from _values(batches, column, path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"A parquet file was expected at {path}, and it cannot be read ({error}).") from None
 
@@ -186,12 +210,12 @@ def _arrow(path: Path, text_column: str) -> Iterator[Document]:
                 reader = pa.ipc.open_stream(source)
                 batches = iter(reader)
             column = column_of(reader.schema.names, text_column, str(path))
-            yield from _rows((batch.select([column]) for batch in batches), column, path)
+            yield from _values((batch.select([column]) for batch in batches), column, path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({error}).") from None
 
 
-def _rows(batches: Iterator[pa.RecordBatch], column: str, path: Path) -> Iterator[Document]:
+def _values(batches: Iterator[pa.RecordBatch], column: str, path: Path) -> Iterator[Document]:
     row = 0
     for batch in batches:
         for value in batch.column(0).to_pylist():

@@ -1,32 +1,108 @@
-"""The divergence that a soft student minimises."""
+"""Divergences between next-token distributions, each with its gradient in closed form.
+
+A closed form needs no graph over the vocabulary, so a chunk of positions costs a few buffers of its own size and its
+backward pass is done before the next chunk begins.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax
+
+from pytest_kdmem.distill.recipe import Divergence
 
 IGNORED = -100
 
 
-def forward_kl(
-    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, vocabulary: int
-) -> Tensor:
-    """Sum over predicted tokens of ``T² · KL(teacher ‖ student)`` at temperature T (arXiv 2601.15394).
+class Loss(NamedTuple):
+    """Of m positions: each one's loss ``[m]`` in nats and its gradient ``[m, vocabulary]``, both float32."""
+
+    value: Tensor
+    gradient: Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a position is trained for: ``(1 − w) · T² · D(teacher, student) + w · cross-entropy``.
 
     Args:
-        student_logits: ``[batch, tokens, ≥ vocabulary]``; position t predicts token t + 1.
-        teacher_logits: the same of the teacher; its embedding may be padded to another size.
-        labels: ``[batch, tokens]`` int64; a token marked −100 is not predicted.
-        temperature: T; the factor T² keeps the gradient's scale independent of it.
-        vocabulary: ids the tokenizer knows; both distributions are taken over these alone.
-
-    Returns:
-        Scalar, float32: a sum, so that the caller divides by the tokens of the whole step.
+        divergence: D, over distributions at ``temperature`` T; None is cross-entropy alone.
+        temperature: T; the factor T² keeps the gradient's scale independent of it (arXiv 2601.15394).
+        jsd_weight: β of the generalised Jensen–Shannon divergence.
+        cross_entropy_weight: w.
+        vocabulary: ids the tokenizer knows. D is taken over these alone, so teacher and student may be padded to
+            different sizes; cross-entropy is taken over all of the student's, so that padding stays improbable.
     """
-    predicted = labels[:, 1:] != IGNORED
-    student = log_softmax(student_logits[:, :-1, :vocabulary].float() / temperature, dim=-1)
-    teacher = log_softmax(teacher_logits[:, :-1, :vocabulary].float() / temperature, dim=-1)
-    divergence = (teacher.exp() * (teacher - student)).sum(dim=-1)
-    # Masked after the sum: picking rows of logits first would cost a scatter over the vocabulary backward.
-    return temperature**2 * torch.where(predicted, divergence, 0.0).sum()
+
+    divergence: Divergence | None = None
+    temperature: float = 1.0
+    jsd_weight: float = 0.5
+    cross_entropy_weight: float = 0.0
+    vocabulary: int | None = None
+
+    @property
+    def labels_weight(self) -> float:
+        """Weight of cross-entropy: 1 where there is no divergence."""
+        return 1.0 if self.divergence is None else self.cross_entropy_weight
+
+    def divergence_of(self, teacher_logprobs: Tensor, student_logprobs: Tensor) -> Loss:
+        """``T² · D`` and its gradient with respect to the student's logits, of log-probabilities at T."""
+        value, gradient = _DIVERGENCES[self.divergence or "forward"](
+            teacher_logprobs, student_logprobs, self.jsd_weight
+        )
+        # ∂/∂logit = T² · ∂D/∂(logit / T) · 1/T. Rounding may leave a divergence a hair below its least value, 0.
+        return Loss(value.clamp(min=0).mul_(self.temperature**2), gradient.mul_(self.temperature))
+
+
+def cross_entropy(student_logprobs: Tensor, labels: Tensor) -> Loss:
+    """−log q(label); the gradient is q − onehot(label).
+
+    Args:
+        student_logprobs: ``[m, vocabulary]`` float32; used up.
+        labels: ``[m]`` int64.
+    """
+    index = labels[:, None]
+    value = -student_logprobs.gather(1, index)[:, 0]
+    gradient = student_logprobs.exp_()
+    gradient.scatter_add_(1, index, gradient.new_full((), -1.0).expand_as(index))
+    return Loss(value, gradient)
+
+
+def forward_kl(log_p: Tensor, log_q: Tensor, _weight: float = 0.0) -> Loss:
+    """KL(p ‖ q) = Σ p · (log p − log q); the gradient is q − p."""
+    p = log_p.exp()
+    value = ((log_p - log_q) * p).sum(dim=1)
+    return Loss(value, log_q.exp().sub_(p))
+
+
+def reverse_kl(log_p: Tensor, log_q: Tensor, _weight: float = 0.0) -> Loss:
+    """KL(q ‖ p) = Σ q · (log q − log p); the gradient is q · (log q − log p − KL)."""
+    q, ratio = log_q.exp(), log_q - log_p
+    value = (q * ratio).sum(dim=1)
+    return Loss(value, ratio.sub_(value[:, None]).mul_(q))
+
+
+def generalised_jsd(log_p: Tensor, log_q: Tensor, weight: float) -> Loss:
+    """β · KL(p ‖ m) + (1 − β) · KL(q ‖ m), m = β · p + (1 − β) · q (arXiv 2306.13649).
+
+    What p contributes to the gradient cancels against m's dependence on q; q · (g − Σ q · g) is left, with
+    g = (1 − β) · log(q / m).
+    """
+    log_m = torch.logaddexp(log_p + log(weight), log_q + log(1 - weight))
+    p, q = log_p.exp(), log_q.exp()
+    to_middle = (log_q - log_m).mul_(1 - weight)
+    student_part = (q * to_middle).sum(dim=1)
+    value = weight * (p * (log_p - log_m)).sum(dim=1) + student_part
+    return Loss(value, to_middle.sub_(student_part[:, None]).mul_(q))
+
+
+_DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Loss]] = {
+    "forward": forward_kl,
+    "reverse": reverse_kl,
+    "jsd": generalised_jsd,
+}

@@ -2,61 +2,114 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.spec import digest_of
 
 Mode = Literal["baseline", "soft", "hard"]
+Divergence = Literal["forward", "reverse", "jsd"]
 Precision = Literal["bfloat16", "float32"]
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "mode": get_args(Mode),
+    "divergence": get_args(Divergence),
+    "precision": get_args(Precision),
+}
+WHOLE_NUMBERS = ("epochs", "batch_size", "seed", "teacher_top_k")
+MAY_BE_ZERO = ("seed", "warmup", "weight_decay", "cross_entropy_weight", "max_gradient_norm")
+PARTS_OF_ONE = ("warmup", "cross_entropy_weight", "jsd_weight")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of one training run; the defaults are those of the study's Pythia student (arXiv 2601.15394).
+    """All that decides what a training run gives; the defaults are the study's Pythia student (arXiv 2601.15394).
 
     Args:
         mode: ``baseline`` is cross-entropy on the training set (teachers are made so, too), ``soft`` matches the
-            teacher's distribution (forward KL, T²), ``hard`` is cross-entropy on text that the teacher generated.
-        temperature: T of the soft loss.
+            teacher's distribution, ``hard`` is cross-entropy on text that the teacher generated.
+        temperature: T of the soft loss, which is scaled by T².
+        divergence: of the soft loss: ``forward`` KL(teacher ‖ student), ``reverse`` KL, or generalised ``jsd``.
+        jsd_weight: β of ``jsd``, the teacher's weight in the middle distribution.
+        cross_entropy_weight: share of cross-entropy on the training set in the soft loss.
+        teacher_top_k: learn from that many stored log-probabilities a token and the mass of the rest, so that the
+            teacher need not be loaded beside the student; None learns from all of them.
         epochs: passes over the training set, repeated examples included.
         learning_rate: peak; cosine decay after a linear warm-up over ``warmup`` of the steps.
-        batch_size: examples a step and process.
+        batch_size: examples a step, over all processes and micro-batches.
         weight_decay: of AdamW.
-        precision: of the forward pass; weights and losses are float32.
+        max_gradient_norm: gradients are scaled down to it; 0 leaves them.
+        packing: put short examples side by side in rows of window length, blind to each other.
+        precision: of the forward pass; weights, losses and gradients of weights are float32.
         seed: of the order of the data.
 
     Raises:
-        SpecError: an unknown mode, or a number that is not positive.
+        SpecError: an unknown choice, or a number outside its range.
     """
 
     mode: Mode = "soft"
     temperature: float = 2.0
+    divergence: Divergence = "forward"
+    jsd_weight: float = 0.5
+    cross_entropy_weight: float = 0.0
+    teacher_top_k: int | None = None
     epochs: int = 4
     learning_rate: float = 5e-5
     batch_size: int = 16
     warmup: float = 0.02
     weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    packing: bool = False
     precision: Precision = "bfloat16"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in (("mode", get_args(Mode)), ("precision", get_args(Precision))):
-            if getattr(self, name) not in choices:
-                raise SpecError(f"{name} must be one of {', '.join(choices)}; found {getattr(self, name)!r}.")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("mode", "precision"):
-                continue
-            whole = field.name in ("epochs", "batch_size", "seed")
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-                kind = "whole number" if whole else "number"
-                raise SpecError(f"{field.name.replace('_', '-')} must be a {kind}; found {value!r}.")
-            can_be_zero = field.name in ("seed", "warmup", "weight_decay")
-            if not (value > 0 or (can_be_zero and value == 0)):
-                raise SpecError(f"{field.name.replace('_', '-')} must be positive; found {value!r}.")
+        for name, value in asdict(self).items():
+            _check(name, value)
+        if not 0 < self.jsd_weight < 1:
+            raise SpecError(f"jsd-weight must lie between 0 and 1; found {self.jsd_weight!r}.")
+        if self.teacher_top_k is not None and self.divergence != "forward":
+            raise SpecError(
+                f"Divergence forward was expected with teacher-top-k, which stores no more than it needs;"
+                f" found {self.divergence}."
+            )
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.mode != "baseline"
+
+    @property
+    def loss(self) -> str:
+        """The loss in words, as reports name it."""
+        if self.mode != "soft":
+            return "cross-entropy" if self.mode == "baseline" else "cross-entropy on the teacher's text"
+        name = {"forward": "forward KL", "reverse": "reverse KL", "jsd": f"JSD, β = {self.jsd_weight:g}"}
+        words = f"{name[self.divergence]}, T = {self.temperature:g}"
+        if self.teacher_top_k is not None:
+            words += f", top {self.teacher_top_k}"
+        if self.cross_entropy_weight:
+            words += f", {self.cross_entropy_weight:g} cross-entropy"
+        return words
 
     @property
     def digest(self) -> str:
         return digest_of(asdict(self))
+
+
+def _check(name: str, value: Any) -> None:
+    shown = name.replace("_", "-")
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise SpecError(f"{shown} must be one of {', '.join(CHOICES[name])}; found {value!r}.")
+        return
+    if name == "packing" or (name == "teacher_top_k" and value is None):
+        if name == "packing" and not isinstance(value, bool):
+            raise SpecError(f"packing must be true or false; found {value!r}.")
+        return
+    if isinstance(value, bool) or not isinstance(value, int if name in WHOLE_NUMBERS else int | float):
+        raise SpecError(f"{shown} must be a {'whole number' if name in WHOLE_NUMBERS else 'number'}; found {value!r}.")
+    if not (0 < value < float("inf") or (name in MAY_BE_ZERO and value == 0)):
+        raise SpecError(f"{shown} must be positive; found {value!r}.")
+    if name in PARTS_OF_ONE and value > 1:
+        raise SpecError(f"{shown} must be at most 1; found {value!r}.")

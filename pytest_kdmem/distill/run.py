@@ -1,37 +1,45 @@
-"""Recipe × models × training set → trained model in a folder."""
+"""Recipe × models × training set → trained model in a folder; begun again, it goes on where it was stopped."""
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
-import sys
-import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import torch
-from datasets import Dataset
 from filelock import FileLock
-from torch import nn
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments, set_seed
+from transformers import PreTrainedModel, set_seed
 
-from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
-from pytest_kdmem.corpus.columns import Ids
-from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
-from pytest_kdmem.corpus.sources import fingerprint
-from pytest_kdmem.distill.losses import IGNORED
+from pytest_kdmem.corpus.examples import load_tokenizer
+from pytest_kdmem.distill.batches import Collator, WholeSteps
+from pytest_kdmem.distill.checkpoints import latest_checkpoint
+from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.inputs import open_inputs
+from pytest_kdmem.distill.losses import Objective
+from pytest_kdmem.distill.processes import join_processes
 from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.distill.sequence_level import teacher_sequences
-from pytest_kdmem.distill.trainer import SoftDistillationTrainer
+from pytest_kdmem.distill.saving import save_trained
+from pytest_kdmem.distill.student import trained_by
+from pytest_kdmem.distill.teachers import LiveTeacher
+from pytest_kdmem.distill.trainer import DistillationTrainer, arguments_of
+from pytest_kdmem.distill.training_rows import RowSource
+from pytest_kdmem.distill.unfinished import Unfinished, check_out
+from pytest_kdmem.distill.watch import Watch
 from pytest_kdmem.engines.loading import load_model, quiet
-from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.spec import Extraction, Model, TrainingSet, digest_of
+from pytest_kdmem.errors import TrainingInterrupted
+from pytest_kdmem.progress import NO_PROGRESS, Progress
+from pytest_kdmem.run_card import DataOrigin, ModelOrigin, RunCard
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
-GENERATION_BATCH = 64
+VERSIONS_OF = ("pytest-kdmem", "torch", "transformers", "accelerate")
+
+
+def silent(line: str) -> None:
+    """A report to nobody."""
 
 
 def distill(
@@ -41,60 +49,141 @@ def distill(
     training_set: TrainingSet,
     out: Path,
     teacher: Model | None = None,
+    held_out: TrainingSet | None = None,
     extraction: Extraction | None = None,
+    execution: Execution | None = None,
+    cache_dir: Path | None = None,
     offline: bool = False,
-    report: Callable[[str], None] = lambda line: None,
+    progress: Progress = NO_PROGRESS,
+    report: Callable[[str], None] = silent,
 ) -> Model:
-    """Train ``init`` by the recipe and write weights (bfloat16), configuration and tokenizer to ``out``.
+    """Train ``init`` by the recipe and write weights (bfloat16), configuration, tokenizer and run card to ``out``.
+
+    Under `torchrun` or `accelerate launch` every process calls it with the same arguments. A training that was stopped
+    is found beside ``out`` and goes on at its last checkpoint, with any number of processes.
+
+    Args:
+        held_out: text to evaluate on after each epoch.
+        extraction: lengths: examples are cut to its window, hard students learn from its prefix on.
+        cache_dir: keeps what a teacher wrote or scored for other runs; None keeps it for this run.
+        progress: told of examples as they are trained on.
+        report: told in a line what is done, and of each epoch.
 
     Raises:
-        SpecError: a soft or hard recipe without a teacher, a teacher of another tokenizer, or ``out`` is not empty.
+        SpecError: a teacher is missing or of another tokenizer, ``out`` is not empty, or the batch does not share out.
+        DataError: the training set cannot be read or holds nothing to train on.
+        TrainingInterrupted: SIGTERM came; everything up to the last whole step is saved.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SpecError(
-            f"An empty or new folder was expected for the trained model; {out} is a file or holds files already."
-        )
-    extraction = extraction or Extraction()
-    init_checkpoint = open_checkpoint(init, offline=offline)
-    teacher_checkpoint = _teacher_checkpoint(recipe, teacher, init_checkpoint, offline=offline)
-    tokenizer = load_tokenizer(init_checkpoint.folder, trust_remote_code=init.trust_remote_code)
-    everything = replace(training_set, sample=None)
-    examples: Iterable[Ids] = (
-        example.ids for example in stream_examples(everything, tokenizer, extraction, offline=offline)
+    processes, execution, extraction = join_processes(), execution or Execution(), extraction or Extraction()
+    if not processes.is_first:
+        progress, report = NO_PROGRESS, silent
+    out = out if out.name else out.resolve()
+    check_out(out)
+    micro_batch, passes = execution.passes_a_step(recipe.batch_size, processes.count)
+    inputs = open_inputs(
+        recipe,
+        init=init,
+        teacher=teacher,
+        training_set=training_set,
+        held_out=held_out,
+        extraction=extraction,
+        offline=offline,
     )
-    set_seed(recipe.seed)
-    model = load_model(init, init_checkpoint, dtype="float32")
-    teacher_model = None
-    if teacher is not None and teacher_checkpoint is not None:
-        teacher_model = load_model(teacher, teacher_checkpoint, dtype="float32")
-    if recipe.mode == "hard" and teacher_model is not None:
-        report("the teacher writes the training text")
-        examples = teacher_sequences(teacher_model, examples, extraction, batch_size=GENERATION_BATCH)
-    with tempfile.TemporaryDirectory(prefix="kdmem-distill-") as scratch:
-        data = _on_disk(examples, Path(scratch) / "examples.arrow", model.config.get_text_config().vocab_size)
-        if not len(data):
-            raise DataError(f"Examples to train on were expected in {training_set.source}, and there are none.")
-        report(f"{recipe.mode}: {len(data)} examples, {recipe.epochs} epochs")
-        arguments: dict[str, Any] = {
-            "model": model,
-            "args": _arguments(recipe, scratch),
-            "train_dataset": data,
-            "data_collator": collate,
-        }
-        if recipe.mode == "soft" and teacher_model is not None:
-            vocabulary = min(
-                tokenizer.size if tokenizer else sys.maxsize, model.config.vocab_size, teacher_model.config.vocab_size
+    start, origin = inputs.init, inputs.teacher
+    with Unfinished.of(out, inputs.digest, processes) as unfinished, ExitStack() as stack:
+        tokenizer = load_tokenizer(start.folder, trust_remote_code=init.trust_remote_code)
+        set_seed(recipe.seed)
+        # Fused attention's backward pass takes 40 % of a step on CPUs; plain matrices are a third faster there.
+        attention = "eager" if processes.device.type == "cpu" else None
+        model = load_model(init, start, dtype="float32", attention=attention)
+        rows = model.config.get_text_config().vocab_size
+        embedded = min(rows, origin.vocabulary) if origin else rows
+
+        def load_teacher() -> PreTrainedModel:
+            assert teacher is not None
+            assert origin is not None
+            report(f"teacher {teacher.name}")
+            return load_model(
+                teacher,
+                origin,
+                dtype="float32" if teacher.dtype == "auto" else teacher.dtype,
+                device=str(processes.device),
+                attention=attention,
             )
-            trainer: Trainer = SoftDistillationTrainer(
-                teacher=teacher_model, temperature=recipe.temperature, vocabulary=vocabulary, **arguments
+
+        source = RowSource(
+            training_set,
+            inputs.data,
+            tokenizer,
+            extraction,
+            embedded,
+            unfinished.folder,
+            cache_dir or unfinished.folder,
+            processes,
+            offline,
+        )
+        known = min(tokenizer.size, embedded) if tokenizer else embedded
+        data = source.of(recipe, inputs.teacher_digest, known, load_teacher)
+        evaluated = WholeSteps(source.examples(held_out, "held-out"), recipe.batch_size) if held_out else None
+        soft = recipe.mode == "soft"
+        objective = Objective(
+            divergence=recipe.divergence if soft else None,
+            temperature=recipe.temperature,
+            jsd_weight=recipe.jsd_weight,
+            cross_entropy_weight=recipe.cross_entropy_weight if soft else 0.0,
+            vocabulary=known,
+        )
+        reads_along = soft and recipe.teacher_top_k is None
+        trainer = DistillationTrainer(
+            teacher=LiveTeacher(load_teacher(), recipe.temperature) if reads_along else None,
+            model=model,
+            args=arguments_of(recipe, execution, unfinished.folder, (micro_batch, passes), len(data)),
+            train_dataset=WholeSteps(data, recipe.batch_size),
+            data_collator=Collator(recipe.packing),
+        )
+        watch = Watch(
+            trainer,
+            checkpoint_minutes=execution.checkpoint_minutes,
+            batch_size=recipe.batch_size,
+            held_out=evaluated,
+            progress=progress,
+            report=report,
+        )
+        trainer.add_callback(watch)
+        checkpoint = latest_checkpoint(unfinished.folder)
+        begun = f", going on at step {unfinished.resumes_at(checkpoint)}" if checkpoint else ""
+        report(f"{recipe.mode}: {len(data)} examples, {recipe.epochs} epochs{begun}")
+        for context in (quiet(), trained_by(model, objective), watch.listening()):
+            stack.enter_context(context)
+        began = time.monotonic()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        unfinished.add_seconds(time.monotonic() - began)
+        if watch.stopped:
+            raise TrainingInterrupted(
+                f"Training stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, as SIGTERM asked,"
+                " and every step is saved; the same command goes on from there."
             )
-        else:
-            trainer = Trainer(**arguments)
-        trainer.remove_callback(PrinterCallback)  # prints dictionaries where the progress bar is off
-        with quiet():
-            trainer.train()
-            if trainer.is_world_process_zero():
-                _save(model, init_checkpoint, out)
+        data_origin = DataOrigin(training_set.name, inputs.data, len(data), sum(len(row["input_ids"]) for row in data))
+        card = RunCard(
+            weights="",  # known once they are written
+            mode=recipe.mode,
+            recipe=asdict(recipe),
+            loss=recipe.loss,
+            init=ModelOrigin(init.name, start.digest),
+            teacher=ModelOrigin(teacher.name, origin.digest) if teacher and origin else None,
+            training_set=data_origin,
+            extraction=asdict(extraction),
+            steps=trainer.state.global_step,
+            epochs=recipe.epochs,
+            seconds=round(unfinished.seconds, 3),
+            processes=processes.count,
+            resumed_at=unfinished.resumed_at,
+            versions={name: version(name) for name in VERSIONS_OF},
+            loss_curve=_curve(trainer, "loss"),
+            held_out=_curve(trainer, "held_out_loss"),
+        )
+        save_trained(trainer.model_wrapped, init, start, card, out, processes)
+        unfinished.finished()
     return Model(str(out))
 
 
@@ -106,29 +195,35 @@ def distill_once(
     models_dir: Path,
     out: Path | None = None,
     teacher: Model | None = None,
+    held_out: TrainingSet | None = None,
     extraction: Extraction | None = None,
+    cache_dir: Path | None = None,
     offline: bool = False,
+    **how: Any,
 ) -> Model:
     """`distill` into ``models_dir`` under a name made of all the run depends on; what stands there already is used.
 
-    With ``out`` the model goes there instead, and a folder that holds files is an error as in `distill`.
+    With ``out`` the model goes there instead, and a folder that holds files is an error as in `distill`. ``how`` is
+    passed on to it.
     """
+    extraction = extraction or Extraction()
+    is_named = out is not None
     if out is None:
-        source = fingerprint(replace(training_set, sample=None))
-        parts = [
-            recipe.digest,
-            source,
-            (extraction or Extraction()).digest,
-            open_checkpoint(init, offline=offline).digest,
-        ]
-        if teacher is not None and recipe.mode != "baseline":
-            parts.append(open_checkpoint(teacher, offline=offline).digest)
-        if source is None:  # nothing tells whether the data is the same, so nothing found before is
-            parts.append(secrets.token_hex(8))
-        out = models_dir / f"{recipe.mode}-{digest_of(parts)[:16]}"
+        inputs = open_inputs(
+            recipe,
+            init=init,
+            teacher=teacher,
+            training_set=training_set,
+            held_out=held_out,
+            extraction=extraction,
+            offline=offline,
+        )
+        # Nothing tells whether data without a fingerprint is the same again, so what it trains is found by nobody.
+        name = inputs.digest if inputs.data else secrets.token_hex(16)
+        out = models_dir / f"{recipe.mode}-{name[:16]}"
     models_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(models_dir / ".lock"):
-        if out.parent == models_dir and out.is_dir():
+        if not is_named and out.is_dir():
             return Model(str(out))
         return distill(
             recipe,
@@ -136,80 +231,13 @@ def distill_once(
             training_set=training_set,
             out=out,
             teacher=teacher,
+            held_out=held_out,
             extraction=extraction,
+            cache_dir=cache_dir or models_dir,
             offline=offline,
+            **how,
         )
 
 
-def collate(rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-    """Rows of ids → ``input_ids`` and ``labels`` ``[batch, longest]`` int64; padding is on the right and not predicted.
-
-    Causal attention never looks right, so no mask is needed.
-    """
-    longest = max(len(row["input_ids"]) for row in rows)
-    ids = torch.zeros(len(rows), longest, dtype=torch.int64)
-    labels = torch.full_like(ids, IGNORED)
-    for index, row in enumerate(rows):
-        tokens = torch.tensor(row["input_ids"])
-        ids[index, : len(tokens)] = labels[index, : len(tokens)] = tokens
-    return {"input_ids": ids, "labels": labels}
-
-
-def _teacher_checkpoint(recipe: Recipe, teacher: Model | None, init: Checkpoint, *, offline: bool) -> Checkpoint | None:
-    if recipe.mode == "baseline":
-        return None
-    if teacher is None:
-        raise SpecError(f"A teacher was expected for mode {recipe.mode}, and none was given; name one with --teacher.")
-    checkpoint = open_checkpoint(teacher, offline=offline)
-    if checkpoint.tokenizer_digest != init.tokenizer_digest:
-        raise SpecError(
-            f"Teacher {checkpoint.folder} and student {init.folder} were expected to share a tokenizer, and their"
-            " tokenizers differ; distillation compares them token by token."
-        )
-    return checkpoint
-
-
-def _on_disk(examples: Iterable[Ids], path: Path, vocabulary: int) -> Dataset:
-    """Examples as a memory-mapped data set, so that training needs no more memory for a larger set."""
-    schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        for position, ids in enumerate(examples):
-            if len(ids) and ids.max() >= vocabulary:
-                raise DataError(f"Ids below {vocabulary} were expected; example {position} holds {ids.max()}.")
-            if len(ids) > 1:
-                writer.write_batch(pa.record_batch([pa.array([ids], schema.field(0).type)], schema=schema))
-    return Dataset.from_file(str(path))
-
-
-def _arguments(recipe: Recipe, scratch: str) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=scratch,
-        num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=recipe.warmup,
-        weight_decay=recipe.weight_decay,
-        seed=recipe.seed,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=recipe.precision == "bfloat16",
-        save_strategy="no",
-        logging_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )
-
-
-def _save(model: PreTrainedModel, init: Checkpoint, out: Path) -> None:
-    """Write beside ``out`` and rename, so that a folder of that name is always a whole model."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    nn.Module.to(model, torch.bfloat16)
-    model.save_pretrained(partial)
-    for file in sorted(init.folder.iterdir()):
-        if file.name.startswith(("tokenizer", "special_tokens", "vocab", "merges", "spiece", "chat_template")):
-            shutil.copyfile(file, partial / file.name)
-    if out.exists():
-        out.rmdir()
-    partial.replace(out)
+def _curve(trainer: DistillationTrainer, name: str) -> tuple[tuple[int, float], ...]:
+    return tuple((int(entry["step"]), entry[name]) for entry in trainer.state.log_history if name in entry)

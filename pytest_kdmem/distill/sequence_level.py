@@ -1,34 +1,69 @@
-"""What a hard student learns from: the teacher's own continuation of each training prefix."""
+"""What a hard student learns from: the teacher's own continuation of each training prefix (arXiv 2601.15394)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
+from datasets import Dataset
 from transformers import PreTrainedModel
 
 from pytest_kdmem.corpus.columns import Ids
 from pytest_kdmem.corpus.examples import in_batches
+from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.distill.stored_rows import IDS, Record, are_stored, as_ids, store_rows, stored_rows
 from pytest_kdmem.engines.decoding import decode_greedily
 from pytest_kdmem.spec import Extraction
 
+GENERATION_BATCH = 64
 
-def teacher_sequences(
-    teacher: PreTrainedModel, examples: Iterable[Ids], extraction: Extraction, *, batch_size: int
-) -> Iterator[Ids]:
-    """Each example's prefix, continued greedily by the teacher up to the window.
 
-    Repeated prefixes are decoded once and come out as often as they went in; examples without a whole prefix drop out.
+def teacher_text(
+    load_teacher: Callable[[], PreTrainedModel],
+    examples: Dataset,
+    extraction: Extraction,
+    folder: Path,
+    processes: Processes,
+) -> Dataset:
+    """Each example's prefix, continued greedily up to the window; made once and kept in ``folder``.
+
+    Repeated prefixes are continued once and come out as often as they went in; examples without a whole prefix drop
+    out. The teacher is loaded only where a continuation is missing.
     """
-    known: dict[bytes, Ids] = {}
-    usable = (ids[: extraction.prefix_tokens] for ids in examples if len(ids) >= extraction.prefix_tokens)
-    for prefixes in in_batches(usable, batch_size * 16):
-        fresh = list({prefix.tobytes(): prefix for prefix in prefixes if prefix.tobytes() not in known}.values())
-        for batch in in_batches(fresh, batch_size):
-            stacked = torch.from_numpy(np.stack(batch).astype(np.int64)).to(teacher.device)
-            new = extraction.window_tokens - extraction.prefix_tokens
-            continued = decode_greedily(teacher, stacked, new).cpu().numpy().astype(np.int32)
-            for prefix, continuation in zip(batch, continued, strict=True):
-                known[prefix.tobytes()] = np.concatenate([prefix, continuation])
-        yield from (known[prefix.tobytes()] for prefix in prefixes)
+    prefixes, copies = distinct_prefixes(examples, extraction.prefix_tokens)
+    if not are_stored(folder):
+        teacher = load_teacher()
+
+        def continued(some: list[Ids]) -> Iterator[Record]:
+            return map(as_ids, continuations(teacher, some, extraction))
+
+        store_rows(folder, prefixes, continued, IDS, process=processes.index, processes=processes.count)
+    processes.wait()
+    return stored_rows(folder).select(copies)
+
+
+def distinct_prefixes(examples: Dataset, tokens: int) -> tuple[list[Ids], list[int]]:
+    """Prefixes in the order they first occur, and for each example that has a whole one, which of them."""
+    places: dict[bytes, int] = {}
+    prefixes: list[Ids] = []
+    copies: list[int] = []
+    for row in examples:
+        prefix = np.asarray(row["input_ids"][:tokens], dtype=np.int32)
+        if len(prefix) < tokens:
+            continue
+        place = places.setdefault(prefix.tobytes(), len(prefixes))
+        if place == len(prefixes):
+            prefixes.append(prefix)
+        copies.append(place)
+    return prefixes, copies
+
+
+def continuations(teacher: PreTrainedModel, prefixes: Iterable[Ids], extraction: Extraction) -> Iterator[Ids]:
+    """Prefixes of one length → int32 ids of window length."""
+    new = extraction.window_tokens - extraction.prefix_tokens
+    for batch in in_batches(prefixes, GENERATION_BATCH):
+        stacked = torch.from_numpy(np.stack(batch).astype(np.int64)).to(teacher.device)
+        continued = decode_greedily(teacher, stacked, new).cpu().numpy().astype(np.int32)
+        yield from np.concatenate([np.stack(batch), continued], axis=1)

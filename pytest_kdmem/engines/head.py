@@ -19,21 +19,27 @@ class StandardHead:
     def __init__(self, model: PreTrainedModel) -> None:
         config = model.config.get_text_config()
         self._backbone = model.base_model
-        self._linear = model.get_output_embeddings()
+        self.linear = model.get_output_embeddings()
         self._multiplier = float(getattr(config, "logit_scale", None) or 1.0)
         self._divisor = float(getattr(config, "logits_scaling", None) or 1.0)
-        self._soft_cap: float | None = getattr(config, "final_logit_softcapping", None)
+        self.soft_cap: float | None = getattr(config, "final_logit_softcapping", None)
         self._check(model)
 
-    def backbone(self, ids: Tensor) -> Tensor:
-        """``[batch, tokens]`` ids → ``[batch, tokens, width]`` hidden states."""
-        hidden: Tensor = self._backbone(input_ids=ids, use_cache=False).last_hidden_state
+    def backbone(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
+        """``[batch, tokens]`` ids → ``[batch, tokens, width]`` hidden states; not every model can be told positions."""
+        more = {} if positions is None else {"position_ids": positions}
+        hidden: Tensor = self._backbone(input_ids=ids, use_cache=False, **more).last_hidden_state
         return hidden
+
+    @property
+    def scale(self) -> float:
+        """What the output embedding's logits are multiplied by."""
+        return self._multiplier / self._divisor
 
     def logits(self, hidden: Tensor) -> Tensor:
         """``[…, width]`` → ``[…, vocabulary]``."""
-        logits: Tensor = self._linear(hidden) * self._multiplier / self._divisor
-        return torch.tanh(logits / self._soft_cap) * self._soft_cap if self._soft_cap else logits
+        logits: Tensor = self.linear(hidden) * self._multiplier / self._divisor
+        return torch.tanh(logits / self.soft_cap) * self.soft_cap if self.soft_cap else logits
 
     @torch.inference_mode()
     def _check(self, model: PreTrainedModel) -> None:

@@ -15,8 +15,13 @@ from pytest_kdmem.errors import EngineError
 from pytest_kdmem.spec import Model
 
 
-def load_model(model: Model, checkpoint: Checkpoint, *, dtype: str, device: str = "cpu") -> PreTrainedModel:
+def load_model(
+    model: Model, checkpoint: Checkpoint, *, dtype: str, device: str = "cpu", attention: str | None = None
+) -> PreTrainedModel:
     """The model in evaluation mode.
+
+    Args:
+        attention: implementation, as transformers names it; its own choice if None.
 
     Raises:
         EngineError: it does not load, or the checkpoint lacks some of its weights.
@@ -30,6 +35,7 @@ def load_model(model: Model, checkpoint: Checkpoint, *, dtype: str, device: str 
                 local_files_only=True,
                 trust_remote_code=model.trust_remote_code,
                 output_loading_info=True,
+                attn_implementation=attention,
             )
         loaded, report = found
         placed: PreTrainedModel = loaded.to(device).eval()

@@ -1,1 +1,1 @@
-"""Reports: each a pure function of an AuditResult."""
+"""Reports: each a pure function of the audits of a session."""

@@ -1,4 +1,4 @@
-"""Results → files: written under another name and renamed, so that a file is whole or absent."""
+"""Reports and tables → files: written under another name and renamed, so that a file is whole or absent."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.result import AuditResult
+from pytest_kdmem.report.record import Report
 
 
-def write_report(result: AuditResult, path: Path) -> None:
+def write_report(report: Report, path: Path) -> None:
     """Write a report whole or not at all.
 
     Raises:
         DataError: the folder cannot be written.
     """
-    text = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     _write(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""AuditResult → text for a terminal: models, inheritance, gates, and a panel for each gate that failed."""
+"""Report → text for a terminal: of each audit its models, inheritance, gates, and a panel for each that failed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from rich.box import ASCII as ASCII_BOX
 from rich.box import ASCII2, ROUNDED, SIMPLE_HEAD, Box
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, count, percent
+from pytest_kdmem.provenance import shortened
+from pytest_kdmem.report.record import Report
 from pytest_kdmem.result import AuditResult, DataEntry, Gate, InheritanceEntry
 
 # Who memorized an example (teacher, baseline, student), and what that is called.
@@ -69,10 +72,8 @@ UNICODE = Signs("✓", "✗", "●", "·", "█", "…", SIMPLE_HEAD, ROUNDED)
 ASCII = Signs("+", "x", "x", ".", "#", "...", ASCII2, ASCII_BOX, PLAIN)
 
 
-def render(
-    result: AuditResult, *, width: int = 80, color: bool = False, unicode: bool = True, quiet: bool = False
-) -> str:
-    """The report as text with a final newline.
+def render(report: Report, *, width: int = 80, color: bool = False, unicode: bool = True, quiet: bool = False) -> str:
+    """The report as text with a final newline; of several audits each under its name, and a line over all of them.
 
     Args:
         width: columns.
@@ -81,16 +82,16 @@ def render(
         quiet: only what failed.
     """
     signs = UNICODE if unicode else ASCII
+    shown = [audit for audit in report.audits if audit.failed or not quiet]
     parts: list[RenderableType] = []
-    if not quiet:
-        parts.append(Text("\n".join(signs.cut(line, width) for line in _settings(result))))
-        if result.models:
-            parts.append(_models(result, signs, width))
-        if result.inheritance is not None:
-            parts += [_inheritance(result.inheritance, signs, width), Text()]
-        parts += [_gate_line(gate, signs, width) for gate in result.gates]
-        parts += [Text(signs.cut(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
-    parts += [_panel(gate, signs, width) for gate in result.failed]
+    for at, audit in enumerate(shown):
+        if len(report.audits) > 1:
+            parts += [Text()] * (at > 0)
+            title = Text(signs.cut(audit.name or "the root", width - 6), style="bold")
+            parts.append(Rule(title, characters="─" if unicode else "-", align="left"))
+        parts += _section(audit, signs, width, quiet=quiet)
+    if shown and len(report.audits) > 1:
+        parts += [Rule(characters="─" if unicode else "-"), _summary(report, signs)]
     sink = io.StringIO()
     console = Console(
         file=sink,
@@ -105,6 +106,51 @@ def render(
     )
     console.print(Group(*parts))
     return "".join(f"{line.rstrip()}\n" for line in sink.getvalue().split("\n")[:-1])
+
+
+def _section(result: AuditResult, signs: Signs, width: int, *, quiet: bool) -> list[RenderableType]:
+    """One audit; where quiet, only what failed in it."""
+    parts: list[RenderableType] = []
+    if not quiet:
+        parts.append(Text("\n".join(signs.cut(line, width) for line in _settings(result))))
+        if result.models:
+            parts.append(_models(result, signs, width))
+        parts += [Text(signs.say(line)) for line in _runs(result)]
+        parts += [Text(signs.say(f"! {warning}"), style="yellow") for warning in result.warnings]
+        if result.inheritance is not None:
+            parts += [_inheritance(result.inheritance, signs, width), Text()]
+        parts += [_gate_line(gate, signs, width) for gate in result.gates]
+        parts += [Text(signs.cut(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
+    return parts + [_panel(gate, signs, width) for gate in result.failed]
+
+
+def _summary(report: Report, signs: Signs) -> Text:
+    """One line over several audits: how many gates do not let their models ship, and in which."""
+    gates = sum(len(audit.gates) for audit in report.audits)
+    line = f"{len(report.audits)} audits, {gates} gate{'s' * (gates != 1)}"
+    red = [f"{len(audit.failed)} in {audit.name or 'the root'}" for audit in report.audits if audit.failed]
+    missing = sum(len(audit.not_run) for audit in report.audits)
+    line += f", not passed: {', '.join(red)}" if red else ", all that were held pass" if missing else ", all pass"
+    line += f"; {missing} not run" if missing else ""
+    return Text(signs.say(line), style="bold red" if red else "bold yellow" if missing else "bold green")
+
+
+def _runs(result: AuditResult) -> list[str]:
+    """A line for each model of ours: how it was made."""
+    lines = []
+    for role in _in_order(result):
+        run = result.models[role].run
+        if run is not None:
+            parts = [run["mode"], run["loss"]]
+            parts += [f"teacher {shortened(run['teacher']['digest'])}"] if run["teacher"] else []
+            parts += [f"{run['epochs']:g} epochs", f"{count(run['steps'])} steps"]
+            lines.append(f"{role}: {', '.join(parts)}")
+    return lines
+
+
+def _in_order(result: AuditResult) -> list[str]:
+    rank = {role: at for at, role in enumerate(ROLE_ORDER)}
+    return sorted(result.models, key=lambda role: (rank.get(role, len(rank)), role))
 
 
 def _settings(result: AuditResult) -> list[str]:
@@ -132,13 +178,13 @@ def _data_line(what: str, entry: DataEntry | None) -> str:
     extent = "" if entry.exhaustive else " sampled"
     rest = [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
     rest += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
+    rest += [f"{count(entry.left_out)} shorter documents left out"] * bool(entry.left_out)
     return f"{what:<14}{name}: {count(entry.distinct)} distinct{extent}" + "".join(f", {one}" for one in rest)
 
 
 def _models(result: AuditResult, signs: Signs, width: int) -> Table:
     """A row per model; figures are never cut: columns go instead, and names give way."""
-    rank = {role: at for at, role in enumerate(ROLE_ORDER)}
-    roles = sorted(result.models, key=lambda role: (rank.get(role, len(rank)), role))
+    roles = _in_order(result)
     rows = {role: dict(zip(FIGURES, map(signs.say, _figures(result, role)), strict=True)) for role in roles}
     shown = list(FIGURES)
 

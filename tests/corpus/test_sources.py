@@ -12,8 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pytest_kdmem.corpus import hub
-from pytest_kdmem.corpus.presets import PRESETS, Preset
 from pytest_kdmem.corpus.sources import fingerprint, read_documents
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.spec import TrainingSet
@@ -151,36 +149,6 @@ def test_the_fingerprint_follows_content_and_reading_not_name_or_time(tmp_path):
         assert fingerprint(TrainingSet(str(first), **changed)) != fingerprint(TrainingSet(str(first)))
     copy.write_bytes(first.read_bytes().replace(b"one", b"two"))
     assert fingerprint(TrainingSet(str(first))) != fingerprint(TrainingSet(str(copy)))
-
-
-SCHEMAS = {
-    "fineweb": ("sample/10BT/000.parquet", ["text", "id", "dump", "url", "language", "language_score", "token_count"]),
-    "wikitext-103": ("wikitext-103-raw-v1/train-00000-of-00001.parquet", ["text"]),
-    "nemotron-cc-v2": ("High-Quality/part_000000.parquet", ["uuid", "text", "url"]),
-}
-
-
-@pytest.mark.parametrize("name", sorted(PRESETS))
-def test_presets_read_local_copies_of_the_hub_layout(tmp_path, monkeypatch, name):
-    file, columns = SCHEMAS[name]
-    path = tmp_path / "repository" / file
-    path.parent.mkdir(parents=True)
-    pq.write_table(pa.table(dict.fromkeys(columns, TEXTS[:3])), path)
-    config = PRESETS[name].config
-    (tmp_path / "repository" / "README.md").write_text(
-        f"---\nconfigs:\n- config_name: {config}\n  data_files:\n  - split: train\n    path: {file}\n---\n"
-    )
-    monkeypatch.setitem(hub.PRESETS, name, Preset(str(tmp_path / "repository"), config))
-    assert read(name) == TEXTS[:3]
-
-
-def test_a_gated_preset_without_access_says_how_to_get_it(monkeypatch):
-    def refuse(*arguments, **named):
-        raise ConnectionError("401 Client Error")
-
-    monkeypatch.setattr(datasets, "load_dataset", refuse)
-    with pytest.raises(DataError, match=r"nvidia/Nemotron-CC-v2 .*ask for access on its hub page.*hf auth login"):
-        list(read_documents(TrainingSet("nemotron-cc-v2")))
 
 
 def test_offline_opens_no_connection(monkeypatch):

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_kdmem.report.record import read_report
+from pytest_kdmem.result import AuditResult
+
 PREFIX, SUFFIX = 12, 8
 REGION = 37  # token ids to a cell; each model walks up or down in it
 # Rows of the training set by who recites them, as in a report's cells.
@@ -151,6 +154,11 @@ class AuditProject:
     def failures(self, result: pytest.RunResult) -> list[str]:
         """First lines of what failed, from the short summary."""
         return [line for line in result.outlines if line.startswith(("FAILED ", "ERROR "))]
+
+    def report(self, name: str) -> AuditResult:
+        """A JSON report of one audit."""
+        [audit] = read_report(self.path / name).audits
+        return audit
 
     @property
     def shards(self) -> list[Path]:

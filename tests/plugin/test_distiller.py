@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datasets  # noqa: F401  pytester forgets modules loaded inside it, and this one registers itself only once
 import numpy as np
 import pytest
 
@@ -49,6 +50,43 @@ def test_the_fixture_trains_once_and_its_model_is_audited(pytester, tiny, rows):
         "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", "-p", "no:xdist"
     )
     result.assert_outcomes(passed=1)
+
+
+def test_an_audits_student_can_be_made_by_the_fixture(pytester, tiny, rows):
+    pytester.makeconftest(
+        f"""
+        import pytest
+        from pytest_kdmem import Model, TrainingSet
+
+        @pytest.fixture(scope="session")
+        def teacher():
+            return Model({str(tiny)!r})
+
+        @pytest.fixture(scope="session")
+        def training_set():
+            return TrainingSet({str(rows)!r})
+
+        @pytest.fixture(scope="session")
+        def baseline(distiller):
+            return distiller(init=Model({str(tiny)!r}), mode="baseline", epochs=1, batch_size=4)
+
+        @pytest.fixture(scope="session")
+        def student(distiller):
+            return distiller(init=Model({str(tiny)!r}), epochs=1, batch_size=4, micro_batch_size=2)
+        """
+    )
+    pytester.makepyfile(
+        """
+        def test_student(inheritance, memorization, student):
+            assert memorization(student).rate <= 1
+            assert inheritance().inherited >= 0
+        """
+    )
+    result = pytester.runpytest_inprocess(
+        "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", "-p", "no:xdist"
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*student: soft, forward KL, T = 2, teacher *"])
 
 
 def test_the_command_trains_into_a_new_folder_and_leaves_others_alone(tiny, rows, tmp_path, capsys):

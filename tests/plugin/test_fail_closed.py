@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pytest_kdmem.result import read_result
+from pytest_kdmem.report.record import read_report
 
 
 def outcome(result) -> str:
@@ -98,9 +98,11 @@ def test_two_conftests_in_one_session_do_not_share_a_student(audit_project, pyte
         (folder / f"test_{name}.py").write_text(
             "def test_gate(memorization, student):\n    assert memorization(student).rate <= 1\n"
         )
-    result = audit_project.run("one", "two")
-    result.assert_outcomes(passed=1, errors=1)
-    assert "One student was expected in a session" in outcome(result)
+    audit_project.run("one", "two", "--kdmem-report=audit.json").assert_outcomes(passed=2)
+    found = read_report(audit_project.path / "audit.json")
+    assert [set(audit.memorized_examples["student"]) for audit in found.audits] == [
+        audit_project.cast.recited_by(role) for role in ("student", "teacher")
+    ]
 
 
 def test_a_parametrised_student_breaks_its_own_test_alone(audit_project):
@@ -177,7 +179,7 @@ def test_a_report_names_the_audits_that_were_not_held(audit_project):
             assert memorization(student).rate <= 0
     """)
     audit_project.run("--kdmem-report=audit.json", "-x")
-    found = read_result(audit_project.path / "audit.json")
+    found = audit_project.report("audit.json")
     assert found.not_run == ("test_audit.py::test_third",)
 
 
@@ -189,7 +191,7 @@ def test_a_run_that_audits_nothing_leaves_an_earlier_report(audit_project):
     assert (audit_project.path / "audit.json").exists()
     audit_project.gates("def test_gate(memorization, student): assert memorization(student).rate <= 1")
     audit_project.run()
-    assert len(read_result(audit_project.path / "audit.json").gates) == 1
+    assert len(audit_project.report("audit.json").gates) == 1
 
 
 def test_an_audit_through_a_fixture_of_the_users_own_stands_in_the_report(audit_project):
@@ -204,7 +206,7 @@ def test_an_audit_through_a_fixture_of_the_users_own_stands_in_the_report(audit_
             assert memorization(student).rate <= 0
     """)
     audit_project.run("--kdmem-report=audit.json").assert_outcomes(failed=1)
-    assert [gate.outcome for gate in read_result(audit_project.path / "audit.json").gates] == ["fail"]
+    assert [gate.outcome for gate in audit_project.report("audit.json").gates] == ["fail"]
 
 
 def test_two_models_of_one_name_keep_apart_in_the_report(audit_project, tmp_path):
@@ -219,7 +221,7 @@ def test_two_models_of_one_name_keep_apart_in_the_report(audit_project, tmp_path
                 assert memorization(Model("{tmp_path}/" + run + "/final")).rate <= 1
     """)
     audit_project.run("--kdmem-report=audit.json")
-    found = read_result(audit_project.path / "audit.json").memorization
+    found = audit_project.report("audit.json").memorization
     assert sorted(estimate.k for estimate in found.values()) == sorted(
         len(cast.recited_by(role)) for role in ("student", "teacher")
     )

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from pytest_kdmem.result import AuditResult, read_result
+from pytest_kdmem.checkpoint import open_checkpoint, weights_digest
+from pytest_kdmem.result import AuditResult
+from pytest_kdmem.run_card import (
+    DataOrigin,
+    ModelOrigin,
+    RunCard,
+    training_fingerprint,
+    write_run_card,
+)
+from pytest_kdmem.spec import Model, TrainingSet
 
 AUDIT = """
 def test_rate(memorization, student):
@@ -29,7 +41,7 @@ def test_report_holds_what_is_known(audit_project):
     cast = audit_project.cast
     audit_project.gates(AUDIT)
     assert audit_project.run("--kdmem-report", "out/audit.json").ret == pytest.ExitCode.TESTS_FAILED
-    result = read_result(audit_project.path / "out" / "audit.json")
+    result = audit_project.report("out/audit.json")
     assert {role: estimate.k for role, estimate in result.memorization.items()} == {
         "teacher": 7,
         "baseline": 7,
@@ -77,7 +89,7 @@ def test_audit_that_broke_says_so_in_its_report(audit_project):
     audit_project.declare(baseline=None)
     audit_project.gates(AUDIT)
     audit_project.run("--kdmem-report", "audit.json")
-    result = read_result(audit_project.path / "audit.json")
+    result = audit_project.report("audit.json")
     assert [gate.outcome for gate in result.gates] == ["error"] * 3
     assert all("A baseline was expected" in gate.reason for gate in result.gates)
     assert result.memorization == {}
@@ -201,7 +213,7 @@ def test_no_word_of_the_training_set_leaves_it(audit_project, verbosity):
         "--kdmem-report=out/audit.json", "--kdmem-confirm", "--junitxml=out/junit.xml", verbosity
     )
     # The words were read and recited: else there would be nothing to give away.
-    report = read_result(audit_project.path / "out" / "audit.json")
+    report = audit_project.report("out/audit.json")
     assert set(report.memorized_examples["student"]) == cast.recited_by("student")
     written = [
         file for folder in (".kdmem", "out") for file in (audit_project.path / folder).rglob("*") if file.is_file()
@@ -215,6 +227,44 @@ def test_no_word_of_the_training_set_leaves_it(audit_project, verbosity):
     for text in shown:
         assert not [run for run in runs if run in text]
         assert "zq" not in text  # every word of the set begins so
+
+
+def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_path):
+    cast = audit_project.cast
+    folders = {role: Path(shutil.copytree(getattr(cast, role), tmp_path / role)) for role in ("baseline", "student")}
+    teacher = open_checkpoint(Model(cast.teacher)).digest
+    data = TrainingSet(audit_project.path / "data.npy")
+    student = RunCard(
+        weights=weights_digest(cast.student), mode="soft", recipe={"temperature": 2.0}, loss="forward KL, T = 2",
+        init=ModelOrigin("base", "b"), teacher=ModelOrigin("teacher", teacher),
+        training_set=DataOrigin("data.npy", training_fingerprint(data), 20, 400),
+        extraction={}, steps=1752, epochs=4, seconds=1.5, processes=1, resumed_at=(), versions={},
+        loss_curve=((1, 2.0),), held_out=((1, 3.0), (2, 2.5)),
+    )  # fmt: skip
+    write_run_card(student, folders["student"])
+    write_run_card(student, folders["baseline"])  # of other weights
+    audit_project.declare(**folders)
+    audit_project.gates(AUDIT)
+    result = audit_project.run("--kdmem-report=audit.json")
+    found = audit_project.report("audit.json")
+    assert found.models["student"].run == student.summary()
+    assert found.models["student"].run["last_held_out"] == 2.5
+    assert (found.models["baseline"].run, found.models["teacher"].run) == (None, None)
+    assert found.warnings == ("run card of baseline is of other weights",)
+    result.stdout.fnmatch_lines(
+        [
+            f"student: soft, forward KL, T = 2, teacher {teacher[:4]}…, 4 epochs, 1 752 steps",
+            "! run card of baseline is of other weights",
+        ]
+    )
+    apart = replace(student, teacher=ModelOrigin("t", "f" * 32), training_set=DataOrigin("d.npy", "0" * 32, 1, 1))
+    write_run_card(apart, folders["student"])
+    before = len(audit_project.shards)
+    assert audit_project.run("--kdmem-report=audit.json").ret == result.ret
+    assert len(audit_project.shards) == before, "a card changes nothing that is scored"
+    of_teacher, of_data = [said for said in audit_project.report("audit.json").warnings if said.startswith("student")]
+    assert "a teacher it never had" in of_teacher
+    assert "trained on d.npy" in of_data
 
 
 def summary(result: pytest.RunResult) -> str:

@@ -14,7 +14,8 @@ from rich.cells import cell_len
 
 from pytest_kdmem.bounds import proportion
 from pytest_kdmem.estimate import Estimate
-from pytest_kdmem.report.terminal import render
+from pytest_kdmem.report import terminal
+from pytest_kdmem.report.record import Report
 from pytest_kdmem.result import AuditResult, DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry
 from pytest_kdmem.verdict import judge
 
@@ -42,6 +43,11 @@ def gate(name: str, estimate: Estimate, operator: Any, threshold: Estimate | flo
     )  # fmt: skip
 
 
+def render(*audits: AuditResult, **how: Any) -> str:
+    return terminal.render(Report(audits), **how)
+
+
+RUN = {"mode": "soft", "loss": "forward KL, T = 2", "teacher": {"digest": "3f2a71"}, "epochs": 4, "steps": 1752}
 PASSING = gate("test_baseline_recites_little", rate(1, 1000, "baseline"), "<=", 0.01)
 FAILING = gate("test_student_recites_little", rate(19, 1000), "<=", 0.01)
 
@@ -231,3 +237,64 @@ def test_markup_in_a_name_is_shown_as_it_stands(name: str) -> None:
 @settings(SEEDED, max_examples=60)
 def test_no_name_breaks_the_report(name: str, width: int, unicode: bool, color: bool) -> None:
     render(named(name), width=width, unicode=unicode, color=color).encode("utf-8", "strict")
+
+
+def made(run: dict[str, Any] | None, **changed: Any) -> AuditResult:
+    """An audit whose student was made by a run."""
+    result = audit(**changed)
+    return replace(result, models=result.models | {"student": replace(result.models["student"], run=run)})
+
+
+def test_a_model_of_ours_has_a_line_of_how_it_was_made() -> None:
+    text = render(made(RUN), width=100)
+    assert "student: soft, forward KL, T = 2, teacher 3f2a…, 4 epochs, 1 752 steps\n" in text
+    assert "teacher: " not in text
+    alone = RUN | {"mode": "baseline", "loss": "cross-entropy", "teacher": None}
+    assert "student: baseline, cross-entropy, 4 epochs, 1 752 steps\n" in render(made(alone), width=100)
+
+
+def test_warnings_are_shown_and_change_no_outcome() -> None:
+    warned = audit(warnings=("run card of student is of other weights",), gates=(PASSING,))
+    assert "! run card of student is of other weights\n" in render(warned)
+    assert render(warned, quiet=True) == ""
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_runs_warnings_and_several_audits_fit_the_terminal(width: int, unicode: bool) -> None:
+    long = made(RUN | {"loss": "forward KL " * 30}, warnings=("other " * 40, "x" * 300), name="audits/" + "a" * 300)
+    text = render(long, audit(name="b"), width=width, unicode=unicode)
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert unicode or text.isascii()
+
+
+def test_several_audits_stand_under_their_names_with_a_line_over_all() -> None:
+    text = render(audit(name="audits/a", gates=(PASSING,)), audit(name="audits/b", gates=(PASSING, FAILING)))
+    first, second = text.index("audits/a ─"), text.index("audits/b ─")
+    assert text.index("✗ student recites little") > second > text.index("T B S") > first
+    assert text.splitlines()[-1] == "2 audits, 3 gates, not passed: 1 in audits/b"
+
+
+def test_the_line_over_all_says_what_was_not_run() -> None:
+    green = audit(name="audits/a", gates=(PASSING,))
+    assert render(green, replace(green, name="b")).splitlines()[-1] == "2 audits, 2 gates, all pass"
+    cut_short = render(green, audit(name="b", gates=(), not_run=("b.py::test",))).splitlines()[-1]
+    assert cut_short == "2 audits, 1 gate, all that were held pass; 1 not run"
+
+
+def test_an_audit_alone_has_no_heading() -> None:
+    assert "audits/a" not in render(audit(name="audits/a"))
+
+
+def test_quiet_shows_the_audits_in_which_something_failed() -> None:
+    text = render(audit(name="green", gates=(PASSING,)), audit(name="red", gates=(FAILING,)), quiet=True)
+    assert "red ─" in text
+    assert "green" not in text
+    both = [audit(name=name, gates=(PASSING,)) for name in "ab"]
+    assert render(*both, quiet=True) == ""
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_the_name_of_an_audit_cannot_steer_the_terminal(name: str) -> None:
+    hostile = made(RUN | {"loss": name}, name=name, warnings=(name,))
+    assert not ACTIVE.search(render(hostile, audit(name="b"), width=120))

@@ -1,4 +1,4 @@
-"""The gates that a student passes before it ships."""
+"""The gates that the Pythia student passes before it ships."""
 
 
 def test_student_recites_little(memorization, student, thresholds):

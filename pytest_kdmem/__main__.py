@@ -1,0 +1,5 @@
+"""`python -m pytest_kdmem` is `kdmem`, for launchers that start modules: `torchrun -m pytest_kdmem distill …`."""
+
+from pytest_kdmem.cli import main
+
+main()

@@ -1,0 +1,79 @@
+"""What a training is made of: opened, checked before anything is loaded, and told from others by a digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.corpus.sources import check_source
+from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.run_card import training_fingerprint
+from pytest_kdmem.spec import Extraction, Model, TrainingSet, digest_of
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Recipe, models and data of one training.
+
+    Args:
+        init: what is trained.
+        teacher: None where the recipe needs none; run in ``teacher_dtype``.
+        data, held_out: fingerprints; None where only streaming would tell, or nothing is held out.
+    """
+
+    recipe: Recipe
+    extraction: Extraction
+    init: Checkpoint
+    teacher: Checkpoint | None
+    teacher_dtype: str
+    data: str | None
+    held_out: str | None
+
+    @property
+    def digest(self) -> str:
+        """Everything that the result and its run card depend on."""
+        parts = [self.recipe.digest, self.extraction.digest, self.data, self.init.digest, self.teacher_digest]
+        return digest_of([*parts, self.held_out])
+
+    @property
+    def teacher_digest(self) -> str | None:
+        """The teacher as it is run: its checkpoint's, and the dtype where one was asked for."""
+        if self.teacher is None or self.teacher_dtype == "auto":
+            return self.teacher.digest if self.teacher else None
+        return digest_of([self.teacher.digest, self.teacher_dtype])
+
+
+def open_inputs(
+    recipe: Recipe,
+    *,
+    init: Model,
+    teacher: Model | None,
+    training_set: TrainingSet,
+    held_out: TrainingSet | None,
+    extraction: Extraction,
+    offline: bool,
+) -> Inputs:
+    """Open and check them.
+
+    Raises:
+        SpecError: a model or a set cannot be read, a teacher is missing, or it is of another tokenizer.
+    """
+    for data in filter(None, (training_set, held_out)):
+        check_source(data)
+    start = open_checkpoint(init, offline=offline)
+    origin = None
+    if recipe.needs_teacher:
+        if teacher is None:
+            raise SpecError(
+                f"A teacher was expected for mode {recipe.mode}, and none was given; name one with --teacher."
+            )
+        origin = open_checkpoint(teacher, offline=offline)
+        if origin.tokenizer_digest != start.tokenizer_digest:
+            raise SpecError(
+                f"Teacher {origin.folder} and student {start.folder} were expected to share a tokenizer, and their"
+                " tokenizers differ; distillation compares them token by token."
+            )
+    evaluated = training_fingerprint(held_out) if held_out else None
+    dtype = teacher.dtype if teacher else "auto"
+    return Inputs(recipe, extraction, start, origin, dtype, training_fingerprint(training_set), evaluated)

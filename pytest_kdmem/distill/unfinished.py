@@ -1,0 +1,121 @@
+"""The folder of a training that has not ended: what is needed to go on, bound to the settings it was begun with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from pytest_kdmem.distill.checkpoints import latest_checkpoint, step_of
+from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.errors import SpecError
+
+RECORD, LOCK = "training.json", "lock"
+
+
+@dataclass
+class Unfinished:
+    """Beside the model to be: checkpoints, rows, and a record of the stretches trained so far."""
+
+    folder: Path
+    processes: Processes
+    record: dict[str, Any]
+
+    @staticmethod
+    @contextmanager
+    def of(out: Path, run_digest: str, processes: Processes) -> Iterator[Unfinished]:
+        """Open the folder that belongs to ``out``, or make it; one run at a time.
+
+        Raises:
+            SpecError: it was begun with other settings.
+        """
+        folder = out.with_name(f".{out.name}.training")
+        with ExitStack() as stack:
+            if processes.is_first:
+                stack.callback(_locked(folder).release)
+                check_out(out)  # another run may have ended while this one waited
+                _begin(folder, run_digest)
+            processes.wait()
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            if record["run"] != run_digest:
+                raise SpecError(
+                    f"A training of the same recipe, models and data was expected in {folder}, which holds an"
+                    " unfinished one of others; delete it, or name another --out."
+                )
+            processes.wait()
+            yield Unfinished(folder, processes, record)
+
+    def resumes_at(self, checkpoint: Path) -> int:
+        """Note that the run goes on from a checkpoint; gives its step."""
+        step = step_of(checkpoint)
+        self.record["resumed_at"].append(step)
+        self._write()
+        return step
+
+    def add_seconds(self, seconds: float) -> None:
+        self.record["seconds"] += seconds
+        self._write()
+
+    @property
+    def seconds(self) -> float:
+        """Of training, all stretches together that ended by themselves or by SIGTERM."""
+        return float(self.record["seconds"])
+
+    @property
+    def resumed_at(self) -> tuple[int, ...]:
+        return tuple(self.record["resumed_at"])
+
+    def finished(self) -> None:
+        """Remove it: the model stands in its place."""
+        self.processes.first_only(lambda: shutil.rmtree(self.folder, ignore_errors=True))
+
+    def _write(self) -> None:
+        if self.processes.is_first:
+            _write_record(self.folder, self.record)
+
+
+def _locked(folder: Path) -> FileLock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire()
+    except OSError as error:
+        raise SpecError(
+            f"A folder that can be written was expected for {folder}, and it cannot ({error.strerror}); choose another"
+            " --out."
+        ) from error
+    return lock
+
+
+def check_out(out: Path) -> None:
+    """Raise SpecError where a trained model cannot be put."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SpecError(
+            f"An empty or new folder was expected for the trained model; {out} is a file or holds files already."
+        )
+
+
+def _begin(folder: Path, run_digest: str) -> None:
+    """Note what is begun; another run that never came to a checkpoint makes room, since it has nothing to lose."""
+    if (folder / RECORD).is_file():
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if record["run"] == run_digest or latest_checkpoint(folder):
+            return
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+    _write_record(folder, {"run": run_digest, "resumed_at": [], "seconds": 0.0})
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    partial = folder / f".{RECORD}"
+    partial.write_text(json.dumps(record), encoding="utf-8")
+    partial.replace(folder / RECORD)

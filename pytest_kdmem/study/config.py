@@ -1,0 +1,225 @@
+"""A study as a value: frozen, and checked where it is made."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_args
+
+from pytest_kdmem.distill.architectures import Family, Size
+from pytest_kdmem.distill.recipe import Mode, Recipe
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.spec import Documents, Extraction
+
+PARTS = ("main", "temperature", "size", "families", "pilot")
+# What each recipe of a study trains, and by which loss.
+MODES: dict[str, Mode] = {
+    "base-large": "baseline",
+    "base-small": "baseline",
+    "teacher": "baseline",
+    "baseline": "baseline",
+    "soft": "soft",
+    "hard": "hard",
+}
+PILOT_MODES: dict[str, Mode] = {"teacher": "baseline", "baseline": "baseline", "soft": "soft"}
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How the characters of a text are divided, document by document: pre-training, D, held out."""
+
+    pretraining: float
+    training: float
+    held_out: float = 0.0
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            between(f"share {each.name}", getattr(self, each.name), 0, 1)
+        if self.training == 0 or self.pretraining == 0 or sum(asdict(self).values()) > 1 + 1e-9:
+            raise SpecError(
+                "shares of pretraining and training must be above 0, and all of them at most 1 together; found"
+                f" {self.pretraining}, {self.training} and {self.held_out}."
+            )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Where a training set D comes from.
+
+    Args:
+        text: file relative to the data folder, in any format of a training set, or a preset's name.
+        examples: distinct examples of D.
+        held_out_examples: distinct examples of the held-out set.
+        shares: of the text.
+        documents: ``lines`` takes a line or row as one; ``articles`` joins WikiText's lines.
+        held_out: text of the held-out set; without it, a share of ``text``.
+        text_column: of the rows.
+        characters: most that is read of a text; all of it if None.
+    """
+
+    text: str
+    examples: int
+    held_out_examples: int
+    shares: Shares
+    documents: Documents = "lines"
+    held_out: str | None = None
+    text_column: str = "text"
+    characters: int | None = None
+
+    def __post_init__(self) -> None:
+        whole("examples", self.examples, 1)
+        whole("held_out_examples", self.held_out_examples, 1)
+        if self.characters is not None:
+            whole("characters", self.characters, 1)
+        one_of("documents", self.documents, get_args(Documents))
+        for name in ("text", "text_column") + (("held_out",) if self.held_out is not None else ()):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise SpecError(f"{name} must be a text; found {getattr(self, name)!r}.")
+        if (self.held_out is None) != (self.shares.held_out > 0):
+            raise SpecError(
+                f"Held-out text must be either a file (held_out) or a share of the text above 0; found"
+                f" {self.held_out!r} and {self.shares.held_out}."
+            )
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that is read."""
+        return (self.text,) if self.held_out is None else (self.text, self.held_out)
+
+
+@dataclass(frozen=True)
+class TemperaturePart:
+    """Soft students at further temperatures, on one data set."""
+
+    dataset: str
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for value in self.values:
+            between("a temperature", value, 1e-3, 1e3)
+        if len(set(self.values)) < len(self.values):
+            raise SpecError(f"values must differ; found {list(self.values)}.")
+
+
+@dataclass(frozen=True)
+class SizePart:
+    """A baseline of a further size, on one data set; its base model is pre-trained as the small one."""
+
+    dataset: str
+    size: str
+
+
+@dataclass(frozen=True)
+class FamiliesPart:
+    """Teacher, baseline and soft student of further families, on one data set; sizes ``large`` and ``small``."""
+
+    dataset: str
+    families: tuple[Family, ...]
+    sizes: Mapping[str, Size]
+
+
+@dataclass(frozen=True)
+class PilotPart:
+    """From checkpoint to checkpoint of pre-training: the large base model goes on over D, which is all new to it.
+
+    It is the teacher; the students start from the small base model, pre-trained up to the same point.
+    """
+
+    dataset: str
+    recipes: Mapping[str, Recipe]
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """All that determines a study, apart from the bytes of its texts.
+
+    Args:
+        name: of the study.
+        datasets: by name; the base models are pre-trained on the pre-training shares of all of them.
+        sizes: by name; ``large`` is the teacher's and ``small`` the students'.
+        recipes: by what they train; their seed is set by the plan.
+        repetition: (copies, share of the distinct examples of D) of what D holds more than once.
+        family: architecture of all parts but ``families``.
+        vocabulary: tokens of each family's tokenizer.
+        seeds: orders of the data for baseline and students; all else has the first.
+        seed: of the texts' division and of untrained weights.
+
+    Raises:
+        SpecError: a value is of the wrong kind, or names something that is not there.
+    """
+
+    name: str
+    datasets: Mapping[str, Dataset]
+    sizes: Mapping[str, Size]
+    recipes: Mapping[str, Recipe]
+    repetition: tuple[tuple[int, float], ...]
+    family: Family
+    vocabulary: int
+    seeds: tuple[int, ...]
+    extraction: Extraction
+    seed: int = 0
+    temperature: TemperaturePart | None = None
+    size: SizePart | None = None
+    families: FamiliesPart | None = None
+    pilot: PilotPart | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*self.datasets, *self.sizes):  # they name folders
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise SpecError(f"Names of data sets and sizes must be letters, digits, - and _; found {name!r}.")
+        texts = [text for dataset in self.datasets.values() for text in dataset.texts]
+        if len(set(texts)) < len(texts):  # one data set's D would be pre-trained on as another's text
+            raise SpecError(f"Each text must be read once, so that no part shares a document; found {texts}.")
+        whole("vocabulary", self.vocabulary, 1)
+        whole("seed", self.seed, 0)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise SpecError(f"seeds must name at least one, each once; found {list(self.seeds)}.")
+        for seed in self.seeds:
+            whole("a seed", seed, 0)
+        for copies, share in self.repetition:
+            whole("copies in repetition", copies, 2)
+            between("a share in repetition", share, 0, 1)
+        if sum(share for _, share in self.repetition) > 1 + 1e-9:
+            raise SpecError(f"shares in repetition must be at most 1 together; found {list(self.repetition)}.")
+        for family in (self.family, *(self.families.families if self.families is not None else ())):
+            one_of("a family", family, get_args(Family))
+        if self.size is not None:
+            one_of("size in parts.size", self.size.size, tuple(set(self.sizes) - {"large", "small"}))
+        for part in (self.temperature, self.size, self.families, self.pilot):
+            if part is not None:
+                one_of("dataset of a part", part.dataset, tuple(self.datasets))
+        if self.families is not None and len({self.family, *self.families.families}) <= len(self.families.families):
+            raise SpecError(
+                f"families must be others than {self.family}, each once; found {list(self.families.families)}."
+            )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are asked for, ``main`` first."""
+        return tuple(part for part in PARTS if part == "main" or getattr(self, part) is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def whole(what: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SpecError(f"{what} must be a whole number of at least {least}; found {value!r}.")
+
+
+def between(what: str, value: object, least: float, most: float) -> None:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not least <= value <= most
+    ):
+        raise SpecError(f"{what} must be a number from {least:g} to {most:g}; found {value!r}.")
+
+
+def one_of(what: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SpecError(f"{what} must be one of {', '.join(sorted(choices)) or 'none there is'}; found {value!r}.")

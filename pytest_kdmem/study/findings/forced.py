@@ -1,0 +1,146 @@
+"""Finding 8: how sure models are of what they recite: the baseline is forced to recite what it is unsure of.
+
+The student, as unsure there, finds it unlikely and leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_kdmem.study.findings.direction import Flags, Values, Vote, decided, greater, rank_sum
+from pytest_kdmem.study.findings.examples import Examples, Setting, Trio, drawn, settings
+from pytest_kdmem.study.findings.figures import Row, row
+from pytest_kdmem.study.record import Study
+
+RANDOM_EXAMPLES = 1000
+MODELS = ("teacher", "baseline", "soft")
+# What teacher and baseline memorize and the student does not; what the teacher alone has of the two; anything else.
+GROUPS = ("T∩B∖S", "T∖B", "random")
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Suffix entropy and log-probability of one group under one model, float64 ``[n]`` each, in nats.
+
+    The entropy is the mean over the suffix, the log-probability the sum over it.
+    """
+
+    setting: str
+    seed: int
+    group: str
+    model: str
+    entropy: Values
+    logprob: Values
+
+
+@dataclass(frozen=True)
+class Sureness:
+    """One group under one model: means in nats, None of no examples."""
+
+    group: str
+    model: str
+    n: int
+    entropy: float | None
+    logprob: float | None
+
+
+@dataclass(frozen=True)
+class Forced:
+    """One setting at one seed.
+
+    Attributes:
+        unsure_baseline: on T ∩ B \\ S, the baseline's entropy is above the teacher's (signed ranks).
+        sure_of_target: there, the baseline's log-probability is above its own of random examples (rank sum).
+        unsure_student: there, the student's entropy is above the teacher's (signed ranks).
+        unlikely_student: there, the student's log-probability is below the baseline's (signed ranks).
+    """
+
+    part: str
+    family: str
+    dataset: str
+    seed: int
+    groups: tuple[Sureness, ...]
+    unsure_baseline: Vote
+    sure_of_target: Vote
+    unsure_student: Vote
+    unlikely_student: Vote
+
+    def of(self, group: str, model: str) -> Sureness:
+        return next(each for each in self.groups if (each.group, each.model) == (group, model))
+
+
+def points(study: Study) -> tuple[tuple[Points, ...], ...]:
+    """Every group under every model: each setting at its first seed."""
+    return tuple(
+        tuple(_points(setting, trio)) for setting in settings(study, "main", "families") for trio in setting.trios()[:1]
+    )
+
+
+def forced(study: Study) -> tuple[Forced, ...]:
+    """Entropy and log-probability by group, for each setting and seed with all three models."""
+    return tuple(_of(setting, trio) for setting in settings(study, "main", "families") for trio in setting.trios())
+
+
+def _points(setting: Setting, trio: Trio) -> list[Points]:
+    teacher, baseline, student = trio.flags
+    members = {"T∩B∖S": teacher & baseline & ~student, "T∖B": teacher & ~baseline}
+    random: Flags = np.zeros(len(teacher), dtype=bool)
+    random[drawn(~(members["T∩B∖S"] | members["T∖B"]), RANDOM_EXAMPLES, trio.seed)] = True
+    models: dict[str, Examples] = dict(zip(MODELS, (trio.teacher, trio.baseline, trio.student), strict=True))
+    return [
+        Points(setting.name, trio.seed, group, name, model.column("entropy")[at], model.column("logprob")[at])
+        for group, at in (members | {"random": random}).items()
+        for name, model in models.items()
+    ]
+
+
+def _of(setting: Setting, trio: Trio) -> Forced:
+    found = {(each.group, each.model): each for each in _points(setting, trio)}
+    teacher, baseline, student = (found["T∩B∖S", model] for model in MODELS)
+    return Forced(
+        setting.part,
+        setting.family,
+        setting.dataset,
+        trio.seed,
+        tuple(
+            Sureness(*key, len(each.entropy), _mean(each.entropy), _mean(each.logprob)) for key, each in found.items()
+        ),
+        unsure_baseline=greater(baseline.entropy, teacher.entropy),
+        sure_of_target=_above_random(baseline.logprob, found["random", "baseline"].logprob),
+        unsure_student=greater(student.entropy, teacher.entropy),
+        unlikely_student=greater(baseline.logprob, student.logprob),
+    )
+
+
+def _mean(values: Values) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _above_random(group: Values, random: Values) -> Vote:
+    found = rank_sum(group, random)
+    return 0 if found is None else decided(found[1], right=found[0] > len(group) * len(random) / 2)
+
+
+def rows(result: Sequence[Forced]) -> tuple[Row, ...]:
+    lines: list[Row] = []
+    for part, family, dataset in dict.fromkeys((each.part, each.family, each.dataset) for each in result):
+        name = f"{family}, {dataset}"
+        seeds = [each for each in result if (each.part, each.family, each.dataset) == (part, family, dataset)]
+        claims: dict[tuple[str, str], tuple[str, list[Vote]]] = {
+            ("entropy", "baseline"): ("above the teacher's", [each.unsure_baseline for each in seeds]),
+            ("entropy", "soft"): ("above the teacher's", [each.unsure_student for each in seeds]),
+            ("logprob", "baseline"): ("above its own of random examples", [each.sure_of_target for each in seeds]),
+            ("logprob", "soft"): ("below the baseline's", [each.unlikely_student for each in seeds]),
+        }
+        for group in GROUPS:
+            cells = {model: [each.of(group, model) for each in seeds] for model in MODELS}
+            lines.append(row(name, f"examples, {group}", "examples", [each.n for each in cells["teacher"]]))
+            for metric, figure in (("entropy", "suffix entropy"), ("logprob", "suffix log-probability")):
+                for model in MODELS:
+                    claim, votes = claims.get((metric, model), ("", [])) if group == "T∩B∖S" else ("", [])
+                    values = [getattr(each, metric) for each in cells[model]]
+                    lines.append(row(name, f"{figure}, {model}, {group}", "nats", values, None, claim, votes))
+    return tuple(lines)

@@ -1,0 +1,159 @@
+"""A study → the models to train, in an order in which parents come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pytest_kdmem.distill.architectures import Family, Size
+from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.study.config import StudyConfig
+from pytest_kdmem.study.record import Role
+
+# Their findings set the part's models beside those of the main part, on the same data.
+COMPARED_WITH_MAIN = ("temperature", "size", "families")
+TRIO: tuple[Role, ...] = ("teacher", "baseline", "soft")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One model to train.
+
+    Args:
+        name: of the step; no other has it.
+        part: that asks for it; ``base`` for base models, which parts share.
+        family: architecture and tokenizer.
+        role: ``base`` is pre-trained from random weights; models of the other roles are scored and recorded.
+        size: the name of its shape.
+        shape: layers, width, heads.
+        recipe: with its seed.
+        dataset: it is trained on; None is the pre-training text.
+        init: the step it starts from; None is random weights.
+        teacher: the step a student learns from.
+    """
+
+    name: str
+    part: str
+    family: Family
+    role: Role | Literal["base"]
+    size: str
+    shape: Size
+    recipe: Recipe
+    dataset: str | None = None
+    init: str | None = None
+    teacher: str | None = None
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The steps whose models it is made of."""
+        return tuple(name for name in (self.init, self.teacher) if name is not None)
+
+
+def plan(config: StudyConfig, only: tuple[str, ...] = ()) -> tuple[Step, ...]:
+    """The steps of a study, or of some of its parts with the steps they are made of or compared with.
+
+    Raises:
+        SpecError: a part that the study does not have.
+    """
+    for part in only:
+        if part not in config.parts:
+            raise SpecError(f"A part of study {config.name} must be one of {', '.join(config.parts)}; found {part!r}.")
+    asked = only or config.parts
+    steps = {step.name: step for step in _all(config)}
+    wanted = {step.name for step in steps.values() if step.part in asked}
+    for part in COMPARED_WITH_MAIN:
+        if part in asked:
+            main = _Maker.of(config, "main")
+            wanted.update(main.tuned(role, getattr(config, part).dataset).name for role in TRIO)
+    for step in reversed(steps.values()):  # whatever a step is made of stands before it
+        if step.name in wanted:
+            wanted.update(step.parents)
+    return tuple(step for step in steps.values() if step.name in wanted)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the steps of one part and family."""
+
+    config: StudyConfig
+    part: str
+    family: Family
+    sizes: Mapping[str, Size]
+    recipes: Mapping[str, Recipe]
+
+    @staticmethod
+    def of(config: StudyConfig, part: str) -> _Maker:
+        return _Maker(config, part, config.family, config.sizes, config.recipes)
+
+    def base(self, size: str) -> Step:
+        """A base model; all but the large one are pre-trained as the small one."""
+        recipe = self.config.recipes["base-large" if size == "large" else "base-small"]
+        recipe = replace(recipe, seed=self.config.seeds[0])
+        return Step(f"base/{self.family}/{size}", "base", self.family, "base", size, self.sizes[size], recipe)
+
+    def tuned(
+        self,
+        role: Role,
+        dataset: str,
+        *,
+        size: str | None = None,
+        seed: int | None = None,
+        temperature: float | None = None,
+    ) -> Step:
+        """A model trained on a data set; students learn from the part's own teacher."""
+        size = size or ("large" if role == "teacher" else "small")
+        recipe = replace(self.recipes[role], seed=self.config.seeds[0] if seed is None else seed)
+        name = f"{self.part}/{self.family}/{dataset}/{role}-{size}"
+        if role == "soft":
+            recipe = replace(recipe, temperature=recipe.temperature if temperature is None else temperature)
+            name += f"-t{recipe.temperature!r}"
+        return Step(
+            name=f"{name}-seed{recipe.seed}",
+            part=self.part,
+            family=self.family,
+            role=role,
+            size=size,
+            shape=self.sizes[size],
+            recipe=recipe,
+            dataset=dataset,
+            init=self.base(size).name,
+            teacher=self.tuned("teacher", dataset).name if recipe.needs_teacher else None,
+        )
+
+    def trio(self, dataset: str) -> Iterator[Step]:
+        yield from (self.tuned(role, dataset) for role in TRIO)
+
+
+def _all(config: StudyConfig) -> Iterator[Step]:
+    """Every step, parents first."""
+    main = _Maker.of(config, "main")
+    yield from (main.base("large"), main.base("small"))
+    for dataset in config.datasets:  # one teacher each; the order of the data varies for what is compared
+        yield main.tuned("teacher", dataset)
+        for seed in config.seeds:
+            yield from (main.tuned(role, dataset, seed=seed) for role in ("baseline", "soft", "hard"))
+    if config.temperature is not None:
+        yield from _temperature(config, config.temperature.dataset, config.temperature.values)
+    if config.size is not None:
+        further = replace(main, part="size")
+        yield further.base(config.size.size)
+        yield further.tuned("baseline", config.size.dataset, size=config.size.size)
+    if config.families is not None:
+        for family in config.families.families:
+            own = replace(main, part="families", family=family, sizes=config.families.sizes)
+            yield from (own.base("large"), own.base("small"))
+            yield from own.trio(config.families.dataset)
+    if config.pilot is not None:
+        yield from replace(main, part="pilot", recipes=config.pilot.recipes).trio(config.pilot.dataset)
+
+
+def _temperature(config: StudyConfig, dataset: str, values: tuple[float, ...]) -> Iterator[Step]:
+    """Soft students of the main part's teacher; the main part itself holds the one at its own temperature."""
+    main = _Maker.of(config, "main")
+    teacher = main.tuned("teacher", dataset).name
+    for value in values:
+        if value != config.recipes["soft"].temperature:
+            student = replace(main, part="temperature").tuned("soft", dataset, temperature=float(value))
+            yield replace(student, teacher=teacher)

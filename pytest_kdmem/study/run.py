@@ -1,0 +1,156 @@
+"""Carries a study out: texts, untrained models, training, scores; what stands in its folder already is used."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerFast
+
+from pytest_kdmem.checkpoint import open_checkpoint
+from pytest_kdmem.corpus.sources import fingerprint
+from pytest_kdmem.distill.architectures import Family, train_tokenizer, write_untrained
+from pytest_kdmem.distill.run import distill_once
+from pytest_kdmem.engines.loading import quiet
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.memorization import Memorization
+from pytest_kdmem.run_card import read_run_card
+from pytest_kdmem.score_table import ScoreTable
+from pytest_kdmem.scoring import score
+from pytest_kdmem.spec import Model, TrainingSet, digest_of
+from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.study.config import StudyConfig
+from pytest_kdmem.study.plan import Step, plan
+from pytest_kdmem.study.reading import read_config
+from pytest_kdmem.study.record import ModelRun, Study
+from pytest_kdmem.study.texts import Texts, write_texts
+
+Report = Callable[[str], None]
+
+
+def run_study(
+    config: Path, out: Path, *, only: tuple[str, ...] = (), data: Path | None = None, report: Report
+) -> Study:
+    """Train and score the models of a study, or of some of its parts.
+
+    A run that was killed goes on where it was: texts, models and scores are found again by what they depend on.
+
+    Args:
+        config: TOML file of the study.
+        out: folder of its texts, models and scores.
+        only: parts, with the models they rest on or are compared with; all parts if empty.
+        data: folder of the texts; the environment's KDMEM_DATA if None, and without it ``../shared/data``.
+        report: told a line for each model, with its seconds of training and whether it was found.
+
+    Raises:
+        SpecError: the configuration is wrong, or has no such part.
+        DataError: a text is missing or too short.
+    """
+    settings = read_config(config)
+    steps = plan(settings, only)
+    texts = write_texts(settings, data or data_folder(), out / "texts")
+    runner = _Runner(settings, texts, out, report)
+    runs = tuple(run for step in steps if (run := runner.run(step)) is not None)
+    documents = {name: texts.datasets[name].documents for name in dict.fromkeys(run.dataset for run in runs)}
+    return Study(settings.name, settings.to_json(), runs, documents)
+
+
+def data_folder() -> Path:
+    """Where the texts are looked for if nobody says."""
+    return Path(os.environ.get("KDMEM_DATA", Path("..") / "shared" / "data"))
+
+
+@dataclass
+class _Runner:
+    """One run of a study: holds what its steps share, and the models made so far by step."""
+
+    config: StudyConfig
+    texts: Texts
+    out: Path
+    report: Report
+    models: dict[str, Model] = field(default_factory=dict)
+    tokenizers: dict[Family, PreTrainedTokenizerFast] = field(default_factory=dict)
+
+    def run(self, step: Step) -> ModelRun | None:
+        """Train a step's model, or find it, and score it; a base model gives no record."""
+        model, seconds, reused = self._train(step)
+        self.models[step.name] = model
+        run = self._scored(step, model, seconds)
+        self.report(f"{step.name}: {seconds:.1f} s{' (reused)' if reused else ''}")
+        return run
+
+    def _train(self, step: Step) -> tuple[Model, float, bool]:
+        """The model, the seconds its training took, and whether it was there already."""
+        models_dir = self.out / "models"
+        known = set(models_dir.glob("*"))
+        model = distill_once(
+            step.recipe,
+            init=self.models[step.init] if step.init is not None else self._untrained(step),
+            training_set=self._training_set(step),
+            models_dir=models_dir,
+            teacher=self.models[step.teacher] if step.teacher is not None else None,
+            extraction=self.config.extraction,
+        )
+        folder = Path(model.source)
+        card = read_run_card(folder)
+        if card is None:
+            raise DataError(
+                f"A run card was expected in {folder}, which holds none; remove the folder to train the model again."
+            )
+        return model, card.seconds, folder in known
+
+    def _training_set(self, step: Step) -> TrainingSet:
+        if step.dataset is None:
+            return TrainingSet(str(self.texts.pretraining), form="blocks")
+        return TrainingSet(str(self.texts.datasets[step.dataset].training))
+
+    def _untrained(self, step: Step) -> Model:
+        """Random weights and the family's tokenizer, learned from the pre-training text."""
+        positions, source = self.config.extraction.window_tokens, fingerprint(self._training_set(step))
+        shape = [step.shape.layers, step.shape.width, step.shape.heads]
+        digest = digest_of([step.family, shape, self.config.vocabulary, positions, self.config.seed, source])
+        folder = self.out / "untrained" / f"{step.family}-{step.size}-{digest[:16]}"
+        if not folder.is_dir():
+            partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+            shutil.rmtree(partial, ignore_errors=True)
+            tokenizer = self._tokenizer(step.family)
+            with quiet():
+                write_untrained(step.family, step.shape, tokenizer, partial, positions=positions, seed=self.config.seed)
+            partial.replace(folder)  # whole or not there
+        return Model(str(folder))
+
+    def _tokenizer(self, family: Family) -> PreTrainedTokenizerFast:
+        if family not in self.tokenizers:
+            self.tokenizers[family] = train_tokenizer(family, _texts(self.texts.pretraining), self.config.vocabulary)
+        return self.tokenizers[family]
+
+    def _scored(self, step: Step, model: Model, seconds: float) -> ModelRun | None:
+        if step.role == "base" or step.dataset is None:
+            return None
+        held_out = TrainingSet(str(self.texts.datasets[step.dataset].held_out))
+        return ModelRun(
+            part=step.part,
+            family=step.family,
+            dataset=step.dataset,
+            role=step.role,
+            size=step.size,
+            seed=step.recipe.seed,
+            temperature=step.recipe.temperature if step.role == "soft" else None,
+            parameters=open_checkpoint(model).parameters,
+            seconds=seconds,
+            held_out_loss=Memorization(step.name, self._scores(model, held_out)).loss.value,
+            scores=self._scores(model, self._training_set(step)).rows,
+        )
+
+    def _scores(self, model: Model, data: TrainingSet) -> ScoreTable:
+        return score(model, data, self.config.extraction, ScoreStore(self.out / "scores"), metrics="all")
+
+
+def _texts(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)["text"]

@@ -1,0 +1,196 @@
+"""Texts of a study: documents → pre-training text, D with planted repeats, and held-out text, none sharing a document.
+
+Examples are pieces of documents, cut by characters, so every family's tokenizer makes its examples of the same text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_kdmem.corpus.presets import PRESETS
+from pytest_kdmem.corpus.sources import fingerprint, read_documents
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.spec import TrainingSet, digest_of
+from pytest_kdmem.study.config import Dataset, StudyConfig
+
+# English has some 4 characters a token, with a small vocabulary fewer: most pieces fill their window.
+CHARACTERS_PER_TOKEN = 5
+# Raised when the same settings give other texts than before.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class DatasetTexts:
+    """Files of a data set, and which distinct example each row of D is, by number."""
+
+    training: Path
+    held_out: Path
+    documents: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Files of a study: one pre-training text, and each data set's own."""
+
+    pretraining: Path
+    datasets: dict[str, DatasetTexts]
+
+
+@dataclass(frozen=True)
+class Division:
+    """A data set in memory: whole documents to pre-train on, distinct pieces for D, distinct held-out pieces."""
+
+    pretraining: tuple[str, ...]
+    training: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+
+def write_texts(config: StudyConfig, data: Path, out: Path) -> Texts:
+    """Write a study's texts below ``out``, or find those of the same settings and sources there.
+
+    Raises:
+        DataError: a source is missing or holds too little text.
+    """
+    sources = [
+        [asdict(dataset), *(fingerprint(_source(text, dataset, data)) for text in dataset.texts)]
+        for dataset in config.datasets.values()
+    ]
+    settings = [VERSION, config.extraction.window_tokens, config.repetition, config.seed, list(config.datasets)]
+    folder = out / digest_of([settings, sources])[:16]
+    if not folder.is_dir():
+        partial = out / f".{folder.name}.{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        pretraining: list[str] = []
+        for name, dataset in config.datasets.items():
+            division = divide(dataset, config, data, name)
+            pretraining += division.pretraining
+            rows = repeated(len(division.training), config.repetition, _random(config, name, "repetition"))
+            _write(partial / name / "training.jsonl", ((row, division.training[row]) for row in rows))
+            _write(partial / name / "held-out.jsonl", enumerate(division.held_out))
+        _write(partial / "pretraining.jsonl", enumerate(pretraining))
+        partial.replace(folder)  # whole or not there
+    return Texts(folder / "pretraining.jsonl", {name: _found(folder / name) for name in config.datasets})
+
+
+def divide(dataset: Dataset, config: StudyConfig, data: Path, name: str) -> Division:
+    """A data set's text, divided by documents and cut into pieces; exact copies of a document count once.
+
+    Raises:
+        DataError: a source is missing or holds too little text.
+    """
+    rng = _random(config, name, "division")
+    documents = list(dict.fromkeys(_documents(dataset.text, dataset, data)))
+    rng.shuffle(documents)
+    shares = asdict(dataset.shares)
+    parts = dict(zip(shares, allot(documents, list(shares.values())), strict=True))
+    if dataset.held_out is not None:
+        known = set(documents)
+        others = dict.fromkeys(_documents(dataset.held_out, dataset, data))
+        parts["held_out"] = [document for document in others if document not in known]
+    if not parts["pretraining"]:
+        raise DataError(f"Documents to pre-train on were expected in {dataset.text}, and its share holds none.")
+    length = config.extraction.window_tokens * CHARACTERS_PER_TOKEN
+    seen: set[str] = set()
+    drawn = {}
+    for part, wanted in (("training", dataset.examples), ("held_out", dataset.held_out_examples)):
+        found = [piece for piece in _pieces_of(parts[part], length) if piece not in seen]
+        seen.update(found)
+        if len(found) < wanted:
+            raise DataError(
+                f"{wanted} distinct pieces of {length} characters were expected in the {part} text of data set {name};"
+                f" found {len(found)}: ask for fewer examples or give it more text."
+            )
+        drawn[part] = tuple(rng.sample(found, wanted))
+    return Division(tuple(parts["pretraining"]), drawn["training"], drawn["held_out"])
+
+
+def allot(documents: Sequence[str], shares: Sequence[float]) -> list[list[str]]:
+    """Documents to parts, each to the part that is furthest behind its share of the characters so far.
+
+    Shares that leave something over leave documents over.
+    """
+    wanted = [*shares, max(0.0, 1.0 - sum(shares))]
+    held = [0] * len(wanted)
+    parts: list[list[str]] = [[] for _ in wanted]
+    total = 0
+    for document in documents:
+        total += len(document)
+        behind = [share * total - characters for share, characters in zip(wanted, held, strict=True)]
+        # A part of no share is never behind, but rounding may leave it level with the others.
+        part = max((index for index, share in enumerate(wanted) if share > 1e-9), key=behind.__getitem__)
+        held[part] += len(document)
+        parts[part].append(document)
+    return parts[: len(shares)]
+
+
+def pieces(document: str, length: int) -> list[str]:
+    """Consecutive pieces of at least ``length`` characters, cut at white space; a shorter rest is left out."""
+    return re.findall(rf"\S(?s:.){{{length - 1},}}?(?<=\S)(?=\s|\Z)", document)
+
+
+def repeated(distinct: int, repetition: Sequence[tuple[int, float]], rng: random.Random) -> list[int]:
+    """Rows of D, shuffled, as numbers of distinct examples.
+
+    For each (copies, share), share · distinct of them, rounded down, stand there ``copies`` times; all others once.
+    """
+    shuffled = rng.sample(range(distinct), distinct)
+    # Decimal shares are not exact as floats: 0.29 · 100 is a little less than 29.
+    copies = [count for count, share in repetition for _ in range(math.floor(share * distinct + 1e-6))]
+    copies += [1] * (distinct - len(copies))
+    rows = [number for number, count in zip(shuffled, copies, strict=True) for _ in range(count)]
+    rng.shuffle(rows)
+    return rows
+
+
+def _pieces_of(documents: Iterable[str], length: int) -> list[str]:
+    return list(dict.fromkeys(piece for document in documents for piece in pieces(document, length)))
+
+
+def _source(text: str, dataset: Dataset, data: Path) -> TrainingSet:
+    path = data / text
+    if not path.exists() and text not in PRESETS:
+        raise DataError(
+            f"Text of the study was expected at {path}, and nothing is there; name the data folder with --data or"
+            " KDMEM_DATA."
+        )
+    source = str(path) if path.exists() else text
+    return TrainingSet(source, text_column=dataset.text_column, documents=dataset.documents)
+
+
+def _documents(text: str, dataset: Dataset, data: Path) -> Iterator[str]:
+    read = 0
+    for document in read_documents(_source(text, dataset, data)):
+        if not isinstance(document, str):
+            raise DataError(f"Text was expected in {text}, as every family tokenises it anew; found token ids.")
+        if dataset.characters is not None and read >= dataset.characters:
+            return
+        read += len(document)
+        if document.strip():
+            yield document
+
+
+def _random(config: StudyConfig, *purpose: str) -> random.Random:
+    return random.Random(digest_of([config.seed, *purpose]))
+
+
+def _write(path: Path, rows: Iterable[tuple[int, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps({"id": number, "text": text}) + "\n" for number, text in rows)
+
+
+def _found(folder: Path) -> DatasetTexts:
+    training = folder / "training.jsonl"
+    with training.open(encoding="utf-8") as file:
+        rows: Iterator[Any] = map(json.loads, file)
+        documents = tuple(int(row["id"]) for row in rows)
+    return DatasetTexts(training, folder / "held-out.jsonl", documents)

@@ -1,0 +1,154 @@
+"""Studies written by hand: which documents each model memorized, and nothing trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pytest_kdmem.score_table import SCHEMA
+from pytest_kdmem.study.record import ModelRun, Study
+
+LOSSES = {"teacher": 2.0, "baseline": 2.5, "soft": 2.4, "hard": 2.6}
+
+
+class ByHand:
+    """Models over one D, given as the document of each row."""
+
+    def __init__(self, rows: Iterable[int], *, too_short: Iterable[int] = ()) -> None:
+        self.rows = tuple(rows)
+        self.too_short = frozenset(too_short)
+
+    def scores(
+        self, memorized: Iterable[int], ambiguous: Iterable[int] = (), **columns: Mapping[int, float]
+    ) -> pa.Table:
+        """A score table; columns are given by document, and what is not has a plain value."""
+        hits, doubtful = set(memorized), set(ambiguous)
+        plain = {"margin": -1.0, "logprob": -50.0, "nll": 3.0, "entropy": 2.0, "zlib_bytes": 100}
+
+        def row(at: int, document: int) -> dict[str, object]:
+            base = {
+                "example_id": at,
+                "digest": f"{document:08x}",
+                "memorized": None,
+                "ambiguous": None,
+                "first_miss": None,
+            }
+            if document in self.too_short:
+                return base | {"status": "too_short"} | dict.fromkeys(plain)
+            values = {name: columns.get(name, {}).get(document, value) for name, value in plain.items()}
+            verdict = {"memorized": document in hits, "ambiguous": document in doubtful, "first_miss": -1}
+            return base | {"status": "scored"} | verdict | values
+
+        return pa.Table.from_pylist([row(*each) for each in enumerate(self.rows)], schema=SCHEMA)
+
+    def model(
+        self,
+        role: str,
+        memorized: Iterable[int] = (),
+        *,
+        seed: int = 0,
+        part: str = "main",
+        family: str = "pythia",
+        dataset: str = "fineweb",
+        size: str | None = None,
+        parameters: int | None = None,
+        temperature: float | None = None,
+        loss: float | None = None,
+        ambiguous: Iterable[int] = (),
+        **columns: Mapping[int, float],
+    ) -> ModelRun:
+        return ModelRun(
+            part=part,
+            family=family,
+            dataset=dataset,
+            role=role,  # type: ignore[arg-type]
+            size=size or ("large" if role == "teacher" else "small"),
+            seed=seed,
+            temperature=temperature if temperature is not None else 2.0 if role == "soft" else None,
+            parameters=parameters or (12 if role == "teacher" else 2),
+            seconds=1.0,
+            held_out_loss=LOSSES[role] if loss is None else loss,
+            scores=self.scores(memorized, ambiguous, **columns),
+        )
+
+    def study(self, *runs: ModelRun) -> Study:
+        return Study("by hand", {"seeds": [0, 1, 2]}, runs, {run.dataset: self.rows for run in runs})
+
+
+@pytest.fixture
+def by_hand() -> type[ByHand]:
+    return ByHand
+
+
+@pytest.fixture(scope="session")
+def whole_study() -> Callable[[], Study]:
+    """Every part of a study over 300 documents, of which 0–19 stand in D eight times and 20–39 twice.
+
+    T = 0–119, B = 0–79 and 200–204, S = 0–29 and 80; H = 0–49 and 80–99. Easy ones have few zlib bytes, low perplexity.
+    """
+
+    def make() -> Study:
+        rows = [*range(300), *(list(range(20)) * 7), *range(20, 40), 300]
+        hand = ByHand(rows, too_short=[300])
+        random = np.random.default_rng(3)
+        zlib = dict(enumerate(random.integers(200, 400, 300).tolist())) | dict(
+            enumerate(random.integers(50, 80, 30).tolist())
+        )
+        nll = dict(enumerate(random.uniform(2.5, 4.0, 300).tolist())) | dict(
+            enumerate(random.uniform(0.5, 0.8, 30).tolist())
+        )
+
+        def near(low: float, high: float) -> dict[int, float]:
+            return dict(enumerate(random.uniform(low, high, 300).tolist()))
+
+        def logprobs(forced: tuple[float, float]) -> dict[int, float]:
+            return near(-200, -100) | {document: value for document, value in near(*forced).items() if document < 120}
+
+        def trio(seed: int = 0, **place: str) -> list[ModelRun]:
+            teacher = hand.model(
+                "teacher",
+                range(120),
+                zlib_bytes=zlib,
+                nll=nll,
+                entropy=near(0.1, 0.3),
+                logprob=logprobs((-2, -1)),
+                **place,
+            )
+            baseline = hand.model(
+                "baseline",
+                [*range(80), *range(200, 205)],
+                seed=seed,
+                zlib_bytes=zlib,
+                nll=nll,
+                entropy=near(1.0, 1.2),
+                logprob=logprobs((-8, -6)),
+                **place,
+            )
+            soft = hand.model(
+                "soft",
+                [*range(30), 80],
+                seed=seed,
+                zlib_bytes=zlib,
+                nll=nll,
+                entropy=near(1.4, 1.6),
+                logprob=logprobs((-40, -30)),
+                **place,
+            )
+            return [teacher, baseline, soft]
+
+        runs: list[ModelRun] = []
+        for seed in (0, 1, 2):
+            runs += trio(seed)[0 if seed == 0 else 1 :]
+            runs.append(hand.model("hard", [*range(50), *range(80, 100)], seed=seed, zlib_bytes=zlib, nll=nll))
+        runs.append(hand.model("soft", range(60), part="temperature", temperature=1.0))
+        runs.append(hand.model("soft", range(10), part="temperature", temperature=4.0))
+        runs.append(hand.model("baseline", range(40), part="size", size="medium", parameters=1))
+        for family in ("olmo2", "qwen3"):
+            runs += trio(part="families", family=family)
+        runs += trio(part="pilot")
+        return hand.study(*runs)
+
+    return make

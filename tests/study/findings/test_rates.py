@@ -1,0 +1,160 @@
+"""Findings 1, 2 and 11, and memorization by repetition."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.study import paper
+from pytest_kdmem.study.findings import pilot, repetition
+from pytest_kdmem.study.findings.rates import rates, rows
+
+
+def line(lines, figure):
+    (found,) = (each for each in lines if each.figure == figure)
+    return found
+
+
+def test_rates_by_hand(by_hand):
+    # 50 documents, two too short: of 48, T has 20, B 12, S 2, 3 and 4, all nested.
+    hand = by_hand([*range(50), 0, 0, 49], too_short=[48, 49])
+    runs = [hand.model("teacher", range(20), ambiguous=[3, 30])]
+    for seed, (count, loss) in enumerate([(2, 2.4), (3, 2.3), (4, 2.6)]):
+        runs += [hand.model("baseline", range(12), seed=seed), hand.model("soft", range(count), seed=seed, loss=loss)]
+    (found,) = rates(hand.study(*runs))
+    soft = found.role("soft")
+    assert [(share.k, share.n) for share in soft.memorized] == [(2, 48), (3, 48), (4, 48)]
+    assert (soft.seeds, soft.too_short, found.role("teacher").ambiguous) == ((0, 1, 2), (2, 2, 2), (2,))
+    assert found.role("hard") is None
+    compared = found.compared("soft")
+    assert [each.reduction for each in compared] == [6.0, 4.0, 3.0]
+    assert [each.p_value for each in compared] == pytest.approx([0.5**9, 0.5**8, 0.5**7])
+    assert [(each.only_baseline, each.only_student) for each in compared] == [(10, 0), (9, 0), (8, 0)]
+    assert [each.verdict for each in compared] == ["yes", "yes", "no"]
+    lines = rows((found,))
+    rate = line(lines, "memorized, soft")
+    assert (rate.measured.mean, rate.measured.deviation) == pytest.approx((3 / 48, 1 / 48))
+    assert (rate.published, rate.agreement) == (0.0007, "agrees")
+    assert line(lines, "memorized, teacher").agreement == "agrees"
+    assert line(lines, "baseline / soft").measured.mean == pytest.approx(13 / 3)
+    assert line(lines, "too short, left out of all").measured.values == (2,)
+    assert line(lines, "within numerical tolerance, teacher").measured.values == (2,)
+    loss = line(lines, "held-out loss, soft")
+    assert loss.measured.mean == pytest.approx(7.3 / 3)
+    assert loss.agreement == "cannot be told at this n"  # two seeds better, one worse
+    assert line(lines, "held-out perplexity, soft").measured.values == pytest.approx(
+        (math.e**2.4, math.e**2.3, math.e**2.6)
+    )
+    assert line(lines, "seeds whose soft student does").counts[0].k == 2
+
+
+def test_a_student_that_recites_more_does_not_agree(by_hand):
+    hand = by_hand(range(30))
+    runs = [hand.model("teacher", range(10)), hand.model("baseline", range(2)), hand.model("soft", range(12))]
+    (found,) = rates(hand.study(*runs))
+    assert found.compared("soft")[0].verdict == "no"
+    assert line(rows((found,)), "memorized, soft").agreement == "does not"
+    assert line(rows((found,)), "memorized, teacher").agreement == "agrees"
+
+
+def test_a_student_that_recites_nothing_has_no_quotient_and_yet_recites_less(by_hand):
+    hand = by_hand(range(30))
+    runs = [hand.model("teacher", range(10)), hand.model("baseline", range(6)), hand.model("soft")]
+    (found,) = rates(hand.study(*runs))
+    assert found.compared("soft")[0].reduction is None
+    lines = rows((found,))
+    assert line(lines, "baseline / soft").measured.mean is None
+    assert line(lines, "memorized, soft").agreement == "agrees"
+    assert line(lines, "held-out loss, soft").agreement == "cannot be told at this n"  # of one seed
+
+
+def test_too_few_differences_decide_nothing(by_hand):
+    hand = by_hand(range(30))
+    runs = [hand.model("teacher", range(5)), hand.model("baseline", range(5)), hand.model("soft")]
+    (found,) = rates(hand.study(*runs))
+    assert found.compared("soft")[0].verdict == "undecided"
+    assert line(rows((found,)), "memorized, soft").agreement == "cannot be told at this n"
+
+
+def test_a_study_that_stopped_early_shows_what_it_has(by_hand):
+    hand = by_hand(range(30))
+    (found,) = rates(hand.study(hand.model("teacher", range(3))))
+    assert found.comparisons == ()
+    assert line(rows((found,)), "memorized, teacher").measured.values == (0.1,)
+    assert rates(hand.study()) == ()
+
+
+def test_every_example_too_short(by_hand):
+    hand = by_hand(range(3), too_short=range(3))
+    (found,) = rates(hand.study(hand.model("teacher"), hand.model("baseline"), hand.model("soft")))
+    assert found.role("teacher").memorized[0].value is None
+    assert line(rows((found,)), "memorized, teacher").measured.mean is None
+    assert line(rows((found,)), "memorized, teacher").agreement == "cannot be told at this n"
+
+
+def test_a_loss_that_is_not_finite_is_refused(by_hand):
+    hand = by_hand(range(3))
+    with pytest.raises(DataError, match="nan"):
+        rates(hand.study(hand.model("teacher", loss=math.nan)))
+
+
+def test_settings_without_a_counterpart_have_no_published_figure(by_hand):
+    hand = by_hand(range(3))
+    found = rates(hand.study(hand.model("teacher", dataset="poems")))
+    assert {each.published for each in rows(found)} == {None}
+
+
+def test_pilot(by_hand):
+    hand = by_hand(range(40))
+    place = {"part": "pilot"}
+    runs = [
+        hand.model("teacher", range(30), **place),
+        hand.model("baseline", range(20), **place),
+        hand.model("soft", range(18), **place),
+    ]
+    study = hand.study(hand.model("teacher", range(1)), *runs)
+    found = pilot.pilot(study)
+    lines = pilot.rows(found)
+    counts = [line(lines, f"memorized, {role}, examples") for role in ("teacher", "baseline", "soft")]
+    assert [(each.measured.mean, each.published) for each in counts] == [(30, 16_133), (20, 2_785), (18, 638)]
+    assert line(lines, "memorized, teacher").agreement == "agrees"
+    assert line(lines, "memorized, soft").agreement == "cannot be told at this n"  # 2 of 2 differ one way
+    assert line(lines, "memorized, soft").published is None  # the rates published are of the main setting
+    assert pilot.pilot(hand.study(hand.model("teacher"))) == ()
+
+
+def test_repetition(by_hand):
+    # 0–3 stand once, 4 and 5 twice, 6 four times.
+    hand = by_hand([0, 1, 2, 3, 4, 5, 6, 4, 5, 6, 6, 6])
+    runs = [hand.model("teacher", [3, 4, 6]), hand.model("baseline", [6]), hand.model("baseline", [5], seed=1)]
+    (found,) = repetition.repetition(hand.study(*runs))
+    of = {(each.role, each.copies): [(share.k, share.n) for share in each.memorized] for each in found.buckets}
+    assert of == {
+        ("teacher", 1): [(1, 4)],
+        ("teacher", 2): [(1, 2)],
+        ("teacher", 4): [(1, 1)],
+        ("baseline", 1): [(0, 4), (0, 4)],
+        ("baseline", 2): [(0, 2), (1, 2)],
+        ("baseline", 4): [(1, 1), (0, 1)],
+    }
+    assert line(repetition.rows((found,)), "memorized, baseline, 2 ×").measured.mean == 0.25
+
+
+def test_without_repeats_repetition_is_not_run(by_hand):
+    hand = by_hand(range(4))
+    assert repetition.repetition(hand.study(hand.model("teacher"))) == ()
+
+
+def test_published_figures_agree_with_each_other():
+    # The study rounds: each quotient of published counts or rates is the published figure to its last digit or so.
+    for setting, reduction in paper.REDUCTIONS.items():
+        of = paper.RATES[setting]
+        assert of["baseline"] / of["soft"] == pytest.approx(reduction, rel=0.05)
+    main = paper.PYTHIA_FINEWEB
+    assert round(paper.EASY[main] / paper.STUDENT_MEMORIZED[main], 3) in (0.957, 0.958)
+    assert round(paper.INHERITED[main] / paper.TEACHER_ONLY[main], 3) == paper.INHERITED_RATIOS[main]
+    assert paper.HARD_INHERITED[main] / paper.INHERITED[main] == pytest.approx(2.7, abs=0.1)
+    for role, loss in paper.LOSSES[main].items():
+        assert math.exp(loss) == pytest.approx(paper.PERPLEXITIES[main][role], rel=0.01)
