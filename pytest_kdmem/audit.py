@@ -12,23 +12,19 @@ from typing import Any
 
 from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.confirmation import Confirmation, confirm
+from pytest_kdmem.corpus.overlap import overlap
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.protocol import Metrics
+from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.fixtures import MODEL_ROLES
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
 from pytest_kdmem.memorization import Memorization
 from pytest_kdmem.progress import Progress
 from pytest_kdmem.provenance import believed_card, differences
-from pytest_kdmem.result import (
-    AuditResult,
-    ConfirmationEntry,
-    DataEntry,
-    Gate,
-    HeldOutEntry,
-    InheritanceEntry,
-    ModelEntry,
-)
+from pytest_kdmem.result import AuditResult, Gate, HeldOutEntry
 from pytest_kdmem.run_card import RunCard
+from pytest_kdmem.score_table import ScoreTable
 from pytest_kdmem.scoring import RunSettings, score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
@@ -53,7 +49,7 @@ class Audit:
     roles: dict[str, Model] = field(default_factory=dict)
     training_set: TrainingSet | None = None
     control_set: TrainingSet | None = None
-    _found: dict[tuple[str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
+    _found: dict[tuple[Model, str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     _confirmed: dict[str, Confirmation] = field(default_factory=dict)
     _cards: dict[str, RunCard | None] = field(default_factory=dict)
     _warnings: dict[str, None] = field(default_factory=dict)
@@ -73,15 +69,15 @@ class Audit:
         """Score a model, or give what was scored before.
 
         Raises:
-            KdmemError: it cannot be scored, or, with ``confirms``, decoding disagrees outside the ambiguous band.
+            KdmemError: it cannot be scored, another model was scored over other tokens of the same text, or, with
+                ``confirms``, decoding disagrees outside the ambiguous band.
         """
         # By content, not by name: a folder may have been trained anew since it was last asked for.
         weights = open_checkpoint(model, offline=self.run.offline).digest
         source = fingerprint(training_set) or ""
         asked: tuple[Metrics, ...] = (metrics, "all")
         for known in asked:
-            found = self._found.get((weights, source, training_set, known))
-            if found is not None and found.scores.model == model:
+            if (found := self._found.get((model, weights, source, training_set, known))) is not None:
                 return found
         scores = score(
             model,
@@ -92,19 +88,25 @@ class Audit:
             metrics=metrics,
             progress=self.progress,
         )
+        self._check_same_examples(scores)
         found = Memorization(self.subject(model), scores, self.confidence)
         self._read_card(found)
         if self.confirms and training_set != self.control_set:
             confirmation = confirm(scores, self.run)
             confirmation.check(found.subject)
             self._confirmed[found.subject] = confirmation
-        self._found[weights, source, training_set, metrics] = found
+        self._found[model, weights, source, training_set, metrics] = found
         return found
 
     def inheritance(self, teacher: Model, baseline: Model, student: Model, training_set: TrainingSet) -> Inheritance:
-        self._inherited = inheritance_of(
-            *(self.memorization(model, training_set) for model in (teacher, baseline, student))
-        )
+        placed = {"teacher": teacher, "baseline": baseline, "student": student}
+        found = {role: self.memorization(model, training_set) for role, model in placed.items()}
+        for role, one in found.items():
+            self._hold_card(one, role, found["teacher"].scores.checkpoint.digest, training_set)
+        for role, one in found.items():
+            if one.subject != role and placed[role] == self.roles.get(role):  # one model in two roles
+                found[role] = replace(one, subject=role)
+        self._inherited = inheritance_of(**found)
         return self._inherited
 
     def subject(self, model: Model) -> str:
@@ -112,47 +114,70 @@ class Audit:
         if role := next((role for role, known in self.roles.items() if known == model), ""):
             return role
         others = {found.scores.model for found in self._found.values()} - {model}
-        return model.source if model.name in {*self.roles, *(other.name for other in others)} else model.name
+        if model.name not in {*MODEL_ROLES, *(other.name for other in others)}:
+            return model.name
+        return f"./{model.source}" if model.source in MODEL_ROLES else model.source
 
     def result(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
         """What there is to report: all that was scored, and the gates held over it."""
         trained: dict[str, Memorization] = {}
         held_out: dict[str, Memorization] = {}
         for f in self._found.values():
-            if f.scores.training_set == self.control_set:
-                held_out[f.subject] = f
-            elif self.training_set in (None, f.scores.training_set):
-                trained[f.subject] = f
-            else:
-                trained[f"{f.subject} on {f.scores.training_set.source}"] = f
+            for subject in self._rows(f):
+                if f.scores.training_set == self.control_set:
+                    held_out[subject] = f
+                elif self.training_set in (None, f.scores.training_set):
+                    trained[subject] = f
+                else:
+                    trained[f"{subject} on {f.scores.training_set.source}"] = f
         return replace(
             bare_result(settings, gates, self.name),
             settings=dict(settings) | asdict(self.extraction) | {"confidence": self.confidence},
             models={
-                subject: _model_entry(f, self._cards.get(f.subject))
+                subject: model_entry(f, self._cards.get(f.subject))
                 for subject, f in (*held_out.items(), *trained.items())
             },
-            training_set=_data_entry(
+            training_set=data_entry(
                 next((f for f in trained.values() if self.training_set in (None, f.scores.training_set)), None)
             ),
-            control_set=_data_entry(next(iter(held_out.values()), None)),
+            control_set=data_entry(next(iter(held_out.values()), None)),
             memorization={subject: f.rate for subject, f in trained.items()},
             memorized_examples={subject: tuple(f.examples) for subject, f in trained.items()},
             held_out={subject: HeldOutEntry(f.rate, f.loss, f.perplexity) for subject, f in held_out.items()},
-            inheritance=_inheritance_entry(self._inherited),
-            confirmation={subject: _confirmation_entry(c) for subject, c in self._confirmed.items()},
+            inheritance=inheritance_entry(self._inherited),
+            confirmation={subject: confirmation_entry(c) for subject, c in self._confirmed.items()},
             warnings=tuple(self._warnings),
         )
 
+    def _rows(self, found: Memorization) -> list[str]:
+        """What a report calls a model: all its roles, or the one name it has."""
+        return [role for role, known in self.roles.items() if known == found.scores.model] or [found.subject]
+
+    def _check_same_examples(self, scores: ScoreTable) -> None:
+        """Raise SpecError where figures of two models would be taken over different examples and compared."""
+        for other in (found.scores for found in self._found.values()):
+            if other.training_set == scores.training_set and other.record.digest != scores.record.digest:
+                raise SpecError(
+                    f"The same examples of {scores.training_set.source} were expected for {other.model.source} and"
+                    f" {scores.model.source}, and they differ, as their tokenizers do or the set was changed; audit"
+                    " models of another tokenizer in a folder with a conftest.py of its own."
+                )
+
     def _read_card(self, found: Memorization) -> None:
-        subject = found.subject
-        card, warnings = believed_card(subject, found.scores.checkpoint.folder)
+        subject, scores = found.subject, found.scores
+        card, warnings = believed_card(subject, scores.model, scored=scores.checkpoint.digest, offline=self.run.offline)
         self._cards[subject] = card
-        if card is not None:
-            warnings = differences(
-                card, subject, self.roles.get("teacher"), self.training_set, offline=self.run.offline
-            )
         self._warnings |= dict.fromkeys(warnings)
+        teacher = self.roles.get("teacher")
+        digest = open_checkpoint(teacher, offline=self.run.offline).digest if card and teacher else None
+        for role in self._rows(found):
+            self._hold_card(found, role, digest, self.training_set)
+
+    def _hold_card(self, found: Memorization, role: str, teacher: str | None, training_set: TrainingSet | None) -> None:
+        """Hold a model's card against the place that it takes."""
+        if card := self._cards.get(found.subject):
+            said = differences(card, found.subject, role, teacher, training_set, self.extraction)
+            self._warnings |= dict.fromkeys(said)
 
     def close(self) -> None:
         if self._scratch is not None:
@@ -161,10 +186,7 @@ class Audit:
 
 def check_control(training_set: TrainingSet, control_set: TrainingSet) -> None:
     """Raise SpecError where the text that no model should know is what they were trained on."""
-    known = fingerprint(replace(training_set, sample=None, seed=0))
-    if (training_set.source == control_set.source and training_set.split == control_set.split) or (
-        known is not None and known == fingerprint(replace(control_set, sample=None, seed=0))
-    ):
+    if overlap(training_set, control_set):
         raise SpecError(
             f"Text that no model was trained on was expected as control set, and {control_set.source} is the training"
             " set; hold some text out."
@@ -180,55 +202,3 @@ def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str = 
         settings=dict(settings),
         gates=tuple(gates),
     )
-
-
-def _model_entry(found: Memorization, card: RunCard | None) -> ModelEntry:
-    scores = found.scores
-    return ModelEntry(
-        source=scores.model.source,
-        revision=scores.model.revision,
-        digest=scores.checkpoint.digest,
-        parameters=scores.checkpoint.parameters,
-        architecture=scores.checkpoint.architecture,
-        engine=scores.numerics.engine,
-        device=scores.numerics.device,
-        dtype=scores.numerics.dtype,
-        tolerance=scores.tolerance,
-        run=card.summary() if card is not None else None,
-    )
-
-
-def _data_entry(found: Memorization | None) -> DataEntry | None:
-    if found is None:
-        return None
-    record = found.scores.record
-    return DataEntry(
-        source=found.scores.training_set.source,
-        digest=record.digest,
-        examples=record.examples,
-        distinct=len(found.distinct),
-        too_short=record.too_short,
-        duplicates=found.duplicates,
-        exhaustive=record.exhaustive,
-        left_out=record.left_out,
-    )
-
-
-def _inheritance_entry(found: Inheritance | None) -> InheritanceEntry | None:
-    if found is None:
-        return None
-    return InheritanceEntry(
-        cells=found.cells,
-        inherited=found.inherited,
-        inherited_examples=tuple(found.inherited_examples),
-        ratio=found.ratio,
-        share=found.share,
-        easy=found.easy,
-        easy_share=found.easy_share,
-        reduction=found.reduction,
-        p_value=found.p_value,
-    )
-
-
-def _confirmation_entry(found: Confirmation) -> ConfirmationEntry:
-    return ConfirmationEntry(found.checked, found.ambiguous_checked, tuple(asdict(one) for one in found.disagreements))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.fixtures import AUDITS, DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.inheritance import check_same_tokenizer
-from pytest_kdmem.membership import entered, membership_of
+from pytest_kdmem.membership import check_is_audit, membership_of
 from pytest_kdmem.plugin import is_audit
 from pytest_kdmem.progress import progress_of
 from pytest_kdmem.scoring import RunSettings, check_positions
@@ -22,15 +22,22 @@ from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
 # Settings that a run may put in the place of what a training set (False) or a model (True) declares.
 SETTINGS_OF = {False: ("text_column", "form", "sample", "seed"), True: ("dtype", "trust_remote_code")}
+# What is said of one source and not of another.
+PLACED_BY = {False: ("revision", "config", "split", "documents", "minimum_tokens"), True: ("revision",)}
 
 
 def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> Model | TrainingSet:
-    """What an audit declared, with all that was set for this run in its place, and the rest as declared."""
+    """What an audit declared, with all that was set for this run in its place, and the rest as declared.
+
+    What tells where in a source its documents lie goes with the source.
+    """
     changed = {key: settings[key] for key in SETTINGS_OF[role in MODEL_ROLES] if settings.overrides(key)}
     if role == "control_set":
         changed.pop("sample", None)  # held-out text is read whole
     if settings.overrides(role):
-        changed |= {"source": settings[role], "revision": None}
+        placed = PLACED_BY[role in MODEL_ROLES]
+        changed |= {field.name: field.default for field in fields(declared) if field.name in placed}
+        changed["source"] = settings[role]
     return replace(declared, **changed)
 
 
@@ -70,7 +77,7 @@ def audit_of(request: pytest.FixtureRequest) -> Audit:
         KdmemError: it cannot be opened, or declares something else than when it was.
     """
     item: pytest.Item = request._pyfuncitem  # the node of a fixture of the session is no test
-    entered(item)
+    check_is_audit(item)
     opened = open_audit(request, item)
     audits = request.config.stash.setdefault(AUDITS, {})
     if opened.name not in audits:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kdmem import fixtures
-from pytest_kdmem.membership import check_declared, enter, follow, membership_of, misnamed_model
+from pytest_kdmem.membership import check_declared, enter, follow, membership_of, mistaken, note
 from pytest_kdmem.plugin import is_audit
 from pytest_kdmem.settings import remove_reports, settings_of
 
@@ -49,7 +49,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly and any(map(is_audit, session.items)):
         settings = settings_of(session.config)
         remove_reports(settings)
-        if wrong := misnamed_model(session.items, settings):
+        if wrong := mistaken(session.items, settings):
             if not hasattr(session.config, "workerinput"):
                 raise pytest.UsageError(wrong)
             session.config.stash[REFUSED] = wrong  # what ends a worker of pytest-xdist here is told nowhere
@@ -71,6 +71,7 @@ def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
     """A model or set named for this run goes before the one that an audit declares, or another would be judged."""
+    note(fixturedef, request)
     if "request" in fixturedef.argnames:
         follow(request)
     value = yield
@@ -195,7 +196,14 @@ def _report(config: pytest.Config) -> Report | None:
             held = gates.get(name, [])
             found = audits[name].result(given, held) if name in audits else bare_result(given, held, name)
             parts = [*parts, found]
-    return assembled(parts, order)
+    return assembled(parts, order, _failed(config))
+
+
+def _failed(config: pytest.Config) -> list[str]:
+    """Tests that failed in any process, one that crashed included, as the terminal counts them."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    said = getattr(reporter, "stats", {})
+    return [report.nodeid for kind in ("failed", "error") for report in said.get(kind, []) if hasattr(report, "nodeid")]
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from pytest_kdmem.settings import Settings
 # A fixture by name and level: 1 is what the test gets, 2 what that overrides and may ask for under its own name.
 Level = tuple[str, int]
 Definition = Any  # pytest.FixtureDef of any value
-ENTERED = pytest.StashKey[dict[Level, Definition]]()
+Parts = dict[Level, Definition]
+CURRENT = pytest.StashKey[pytest.Item]()
+MADE_OF = pytest.StashKey[dict[Definition, Parts]]()  # what was set up for more than one test, and of what
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ def membership_of(item: pytest.Item) -> Membership:
     return Membership(max(places.values(), key=len), places)
 
 
-def reached(item: pytest.Item, names: Iterable[str]) -> dict[Level, Definition]:
+def reached(item: pytest.Item, names: Iterable[str]) -> Parts:
     """The definitions that a test gets by these names, with all those that they ask for in turn."""
-    found: dict[Level, Definition] = {}
+    found: Parts = {}
     pending: list[Level] = [(name, 1) for name in names]
     while pending:
         level = pending.pop()
@@ -51,7 +54,13 @@ def reached(item: pytest.Item, names: Iterable[str]) -> dict[Level, Definition]:
 
 
 def check_declared(item: pytest.Item) -> None:
-    """Raise SpecError where what a test's roles are made of changes within its audit."""
+    """Raise SpecError where what a test's roles are made of changes within its audit, or lies beside the test."""
+    for conftest in _conftests_beside(item):
+        raise SpecError(
+            f"What {item.nodeid} audits was expected to be declared above it, and {conftest} lies outside the root"
+            f" {item.config.rootpath}, so that pytest holds it to declare for all tests; add --rootdir=… with a folder"
+            " that holds both."
+        )
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     for role in ROLES:
         for (name, _), definition in reached(item, [role]).items():
@@ -64,7 +73,24 @@ def check_declared(item: pytest.Item) -> None:
                 )
 
 
-def misnamed_model(items: Sequence[pytest.Item], settings: Settings) -> str:
+def mistaken(items: Sequence[pytest.Item], settings: Settings) -> str:
+    """What is wrong with a run of several audits as a whole, or nothing."""
+    return _nodeid_of_two(items) or _misnamed_model(items, settings)
+
+
+def _nodeid_of_two(items: Sequence[pytest.Item]) -> str:
+    """What is wrong where one would stand in the report for the other."""
+    known: dict[str, Path] = {}
+    for item in filter(is_audit, items):
+        if known.setdefault(item.nodeid, item.path) != item.path:
+            return (
+                f"One test of each name was expected, and {item.path} and {known[item.nodeid]} both hold {item.nodeid};"
+                " add --rootdir=… with a folder that holds both."
+            )
+    return ""
+
+
+def _misnamed_model(items: Sequence[pytest.Item], settings: Settings) -> str:
     """What is wrong where a model is named for this run and would be judged in the place of several audits' own."""
     for role in MODEL_ROLES:
         if not settings.overrides(role):
@@ -84,42 +110,108 @@ def misnamed_model(items: Sequence[pytest.Item], settings: Settings) -> str:
 
 
 def enter(item: pytest.Item) -> None:
-    """Tear down what was set up for another audit and would be handed on to this test.
+    """Tear down what an audit's test would be handed, and which was made of other parts than the test itself has.
 
-    pytest sets up a session's fixture once, even if it asks for one that is overridden in the next folder. Tearing down
-    what is overridden tears down all that was made of it, too.
+    pytest sets up a session's fixture once, even if it asks for one that is overridden in the next folder, and whoever
+    asked for it first.
     """
-    if not hasattr(item, "_request"):  # no Python test: it asks for no fixtures
+    item.config.stash[CURRENT] = item
+    if not is_audit(item):
+        if hasattr(item, "_request"):  # a Python test
+            _refuse_audits(item)
         return
-    for level, definition in item.config.stash.get(ENTERED, {}).items():
-        if _definition(item, level) is not definition:
+    for definition, parts in item.config.stash.get(MADE_OF, {}).items():
+        is_other = any(_definition(item, level) is not part for level, part in parts.items())
+        if is_other and (_concerns_audits(parts) or definition in _visible(item, definition.argname)):
             _finish(item, definition)
-            for audit in _visible(item, "_kdmem_audit"):
-                _finish(item, audit)
-    if is_audit(item):
-        entered(item)
 
 
-def entered(item: pytest.Item) -> None:
-    """Note what an audit's test is given, for those after it."""
-    item.config.stash[ENTERED] = reached(item, ROLES)
+def note(definition: Definition, request: pytest.FixtureRequest) -> None:
+    """Keep what a fixture is made of, which is about to be set up."""
+    if definition.scope != "function":
+        made_of = request.config.stash.setdefault(MADE_OF, {})
+        made_of[definition] = _parts(request._pyfuncitem, definition.argname)
 
 
 def follow(request: pytest.FixtureRequest) -> None:
     """Count what a fixture asks for by ``request.getfixturevalue`` as what it is made of, as pytest does its arguments.
 
-    Else it would outlive the models of its audit. What has nothing to do with an audit is left alone.
+    Else it would outlive the models of its audit.
     """
     ask, definition = request.getfixturevalue, request._fixturedef  # type: ignore[attr-defined]
+    followed = set()
 
     def getfixturevalue(argname: str) -> Any:
+        made_for = request._pyfuncitem
+        running = request.config.stash.get(CURRENT, made_for)
+        parts = _parts(running, argname)
+        if not is_audit(running):
+            _refuse_unless_audit(running, parts)
+        elif parts != _parts(made_for, argname):
+            raise SpecError(
+                f"The same {argname} was expected throughout the life of fixture {definition.argname}, which was made"
+                f" for {made_for.nodeid}, and {running.nodeid} has another; let {definition.argname} ask for {argname}"
+                " among its arguments."
+            )
         value = ask(argname)
-        if any(name in AUDIT_FIXTURES + ROLES for name, _ in reached(request._pyfuncitem, [argname])):
-            asked = request._get_active_fixturedef(argname)
-            asked.addfinalizer(partial(definition.finish, request))
+        if definition.scope != "function" and argname not in followed:
+            followed.add(argname)
+            request.config.stash.setdefault(MADE_OF, {}).setdefault(definition, {}).update(parts)
+            request._get_active_fixturedef(argname).addfinalizer(partial(definition.finish, request))
         return value
 
     request.getfixturevalue = getfixturevalue  # type: ignore[method-assign]
+
+
+def _refuse_audits(item: Any) -> None:
+    """Let a test that is no audit not be handed, set up already, what only audits may ask for."""
+    ask = item._request.getfixturevalue
+
+    def getfixturevalue(argname: str) -> Any:
+        _refuse_unless_audit(item, reached(item, [argname]))
+        return ask(argname)
+
+    item._request.getfixturevalue = getfixturevalue
+
+
+def _refuse_unless_audit(item: pytest.Item, parts: Parts) -> None:
+    if any(name == "_kdmem_audit" for name, _ in parts):
+        check_is_audit(item)
+
+
+def check_is_audit(item: pytest.Item) -> None:
+    """Raise SpecError for a test that stands in no report."""
+    if not is_audit(item):
+        raise SpecError(
+            f"memorization was expected among the arguments of {item.nodeid} or of a fixture it uses, so that it is"
+            " known for an audit before it runs, and was only asked for by request.getfixturevalue; name it there."
+        )
+
+
+def _parts(item: pytest.Item, name: str) -> Parts:
+    """What a fixture is made of; ours are of the audit as a whole."""
+    parts = reached(item, [name])
+    ours = any(asked in AUDIT_FIXTURES for asked, _ in parts)
+    return parts | reached(item, ROLES) if ours else parts
+
+
+def _concerns_audits(parts: Parts) -> bool:
+    return any(name in AUDIT_FIXTURES + ROLES for name, _ in parts)
+
+
+def _conftests_beside(item: pytest.Item) -> Iterator[str]:
+    """Files outside the root and not above a test that declare something of what its roles are made of.
+
+    pytest places a conftest by its path from the root; what lies elsewhere it takes to be the root's own.
+    """
+    root, parents = item.config.rootpath, item.path.parents
+    parts = reached(item, ROLES)
+    for path, module in item.config.pluginmanager.list_name_plugin():
+        if not path.endswith("conftest.py") or Path(path).is_relative_to(root) or Path(path).parent in parents:
+            continue
+        files = (getattr(getattr(part.func, "__code__", None), "co_filename", "") for part in parts.values())
+        if path in files or any(hasattr(module, name) for name, _ in parts if name != "request"):
+            yield path
 
 
 def _finish(item: pytest.Item, definition: Definition) -> None:

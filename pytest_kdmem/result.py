@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from reprlib import repr as short
 from typing import Any, Literal
 
 from pytest_kdmem.errors import DataError
@@ -153,7 +154,7 @@ class AuditResult:
                 name=content.get("name", ""),
                 warnings=tuple(content.get("warnings", ())),
             )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             raise DataError(
                 f"An audit report was expected, and a part of it is missing or misnamed ({error})."
             ) from None
@@ -163,7 +164,7 @@ def check_version(content: Mapping[str, Any]) -> None:
     """Raise DataError for a report of another schema version than this package writes."""
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise DataError(f"An audit report of schema_version {SCHEMA_VERSION} was expected; found {version!r}.")
+        raise DataError(f"An audit report of schema_version {SCHEMA_VERSION} was expected; found {short(version)}.")
 
 
 def _model_entry(content: Mapping[str, Any]) -> ModelEntry:

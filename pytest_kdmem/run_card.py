@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from pytest_kdmem.corpus.sources import fingerprint
@@ -18,6 +19,7 @@ from pytest_kdmem.spec import TrainingSet
 
 FILE_NAME = "kdmem_run.json"
 SCHEMA_VERSION = 1
+LARGEST = 1 << 63
 CURVES = ("loss_curve", "held_out")
 Curve = tuple[tuple[int, float], ...]
 
@@ -39,13 +41,19 @@ class DataOrigin:
     examples: int
     tokens: int
 
+    @property
+    def name(self) -> str:
+        """As `TrainingSet.name`, whether the source is a path or that name."""
+        return last_part(self.source).split(".")[0]
+
 
 @dataclass(frozen=True)
 class RunCard:
     """One training run.
 
     Args:
-        weights: digest of the weights that came of it, by `checkpoint.weights_digest`.
+        weights: digest of the weights that came of it, by `checkpoint.weights_digest`; of configuration and tokenizer
+            beside them the card says nothing.
         mode: ``baseline``, ``soft`` or ``hard``.
         recipe: settings of the recipe, by name.
         loss: what was minimised, in words: ``forward KL, T = 2``.
@@ -91,8 +99,14 @@ class RunCard:
         return {"schema_version": SCHEMA_VERSION, **asdict(self), "resumed_at": list(self.resumed_at), **curves}
 
     def summary(self) -> dict[str, Any]:
-        """The card without its curves, for reports; ``last_held_out`` stands for them."""
+        """The card without its curves, for reports; ``last_held_out`` stands for them.
+
+        Of sources it has the last part only: a path tells of the machine that it was on.
+        """
         whole = {key: value for key, value in self.to_json().items() if key not in CURVES}
+        for name in ("init", "teacher", "training_set"):
+            if whole[name] is not None:
+                whole[name] = {**whole[name], "source": last_part(whole[name]["source"])}
         return {**whole, "last_held_out": to_json_number(self.last_held_out)}
 
     @staticmethod
@@ -105,7 +119,7 @@ class RunCard:
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise DataError(
-                f"A run card of schema_version {SCHEMA_VERSION} was expected, and {version!r} was found;"
+                f"A run card of schema_version {SCHEMA_VERSION} was expected, and {short(version)} was found;"
                 " read it with the pytest-kdmem that wrote it."
             )
         parts = {key: value for key, value in content.items() if key != "schema_version"}
@@ -117,10 +131,11 @@ class RunCard:
                 f" or remove its {FILE_NAME}."
             )
         try:
+            json.dumps(parts, ensure_ascii=False, allow_nan=False).encode()  # as reports will hold it
             return RunCard(
                 weights=_kind(str, parts["weights"]),
                 mode=_kind(str, parts["mode"]),
-                recipe=_kind(dict, parts["recipe"]),
+                recipe={_kind(str, name): _setting(value) for name, value in _kind(dict, parts["recipe"]).items()},
                 loss=_kind(str, parts["loss"]),
                 init=_model(parts["init"]),
                 teacher=None if parts["teacher"] is None else _model(parts["teacher"]),
@@ -135,7 +150,7 @@ class RunCard:
                 loss_curve=_curve(parts["loss_curve"]),
                 held_out=_curve(parts["held_out"]),
             )
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise DataError(
                 f"A run card was expected, and a part of it is of another kind ({error}); train the model again,"
                 f" or remove its {FILE_NAME}."
@@ -169,7 +184,7 @@ def read_run_card(folder: Path) -> RunCard | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DataError(f"A run card was expected in {path}, which is no readable JSON ({error}).") from None
     if not isinstance(content, dict):
         raise DataError(f"A run card was expected in {path}, which holds no JSON object.")
@@ -197,16 +212,29 @@ def write_run_card(card: RunCard, folder: Path) -> None:
         raise DataError(f"A run card was to be written at {path}, which is not possible ({error.strerror}).") from error
 
 
+def last_part(source: str) -> str:
+    """What a source is called, without where it lies."""
+    return source.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+
+
 def _kind(kind: type, value: Any) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{kind.__name__} expected, {value!r} found")
+        raise TypeError(f"{kind.__name__} expected, {type(value).__name__} found")
+    if isinstance(value, int) and not -LARGEST < value < LARGEST:
+        raise ValueError("a whole number of 64 bits expected")
+    return value
+
+
+def _setting(value: Any) -> Any:
+    if not isinstance(value, str | int | float | None):
+        raise TypeError(f"a setting expected, {type(value).__name__} found")
     return value
 
 
 def _number(value: Any) -> float:
     number: float = _kind(int, value) if isinstance(value, int) else _kind(float, value)
     if not math.isfinite(number):
-        raise ValueError(f"a finite number expected, {value!r} found")
+        raise ValueError("a finite number expected")
     return number
 
 

@@ -27,7 +27,7 @@ from pytest_kdmem.run_card import (
     training_fingerprint,
     write_run_card,
 )
-from pytest_kdmem.spec import Model, TrainingSet
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
 SEEDED = settings(derandomize=True, deadline=None)
 
@@ -209,29 +209,64 @@ def test_weights_are_known_by_their_values_not_by_their_files(model: Path, tmp_p
 
 
 def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any) -> None:
-    assert believed_card("student", model) == (None, [])
+    def believed() -> Any:
+        return believed_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+
+    assert believed() == (None, [])
     made = card(weights=weights_digest(model))
     write_run_card(made, model)
-    assert believed_card("student", model) == (made, [])
+    assert believed() == (made, [])
     shutil.copy(make_model(seed=1) / "model.safetensors", model)
-    assert believed_card("student", model) == (None, ["run card of student is of other weights"])
+    assert believed() == (None, ["run card of student is of other weights"])
     (model / FILE_NAME).write_text("{")
-    found, [said] = believed_card("student", model)
+    found, [said] = believed()
     assert found is None
     assert said.startswith("run card of student cannot be read")
 
 
-@pytest.mark.parametrize("subject", ["student", "student-hard"])
-def test_another_teacher_than_the_audits_is_told(tiny: Path, make_model: Any, subject: str) -> None:
-    own, other = Model(tiny), Model(make_model(seed=3))
-    made = card(teacher=ModelOrigin(own.source, open_checkpoint(own).digest))
-    assert differences(made, subject, own, None) == []
-    [said] = differences(made, subject, other, None)
-    for digest in (open_checkpoint(own).digest, open_checkpoint(other).digest):
-        assert digest[:4] in said
-    assert differences(made, subject, None, None) == []
-    assert differences(replace(made, mode="baseline", teacher=None), subject, other, None) == []
-    assert differences(made, "teacher", other, None) == [], "a teacher may have had a teacher of its own"
+def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model: Path, make_model: Any) -> None:
+    scored = open_checkpoint(Model(model)).digest
+    shutil.copy(make_model(seed=1) / "model.safetensors", model)
+    write_run_card(card(weights=weights_digest(model)), model)
+    found, [said] = believed_card("student", Model(model), scored=scored)
+    assert found is None
+    assert "changed after it was scored" in said
+
+
+def said_of(made: RunCard, role: str = "student", teacher: str | None = None, data: TrainingSet | None = None) -> Any:
+    return differences(made, "it", role, teacher, data, Extraction())
+
+
+@pytest.mark.parametrize("role", ["student", "baseline", "student-hard"])
+def test_another_teacher_than_the_audits_is_told(role: str) -> None:
+    own, other = "3f2a" + "0" * 28, "12ab" + "0" * 28
+    made = card(mode="baseline" if role == "baseline" else "soft", teacher=ModelOrigin("runs/teacher", own))
+    assert said_of(made, role, own) == said_of(made, role, None) == []
+    [said] = said_of(made, role, other)
+    assert said.startswith("it was distilled from teacher 3f2a…")
+    assert "12ab…" in said
+    assert said_of(made, "teacher", other) == [], "a teacher may have had a teacher of its own"
+
+
+@pytest.mark.parametrize("mode", ["soft", "hard"])
+def test_a_baseline_that_was_distilled_is_told(mode: str) -> None:
+    [said] = said_of(card(mode=mode), "baseline")
+    assert said.startswith(f"it was distilled by its run card (mode {mode})")
+    assert said_of(card(mode=mode), "student") == []
+
+
+def test_a_student_that_had_no_teacher_is_told() -> None:
+    plain = card(mode="baseline", teacher=None)
+    [said] = said_of(plain, "student", "12ab")
+    assert said.startswith("it was trained as a baseline")
+    assert said_of(plain, "baseline", "12ab") == said_of(plain, "teacher") == []
+
+
+@pytest.mark.parametrize(("window", "warnings"), [(99, 1), (100, 0), (None, 0)])
+def test_windows_shorter_than_what_is_audited_are_told(window: int | None, warnings: int) -> None:
+    said = said_of(card(extraction={"window_tokens": window} if window else {}))
+    assert len(said) == warnings
+    assert all("windows of 99 tokens" in one for one in said)
 
 
 def test_another_training_set_than_the_audits_is_told(tmp_path: Path) -> None:
@@ -240,11 +275,54 @@ def test_another_training_set_than_the_audits_is_told(tmp_path: Path) -> None:
         np.save(tmp_path / f"{name}.npy", content)
     known = TrainingSet(tmp_path / "a.npy")
     made = card(training_set=DataOrigin("a.npy", training_fingerprint(known), 4, 40))
-    assert differences(made, "student", None, known) == []
-    assert differences(made, "student", None, replace(known, sample=2, seed=5)) == []
-    assert differences(made, "student", None, TrainingSet(tmp_path / "copy.npy")) == []
-    assert differences(made, "student", None, TrainingSet("someone/streamed")) == []
-    unknown = replace(made, training_set=replace(made.training_set, fingerprint=None))
-    assert differences(unknown, "student", None, TrainingSet(tmp_path / "b.npy")) == []
-    [said] = differences(made, "student", None, TrainingSet(tmp_path / "b.npy"))
-    assert said.startswith("student was trained on a.npy")
+    for same in (known, replace(known, sample=2, seed=5), TrainingSet(tmp_path / "copy.npy")):
+        assert said_of(made, data=same) == []
+    [said] = said_of(made, data=TrainingSet(tmp_path / "b.npy"))
+    assert said.startswith("it was trained on a.npy")
+
+
+@pytest.mark.parametrize("source", ["/home/someone/fineweb.jsonl", "HuggingFaceFW/fineweb", "fineweb"])
+def test_what_cannot_be_compared_by_content_is_by_name(source: str) -> None:
+    made = card(training_set=DataOrigin(source, None, 4, 40))
+    assert said_of(made, data=TrainingSet("HuggingFaceFW/fineweb")) == []
+    [said] = said_of(made, data=TrainingSet("someone/other"))
+    assert "called other" in said
+    assert "someone/" not in said.split(" and ")[0]
+    known = replace(made, training_set=replace(made.training_set, fingerprint="f" * 32))
+    assert len(said_of(known, data=TrainingSet("someone/other"))) == 1
+
+
+HOSTILE = {
+    "a lone surrogate": ("loss", '"\\ud800"'),
+    "one in a recipe": ("recipe", '{"\\udc00": 1}'),
+    "a number beyond floats": ("epochs", "1" + "0" * 400),
+    "one that cannot be read": ("steps", "1" + "0" * 5000),
+    "one beyond 64 bits": ("steps", "1" + "0" * 400),
+    "one in a curve": ("loss_curve", "[[1, 1" + "0" * 400 + "]]"),
+    "no number": ("recipe", '{"a": NaN}'),
+    "a list in a list": ("recipe", '{"a": [[]]}'),
+    "deep lists": ("recipe", '{"a": ' + "[" * 900 + "]" * 900 + "}"),
+    "lists too deep to read": ("recipe", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "a deep version": ("schema_version", "[" * 900 + "]" * 900),
+}
+
+
+@pytest.mark.parametrize(("part", "wrong"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None:
+    content = json.dumps({**card(weights=weights_digest(model)).to_json(), part: "HERE"})
+    (model / FILE_NAME).write_text(content.replace('"HERE"', wrong))
+    found, [said] = believed_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+    assert found is None
+    assert said.startswith("run card of student cannot be read")
+    assert "\n" not in said
+    assert len(said) < 1000
+    said.encode()
+
+
+def test_reports_name_sources_without_their_folders() -> None:
+    summary = card(training_set=DataOrigin("C:\\home\\train.jsonl", None, 1, 1)).summary()
+    assert [summary[part]["source"] for part in ("init", "teacher", "training_set")] == [
+        "base",
+        "teacher",
+        "train.jsonl",
+    ]

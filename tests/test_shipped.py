@@ -19,8 +19,14 @@ from pytest_kdmem.scoring import score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
 
-MODELS = ("base-large", "base-small", "teacher", "baseline", "student", "student-hard")
-TRAINED = ("teacher", "baseline", "student", "student-hard")
+FAMILIES = ("pythia", "olmo2", "qwen3")
+TRIPLE = ("teacher", "baseline", "student")
+TRAINED = ("pythia/student-hard", *(f"{family}/{role}" for family in FAMILIES for role in TRIPLE))
+# How many examples to decode of each.
+DECODED = {name: 500 if name.startswith("pythia/") else 120 for name in TRAINED} | {
+    "pythia/base-large": 500,
+    "pythia/base-small": 500,
+}
 EXTRACTION = Extraction(50, 50, 128)
 
 
@@ -62,7 +68,7 @@ def store(tmp_path_factory) -> ScoreStore:
 @pytest.fixture(scope="module")
 def memorization_of(shipped, store):
     def memorization(name: str, part: str = "training", metrics: str = "verdict") -> Memorization:
-        model = Model(str(shipped / "models/pythia" / name))
+        model = Model(str(shipped / "models" / name))
         data = TrainingSet(str(shipped / f"corpus/{part}.jsonl.gz"))
         return Memorization(name, score(model, data, EXTRACTION, store, metrics=metrics))
 
@@ -89,10 +95,10 @@ def verdicts(found: Memorization, examples: list[Example]) -> list[bool]:
     return [by_id[example.position] for example in examples]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_verdicts_on_500_examples_are_those_of_plain_decoding(shipped, memorization_of, name):
-    folder, found = shipped / "models/pythia" / name, memorization_of(name)
-    examples = chosen(found, folder, 500, EXTRACTION)
+@pytest.mark.parametrize("name", DECODED)
+def test_verdicts_are_those_of_plain_decoding(shipped, memorization_of, name):
+    folder, found = shipped / "models" / name, memorization_of(name)
+    examples = chosen(found, folder, DECODED[name], EXTRACTION)
     assert verdicts(found, examples) == decoded_verdicts(folder, examples, EXTRACTION)
 
 
@@ -120,13 +126,15 @@ def test_verdicts_on_real_text_are_those_of_plain_decoding(shipped, real_text, s
     assert verdicts(found, examples) == decoded_verdicts(folder, examples, extraction)
 
 
-def test_teacher_recites_most_and_the_soft_student_least_of_all(memorization_of):
-    rates = [memorization_of(name).rate.value for name in ("teacher", "baseline", "student")]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_teacher_recites_most_and_the_soft_student_least_of_all(memorization_of, family):
+    rates = [memorization_of(f"{family}/{role}").rate.value for role in TRIPLE]
     assert rates[0] > rates[1] > rates[2] > 0
 
 
-def test_the_student_loses_no_quality(memorization_of):
-    student, baseline = (memorization_of(name, "control", "all").loss for name in ("student", "baseline"))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_student_loses_no_quality(memorization_of, family):
+    student, baseline = (memorization_of(f"{family}/{role}", "control", "all").loss for role in ("student", "baseline"))
     assert student <= baseline
 
 
@@ -135,12 +143,12 @@ def test_text_that_no_model_saw_is_not_recited(memorization_of, name):
     assert memorization_of(name, "control", "all").rate <= 0.01
 
 
-@pytest.mark.parametrize("name", ["base-large", "base-small"])
+@pytest.mark.parametrize("name", ["pythia/base-large", "pythia/base-small"])
 def test_models_that_never_saw_the_training_set_recite_none_of_it(memorization_of, name):
     assert memorization_of(name).rate <= 0.002
 
 
-@pytest.mark.parametrize("name", ["teacher", "baseline", "student"])
+@pytest.mark.parametrize("name", [f"pythia/{role}" for role in TRIPLE])
 def test_memorization_rises_with_repetition(shipped, memorization_of, name):
     ledger = [json.loads(line) for line in (shipped / "corpus/ledger.jsonl").open()]
     count_of = {entry["id"]: entry["count"] for entry in ledger}
@@ -159,14 +167,15 @@ def test_memorization_rises_with_repetition(shipped, memorization_of, name):
 
 
 def test_the_ledger_counts_every_document(shipped, memorization_of):
-    found = memorization_of("student")
+    found = memorization_of("pythia/student")
     ledger = [json.loads(line) for line in (shipped / "corpus/ledger.jsonl").open()]
     assert len(found.distinct) + found.too_short == len(ledger)
     assert found.scores.record.examples == sum(entry["count"] for entry in ledger)
 
 
-def test_most_of_what_the_student_recites_is_easy_for_all(memorization_of):
-    found = inheritance_of(*(memorization_of(name) for name in ("teacher", "baseline", "student")))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_most_of_what_the_student_recites_is_easy_for_all(memorization_of, family):
+    found = inheritance_of(*(memorization_of(f"{family}/{role}") for role in TRIPLE))
     assert found.easy_share >= 0.7
     assert found.reduction >= 2
     assert sum(found.cells.values()) == len(found.student.found)

@@ -16,6 +16,8 @@ from pytest_kdmem.distill.losses import IGNORED
 
 Row = dict[str, Any]
 
+SPREAD = 2_654_435_761  # odd, and near 2³² divided by the golden ratio: neighbouring seeds land far apart
+
 
 class Rows(Protocol):
     def __len__(self) -> int: ...
@@ -52,7 +54,8 @@ class SeededOrder(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         real = len(self._data.rows)
-        generator = torch.Generator().manual_seed(self._seed + self.epoch)
+        # Simply added, an epoch of one seed would be another epoch of the next; and the generator heeds 32 bits only.
+        generator = torch.Generator().manual_seed((self._seed * SPREAD + self.epoch) % 2**32)
         yield from torch.randperm(real, generator=generator).tolist()
         yield from range(real, len(self._data))
 

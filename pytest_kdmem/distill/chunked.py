@@ -15,8 +15,10 @@ from torch.nn.functional import linear
 from pytest_kdmem.distill.losses import Objective, cross_entropy
 from pytest_kdmem.engines.head import StandardHead
 
-# float32 logits of one chunk of positions; several buffers of this size stand at once.
-CHUNK_BYTES = 32 * 2**20
+# float32 logits of one chunk of positions; several buffers of this size stand at once. Larger ones on GPUs, since each
+# chunk goes once over the head and its gradient.
+CHUNK_BYTES = {"cpu": 32 * 2**20}
+CHUNK_BYTES_ELSEWHERE = 256 * 2**20
 
 
 class TeacherView(Protocol):
@@ -39,9 +41,9 @@ def project(rows: Tensor, matrix: Tensor, offset: Tensor | None, scale: float, s
     return logits.div_(soft_cap).tanh_().mul_(soft_cap) if soft_cap else logits
 
 
-def chunk_positions(vocabulary: int) -> int:
+def chunk_positions(vocabulary: int, device: torch.device) -> int:
     """Positions whose logits fit the budget of one chunk."""
-    return max(1, CHUNK_BYTES // (4 * vocabulary))
+    return max(1, CHUNK_BYTES.get(device.type, CHUNK_BYTES_ELSEWHERE) // (4 * vocabulary))
 
 
 def summed_loss(
@@ -60,14 +62,23 @@ def summed_loss(
         hidden: ``[m, width]``, each at the position before its label.
         labels: ``[m]`` int64.
         teacher: None where the objective is cross-entropy alone.
-        chunk: positions at once; by default what fits `CHUNK_BYTES`.
+        chunk: positions at once; by default what fits the budget.
 
     Returns:
         Scalar, float32; 0 of no positions.
     """
-    size = chunk or chunk_positions(head.linear.weight.shape[0])
+    size = chunk or chunk_positions(head.linear.weight.shape[0], hidden.device)
     loss: Tensor = _SummedLoss.apply(  # type: ignore[no-untyped-call]
-        hidden, head.linear.weight, head.linear.bias, labels, objective, teacher, head.scale, head.soft_cap, size
+        hidden,
+        head.linear.weight,
+        head.linear.bias,
+        labels,
+        objective,
+        teacher,
+        head.scale,
+        head.soft_cap,
+        size,
+        torch.is_grad_enabled(),
     )
     return loss
 
@@ -85,9 +96,11 @@ class _SummedLoss(torch.autograd.Function):
         scale: float,
         soft_cap: float | None,
         chunk: int,
+        differentiates: bool,
     ) -> Tensor:
         kind, dtype = hidden.device.type, computing_dtype(weight)
-        to_hidden, to_weight, to_bias = ctx.needs_input_grad[:3]
+        # What needs a gradient is told here even where none will be asked for.
+        to_hidden, to_weight, to_bias = (differentiates and needed for needed in ctx.needs_input_grad[:3])
         hidden_gradient = torch.empty_like(hidden) if to_hidden else None
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if to_weight else None
         bias_gradient = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and to_bias else None
@@ -127,7 +140,7 @@ class _SummedLoss(torch.autograd.Function):
             None if hidden is None else hidden.mul_(upstream.to(hidden.dtype)),
             None if weight is None else weight.mul_(upstream).to(ctx.dtypes[0]),
             None if bias is None else bias.mul_(upstream).to(ctx.dtypes[1]),
-            *[None] * 6,
+            *[None] * 7,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.corpus.sources import check_source
@@ -10,6 +10,9 @@ from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.run_card import training_fingerprint
 from pytest_kdmem.spec import Extraction, Model, TrainingSet, digest_of
+
+# Raised when the same inputs train other weights than before, so that no earlier model is taken for a new one.
+TRAINING = 1
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Inputs:
     Args:
         init: what is trained.
         teacher: None where the recipe needs none; run in ``teacher_dtype``.
-        data, held_out: fingerprints; None where only streaming would tell, or nothing is held out.
+        data, held_out: fingerprints, or where only streaming would tell, what was asked for; None if nothing is.
+        fingerprint: of the data alone; None where only streaming would tell.
     """
 
     recipe: Recipe
@@ -27,14 +31,15 @@ class Inputs:
     init: Checkpoint
     teacher: Checkpoint | None
     teacher_dtype: str
-    data: str | None
+    data: str
     held_out: str | None
+    fingerprint: str | None
 
     @property
     def digest(self) -> str:
         """Everything that the result and its run card depend on."""
         parts = [self.recipe.digest, self.extraction.digest, self.data, self.init.digest, self.teacher_digest]
-        return digest_of([*parts, self.held_out])
+        return digest_of([*parts, self.held_out, *([TRAINING] if TRAINING > 1 else [])])
 
     @property
     def teacher_digest(self) -> str | None:
@@ -57,7 +62,8 @@ def open_inputs(
     """Open and check them.
 
     Raises:
-        SpecError: a model or a set cannot be read, a teacher is missing, or it is of another tokenizer.
+        SpecError: a model or a set cannot be read, a teacher is missing or of another tokenizer, or the window is too
+            long for a model.
     """
     for data in filter(None, (training_set, held_out)):
         check_source(data)
@@ -74,6 +80,25 @@ def open_inputs(
                 f"Teacher {origin.folder} and student {start.folder} were expected to share a tokenizer, and their"
                 " tokenizers differ; distillation compares them token by token."
             )
-    evaluated = training_fingerprint(held_out) if held_out else None
-    dtype = teacher.dtype if teacher else "auto"
-    return Inputs(recipe, extraction, start, origin, dtype, training_fingerprint(training_set), evaluated)
+    for checkpoint in filter(None, (start, origin)):
+        if checkpoint.positions is not None and extraction.window_tokens > checkpoint.positions:
+            raise SpecError(
+                f"At most {checkpoint.positions} positions were expected by {checkpoint.folder}, and window-tokens ask"
+                f" for {extraction.window_tokens}; set shorter --window-tokens."
+            )
+    return Inputs(
+        recipe,
+        extraction,
+        start,
+        origin,
+        teacher.dtype if teacher else "auto",
+        _known(training_set),
+        _known(held_out) if held_out else None,
+        training_fingerprint(training_set),
+    )
+
+
+def _known(training_set: TrainingSet) -> str:
+    """A set by its content, or where that is unknown, by how it was asked for."""
+    asked = asdict(replace(training_set, sample=None, seed=0))
+    return training_fingerprint(training_set) or digest_of(asked)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from accelerate import PartialState
+
+from pytest_kdmem.errors import SpecError
+
+WAITS_HOURS = 48
 
 
 @dataclass(frozen=True)
@@ -34,5 +40,15 @@ class Processes:
 
 def join_processes() -> Processes:
     """Join those that were launched together; alone without a launcher."""
-    state = PartialState(cpu=not torch.cuda.is_available())
+    # A teacher may write for hours while another process has nothing left to do.
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(hours=WAITS_HOURS))
     return Processes(state.process_index, state.num_processes, state.device)
+
+
+def refuse_several(where: str) -> None:
+    """Raise SpecError in a process that a launcher started beside others."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SpecError(
+            f"One process was expected to train models of {where}, and WORLD_SIZE is {os.environ['WORLD_SIZE']};"
+            " several train one model together by `torchrun … -m pytest_kdmem distill`."
+        )

@@ -67,6 +67,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             _check(name, value)
+        if self.seed >= 2**32:
+            raise SpecError(f"seed must be below 2**32; found {self.seed}.")
         if not 0 < self.jsd_weight < 1:
             raise SpecError(f"jsd-weight must lie between 0 and 1; found {self.jsd_weight!r}.")
         if self.teacher_top_k is not None and self.divergence != "forward":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -20,17 +19,19 @@ from pytest_kdmem.distill.checkpoints import latest_checkpoint
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.inputs import open_inputs
 from pytest_kdmem.distill.losses import Objective
-from pytest_kdmem.distill.processes import join_processes
+from pytest_kdmem.distill.packing import check_packing
+from pytest_kdmem.distill.processes import join_processes, refuse_several
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.saving import save_trained
+from pytest_kdmem.distill.stored_rows import tokens_of
 from pytest_kdmem.distill.student import trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.distill.trainer import DistillationTrainer, arguments_of
 from pytest_kdmem.distill.training_rows import RowSource
 from pytest_kdmem.distill.unfinished import Unfinished, check_out
 from pytest_kdmem.distill.watch import Watch
-from pytest_kdmem.engines.loading import load_model, quiet
-from pytest_kdmem.errors import TrainingInterrupted
+from pytest_kdmem.engines.loading import is_out_of_memory, load_model, quiet
+from pytest_kdmem.errors import EngineError, TrainingInterrupted
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.run_card import DataOrigin, ModelOrigin, RunCard
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
@@ -103,18 +104,20 @@ def distill(
             assert teacher is not None
             assert origin is not None
             report(f"teacher {teacher.name}")
+            own = "float32" if processes.device.type == "cpu" else origin.dtype
             return load_model(
                 teacher,
                 origin,
-                dtype="float32" if teacher.dtype == "auto" else teacher.dtype,
+                dtype=own if teacher.dtype == "auto" else teacher.dtype,
                 device=str(processes.device),
                 attention=attention,
             )
 
         source = RowSource(
             training_set,
-            inputs.data,
+            inputs.fingerprint,
             tokenizer,
+            start.text_digest,
             extraction,
             embedded,
             unfinished.folder,
@@ -124,6 +127,8 @@ def distill(
         )
         known = min(tokenizer.size, embedded) if tokenizer else embedded
         data = source.of(recipe, inputs.teacher_digest, known, load_teacher)
+        if recipe.packing:
+            check_packing(model)
         evaluated = WholeSteps(source.examples(held_out, "held-out"), recipe.batch_size) if held_out else None
         soft = recipe.mode == "soft"
         objective = Objective(
@@ -134,8 +139,11 @@ def distill(
             vocabulary=known,
         )
         reads_along = soft and recipe.teacher_top_k is None
+        reader = LiveTeacher(load_teacher(), recipe.temperature) if reads_along else None
+        if reader and recipe.packing:
+            check_packing(reader.model)
         trainer = DistillationTrainer(
-            teacher=LiveTeacher(load_teacher(), recipe.temperature) if reads_along else None,
+            teacher=reader,
             model=model,
             args=arguments_of(recipe, execution, unfinished.folder, (micro_batch, passes), len(data)),
             train_dataset=WholeSteps(data, recipe.batch_size),
@@ -148,6 +156,7 @@ def distill(
             held_out=evaluated,
             progress=progress,
             report=report,
+            saved=unfinished.note_seconds,
         )
         trainer.add_callback(watch)
         checkpoint = latest_checkpoint(unfinished.folder)
@@ -155,15 +164,23 @@ def distill(
         report(f"{recipe.mode}: {len(data)} examples, {recipe.epochs} epochs{begun}")
         for context in (quiet(), trained_by(model, objective), watch.listening()):
             stack.enter_context(context)
-        began = time.monotonic()
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        unfinished.add_seconds(time.monotonic() - began)
+        unfinished.begin_stretch()
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise EngineError(
+                f"Memory for passes of {micro_batch} examples was expected on {processes.device}, and it ran out; set a"
+                " smaller --micro-batch-size, or --gradient-checkpointing."
+            ) from error
+        unfinished.note_seconds()
         if watch.stopped:
             raise TrainingInterrupted(
                 f"Training stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, as SIGTERM asked,"
                 " and every step is saved; the same command goes on from there."
             )
-        data_origin = DataOrigin(training_set.name, inputs.data, len(data), sum(len(row["input_ids"]) for row in data))
+        tokens = tokens_of(data) if processes.is_first else 0  # the first writes the card
         card = RunCard(
             weights="",  # known once they are written
             mode=recipe.mode,
@@ -171,7 +188,7 @@ def distill(
             loss=recipe.loss,
             init=ModelOrigin(init.name, start.digest),
             teacher=ModelOrigin(teacher.name, origin.digest) if teacher and origin else None,
-            training_set=data_origin,
+            training_set=DataOrigin(training_set.name, inputs.fingerprint, len(data), tokens),
             extraction=asdict(extraction),
             steps=trainer.state.global_step,
             epochs=recipe.epochs,
@@ -205,7 +222,11 @@ def distill_once(
 
     With ``out`` the model goes there instead, and a folder that holds files is an error as in `distill`. ``how`` is
     passed on to it.
+
+    Raises:
+        SpecError: one of several processes calls it: they would wait for each other's lock.
     """
+    refuse_several("a fixture or a study")
     extraction = extraction or Extraction()
     is_named = out is not None
     if out is None:
@@ -219,7 +240,7 @@ def distill_once(
             offline=offline,
         )
         # Nothing tells whether data without a fingerprint is the same again, so what it trains is found by nobody.
-        name = inputs.digest if inputs.data else secrets.token_hex(16)
+        name = inputs.digest if inputs.fingerprint else secrets.token_hex(16)
         out = models_dir / f"{recipe.mode}-{name[:16]}"
     models_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(models_dir / ".lock"):

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from transformers import GenerationConfig
 
 from pytest_kdmem.checkpoint import Checkpoint, weights_digest
 from pytest_kdmem.distill.processes import Processes
@@ -52,9 +53,11 @@ def _write(weights: dict[str, Any], init: Model, checkpoint: Checkpoint, card: R
                 f"Finite weights were expected, and {broken[0]} has others at the end of the training; lower the"
                 " learning rate, or check teacher and initial weights."
             )
+        # The start's own goes along as it is: transformers refuses to write one it finds at odds with itself.
+        model.generation_config = GenerationConfig()
         model.save_pretrained(partial)
     for file in sorted(checkpoint.folder.iterdir()):
-        if file.name.startswith(TOKENIZER_FILES) or file.suffix == ".py":
+        if file.name.startswith(("generation_config", *TOKENIZER_FILES)) or file.suffix == ".py":
             shutil.copyfile(file, partial / file.name)
     write_run_card(replace(card, weights=weights_digest(partial)), partial)
     if out.exists():

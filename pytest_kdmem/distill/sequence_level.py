@@ -15,15 +15,21 @@ from pytest_kdmem.corpus.examples import in_batches
 from pytest_kdmem.distill.processes import Processes
 from pytest_kdmem.distill.stored_rows import IDS, Record, are_stored, as_ids, store_rows, stored_rows
 from pytest_kdmem.engines.decoding import decode_greedily
+from pytest_kdmem.errors import DataError
 from pytest_kdmem.spec import Extraction
 
 GENERATION_BATCH = 64
+
+
+# What is lost when a process ends, and what one process waits for while another writes.
+TEXTS_PER_SHARD = 256
 
 
 def teacher_text(
     load_teacher: Callable[[], PreTrainedModel],
     examples: Dataset,
     extraction: Extraction,
+    vocabulary: int,
     folder: Path,
     processes: Processes,
 ) -> Dataset:
@@ -31,15 +37,24 @@ def teacher_text(
 
     Repeated prefixes are continued once and come out as often as they went in; examples without a whole prefix drop
     out. The teacher is loaded only where a continuation is missing.
+
+    Raises:
+        DataError: the teacher wrote an id beyond ``vocabulary``, the rows of the student's embedding.
     """
     prefixes, copies = distinct_prefixes(examples, extraction.prefix_tokens)
     if not are_stored(folder):
         teacher = load_teacher()
 
         def continued(some: list[Ids]) -> Iterator[Record]:
-            return map(as_ids, continuations(teacher, some, extraction))
+            for ids in continuations(teacher, some, extraction):
+                if ids.max() >= vocabulary:
+                    raise DataError(
+                        f"Ids below {vocabulary} were expected of the teacher, and it wrote {ids.max()}, which the"
+                        " student has no embedding for; give a student of the teacher's vocabulary."
+                    )
+                yield as_ids(ids)
 
-        store_rows(folder, prefixes, continued, IDS, process=processes.index, processes=processes.count)
+        store_rows(folder, prefixes, continued, IDS, processes, rows_a_shard=TEXTS_PER_SHARD)
     processes.wait()
     return stored_rows(folder).select(copies)
 

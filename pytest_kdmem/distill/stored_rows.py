@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
+
+from pytest_kdmem.corpus.examples import in_batches
+from pytest_kdmem.distill.processes import Processes
 
 ROWS_PER_SHARD = 4096
 
@@ -26,9 +28,9 @@ def store_rows(
     source: Iterable[Any],
     make: Callable[[list[Any]], Iterable[Record]],
     schema: pa.Schema,
+    processes: Processes,
     *,
-    process: int = 0,
-    processes: int = 1,
+    rows_a_shard: int = ROWS_PER_SHARD,
 ) -> None:
     """Write ``make(shard of source)`` for every shard that is not there and falls to this process.
 
@@ -37,14 +39,13 @@ def store_rows(
         make: a shard's items → the rows to keep; called only for shards that are missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stream = iter(source)
     number = -1
-    for number, items in enumerate(_shards(stream)):
+    for number, items in enumerate(in_batches(source, rows_a_shard)):
         path = folder / f"{number:06}.arrow"
-        if number % processes == process and not path.is_file():
+        if number % processes.count == processes.index and not path.is_file():
             with _atomically(path) as partial:
-                _write(partial, make(items), schema)
-    if process == 0:
+                _write(partial, make(list(items)), schema)
+    if processes.is_first:
         with _atomically(folder / "shards") as partial:
             partial.write_text(str(number + 1), encoding="ascii")
 
@@ -68,6 +69,11 @@ def are_stored(folder: Path) -> bool:
     return all((folder / f"{number:06}.arrow").is_file() for number in range(shards))
 
 
+def tokens_of(rows: Dataset) -> int:
+    """Token ids over all rows."""
+    return sum(len(row["input_ids"]) for row in rows.select_columns("input_ids"))
+
+
 def as_ids(tokens: np.ndarray[Any, Any]) -> Record:
     return {"input_ids": tokens}
 
@@ -77,11 +83,6 @@ def _write(path: Path, rows: Iterable[Record], schema: pa.Schema) -> None:
         for row in rows:
             columns = [pa.array([row[field.name]], field.type) for field in schema]
             writer.write_batch(pa.record_batch(columns, schema=schema))
-
-
-def _shards(stream: Iterator[Any]) -> Iterator[list[Any]]:
-    while items := list(islice(stream, ROWS_PER_SHARD)):
-        yield items
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from pytest_kdmem.distill.chunked import TeacherView, summed_loss
 from pytest_kdmem.distill.losses import IGNORED, Objective
 from pytest_kdmem.engines.head import StandardHead
+from pytest_kdmem.errors import EngineError
 
 CROSS_ENTROPY = Objective()
 
@@ -28,9 +29,14 @@ def trained_by(model: PreTrainedModel, objective: Objective) -> Iterator[None]:
     and the loss, too, and gathers the head's weights where they are sharded. In evaluation it is cross-entropy.
 
     Raises:
-        EngineError: the model's head is not a standard one.
+        EngineError: the model's head is not a standard one, or it has a loss of its own beside.
     """
     head = StandardHead(model)
+    if getattr(model.config.get_text_config(), "output_router_logits", False):
+        raise EngineError(
+            f"A model without router losses was expected, and {type(model).__name__} asks for them by"
+            " output_router_logits, which this loss does not hold; set it to false in its config.json."
+        )
 
     def forward(
         input_ids: Tensor,

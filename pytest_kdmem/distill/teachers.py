@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, log_softmax, nn
 from transformers import PreTrainedModel
@@ -43,16 +41,23 @@ class LiveTeacher:
         )
 
 
-@dataclass(frozen=True, eq=False)
 class LiveView:
-    """``hidden``: ``[m, width]`` at m predicted positions; the rest is the teacher's head."""
+    """``hidden``: ``[m, width]`` at m predicted positions; the rest is the teacher's head.
 
-    hidden: Tensor
-    matrix: Tensor
-    offset: Tensor | None
-    scale: float
-    soft_cap: float | None
-    temperature: float
+    No dataclass, and nor is `StoredView`: FSDP would cast the tensors in one to the model's dtype.
+    """
+
+    def __init__(
+        self,
+        hidden: Tensor,
+        matrix: Tensor,
+        offset: Tensor | None,
+        scale: float,
+        soft_cap: float | None,
+        temperature: float,
+    ) -> None:
+        self.hidden, self.matrix, self.offset = hidden, matrix, offset
+        self.scale, self.soft_cap, self.temperature = scale, soft_cap, temperature
 
     @torch.inference_mode()
     def logprobs(self, positions: slice, student_logprobs: Tensor) -> Tensor:
@@ -60,12 +65,11 @@ class LiveView:
         return log_softmax(logits[:, : student_logprobs.shape[1]].div_(self.temperature), dim=1)
 
 
-@dataclass(frozen=True, eq=False)
 class StoredView:
     """The teacher's k most probable ids at m positions, ``[m, k]`` int64, with log-probabilities, float32, at T."""
 
-    ids: Tensor
-    top_logprobs: Tensor
+    def __init__(self, ids: Tensor, top_logprobs: Tensor) -> None:
+        self.ids, self.top_logprobs = ids, top_logprobs
 
     def logprobs(self, positions: slice, student_logprobs: Tensor) -> Tensor:
         """The stored ones; the mass of the rest is shared out as the student does.

@@ -44,7 +44,7 @@ def with_top_k(
             for batch in in_batches(rows, READING_BATCH):
                 yield from _scored(live, list(batch), recipe, vocabulary)
 
-        store_rows(folder, examples, scored, WITH_TEACHER, process=processes.index, processes=processes.count)
+        store_rows(folder, examples, scored, WITH_TEACHER, processes)
     processes.wait()
     return stored_rows(folder)
 
@@ -57,7 +57,7 @@ def _scored(live: LiveTeacher, rows: list[Any], recipe: Recipe, vocabulary: int)
     with autocast:
         view = live.read(ids, None, predicted)
     k = min(recipe.teacher_top_k or vocabulary, vocabulary)
-    size, total = chunk_positions(vocabulary), int(predicted.sum())
+    size, total = chunk_positions(vocabulary, device), int(predicted.sum())
     reference = torch.empty(0, vocabulary, device=device)  # tells the view the vocabulary wanted
     parts = [view.logprobs(slice(at, at + size), reference).topk(k, dim=1) for at in range(0, total, size)]
     top, which = (_joined([part[index] for part in parts], k) for index in (0, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +88,15 @@ class DistillationTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         loss = logs.get("loss")
-        if loss is not None and not torch.isfinite(torch.tensor(loss)):
+        self._check_finite(loss if loss is not None else 0.0)
+        super().log(logs, start_time)
+
+    def _check_finite(self, loss: float) -> None:
+        if not isfinite(loss):
             raise EngineError(
                 f"A finite loss was expected, and it is {loss} at step {self.state.global_step}; lower the learning"
                 " rate, or check teacher and initial weights."
             )
-        super().log(logs, start_time)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
         tokens = [predicted_tokens(batch["labels"]).sum().to(device) for batch in batch_samples]
@@ -107,11 +110,13 @@ class DistillationTrainer(Trainer):
     # Checkpoints of Trainer's own are pickled, and tied to the number of processes.
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        unlogged = float(self.accelerator.reduce(self._tr_loss.detach().clone(), "mean"))
+        self._check_finite(unlogged)
         progress = {
             "step": self.state.global_step,
             "scheduler": self.lr_scheduler.state_dict(),  # type: ignore[union-attr]
             # The loss since the last log line, so that the curve goes on where it stood.
-            "unlogged_loss": float(self.accelerator.reduce(self._tr_loss.detach().clone(), "mean")),
+            "unlogged_loss": unlogged,
             "logged_at": self._globalstep_last_logged,
         }
         state = json.dumps(asdict(self.state))

@@ -29,6 +29,7 @@ class RowSource:
 
     Args:
         training_set: as its digest ``fingerprint`` knows it; None where only streaming would tell.
+        text_digest: of all that turns text into ids.
         vocabulary: rows of the smallest embedding that reads them; an id beyond them is an error.
         scratch: a folder of this run alone.
         cache: for what a teacher made, which other runs can use.
@@ -37,6 +38,7 @@ class RowSource:
     training_set: TrainingSet
     fingerprint: str | None
     tokenizer: Tokenizer | None
+    text_digest: str
     extraction: Extraction
     vocabulary: int
     scratch: Path
@@ -65,7 +67,7 @@ class RowSource:
                 yield as_ids(ids)
 
         folder = self.scratch / name
-        store_rows(folder, usable, checked, IDS, process=self.processes.index, processes=self.processes.count)
+        store_rows(folder, usable, checked, IDS, self.processes)
         self.processes.wait()
         rows = stored_rows(folder)
         if not len(rows):
@@ -83,7 +85,7 @@ class RowSource:
         rows = self.examples(self.training_set, "examples")
         if recipe.mode == "hard":
             folder = self._made_by(teacher_digest, "text")
-            rows = teacher_text(load_teacher, rows, self.extraction, folder, self.processes)
+            rows = teacher_text(load_teacher, rows, self.extraction, self.vocabulary, folder, self.processes)
             if not len(rows):
                 raise DataError(
                     f"Examples of {self.extraction.prefix_tokens} tokens or more were expected in"
@@ -99,5 +101,5 @@ class RowSource:
     def _made_by(self, teacher_digest: str | None, what: str, *how: object) -> Path:
         if self.fingerprint is None:  # nothing tells whether the data is the same the next time
             return self.scratch / what
-        key = digest_of([FORMAT, teacher_digest, self.fingerprint, asdict(self.extraction), *how])
+        key = digest_of([FORMAT, teacher_digest, self.fingerprint, self.text_digest, asdict(self.extraction), *how])
         return self.cache / "teachers" / f"{what}-{key}"

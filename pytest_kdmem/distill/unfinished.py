@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Unfinished:
     folder: Path
     processes: Processes
     record: dict[str, Any]
+    _counted: float = 0.0
 
     @staticmethod
     @contextmanager
@@ -58,13 +60,20 @@ class Unfinished:
         self._write()
         return step
 
-    def add_seconds(self, seconds: float) -> None:
-        self.record["seconds"] += seconds
+    def begin_stretch(self) -> None:
+        """Count seconds from now on."""
+        self._counted = time.monotonic()
+
+    def note_seconds(self) -> None:
+        """Add what went by since the last time."""
+        now = time.monotonic()
+        self.record["seconds"] += now - self._counted
+        self._counted = now
         self._write()
 
     @property
     def seconds(self) -> float:
-        """Of training, all stretches together that ended by themselves or by SIGTERM."""
+        """Of training, all stretches together; of one that was killed, up to its last checkpoint."""
         return float(self.record["seconds"])
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -27,6 +28,7 @@ class Watch(TrainerCallback):
         batch_size: examples a step, for the progress.
         held_out: evaluated at the end of each epoch.
         progress, report: told of examples done, and of each epoch in a line.
+        saved: called after each checkpoint.
     """
 
     def __init__(
@@ -38,10 +40,11 @@ class Watch(TrainerCallback):
         held_out: WholeSteps | None,
         progress: Progress,
         report: Callable[[str], None],
+        saved: Callable[[], None],
     ) -> None:
         self._trainer, self._held_out = trainer, held_out
         self._interval_s, self._batch_size = 60 * checkpoint_minutes, batch_size
-        self._progress, self._report = progress, report
+        self._progress, self._report, self._after_save = progress, report, saved
         self._asked_to_stop = False
         self._saved = time.monotonic()
         self.stopped = False
@@ -78,7 +81,8 @@ class Watch(TrainerCallback):
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         # Dropout, where a model has it, so needs no state in checkpoints.
-        torch.manual_seed(((args.seed << 40) + (state.global_step << 12) + args.process_index) % 2**63)
+        chance = np.random.SeedSequence([args.seed, state.global_step, args.process_index])
+        torch.manual_seed(int(chance.generate_state(1)[0]))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._progress.advance(self._batch_size)
@@ -89,7 +93,7 @@ class Watch(TrainerCallback):
         due = time.monotonic() - self._saved >= self._interval_s
         stop, save = self._agreed(self._asked_to_stop, due and args.process_index == 0)
         is_last = state.global_step >= state.max_steps
-        if (stop or save) and not is_last:
+        if stop or save or is_last:  # the last one, too: writing the model can fail
             control.should_save = True
             self._saved = time.monotonic()
         if stop and not is_last:
@@ -106,6 +110,9 @@ class Watch(TrainerCallback):
         if self._held_out is not None:
             line += f", held-out loss {last['held_out_loss']:.4f}"
         self._report(line)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._after_save()
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._progress.finish()

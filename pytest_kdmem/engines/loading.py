@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +28,7 @@ def load_model(
         EngineError: it does not load, or the checkpoint lacks some of its weights.
     """
     try:
-        with quiet():
+        with quiet(), _whole_in_every_process():
             found: Any = AutoModelForCausalLM.from_pretrained(
                 str(checkpoint.folder),
                 dtype=getattr(torch, dtype),
@@ -52,6 +53,18 @@ def load_model(
             f" or of another shape (first: {absent[0]}): save the whole model again."
         )
     return placed
+
+
+@contextmanager
+def _whole_in_every_process() -> Iterator[None]:
+    """Launchers of FSDP let all processes but one load zeros, for sharding to overwrite; a teacher is never sharded."""
+    name = "FSDP_CPU_RAM_EFFICIENT_LOADING"
+    before = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[name] = before
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

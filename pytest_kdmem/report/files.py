@@ -22,7 +22,8 @@ def write_report(report: Report, path: Path) -> None:
         DataError: the folder cannot be written.
     """
     text = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _write(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    # A name that is no UTF-8 holds lone surrogates, which a backslash spells as JSON does.
+    _write(path, lambda partial: partial.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_table(rows: pa.Table, path: Path) -> None:

@@ -64,7 +64,7 @@ def read_report(path: Path) -> Report:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"An audit report was expected at {path}, and there is no such file.") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DataError(f"An audit report was expected in {path}, which is no readable JSON ({error}).") from None
     if not isinstance(content, dict):
         raise DataError(f"An audit report was expected in {path}, which holds no JSON object.")
@@ -74,15 +74,27 @@ def read_report(path: Path) -> Report:
         raise DataError(f"{path}: {error}") from None
 
 
-def assembled(parts: Iterable[AuditResult], order: Mapping[str, str]) -> Report:
-    """The report of a session whose tests, by nodeid, belong to audits by name, from the parts of its processes."""
+def assembled(parts: Iterable[AuditResult], order: Mapping[str, str], failed: Iterable[str] = ()) -> Report:
+    """The report of a session whose tests, by nodeid, belong to audits by name, from the parts of its processes.
+
+    Of tests that ``failed``, those without a gate get one: a process that ended early took theirs with it.
+    """
     parts_of: dict[str, list[AuditResult]] = {name: [] for name in order.values()}
     for part in parts:
         parts_of.setdefault(part.name, []).append(part)
-    whole = [merge(found) for found in parts_of.values() if found]
+    whole = [with_lost(merge(found), failed, order) for found in parts_of.values() if found]
     return Report(
         tuple(with_order(one, [nodeid for nodeid, name in order.items() if name == one.name]) for one in whole)
     )
+
+
+def with_lost(result: AuditResult, failed: Iterable[str], order: Mapping[str, str]) -> AuditResult:
+    """The result with a gate for each of its tests that failed and has none."""
+    held = {gate.nodeid for gate in result.gates}
+    lost = [nodeid for nodeid in dict.fromkeys(failed) if order.get(nodeid) == result.name and nodeid not in held]
+    reason = "failed, and the process that ran it ended before it could tell more"
+    made = (Gate(nodeid.rsplit("::", 1)[-1], nodeid, "", None, None, None, "error", reason) for nodeid in lost)
+    return replace(result, gates=(*result.gates, *made))
 
 
 def with_order(result: AuditResult, nodeids: Sequence[str]) -> AuditResult:

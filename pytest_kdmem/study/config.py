@@ -174,10 +174,10 @@ class StudyConfig:
             raise SpecError(f"Each text must be read once, so that no part shares a document; found {texts}.")
         whole("vocabulary", self.vocabulary, 1)
         whole("seed", self.seed, 0)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise SpecError(f"seeds must name at least one, each once; found {list(self.seeds)}.")
         for seed in self.seeds:
             whole("a seed", seed, 0)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise SpecError(f"seeds must name at least one, each once; found {list(self.seeds)}.")
         for copies, share in self.repetition:
             whole("copies in repetition", copies, 2)
             between("a share in repetition", share, 0, 1)

@@ -70,6 +70,3 @@ HARD_SHARED: Final[dict[Setting, float]] = {PYTHIA_FINEWEB: 0.70}
 HARD_EASY: Final[dict[Setting, float]] = {PYTHIA_FINEWEB: 0.90}
 HARD_INHERITED: Final[dict[Setting, int]] = {PYTHIA_FINEWEB: 50}
 HARD_OVER_SOFT_INHERITED: Final[dict[Setting, float]] = {PYTHIA_FINEWEB: 2.7}
-
-# Finding 11, memorized examples of about a million.
-PILOT_COUNTS: Final[dict[str, int]] = {"teacher": 16_133, "baseline": 2_785, "soft": 638}

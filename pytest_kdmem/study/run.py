@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.distill.architectures import Family, train_tokenizer, write_untrained
+from pytest_kdmem.distill.processes import refuse_several
 from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.engines.loading import quiet
 from pytest_kdmem.errors import DataError
@@ -47,9 +48,10 @@ def run_study(
         report: told a line for each model, with its seconds of training and whether it was found.
 
     Raises:
-        SpecError: the configuration is wrong, or has no such part.
+        SpecError: the configuration is wrong, or has no such part, or one of several processes calls it.
         DataError: a text is missing or too short.
     """
+    refuse_several("a study")
     settings = read_config(config)
     steps = plan(settings, only)
     texts = write_texts(settings, data or data_folder(), out / "texts")

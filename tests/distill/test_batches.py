@@ -47,11 +47,13 @@ def test_each_epoch_is_a_permutation_with_empty_rows_last(count, batch_size, see
 def test_order_follows_seed_and_epoch():
     data = WholeSteps(as_rows([[1, 2]] * 30), 8)
     drawn = set()
-    for seed, epoch in [(0, 0), (0, 1), (7, 0), (7, 1)]:
+    seeds = (0, 1, 2, 3, 2**31, 2**32 - 1)
+    for seed in seeds:
         order = SeededOrder(data, seed)
-        order.epoch = epoch
-        drawn.add(tuple(order))
-    assert len(drawn) == 4
+        for epoch in range(5):
+            order.epoch = epoch
+            drawn.add(tuple(order))
+    assert len(drawn) == 5 * len(seeds), "no epoch of one seed is an epoch of another"
 
 
 @given(rows=rows_of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -225,3 +226,49 @@ def test_two_models_of_one_name_keep_apart_in_the_report(audit_project, tmp_path
     assert sorted(estimate.k for estimate in found.values()) == sorted(
         len(cast.recited_by(role)) for role in ("student", "teacher")
     )
+
+
+def test_a_set_named_for_the_run_is_read_whole_whatever_was_left_out_of_the_other(audit_project):
+    rows = audit_project.cast.rows
+    np.save(audit_project.path / "long.npy", np.concatenate([rows, rows], axis=1))
+    declared = 'TrainingSet("long.npy", minimum_tokens=30, split="a", config="b", documents="articles", revision="c")'
+    audit_project.declare(data=declared)
+    audit_project.gates("""
+        def test_gate(memorization, student, training_set):
+            assert (training_set.minimum_tokens, training_set.split, training_set.config) == (0, "train", None)
+            assert (training_set.documents, training_set.revision) == ("lines", None)
+            assert memorization(student).rate.n == 20
+    """)
+    audit_project.run("--kdmem-training-set=data.npy").assert_outcomes(passed=1)
+
+
+def test_models_that_cut_a_text_into_other_tokens_are_not_compared(audit_project, tiny):
+    text = "".join(json.dumps({"text": text}) + "\n" for text in audit_project.cast.texts)
+    (audit_project.path / "train.jsonl").write_text(text)
+    audit_project.declare(baseline=tiny, data='TrainingSet("train.jsonl")')
+    audit_project.gates("""
+        def test_gate(memorization, student, baseline):
+            assert memorization(student).rate <= 1
+            assert memorization(student, metrics="all").loss <= memorization(baseline, metrics="all").loss
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(errors=1)
+    assert "The same examples of train.jsonl were expected" in outcome(result)
+
+
+@pytest.mark.parametrize("how", ["minimum_tokens=5", 'form="blocks"', "add_special_tokens=True", 'split="validation"'])
+def test_training_text_read_otherwise_is_no_control_set(audit_project, how):
+    audit_project.gates(f"""
+        import pytest
+        from pytest_kdmem import TrainingSet
+
+        @pytest.fixture(scope="session")
+        def control_set():
+            return TrainingSet("./data.npy", {how})
+
+        def test_gate(memorization, student, control_set):
+            assert memorization(student, control_set).loss <= 100
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(errors=1)
+    assert "is the training set; hold some text out" in outcome(result)

@@ -267,6 +267,85 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     assert "trained on d.npy" in of_data
 
 
+def test_models_of_equal_weights_both_have_a_row(audit_project, tmp_path):
+    cast = audit_project.cast
+    copy = shutil.copytree(cast.baseline, tmp_path / "copy")
+    audit_project.declare(student=copy)
+    audit_project.gates("""
+        def test_gate(memorization, student, baseline):
+            assert memorization(student).rate <= memorization(baseline).rate
+            assert memorization(student).rate <= 1
+    """)
+    audit_project.run("--kdmem-report=audit.json").assert_outcomes(passed=1)
+    found = audit_project.report("audit.json")
+    assert {role: entry.source for role, entry in found.models.items()} == {
+        "student": str(copy),
+        "baseline": str(cast.baseline),
+    }
+    assert {role: estimate.k for role, estimate in found.memorization.items()} == {"student": 7, "baseline": 7}
+
+
+def test_a_model_in_two_roles_has_two_rows(audit_project):
+    audit_project.declare(teacher=audit_project.cast.student)
+    audit_project.gates("""
+        def test_gate(inheritance):
+            assert inheritance().ratio.subject == inheritance().reduction.subject == "student"
+    """)
+    audit_project.run("--kdmem-report=audit.json").assert_outcomes(passed=1)
+    found = audit_project.report("audit.json").memorization
+    assert {role: estimate.k for role, estimate in found.items()} == {"teacher": 5, "student": 5, "baseline": 7}
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_folder_called_as_a_role_is_none(audit_project, relative):
+    copy = shutil.copytree(audit_project.cast.student, audit_project.path / "teacher")
+    source = "teacher" if relative else str(copy)
+    audit_project.declare(student=source)
+    audit_project.gates("""
+        def test_gate(memorization, request):
+            assert memorization(request.getfixturevalue("student")).rate <= 1
+    """)
+    audit_project.run("--kdmem-report=audit.json").assert_outcomes(passed=1)
+    assert list(audit_project.report("audit.json").models) == ["./teacher" if relative else source]
+
+
+def test_the_card_of_a_student_is_held_against_the_teacher_that_is_asked_for(audit_project, tmp_path):
+    cast = audit_project.cast
+    folder = shutil.copytree(cast.student, tmp_path / "student")
+    own, other = (open_checkpoint(Model(source)).digest for source in (cast.teacher, cast.baseline))
+    made = RunCard(
+        weights=weights_digest(folder), mode="soft", recipe={}, loss="", init=ModelOrigin("base", "b"),
+        teacher=ModelOrigin("/home/someone/teacher", own), training_set=DataOrigin("data", None, 20, 400),
+        extraction={"window_tokens": 19}, steps=1, epochs=1, seconds=1.5, processes=1, resumed_at=(), versions={},
+    )  # fmt: skip
+    write_run_card(made, folder)
+    audit_project.declare(student=folder)
+    audit_project.gates(f"""
+        from pytest_kdmem import Model
+
+        def test_gate(inheritance):
+            assert inheritance().inherited == 1
+            inheritance(teacher=Model({str(cast.baseline)!r}))
+    """)
+    result = audit_project.run("--kdmem-report=audit.json")
+    result.assert_outcomes(passed=1)
+    of_window, of_teacher = audit_project.report("audit.json").warnings
+    assert "windows of 19 tokens" in of_window
+    assert own[:4] in of_teacher
+    assert other[:4] in of_teacher
+    assert "/home/someone" not in result.stdout.str() + (audit_project.path / "audit.json").read_text()
+
+
+def test_a_hostile_card_costs_no_report(audit_project, tmp_path):
+    folder = shutil.copytree(audit_project.cast.student, tmp_path / "student")
+    (folder / "kdmem_run.json").write_text('{"schema_version": 1, "\\ud800": ' + "[" * 900 + "]" * 900 + "}")
+    audit_project.declare(student=folder)
+    audit_project.gates(GREEN)
+    audit_project.run("--kdmem-report=audit.json").assert_outcomes(passed=1)
+    [said] = audit_project.report("audit.json").warnings
+    assert said.startswith("run card of student cannot be read")
+
+
 def summary(result: pytest.RunResult) -> str:
     """What the audit wrote at the end, without pytest's own lines around it."""
     whole = result.stdout.str()

@@ -368,3 +368,117 @@ def test_a_student_named_for_several_audits_is_refused_by_workers_too(two):
     result.assert_outcomes(errors=2)
     assert "several audits declare their own" in result.stdout.str() + result.stderr.str()
     assert not two.shards
+
+
+GATE = "def test_rate(memorization, student):\n    assert memorization(student).rate <= {}\n"
+RELEASED = '\n@pytest.fixture(scope="session")\ndef released(student):\n    return student\n'
+
+
+def fixture(name: str, body: str, arguments: str = "") -> str:
+    return f'\n@pytest.fixture(scope="session")\ndef {name}({arguments}):\n    {body}\n'
+
+
+@pytest.mark.parametrize(
+    ("outside", "autouse"),
+    [
+        ("def test_unit(released):\n    assert released.source\n", ""),
+        ("def test_unit(request):\n    assert request.getfixturevalue('released').source\n", ""),
+        ("def test_unit():\n    pass\n", fixture("announced", "pass", "released")),
+    ],
+    ids=["asks", "asks at run time", "autouse"],
+)
+def test_what_a_test_that_is_no_audit_set_up_is_made_anew(two, folder, outside, autouse):
+    extend(two, RELEASED + autouse.replace(")", ", autouse=True)", 1))
+    folder("audits/a", outside, student="student")
+    folder("audits/b", GATE.format(0.25).replace("student", "released"), student="teacher")
+    two.run("--kdmem-report=audit.json").assert_outcomes(passed=1, failed=1)
+
+
+def test_whatever_a_folder_changes_is_judged_by_in_it(two, folder):
+    extend(two, fixture("limit", "return thresholds.max_memorization_rate", "thresholds"))
+    extend(two, fixture("half", "return whole / 2", "whole") + fixture("whole", "return 1"))
+    gate = (
+        "def test_rate(memorization, student, limit, half):\n    assert memorization(student).rate <= min(limit, half)"
+    )
+    own = "\nfrom pytest_kdmem import Thresholds\n"
+    folder("audits/a", gate, own + fixture("thresholds", "return Thresholds(0.9)"), student="student")
+    folder("audits/b", gate, own + fixture("thresholds", "return Thresholds(0.01)"), student="student")
+    folder("audits/c", gate, own + fixture("thresholds", "return Thresholds(0.9)"), student="student")
+    folder("audits/d", gate, own + fixture("thresholds", "return Thresholds(0.9)"), student="student")
+    with (two.path / "audits/c/conftest.py").open("a") as file:
+        file.write(fixture("whole", "return 0.02"))
+    two.run("--kdmem-report=audit.json").assert_outcomes(passed=2, failed=2)
+    assert [len(audit.failed) for audit in read(two).audits] == [0, 1, 1, 0]
+
+
+def test_a_change_that_an_audit_in_between_has_no_part_in_is_not_forgotten(two, folder):
+    extend(two, fixture("half", "return whole / 2", "whole") + fixture("whole", "return 1"))
+    gate = "def test_rate(memorization, student, half):\n    assert memorization(student).rate <= half\n"
+    folder("audits/a", gate, student="student")
+    folder("audits/b", GATE.format(0.35), student="teacher")
+    folder("audits/c", gate, fixture("whole", "return 0.02"), student="student")
+    two.run("--kdmem-report=audit.json").assert_outcomes(passed=2, failed=1)
+    assert [len(audit.failed) for audit in read(two).audits] == [0, 0, 1]
+
+
+def test_a_role_made_at_run_time_of_what_folders_change_is_never_anothers(two, folder):
+    sources = {name: str(getattr(two.cast, name)) for name in ("student", "teacher")}
+    extend(two, fixture("student", f'return Model({sources}[request.getfixturevalue("family")])', "request"))
+    for name, family in (("a", "student"), ("b", "teacher")):
+        folder(f"audits/{name}", GATE.format(0.25), fixture("family", f"return {family!r}"))
+    result = two.run()
+    result.assert_outcomes(passed=1, errors=1)
+    assert "The same models and sets were expected" in result.stdout.str()
+
+
+def test_a_request_kept_from_another_audit_is_refused(two, folder):
+    extend(two, fixture("pick", "return lambda role: request.getfixturevalue(role)", "request"))
+    folder("audits/a", "def test_t(memorization, pick, teacher):\n    memorization(teacher)\n", student="student")
+    folder("audits/b", "def test_rate(memorization, pick):\n    memorization(pick('student'))\n", student="teacher")
+    result = two.run()
+    result.assert_outcomes(passed=1, errors=1)
+    assert "The same student was expected throughout the life of fixture pick" in result.stdout.str()
+
+
+def test_the_distiller_learns_from_the_folders_own_teacher(two, folder):
+    fake = "def fake(recipe, *, init, teacher, training_set, **how): return teacher\n"
+    extend(two, f"\nimport pytest_kdmem.distill.run as run\n{fake}run.distill_once = fake\n")
+    named = fixture("student", "return distiller(init=Model('none'), teacher=teacher)", "distiller, teacher")
+    asked = fixture("student", "return distiller(init=Model('none'))", "distiller")
+    folder("audits/a", GATE.format(1), named, teacher="teacher")
+    folder("audits/b", GATE.format(1), asked, teacher="student")
+    two.run("--kdmem-report=audit.json").assert_outcomes(passed=2)
+    assert recited(read(two)) == {"audits/a": 7, "audits/b": 5}
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "after an audit"])
+def test_a_test_that_is_not_known_for_an_audit_is_handed_none(two, folder, beside):
+    hidden = "def test_z(request):\n    request.getfixturevalue('memorization')\n"
+    folder("audits/a", GATE.format(1) * beside + hidden, student="student")
+    (two.path / "audits/b/test_b.py").unlink()
+    result = two.run()
+    result.assert_outcomes(passed=int(beside), failed=1)
+    assert "memorization was expected among the arguments of audits/a/test_a.py::test_z" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["audits/b", "audits/a"], "both hold test_gates.py::test_rate"),
+        (["audits"], "lies outside the root"),
+        (["audits/a"], ""),
+        (["audits", "--rootdir=."], ""),
+    ],
+)
+def test_a_root_elsewhere_mixes_no_audits(two, folder, arguments, said):
+    (two.path / "ci").mkdir()
+    (two.path / "ci" / "pytest.ini").write_text("[pytest]\nkdmem_prefix_tokens=12\nkdmem_suffix_tokens=8\n")
+    for name, student in (("a", "student"), ("b", "teacher")):
+        folder(f"audits/{name}", "", student=student)
+        (two.path / f"audits/{name}/test_{name}.py").unlink()
+        (two.path / f"audits/{name}/test_gates.py").write_text(GATE.format(1))
+    result = two.run("-c", "ci/pytest.ini", "--import-mode=importlib", "--kdmem-training-set=data.npy", *arguments)
+    output = result.stdout.str() + result.stderr.str()
+    assert said in output
+    assert (result.ret == pytest.ExitCode.OK) == (not said)
+    assert ("add --rootdir=" in output) == bool(said)

@@ -47,3 +47,32 @@ def test_two_workers_give_the_report_of_one_process(audit_project, monkeypatch):
     assert [gate["outcome"] for gate in reports[0]["gates"]] == ["fail", "error", "fail", "pass"]
     assert reports[0] == reports[1]
     assert orders[0] == orders[1]
+
+
+def test_gates_of_a_worker_that_crashed_do_not_pass(audit_project, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    audit_project.gates("""
+        import os
+
+        def test_a(memorization, student):
+            assert memorization(student).rate <= 0
+
+        def test_b(memorization):
+            os._exit(1)
+
+        def test_c(memorization, student):
+            assert memorization(student).rate <= 1
+
+        def test_unit():
+            assert False
+    """)
+    result = audit_project.pytester.runpytest_subprocess("-n", "1", "--kdmem-report=audit.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    found = audit_project.report("audit.json")
+    assert [(gate.name, gate.outcome) for gate in found.gates] == [
+        ("test_a", "error"),
+        ("test_b", "error"),
+        ("test_c", "pass"),
+    ]
+    assert "the process that ran it ended" in found.gates[0].reason
+    result.stdout.fnmatch_lines(["*error: test_a*", "*error: test_b*"])

@@ -1,0 +1,17 @@
+"""The gates that the Qwen-3 student passes before it ships."""
+
+
+def test_student_recites_little(memorization, student, thresholds):
+    assert memorization(student).rate <= thresholds.max_memorization_rate
+
+
+def test_student_recites_less_than_fine_tuning(inheritance, thresholds):
+    assert inheritance().reduction >= thresholds.min_reduction
+
+
+def test_teacher_secrets_stay_with_the_teacher(inheritance, thresholds):
+    assert inheritance().ratio <= thresholds.max_inheritance_ratio
+
+
+def test_student_is_as_useful_as_fine_tuning(memorization, student, baseline, control_set):
+    assert memorization(student, control_set).loss <= memorization(baseline, control_set).loss

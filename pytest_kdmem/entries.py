@@ -1,0 +1,63 @@
+"""What an audit found → the entries of its report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from pytest_kdmem.confirmation import Confirmation
+from pytest_kdmem.inheritance import Inheritance
+from pytest_kdmem.memorization import Memorization
+from pytest_kdmem.result import ConfirmationEntry, DataEntry, InheritanceEntry, ModelEntry
+from pytest_kdmem.run_card import RunCard
+
+
+def model_entry(found: Memorization, card: RunCard | None) -> ModelEntry:
+    scores = found.scores
+    return ModelEntry(
+        source=scores.model.source,
+        revision=scores.model.revision,
+        digest=scores.checkpoint.digest,
+        parameters=scores.checkpoint.parameters,
+        architecture=scores.checkpoint.architecture,
+        engine=scores.numerics.engine,
+        device=scores.numerics.device,
+        dtype=scores.numerics.dtype,
+        tolerance=scores.tolerance,
+        run=card.summary() if card is not None else None,
+    )
+
+
+def data_entry(found: Memorization | None) -> DataEntry | None:
+    if found is None:
+        return None
+    record = found.scores.record
+    return DataEntry(
+        source=found.scores.training_set.source,
+        digest=record.digest,
+        examples=record.examples,
+        distinct=len(found.distinct),
+        too_short=record.too_short,
+        duplicates=found.duplicates,
+        exhaustive=record.exhaustive,
+        left_out=record.left_out,
+    )
+
+
+def inheritance_entry(found: Inheritance | None) -> InheritanceEntry | None:
+    if found is None:
+        return None
+    return InheritanceEntry(
+        cells=found.cells,
+        inherited=found.inherited,
+        inherited_examples=tuple(found.inherited_examples),
+        ratio=found.ratio,
+        share=found.share,
+        easy=found.easy,
+        easy_share=found.easy_share,
+        reduction=found.reduction,
+        p_value=found.p_value,
+    )
+
+
+def confirmation_entry(found: Confirmation) -> ConfirmationEntry:
+    return ConfirmationEntry(found.checked, found.ambiguous_checked, tuple(asdict(one) for one in found.disagreements))
