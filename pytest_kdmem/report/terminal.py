@@ -141,7 +141,8 @@ def _runs(result: AuditResult) -> list[str]:
     for role in _in_order(result):
         run = result.models[role].run
         if run is not None:
-            parts = [run["mode"], run["loss"]]
+            # A teacher of mode "baseline" would read oddly, and its loss says all.
+            parts = [run["mode"]] * (run["mode"] != "baseline") + [run["loss"]]
             parts += [f"teacher {shortened(run['teacher']['digest'])}"] if run["teacher"] else []
             parts += [f"{run['epochs']:g} epochs", f"{count(run['steps'])} steps"]
             lines.append(f"{role}: {', '.join(parts)}")

@@ -250,7 +250,7 @@ def test_a_model_of_ours_has_a_line_of_how_it_was_made() -> None:
     assert "student: soft, forward KL, T = 2, teacher 3f2a…, 4 epochs, 1 752 steps\n" in text
     assert "teacher: " not in text
     alone = RUN | {"mode": "baseline", "loss": "cross-entropy", "teacher": None}
-    assert "student: baseline, cross-entropy, 4 epochs, 1 752 steps\n" in render(made(alone), width=100)
+    assert "student: cross-entropy, 4 epochs, 1 752 steps\n" in render(made(alone), width=100)
 
 
 def test_warnings_are_shown_and_change_no_outcome() -> None:
