@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from pytest_kdmem.distill.chunked import computing_dtype, project
 from pytest_kdmem.engines.head import StandardHead
+from pytest_kdmem.errors import EngineError
 
 
 class LiveTeacher:
@@ -17,6 +18,11 @@ class LiveTeacher:
         self.model = model.eval().requires_grad_(False)
         self._head = StandardHead(model)
         self._temperature = temperature
+        if not self._head.linear.weight.any():  # as launchers of sharded models leave what they mean to fill later
+            raise EngineError(
+                f"Weights were expected of teacher {type(model).__name__}, and its head holds zeros; check the"
+                " checkpoint."
+            )
 
     def to(self, device: torch.device) -> None:
         nn.Module.to(self.model, device)

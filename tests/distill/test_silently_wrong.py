@@ -18,7 +18,7 @@ from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.distill.student import CROSS_ENTROPY, trained_by
-from pytest_kdmem.engines.head import StandardHead
+from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.engines.loading import load_model
 from pytest_kdmem.errors import EngineError, SpecError
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
@@ -39,8 +39,8 @@ def test_a_model_of_zeros_is_no_teacher(toy):
     with torch.no_grad():
         for weight in model.parameters():
             weight.zero_()
-    with pytest.raises(EngineError, match="its logits are all equal, as those of zeros are"):
-        StandardHead(model)
+    with pytest.raises(EngineError, match="its head holds zeros"):
+        LiveTeacher(model, 2.0)
 
 
 def test_router_losses_are_not_dropped_silently():

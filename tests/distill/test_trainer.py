@@ -81,7 +81,7 @@ def test_the_split_into_passes_changes_nothing(toy, unequal_rows, step, passes, 
 
 @pytest.mark.parametrize("positions", [1, 7])
 def test_nor_does_the_size_of_chunks(toy, unequal_rows, step, positions, monkeypatch):
-    monkeypatch.setattr(chunked, "CHUNK_BYTES", 4 * 61 * positions)
+    monkeypatch.setattr(chunked, "CHUNK_BYTES", {"cpu": 4 * 61 * positions})
     model, teacher = toy("neox", seed=1), toy("neox", seed=2)
     agrees(step(model, teacher, unequal_rows, passes=2), model, teacher, unequal_rows, **REFERENCE)
 
