@@ -10,6 +10,7 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from pytest_kdmem.distill.teachers import LiveTeacher
 TEMPERATURE = 2.0
 MEBIBYTE = 2**20
 Step = Callable[[], float]
+FOR_GOOD = ExitStack()
 
 
 def models(vocabulary: int, width: int) -> tuple[PreTrainedModel, PreTrainedModel]:
@@ -41,46 +43,53 @@ def models(vocabulary: int, width: int) -> tuple[PreTrainedModel, PreTrainedMode
     return Qwen3ForCausalLM(config).train(), Qwen3ForCausalLM(config)
 
 
-def plain_step(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> float:
+def plain(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> Step:
     """Both models' logits over the whole vocabulary for the whole batch, and autograd."""
-    with torch.autocast("cpu", torch.bfloat16):
-        with torch.inference_mode():
-            target = teacher(input_ids=ids, use_cache=False).logits
-        logits = student(input_ids=ids, use_cache=False).logits
-    log_p = log_softmax(target[:, :-1].float() / TEMPERATURE, dim=-1)
-    log_q = log_softmax(logits[:, :-1].float() / TEMPERATURE, dim=-1)
-    loss: Tensor = TEMPERATURE**2 * (log_p.exp() * (log_p - log_q)).sum(dim=-1).mean()
-    loss.backward()  # type: ignore[no-untyped-call]
-    return float(loss.detach())
+
+    def step() -> float:
+        student.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.inference_mode():
+                target = teacher(input_ids=ids, use_cache=False).logits
+            logits = student(input_ids=ids, use_cache=False).logits
+        log_p = log_softmax(target[:, :-1].float() / TEMPERATURE, dim=-1)
+        log_q = log_softmax(logits[:, :-1].float() / TEMPERATURE, dim=-1)
+        loss: Tensor = TEMPERATURE**2 * (log_p.exp() * (log_p - log_q)).sum(dim=-1).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    return step
 
 
-def chunked_step(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> float:
+def chunked(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> Step:
     """The trainer's."""
     objective = Objective("forward", TEMPERATURE, vocabulary=student.config.vocab_size)
-    with trained_by(student, objective), torch.autocast("cpu", torch.bfloat16):
-        predicted = predicted_tokens(ids)
-        view = LiveTeacher(teacher, TEMPERATURE).read(ids, None, predicted)
-        loss: Tensor = student(input_ids=ids, labels=ids, teacher=view) / predicted.sum()
+    FOR_GOOD.enter_context(trained_by(student, objective))
+    live = LiveTeacher(teacher, TEMPERATURE)
+
+    def step() -> float:
+        student.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted = predicted_tokens(ids)
+            view = live.read(ids, None, predicted)
+            loss: Tensor = student(input_ids=ids, labels=ids, teacher=view) / predicted.sum()
         loss.backward()  # type: ignore[no-untyped-call]
-    return float(loss.detach())
+        return float(loss.detach())
+
+    return step
 
 
-VARIANTS = {"plain": plain_step, "chunked": chunked_step}
+VARIANTS = {"plain": plain, "chunked": chunked}
 
 
 def step_of(variant: str, vocabulary: int, batch: int, tokens: int, width: int) -> Step:
     student, teacher = models(vocabulary, width)
     ids = torch.randint(1, vocabulary, (batch, tokens), generator=torch.Generator().manual_seed(1))
-
-    def step() -> float:
-        student.zero_grad()
-        return VARIANTS[variant](student, teacher, ids)
-
-    return step
+    return VARIANTS[variant](student, teacher, ids)
 
 
 def peak_memory(variant: str, shape: tuple[int, int, int, int], answers: multiprocessing.Queue[float]) -> None:
-    """Most resident memory during a step, beyond what models and a first, tiny step hold."""
+    """Most resident memory during a step, in MiB, beyond what the models hold."""
     vocabulary, batch, tokens, width = shape
     step = step_of(variant, vocabulary, batch, tokens, width)
     before = _status_kib("VmRSS")
