@@ -28,7 +28,6 @@ class ModelRun:
         seconds: its training took.
         held_out_loss: nats a token, over the data set's held-out text.
         scores: a row per row of D, repeats included; every column filled.
-        random_control: a score table of text that no model was trained on, where a finding asks for one.
     """
 
     part: str
@@ -42,7 +41,6 @@ class ModelRun:
     seconds: float
     held_out_loss: float
     scores: pa.Table
-    random_control: pa.Table | None = None
 
 
 @dataclass(frozen=True)
