@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["pytester"]
 
@@ -19,6 +20,10 @@ END_OF_TEXT = "<|endoftext|>"
 FAMILIES = ("pythia", "olmo2", "qwen3")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# A change is judged on the same examples wherever its tests run.
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.load_profile("seeded")
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
 from pytest_kdmem.bounds import Pairs, lower_bound, mcnemar, mean, proportion, quotient, upper_bound
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.estimate import Estimate, estimate_from_json, percent
-
-SEEDED = settings(derandomize=True, deadline=None)
 
 hits_of_n = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -45,7 +43,6 @@ def factor(value: float) -> Estimate:
 
 
 @given(hits_of_n, st.sampled_from([0.9, 0.95, 0.99]))
-@settings(SEEDED)
 def test_bounds_are_the_closed_form_of_clopper_and_pearson(case: tuple[int, int], confidence: float) -> None:
     k, n = case
     high = beta.ppf(confidence, k + 1, n - k) if k < n else 1.0
@@ -55,14 +52,12 @@ def test_bounds_are_the_closed_form_of_clopper_and_pearson(case: tuple[int, int]
 
 
 @given(hits_of_n)
-@settings(SEEDED)
 def test_bounds_hold_the_value_between_them(case: tuple[int, int]) -> None:
     estimate = rate(*case)
     assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
 
 
 @given(hits_of_n)
-@settings(SEEDED)
 def test_one_more_hit_raises_both_bounds(case: tuple[int, int]) -> None:
     k, n = case
     if k < n:
@@ -124,7 +119,6 @@ def test_an_estimate_compares_with_numbers_only(other: Any) -> None:
 
 
 @given(st.floats(0, 1))
-@settings(SEEDED)
 def test_an_undefined_figure_meets_no_threshold(threshold: float) -> None:
     undefined = rate(0, 0, exhaustive=True)
     assert math.isnan(undefined.value)
@@ -184,13 +178,11 @@ def test_an_estimate_prints_with_its_bound_and_its_counts(estimate: Estimate, pr
 
 
 @given(hits_of_n, st.booleans())
-@settings(SEEDED)
 def test_nothing_found_never_prints_as_a_bare_zero(case: tuple[int, int], exhaustive: bool) -> None:
     assert str(rate(0, case[1], exhaustive=exhaustive)).startswith("0.00% [")
 
 
 @given(st.floats(1e-9, 1))
-@settings(SEEDED)
 def test_a_printed_percentage_is_within_half_of_its_last_digit_and_never_zero(value: float) -> None:
     shown = percent(value).rstrip("%")
     decimals = len(shown.split(".")[1])
@@ -220,7 +212,6 @@ def test_an_estimate_survives_strict_json(estimate: Estimate) -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-@settings(SEEDED)
 def test_mcnemar_is_twice_the_smaller_binomial_tail(only_first: int, only_second: int) -> None:
     n, least = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(n, i) for i in range(least + 1)) / 2**n

@@ -17,8 +17,6 @@ from scipy.stats import beta
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.inheritance import CELLS, Inheritance, Membership
 
-SEEDED = settings(derandomize=True, deadline=None)
-
 Row = tuple[int, int, int]
 ROWS = dict(
     zip(CELLS, [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (0, 0, 0)], strict=True)
@@ -82,7 +80,6 @@ def test_the_published_rates_give_the_published_reduction() -> None:
 
 
 @given(st.lists(st.integers(0, 20), min_size=8, max_size=8))
-@settings(SEEDED)
 def test_cells_are_counted_apart_and_add_up_to_all_examples(sizes: list[int]) -> None:
     cells = dict(zip(CELLS, sizes, strict=True))
     found = of_cells(cells)
@@ -98,7 +95,6 @@ def test_inherited_examples_are_named_by_their_place_in_the_training_set() -> No
 
 
 @given(st.integers(0, 8), st.integers(0, 8))
-@settings(SEEDED)
 def test_the_p_value_reads_only_the_examples_on_which_the_two_models_differ(of_baseline: int, of_student: int) -> None:
     few = of_cells({"baseline": of_baseline, "student": of_student, "all": 1, "none": 3})
     many = of_cells({"baseline": of_baseline, "teacher+student": of_student, "all": 50, "none": 300})
@@ -158,7 +154,7 @@ def all_values(rows: list[Row], figure: Figure) -> list[float]:
 
 @pytest.mark.parametrize("name", FIGURES)
 @given(rows=examples, found_as=ambiguous_found)
-@settings(SEEDED, max_examples=150)
+@settings(max_examples=150)
 def test_no_fall_of_the_ambiguous_examples_leads_out_of_the_bounds(
     name: str, rows: list[Row], found_as: list[bool]
 ) -> None:
@@ -172,7 +168,7 @@ def test_no_fall_of_the_ambiguous_examples_leads_out_of_the_bounds(
 
 @pytest.mark.parametrize("name", FIGURES)
 @given(rows=examples, found_as=ambiguous_found)
-@settings(SEEDED, max_examples=150)
+@settings(max_examples=150)
 def test_the_bounds_are_the_least_and_the_greatest_that_the_ambiguous_examples_allow(
     name: str, rows: list[Row], found_as: list[bool]
 ) -> None:
@@ -185,7 +181,7 @@ def test_the_bounds_are_the_least_and_the_greatest_that_the_ambiguous_examples_a
 
 @pytest.mark.parametrize("name", FIGURES)
 @given(rows=examples, found_as=ambiguous_found)
-@settings(SEEDED, max_examples=150)
+@settings(max_examples=150)
 def test_a_figure_that_is_a_number_has_bounds_that_are_numbers(
     name: str, rows: list[Row], found_as: list[bool]
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_kdmem.bounds import lower_bound, upper_bound
@@ -21,8 +21,6 @@ from pytest_kdmem.inheritance import inheritance_of
 from pytest_kdmem.memorization import Memorization
 from pytest_kdmem.score_table import SCHEMA, ScoreTable
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
-
-SEEDED = settings(derandomize=True, deadline=None)
 
 NUMERICS = Numerics("transformers", "cpu", "float32", "2.0", "5.0")
 
@@ -122,7 +120,6 @@ def test_the_loss_is_the_mean_over_distinct_examples() -> None:
     n=st.integers(1, 10**9),
     p=st.floats(1e-6, 1 - 1e-6),
 )
-@settings(SEEDED)
 def test_extractable_is_what_enough_draws_hold(logprobs: list[float], n: int, p: float) -> None:
     found = scored([row(str(at), logprob=value) for at, value in enumerate(logprobs)])
     needed = []  # draws for a chance of p, n = ln(1 − p) / ln(1 − q), where q is the suffix's probability

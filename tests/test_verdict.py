@@ -12,8 +12,6 @@ from pytest_kdmem.bounds import proportion
 from pytest_kdmem.estimate import Estimate, Operator, count
 from pytest_kdmem.verdict import judge
 
-SEEDED = settings(derandomize=True, deadline=None)
-
 
 def rate(k: int, n: int, *, subject: str = "student", exhaustive: bool = False, ambiguous: int = 0) -> Estimate:
     return proportion(
@@ -59,7 +57,7 @@ def test_ambiguous_examples_alone_can_fail_a_gate_and_are_named() -> None:
 
 
 @given(st.floats(1e-5, 0.5))
-@settings(SEEDED, max_examples=50)
+@settings(max_examples=50)
 def test_the_number_of_examples_named_would_just_decide_it(threshold: float) -> None:
     verdict = judge(rate(0, 1), "<=", threshold)
     assert verdict.outcome == "inconclusive"
@@ -144,7 +142,6 @@ def test_one_model_against_another_that_is_undefined_never_passes() -> None:
     st.floats(0, 1),
     st.booleans(),
 )
-@settings(SEEDED)
 def test_a_gate_passes_exactly_where_the_comparison_holds(
     case: tuple[int, int], operator: Operator, threshold: float, exhaustive: bool
 ) -> None:

@@ -73,7 +73,7 @@ def test_the_saved_tokenizer_gives_the_same_ids(tokenizers, folders, family):
         assert loaded(text)["input_ids"] == tokenizers[family](text)["input_ids"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_bytes_make_every_text_encodable(tokenizers, text):
     for family in FAMILIES:

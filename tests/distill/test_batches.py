@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_kdmem.distill.batches import Collator, SeededOrder, WholeSteps, _first_fit
@@ -68,7 +68,6 @@ def test_first_fit_loses_no_row_and_fills_no_line_beyond_its_length(rows):
     assert sum(2 * tokens <= length for tokens in filled) <= 1
 
 
-@settings(deadline=None)
 @given(rows=rows_of, packing=st.booleans())
 def test_the_collator_predicts_each_rows_tokens_but_its_first(rows, packing):
     batch = Collator(packing)(as_rows(rows))
@@ -91,7 +90,6 @@ def test_the_collator_predicts_each_rows_tokens_but_its_first(rows, packing):
         assert "position_ids" not in batch
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.lists(st.integers(0, 90), min_size=2, max_size=9), min_size=1, max_size=9), packing=st.booleans()
 )

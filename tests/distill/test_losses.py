@@ -33,7 +33,7 @@ def found(objective: Objective, teacher: torch.Tensor, student: torch.Tensor):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(objective=objectives, seed=st.integers(0, 2**31), size=st.sampled_from([0.01, 1.0, 5.0, 20.0]))
 def test_value_and_gradient_are_those_of_the_definition(objective, seed, size):
     teacher, student = logits(seed, size=size)
@@ -42,11 +42,14 @@ def test_value_and_gradient_are_those_of_the_definition(objective, seed, size):
     expected = objective.temperature**2 * reference(p, q, objective.divergence, objective.jsd_weight)
     expected.sum().backward()
     value, gradient = found(objective, teacher, student)
-    torch.testing.assert_close(value.double(), expected.detach(), rtol=2e-5, atol=2e-5)
-    torch.testing.assert_close(gradient.double(), leaf.grad, rtol=2e-5, atol=2e-5 * objective.temperature)
+    # A float32 logit of size 100 is known to 4e-6 only, and a gradient is a probability times a difference of two.
+    rounding = torch.finfo(torch.float32).eps * max(float(z.abs().max()) for z in (teacher, student))
+    tolerance = max(2e-5 * objective.temperature, 8 * rounding)
+    torch.testing.assert_close(value.double(), expected.detach(), rtol=2e-5, atol=max(2e-5, tolerance))
+    torch.testing.assert_close(gradient.double(), leaf.grad, rtol=2e-5, atol=tolerance)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**31), size=st.sampled_from([0.01, 1.0, 20.0]))
 def test_cross_entropy_is_torchs(seed, size):
     student, _ = logits(seed, size=size)
@@ -59,7 +62,7 @@ def test_cross_entropy_is_torchs(seed, size):
     torch.testing.assert_close(gradient.double(), leaf.grad, rtol=1e-5, atol=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(objective=objectives, seed=st.integers(0, 2**31))
 def test_it_is_never_negative_however_near_and_the_gradient_sums_to_zero(objective, seed):
     teacher, _ = logits(seed)

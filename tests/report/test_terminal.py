@@ -19,8 +19,6 @@ from pytest_kdmem.report.record import Report
 from pytest_kdmem.result import AuditResult, DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry
 from pytest_kdmem.verdict import judge
 
-SEEDED = settings(derandomize=True, deadline=None)
-
 WIDTHS = [60, 80, 120, 200]
 CELLS = {
     "teacher": 1937, "baseline": 3, "student": 1, "teacher+baseline": 696,
@@ -234,7 +232,7 @@ def test_markup_in_a_name_is_shown_as_it_stands(name: str) -> None:
 
 
 @given(st.text(max_size=30), st.integers(60, 200), st.booleans(), st.booleans())
-@settings(SEEDED, max_examples=60)
+@settings(max_examples=60)
 def test_no_name_breaks_the_report(name: str, width: int, unicode: bool, color: bool) -> None:
     render(named(name), width=width, unicode=unicode, color=color).encode("utf-8", "strict")
 

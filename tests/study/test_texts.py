@@ -81,7 +81,6 @@ def test_pieces_are_cut_at_the_first_white_space_after_the_length():
     assert pieces("", 6) == []
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 200),
     st.lists(st.tuples(st.integers(2, 40), st.sampled_from([0.01, 0.05, 0.1, 0.25, 0.07])), max_size=4),
@@ -99,7 +98,7 @@ def test_repetition_counts_are_exact(distinct, repetition, seed):
     assert rows == repeated(distinct, repetition, random.Random(seed))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000))
 def test_no_document_stands_in_two_parts(toy, study_data, seed):
     division = divide(toy.datasets["web"], replace(toy, seed=seed), study_data, "web")
