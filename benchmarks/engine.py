@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
-from pytest_kdmem.engines.protocol import resolve_numerics
+from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.transformers import TransformersEngine
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
@@ -30,7 +30,11 @@ def main() -> None:
     data = TrainingSet(str(FIXTURES / "corpus/training.jsonl.gz"))
     stream = stream_examples(data, load_tokenizer(checkpoint.folder), EXTRACTION)
     examples = list(islice((one for one in stream if len(one.ids) >= EXTRACTION.scored_tokens), options.examples))
-    engine = TransformersEngine(model, checkpoint, resolve_numerics(model, checkpoint, device="auto", dtype="auto"))
+    engine = TransformersEngine(
+        model,
+        checkpoint,
+        resolve_numerics(model, checkpoint, engine="transformers", device="auto", dtype="auto", metrics="all"),
+    )
     prefixes = [example.ids[: EXTRACTION.prefix_tokens] for example in examples]
     ways: dict[str, Callable[[], object]] = {
         "verdict": lambda: engine.score(examples, EXTRACTION, "verdict", lambda done: None),

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pytest_kdmem.checkpoint import open_checkpoint
-from pytest_kdmem.confirmation import Confirmation, confirm
+from pytest_kdmem.confirmation import Confirmation
+from pytest_kdmem.confirming import confirm
 from pytest_kdmem.corpus.overlap import overlap
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import PartScored, SpecError
 from pytest_kdmem.fixtures import MODEL_ROLES
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
 from pytest_kdmem.memorization import Memorization
@@ -24,8 +25,9 @@ from pytest_kdmem.progress import Progress
 from pytest_kdmem.provenance import believed_card, differences
 from pytest_kdmem.result import AuditResult, Gate, HeldOutEntry
 from pytest_kdmem.run_card import RunCard
+from pytest_kdmem.run_settings import RunSettings
 from pytest_kdmem.score_table import ScoreTable
-from pytest_kdmem.scoring import RunSettings, score
+from pytest_kdmem.scoring import score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
 
@@ -43,7 +45,7 @@ class Audit:
     run: RunSettings
     confidence: float
     confirms: bool
-    cache_dir: Path | None
+    cache_dir: Path
     progress: Progress
     name: str = ""
     roles: dict[str, Model] = field(default_factory=dict)
@@ -54,23 +56,19 @@ class Audit:
     _cards: dict[str, RunCard | None] = field(default_factory=dict)
     _warnings: dict[str, None] = field(default_factory=dict)
     _inherited: Inheritance | None = None
-    _scratch: tempfile.TemporaryDirectory[str] | None = None
+    _parts: set[tuple[str, str, TrainingSet, Metrics]] = field(default_factory=set)
 
     @property
     def store(self) -> ScoreStore:
-        """The score store: the cache, or a folder that goes with the run."""
-        if self.cache_dir is not None:
-            return ScoreStore(self.cache_dir)
-        if self._scratch is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="kdmem-")
-        return ScoreStore(Path(self._scratch.name))
+        return ScoreStore(self.cache_dir)
 
     def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
         """Score a model, or give what was scored before.
 
         Raises:
+            PartScored: only a part is scored in this run.
             KdmemError: it cannot be scored, another model was scored over other tokens of the same text, or, with
-                ``confirms``, decoding disagrees outside the ambiguous band.
+                ``confirms``, a witness disagrees outside the ambiguous band.
         """
         # By content, not by name: a folder may have been trained anew since it was last asked for.
         weights = open_checkpoint(model, offline=self.run.offline).digest
@@ -79,22 +77,16 @@ class Audit:
         for known in asked:
             if (found := self._found.get((model, weights, source, training_set, known))) is not None:
                 return found
-        scores = score(
-            model,
-            training_set,
-            self.extraction,
-            self.store,
-            settings=self.run,
-            metrics=metrics,
-            progress=self.progress,
-        )
+        if self.run.part is not None:
+            self._score_part({model, *self.roles.values()}, training_set, metrics)
+        scores = self._score(model, training_set, metrics)
         self._check_same_examples(scores)
         found = Memorization(self.subject(model), scores, self.confidence)
         self._read_card(found)
         if self.confirms and training_set != self.control_set:
-            confirmation = confirm(scores, self.run)
+            confirmation = confirm(scores, self.run, self.store, progress=self.progress)
+            self._confirmed[found.subject] = confirmation  # reported, whichever way it went
             confirmation.check(found.subject)
-            self._confirmed[found.subject] = confirmation
         self._found[model, weights, source, training_set, metrics] = found
         return found
 
@@ -149,6 +141,27 @@ class Audit:
             warnings=tuple(self._warnings),
         )
 
+    def _score(self, model: Model, training_set: TrainingSet, metrics: Metrics) -> ScoreTable:
+        return score(
+            model,
+            training_set,
+            self.extraction,
+            self.store,
+            settings=self.run,
+            metrics=metrics,
+            progress=self.progress,
+        )
+
+    def _score_part(self, models: Iterable[Model], training_set: TrainingSet, metrics: Metrics) -> NoReturn:
+        """Score a part of one model and of those that its test may ask for next, as the test ends here."""
+        for model in sorted(models, key=lambda one: one.source):
+            weights = open_checkpoint(model, offline=self.run.offline).digest
+            if (asked := (model.source, weights, training_set, metrics)) not in self._parts:
+                with suppress(PartScored):
+                    self._score(model, training_set, metrics)
+                self._parts.add(asked)
+        raise PartScored(f"Part {self.run.part} is scored; gates wait for the other parts.")
+
     def _rows(self, found: Memorization) -> list[str]:
         """What a report calls a model: all its roles, or the one name it has."""
         return [role for role, known in self.roles.items() if known == found.scores.model] or [found.subject]
@@ -178,10 +191,6 @@ class Audit:
         if card := self._cards.get(found.subject):
             said = differences(card, found.subject, role, teacher, training_set, self.extraction)
             self._warnings |= dict.fromkeys(said)
-
-    def close(self) -> None:
-        if self._scratch is not None:
-            self._scratch.cleanup()
 
 
 def check_control(training_set: TrainingSet, control_set: TrainingSet) -> None:

@@ -16,8 +16,9 @@ from pytest_kdmem.inheritance import check_same_tokenizer
 from pytest_kdmem.membership import check_is_audit, membership_of
 from pytest_kdmem.plugin import is_audit
 from pytest_kdmem.progress import progress_of
-from pytest_kdmem.scoring import RunSettings, check_positions
-from pytest_kdmem.settings import Settings, settings_of
+from pytest_kdmem.run_settings import RunSettings, part_from
+from pytest_kdmem.scoring import check_positions
+from pytest_kdmem.settings import Settings, cache_of, settings_of
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
 # Settings that a run may put in the place of what a training set (False) or a model (True) declares.
@@ -82,7 +83,6 @@ def audit_of(request: pytest.FixtureRequest) -> Audit:
     audits = request.config.stash.setdefault(AUDITS, {})
     if opened.name not in audits:
         audits[opened.name] = opened
-        request.config.add_cleanup(opened.close)
     known = audits[opened.name]
     if (known.roles, known.training_set, known.control_set) != (opened.roles, opened.training_set, opened.control_set):
         raise SpecError(
@@ -122,10 +122,15 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
             dtype=settings["dtype"],
             batch_size=settings["batch_size"],
             offline=settings["offline"] or False,
+            tensor_parallel=settings["tensor_parallel"],
+            executor=settings["executor"],
+            workers=settings["workers"],
+            cpus_per_worker=settings["cpus_per_worker"],
+            part=part_from(settings["shard"]) if settings["shard"] else None,
         ),
         confidence=settings["confidence"],
         confirms=settings["confirm"] or False,
-        cache_dir=None if settings["no_cache"] else settings.cache_dir,
+        cache_dir=cache_of(config),
         progress=progress_of(config),
     )
     tokenizers: dict[str, str] = {}

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pytest_kdmem.confirmation import Confirmation
 from pytest_kdmem.inheritance import Inheritance
 from pytest_kdmem.memorization import Memorization
-from pytest_kdmem.result import ConfirmationEntry, DataEntry, InheritanceEntry, ModelEntry
+from pytest_kdmem.result import ConfirmationEntry, DataEntry, InheritanceEntry, ModelEntry, WitnessEntry
 from pytest_kdmem.run_card import RunCard
 
 
@@ -60,4 +60,17 @@ def inheritance_entry(found: Inheritance | None) -> InheritanceEntry | None:
 
 
 def confirmation_entry(found: Confirmation) -> ConfirmationEntry:
-    return ConfirmationEntry(found.checked, found.ambiguous_checked, tuple(asdict(one) for one in found.disagreements))
+    return ConfirmationEntry(
+        checked=found.checked,
+        ambiguous_checked=found.ambiguous_checked,
+        disagreements=tuple(
+            {"engine": witness.engine, "way": witness.way, **asdict(one)}
+            for witness in found.witnesses
+            for one in witness.disagreements
+        ),
+        witnesses=tuple(WitnessEntry(one.engine, one.way, one.checked) for one in found.witnesses),
+        ambiguous=found.ambiguous,
+        claimed_tolerance=found.claimed_tolerance,
+        implied_tolerance=found.implied_tolerance,
+        greatest_difference=found.greatest_difference,
+    )

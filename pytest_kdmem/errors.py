@@ -26,3 +26,7 @@ class StoreError(KdmemError):
 
 class TrainingInterrupted(KdmemError):
     """A training was asked to stop, and can go on from where it stood."""
+
+
+class PartScored(KdmemError):
+    """Only a part of a run was asked for, and it is done; nothing can be judged by it."""

@@ -117,7 +117,7 @@ def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable
 
 
 @pytest.fixture(scope="session")
-def distiller(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Model]:
+def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
     """``distiller(*, init, teacher=None, training_set=None, held_out=None, out=None, **settings) → Model``.
 
     Trains, or finds what it trained before, so that an audit's ``student`` can be made by it. Settings are those of
@@ -137,13 +137,13 @@ def distiller(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         from pytest_kdmem.distill.execution import settings_of_training
         from pytest_kdmem.distill.run import distill_once
         from pytest_kdmem.progress import progress_of
-        from pytest_kdmem.settings import settings_of
+        from pytest_kdmem.settings import cache_of, settings_of
 
         recipe, execution = settings_of_training(settings)
         if teacher is None and recipe.needs_teacher:
             teacher = request.getfixturevalue("teacher")
         run = settings_of(request.config)
-        cache_dir = tmp_path_factory.mktemp("kdmem") if run["no_cache"] else run.cache_dir
+        cache_dir = cache_of(request.config)
         return distill_once(
             recipe,
             init=init,

@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,11 @@ def _between(low: float, high: float) -> Callable[[Any], str]:
     return lambda value: "" if low <= value <= high else f"a number between {low:g} and {high:g}"
 
 
+def _part(value: str) -> str:
+    match = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", value, re.ASCII)
+    return "" if match and int(match[1]) <= int(match[2]) else "of the form 3/16, the third of 16 parts"
+
+
 def _report(paths: Any) -> str:
     wrong = [path for path in paths if Path(path).suffix not in REPORT_ENDINGS]
     return f"paths ending in {', '.join(REPORT_ENDINGS)}" if wrong else ""
@@ -79,7 +85,13 @@ OPTIONS = (
     Option("window-tokens", "count", "most tokens kept of an example", 256, _at_least(1)),
     Option("sample", "count", "audit so many distinct examples, drawn at random", None, _at_least(1)),
     Option("seed", "count", "of the sample", 0, _at_least(0)),
-    Option("engine", "text", "what runs the models: auto or transformers", "auto", _one_of("auto", "transformers")),
+    Option(
+        "engine",
+        "text",
+        "what runs the models: auto (vllm for verdicts on a GPU where it is installed), transformers or vllm",
+        "auto",
+        _one_of("auto", "transformers", "vllm"),
+    ),
     Option(
         "dtype",
         "text",
@@ -89,11 +101,22 @@ OPTIONS = (
     ),
     Option("device", "text", "auto, cpu or cuda", "auto", _one_of("auto", "cpu", "cuda")),
     Option("batch-size", "count", "examples at once; found by itself if not given", None, _at_least(1)),
+    Option("tensor-parallel", "count", "GPUs that share one model (vllm)", 1, _at_least(1)),
+    Option(
+        "executor",
+        "text",
+        "where models run: local, or ray for the workers of a cluster",
+        "local",
+        _one_of("local", "ray"),
+    ),
+    Option("workers", "count", "workers of ray; as many as there is room for if not given", None, _at_least(1)),
+    Option("cpus-per-worker", "count", "CPUs of a worker of ray that has no GPU", 1, _at_least(1)),
+    Option("shard", "text", "score only the n-th of m parts, as 3/16, and hold no gate", None, _part),
     Option("confidence", "number", "of the bounds over a sample", 0.95, _between(0.5, 0.9999)),
     Option("max-memorization-rate", "number", "threshold of the student's rate", 0.001, _between(0, 1)),
     Option("max-inheritance-ratio", "number", "threshold of the inheritance ratio", 0.02, _between(0, 1)),
     Option("min-reduction", "number", "threshold of rate(baseline) / rate(student)", 2.0, _between(0, 1e9)),
-    Option("confirm", "flag", "decode the ambiguous examples and a sample of the others, and compare"),
+    Option("confirm", "flag", "check ambiguous and other examples by every installed engine and by decoding"),
     Option("report", "paths", "write a report here (.json); repeatable", (), _report),
     Option("cache-dir", "path", "where scores are kept", ".kdmem"),
     Option("no-cache", "flag", "keep no scores beyond this run"),

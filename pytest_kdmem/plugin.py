@@ -39,6 +39,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Without a cache, workers of pytest-xdist share the controller's folder, or each would score every model."""
+    from pytest_kdmem.settings import cache_of, settings_of
+
+    if settings_of(node.config)["no_cache"]:
+        node.workerinput["kdmem_scratch"] = str(cache_of(node.config))
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     if sent := getattr(node, "workeroutput", {}).get("kdmem"):
         from pytest_kdmem.hooks import activate, take_part

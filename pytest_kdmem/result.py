@@ -74,12 +74,30 @@ class InheritanceEntry:
 
 
 @dataclass(frozen=True)
+class WitnessEntry:
+    """An engine, asked in one ``way``: its own pass (scored) or its greedy decoding (decoded)."""
+
+    engine: str
+    way: str
+    checked: int
+
+
+@dataclass(frozen=True)
 class ConfirmationEntry:
-    """Verdicts of the one pass against real greedy decoding."""
+    """Verdicts of a run against witnesses; each disagreement tells whose it is.
+
+    ``ambiguous`` examples there are, and ``ambiguous_checked`` were put to the witnesses; tolerances are in logits.
+    Reports of before there were witnesses tell of one decoding, and nothing of what is None here.
+    """
 
     checked: int
     ambiguous_checked: int
     disagreements: tuple[dict[str, Any], ...]
+    witnesses: tuple[WitnessEntry, ...] = ()
+    ambiguous: int | None = None
+    claimed_tolerance: float | None = None
+    implied_tolerance: float | None = None
+    greatest_difference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,9 +164,7 @@ class AuditResult:
                 memorized_examples={role: tuple(ids) for role, ids in content["memorized_examples"].items()},
                 held_out={role: HeldOutEntry(**_revived(entry)) for role, entry in content["held_out"].items()},
                 inheritance=InheritanceEntry(**_revived(inheritance)) if inheritance else None,
-                confirmation={
-                    role: ConfirmationEntry(**_revived(entry)) for role, entry in content["confirmation"].items()
-                },
+                confirmation={role: _confirmation_entry(entry) for role, entry in content["confirmation"].items()},
                 gates=tuple(Gate(**_revived(gate)) for gate in content["gates"]),
                 not_run=tuple(content["not_run"]),
                 name=content.get("name", ""),
@@ -170,6 +186,14 @@ def check_version(content: Mapping[str, Any]) -> None:
 def _model_entry(content: Mapping[str, Any]) -> ModelEntry:
     run = content.get("run")
     return ModelEntry(**{**content, "run": checked_summary(run) if run is not None else None})
+
+
+def _confirmation_entry(content: Mapping[str, Any]) -> ConfirmationEntry:
+    tolerances = ("claimed_tolerance", "implied_tolerance", "greatest_difference")
+    known = {name: float(content[name]) for name in tolerances if content.get(name) is not None}
+    witnesses = tuple(WitnessEntry(**one) for one in content.get("witnesses", ()))
+    disagreements = tuple(dict(one) for one in content["disagreements"])
+    return ConfirmationEntry(**{**content, **known, "witnesses": witnesses, "disagreements": disagreements})
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.shards import CorpusRecord
-from pytest_kdmem.engines.protocol import Numerics
+from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 
 # One row per example; the columns are what users read, so their names and order stay.

@@ -1,43 +1,32 @@
-"""Model × training set → score table, through engine and store."""
+"""Model × training set → score table, through executor and store."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import get_args
 
-import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
-from pytest_kdmem.corpus.examples import Example, Tokenizer, load_tokenizer
-from pytest_kdmem.corpus.shards import EXAMPLES_PER_SHARD, CorpusReader, CorpusRecord, Shard
+from pytest_kdmem.composition import composed
+from pytest_kdmem.corpus.examples import load_tokenizer
+from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint
-from pytest_kdmem.engines.protocol import Engine, Metrics, Numerics, resolve_numerics
-from pytest_kdmem.errors import EngineError, SpecError
+from pytest_kdmem.engines.numerics import resolve_numerics
+from pytest_kdmem.engines.protocol import Metrics
+from pytest_kdmem.errors import PartScored, SpecError
+from pytest_kdmem.executors.protocol import executor_of
 from pytest_kdmem.progress import NO_PROGRESS, Progress
-from pytest_kdmem.score_table import SCHEMA, ScoreTable
-from pytest_kdmem.spec import DType, Extraction, Model, TrainingSet, digest_of
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.score_table import ScoreTable
+from pytest_kdmem.shard_scoring import Job, long_enough, too_short_rows
+from pytest_kdmem.spec import Extraction, Model, TrainingSet, digest_of
 from pytest_kdmem.store import ScoreStore
 
 # Raised when the same inputs give other rows than before, so that no earlier ones are taken for them.
 PROTOCOL = 1
-ENGINES = ("auto", "transformers")
-DEVICES = ("auto", "cpu", "cuda")
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How models are run; what is measured does not depend on it, beyond the numerics it leads to."""
-
-    engine: str = "auto"
-    device: str = "auto"
-    dtype: str = "auto"
-    batch_size: int | None = None
-    offline: bool = False
-    examples_per_shard: int = EXAMPLES_PER_SHARD
 
 
 def score(
@@ -57,30 +46,30 @@ def score(
         progress: told of the examples done.
 
     Raises:
+        PartScored: only a part was asked for; it is in the store now.
         KdmemError: model, training set or store cannot be used; whole shards scored before stay stored.
     """
     settings = settings or RunSettings()
-    check_run(settings)
     check_source(training_set)
     checkpoint = open_checkpoint(model, offline=settings.offline)
     check_positions(model, checkpoint, extraction)
-    numerics = resolve_numerics(model, checkpoint, device=settings.device, dtype=settings.dtype)
-    scorer = _Scorer(model, checkpoint, training_set, extraction, store, settings, metrics, numerics, progress)
-    with store.lock(scorer.key):
-        return scorer.remembered() or scorer.streamed()
-
-
-def check_run(settings: RunSettings) -> None:
-    """Raise SpecError for a setting outside its choices."""
-    for name, value, choices in (
-        ("engine", settings.engine, ENGINES),
-        ("device", settings.device, DEVICES),
-        ("dtype", settings.dtype, get_args(DType)),
-    ):
-        if value not in choices:
-            raise SpecError(f"{name} must be one of {', '.join(choices)}; found {value!r}.")
-    if settings.batch_size is not None and settings.batch_size < 1:
-        raise SpecError(f"batch-size must be at least 1; found {settings.batch_size}.")
+    numerics = resolve_numerics(
+        model, checkpoint, engine=settings.engine, device=settings.device, dtype=settings.dtype, metrics=metrics
+    )
+    if numerics.engine == "vllm" and metrics == "all":
+        # vLLM cannot give whole-vocabulary figures: these are the transformers engine's, and the verdicts its own.
+        return _both_engines(model, training_set, extraction, store, settings, progress)
+    job = Job(model, checkpoint, extraction, numerics, metrics, settings)
+    run = _Run(job, training_set, store, progress)
+    part = f"-{settings.part.number}-of-{settings.part.of}" if settings.part else ""  # parts do not wait for each other
+    with store.lock(run.key + part):
+        table = run.remembered() or run.streamed()
+    if table is None or settings.part is not None:
+        raise PartScored(
+            f"Part {settings.part} of {model.source} over {training_set.source} is scored; its figures wait for the"
+            " other parts."
+        )
+    return table
 
 
 def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction) -> None:
@@ -98,28 +87,48 @@ def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction
             )
 
 
+def _both_engines(
+    model: Model,
+    training_set: TrainingSet,
+    extraction: Extraction,
+    store: ScoreStore,
+    settings: RunSettings,
+    progress: Progress,
+) -> ScoreTable:
+    """One run after the other, each stored as what it is."""
+    tables, parts = [], []
+    for engine, metrics in (("vllm", "verdict"), ("transformers", "all")):
+        one = replace(settings, engine=engine)
+        try:
+            tables.append(
+                score(model, training_set, extraction, store, settings=one, metrics=metrics, progress=progress)  # type: ignore[arg-type]
+            )
+        except PartScored as scored:
+            parts.append(scored)
+    if parts:
+        raise parts[-1]
+    verdicts, columns = tables
+    return composed(verdicts, columns)
+
+
 @dataclass
-class _Scorer:
+class _Run:
     """One call of `score`: holds what its steps share."""
 
-    model: Model
-    checkpoint: Checkpoint
+    job: Job
     training_set: TrainingSet
-    extraction: Extraction
     store: ScoreStore
-    settings: RunSettings
-    metrics: Metrics
-    numerics: Numerics
     progress: Progress
-    engine: Engine | None = None
+    _held_back: dict[str, pa.Table] = field(default_factory=dict)
 
     @cached_property
     def keys(self) -> list[str]:
         """Where scores may lie: every column serves where verdicts are asked for; the last key is this run's own."""
-        asked: list[Metrics] = ["all", "verdict"] if self.metrics == "verdict" else ["all"]
-        lengths = [self.extraction.prefix_tokens, self.extraction.suffix_tokens]
+        extraction, numerics = self.job.extraction, self.job.numerics
+        asked: list[Metrics] = ["all", "verdict"] if self.job.metrics == "verdict" else ["all"]
+        lengths = [extraction.prefix_tokens, extraction.suffix_tokens]
         protocols = [digest_of([PROTOCOL, *lengths, metrics])[:8] for metrics in asked]
-        return [f"{self.checkpoint.digest[:16]}-{protocol}-{self.numerics.digest[:8]}" for protocol in protocols]
+        return [f"{self.job.checkpoint.digest[:16]}-{protocol}-{numerics.digest[:8]}" for protocol in protocols]
 
     @property
     def key(self) -> str:
@@ -131,135 +140,80 @@ class _Scorer:
         record = self.store.read_record(record_key) if record_key else None
         if record is None:
             return None
-        tables = [self._stored(shard) for shard in record.shards]
-        whole = [table for table in tables if table is not None]
-        return self._table(whole, record, 0) if len(whole) == len(tables) else None
+        tables = {}
+        for shard in record.shards:
+            if (table := self._stored(shard)) is None:
+                return None
+            tables[shard] = table
+        return self._table(tables, record, 0)
 
-    def streamed(self) -> ScoreTable:
-        """The table shard by shard; the model is loaded at the first shard that is not stored."""
+    def streamed(self) -> ScoreTable | None:
+        """The table shard by shard, None of a part of it; a model is loaded at the first shard that is not stored."""
         record_key = self._record_key()
-        tokenizer = load_tokenizer(self.checkpoint.folder, trust_remote_code=self.model.trust_remote_code)
+        job, settings = self.job, self.job.settings
+        executor = executor_of(settings)
         reader = CorpusReader(
             self.training_set,
-            tokenizer,
-            self.extraction,
-            offline=self.settings.offline,
-            examples_per_shard=self.settings.examples_per_shard,
+            load_tokenizer(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code),
+            job.extraction,
+            offline=settings.offline,
+            read=executor.documents,
+            examples_per_shard=settings.examples_per_shard,
         )
-        tables: list[pa.Table] = []
+        tables: dict[str, pa.Table] = {}
         scored_now = 0
-        unscored: dict[str, pa.Table] = {}  # too short throughout: stored once the set as a whole is good
-        self.progress.start(self.model.name, expected_examples(self.training_set))
+        self.progress.start(job.model.name, expected_examples(self.training_set))
         try:
-            for shard in reader:
-                table = self._stored(shard.digest)
-                if table is None:
-                    table = self._scored(shard, tokenizer)
-                    if table["memorized"].null_count == len(table):
-                        unscored[shard.digest] = table
-                    else:
-                        self.store.write_shard(self.key, shard.digest, table)
-                    scored_now += len(shard.examples)
-                else:
-                    self.progress.advance(len(shard.examples))
-                tables.append(table)
+            with closing(executor.score(job, self._missing(reader, tables), self.progress)) as scored:
+                for digest, table in scored:
+                    self.store.write_shard(self.key, digest, table)
+                    tables[digest] = table
+                    scored_now += len(table)
         finally:
             self.progress.finish()
-            if self.engine is not None:
-                self.engine.close()
-        for digest, table in unscored.items():
+        for digest, table in self._held_back.items():
             self.store.write_shard(self.key, digest, table)
+        record = reader.record
         if record_key is not None and record_key == self._record_key():  # the source was not changed meanwhile
-            self.store.write_record(record_key, reader.record)
-        return self._table(tables, reader.record, scored_now)
+            self.store.write_record(record_key, record)
+        if not all(shard in tables for shard in record.shards):
+            return None
+        return self._table(tables, record, scored_now + sum(map(len, self._held_back.values())))
+
+    def _missing(self, reader: CorpusReader, tables: dict[str, pa.Table]) -> Iterator[Shard]:
+        """The shards to be scored; of the others, those that are stored or need no model go into ``tables``."""
+        part = self.job.settings.part
+        for index, shard in enumerate(reader):
+            digest = shard.digest
+            if (table := self._stored(digest)) is None:
+                if part is not None and not part.holds(index):
+                    continue
+                if long_enough(shard, self.job.extraction):
+                    yield shard
+                    continue
+                # Stored once the set as a whole is good.
+                table = self._held_back[digest] = too_short_rows(shard)
+            tables[digest] = table
+            self.progress.advance(len(shard.examples))
 
     def _stored(self, shard: str) -> pa.Table | None:
         return next((table for key in self.keys if (table := self.store.read_shard(key, shard)) is not None), None)
 
-    def _scored(self, shard: Shard, tokenizer: Tokenizer | None) -> pa.Table:
-        """Rows of a shard; exact duplicates within it are scored once."""
-        needed = self.extraction.scored_tokens
-        distinct = {example.digest: example for example in reversed(shard.examples) if len(example.ids) >= needed}
-        chosen = sorted(distinct.values(), key=lambda example: example.position)
-        if not chosen:
-            return pa.Table.from_pylist(
-                [_too_short(example) for example in shard.examples], SCHEMA.with_metadata({"tolerance": "0.0"})
-            )
-        if self.engine is None:
-            self.engine = self._open_engine()
-        scores = self.engine.score(chosen, self.extraction, self.metrics, self.progress.advance)
-        self.progress.advance(len(shard.examples) - len(chosen))
-        columns = {
-            "memorized": scores.memorized,
-            "ambiguous": scores.ambiguous,
-            "margin": scores.margin,
-            "logprob": scores.logprob,
-            "nll": scores.nll,
-            "entropy": scores.entropy,
-            "first_miss": scores.first_miss,
-        }
-        place = {example.digest: at for at, example in enumerate(chosen)}
-        compressed = _zlib_bytes(chosen, tokenizer) if self.metrics == "all" else [None] * len(chosen)
-        rows = []
-        for example in shard.examples:
-            at = place.get(digest := example.digest)
-            if at is None:
-                rows.append(_too_short(example))
-                continue
-            row = {name: _or_none(values[at]) for name, values in columns.items()}
-            rows.append(
-                {
-                    "example_id": example.position,
-                    "digest": digest,
-                    "status": "scored",
-                    "zlib_bytes": compressed[at],
-                    **row,
-                }
-            )
-        return pa.Table.from_pylist(rows, SCHEMA.with_metadata({"tolerance": repr(scores.tolerance)}))
-
-    def _open_engine(self) -> Engine:
-        from pytest_kdmem.engines.transformers import TransformersEngine
-
-        engine = TransformersEngine(self.model, self.checkpoint, self.numerics, batch_size=self.settings.batch_size)
-        if open_checkpoint(self.model, offline=self.settings.offline).digest != self.checkpoint.digest:
-            engine.close()
-            raise EngineError(
-                f"Model {self.model.source} was expected to stay as it is during an audit, and its files were changed"
-                " while it was loaded; audit it again once it is saved."
-            )
-        return engine
-
     def _record_key(self) -> str | None:
-        source = fingerprint(self.training_set)
-        shape = [self.extraction.window_tokens, self.extraction.scored_tokens, self.settings.examples_per_shard]
-        return digest_of([source, self.checkpoint.text_digest, PROTOCOL, *shape]) if source else None
+        source, extraction = fingerprint(self.training_set), self.job.extraction
+        shape = [extraction.window_tokens, extraction.scored_tokens, self.job.settings.examples_per_shard]
+        return digest_of([source, self.job.checkpoint.text_digest, PROTOCOL, *shape]) if source else None
 
-    def _table(self, tables: Sequence[pa.Table], record: CorpusRecord, scored_now: int) -> ScoreTable:
-        tolerances = [float(table.schema.metadata[b"tolerance"]) for table in tables]
+    def _table(self, tables: Mapping[str, pa.Table], record: CorpusRecord, scored_now: int) -> ScoreTable:
+        in_order = [tables[shard] for shard in record.shards]
         return ScoreTable(
-            model=self.model,
-            checkpoint=self.checkpoint,
+            model=self.job.model,
+            checkpoint=self.job.checkpoint,
             training_set=self.training_set,
             record=record,
-            numerics=self.numerics,
-            extraction=self.extraction,
-            rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
-            tolerance=max(tolerances),
+            numerics=self.job.numerics,
+            extraction=self.job.extraction,
+            rows=pa.concat_tables([table.replace_schema_metadata(None) for table in in_order]),
+            tolerance=max(float(table.schema.metadata[b"tolerance"]) for table in in_order),
             scored_now=scored_now,
         )
-
-
-def _too_short(example: Example) -> dict[str, object]:
-    return {"example_id": example.position, "digest": example.digest, "status": "too_short"}
-
-
-def _zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int | None]:
-    if tokenizer is None:
-        return [None] * len(examples)
-    return [len(zlib.compress(tokenizer.decode(example.ids).encode("utf-8", "replace"))) for example in examples]
-
-
-def _or_none(value: np.generic) -> object:
-    plain = value.item()
-    return None if isinstance(plain, float) and np.isnan(plain) else plain

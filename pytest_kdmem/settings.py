@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -54,6 +56,7 @@ class Settings:
 
 
 SETTINGS = pytest.StashKey[Settings]()
+SCRATCH = pytest.StashKey[Path]()
 
 
 def settings_of(config: pytest.Config) -> Settings:
@@ -61,6 +64,20 @@ def settings_of(config: pytest.Config) -> Settings:
     if SETTINGS not in config.stash:
         config.stash[SETTINGS] = read_settings(config)
     return config.stash[SETTINGS]
+
+
+def cache_of(config: pytest.Config) -> Path:
+    """Where this run keeps scores: the cache, or else a folder that its processes share and that goes with it."""
+    settings = settings_of(config)
+    if not settings["no_cache"]:
+        return settings.cache_dir
+    if SCRATCH not in config.stash:
+        given = getattr(config, "workerinput", {}).get("kdmem_scratch")
+        if given is None:
+            given = tempfile.mkdtemp(prefix="kdmem-")
+            config.add_cleanup(lambda: shutil.rmtree(given, ignore_errors=True))
+        config.stash[SCRATCH] = Path(given)
+    return config.stash[SCRATCH]
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -103,6 +120,14 @@ def check_settings(settings: Settings) -> None:
         Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
     except KdmemError as error:
         raise pytest.UsageError(str(error)) from None
+    if settings["shard"]:
+        if settings["no_cache"]:
+            raise pytest.UsageError(f"{settings.places['shard']} keeps its scores for the other parts; keep a cache.")
+        if settings.overrides("report"):
+            raise pytest.UsageError(
+                f"{settings.places['report']}: a report tells of whole audits, and {settings.places['shard']} scores a"
+                " part; report from a run without it once all parts are scored."
+            )
     for role in ("training_set", "control_set"):
         if settings.overrides(role):
             from pytest_kdmem.corpus.sources import check_source

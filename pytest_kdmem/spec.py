@@ -86,7 +86,9 @@ class TrainingSet:
     Args:
         source: .jsonl(.gz|.zst), .txt, .parquet, .arrow, .npy ``[examples, tokens]``, a folder saved by ``datasets``,
             a hub id, or a preset by name: ``fineweb``, ``wikitext-103``, ``nemotron-cc-v2``, or its held-out part,
-            ``fineweb:held-out`` and so on.
+            ``fineweb:held-out`` and so on. Of .jsonl(.gz|.zst), .txt and .parquet also an address (``s3://``, ``gs://``,
+            ``abfss://``, ``hdfs://``, ``file://``) of a file, of a folder with all below it, or of a pattern such as
+            ``s3://bucket/train/part-*.parquet``: these are read in the order of their paths.
         text_column: column of the text; a column ``input_ids`` beside it or instead of it is taken as token ids.
         split: split of a hub dataset or of a saved ``DatasetDict``; of a preset, another than ``train`` is taken whole.
         config: configuration name of a hub dataset.

@@ -1,4 +1,4 @@
-"""Score shards on disk: found by the digests of all they depend on, checked when read, whole or absent."""
+"""Score shards and confirmations on disk: found by the digests of all they depend on, checked, whole or absent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,16 +27,17 @@ OWN_NAME = re.compile(r"\.?[0-9a-f]{32}\.([0-9a-f]{16}\.parquet|json)(\.[0-9a-f]
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What lies in a store: bytes on disk, score shards, and remembered training sets."""
+    """What lies in a store: bytes on disk, score shards, remembered training sets, and confirmations."""
 
     root: Path
     shards: int
     corpora: int
+    confirmations: int
     size_bytes: int
 
 
 class ScoreStore:
-    """A folder of score shards and corpus records; it holds no text and no token ids.
+    """A folder of score shards, corpus records and confirmations; it holds no text and no token ids.
 
     ``scores/<key>/<shard>.<checksum>.parquet``: the key stands for model, protocol and numerics, the shard for the
     token ids, and the checksum for the file's own bytes.
@@ -45,17 +47,19 @@ class ScoreStore:
         self.root = root
         self._scores = root / "scores"
         self._corpora = root / "corpora"
+        self._confirmations = root / "confirmations"
+        self._listings: dict[str, dict[str, list[Path]]] = {}  # by key and shard: a folder may hold very many
 
     def read_shard(self, key: str, shard: str) -> pa.Table | None:
         """A stored shard, or None; one whose bytes are not those written is dropped and counts as absent."""
-        for path in self._scores.glob(f"{key}/{shard}.*.parquet"):
+        for path in self._listing(key).get(shard, ()):
             try:
                 content = path.read_bytes()
             except FileNotFoundError:
                 continue  # pruned meanwhile
             except OSError as error:
                 raise _unwritable(self.root, error) from error
-            if _checksum(content) == path.suffixes[-2][1:]:
+            if checksum(content) == path.suffixes[-2][1:]:
                 return pq.read_table(pa.BufferReader(content))
             with suppress(OSError):  # counts as absent, whether it can be removed or not
                 path.unlink(missing_ok=True)
@@ -70,22 +74,44 @@ class ScoreStore:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         content = sink.getvalue().to_pybytes()
-        self._write(self._scores / key / f"{shard}.{_checksum(content)}.parquet", content)
+        self.take_shard(key, f"{shard}.{checksum(content)}.parquet", content)
+
+    def take_shard(self, key: str, name: str, content: bytes) -> None:
+        """Store a shard's file, of this store or another, as it is."""
+        path, listing = self._scores / key / name, self._listing(key)
+        self._write(path, content)
+        shard = name.partition(".")[0]
+        listing[shard] = sorted({*listing.get(shard, ()), path})
+
+    def shards(self) -> Iterator[tuple[str, str, Path]]:
+        """Key, shard and file of everything stored, in order of their names."""
+        for path in sorted(self._scores.glob("*-*-*/*.parquet")):
+            if OWN_NAME.match(path.name):
+                yield path.parent.name, path.name.partition(".")[0], path
+
+    def records(self) -> Iterator[tuple[str, CorpusRecord]]:
+        """What is remembered of training sets, each with its key; damaged records are left out."""
+        for path in sorted(self._corpora.glob("*.json")):
+            if (record := self.read_record(path.stem)) is not None:
+                yield path.stem, record
 
     def read_record(self, key: str) -> CorpusRecord | None:
         """What is remembered of a training set, or None; a damaged record counts as absent."""
+        content = self._read_json(self._corpora / f"{key}.json")
         try:
-            content = json.loads((self._corpora / f"{key}.json").read_text())
-            if content.pop("format") != FORMAT or content.pop("checksum") != _checksum(_canonical(content)):
-                return None
-            return CorpusRecord.from_json(content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return CorpusRecord.from_json(content) if content is not None else None
+        except (ValueError, KeyError, TypeError):
             return None
 
     def write_record(self, key: str, record: CorpusRecord) -> None:
-        content = record.to_json()
-        whole = {**content, "format": FORMAT, "checksum": _checksum(_canonical(content))}
-        self._write(self._corpora / f"{key}.json", _canonical(whole))
+        self._write_json(self._corpora / f"{key}.json", record.to_json())
+
+    def read_confirmation(self, key: str) -> dict[str, Any] | None:
+        """What was written of a confirmation, or None; a damaged one counts as absent."""
+        return self._read_json(self._confirmations / f"{key}.json")
+
+    def write_confirmation(self, key: str, content: dict[str, Any]) -> None:
+        self._write_json(self._confirmations / f"{key}.json", content)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -97,6 +123,7 @@ class ScoreStore:
             lock.acquire()
         except OSError as error:
             raise _unwritable(self.root, error) from error
+        self._listings.clear()  # others may have written while this one waited
         try:
             yield
         finally:
@@ -108,18 +135,42 @@ class ScoreStore:
             root=self.root,
             shards=sum(file.suffix == ".parquet" for file in files),
             corpora=sum(file.parent == self._corpora and file.suffix == ".json" for file in files),
+            confirmations=sum(file.parent == self._confirmations and file.suffix == ".json" for file in files),
             size_bytes=sum(file.stat().st_size for file in files),
         )
 
     def prune(self, *, older_than_days: float = 0.0) -> int:
         """Remove what was last written so many days ago or earlier; returns the number of files removed."""
         removed = 0
-        for folder, names in ((self._scores, "*-*-*/*.parquet*"), (self._corpora, "*.json*")):
+        places = ((self._scores, "*-*-*/*.parquet*"), (self._corpora, "*.json*"), (self._confirmations, "*.json*"))
+        for folder, names in places:
             for file in list(folder.glob(names)):
                 if OWN_NAME.match(file.name) and time.time() - file.stat().st_mtime >= older_than_days * 86_400:
                     file.unlink(missing_ok=True)
                     removed += 1
         return removed
+
+    def _listing(self, key: str) -> dict[str, list[Path]]:
+        """The files of a key by shard, as they were when it was first asked for, and what was written since."""
+        if key not in self._listings:
+            found: dict[str, list[Path]] = {}
+            for path in sorted((self._scores / key).glob("*.parquet")):
+                found.setdefault(path.name.partition(".")[0], []).append(path)
+            self._listings[key] = found
+        return self._listings[key]
+
+    def _read_json(self, path: Path) -> dict[str, Any] | None:
+        """A stored entry as it was written, or None of one that is absent or damaged."""
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+            whole = content.pop("format") == FORMAT and content.pop("checksum") == checksum(_canonical(content))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        return content if whole else None
+
+    def _write_json(self, path: Path, content: dict[str, Any]) -> None:
+        whole = {**content, "format": FORMAT, "checksum": checksum(_canonical(content))}
+        self._write(path, _canonical(whole))
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write under another name and rename: a reader sees all of a file or none, whenever a process is killed."""
@@ -144,7 +195,8 @@ def _unwritable(root: Path, error: OSError) -> StoreError:
     )
 
 
-def _checksum(content: bytes) -> str:
+def checksum(content: bytes) -> str:
+    """What a stored file's name or content says of its bytes."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 

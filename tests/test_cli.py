@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -147,10 +148,12 @@ def test_shorter_lengths_are_obeyed(kdmem, tiny, data, rows):
     assert pq.read_table("s.parquet")["memorized"].to_pylist()[::2] == [True] * 6
 
 
-def test_confirm_tells_what_it_decoded(kdmem, tiny, data):
+def test_score_with_confirm_tells_who_was_asked(kdmem, tiny, data):
     done = kdmem("score", tiny, data, "--out", "scores.parquet", "--confirm")
     assert done.code == 0
-    assert "confirmed by greedy decoding: 12 examples, 0 of them ambiguous, 0 disagreements" in done.out
+    first, *_ = done.out.splitlines()
+    assert " confirmed by 2 witnesses (transformers scored and decoded): 12 examples, 0 ambiguous, no dis" in first
+    assert "; tolerance claimed 2^-" in first
 
 
 def test_confirm_finds_a_forged_verdict(kdmem, tiny, data):
@@ -171,8 +174,125 @@ def test_confirm_finds_a_forged_verdict(kdmem, tiny, data):
     Path("scores.parquet").unlink()
     done = kdmem("score", tiny, data, "--out", "scores.parquet", "--confirm")
     assert done.code == 2
-    assert "differs on 1 of 12 examples (first: example 0" in done.err
+    assert "transformers scored differs on 1 of 12 examples (first: example 0" in done.err
     assert not Path("scores.parquet").exists()
+    shown = kdmem("confirm", tiny, data)
+    assert shown.code == 1
+    assert "transformers decoded       12       11         1                 1" in shown.out
+    assert "example 0, margin" in shown.out
+
+
+class _Wrong:
+    """An engine whose decoding is wrong on every example."""
+
+    def __init__(self, engine):
+        self._engine = engine
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def decode(self, prefixes, new_tokens):
+        return [(ids + 1) % 300 for ids in self._engine.decode(prefixes, new_tokens)]
+
+
+@pytest.fixture
+def wrong_decoding(monkeypatch) -> None:
+    from pytest_kdmem import confirming
+
+    open_engine = confirming.open_engine
+    monkeypatch.setattr(confirming, "open_engine", lambda *given: _Wrong(open_engine(*given)))
+
+
+def test_confirm_shows_agreement_by_witness(kdmem, tiny, data):
+    done = kdmem("confirm", tiny, data, "--json", "out/confirmed.json")
+    assert (done.code, done.err) == (0, "")
+    ambiguous, head, scored, decoded, tolerance = done.out.splitlines()
+    assert ambiguous == f"{tiny.name}: 0 of 12 distinct examples ambiguous (0.00%), 12 checked"
+    assert head.split() == ["witness", "checked", "agree", "disagree", "outside", "the", "band"]
+    assert scored.split() == ["transformers", "scored", "12", "12", "0", "0"]
+    assert decoded.split() == ["transformers", "decoded", "12", "12", "0", "0"]
+    assert tolerance.startswith("tolerance in logits: claimed 2^-")
+    assert tolerance.endswith(": the claim holds")
+    content = json.loads(Path("out/confirmed.json").read_text())
+    assert (content["confirmed"], content["checked"], content["examples"], content["ambiguous"]) == (True, 12, 12, 0)
+    assert [(one["engine"], one["way"], one["disagreements"]) for one in content["witnesses"]] == [
+        ("transformers", "scored", []),
+        ("transformers", "decoded", []),
+    ]
+    assert content["implied_tolerance"] <= content["claimed_tolerance"]
+    assert content["greatest_difference"] <= content["implied_tolerance"]
+
+
+def test_confirm_again_loads_no_model(kdmem, tiny, data, monkeypatch):
+    from pytest_kdmem.engines import transformers
+
+    first = kdmem("confirm", tiny, data)
+    assert "1 score shards, 1 training sets, 1 confirmations" in kdmem("cache", "info").out
+    monkeypatch.setattr(transformers, "TransformersEngine", lambda *a, **k: pytest.fail("a model was loaded"))
+    assert kdmem("confirm", tiny, data) == first
+    assert kdmem("cache", "prune").out.startswith("3 files removed")
+    assert "0 confirmations" in kdmem("cache", "info").out
+
+
+def test_confirm_ends_with_1_where_a_witness_disagrees_outside_the_band(kdmem, tiny, data, wrong_decoding):
+    done = kdmem("confirm", tiny, data, "--json", "confirmed.json")
+    assert (done.code, done.err) == (1, "")
+    assert "transformers scored        12       12         0                 0" in done.out
+    assert "transformers decoded       12        6         6                 6" in done.out
+    assert "the claim is too narrow" in done.out
+    listed = [line for line in done.out.splitlines() if line.startswith("example ")]
+    assert [line.split(",")[0] for line in listed] == [f"example {at}" for at in range(0, 12, 2)]
+    assert all(line.endswith(": not memorized to transformers decoded, outside the band") for line in listed)
+    content = json.loads(Path("confirmed.json").read_text())
+    assert content["confirmed"] is False
+    assert len(content["witnesses"][1]["disagreements"]) == 6
+
+
+def test_confirm_passes_where_all_disagreements_lie_inside_the_band(kdmem, tiny, data, wrong_decoding, monkeypatch):
+    from pytest_kdmem.engines.transformers import TransformersEngine
+
+    monkeypatch.setattr(TransformersEngine, "_measured_tolerance", lambda engine: 1024.0)
+    done = kdmem("confirm", tiny, data)
+    assert (done.code, done.err) == (0, "")
+    assert ": 12 of 12 distinct examples ambiguous (100.00%), 12 checked" in done.out
+    assert "transformers decoded       12        6         6                 0" in done.out
+    assert "claimed 2^10, implied 2^" in done.out
+    assert "the claim holds" in done.out
+    assert done.out.count("not memorized to transformers decoded, inside the band") == 6
+
+
+def test_of_very_many_disagreements_the_first_are_shown(kdmem, tiny, recited_ids, tmp_path, wrong_decoding):
+    np.save(tmp_path / "many.npy", recited_ids(tiny, examples=46))
+    done = kdmem("confirm", tiny, "many.npy")
+    assert done.code == 1
+    assert sum(line.startswith("example ") for line in done.out.splitlines()) == 20
+    assert done.out.splitlines()[-1] == "and 3 more disagreements"
+
+
+@pytest.mark.parametrize("command", ["score", "confirm"])
+def test_a_part_is_scored_without_a_table(kdmem, tiny, data, monkeypatch, command):
+    for part in ("1/2", "2/2"):
+        done = kdmem(command, tiny, data, "--shard", part)
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith(f"Part {part} of {tiny} over {data} is scored")
+    assert ": 1 score shards" in kdmem("cache", "info").out
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", ""])
+def test_a_part_that_is_none_is_a_usage_error(kdmem, tiny, data, part):
+    done = kdmem("score", tiny, data, "--shard", part)
+    assert done.code == 2
+    assert "shard must be of the form 3/16" in done.err
+
+
+def test_importing_the_commands_loads_nothing_heavy():
+    import subprocess
+    import sys
+
+    heavy = ("torch", "transformers", "datasets", "sklearn", "scipy", "pyarrow", "numpy", "vllm", "ray")
+    code = f"import sys, pytest_kdmem.cli; print(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_no_cache_leaves_nothing(kdmem, tiny, data, tmp_path):
@@ -190,7 +310,7 @@ def test_cache_folder_by_option_and_environment(kdmem, tiny, data, monkeypatch):
 
 
 def test_cache_is_told_of_and_cleared(kdmem, tiny, data):
-    assert ".kdmem: 0 score shards, 0 training sets, 0.0 MB" in kdmem("cache", "info").out
+    assert ".kdmem: 0 score shards, 0 training sets, 0 confirmations, 0.0 MB" in kdmem("cache", "info").out
     assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
     assert ".kdmem: 1 score shards, 1 training sets" in kdmem("cache", "info").out
     assert kdmem("cache", "prune", "--older-than-days", "1").out.startswith("0 files removed")
@@ -241,6 +361,10 @@ def test_help_names_the_commands(kdmem):
         (["--window-tokens", "99"], "window-tokens must hold prefix and suffix (50 + 50 = 100)"),
         (["--no-such-option"], "--no-such-option"),
         (["--out", "scores.csv"], "--out must end in .parquet"),
+        (["--executor", "slurm"], "executor must be one of local, ray"),
+        (["--tensor-parallel", "0"], "tensor-parallel must be at least 1"),
+        (["--workers", "0"], "workers must be at least 1"),
+        (["--cpus-per-worker", "0"], "cpus-per-worker must be at least 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -248,6 +372,13 @@ def test_wrong_option_is_a_usage_error(kdmem, tiny, data, tmp_path, arguments, e
     done = kdmem("score", tiny, data, "--out", "scores.parquet", *arguments)
     assert done.code == 2
     assert expected in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npy"]
+
+
+def test_a_table_needs_a_place(kdmem, tiny, data, tmp_path):
+    done = kdmem("score", tiny, data)
+    assert done.code == 2
+    assert "--out must end in .parquet; found none" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["data.npy"]
 
 

@@ -25,6 +25,7 @@ from pytest_kdmem.result import (
     HeldOutEntry,
     InheritanceEntry,
     ModelEntry,
+    WitnessEntry,
 )
 
 LATER = ("schema_version", "name", "warnings")  # refused on its own, and absent from older reports
@@ -71,11 +72,26 @@ def whole() -> AuditResult:
         inheritance=InheritanceEntry(
             {"teacher": 5, "none": 990}, 2, (4, 9), ratio, share, 3, share, reduction(2.4, 1.6, 3.6), 0.03
         ),
-        confirmation={"student": ConfirmationEntry(70, 2, ({"example_id": 4, "margin": None, "ambiguous": True},))},
+        confirmation={
+            "student": ConfirmationEntry(
+                70,
+                2,
+                ({"engine": "vllm", "way": "decoded", "example_id": 4, "margin": None, "ambiguous": True},),
+                (WitnessEntry("transformers", "scored", 70), WitnessEntry("vllm", "decoded", 70)),
+                9,
+                2.0**-13,
+                2.0**-15,
+                2.1e-5,
+            ),
+            "teacher": ConfirmationEntry(64, 0, ()),
+        },
         gates=gates,
         name="audits/a",
         warnings=("run card of teacher is of other weights",),
     )
+
+
+CONFIRMED = whole().to_json()["confirmation"]["student"]
 
 
 def through_json(result: AuditResult) -> AuditResult:
@@ -222,6 +238,10 @@ def test_a_report_with_a_part_missing_is_refused(tmp_path: Path, missing: str) -
         ("memorized_examples", {"student": 3}),
         ("inheritance", [1]),
         ("training_set", "train.jsonl"),
+        ("confirmation", {"student": {"checked": 1, "ambiguous_checked": 0}}),
+        ("confirmation", {"student": {"checked": 1, "ambiguous_checked": 0, "disagreements": ["one"]}}),
+        ("confirmation", {"student": {**CONFIRMED, "witnesses": [{"engine": "vllm"}]}}),
+        ("confirmation", {"student": {**CONFIRMED, "implied_tolerance": "wide"}}),
     ],
 )
 def test_a_part_of_the_wrong_kind_is_refused(tmp_path: Path, part: str, wrong: object) -> None:
@@ -278,6 +298,16 @@ def test_a_report_from_before_audits_had_names_and_models_had_runs_is_read(tmp_p
     (old,) = read_report(tmp_path / "r.json").audits
     models = {role: replace(entry, run=None) for role, entry in whole().models.items()}
     assert_same(old, replace(whole(), name="", warnings=(), models=models))
+
+
+def test_a_report_from_before_there_were_witnesses_is_read(tmp_path: Path) -> None:
+    differing = {
+        "example_id": 4, "scored_memorized": True, "decoded_memorized": False, "ambiguous": True, "margin": 1e-5,
+    }  # fmt: skip
+    before = {"student": {"checked": 70, "ambiguous_checked": 2, "disagreements": [differing]}}
+    (tmp_path / "r.json").write_text(json.dumps({**whole().to_json(), "confirmation": before}))
+    (old,) = read_report(tmp_path / "r.json").audits
+    assert old.confirmation == {"student": ConfirmationEntry(70, 2, (differing,))}
 
 
 def test_several_audits_come_back_in_their_order(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from pytest_kdmem.errors import EngineError
+from pytest_kdmem.run_settings import RunSettings
 from pytest_kdmem.score_table import SCHEMA
-from pytest_kdmem.scoring import RunSettings, score
+from pytest_kdmem.scoring import score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
 
@@ -27,7 +28,8 @@ SMALL_SHARDS = RunSettings(examples_per_shard=8)
 CHILD = """
 import sys, time
 from pathlib import Path
-from pytest_kdmem.scoring import RunSettings, score
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.scoring import score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
 

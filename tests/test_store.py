@@ -18,6 +18,7 @@ from pytest_kdmem.score_table import SCHEMA
 from pytest_kdmem.store import ScoreStore
 
 RECORD = CorpusRecord(examples=5, too_short=2, exhaustive=False, shards=("aa", "bb"))
+CONFIRMED = {"checked": 5, "witnesses": [{"engine": "transformers", "margin": 1e-05}], "greatest_difference": None}
 KEY, SHARD = "model-protocol-numerics", "0123abcd"
 
 
@@ -62,9 +63,43 @@ def test_a_record_comes_back_as_it_was_written(store: ScoreStore) -> None:
     assert store.read_record("k") == RECORD
 
 
+def test_a_confirmation_comes_back_as_it_was_written(store: ScoreStore) -> None:
+    store.write_confirmation("k", CONFIRMED)
+    assert store.read_confirmation("k") == CONFIRMED
+
+
+def test_a_confirmation_that_was_altered_or_cut_short_is_absent(store: ScoreStore) -> None:
+    store.write_confirmation("k", CONFIRMED)
+    (path,) = files(store)
+    whole = path.read_bytes()
+    for kept in range(len(whole)):
+        path.write_bytes(whole[:kept])
+        assert store.read_confirmation("k") is None
+    for changed in ({"checked": 6}, {"format": 2}, {"witnesses": []}):
+        path.write_text(json.dumps({**json.loads(whole), **changed}))
+        assert store.read_confirmation("k") is None
+    path.write_bytes(whole)
+    assert store.read_confirmation("k") == CONFIRMED
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "{}", '{"format": 1}', "\x00", "[" * 100_000])
+def test_a_confirmation_that_is_none_is_absent(store: ScoreStore, damage: str) -> None:
+    store.write_confirmation("k", CONFIRMED)
+    files(store)[0].write_text(damage)
+    assert store.read_confirmation("k") is None
+
+
+def test_a_record_and_a_confirmation_of_one_key_do_not_meet(store: ScoreStore) -> None:
+    store.write_record("k", RECORD)
+    assert store.read_confirmation("k") is None
+    store.write_confirmation("k", CONFIRMED)
+    assert store.read_record("k") == RECORD
+
+
 def test_what_was_never_written_is_absent(store: ScoreStore) -> None:
     assert store.read_shard(KEY, SHARD) is None
     assert store.read_record("k") is None
+    assert store.read_confirmation("k") is None
     assert not store.root.exists()
 
 
@@ -184,11 +219,13 @@ def test_a_shard_pruned_while_it_is_looked_for_is_absent(store: ScoreStore, monk
 def test_what_a_killed_process_left_is_neither_read_nor_counted(store: ScoreStore) -> None:
     store.write_shard(KEY, SHARD, table())
     store.write_record("k", RECORD)
+    store.write_confirmation("k", CONFIRMED)
     for path in files(store):
         path.rename(path.with_name(f".{path.name}.4242.partial"))
     assert store.read_shard(KEY, SHARD) is None
     assert store.read_record("k") is None
-    assert (store.info().shards, store.info().corpora) == (0, 0)
+    assert store.read_confirmation("k") is None
+    assert (store.info().shards, store.info().corpora, store.info().confirmations) == (0, 0, 0)
 
 
 def test_info_counts_shards_records_and_bytes(store: ScoreStore) -> None:
@@ -196,8 +233,9 @@ def test_info_counts_shards_records_and_bytes(store: ScoreStore) -> None:
     for shard in ("aa", "bb"):
         store.write_shard(KEY, shard, table())
     store.write_record("k", RECORD)
+    store.write_confirmation("k", CONFIRMED)
     info = store.info()
-    assert (info.root, info.shards, info.corpora) == (store.root, 2, 1)
+    assert (info.root, info.shards, info.corpora, info.confirmations) == (store.root, 2, 1, 1)
     assert info.size_bytes == sum(path.stat().st_size for path in files(store))
 
 
@@ -214,6 +252,19 @@ def test_prune_removes_what_is_old_and_leaves_what_is_not(store: ScoreStore) -> 
     assert store.read_shard(KEY, "1" * 32) is not None
     assert store.prune() == 1
     assert files(store) == [stranger], "what is not the store's stays"
+
+
+def test_prune_removes_confirmations_and_what_was_left_of_them(store: ScoreStore) -> None:
+    store.write_confirmation("0" * 32, CONFIRMED)
+    store.write_confirmation("1" * 32, CONFIRMED)
+    old, new = files(store)
+    os.utime(old, (0, 0))
+    assert store.prune(older_than_days=1) == 1
+    new.rename(new.with_name(f".{new.name}.4242.partial"))
+    stranger = new.with_name("notes.json")
+    stranger.write_text("{}")
+    assert store.prune() == 1
+    assert files(store) == [stranger]
 
 
 def test_processes_that_write_the_same_shard_at_once_leave_one_whole_file(store: ScoreStore) -> None:

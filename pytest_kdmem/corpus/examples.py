@@ -13,7 +13,7 @@ import numpy as np
 from pytest_kdmem.checkpoint import digest_tokenizer
 from pytest_kdmem.corpus.columns import Document, Ids
 from pytest_kdmem.corpus.presets import Selection, resolve
-from pytest_kdmem.corpus.sources import read_documents
+from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.spec import Extraction, TrainingSet
 
@@ -69,18 +69,20 @@ def stream_examples(
     *,
     offline: bool = False,
     selection: Selection | None = None,
+    read: ReadDocuments = read_documents,
 ) -> Iterator[Example]:
     """Examples in the order of the source; memory does not grow with its size.
 
     Args:
         selection: the training set's own, for whoever reads its counts afterwards.
+        read: what reads the source.
 
     Raises:
         DataError: the source cannot be read, is text and there is no tokenizer for it, or has too few long documents.
         SpecError: a preset was asked for what it does not have.
     """
     selection = selection or resolve(training_set)[1]
-    documents = read_documents(training_set, offline=offline)
+    documents = read(training_set, offline=offline)
     whole = max(extraction.window_tokens, selection.minimum_tokens)
     # By their full length, not that of the window: an audit of shorter windows has the same examples.
     sequences = selection.of(_encoded(documents, tokenizer, training_set, whole))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pytest_kdmem.corpus.object_store import is_uri, list_files
 from pytest_kdmem.corpus.presets import HELD_OUT, preset_of, resolve
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.spec import TrainingSet
@@ -15,13 +16,26 @@ PARTED_FOLDER = "dataset_dict.json"  # what `datasets` writes where splits lie a
 def overlap(one: TrainingSet, other: TrainingSet) -> bool:
     """Whether the same rows are in both, however each is read; unknown is taken for no where only one is on the hub.
 
-    Of one hub data set, different splits are apart, and so are the two parts of a preset where both are read alike.
+    Addresses are compared by the files that they name. Of one hub data set, different splits are apart, and so are the
+    two parts of a preset where both are read alike.
     """
+    if any(is_uri(data.source) for data in (one, other)):
+        return not _files(one).isdisjoint(_files(other))
     paths = [Path(data.source).expanduser().resolve() for data in (one, other)]
     local = [path.exists() for path in paths]
     if all(local):
         return _content(one) == _content(other)
     return not any(local) and _repository(one) == _repository(other) and not _apart(one, other)
+
+
+def _files(data: TrainingSet) -> set[str]:
+    """The files of an address or a path; those of ``file://`` are paths."""
+    if is_uri(data.source):
+        names = [file.name for file in list_files(data.source)]
+        local = data.source.startswith("file://")
+        return {str(Path(name.removeprefix("file://")).resolve()) for name in names} if local else set(names)
+    path = Path(data.source).expanduser().resolve()
+    return {str(file.resolve()) for file in path.rglob("*")} if path.is_dir() else {str(path)}
 
 
 def _content(data: TrainingSet) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_kdmem.corpus.examples import Example, Tokenizer, in_batches, stream_examples
 from pytest_kdmem.corpus.presets import resolve
+from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.spec import Extraction, TrainingSet, digest_of
 
@@ -72,13 +73,16 @@ class CorpusReader:
         extraction: Extraction,
         *,
         offline: bool = False,
+        read: ReadDocuments = read_documents,
         examples_per_shard: int = EXAMPLES_PER_SHARD,
     ) -> None:
         self._training_set = training_set
         self._extraction = extraction
         self._examples_per_shard = examples_per_shard
         _, self._selection = resolve(training_set)
-        self._stream = stream_examples(training_set, tokenizer, extraction, offline=offline, selection=self._selection)
+        self._stream = stream_examples(
+            training_set, tokenizer, extraction, offline=offline, selection=self._selection, read=read
+        )
         self._examples = self._too_short = 0
         self._exhaustive = True
         self._shards: list[str] = []

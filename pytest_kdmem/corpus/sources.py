@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from pytest_kdmem.checkpoint import looks_like_hub_id
 from pytest_kdmem.corpus.columns import Document, column_of, document_of, ids_of
-from pytest_kdmem.corpus.hub import stream_hub
+from pytest_kdmem.corpus.formats import STREAMED, File, Part, ending_of, read_file, values_of
+from pytest_kdmem.corpus.hub import parts_of_hub
+from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, parts_of_uri
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, preset_of, resolve
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.spec import TrainingSet, digest_of
 
-ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet", ".arrow", ".npy")
-ROWS_AT_ONCE = 1024
+ENDINGS = (*STREAMED, ".arrow", ".npy")
+
+# Makes one stream of the parts of a remote source, in their order.
+Gather = Callable[[Sequence[Part]], Iterator[Document]]
+
+
+class ReadDocuments(Protocol):
+    """What `read_documents` is: the documents of a source, in its order."""
+
+    def __call__(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]: ...
 
 
 def check_source(training_set: TrainingSet) -> None:
@@ -32,6 +43,9 @@ def check_source(training_set: TrainingSet) -> None:
         SpecError: a preset was asked for what it does not have.
     """
     resolve(training_set)
+    if is_uri(training_set.source):
+        check_uri(training_set.source)
+        return
     path = Path(training_set.source).expanduser()
     if path.is_file() and _ending(path) is None:
         raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {path}.")
@@ -43,37 +57,45 @@ def check_source(training_set: TrainingSet) -> None:
         )
 
 
-def read_documents(training_set: TrainingSet, *, offline: bool = False) -> Iterator[Document]:
+def in_turn(parts: Iterable[Part]) -> Iterator[Document]:
+    """The documents of parts, read here one after another."""
+    return chain.from_iterable(part() for part in parts)
+
+
+def read_documents(training_set: TrainingSet, *, offline: bool = False, gather: Gather = in_turn) -> Iterator[Document]:
     """Documents in the source's order, streamed: all of the split, before `Selection` takes of them, as tokens.
+
+    Args:
+        gather: how the files of a hub data set or an object store are read; others are read here.
 
     Raises:
         DataError: a missing file, column or split, or content that is not of the format (with its line or row).
     """
     check_source(training_set)
     read, _ = resolve(training_set)
-    rows = _rows(read, offline=offline)
+    rows = _rows(read, offline=offline, gather=gather)
     return join_articles(rows, training_set.source) if read.documents == "articles" else rows
 
 
-def _rows(training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterator[Document]:
     """Lines or rows of the source as they stand."""
+    if is_uri(training_set.source):
+        return gather(parts_of_uri(training_set, offline=offline))
     path = Path(training_set.source).expanduser()
     if path.is_dir():
         return _saved_by_datasets(path, training_set)
     if not path.is_file():
-        return stream_hub(training_set, offline=offline)
+        return gather(parts_of_hub(training_set, offline=offline))
     match _ending(path):
         case ".npy":
             return _npy(path)
-        case ".parquet":
-            return _parquet(path, training_set.text_column)
         case ".arrow":
             return _arrow(path, training_set.text_column)
-        case ".txt":
-            blank = training_set.documents == "articles"  # no document, but it tells where an article begins
-            return (text for _, text in _lines(path) if text or blank)
         case _:
-            return _jsonl(path, training_set.text_column)
+            # A blank line is no document, but it tells where an article begins.
+            keep_blank = training_set.documents == "articles"
+            file = File(LocalFileSystem(), str(path), str(path))
+            return read_file(file, training_set.text_column, keep_blank=keep_blank)
 
 
 def fingerprint(training_set: TrainingSet) -> str | None:
@@ -82,12 +104,16 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     A remembered corpus is found by it, so it hashes content and trusts no time stamps.
     """
     read, selection = resolve(training_set)
-    path = Path(read.source).expanduser()
     how: list[object] = [read.text_column, read.split, read.config, read.form]
     how += [read.add_special_tokens, read.sample, read.seed]
     # Nothing is added where all lines are taken, so corpora remembered before there was a choice are found.
     how += ["articles"] * (read.documents == "articles")
     how += selection.rule
+    if is_uri(read.source):
+        # What an object store says of its content (an etag) is not the content's digest.
+        files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
+        return digest_of([[[str(_ending(file)), _sha256(file)] for file in files], "in turn", *how]) if files else None
+    path = Path(read.source).expanduser()
     if path.is_file():
         return digest_of([_ending(path), _sha256(path), *how])
     if path.is_dir():
@@ -126,53 +152,12 @@ def expected_examples(training_set: TrainingSet) -> int | None:
 
 
 def _ending(path: Path) -> str | None:
-    return next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
+    return ending_of(path.name, ENDINGS)
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a UTF-8 file, plain or compressed, without their ends."""
-    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-    try:
-        with pa.input_stream(str(path), compression=compression) as file:
-            for number, line in enumerate(_split_lines(file), start=1):
-                try:
-                    yield number, line.decode("utf-8").rstrip("\r")
-                except UnicodeDecodeError as error:
-                    raise DataError(f"UTF-8 text was expected in line {number} of {path} ({error.reason}).") from None
-    except OSError as error:
-        raise DataError(f"{path} was expected to be readable as {path.suffix[1:]}, and is not ({error}).") from None
-
-
-def _split_lines(file: Any) -> Iterator[bytes]:
-    pending: list[bytes] = []
-    while chunk := file.read(1 << 20):
-        first, *rest = chunk.split(b"\n")
-        pending.append(first)
-        for part in rest:
-            yield b"".join(pending)
-            pending = [part]
-    if last := b"".join(pending):
-        yield last
-
-
-def _jsonl(path: Path, text_column: str) -> Iterator[Document]:
-    for number, line in _lines(path):
-        if not line.strip():
-            continue
-        where = f"line {number} of {path}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
-        if not isinstance(row, dict):
-            raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
-        column = column_of(list(row), text_column, where)
-        yield document_of(row[column], column, where)
 
 
 def _npy(path: Path) -> Iterator[Document]:
@@ -189,16 +174,6 @@ def _npy(path: Path) -> Iterator[Document]:
         yield ids_of(row, f"row {index} of {path}")
 
 
-def _parquet(path: Path, text_column: str) -> Iterator[Document]:
-    try:
-        file = pq.ParquetFile(path)
-        column = column_of(file.schema_arrow.names, text_column, str(path))
-        batches = file.iter_batches(ROWS_AT_ONCE, columns=[column])
-        yield from _values(batches, column, path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"A parquet file was expected at {path}, and it cannot be read ({error}).") from None
-
-
 def _arrow(path: Path, text_column: str) -> Iterator[Document]:
     try:
         with pa.memory_map(str(path)) as source:
@@ -210,17 +185,9 @@ def _arrow(path: Path, text_column: str) -> Iterator[Document]:
                 reader = pa.ipc.open_stream(source)
                 batches = iter(reader)
             column = column_of(reader.schema.names, text_column, str(path))
-            yield from _values((batch.select([column]) for batch in batches), column, path)
+            yield from values_of((batch.select([column]) for batch in batches), column, str(path))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({error}).") from None
-
-
-def _values(batches: Iterator[pa.RecordBatch], column: str, path: Path) -> Iterator[Document]:
-    row = 0
-    for batch in batches:
-        for value in batch.column(0).to_pylist():
-            yield document_of(value, column, f"row {row} of {path}")
-            row += 1
 
 
 def _saved_by_datasets(path: Path, training_set: TrainingSet) -> Iterator[Document]:

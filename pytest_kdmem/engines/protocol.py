@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.columns import Ids
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.spec import Extraction, Model, digest_of
+from pytest_kdmem.spec import Extraction
 
 Metrics = Literal["verdict", "all"]
 Floats = npt.NDArray[np.float32]
@@ -65,35 +61,3 @@ class Engine(Protocol):
         """Greedy continuations by the engine's own decoding; EOS is an ordinary token."""
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Numerics:
-    """What, beside weights and ids, the figures depend on."""
-
-    engine: str
-    device: str
-    dtype: str
-    torch: str
-    transformers: str
-
-    @property
-    def digest(self) -> str:
-        return digest_of(asdict(self))
-
-
-def resolve_numerics(model: Model, checkpoint: Checkpoint, *, device: str, dtype: str) -> Numerics:
-    """Settle ``auto`` without importing torch, so that stored scores can be found without it."""
-    if device == "auto":
-        device = "cuda" if has_gpu() else "cpu"
-    wanted = model.dtype if model.dtype != "auto" else dtype
-    if wanted == "auto":
-        # A CPU gains little from half precision, and float32 keeps the ambiguous band narrow.
-        wanted = "float32" if device == "cpu" else checkpoint.dtype
-    return Numerics("transformers", device, wanted, version("torch"), version("transformers"))
-
-
-def has_gpu() -> bool:
-    """Whether this torch can be expected to find an NVIDIA GPU, told from the driver's files and the wheel's name."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return not hidden and "+cpu" not in version("torch") and Path("/proc/driver/nvidia/version").exists()

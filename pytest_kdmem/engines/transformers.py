@@ -17,7 +17,8 @@ from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.decoding import decode_greedily, margins_step_by_step
 from pytest_kdmem.engines.head import StandardHead
 from pytest_kdmem.engines.loading import is_out_of_memory, load_model
-from pytest_kdmem.engines.protocol import Metrics, Numerics, Scores
+from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.engines.protocol import Metrics, Scores
 from pytest_kdmem.engines.reduction import Positions, reduce_positions
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.spec import Extraction, Model
@@ -195,7 +196,9 @@ class TransformersEngine:
     def _measured_tolerance(self) -> float:
         """What batch size and cached decoding change of a margin, times four, up to the next power of two.
 
-        Measured on random ids, which is cheap and the same each time; `confirm` tests it on the audit's own rows.
+        Measured on random ids, which is cheap and the same each time; `confirm` tests it on the audit's own rows. It is
+        at least the step between neighbouring numbers of the dtype where the highest logits lie: on random ids two
+        kernels may happen to round alike, and the logits compared are never known better than that.
         """
         length = min(64, self._positions)
         ids = torch.randint(
@@ -207,7 +210,8 @@ class TransformersEngine:
         known = length * 3 // 4
         stepped = margins_step_by_step(self._model, ids.to(self._device), known)
         change = max((together - alone).abs().max(), (together[:, known:] - stepped).abs().max())
-        least = torch.finfo(self._model.dtype).eps
+        highest = self._head.logits(self._head.backbone(ids.to(self._device))).float().amax(dim=-1).abs().max()
+        least = torch.finfo(self._model.dtype).eps * max(1.0, float(highest))
         return float(2.0 ** math.ceil(math.log2(max(4 * float(change), least))))
 
     def _check_ids(self, examples: Sequence[Example]) -> None:

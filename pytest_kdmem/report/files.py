@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,16 @@ def write_report(report: Report, path: Path) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_json(report.to_json(), path)
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write what is strict JSON, whole or not at all.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     # A name that is no UTF-8 holds lone surrogates, which a backslash spells as JSON does.
     _write(path, lambda partial: partial.write_text(text, encoding="utf-8", errors="backslashreplace"))
 

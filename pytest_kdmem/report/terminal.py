@@ -17,6 +17,7 @@ from rich.text import Text
 
 from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, count, percent
 from pytest_kdmem.provenance import shortened
+from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.record import Report
 from pytest_kdmem.result import AuditResult, DataEntry, Gate, InheritanceEntry
 
@@ -116,6 +117,7 @@ def _section(result: AuditResult, signs: Signs, width: int, *, quiet: bool) -> l
         if result.models:
             parts.append(_models(result, signs, width))
         parts += [Text(signs.say(line)) for line in _runs(result)]
+        parts += [Text(signs.say(confirmation_line(*one))) for one in result.confirmation.items()]
         parts += [Text(signs.say(f"! {warning}"), style="yellow") for warning in result.warnings]
         if result.inheritance is not None:
             parts += [_inheritance(result.inheritance, signs, width), Text()]
@@ -164,11 +166,6 @@ def _settings(result: AuditResult) -> list[str]:
         )
     engines = {f"{m.engine}, {m.device}, {m.dtype}, ambiguous within {m.tolerance:.1g}" for m in result.models.values()}
     lines += [f"engine        {engine}" for engine in sorted(engines)]
-    for subject, entry in result.confirmation.items():
-        lines.append(
-            f"confirmed     {subject}: {count(entry.checked)} examples decoded, {entry.ambiguous_checked} ambiguous,"
-            f" {len(entry.disagreements)} differ within the band"
-        )
     return [line for line in lines if line]
 
 

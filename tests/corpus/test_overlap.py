@@ -84,3 +84,24 @@ def test_what_may_be_the_same_text_is_refused(one: dict[str, str], other: dict[s
 def test_what_is_apart_is_taken(one: dict[str, str], other: dict[str, str]) -> None:
     assert not overlap(TrainingSet(**one), TrainingSet(**other))  # type: ignore[arg-type]
     assert not overlap(TrainingSet(**other), TrainingSet(**one))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("file://{0}/a.jsonl", "a.jsonl", True),
+        ("file://{0}/a.jsonl", "link.jsonl", True),
+        ("file://{0}/*.jsonl", "a.jsonl", True),
+        ("file://{0}/*.jsonl", "file://{0}/b.jsonl", True),
+        ("file://{0}/more", "file://{0}/more/c.jsonl", True),
+        ("file://{0}/a.jsonl", "b.jsonl", False),
+        ("file://{0}/a.jsonl", "file://{0}/more", False),
+        ("file://{0}/a.jsonl", HUB, False),
+    ],
+)
+def test_addresses_overlap_where_they_name_the_same_files(tmp_path, one, other, same):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/c.jsonl").write_text('{"text": "c"}\n')
+    first, second = (TrainingSet(source.format(tmp_path)) for source in (one, other))
+    assert overlap(first, second) is overlap(second, first) is same
+    assert overlap(first, TrainingSet(first.source, split="validation")) is True

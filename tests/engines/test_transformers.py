@@ -14,7 +14,7 @@ from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.decoding import decode_greedily
 from pytest_kdmem.engines.head import StandardHead
-from pytest_kdmem.engines.protocol import resolve_numerics
+from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.transformers import TransformersEngine
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.spec import Extraction, Model
@@ -28,7 +28,10 @@ def engine_of(folder: Path, **settings):
     checkpoint = open_checkpoint(model)
     dtype = settings.pop("dtype", "float32")
     return TransformersEngine(
-        model, checkpoint, resolve_numerics(model, checkpoint, device="cpu", dtype=dtype), **settings
+        model,
+        checkpoint,
+        resolve_numerics(model, checkpoint, engine="transformers", device="cpu", dtype=dtype, metrics="all"),
+        **settings,
     )
 
 

@@ -30,7 +30,7 @@ def two_values(option: Option) -> tuple[Any, Any]:
         "count": (160, 170),
         "number": (0.75, 0.85),
         "path": ("someone/one", "someone/two"),
-        "text": (*CHOICES, "body", "content"),
+        "text": (*CHOICES, "1/2", "2/2", "body", "content"),
     }[option.kind]
     fitting = [value for value in candidates if not option.check(value)]
     first = next(value for value in fitting if value != option.default)

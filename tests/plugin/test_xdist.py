@@ -76,3 +76,36 @@ def test_gates_of_a_worker_that_crashed_do_not_pass(audit_project, monkeypatch):
     ]
     assert "the process that ran it ended" in found.gates[0].reason
     result.stdout.fnmatch_lines(["*error: test_a*", "*error: test_b*"])
+
+
+def test_without_a_cache_two_workers_score_each_model_once(audit_project, monkeypatch, tmp_path):
+    """Opened engines are counted by what each process writes, as the folder of their scores is gone afterwards."""
+    audit_project.gates("""
+        import os
+        from pathlib import Path
+
+        import pytest
+
+        @pytest.fixture(scope="session", autouse=True)
+        def counted():
+            from pytest_kdmem.engines import transformers
+
+            opened = transformers.TransformersEngine.__init__
+
+            def count(engine, model, *arguments, **settings):
+                with open("opened", "a") as file:
+                    file.write(f"{Path(model.source).name}\\n")
+                opened(engine, model, *arguments, **settings)
+
+            transformers.TransformersEngine.__init__ = count
+
+        @pytest.mark.parametrize("time", range(4))
+        def test_reduction(inheritance, time):
+            assert inheritance().reduction >= 1
+    """)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    result = audit_project.pytester.runpytest_subprocess("-n", "2", "--kdmem-no-cache")
+    result.assert_outcomes(passed=4)
+    assert len((audit_project.path / "opened").read_text().split()) == 3
+    assert not list(tmp_path.glob("kdmem-*/scores"))

@@ -16,7 +16,16 @@ from pytest_kdmem.bounds import proportion
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.report import terminal
 from pytest_kdmem.report.record import Report
-from pytest_kdmem.result import AuditResult, DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry
+from pytest_kdmem.result import (
+    AuditResult,
+    ConfirmationEntry,
+    DataEntry,
+    Gate,
+    HeldOutEntry,
+    InheritanceEntry,
+    ModelEntry,
+    WitnessEntry,
+)
 from pytest_kdmem.verdict import judge
 
 WIDTHS = [60, 80, 120, 200]
@@ -249,6 +258,53 @@ def test_a_model_of_ours_has_a_line_of_how_it_was_made() -> None:
     assert "teacher: " not in text
     alone = RUN | {"mode": "baseline", "loss": "cross-entropy", "teacher": None}
     assert "student: cross-entropy, 4 epochs, 1 752 steps\n" in render(made(alone), width=100)
+
+
+def confirmed(**changed: Any) -> ConfirmationEntry:
+    ways = [WitnessEntry(engine, way, 192) for engine in ("transformers", "vllm") for way in ("scored", "decoded")]
+    inside = {"engine": "vllm", "way": "decoded", "example_id": 7, "margin": 1e-5, "ambiguous": True}
+    return replace(ConfirmationEntry(192, 12, (inside,), tuple(ways), 12, 2.0**-13, 2.0**-15, 2.1e-5), **changed)
+
+
+def said_of(entry: ConfirmationEntry) -> str:
+    (line,) = (
+        line for line in render(audit(confirmation={"student": entry}), width=400).splitlines() if "confirmed" in line
+    )
+    return line
+
+
+def test_who_confirmed_a_model_is_told_in_a_line() -> None:
+    assert said_of(confirmed()) == (
+        "student confirmed by 4 witnesses (transformers scored and decoded, vllm scored and decoded): 192 examples,"
+        " 12 ambiguous, 1 disagreement inside the band; tolerance claimed 2^-13, implied 2^-15"
+    )
+    assert "192 examples, 12 ambiguous, no disagreement; tol" in said_of(confirmed(disagreements=()))
+    assert "12 of 5 000 ambiguous" in said_of(confirmed(ambiguous=5000))
+    assert said_of(confirmed(implied_tolerance=None, claimed_tolerance=0.003)).endswith(
+        "claimed 0.003, implied unknown"
+    )
+    assert said_of(confirmed(implied_tolerance=0.0)).endswith("implied 0")
+
+
+def test_a_model_that_was_not_confirmed_is_not_told_to_be() -> None:
+    [inside] = confirmed().disagreements
+    line = said_of(confirmed(disagreements=(inside, {**inside, "ambiguous": False})))
+    assert line.startswith("student not confirmed by 4 witnesses")
+    assert ", 2 disagreements, 1 outside the band;" in line
+
+
+def test_a_confirmation_from_before_there_were_witnesses_is_told() -> None:
+    assert said_of(ConfirmationEntry(70, 2, ())) == "student confirmed: 70 examples, 2 ambiguous, no disagreement"
+
+
+def test_quiet_tells_nothing_of_confirmations() -> None:
+    assert "confirmed" not in render(audit(confirmation={"student": confirmed()}), quiet=True)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_confirmations_fit_the_terminal(width: int) -> None:
+    text = render(audit(confirmation={"学生" * 30: confirmed()}), width=width)
+    assert max(map(cell_len, text.splitlines())) <= width
 
 
 def test_warnings_are_shown_and_change_no_outcome() -> None:

@@ -1,0 +1,162 @@
+"""Engines on random weights of the study's shapes: `python benchmarks/study_shapes.py --shape pythia-1.4b`.
+
+Prints examples/s of verdicts, and the share of the machine's matrix rate that went into tokens which had to be looked
+at: those of the prefix, and of the suffix up to the first miss. The matrix rate is measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+
+from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.engines.loading import quiet
+from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_numerics
+from pytest_kdmem.engines.opening import open_engine
+from pytest_kdmem.engines.protocol import Engine
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.spec import Extraction, Model
+
+EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=100)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A family's class and what its configuration says."""
+
+    config: type[Any]
+    model: type[Any]
+    sizes: dict[str, Any]
+
+
+def pythia(layers: int, width: int, heads: int, vocabulary: int) -> Shape:
+    sizes = {
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * width,
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 2048,
+    }
+    return Shape(GPTNeoXConfig, GPTNeoXForCausalLM, sizes)
+
+
+SHAPES = {
+    "toy": pythia(4, 128, 4, 2048),
+    "pythia-1.4b": pythia(24, 2048, 16, 50_304),
+    "pythia-12b": pythia(36, 5120, 40, 50_688),
+    "qwen3-1.7b": Shape(
+        Qwen3Config,
+        Qwen3ForCausalLM,
+        {
+            "num_hidden_layers": 28,
+            "hidden_size": 2048,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "intermediate_size": 6144,
+            "vocab_size": 151_936,
+            "tie_word_embeddings": True,
+            "max_position_embeddings": 40_960,
+        },
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", choices=SHAPES, default="toy")
+    parser.add_argument("--examples", type=int, default=512)
+    parser.add_argument("--recited", type=float, default=0.05, help="share of the examples that the model recites")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", action="append", help="default: all that are installed")
+    options = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    peak = matrix_rate(device, dtype)
+    print(f"{options.shape} on {device}, {str(dtype)[6:]}, matrix rate {peak / 1e12:.2f} TFLOP/s")
+    with tempfile.TemporaryDirectory() as folder:
+        parameters = write(SHAPES[options.shape], Path(folder), device, dtype)
+        model = Model(folder)
+        checkpoint = open_checkpoint(model)
+        for name in options.engine or installed_engines():
+            numerics = resolve_numerics(
+                model, checkpoint, engine=name, device=device, dtype=str(dtype)[6:], metrics="verdict"
+            )
+            rate, useful = measured(model, checkpoint, numerics, options)
+            share = rate * useful * 2 * parameters / peak
+            print(f"{name:<13} {rate:9.1f} examples/s   {useful:5.1f} tokens each   {share:6.1%} of the matrix rate")
+
+
+def write(shape: Shape, folder: Path, device: str, dtype: torch.dtype) -> int:
+    """Write a model of random weights; returns how many of its parameters multiply each token."""
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            model: PreTrainedModel = shape.model(shape.config(**shape.sizes))
+    finally:
+        torch.set_default_dtype(before)
+    with quiet():
+        model.save_pretrained(folder)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    del model
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()  # for the engines
+    tied = bool(shape.sizes.get("tie_word_embeddings"))  # then the head's rows are the embedding's
+    return parameters if tied else parameters - shape.sizes["vocab_size"] * shape.sizes["hidden_size"]
+
+
+def measured(
+    model: Model, checkpoint: Checkpoint, numerics: Numerics, options: argparse.Namespace
+) -> tuple[float, float]:
+    """Examples a second, the median of several rounds, and tokens of an example that have to be looked at."""
+    ids = np.random.default_rng(0).integers(1, 2000, (options.examples, EXTRACTION.scored_tokens), dtype=np.int32)
+    recited = round(options.recited * len(ids))
+    with closing(open_engine(model, checkpoint, numerics, EXTRACTION, RunSettings())) as engine:
+        first = EXTRACTION.prefix_tokens
+        if recited:
+            ids[:recited, first:] = engine.decode(list(ids[:recited, :first]), EXTRACTION.suffix_tokens)
+        examples = [Example(at, row) for at, row in enumerate(np.random.default_rng(1).permutation(ids))]
+        seconds, looked_at = zip(*(timed(engine, examples) for _ in range(options.rounds + 1)), strict=True)
+    return len(examples) / statistics.median(seconds[1:]), statistics.mean(looked_at)  # the first round warms up
+
+
+def timed(engine: Engine, examples: list[Example]) -> tuple[float, float]:
+    began = time.perf_counter()
+    scores = engine.score(examples, EXTRACTION, "verdict", lambda done: None)
+    taken = time.perf_counter() - began
+    suffix = np.where(scores.memorized, EXTRACTION.suffix_tokens - 1, scores.first_miss)
+    return taken, EXTRACTION.prefix_tokens + float(suffix.mean())
+
+
+def matrix_rate(device: str, dtype: torch.dtype) -> float:
+    """FLOP/s of one large product of matrices, the best of several."""
+    size = 8192 if device == "cuda" else 1024
+    one = torch.randn(size, size, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(10):
+        began = time.perf_counter()
+        one @ one
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""`kdmem cache`: the score store, looked at and cleared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pytest_kdmem.cli import options
+
+
+def info(cache_dir: options.CacheDir = Path(".kdmem")) -> None:
+    """How much is stored."""
+    from pytest_kdmem.store import ScoreStore
+
+    stored = ScoreStore(cache_dir).info()
+    typer.echo(
+        f"{stored.root}: {stored.shards} score shards, {stored.corpora} training sets, {stored.confirmations}"
+        f" confirmations, {stored.size_bytes / 1e6:.1f} MB"
+    )
+
+
+def prune(
+    cache_dir: options.CacheDir = Path(".kdmem"),
+    older_than_days: Annotated[float, typer.Option(help="Keep what was written since.")] = 0.0,
+) -> None:
+    """Remove stored scores."""
+    from pytest_kdmem.store import ScoreStore
+
+    typer.echo(f"{ScoreStore(cache_dir).prune(older_than_days=older_than_days)} files removed from {cache_dir}")

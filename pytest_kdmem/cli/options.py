@@ -1,0 +1,118 @@
+"""Options that several commands take, and what they make; the values' modules are loaded when a command runs."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pytest_kdmem.progress import Progress
+    from pytest_kdmem.run_settings import RunSettings
+    from pytest_kdmem.spec import TrainingSet
+    from pytest_kdmem.store import ScoreStore
+
+ModelSource = Annotated[str, typer.Argument(help="Folder or hub id.")]
+DataSource = Annotated[str, typer.Argument(help="File, folder, hub id or preset.")]
+
+TextColumn = Annotated[str, typer.Option(help="Column of the text.")]
+Form = Annotated[str, typer.Option(help="How text became examples: documents or blocks.")]
+Split = Annotated[str, typer.Option(help="Split of a hub data set or a saved DatasetDict.")]
+Sample = Annotated[int | None, typer.Option(help="So many distinct examples, drawn at random.")]
+Seed = Annotated[int, typer.Option(help="Of the sample.")]
+
+PrefixTokens = Annotated[int, typer.Option(help="Tokens given to the model.")]
+SuffixTokens = Annotated[int, typer.Option(help="Tokens expected from it.")]
+WindowTokens = Annotated[int, typer.Option(help="Most tokens kept of an example.")]
+
+Engine = Annotated[str, typer.Option(help="auto, transformers or vllm.")]
+DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+BatchSize = Annotated[int | None, typer.Option(help="Examples at once; found by itself if not given.")]
+TensorParallel = Annotated[int, typer.Option(help="GPUs that share one model (vllm).")]
+Executor = Annotated[str, typer.Option(help="Where models score: local, or ray for the workers of a cluster.")]
+Workers = Annotated[int | None, typer.Option(help="Of ray; as many as there is room for if not given.")]
+CpusPerWorker = Annotated[int, typer.Option(help="CPUs of a worker of ray that has no GPU.")]
+Shard = Annotated[str | None, typer.Option("--shard", help="Score only the n-th of m parts, as 3/16, into the store.")]
+
+CacheDir = Annotated[Path, typer.Option(envvar="KDMEM_CACHE_DIR", help="Where scores are kept.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no scores beyond this run.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never open a connection.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run modelling code that comes with a checkpoint.")
+]
+
+
+def run_settings(
+    *,
+    engine: str,
+    dtype: str,
+    device: str,
+    batch_size: int | None,
+    tensor_parallel: int,
+    executor: str,
+    workers: int | None,
+    cpus_per_worker: int,
+    shard: str | None,
+    offline: bool,
+) -> RunSettings:
+    """How models are to be run.
+
+    Raises:
+        SpecError: an option is outside its choices.
+    """
+    from pytest_kdmem.run_settings import RunSettings, part_from
+
+    return RunSettings(
+        engine=engine,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        offline=offline,
+        tensor_parallel=tensor_parallel,
+        executor=executor,
+        workers=workers,
+        cpus_per_worker=cpus_per_worker,
+        part=part_from(shard) if shard is not None else None,
+    )
+
+
+def training_set(
+    source: str, *, text_column: str, form: str, split: str, sample: int | None = None, seed: int = 0
+) -> TrainingSet:
+    """What is scored or trained on.
+
+    Raises:
+        SpecError: an option is outside its choices.
+    """
+    from pytest_kdmem.spec import TrainingSet
+
+    return TrainingSet(
+        source,
+        text_column=text_column,
+        split=split,
+        form=form,  # type: ignore[arg-type]
+        sample=sample,
+        seed=seed,
+    )
+
+
+@contextmanager
+def score_store(cache_dir: Path, *, no_cache: bool) -> Iterator[ScoreStore]:
+    """Where scores are kept, or a folder that goes with the command."""
+    from pytest_kdmem.store import ScoreStore
+
+    with tempfile.TemporaryDirectory(prefix="kdmem-") as scratch:
+        yield ScoreStore(Path(scratch) if no_cache else cache_dir)
+
+
+def progress() -> Progress:
+    """A bar where a person looks on."""
+    from pytest_kdmem.progress import NO_PROGRESS, Bar
+
+    return Bar() if sys.stdout.isatty() else NO_PROGRESS

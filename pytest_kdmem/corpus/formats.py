@@ -1,0 +1,125 @@
+"""One file of lines or rows, wherever it lies → its documents: the same of a disk and of an object store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.fs import FileSystem
+
+from pytest_kdmem.corpus.columns import Document, column_of, document_of
+from pytest_kdmem.errors import DataError
+
+STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet")
+ROWS_AT_ONCE = 1024
+
+# Some of a source's documents, in order; it can be sent to another process and read there.
+Part = Callable[[], Iterator[Document]]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that can be read as a stream; ``name`` is what messages call it."""
+
+    filesystem: FileSystem
+    path: str
+    name: str
+
+
+def ending_of(name: str, endings: tuple[str, ...] = STREAMED) -> str | None:
+    """Which of the endings a name has."""
+    return next((ending for ending in endings if name.endswith(ending)), None)
+
+
+def read_file(file: File, text_column: str, *, keep_blank: bool = False) -> Iterator[Document]:
+    """Documents of a file whose name has one of the endings STREAMED, in order, in memory for a few rows.
+
+    Args:
+        text_column: of rows.
+        keep_blank: whether blank lines of a .txt are given, too.
+
+    Raises:
+        DataError: it cannot be read, or its content is not of the format (with its line or row).
+    """
+    match ending_of(file.name):
+        case ".parquet":
+            return _parquet(file, text_column)
+        case ".txt":
+            return (text for _, text in _lines(file) if text or keep_blank)
+        case _:
+            return _jsonl(file, text_column)
+
+
+def values_of(batches: Iterator[pa.RecordBatch], column: str, name: str) -> Iterator[Document]:
+    """Documents of batches of one column each."""
+    row = 0
+    for batch in batches:
+        for value in batch.column(0).to_pylist():
+            yield document_of(value, column, f"row {row} of {name}")
+            row += 1
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, without the rest of it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _lines(file: File) -> Iterator[tuple[int, str]]:
+    """Numbered lines of UTF-8 text, plain or compressed, without their ends."""
+    suffix = file.name.rsplit(".", 1)[-1]
+    compression = {"gz": "gzip", "zst": "zstd"}.get(suffix)
+    try:
+        with file.filesystem.open_input_stream(file.path, compression=compression) as stream:
+            for number, line in enumerate(_split_lines(stream), start=1):
+                try:
+                    yield number, line.decode("utf-8").rstrip("\r")
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"UTF-8 text was expected in line {number} of {file.name} ({error.reason})."
+                    ) from None
+    except OSError as error:
+        raise DataError(
+            f"{file.name} was expected to be readable as {suffix}, and is not ({first_line(error)})."
+        ) from None
+
+
+def _split_lines(stream: Any) -> Iterator[bytes]:
+    pending: list[bytes] = []
+    while chunk := stream.read(1 << 20):
+        first, *rest = chunk.split(b"\n")
+        pending.append(first)
+        for part in rest:
+            yield b"".join(pending)
+            pending = [part]
+    if last := b"".join(pending):
+        yield last
+
+
+def _jsonl(file: File, text_column: str) -> Iterator[Document]:
+    for number, line in _lines(file):
+        if not line.strip():
+            continue
+        where = f"line {number} of {file.name}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
+        if not isinstance(row, dict):
+            raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
+        column = column_of(list(row), text_column, where)
+        yield document_of(row[column], column, where)
+
+
+def _parquet(file: File, text_column: str) -> Iterator[Document]:
+    try:
+        with pq.ParquetFile(file.path, filesystem=file.filesystem) as content:
+            column = column_of(content.schema_arrow.names, text_column, file.name)
+            yield from values_of(content.iter_batches(ROWS_AT_ONCE, columns=[column]), column, file.name)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"A parquet file was expected at {file.name}, and it cannot be read ({first_line(error)})."
+        ) from None

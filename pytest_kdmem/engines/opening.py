@@ -1,0 +1,70 @@
+"""Which engine runs a model, opened: one at a time on a device."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.engines.protocol import Engine
+from pytest_kdmem.errors import EngineError
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.spec import Extraction, Model
+
+
+def open_engine(
+    model: Model, checkpoint: Checkpoint, numerics: Numerics, extraction: Extraction, settings: RunSettings
+) -> Engine:
+    """Load a model.
+
+    Raises:
+        EngineError: it cannot be loaded, or its files are no longer those of ``checkpoint``.
+    """
+    engine: Engine
+    if numerics.engine == "vllm":
+        from pytest_kdmem.engines.vllm import VllmEngine
+
+        engine = VllmEngine(
+            model,
+            checkpoint,
+            numerics,
+            longest_tokens=extraction.scored_tokens,
+            batch_size=settings.batch_size,
+            tensor_parallel=settings.tensor_parallel,
+        )
+    else:
+        from pytest_kdmem.engines.transformers import TransformersEngine
+
+        engine = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
+    try:
+        unchanged = open_checkpoint(model, offline=settings.offline).digest == checkpoint.digest
+    except BaseException:
+        engine.close()
+        raise
+    if not unchanged:
+        engine.close()
+        raise EngineError(
+            f"Model {model.source} was expected to stay as it is during an audit, and its files were changed while it"
+            " was loaded; audit it again once it is saved."
+        )
+    return engine
+
+
+@contextmanager
+def device_to_itself(device: str) -> Iterator[None]:
+    """Held while a model is loaded: of several processes of one user, one has the device's memory and time.
+
+    Jobs that were given different GPUs of a machine do not wait for each other.
+    """
+    place = hashlib.sha256(os.environ.get("CUDA_VISIBLE_DEVICES", "").encode()).hexdigest()[:8]
+    folder = Path(tempfile.gettempdir()) / f"kdmem-{os.getuid() if hasattr(os, 'getuid') else 'locks'}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with FileLock(folder / f"{device}-{place}.lock"):
+        yield

@@ -1,0 +1,1 @@
+"""Where shards are scored: in this process, or by the workers of a Ray cluster."""

@@ -1,0 +1,30 @@
+"""Shards scored one after another, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.shards import Shard
+from pytest_kdmem.corpus.sources import read_documents
+from pytest_kdmem.engines.opening import device_to_itself
+from pytest_kdmem.executors.protocol import Scored
+from pytest_kdmem.progress import Progress
+from pytest_kdmem.shard_scoring import Job, ShardScorer
+from pytest_kdmem.spec import TrainingSet
+
+
+class LocalExecutor:
+    """One engine in this process, or in one of its own beside it."""
+
+    def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+        return read_documents(training_set, offline=offline)
+
+    def score(self, job: Job, shards: Iterable[Shard], progress: Progress) -> Scored:
+        waiting = iter(shards)
+        if (first := next(waiting, None)) is None:
+            return
+        with device_to_itself(job.numerics.device), ShardScorer(job) as scorer:
+            for shard in chain([first], waiting):
+                yield shard.digest, scorer.rows(shard, progress.advance)

@@ -1,0 +1,51 @@
+"""What an executor is to the rest, and the choice of one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from typing import Protocol
+
+import pyarrow as pa
+
+from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.shards import Shard
+from pytest_kdmem.progress import Progress
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.shard_scoring import Job
+from pytest_kdmem.spec import TrainingSet
+
+# Digest and rows of each shard.
+Scored = Generator[tuple[str, pa.Table], None, None]
+
+
+class Executor(Protocol):
+    """Scores shards; a model is loaded with the first of them and gone when the last one is done."""
+
+    def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+        """The documents of a source, in its order.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+
+    def score(self, job: Job, shards: Iterable[Shard], progress: Progress) -> Scored:
+        """Digest and rows of each shard, as they are done, in any order; ``shards`` is read as they are needed.
+
+        Raises:
+            KdmemError: the model cannot be loaded or run, or what ``shards`` itself raises.
+        """
+
+
+def executor_of(settings: RunSettings) -> Executor:
+    """The executor that was asked for.
+
+    Raises:
+        EngineError: it is not installed, or cannot be reached.
+    """
+    if settings.executor == "ray":
+        from pytest_kdmem.executors.ray import RayExecutor
+
+        return RayExecutor(workers=settings.workers, cpus_per_worker=settings.cpus_per_worker)
+    from pytest_kdmem.executors.local import LocalExecutor
+
+    return LocalExecutor()

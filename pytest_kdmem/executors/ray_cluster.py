@@ -1,0 +1,123 @@
+"""The Ray cluster that a run uses: the one named by RAY_ADDRESS, this process's own, or one started for the run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_kdmem.corpus.formats import first_line
+from pytest_kdmem.errors import EngineError
+
+SECONDS_TO_ANSWER = 5.0
+# Nothing is told to Ray's makers, and nothing is written to the terminal but what breaks.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+@contextmanager
+def cluster() -> Iterator[Any]:
+    """The module ``ray``, connected; a cluster that was started here is shut down afterwards.
+
+    Raises:
+        EngineError: Ray is not installed, or the cluster at RAY_ADDRESS cannot be reached.
+    """
+    ray = installed_ray()
+    if ray.is_initialized():
+        yield ray
+        return
+    address = os.environ.get("RAY_ADDRESS", "")
+    local = address in ("", "local")
+    with _environment(QUIET), _logging_errors_only():
+        if not local:
+            _check_answers(address)
+        try:
+            with _own_signals():
+                ray.init(
+                    "local" if local else address,
+                    include_dashboard=False if local else None,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except Exception as error:  # its kinds differ with what is wrong
+            where = "to start on this machine" if local else f"at RAY_ADDRESS={address}"
+            raise EngineError(
+                f"A Ray cluster was expected {where}, and it cannot be used ({first_line(error)})."
+            ) from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def installed_ray() -> Any:
+    """The module ``ray``, with ``ray.data``.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise EngineError(
+            f"Ray was expected for --kdmem-executor ray, and is not installed ({first_line(error)}); install it with"
+            " `pip install 'pytest-kdmem[ray]'`."
+        ) from error
+    return ray
+
+
+def _check_answers(address: str) -> None:
+    """Ask first whether anything listens there: Ray itself goes on asking for minutes, and ends the process."""
+    match = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(
+            f"A Ray cluster was expected at RAY_ADDRESS={address}, and nothing answers there ({first_line(error)});"
+            " check the address, or unset it to start Ray on this machine."
+        ) from None
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables for Ray and what it starts, put back afterwards; what a user has set is kept."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _logging_errors_only() -> Iterator[None]:
+    before = {name: logging.getLogger(name).level for name in ("ray", "ray.data")}
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised as well
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what this process does on SIGTERM: Ray puts its own in the place of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

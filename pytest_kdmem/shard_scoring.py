@@ -1,0 +1,130 @@
+"""A shard of examples → its rows, by the engine of one model: what every executor's workers do."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from pytest_kdmem.checkpoint import Checkpoint
+from pytest_kdmem.corpus.examples import Example, Tokenizer, load_tokenizer
+from pytest_kdmem.corpus.shards import Shard
+from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.engines.opening import open_engine
+from pytest_kdmem.engines.protocol import Metrics
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.score_table import SCHEMA
+from pytest_kdmem.spec import Extraction, Model
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know to score any shard of a run."""
+
+    model: Model
+    checkpoint: Checkpoint
+    extraction: Extraction
+    numerics: Numerics
+    metrics: Metrics
+    settings: RunSettings
+
+
+class ShardScorer:
+    """A loaded model that turns shards into rows.
+
+    Raises:
+        EngineError: the model cannot be loaded.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        # Only to count the bytes of compressed text.
+        self._tokenizer = (
+            load_tokenizer(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code)
+            if job.metrics == "all"
+            else None
+        )
+        self._engine = open_engine(job.model, job.checkpoint, job.numerics, job.extraction, job.settings)
+
+    def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
+        """A row for each example, by SCHEMA, with the ``tolerance`` (logits) in the table's metadata.
+
+        Exact duplicates within a shard are scored once. ``advance`` is told of examples as they are done.
+
+        Raises:
+            EngineError: the model gives NaN, or runs out of memory.
+        """
+        job = self._job
+        chosen = long_enough(shard, job.extraction)
+        scores = self._engine.score(chosen, job.extraction, job.metrics, advance)
+        advance(len(shard.examples) - len(chosen))
+        columns = {
+            "memorized": scores.memorized,
+            "ambiguous": scores.ambiguous,
+            "margin": scores.margin,
+            "logprob": scores.logprob,
+            "nll": scores.nll,
+            "entropy": scores.entropy,
+            "first_miss": scores.first_miss,
+        }
+        place = {example.digest: at for at, example in enumerate(chosen)}
+        compressed = _zlib_bytes(chosen, self._tokenizer)
+        rows = []
+        for example in shard.examples:
+            at = place.get(digest := example.digest)
+            if at is None:
+                rows.append(_too_short(example))
+                continue
+            row = {name: _or_none(values[at]) for name, values in columns.items()}
+            rows.append(
+                {
+                    "example_id": example.position,
+                    "digest": digest,
+                    "status": "scored",
+                    "zlib_bytes": compressed[at],
+                    **row,
+                }
+            )
+        return pa.Table.from_pylist(rows, SCHEMA.with_metadata({"tolerance": repr(scores.tolerance)}))
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def long_enough(shard: Shard, extraction: Extraction) -> list[Example]:
+    """The distinct examples of a shard that can be scored, in order."""
+    needed = extraction.scored_tokens
+    distinct = {example.digest: example for example in reversed(shard.examples) if len(example.ids) >= needed}
+    return sorted(distinct.values(), key=lambda example: example.position)
+
+
+def too_short_rows(shard: Shard) -> pa.Table:
+    """Rows of a shard without an example that can be scored."""
+    return pa.Table.from_pylist(
+        [_too_short(example) for example in shard.examples], SCHEMA.with_metadata({"tolerance": "0.0"})
+    )
+
+
+def _too_short(example: Example) -> dict[str, object]:
+    return {"example_id": example.position, "digest": example.digest, "status": "too_short"}
+
+
+def _zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int | None]:
+    if tokenizer is None:
+        return [None] * len(examples)
+    return [len(zlib.compress(tokenizer.decode(example.ids).encode("utf-8", "replace"))) for example in examples]
+
+
+def _or_none(value: np.generic) -> object:
+    plain = value.item()
+    return None if isinstance(plain, float) and np.isnan(plain) else plain

@@ -1,0 +1,186 @@
+"""Object stores and shared folders give the documents of the same files on a disk, in the order of their paths."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint, read_documents
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.settings import _from_root
+from pytest_kdmem.spec import TrainingSet
+
+TEXTS = [f"{number} näïve 2020-01-0{number % 9 + 1}" for number in range(30)]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """A folder of every format, in which TEXTS stand in the order of the paths, with others that are not read."""
+    folder = tmp_path_factory.mktemp("store") / "set"
+    (folder / "c" / "_temporary").mkdir(parents=True)
+    lines = ["".join(json.dumps({"text": text}) + "\n\n" for text in TEXTS[at : at + 5]).encode() for at in (0, 5, 10)]
+    (folder / "a-10.jsonl").write_bytes(lines[0])
+    (folder / "a-9.jsonl.gz").write_bytes(gzip.compress(lines[1]))
+    with pa.CompressedOutputStream(str(folder / "b.jsonl.zst"), "zstd") as sink:
+        sink.write(lines[2])
+    pq.write_table(pa.table({"text": TEXTS[15:25], "id": range(10)}), folder / "c" / "part.parquet", row_group_size=3)
+    (folder / "d.txt").write_text("\r\n".join([*TEXTS[25:], ""]), encoding="utf-8", newline="")
+    for name in ("README.md", "_SUCCESS", ".hidden.txt", "c/_temporary/e.txt"):
+        (folder / name).write_text("no document")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(files):
+    """A real S3 server on this machine that holds the folder as ``s3://texts/set``; gives its address."""
+    boto3 = pytest.importorskip("boto3")
+    server_module = pytest.importorskip("moto.server")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=address, **keys)
+    client.create_bucket(Bucket="texts")
+    for path in files.rglob("*"):
+        if path.is_file():
+            client.upload_file(str(path), "texts", f"set/{path.relative_to(files)}")
+    yield address
+    server.stop()
+
+
+@pytest.fixture
+def s3(store, monkeypatch):
+    for name, value in {
+        "AWS_ENDPOINT_URL": store,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def read(source: str, **how) -> list:
+    return list(read_documents(TrainingSet(source), **how))
+
+
+NAMED = [
+    ("", TEXTS),
+    ("/", TEXTS),
+    ("/a-9.jsonl.gz", TEXTS[5:10]),
+    ("/a-*.jsonl", TEXTS[:5]),
+    ("/a-*", TEXTS[:10]),
+    ("/*/*.parquet", TEXTS[15:25]),
+    ("/c", TEXTS[15:25]),
+]
+
+
+@pytest.mark.parametrize(("below", "texts"), NAMED)
+def test_files_folders_and_patterns_of_a_shared_file_system(files, below, texts):
+    assert read(f"file://{files}{below}") == texts
+    assert read(f"file://{files}{below}", offline=True) == texts
+
+
+@pytest.mark.parametrize(("below", "texts"), NAMED)
+def test_files_folders_and_patterns_of_a_bucket(s3, below, texts):
+    assert read(f"s3://texts/set{below}") == texts
+
+
+def test_a_file_has_the_documents_of_its_path(files):
+    for path in sorted(files.rglob("*")):
+        if path.suffix in (".jsonl", ".gz", ".zst", ".parquet", ".txt"):
+            assert read(f"file://{path}") == read(str(path))
+
+
+def test_articles_begin_in_one_file_and_end_in_another(tmp_path):
+    lines = ["", " = One = ", "", " first ", "", " = Two = ", "", " second "]
+    for number, part in enumerate((lines[:4], lines[4:])):
+        (tmp_path / f"{number}.txt").write_text("\n".join(part) + "\n")
+    found = read_documents(TrainingSet(f"file://{tmp_path}", documents="articles"))
+    assert list(found) == [" = One = \n first ", " = Two = \n second "]
+
+
+def test_a_star_stands_for_one_name_only(files):
+    with pytest.raises(DataError, match=r"Files were expected at .*/\*.parquet, and there are none"):
+        read(f"file://{files}/*.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"text": "ok"}\n{\n', r"line 2 of file:///.*b.jsonl, which is malformed"),
+        (b'{"body": "ok"}\n', r"Column 'text' was expected in line 1 of file:///.*b.jsonl; found body"),
+        (b"\xff\n", r"UTF-8 text was expected in line 1 of file:///.*b.jsonl"),
+    ],
+)
+def test_faults_are_told_with_their_file_and_line(tmp_path, content, message):
+    (tmp_path / "a.jsonl").write_text('{"text": "before"}\n')
+    (tmp_path / "b.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read(f"file://{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("s3://nobody/set", r"Files were expected at s3://nobody/set, and there are none; check"),
+        ("s3://texts/other", r"Files were expected at s3://texts/other, and there are none"),
+        ("s3://texts/set/z-*.txt", r"there are none"),
+        ("s3://texts/set/README.md", r"Files that end in .jsonl, .* found s3://texts/set/README.md"),
+    ],
+)
+def test_what_is_not_there_is_one_sentence(s3, source, message):
+    with pytest.raises(DataError, match=message) as raised:
+        read(source)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_store_that_refuses_is_one_sentence(s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match=r"s3://texts/set was expected to be readable, .*your credentials") as raised:
+        read("s3://texts/set")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("http://host/set.jsonl", r"must begin with file://, s3://, .*found http://host/set.jsonl"),
+        ("s3://name:secret@bucket/set", r"without a password was expected"),
+    ],
+)
+def test_what_can_be_seen_to_be_wrong_is_told_before_anything_is_opened(source, message):
+    with pytest.raises(DataError, match=message) as raised:
+        check_source(TrainingSet(source))
+    assert "secret" not in str(raised.value)
+
+
+def test_offline_opens_no_connection():
+    with pytest.raises(DataError, match=r"s3://bucket/set lies in an object store, and --kdmem-offline forbids"):
+        read("s3://bucket/set", offline=True)
+
+
+def test_only_content_at_hand_has_a_fingerprint(files, tmp_path):
+    whole = TrainingSet(f"file://{files}")
+    assert fingerprint(TrainingSet("s3://texts/set")) is None
+    assert expected_examples(whole) is None
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("a-10.jsonl", "d.txt"):
+        (copy / name).write_bytes((files / name).read_bytes())
+    before = fingerprint(TrainingSet(f"file://{copy}"))
+    assert before == fingerprint(TrainingSet(f"file://{copy}/"))
+    (copy / "_SUCCESS").touch()
+    assert before == fingerprint(TrainingSet(f"file://{copy}"))
+    (copy / "d.txt").write_text("other")
+    assert before != fingerprint(TrainingSet(f"file://{copy}"))
+
+
+def test_settings_leave_addresses_as_they_are(tmp_path):
+    for source in ("s3://bucket/set", f"file://{tmp_path}"):
+        assert _from_root(source, tmp_path) == source

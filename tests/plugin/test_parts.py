@@ -1,0 +1,86 @@
+"""`--kdmem-shard`: parts of a run that hold no gate, and the audit that finds them all."""
+
+from __future__ import annotations
+
+import pytest
+
+AUDIT = """
+def test_rate(memorization, student):
+    assert memorization(student).rate <= 0
+
+def test_teacher_after_student(memorization, student, teacher):
+    assert memorization(student).rate < memorization(teacher).rate
+
+def test_reduction(inheritance):
+    assert inheritance().reduction >= 1.4
+"""
+
+
+@pytest.fixture
+def shards_of_4(monkeypatch):
+    """Shards small enough for four parts to have some each."""
+    from pytest_kdmem.run_settings import RunSettings
+
+    assert RunSettings().examples_per_shard == RunSettings.__init__.__defaults__[-1]
+    monkeypatch.setattr(RunSettings.__init__, "__defaults__", (*RunSettings.__init__.__defaults__[:-1], 4))
+
+
+def scores(project):
+    return {path.name for path in (project.path / ".kdmem").rglob("scores/**/*.parquet")}
+
+
+def test_parts_hold_no_gate_and_together_are_one_run(audit_project, shards_of_4):
+    audit_project.gates(AUDIT)
+    audit_project.run("--kdmem-cache-dir=whole", "--kdmem-report=whole.json")
+    whole = {path.name for path in (audit_project.path / "whole").rglob("scores/**/*.parquet")}
+    seen = set()
+    for part in range(1, 5):
+        result = audit_project.run(f"--kdmem-shard={part}/4")
+        assert result.ret == pytest.ExitCode.OK
+        result.assert_outcomes(skipped=3)
+        result.stdout.fnmatch_lines([f"*part {part}/4 is scored, and no gate was held*"])
+        assert seen < scores(audit_project)
+        seen = scores(audit_project)
+    assert seen == whole
+    result = audit_project.run("--kdmem-report=merged.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    merged, alone = (audit_project.report(name).to_json() for name in ("merged.json", "whole.json"))
+    for found in ("memorization", "memorized_examples", "inheritance", "gates"):
+        assert merged[found] == alone[found]
+
+
+@pytest.mark.parametrize("part", ["0/4", "5/4", "a/4", "3", "3/", "-1/4", "1/4/2", "³/4"])
+def test_a_part_that_is_none_is_refused(audit_project, part):
+    audit_project.gates(AUDIT)
+    result = audit_project.run(f"--kdmem-shard={part}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--kdmem-shard must be of the form 3/16, the third of 16 parts; found {part!r}*"])
+
+
+@pytest.mark.parametrize("more", ["--kdmem-report=audit.json", "--kdmem-no-cache"])
+def test_what_a_part_cannot_give_is_refused(audit_project, more):
+    audit_project.gates(AUDIT)
+    result = audit_project.run("--kdmem-shard=1/4", more)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--kdmem-shard*"])
+
+
+def test_a_part_is_no_setting_of_a_project(audit_project):
+    audit_project.gates(AUDIT)
+    audit_project.configure(kdmem_shard="1/4")
+    result = audit_project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a part is for one run*"])
+
+
+def test_an_error_in_a_part_is_an_error(audit_project):
+    audit_project.gates("""
+        from pytest_kdmem import Model
+
+        def test_gone(memorization):
+            memorization(Model("no/such/folder"))
+    """)
+    result = audit_project.run("--kdmem-shard=1/4")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*part 1/4 is not complete*"])
