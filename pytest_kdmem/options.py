@@ -74,7 +74,7 @@ OPTIONS = (
     Option("teacher", "path", "folder or hub id of the model that was distilled"),
     Option("student", "path", "folder or hub id of the model to be released"),
     Option("baseline", "path", "folder or hub id of a model of the student's size, fine-tuned without a teacher"),
-    Option("training-set", "path", "what they were trained on: a file, a folder, a hub id or a preset"),
+    Option("training-set", "path", "what they were trained on: file, folder, address (s3://…), hub id or preset"),
     Option("control-set", "path", "text that none of them was trained on"),
     Option("text-column", "text", "column of the text", "text"),
     Option(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_kdmem.bounds import lower_bound, upper_bound
 from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.shards import CorpusRecord
-from pytest_kdmem.engines.protocol import Numerics
+from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.inheritance import inheritance_of
 from pytest_kdmem.memorization import Memorization

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.engines.vllm_versions import SUPPORTED_ARCHITECTURES, TESTED, check_vllm, installed_vllm
+from pytest_kdmem.errors import EngineError
 from pytest_kdmem.spec import Model, digest_of
 
 ENGINES = ("auto", "transformers", "vllm")
@@ -40,7 +41,8 @@ def resolve_numerics(
     one pass, which gives the verdicts as well.
 
     Raises:
-        EngineError: vLLM was asked for by name and is not installed, or is of a version that was not tested.
+        EngineError: vLLM was asked for by name and is not installed, or its version or the model's architecture was
+            not tested.
     """
     if device == "auto":
         device = "cuda" if has_gpu() else "cpu"
@@ -55,6 +57,11 @@ def resolve_numerics(
     if engine == "vllm":
         check_vllm()
         found = installed_vllm()
+        if checkpoint.architecture not in SUPPORTED_ARCHITECTURES:
+            raise EngineError(
+                f"A model of {', '.join(sorted(SUPPORTED_ARCHITECTURES))} was expected by the vllm engine, on which it"
+                f" was tested; found {checkpoint.architecture} in {model.source}: use --kdmem-engine transformers."
+            )
     return Numerics(engine, device, wanted, version("torch"), version("transformers"), found)
 
 

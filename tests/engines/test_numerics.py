@@ -70,7 +70,9 @@ def test_vllm_by_name_needs_a_tested_one(machine, resolved):
     with pytest.raises(EngineError, match=r"vLLM 0\.32\.0 was expected .*0\.99\.0 is installed"):
         resolved("vllm")
     machine(gpu=False, vllm="0.32.0")
-    assert resolved("vllm", architecture="MysteryForCausalLM").engine == "vllm"
+    assert resolved("vllm").engine == "vllm"
+    with pytest.raises(EngineError, match="on which it was tested; found MysteryForCausalLM"):
+        resolved("vllm", architecture="MysteryForCausalLM")
     assert installed_engines() == ("transformers", "vllm")
 
 
