@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.examples import load_tokenizer
-from pytest_kdmem.corpus.shards import EXAMPLES_PER_SHARD, CorpusReader, CorpusRecord
+from pytest_kdmem.corpus.shards import EXAMPLES_PER_SHARD, CorpusReader, CorpusRecord, rows_digest
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.memorization import Memorization
 from pytest_kdmem.score_table import SCHEMA, ScoreTable
@@ -96,7 +96,7 @@ def stored(folder: Path, model: Model, data: TrainingSet, rows: int) -> None:
     with timed() as writing:
         for first in range(0, rows, EXAMPLES_PER_SHARD):
             table = some_rows(first, min(EXAMPLES_PER_SHARD, rows - first), random)
-            digests.append(secrets.token_hex(16))
+            digests.append(rows_digest(table))
             store.write_shard("a-b-c", digests[-1], table)
     size = store.info().size_bytes
     with timed() as reading:

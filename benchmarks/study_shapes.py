@@ -88,26 +88,29 @@ def main() -> None:
     peak = matrix_rate(device, dtype)
     print(f"{options.shape} on {device}, {str(dtype)[6:]}, matrix rate {peak / 1e12:.2f} TFLOP/s")
     with tempfile.TemporaryDirectory() as folder:
-        parameters = write(SHAPES[options.shape], Path(folder), device, dtype)
+        body, head = write(SHAPES[options.shape], Path(folder), device, dtype)
         model = Model(folder)
         checkpoint = open_checkpoint(model)
         for name in options.engine or installed_engines():
             numerics = resolve_numerics(
                 model, checkpoint, engine=name, device=device, dtype=str(dtype)[6:], metrics="verdict"
             )
-            rate, useful = measured(model, checkpoint, numerics, options)
-            share = rate * useful * 2 * parameters / peak
-            print(f"{name:<13} {rate:9.1f} examples/s   {useful:5.1f} tokens each   {share:6.1%} of the matrix rate")
+            rate, tokens = measured(model, checkpoint, numerics, options)
+            # The head has to run where a suffix token is predicted, and nowhere else.
+            flops = 2 * (body * tokens + head * (tokens - EXTRACTION.prefix_tokens + 1))
+            share = rate * flops / peak
+            print(f"{name:<13} {rate:9.1f} examples/s   {tokens:5.1f} tokens each   {share:6.1%} of the matrix rate")
 
 
-def write(shape: Shape, folder: Path, device: str, dtype: torch.dtype) -> int:
-    """Write a model of random weights; returns how many of its parameters multiply each token."""
+def write(shape: Shape, folder: Path, device: str, dtype: torch.dtype) -> tuple[int, int]:
+    """Write a model of random weights; returns the parameters that multiply a token in its body and in its head."""
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            model: PreTrainedModel = shape.model(shape.config(**shape.sizes))
+            # Wide enough that the highest logits lie apart in half precision.
+            model: PreTrainedModel = shape.model(shape.config(**shape.sizes, initializer_range=0.05))
     finally:
         torch.set_default_dtype(before)
     with quiet():
@@ -117,8 +120,9 @@ def write(shape: Shape, folder: Path, device: str, dtype: torch.dtype) -> int:
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()  # for the engines
-    tied = bool(shape.sizes.get("tie_word_embeddings"))  # then the head's rows are the embedding's
-    return parameters if tied else parameters - shape.sizes["vocab_size"] * shape.sizes["hidden_size"]
+    head = shape.sizes["vocab_size"] * shape.sizes["hidden_size"]
+    tied = bool(shape.sizes.get("tie_word_embeddings"))
+    return parameters - (head if tied else 2 * head), head
 
 
 def measured(

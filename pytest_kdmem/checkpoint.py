@@ -28,6 +28,7 @@ INERT_TOKENIZER_KEYS = (
 TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
+WEIGHT_INDEX = "model.safetensors.index.json"
 FileState = tuple[Path, int, int, int, int]
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 PICKLED_ENDINGS = (".bin", ".pt", ".pth", ".ckpt")
@@ -51,6 +52,7 @@ class Checkpoint:
     positions: int | None
     dtype: str
     architecture: str
+    quantized: bool = False
 
 
 def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
@@ -79,6 +81,7 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
         positions=_whole_number(text_config, POSITION_KEYS, folder),
         dtype=config.get("dtype") or config.get("torch_dtype") or stored_dtype,
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
+        quantized="quantization_config" in text_config or (folder / "hf_quant_config.json").is_file(),
     )
 
 
@@ -175,7 +178,7 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
 
 
 def _weight_states(folder: Path) -> tuple[FileState, ...]:
-    return tuple(map(_state_of, _weight_files(folder)))
+    return tuple(map(_state_of, weight_files(folder)))
 
 
 def _state_of(file: Path) -> FileState:
@@ -196,8 +199,13 @@ def _digest_weights(files: tuple[FileState, ...]) -> tuple[str, int, str]:
     return digest_of(tensors), sum(parameters_of.values()), names.get(commonest, "float32")
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+def weight_files(folder: Path) -> list[Path]:
+    """Those that transformers loads, whatever lies beside them: ``model.safetensors``, else what its index names.
+
+    Raises:
+        SpecError: there are none, or the index names some that are not there.
+    """
+    whole, index = folder / "model.safetensors", folder / WEIGHT_INDEX
     if (folder / "adapter_config.json").is_file():
         raise SpecError(
             f"A whole model was expected in {folder}, which holds an adapter; merge it into its base first."

@@ -20,10 +20,10 @@ from pytest_kdmem.confirmation import (
     compare,
 )
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
-from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_numerics
+from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_numerics, unfit_for_vllm
 from pytest_kdmem.engines.opening import device_to_itself, open_engine
 from pytest_kdmem.engines.protocol import Metrics
-from pytest_kdmem.engines.vllm_versions import DISTRIBUTIONS, SUPPORTED_ARCHITECTURES
+from pytest_kdmem.engines.vllm_versions import DISTRIBUTIONS
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.run_settings import RunSettings
@@ -81,9 +81,9 @@ def confirm(
 
 
 def witnesses_of(scores: ScoreTable) -> list[Numerics]:
-    """Numerics of every installed engine that runs this architecture, on the table's device and in its dtype."""
+    """Numerics of every installed engine that runs this model, on the table's device and in its dtype."""
     made = scores.numerics
-    fits = scores.checkpoint.architecture in SUPPORTED_ARCHITECTURES and _vllm_device() == made.device
+    fits = not unfit_for_vllm(scores.model, scores.checkpoint) and _vllm_device() == made.device
     return [
         resolve_numerics(
             scores.model, scores.checkpoint, engine=name, device=made.device, dtype=made.dtype, metrics=ASKED[name]

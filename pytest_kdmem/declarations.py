@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.audit import Audit, check_control
+from pytest_kdmem.audit import Audit
 from pytest_kdmem.checkpoint import open_checkpoint
+from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.fixtures import AUDITS, DATA_ROLES, MODEL_ROLES
@@ -149,5 +150,5 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
             check_source(data)
             setattr(audit, role, data)
     if audit.training_set is not None and audit.control_set is not None:
-        check_control(audit.training_set, audit.control_set)
+        check_control(audit.training_set, audit.control_set, offline=audit.run.offline)
     return audit

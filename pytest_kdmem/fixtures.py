@@ -136,13 +136,18 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
         from pytest_kdmem.declarations import extraction_of
         from pytest_kdmem.distill.execution import settings_of_training
         from pytest_kdmem.distill.run import distill_once
+        from pytest_kdmem.errors import SpecError
         from pytest_kdmem.progress import progress_of
         from pytest_kdmem.settings import cache_of, settings_of
 
+        run = settings_of(request.config)
+        if run["shard"]:
+            raise SpecError(
+                "Trained models were expected of a part of a run, as each would train its own: train first."
+            )
         recipe, execution = settings_of_training(settings)
         if teacher is None and recipe.needs_teacher:
             teacher = request.getfixturevalue("teacher")
-        run = settings_of(request.config)
         cache_dir = cache_of(request.config)
         return distill_once(
             recipe,

@@ -26,14 +26,14 @@ def gates_of(
     if report.skipped:
         return []
     if getattr(report, "kdmem_error", False):
-        return [_other(name, nodeid, "error", call)]
+        return [_other(name, nodeid, "error", report, call)]
     gates = [_gate(name, nodeid, *comparison) for comparison in comparisons]
     if report.passed:
         # What does not hold and failed nothing was looked at, not required.
         held = [gate for gate in gates if gate.outcome == "pass"]
         return held or [Gate(name, nodeid, "", None, None, None, "pass", "passed without an estimate that held")]
     if all(gate.outcome == "pass" for gate in gates):
-        gates.append(_other(name, nodeid, "fail" if call.when == "call" else "error", call))
+        gates.append(_other(name, nodeid, "fail" if call.when == "call" else "error", report, call))
     return gates
 
 
@@ -66,6 +66,7 @@ def _gate(name: str, nodeid: str, estimate: Estimate, operator: Operator, thresh
     )
 
 
-def _other(name: str, nodeid: str, outcome: Any, call: pytest.CallInfo[Any]) -> Gate:
-    reason = str(call.excinfo.value).strip().splitlines() if call.excinfo is not None else []
+def _other(name: str, nodeid: str, outcome: Any, report: pytest.TestReport, call: pytest.CallInfo[Any]) -> Gate:
+    said = getattr(report, "kdmem_reason", None) or (call.excinfo.value if call.excinfo is not None else "")
+    reason = str(said).strip().splitlines()
     return Gate(name, nodeid, "", None, None, None, outcome, reason[0] if reason else "failed without a word")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kdmem import fixtures
+from pytest_kdmem import fixtures, part_runs
+from pytest_kdmem.failures import say
 from pytest_kdmem.membership import check_declared, enter, follow, membership_of, mistaken, note
 from pytest_kdmem.plugin import is_audit
-from pytest_kdmem.settings import cache_of, remove_reports, settings_of
+from pytest_kdmem.settings import remove_reports, settings_of
 
 if TYPE_CHECKING:
     from pytest_kdmem.estimate import Comparison
@@ -26,8 +27,6 @@ ORDER = pytest.StashKey[dict[str, str]]()  # nodeids as collected → audit
 COMPARISONS = pytest.StashKey["list[Comparison]"]()
 UNWRITTEN = pytest.StashKey[str]()
 REFUSED = pytest.StashKey[str]()
-# No gate would ever be held.
-PART_OF_ALL_RUNS = "kdmem_shard in the configuration: a part is for one run; name it with --kdmem-shard."
 
 
 def activate(config: pytest.Config) -> None:
@@ -41,6 +40,8 @@ def take_part(config: pytest.Config, sent: str) -> None:
     """Take over what a worker of pytest-xdist found."""
     from pytest_kdmem.report.record import Report
 
+    if not sent:  # it held no gate, and yet there is something to tell
+        return
     part = json.loads(sent)
     config.stash[PARTS] += Report.from_json(part["report"]).audits
     order: dict[str, str] = part["order"]  # each worker collects all
@@ -50,10 +51,8 @@ def take_part(config: pytest.Config, sent: str) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly and any(map(is_audit, session.items)):
         settings = settings_of(session.config)
-        if not settings["shard"]:
-            remove_reports(settings)
-        lasting = "" if settings.overrides("shard") or not settings["shard"] else PART_OF_ALL_RUNS
-        if wrong := lasting or mistaken(session.items, settings):
+        remove_reports(settings)
+        if wrong := part_runs.lasting(session.config) or mistaken(session.items, settings):
             if not hasattr(session.config, "workerinput"):
                 raise pytest.UsageError(wrong)
             session.config.stash[REFUSED] = wrong  # what ends a worker of pytest-xdist here is told nowhere
@@ -122,16 +121,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn an audit's outcome into gates, and an error of ours into the one sentence that it is."""
     report = yield
-    if call.excinfo is not None and _is_part(call.excinfo.value) and is_audit(item):
-        report.outcome = "skipped"
-        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {call.excinfo.value}")
+    if not is_audit(item) or part_runs.skip(item, report, call.excinfo.value if call.excinfo else None):
         return report
-    if call.excinfo is not None and _is_ours(call.excinfo.value) and is_audit(item):
-        said: Any = call.excinfo.getrepr(style="value", chain=False)
-        said.reprcrash.message = str(call.excinfo.value)
-        report.longrepr = said
-        report.kdmem_error = True  # type: ignore[attr-defined]
-    if is_audit(item) and (call.when == "call" or (call.when == "setup" and report.failed)):
+    if call.excinfo is not None:
+        say(report, call.excinfo)
+    if call.when == "call" or (call.when == "setup" and report.failed):
         from pytest_kdmem.gates import gates_of, undecided_reason
 
         made = item.stash.get(COMPARISONS, [])
@@ -154,7 +148,10 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     config.stash[ORDER] |= {item.nodeid: membership_of(item).audit for item in session.items if is_audit(item)}
-    report = None if settings_of(config)["shard"] else _report(config)
+    report = None if part_runs.part_of(config) else _report(config)
+    if hasattr(config, "workerinput") and report is None:
+        config.workeroutput["kdmem"] = ""  # type: ignore[attr-defined]
+        return
     if report is None:
         return
     if hasattr(config, "workerinput"):
@@ -173,15 +170,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if part := settings_of(config)["shard"]:
-        broken = _failed(config)
-        terminalreporter.section("memorization audit")
-        terminalreporter.write_line(
-            f"part {part} is {'not complete' if broken else 'scored'}, and no gate was held; scores are in"
-            f" {cache_of(config)}. Once all parts are scored: gather them with `kdmem merge` if they lie in several"
-            " folders, and audit without --kdmem-shard.",
-            red=bool(broken),
-        )
+    if part_runs.part_of(config):
+        part_runs.tell(terminalreporter, config, bool(_failed(config)))
         return
     report = _report(config)
     quiet = config.option.verbose < 0
@@ -222,13 +212,3 @@ def _failed(config: pytest.Config) -> list[str]:
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     said = getattr(reporter, "stats", {})
     return [report.nodeid for kind in ("failed", "error") for report in said.get(kind, []) if hasattr(report, "nodeid")]
-
-
-def _is_part(error: BaseException) -> bool:
-    errors = sys.modules.get("pytest_kdmem.errors")
-    return errors is not None and isinstance(error, errors.PartScored)
-
-
-def _is_ours(error: BaseException) -> bool:
-    errors = sys.modules.get("pytest_kdmem.errors")
-    return errors is not None and isinstance(error, errors.KdmemError)

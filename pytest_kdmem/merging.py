@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.errors import StoreError
-from pytest_kdmem.store import ScoreStore, checksum
+from pytest_kdmem.store import ScoreStore, rows_of
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many ``shards`` of one training set are ``scored`` by one model; ``weights`` is its digest's beginning."""
+    """How many ``shards`` of one training set are ``scored`` by one model; ``weights`` is its digest's beginning.
+
+    ``examples`` and ``shards`` are None of those that are in no training set remembered, as is the rule with sources
+    that are not at hand: how many there should be is not known, so they are never whole.
+    """
 
     weights: str
     key: str
-    examples: int
+    examples: int | None
     scored: int
-    shards: int
+    shards: int | None
 
     @property
     def whole(self) -> bool:
@@ -28,7 +33,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Merged:
-    """What was done: shards ``taken`` and ``known`` already, ``damaged`` files of which there is no good copy.
+    """What was done: shards ``taken``, whole ones ``known`` before, ``damaged`` files of which there is no good copy.
 
     ``coverage`` tells what is there now of the runs that the stores took part in.
     """
@@ -44,15 +49,16 @@ class Merged:
 
 
 def merge(sources: Sequence[Path], into: ScoreStore) -> Merged:
-    """Copy what other stores hold into one; a shard that it has already stays as it is.
+    """Copy what other stores hold into one; a whole shard that it has already stays as it is.
 
     Raises:
-        StoreError: a source is no score store, or the target cannot be written.
+        StoreError: a source is no score store or cannot be read, or the target cannot be read or written.
     """
     for source in sources:
-        if not (source / "scores").is_dir():
+        if not _is_store(source):
             raise StoreError(f"A score store was expected at {source}, and it has no folder `scores`; check the path.")
-    known = {(key, shard) for key, shard, _ in into.shards()}
+    # Read, not listed: what is damaged goes, and a good copy takes its place.
+    known = {(key, shard) for key, shard, _ in into.shards() if into.read_shard(key, shard) is not None}
     before, taken = len(known), 0
     touched: set[str] = set()
     damaged: list[tuple[str, str, Path]] = []
@@ -62,8 +68,8 @@ def merge(sources: Sequence[Path], into: ScoreStore) -> Merged:
             touched.add(key)
             if (key, shard) in known:
                 continue
-            content = path.read_bytes()
-            if checksum(content) != path.suffixes[-2][1:]:
+            content = _bytes(path)
+            if rows_of(path.name, content) is None:
                 damaged.append((key, shard, path))
                 continue
             into.take_shard(key, path.name, content)
@@ -72,18 +78,38 @@ def merge(sources: Sequence[Path], into: ScoreStore) -> Merged:
         for record_key, record in store.records():
             into.write_record(record_key, record)
     lost = tuple(path for key, shard, path in damaged if (key, shard) not in known)
-    return Merged(taken, before, lost, coverage_of(into, touched))
+    return Merged(taken, before, lost, tuple(_coverage(known, touched, [record for _, record in into.records()])))
 
 
-def coverage_of(store: ScoreStore, keys: set[str]) -> tuple[Coverage, ...]:
-    """Of each key and each training set that it has shards of, how many of them it has."""
+def _coverage(known: set[tuple[str, str]], keys: set[str], records: Sequence[CorpusRecord]) -> Iterator[Coverage]:
+    """Of each key and each training set that it has shards of, how many of them it has; then those of no such set."""
     scored: dict[str, set[str]] = defaultdict(set)
-    for key, shard, _ in store.shards():
+    for key, shard in known:
         scored[key].add(shard)
-    found = []
+    remembered = {shard for record in records for shard in record.shards}
     for key in sorted(keys):
-        for _, record in store.records():
-            present = sum(shard in scored[key] for shard in record.shards)
-            if present:
-                found.append(Coverage(key.partition("-")[0], key, record.examples, present, len(record.shards)))
-    return tuple(found)
+        weights = key.partition("-")[0]
+        for record in records:
+            if present := sum(shard in scored[key] for shard in record.shards):
+                yield Coverage(weights, key, record.examples, present, len(record.shards))
+        if others := scored[key] - remembered:
+            yield Coverage(weights, key, None, len(others), None)
+
+
+def _is_store(source: Path) -> bool:
+    try:
+        return (source / "scores").is_dir()
+    except OSError as error:
+        raise StoreError(
+            f"A score store that can be read was expected at {source} ({error.strerror}); mend its permissions."
+        ) from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"A file of scores that can be read was expected at {path} ({error.strerror}); mend its permissions, or"
+            " merge without that store."
+        ) from error

@@ -49,7 +49,7 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    if sent := getattr(node, "workeroutput", {}).get("kdmem"):
+    if (sent := getattr(node, "workeroutput", {}).get("kdmem")) is not None:
         from pytest_kdmem.hooks import activate, take_part
 
         activate(node.config)

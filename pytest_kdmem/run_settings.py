@@ -36,9 +36,13 @@ def part_from(text: str) -> Part:
         SpecError: it is no such pair of numbers.
     """
     number, slash, of = text.partition("/")
-    if slash and all(one.isascii() and one.isdigit() for one in (number, of)) and 1 <= int(number) <= int(of):
+    if (
+        slash
+        and all(one.isascii() and one.isdigit() and len(one) < 10 for one in (number, of))
+        and 1 <= int(number) <= int(of)
+    ):
         return Part(int(number), int(of))
-    raise SpecError(f"shard must be of the form 3/16, the third of 16 parts; found {text!r}.")
+    raise SpecError(f"shard must be of the form 3/16, the third of 16 parts; found {text[:40]!r}.")
 
 
 @dataclass(frozen=True)
@@ -80,5 +84,7 @@ class RunSettings:
                 raise SpecError(f"{name} must be one of {', '.join(choices)}; found {value!r}.")
         for name in ("batch_size", "tensor_parallel", "workers", "cpus_per_worker"):
             count = getattr(self, name)
+            if name == "tensor_parallel" and self.engine == "transformers" and count > 1:
+                raise SpecError(f"tensor-parallel is vLLM's: 1 was expected with engine transformers; found {count}.")
             if count is not None and count < 1:
                 raise SpecError(f"{name.replace('_', '-')} must be at least 1; found {count}.")

@@ -12,11 +12,11 @@ import pyarrow as pa
 from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.composition import composed
 from pytest_kdmem.corpus.examples import load_tokenizer
-from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard
+from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard, rows_digest
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
-from pytest_kdmem.errors import PartScored, SpecError
+from pytest_kdmem.errors import EngineError, PartScored, SpecError
 from pytest_kdmem.executors.protocol import executor_of
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.run_settings import RunSettings
@@ -64,10 +64,15 @@ def score(
     part = f"-{settings.part.number}-of-{settings.part.of}" if settings.part else ""  # parts do not wait for each other
     with store.lock(run.key + part):
         table = run.remembered() or run.streamed()
-    if table is None or settings.part is not None:
+    if settings.part is not None:
         raise PartScored(
             f"Part {settings.part} of {model.source} over {training_set.source} is scored; its figures wait for the"
             " other parts."
+        )
+    if table is None:
+        raise EngineError(
+            f"Rows of every shard of {training_set.source} were expected of the {settings.executor} executor, and some"
+            " are missing; run it again."
         )
     return table
 
@@ -148,7 +153,7 @@ class _Run:
         return self._table(tables, record, 0)
 
     def streamed(self) -> ScoreTable | None:
-        """The table shard by shard, None of a part of it; a model is loaded at the first shard that is not stored."""
+        """The table shard by shard, or None where some are missing; a model is loaded at the first not stored."""
         record_key = self._record_key()
         job, settings = self.job, self.job.settings
         executor = executor_of(settings)
@@ -166,6 +171,11 @@ class _Run:
         try:
             with closing(executor.score(job, self._missing(reader, tables), self.progress)) as scored:
                 for digest, table in scored:
+                    if rows_digest(table) != digest:
+                        raise EngineError(
+                            f"Rows of the shard it was given were expected of the {settings.executor} executor, and"
+                            f" those of other examples came for {digest[:8]}; nothing of them is stored: run it again."
+                        )
                     self.store.write_shard(self.key, digest, table)
                     tables[digest] = table
                     scored_now += len(table)

@@ -129,6 +129,13 @@ def check_settings(settings: Settings) -> None:
                 " part; report from a run without it once all parts are scored."
             )
     for role in ("training_set", "control_set"):
+        if settings[role] and "://" in settings[role]:  # it may tell a password, which would be in headers and reports
+            from pytest_kdmem.corpus.object_store import check_uri
+
+            try:
+                check_uri(settings[role])
+            except KdmemError as error:
+                raise pytest.UsageError(f"{settings.places[role]}: {error}") from None
         if settings.overrides(role):
             from pytest_kdmem.corpus.sources import check_source
             from pytest_kdmem.spec import TrainingSet

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from pytest_kdmem.corpus.shards import CorpusRecord
+from pytest_kdmem.corpus.shards import CorpusRecord, rows_digest
 from pytest_kdmem.errors import StoreError
 
 FORMAT = 1
@@ -40,7 +41,7 @@ class ScoreStore:
     """A folder of score shards, corpus records and confirmations; it holds no text and no token ids.
 
     ``scores/<key>/<shard>.<checksum>.parquet``: the key stands for model, protocol and numerics, the shard for the
-    token ids, and the checksum for the file's own bytes.
+    token ids, and the checksum for the file's own bytes. A file under a name that is another's counts as damaged.
     """
 
     def __init__(self, root: Path) -> None:
@@ -51,7 +52,11 @@ class ScoreStore:
         self._listings: dict[str, dict[str, list[Path]]] = {}  # by key and shard: a folder may hold very many
 
     def read_shard(self, key: str, shard: str) -> pa.Table | None:
-        """A stored shard, or None; one whose bytes are not those written is dropped and counts as absent."""
+        """A stored shard, or None; a damaged one is dropped and counts as absent.
+
+        Raises:
+            StoreError: it is there and cannot be read.
+        """
         for path in self._listing(key).get(shard, ()):
             try:
                 content = path.read_bytes()
@@ -59,8 +64,8 @@ class ScoreStore:
                 continue  # pruned meanwhile
             except OSError as error:
                 raise _unwritable(self.root, error) from error
-            if checksum(content) == path.suffixes[-2][1:]:
-                return pq.read_table(pa.BufferReader(content))
+            if (table := rows_of(path.name, content)) is not None:
+                return table
             with suppress(OSError):  # counts as absent, whether it can be removed or not
                 path.unlink(missing_ok=True)
         return None
@@ -84,9 +89,20 @@ class ScoreStore:
         listing[shard] = sorted({*listing.get(shard, ()), path})
 
     def shards(self) -> Iterator[tuple[str, str, Path]]:
-        """Key, shard and file of everything stored, in order of their names."""
-        for path in sorted(self._scores.glob("*-*-*/*.parquet")):
-            if OWN_NAME.match(path.name):
+        """Key, shard and file of everything stored, in order of their names.
+
+        Raises:
+            StoreError: a folder cannot be read; a pattern of `Path.glob` would pass it by.
+        """
+        try:
+            folders = [folder for folder in self._scores.iterdir() if folder.match("*-*-*") and folder.is_dir()]
+            paths = sorted(path for folder in folders for path in folder.iterdir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+        for path in paths:
+            if OWN_NAME.match(path.name) and path.suffix == ".parquet" and not path.name.startswith("."):
                 yield path.parent.name, path.name.partition(".")[0], path
 
     def records(self) -> Iterator[tuple[str, CorpusRecord]]:
@@ -130,13 +146,14 @@ class ScoreStore:
             lock.release()
 
     def info(self) -> StoreInfo:
-        files = [file for file in self.root.rglob("*") if file.is_file()] if self.root.is_dir() else []
+        found = {path: _status(path) for path in self.root.rglob("*")} if self.root.is_dir() else {}
+        files = {path: status for path, status in found.items() if status is not None and S_ISREG(status.st_mode)}
         return StoreInfo(
             root=self.root,
             shards=sum(file.suffix == ".parquet" for file in files),
             corpora=sum(file.parent == self._corpora and file.suffix == ".json" for file in files),
             confirmations=sum(file.parent == self._confirmations and file.suffix == ".json" for file in files),
-            size_bytes=sum(file.stat().st_size for file in files),
+            size_bytes=sum(status.st_size for status in files.values()),
         )
 
     def prune(self, *, older_than_days: float = 0.0) -> int:
@@ -145,7 +162,9 @@ class ScoreStore:
         places = ((self._scores, "*-*-*/*.parquet*"), (self._corpora, "*.json*"), (self._confirmations, "*.json*"))
         for folder, names in places:
             for file in list(folder.glob(names)):
-                if OWN_NAME.match(file.name) and time.time() - file.stat().st_mtime >= older_than_days * 86_400:
+                if not OWN_NAME.match(file.name) or (status := _status(file)) is None:
+                    continue
+                if time.time() - status.st_mtime >= older_than_days * 86_400:
                     file.unlink(missing_ok=True)
                     removed += 1
         return removed
@@ -163,14 +182,15 @@ class ScoreStore:
         """A stored entry as it was written, or None of one that is absent or damaged."""
         try:
             content: dict[str, Any] = json.loads(path.read_text())
-            whole = content.pop("format") == FORMAT and content.pop("checksum") == checksum(_canonical(content))
+            written = content.pop("format") == FORMAT and content.pop("checksum") == checksum(_canonical(content))
+            whole = written and content.pop("key") == path.stem  # else it was renamed
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return content if whole else None
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> None:
-        whole = {**content, "format": FORMAT, "checksum": checksum(_canonical(content))}
-        self._write(path, _canonical(whole))
+        keyed = {**content, "key": path.stem}
+        self._write(path, _canonical({**keyed, "format": FORMAT, "checksum": checksum(_canonical(keyed))}))
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write under another name and rename: a reader sees all of a file or none, whenever a process is killed."""
@@ -193,6 +213,26 @@ def _unwritable(root: Path, error: OSError) -> StoreError:
         f"A folder to read and write was expected for scores at {root} ({error.strerror});"
         " name another with --kdmem-cache-dir."
     )
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What the system tells of a file, or None of one that was removed since it was found."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def rows_of(name: str, content: bytes) -> pa.Table | None:
+    """The rows in a shard's file, or None where its bytes or its rows are not those that its name tells."""
+    shard, written, *_ = name.split(".")
+    if checksum(content) != written:
+        return None
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        return table if rows_digest(table) == shard else None
+    except (pa.ArrowException, OSError, ValueError, KeyError):
+        return None
 
 
 def checksum(content: bytes) -> str:

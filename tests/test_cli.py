@@ -269,13 +269,29 @@ def test_of_very_many_disagreements_the_first_are_shown(kdmem, tiny, recited_ids
     assert done.out.splitlines()[-1] == "and 3 more disagreements"
 
 
-@pytest.mark.parametrize("command", ["score", "confirm"])
-def test_a_part_is_scored_without_a_table(kdmem, tiny, data, monkeypatch, command):
+def test_a_part_is_scored_without_a_table(kdmem, tiny, data):
     for part in ("1/2", "2/2"):
-        done = kdmem(command, tiny, data, "--shard", part)
+        done = kdmem("score", tiny, data, "--shard", part)
         assert (done.code, done.err) == (0, "")
         assert done.out.startswith(f"Part {part} of {tiny} over {data} is scored")
     assert ": 1 score shards" in kdmem("cache", "info").out
+
+
+@pytest.mark.parametrize("more", [["--out", "x.parquet"], ["--confirm"], ["--no-cache"]])
+def test_a_part_gives_no_table_and_nothing_to_confirm(kdmem, tiny, data, more):
+    done = kdmem("score", tiny, data, "--shard", "1/2", *more)
+    assert done.code == 2
+    assert "--shard scores a part into the cache" in done.err
+    assert "--shard" not in kdmem("confirm", "--help").out
+
+
+def test_what_stood_where_results_go_is_gone_when_a_command_fails(kdmem, tiny, data):
+    for name in ("x.parquet", "x.json"):
+        Path(name).write_text("of another run")
+    assert kdmem("score", "no/such/model", data, "--out", "x.parquet").code == 2
+    assert kdmem("confirm", "no/such/model", data, "--json", "x.json").code == 2
+    assert not Path("x.parquet").exists()
+    assert not Path("x.json").exists()
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", ""])

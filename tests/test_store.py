@@ -9,17 +9,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from pytest_kdmem.corpus.shards import CorpusRecord
+from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.corpus.shards import CorpusRecord, Shard, rows_digest
 from pytest_kdmem.errors import StoreError
 from pytest_kdmem.score_table import SCHEMA
+from pytest_kdmem.shard_scoring import too_short_rows
 from pytest_kdmem.store import ScoreStore
 
 RECORD = CorpusRecord(examples=5, too_short=2, exhaustive=False, shards=("aa", "bb"))
 CONFIRMED = {"checked": 5, "witnesses": [{"engine": "transformers", "margin": 1e-05}], "greatest_difference": None}
-KEY, SHARD = "model-protocol-numerics", "0123abcd"
+KEY = "model-protocol-numerics"
 
 
 @pytest.fixture
@@ -30,6 +33,9 @@ def store(tmp_path: Path) -> ScoreStore:
 def table(rows: int = 3, margin: float = 0.5) -> pa.Table:
     entries = [{"example_id": at, "digest": f"{at:032x}", "status": "scored", "margin": margin} for at in range(rows)]
     return pa.Table.from_pylist(entries, SCHEMA.with_metadata({"tolerance": "0.001"}))
+
+
+SHARD = rows_digest(table())
 
 
 def files(store: ScoreStore) -> list[Path]:
@@ -106,7 +112,7 @@ def test_what_was_never_written_is_absent(store: ScoreStore) -> None:
 def test_shards_of_other_models_and_other_ids_are_not_taken(store: ScoreStore) -> None:
     store.write_shard(KEY, SHARD, table())
     assert store.read_shard("other", SHARD) is None
-    assert store.read_shard(KEY, "0123") is None
+    assert store.read_shard(KEY, SHARD[:4]) is None
     assert store.read_shard(KEY, SHARD + "0") is None
 
 
@@ -243,13 +249,14 @@ def test_prune_removes_what_is_old_and_leaves_what_is_not(store: ScoreStore) -> 
     stranger = store.root / "scores" / "results.csv"
     stranger.parent.mkdir(parents=True)
     stranger.write_text("mine")
-    store.write_shard(KEY, "0" * 32, table())
+    short, long = table(2), table(3)
+    store.write_shard(KEY, rows_digest(short), short)
     old = next(path for path in files(store) if path != stranger)
     os.utime(old, (0, 0))
-    store.write_shard(KEY, "1" * 32, table())
+    store.write_shard(KEY, rows_digest(long), long)
     assert store.prune(older_than_days=1) == 1
-    assert store.read_shard(KEY, "0" * 32) is None
-    assert store.read_shard(KEY, "1" * 32) is not None
+    assert store.read_shard(KEY, rows_digest(short)) is None
+    assert store.read_shard(KEY, rows_digest(long)) is not None
     assert store.prune() == 1
     assert files(store) == [stranger], "what is not the store's stays"
 
@@ -268,11 +275,13 @@ def test_prune_removes_confirmations_and_what_was_left_of_them(store: ScoreStore
 
 
 def test_processes_that_write_the_same_shard_at_once_leave_one_whole_file(store: ScoreStore) -> None:
+    shard = rows_digest(pa.table({"example_id": list(range(5000)), "digest": ["d"] * 5000}))
     code = (
         "import sys; from pathlib import Path; import pyarrow as pa; from pytest_kdmem.store import ScoreStore;"
-        "store, table = ScoreStore(Path(sys.argv[1])), pa.table({'example_id': list(range(5000))});"
+        "store, table = ScoreStore(Path(sys.argv[1])),"
+        " pa.table({'example_id': list(range(5000)), 'digest': ['d'] * 5000});"
         "sys.stdin.readline();"
-        f"[store.write_shard({KEY!r}, {SHARD!r}, table) for _ in range(20)]"
+        f"[store.write_shard({KEY!r}, {shard!r}, table) for _ in range(20)]"
     )
     command = [sys.executable, "-c", code, str(store.root)]
     writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
@@ -283,7 +292,7 @@ def test_processes_that_write_the_same_shard_at_once_leave_one_whole_file(store:
     errors = [writer.communicate()[1] for writer in writers]
     assert errors == [b"", b""]
     assert len(files(store)) == 1
-    back = store.read_shard(KEY, SHARD)
+    back = store.read_shard(KEY, shard)
     assert back is not None
     assert back.num_rows == 5000
 
@@ -312,3 +321,60 @@ def test_a_lock_keeps_a_second_process_out_and_is_given_back(store: ScoreStore) 
             FileLock(path, is_singleton=False).acquire(timeout=0)
     with FileLock(path).acquire(timeout=0):
         pass
+
+
+def test_rows_have_the_digest_of_their_shard() -> None:
+    examples = tuple(Example(position, np.arange(position, position + 5, dtype=np.int32)) for position in (3, 4, 9))
+    shard = Shard(examples)
+    rows = too_short_rows(shard)
+    assert rows_digest(rows) == shard.digest
+    assert rows_digest(rows.slice(1)) == Shard(examples[1:]).digest != shard.digest
+
+
+@pytest.mark.parametrize("good", [False, True])
+def test_a_shard_under_the_name_of_another_is_absent(store: ScoreStore, good: bool) -> None:
+    """Its checksum holds, as that is of its bytes alone."""
+    other = table(2)
+    store.write_shard(KEY, rows_digest(other), other)
+    (path,) = files(store)
+    path.rename(path.with_name(path.name.replace(rows_digest(other), SHARD)))
+    store = ScoreStore(store.root)
+    if good:
+        store.write_shard(KEY, SHARD, table())
+    back = store.read_shard(KEY, SHARD)
+    assert (back is not None and back.equals(table())) if good else back is None
+    assert len(files(store)) == int(good)
+
+
+def test_a_record_or_confirmation_under_the_name_of_another_is_absent(store: ScoreStore) -> None:
+    store.write_record("k", RECORD)
+    store.write_confirmation("k", CONFIRMED)
+    for path in files(store):
+        path.rename(path.with_name("other.json"))
+    assert store.read_record("other") is None
+    assert store.read_confirmation("other") is None
+    assert list(store.records()) == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_goes_while_it_is_looked_at_is_no_error(
+    store: ScoreStore, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("0" * 32, "1" * 32):
+        store.write_confirmation(key, CONFIRMED)
+    stat = Path.stat
+
+    def pruned_meanwhile(path: Path, **how: Any) -> os.stat_result:
+        if not path.name.startswith("0"):
+            return stat(path, **how)
+        if before:
+            path.unlink(missing_ok=True)
+        found = stat(path, **how)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", pruned_meanwhile)
+    counted = 1 if before else 2
+    assert store.info().confirmations == counted
+    store.write_confirmation("0" * 32, CONFIRMED)
+    assert store.prune() == counted

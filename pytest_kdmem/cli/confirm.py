@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +37,6 @@ def confirm(
     executor: options.Executor = "local",
     workers: options.Workers = None,
     cpus_per_worker: options.CpusPerWorker = 1,
-    shard: options.Shard = None,
     json: Annotated[Path | None, typer.Option(help="Write what was found here as well (.json).")] = None,
     cache_dir: options.CacheDir = Path(".kdmem"),
     no_cache: options.NoCache = False,
@@ -63,9 +63,12 @@ def confirm(
         executor=executor,
         workers=workers,
         cpus_per_worker=cpus_per_worker,
-        shard=shard,
+        shard=None,
         offline=offline,
     )
+    if json is not None:
+        with suppress(OSError):  # told when it is written
+            json.unlink()  # what stands there tells of another run
     with options.score_store(cache_dir, no_cache=no_cache) as store:
         scores = score(
             Model(model, trust_remote_code=trust_remote_code),

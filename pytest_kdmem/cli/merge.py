@@ -18,7 +18,7 @@ def merge(
 ) -> None:
     """Gather scores of the parts of a run (`--shard 3/16`) that were kept in folders of their own.
 
-    Exits with 0 if the runs they belong to are complete now, 1 if parts are missing or damaged.
+    Exits with 0 if the runs they belong to are complete now, 1 if parts are missing or damaged or it cannot be told.
     """
     from pytest_kdmem.estimate import count
     from pytest_kdmem.merging import merge as merge_stores
@@ -27,6 +27,12 @@ def merge(
     found = merge_stores(stores, ScoreStore(cache_dir))
     typer.echo(f"{count(found.taken)} shards taken into {cache_dir}, which had {count(found.known)}")
     for one in found.coverage:
+        if one.examples is None or one.shards is None:
+            typer.echo(
+                f"weights {one.weights}: {count(one.scored)} shards, and it cannot be told whether that is all: no"
+                " training set is remembered for it"
+            )
+            continue
         state = "complete" if one.whole else "MISSING some"
         typer.echo(
             f"weights {one.weights}, training set of {count(one.examples)} examples:"

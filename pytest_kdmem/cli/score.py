@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -65,8 +66,13 @@ def score(
         shard=shard,
         offline=offline,
     )
+    if run.part is not None and (out is not None or confirm or no_cache):
+        raise SpecError("--shard scores a part into the cache: --out, --confirm and --no-cache go with a whole run.")
     if run.part is None and (out is None or out.suffix != ".parquet"):
         raise SpecError(f"--out must end in .parquet; found {out or 'none'}.")
+    if out is not None:
+        with suppress(OSError):  # told when it is written
+            out.unlink()  # what stands there tells of another run
     with options.score_store(cache_dir, no_cache=no_cache) as store:
         scores = score_model(
             Model(model, trust_remote_code=trust_remote_code),

@@ -16,6 +16,8 @@ from pytest_kdmem.errors import DataError
 
 STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet")
 ROWS_AT_ONCE = 1024
+# What pyarrow raises of files and addresses.
+UNREADABLE = (OSError, ValueError, pa.ArrowException)
 
 # Some of a source's documents, in order; it can be sent to another process and read there.
 Part = Callable[[], Iterator[Document]]
@@ -58,7 +60,13 @@ def values_of(batches: Iterator[pa.RecordBatch], column: str, name: str) -> Iter
     """Documents of batches of one column each."""
     row = 0
     for batch in batches:
-        for value in batch.column(0).to_pylist():
+        try:
+            values = batch.column(0).to_pylist()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"UTF-8 text was expected in rows {row} to {row + len(batch) - 1} of {name} ({error.reason})."
+            ) from None
+        for value in values:
             yield document_of(value, column, f"row {row} of {name}")
             row += 1
 
@@ -81,7 +89,7 @@ def _lines(file: File) -> Iterator[tuple[int, str]]:
                     raise DataError(
                         f"UTF-8 text was expected in line {number} of {file.name} ({error.reason})."
                     ) from None
-    except OSError as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{file.name} was expected to be readable as {suffix}, and is not ({first_line(error)})."
         ) from None
@@ -119,7 +127,7 @@ def _parquet(file: File, text_column: str) -> Iterator[Document]:
         with pq.ParquetFile(file.path, filesystem=file.filesystem) as content:
             column = column_of(content.schema_arrow.names, text_column, file.name)
             yield from values_of(content.iter_batches(ROWS_AT_ONCE, columns=[column]), column, file.name)
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"A parquet file was expected at {file.name}, and it cannot be read ({first_line(error)})."
         ) from None

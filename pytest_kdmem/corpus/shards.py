@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from pytest_kdmem.corpus.examples import Example, Tokenizer, in_batches, stream_examples
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
@@ -27,6 +29,11 @@ class Shard:
     def digest(self) -> str:
         """Digest of positions and ids: the same rows give the same shard in whatever file they lie."""
         return digest_of([(example.position, example.digest) for example in self.examples])
+
+
+def rows_digest(rows: pa.Table) -> str:
+    """Digest of the shard that scored rows are of, told from their columns ``example_id`` and ``digest``."""
+    return digest_of(list(zip(rows["example_id"].to_pylist(), rows["digest"].to_pylist(), strict=True)))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pyarrow.fs import LocalFileSystem
 
 from pytest_kdmem.checkpoint import looks_like_hub_id
 from pytest_kdmem.corpus.columns import Document, column_of, document_of, ids_of
-from pytest_kdmem.corpus.formats import STREAMED, File, Part, ending_of, read_file, values_of
+from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, File, Part, ending_of, first_line, read_file, values_of
 from pytest_kdmem.corpus.hub import parts_of_hub
 from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, parts_of_uri
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, preset_of, resolve
@@ -112,13 +112,13 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     if is_uri(read.source):
         # What an object store says of its content (an etag) is not the content's digest.
         files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
-        return digest_of([[[str(_ending(file)), _sha256(file)] for file in files], "in turn", *how]) if files else None
+        return digest_of([[[str(_ending(file)), sha256(file)] for file in files], "in turn", *how]) if files else None
     path = Path(read.source).expanduser()
     if path.is_file():
-        return digest_of([_ending(path), _sha256(path), *how])
+        return digest_of([_ending(path), sha256(path), *how])
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        return digest_of([[[str(file.relative_to(path)), _sha256(file)] for file in files], *how])
+        return digest_of([[[str(file.relative_to(path)), sha256(file)] for file in files], *how])
     commit = read.revision or ""
     if len(commit) == 40 and set(commit) <= set("0123456789abcdef"):
         return digest_of([read.source, commit, *how])
@@ -155,7 +155,7 @@ def _ending(path: Path) -> str | None:
     return ending_of(path.name, ENDINGS)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -186,8 +186,8 @@ def _arrow(path: Path, text_column: str) -> Iterator[Document]:
                 batches = iter(reader)
             column = column_of(reader.schema.names, text_column, str(path))
             yield from values_of((batch.select([column]) for batch in batches), column, str(path))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({error}).") from None
+    except UNREADABLE as error:
+        raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({first_line(error)}).") from None
 
 
 def _saved_by_datasets(path: Path, training_set: TrainingSet) -> Iterator[Document]:

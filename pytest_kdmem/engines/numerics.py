@@ -51,18 +51,32 @@ def resolve_numerics(
         # A CPU gains little from half precision, and float32 keeps the ambiguous band narrow.
         wanted = "float32" if device == "cpu" else checkpoint.dtype
     if engine == "auto":
-        fits = metrics == "verdict" and device == "cuda" and checkpoint.architecture in SUPPORTED_ARCHITECTURES
+        fits = metrics == "verdict" and device == "cuda" and not unfit_for_vllm(model, checkpoint)
         engine = "vllm" if fits and installed_vllm() in TESTED else "transformers"
     found = None
     if engine == "vllm":
         check_vllm()
         found = installed_vllm()
-        if checkpoint.architecture not in SUPPORTED_ARCHITECTURES:
-            raise EngineError(
-                f"A model of {', '.join(sorted(SUPPORTED_ARCHITECTURES))} was expected by the vllm engine, on which it"
-                f" was tested; found {checkpoint.architecture} in {model.source}: use --kdmem-engine transformers."
-            )
+        if reason := unfit_for_vllm(model, checkpoint):
+            raise EngineError(f"{reason}: use --kdmem-engine transformers.")
     return Numerics(engine, device, wanted, version("torch"), version("transformers"), found)
+
+
+def unfit_for_vllm(model: Model, checkpoint: Checkpoint) -> str:
+    """Why vLLM may compute something else of this model than transformers does, or nothing."""
+    expected = "was expected by the vllm engine"
+    if checkpoint.architecture not in SUPPORTED_ARCHITECTURES:
+        return (
+            f"A model of {', '.join(sorted(SUPPORTED_ARCHITECTURES))} {expected}, on which it was tested; found"
+            f" {checkpoint.architecture} in {model.source}"
+        )
+    if checkpoint.quantized:
+        return (
+            f"A model that is not quantized {expected}, whose kernels for these were not tested; found {model.source}"
+        )
+    if model.trust_remote_code:
+        return f"A model without code of its own {expected}, which runs none; {model.source} is trusted to have some"
+    return ""
 
 
 def installed_engines() -> tuple[str, ...]:

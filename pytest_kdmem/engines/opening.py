@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,9 +63,29 @@ def device_to_itself(device: str) -> Iterator[None]:
     """Held while a model is loaded: of several processes of one user, one has the device's memory and time.
 
     Jobs that were given different GPUs of a machine do not wait for each other.
+
+    Raises:
+        EngineError: where locks would lie, someone else has put something.
     """
+    folder = _own_folder()
     place = hashlib.sha256(os.environ.get("CUDA_VISIBLE_DEVICES", "").encode()).hexdigest()[:8]
-    folder = Path(tempfile.gettempdir()) / f"kdmem-{os.getuid() if hasattr(os, 'getuid') else 'locks'}"
-    folder.mkdir(mode=0o700, exist_ok=True)
     with FileLock(folder / f"{device}-{place}.lock"):
         yield
+
+
+def _own_folder() -> Path:
+    """A folder for locks that no other user can write to."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"kdmem-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        own = stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
+    except OSError:
+        own = False
+    if not own:
+        raise EngineError(
+            f"A folder of this user's alone was expected for locks at {folder}, and it is none; remove it, or name"
+            " another place for temporary files with TMPDIR."
+        )
+    return folder

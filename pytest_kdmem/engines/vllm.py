@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.columns import Ids
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
+from pytest_kdmem.engines.vllm_child import ELSEWHERE, LONGEST_SILENCE, Child, environment
+from pytest_kdmem.engines.vllm_folder import link_checkpoint
 from pytest_kdmem.engines.vllm_versions import check_vllm
-from pytest_kdmem.engines.vllm_wire import Array, Header, receive, send
+from pytest_kdmem.engines.vllm_wire import Array, Header
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.spec import Extraction, Model
 
 LARGEST_BATCH = {"cpu": 256, "cuda": 512}
-# Seconds in which a killed process must be gone.
-PATIENCE = 30.0
-LONGEST_QUOTE = 300
-NO_MEMORY = re.compile(r"out ?of ?memory|available memory|cannot allocate|can't allocate|No available memory", re.I)
-# What a log line of vLLM begins with: process, level, date, time and place.
-LOG_HEAD = re.compile(r"^(\([^)]*\) )?(?:[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d (?:\[[^\]]*\] )?)?")
+NO_MEMORY = re.compile(
+    r"out ?of ?memory|available memory|cannot allocate|can't allocate|free memory on device|available KV cache memory",
+    re.I,
+)
 
 
 class VllmEngine:
@@ -60,25 +54,26 @@ class VllmEngine:
         check_vllm()
         self._name, self._device = model.source, numerics.device
         self._longest = longest_tokens
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        ours, theirs = Pipe()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pytest_kdmem.engines.vllm_process", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                env=_environment(numerics.device, tensor_parallel, checkpoint, longest_tokens),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self._connection = ours
+        self._politely = tensor_parallel > 1  # processes of one GPU each share memory that outlives them
+        self._folder = tempfile.TemporaryDirectory(prefix="kdmem-vllm-")  # lives as long as the process
+        # Of the same name at each start, by which vLLM finds again what it compiled.
+        links = Path(self._folder.name) / checkpoint.digest
+        self._child = Child(
+            [sys.executable, "-P", "-m", "pytest_kdmem.engines.vllm_process"],
+            environment(
+                os.environ,
+                device=numerics.device,
+                tensor_parallel=tensor_parallel,
+                beyond_positions=checkpoint.positions is not None and longest_tokens >= checkpoint.positions,
+            ),
+        )
         try:
+            link_checkpoint(checkpoint.folder, links)
             opened, _ = self._ask(
                 {
                     "do": "open",
-                    "folder": str(checkpoint.folder),
-                    "trust_remote_code": model.trust_remote_code,
+                    "name": model.source,
+                    "folder": str(links),
                     "device": numerics.device,
                     "dtype": numerics.dtype,
                     "longest_tokens": longest_tokens,
@@ -125,9 +120,8 @@ class VllmEngine:
 
     def close(self) -> None:
         """End the process and all it started, and return once they are gone, and their memory with them."""
-        self._connection.close()
-        _end_group(self._process)
-        self._log.close()
+        self._child.close(politely=self._politely)
+        self._folder.cleanup()
 
     def _ask(
         self,
@@ -138,12 +132,10 @@ class VllmEngine:
     ) -> tuple[Header, list[Array]]:
         """The answer to a request."""
         try:
-            send(self._connection, request, *arrays)
-            while True:
-                answer, results = receive(self._connection)
-                if "done" not in answer:
-                    break
-                advance(answer["done"])
+            answer, results = self._child.ask(request, *arrays, advance=advance)
+        except TimeoutError:
+            self._child.kill()
+            raise self._stuck() from None
         except (EOFError, OSError):
             raise self._died() from None
         if "refusal" in answer:
@@ -162,10 +154,13 @@ class VllmEngine:
         )
 
     def _failed(self, reason: str) -> EngineError:
+        if ELSEWHERE.search(reason):
+            reason = self._child.last_line() or reason
         if NO_MEMORY.search(reason):
             return EngineError(
-                f"Model {self._name} was expected to fit on {self._device} and vLLM runs out of memory ({reason}); use"
-                " a smaller --kdmem-dtype or --kdmem-batch-size, or a larger device."
+                f"Model {self._name} was expected to fit on {self._device} and vLLM runs out of memory ({reason}); end"
+                f" what else holds memory of the {self._device} device, or use a smaller --kdmem-dtype or"
+                " --kdmem-batch-size, or a larger device."
             )
         return EngineError(
             f"Model {self._name} was expected to run in vLLM, and vLLM fails ({reason}); use --kdmem-engine"
@@ -173,24 +168,20 @@ class VllmEngine:
         )
 
     def _died(self) -> EngineError:
-        try:
-            status = self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            how = "is no longer heard of"
-        else:
-            how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        line = self._last_line()
+        how = self._child.ending()
+        line = self._child.last_line()
         return EngineError(
-            f"Model {self._name} was expected to run in vLLM, whose process {how}{f' ({line})' if line else ''}; free"
-            " memory if that ran out, or use --kdmem-engine transformers."
+            f"Model {self._name} was expected to run in vLLM, whose process {how}"
+            f"{f' ({line})' if line else ''}; free memory if that ran out, or use --kdmem-engine transformers."
         )
 
-    def _last_line(self) -> str:
-        """The last line of the process's output that tells something, without what vLLM puts before it."""
-        self._log.seek(0)
-        lines = [LOG_HEAD.sub("", line).strip() for line in self._log.read().decode(errors="replace").splitlines()]
-        telling = [line for line in lines if "Error" in line] or [line for line in lines if line]
-        return telling[-1][:LONGEST_QUOTE] if telling else ""
+    def _stuck(self) -> EngineError:
+        line = self._child.last_line()
+        return EngineError(
+            f"Model {self._name} was expected to run in vLLM, whose process told nothing for"
+            f" {LONGEST_SILENCE / 60:.0f} minutes{f' ({line})' if line else ''} and was ended; use --kdmem-engine"
+            " transformers."
+        )
 
     def _check_length(self, tokens: int) -> None:
         if tokens > self._longest:
@@ -200,55 +191,10 @@ class VllmEngine:
 
     def _check_ids(self, examples: Sequence[Example]) -> None:
         for example in examples:
-            if example.ids.max() >= self._vocabulary:
+            least, most = int(example.ids.min()), int(example.ids.max())
+            if least < 0 or most >= self._vocabulary:
                 raise EngineError(
-                    f"Token ids below {self._vocabulary} were expected by model {self._name}; example"
-                    f" {example.position} holds {example.ids.max()}: the ids were made with another tokenizer."
+                    f"Token ids from 0 to below {self._vocabulary} were expected by model {self._name}; example"
+                    f" {example.position} holds {least if least < 0 else most}: the ids were made with another"
+                    " tokenizer."
                 )
-
-
-def _environment(device: str, tensor_parallel: int, checkpoint: Checkpoint, longest_tokens: int) -> dict[str, str]:
-    """What the process is told beside its request: it calls no one, and starts no process that it does not need."""
-    package = str(Path(__file__).parents[2])
-    path = os.environ.get("PYTHONPATH")
-    told = {
-        "PYTHONPATH": os.pathsep.join([package, path] if path else [package]),
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "VLLM_LOGGING_LEVEL": "WARNING",
-    }
-    if tensor_parallel == 1:
-        told["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    if device == "cpu":
-        told["TORCHDYNAMO_DISABLE"] = "1"  # nothing is compiled, and vLLM's sampler would take half a minute to be
-        told["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))  # else one
-    if checkpoint.positions is not None and longest_tokens >= checkpoint.positions:
-        # One more than the model has positions: that token is generated, and never fed.
-        told["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
-    return {**os.environ, **told}
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that leads a group, and wait until no process of the group is left."""
-    deadline = time.monotonic() + PATIENCE
-    while _any_alive(process.pid):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.poll()
-        if time.monotonic() > deadline:
-            raise EngineError(
-                f"vLLM's processes were expected to end when killed, and some of group {process.pid} are there yet."
-            )
-        time.sleep(0.02)
-    process.wait()
-
-
-def _any_alive(group: int) -> bool:
-    """Whether a group has a process that is not merely waiting for its parent to hear of its end."""
-    for process in psutil.process_iter():
-        with suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False

@@ -168,13 +168,19 @@ def cascade(
 
 
 def decode(
-    steps: Steps, sampling: Callable[..., Any], prefixes: Sequence[Sequence[int]], new_tokens: int
+    steps: Steps,
+    sampling: Callable[..., Any],
+    prefixes: Sequence[Sequence[int]],
+    new_tokens: int,
+    done: Done = lambda rows: None,
 ) -> list[list[int]]:
-    """vLLM's plain greedy decoding of every prefix."""
+    """vLLM's plain greedy decoding of every prefix; ``done`` is told how many more have ended."""
     spoken: list[list[int]] = [[] for _ in prefixes]
 
     def heed(index: int, output: Any) -> bool:
         spoken[index] += output.outputs[0].token_ids
+        if output.finished:
+            done(1)
         return True
 
     plain = sampling(new_tokens)

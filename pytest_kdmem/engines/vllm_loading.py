@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.engines.vllm_cascade import HIGHEST
@@ -17,6 +19,8 @@ ROOM = 1.25
 # Of free memory, for the KV cache on a CPU; the model and its activations take their own.
 KV_SHARE = 0.25
 KV_BLOCK = 128
+# Tokens of a step: vLLM takes 2048 for one that is called from Python, which keeps neither device busy with prefixes.
+STEP_TOKENS = {"cpu": 8192, "cuda": 16384}
 
 
 class Refusal(Exception):
@@ -41,14 +45,13 @@ def check_weights(asked: Header) -> int:
             device_map="meta",
             use_safetensors=True,
             local_files_only=True,
-            trust_remote_code=asked["trust_remote_code"],
             output_loading_info=True,
         )
     model, report = found
     absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if absent:
         raise Refusal(
-            f"All weights of {type(model).__name__} were expected in {asked['folder']}; {len(absent)} are missing or of"
+            f"All weights of {type(model).__name__} were expected in {asked['name']}; {len(absent)} are missing or of"
             f" another shape (first: {absent[0]}): save the whole model again."
         )
     return int(model.get_output_embeddings().weight.shape[0])
@@ -86,9 +89,13 @@ def start(asked: Header, head: int) -> tuple[Any, Callable[[list[int]], Any], in
             f" {current_platform.device_type or 'no device'}; set --kdmem-device to that, or install the other vLLM."
         )
     at_once, kv_cache = _kv_cache(asked) if asked["device"] == "cpu" else (asked["batch_size"], None)
+    folder = Path(asked["folder"])
+    # What vLLM compiles it finds again by the model's path as given, which is to be the same at each start.
+    os.chdir(folder.parent)
     settings = {
-        "model": asked["folder"],
-        "trust_remote_code": asked["trust_remote_code"],
+        "model": folder.name,
+        "config_format": "hf",
+        "load_format": "safetensors",
         "dtype": asked["dtype"],
         "skip_tokenizer_init": True,
         "generation_config": "vllm",  # not the checkpoint's
@@ -96,7 +103,8 @@ def start(asked: Header, head: int) -> tuple[Any, Callable[[list[int]], Any], in
         "max_logprobs": HIGHEST,
         "max_model_len": asked["longest_tokens"] + 1,  # the token that a pass over a whole example generates
         "max_num_seqs": at_once,
-        "kv_cache_memory_bytes": kv_cache,  # None is nine tenths of a GPU less what the model takes
+        "max_num_batched_tokens": max(STEP_TOKENS[asked["device"]], asked["longest_tokens"] + 1, at_once),
+        "kv_cache_memory_bytes": kv_cache,  # None is 0.92 of a GPU's memory less what the model takes
         "tensor_parallel_size": asked["tensor_parallel"],
         # Examples share no prefix, and a row's figures should not depend on what came before it.
         "enable_prefix_caching": False,
@@ -112,7 +120,7 @@ def start(asked: Header, head: int) -> tuple[Any, Callable[[list[int]], Any], in
     vocabulary = engine.model_config.get_vocab_size()
     if vocabulary != head:
         raise Refusal(
-            f"A head of {head} rows was expected in {asked['folder']}, and vLLM decodes over {vocabulary} tokens; use"
+            f"A head of {head} rows was expected in {asked['name']}, and vLLM decodes over {vocabulary} tokens; use"
             " --kdmem-engine transformers."
         )
     return engine, tokens_input, at_once
@@ -137,15 +145,13 @@ def _kv_cache(asked: Header) -> tuple[int, int]:
     import torch
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(
-        asked["folder"], local_files_only=True, trust_remote_code=asked["trust_remote_code"]
-    ).get_text_config()
+    config = AutoConfig.from_pretrained(asked["folder"], local_files_only=True).get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     wide = kernel_width(width)
     if wide is None:
         raise Refusal(
-            f"Attention heads for which vLLM has a kernel on a CPU were expected in {asked['folder']}, and they are of"
+            f"Attention heads for which vLLM has a kernel on a CPU were expected in {asked['name']}, and they are of"
             f" width {width}; use --kdmem-engine transformers."
         )
     if wide != width:

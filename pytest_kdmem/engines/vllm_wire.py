@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -21,14 +22,19 @@ def send(connection: Connection, header: Header, *arrays: Array) -> None:
         connection.send_bytes(np.ascontiguousarray(array).tobytes())
 
 
-def receive(connection: Connection) -> tuple[Header, list[Array]]:
+def receive(connection: Connection, ready: Callable[[], None] = lambda: None) -> tuple[Header, list[Array]]:
     """The next message; its arrays cannot be written to.
+
+    Args:
+        ready: returns once there is something to read, and raises if there will be nothing; called before each part.
 
     Raises:
         EOFError, OSError: the other side is gone.
     """
+    ready()
     header = json.loads(connection.recv_bytes())
-    arrays = [
-        np.frombuffer(connection.recv_bytes(), dtype=dtype).reshape(shape) for dtype, *shape in header.pop("arrays")
-    ]
+    arrays = []
+    for dtype, *shape in header.pop("arrays"):
+        ready()
+        arrays.append(np.frombuffer(connection.recv_bytes(), dtype=dtype).reshape(shape))
     return header, arrays

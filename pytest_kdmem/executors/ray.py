@@ -25,7 +25,7 @@ from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.errors import EngineError, KdmemError
 from pytest_kdmem.executors.ray_cluster import cluster
-from pytest_kdmem.executors.ray_reading import gather_by_ray
+from pytest_kdmem.executors.ray_reading import cause_of, gather_by_ray
 from pytest_kdmem.executors.ray_worker import RayWorker
 from pytest_kdmem.progress import Progress
 from pytest_kdmem.shard_scoring import Job
@@ -197,7 +197,11 @@ class _Pool:
         except errors.RayTaskError as error:
             if isinstance(error.cause, KdmemError):
                 raise error.cause from None
-            raise
+            # Its type alone: what another package says may hold what it was given, which is training text.
+            raise EngineError(
+                f"Rows were expected of a worker of the Ray cluster for model {self._job.model.source}, and"
+                f" {cause_of(error)} was raised there; run it without --kdmem-executor ray, which shows where."
+            ) from None
         except errors.RayError as error:  # a process or node is gone, or what it gave is
             self._lose(worker, error)
             return None

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.corpus.columns import Document
-from pytest_kdmem.corpus.formats import Part, first_line
+from pytest_kdmem.corpus.formats import Part
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.executors.ray_cluster import cluster
 
@@ -53,8 +53,9 @@ def gather_by_ray(parts: Sequence[Part]) -> Generator[Document, None, None]:
                 yield from _documents(table)
         except ray.exceptions.RayError as error:
             raise DataError(
-                f"Files were expected to be readable by Ray, and reading broke off ({_cause(error)})."
-            ) from error
+                f"Files were expected to be readable by Ray, and {cause_of(error)} broke it off; read without"
+                " --kdmem-executor ray, which shows where."
+            ) from None  # what another package says may hold training text
 
 
 @contextmanager
@@ -99,8 +100,8 @@ def _documents(table: pa.Table) -> Iterator[Document]:
         yield text.as_py() if text.is_valid else np.array(ids.values, dtype=np.int32)
 
 
-def _cause(error: Any) -> str:
-    """The exception that a task raised, without the frames around it."""
+def cause_of(error: Any) -> str:
+    """The type of the exception that a task raised."""
     while getattr(error, "cause", None) is not None or error.__cause__ is not None:
         error = getattr(error, "cause", None) or error.__cause__
-    return f"{type(error).__name__}: {first_line(error)}"
+    return type(error).__name__

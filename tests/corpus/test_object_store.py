@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pytest_kdmem.corpus import object_store
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint, read_documents
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.settings import _from_root
@@ -63,6 +65,29 @@ def s3(store, monkeypatch):
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
+
+
+PASSWORDS = [
+    "s3://name:secret@bucket/set",
+    "s3://name:sec/secret@bucket/set",
+    "s3://secret@bucket/set",
+    "s3://name:secret/set",
+    "gs://bucket/set@secret",
+    "s3://bucket/set?endpoint_override=name:secret@host",
+    "abfs://:secret@account.dfs.core.windows.net/set",
+    "abfss://name:secret@account/set",
+    "abfs://container@account/secret@set",
+    "hdfs://name:secret@host:9000/set",
+]
+OPTIONS = [
+    "s3://bucket/set?secret_key=secret",
+    "s3://bucket/set?secret",
+    "s3://bucket/set?region=us-east-1&session_token=secret",
+    "s3://bucket/set?endpoint_override=http://name%3Asecret%40host",
+    "abfss://container@account/set?sig=secret",
+    "abfs://container@account/set?region=secret",
+    "file:///set/secret-?.jsonl",
+]
 
 
 def read(source: str, **how) -> list:
@@ -150,8 +175,14 @@ def test_a_store_that_refuses_is_one_sentence(s3, monkeypatch):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("http://host/set.jsonl", r"must begin with file://, s3://, .*found http://host/set.jsonl"),
-        ("s3://name:secret@bucket/set", r"without a password was expected"),
+        ("http://name:secret@host/set.jsonl", r"must begin with file://, s3://, .*found http://\."),
+        ("S3://name:secret@bucket/set", r"must begin with .*found S3://\."),
+        *((source, r"an @ or a : where a password stands; .*environment") for source in PASSWORDS),
+        *((source, r"Behind the \? of a \w+:// address only these options") for source in OPTIONS),
+        ("s3://bucket/secret#1.jsonl", r"without a # was expected, .*write it as %23"),
+        ("file:///secret#1.jsonl", r"without a # was expected"),
+        ("s3://[secret/x", r"names and \* alone was expected in a s3:// address"),
+        ("s3://bucket/secret-{1,2}.txt", r"names and \* alone was expected"),
     ],
 )
 def test_what_can_be_seen_to_be_wrong_is_told_before_anything_is_opened(source, message):
@@ -184,3 +215,77 @@ def test_only_content_at_hand_has_a_fingerprint(files, tmp_path):
 def test_settings_leave_addresses_as_they_are(tmp_path):
     for source in ("s3://bucket/set", f"file://{tmp_path}"):
         assert _from_root(source, tmp_path) == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "s3://bucket/set?region=eu-west-1&scheme=http&endpoint_override=localhost:9000",
+        "s3://bucket/set?endpoint_override=https://minio.local:9000",
+        "abfs://container@account.dfs.core.windows.net/set",
+        "abfss://container@127.0.0.1:10000/set/*.jsonl",
+        "hdfs://host:9000/set",
+        "file:///data/a%40b%23c%3F.jsonl",
+    ],
+)
+def test_addresses_without_a_secret_are_taken(source):
+    check_source(TrainingSet(source))
+
+
+def test_a_name_of_signs_that_mean_something_else_is_read_where_they_are_written_otherwise(tmp_path):
+    (tmp_path / "a#b?c@d.txt").write_text("text\n")
+    assert read(f"file://{tmp_path}/a%23b%3Fc%40d.txt") == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [
+        *(
+            (name, "")
+            for name in ("b.TXT", "b.jsonl.bz2", "b.csv", "b.json", "c/b.Parquet", "b.txt.gz", "b.npy", "b.zip")
+        ),
+        *((name, "/*") for name in ("b.md", "b.jsonl.xz", "_SUCCESS")),
+    ],
+)
+def test_no_text_is_passed_by(tmp_path, name, below):
+    (tmp_path / "a.txt").write_text("text\n")
+    (tmp_path / "README.md").write_text("of a folder")
+    if below:
+        (tmp_path / "README.md").unlink()
+    assert read(f"file://{tmp_path}{below}") == ["text"]
+    (tmp_path / "c").mkdir()
+    (tmp_path / name).write_text("text\n")
+    with pytest.raises(DataError, match=rf"alone were expected at .*; found file://.*/{name}: convert it") as raised:
+        read(f"file://{tmp_path}{below}")
+    assert "\n" not in str(raised.value)
+    assert read(f"file://{tmp_path}/*.txt") == ["text"]
+
+
+@pytest.mark.parametrize("error", [pa.ArrowNotImplementedError, pa.ArrowException, UnicodeError, OSError])
+def test_whatever_pyarrow_raises_is_one_sentence(monkeypatch, error):
+    def refused(_):
+        raise error("no such\nthing")
+
+    monkeypatch.setattr(object_store, "FileSystem", SimpleNamespace(from_uri=refused))
+    with pytest.raises(DataError, match=r"abfs://c@account/set was expected to be readable, and is not \(no such\)"):
+        read("abfs://c@account/set")
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+@pytest.mark.parametrize("address", ["", "file://"])
+def test_columns_that_are_no_utf8_are_told_by_their_rows(tmp_path, ending, address):
+    if address and ending == "arrow":
+        pytest.skip("not read from addresses")
+    text = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"a\xff")]
+    )
+    table, path = pa.table({"text": text}), tmp_path / f"a.{ending}"
+    if ending == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    with pytest.raises(
+        DataError, match=rf"UTF-8 text was expected in rows 0 to 1 of .*a.{ending} \(invalid start byte\)"
+    ):
+        read(f"{address}{path}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pyarrow.fs import LocalFileSystem
 
-from pytest_kdmem.audit import check_control
-from pytest_kdmem.corpus.overlap import overlap
+from pytest_kdmem.corpus import object_store
+from pytest_kdmem.corpus.overlap import check_control, overlap
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.spec import TrainingSet
 
@@ -97,11 +100,59 @@ def test_what_is_apart_is_taken(one: dict[str, str], other: dict[str, str]) -> N
         ("file://{0}/a.jsonl", "b.jsonl", False),
         ("file://{0}/a.jsonl", "file://{0}/more", False),
         ("file://{0}/a.jsonl", HUB, False),
+        ("file://{0}/a.jsonl", "s3://bucket/a.jsonl", False),
+        ("s3://bucket/a.jsonl", "a.jsonl", False),
+        ("s3://bucket/a.jsonl", "gs://bucket/a.jsonl", False),
+        ("s3://bucket/a.jsonl", HUB, False),
+        ("file://{0}/a.jsonl", "file://{0}/copies", True),
+        ("file://{0}/copies/*.jsonl", "a.jsonl", True),
+        ("file://{0}/copies", "b.jsonl", False),
+        ("file://{0}/more", "file://{0}/copies", False),
     ],
 )
 def test_addresses_overlap_where_they_name_the_same_files(tmp_path, one, other, same):
     (tmp_path / "more").mkdir()
     (tmp_path / "more/c.jsonl").write_text('{"text": "c"}\n')
+    (tmp_path / "copies").mkdir()
+    shutil.copy(tmp_path / "a.jsonl", tmp_path / "copies/x.jsonl")
+    for folder in ("more", "copies"):
+        (tmp_path / folder / "none.jsonl").touch()
     first, second = (TrainingSet(source.format(tmp_path)) for source in (one, other))
     assert overlap(first, second) is overlap(second, first) is same
     assert overlap(first, TrainingSet(first.source, split="validation")) is True
+
+
+ADDRESSES = [
+    ("s3://bucket/a.jsonl", "s3://bucket//a.jsonl", True),
+    ("s3://bucket/set", "s3://bucket/set/", True),
+    ("s3://bucket/set", "s3://bucket/set/a%20b.jsonl?region=us-east-1", True),
+    ("s3://bucket/set/*.jsonl", "s3://bucket/set/a.jsonl", True),
+    ("gs://bucket/set", "gcs://bucket/set", True),
+    ("abfs://c@account/set", "abfss://c@account/set", True),
+    ("s3://bucket/set", "s3://bucket/other", False),
+    ("s3://bucket/set", "s3://other/set", False),
+    ("s3://bucket/set", "s3://bucket/set-2", False),
+    ("s3://bucket/set/*.jsonl", "s3://bucket/set/a.txt", False),
+    ("s3://bucket/set", "gs://bucket/set", False),
+    ("s3://bucket/set", "a.jsonl", False),
+    ("s3://bucket/set", HUB, False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "same"), ADDRESSES)
+def test_offline_addresses_are_compared_and_no_connection_is_opened(monkeypatch, one, other, same):
+    monkeypatch.setattr(object_store, "FileSystem", SimpleNamespace(from_uri=lambda _: pytest.fail("opened")))
+    first, second = TrainingSet(one), TrainingSet(other)
+    assert overlap(first, second, offline=True) is overlap(second, first, offline=True) is same
+    if same:
+        with pytest.raises(SpecError, match="hold some text out"):
+            check_control(first, second, offline=True)
+
+
+def test_two_names_of_one_kind_of_store_are_compared_by_their_files(monkeypatch, tmp_path):
+    def stands_for(address):
+        return LocalFileSystem(), address.replace("gcs://", "gs://").replace("gs://bucket", str(tmp_path))
+
+    monkeypatch.setattr(object_store, "FileSystem", SimpleNamespace(from_uri=stands_for))
+    assert overlap(TrainingSet("gs://bucket/*.jsonl"), TrainingSet("gcs://bucket/a.jsonl"))
+    assert not overlap(TrainingSet("gs://bucket/b.jsonl"), TrainingSet("gcs://bucket/a.jsonl"))

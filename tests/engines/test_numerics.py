@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,9 +21,10 @@ def resolved(tiny):
     model = Model(str(tiny))
     checkpoint = open_checkpoint(model)
 
-    def resolved(engine="auto", *, device="auto", metrics="verdict", architecture="GPTNeoXForCausalLM"):
-        one = replace(checkpoint, architecture=architecture)
-        return resolve_numerics(model, one, engine=engine, device=device, dtype="auto", metrics=metrics)
+    def resolved(engine="auto", *, device="auto", metrics="verdict", trust_remote_code=False, **changed):
+        one = replace(checkpoint, **changed)
+        trusted = replace(model, trust_remote_code=trust_remote_code)
+        return resolve_numerics(trusted, one, engine=engine, device=device, dtype="auto", metrics=metrics)
 
     return resolved
 
@@ -54,6 +56,8 @@ def test_auto_is_vllm_for_verdicts_on_a_gpu_where_a_tested_one_is_installed(mach
         (True, "0.32.0", {"metrics": "all"}),
         (True, "0.32.0", {"device": "cpu"}),
         (True, "0.32.0", {"architecture": "MysteryForCausalLM"}),
+        (True, "0.32.0", {"quantized": True}),
+        (True, "0.32.0", {"trust_remote_code": True}),
     ],
 )
 def test_auto_is_transformers_everywhere_else(machine, resolved, gpu, vllm, asked):
@@ -73,7 +77,22 @@ def test_vllm_by_name_needs_a_tested_one(machine, resolved):
     assert resolved("vllm").engine == "vllm"
     with pytest.raises(EngineError, match="on which it was tested; found MysteryForCausalLM"):
         resolved("vllm", architecture="MysteryForCausalLM")
+    with pytest.raises(EngineError, match="not quantized was expected by the vllm engine"):
+        resolved("vllm", quantized=True)
+    with pytest.raises(EngineError, match="without code of its own was expected by the vllm engine"):
+        resolved("vllm", trust_remote_code=True)
     assert installed_engines() == ("transformers", "vllm")
+
+
+def test_a_quantized_checkpoint_is_known_by_its_configuration(make_model):
+    folder = make_model("pythia", seed=4)
+    assert not open_checkpoint(Model(str(folder))).quantized
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
+    assert open_checkpoint(Model(str(folder))).quantized
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "hf_quant_config.json").write_text("{}")
+    assert open_checkpoint(Model(str(folder))).quantized
 
 
 def test_scores_of_another_engine_or_version_are_not_taken_for_these():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -102,3 +103,20 @@ def test_weights_that_change_while_they_load_are_refused(make_model, monkeypatch
     with pytest.raises(EngineError, match="expected to stay as it is during an audit"):
         open_engine(model, checkpoint, numerics, Extraction(50, 50, 100), RunSettings())
     assert len(closed) == 1
+
+
+@pytest.mark.parametrize("planted", ["file", "symlink", "writable"])
+def test_locks_lie_where_no_one_else_can_write(tmp_path, monkeypatch, planted):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    place, elsewhere = tmp_path / f"kdmem-{os.getuid()}", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if planted == "file":
+        place.write_text("")
+    elif planted == "symlink":
+        place.symlink_to(elsewhere)
+    else:
+        place.mkdir()
+        place.chmod(0o777)
+    with pytest.raises(EngineError, match="of this user's alone was expected"), device_to_itself("cpu"):
+        pytest.fail("held")
+    assert not list(elsewhere.iterdir())

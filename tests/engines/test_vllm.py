@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,19 +49,19 @@ OTHERS = {
 }
 
 
-def numerics(name: str = "vllm", device: str = "cpu") -> Numerics:
-    return Numerics(name, device, "float32", "any", "any")
+def numerics(name: str = "vllm", device: str = "cpu", dtype: str = "float32") -> Numerics:
+    return Numerics(name, device, dtype, "any", "any")
 
 
 def vllm_of(folder: Path, extraction: Extraction = EXTRACTION, **settings) -> VllmEngine:
     model = Model(str(folder))
-    told = numerics(device=settings.pop("device", "cpu"))
+    told = numerics(device=settings.pop("device", "cpu"), dtype=settings.pop("dtype", "float32"))
     return VllmEngine(model, open_checkpoint(model), told, longest_tokens=extraction.scored_tokens, **settings)
 
 
-def transformers_of(folder: Path) -> TransformersEngine:
+def transformers_of(folder: Path, dtype: str = "float32") -> TransformersEngine:
     model = Model(str(folder))
-    return TransformersEngine(model, open_checkpoint(model), numerics("transformers"))
+    return TransformersEngine(model, open_checkpoint(model), numerics("transformers", dtype=dtype))
 
 
 def examples_of(ids: np.ndarray) -> list[Example]:
@@ -142,14 +143,15 @@ def test_only_verdicts_within_its_lengths_and_vocabulary_are_given(teacher):
         teacher.score(examples_of(ids), EXTRACTION, "all", lambda done: None)
     with pytest.raises(EngineError, match="At most 50 tokens were expected"):
         verdicts_of(teacher, examples_of(ids), Extraction(50, 1, 64))
-    ids[2, 40] = 2048
-    with pytest.raises(EngineError, match=r"below 2048 .*example 2 holds 2048"):
-        verdicts_of(teacher, examples_of(ids))
+    for id_, at in ((2048, 2), (-1, 1)):
+        ids[at, 40] = id_
+        with pytest.raises(EngineError, match=rf"from 0 to below 2048 .*example {at} holds {id_}:"):
+            verdicts_of(teacher, examples_of(ids))
 
 
 def test_a_process_that_is_killed_is_one_sentence_and_its_memory_is_free(shipped):
     engine = vllm_of(shipped / "models/pythia/student")
-    session = engine._process.pid
+    session = engine._child.pid
     assert sum(process.memory_info().rss for process in alive(session)) > 200 << 20
 
     def kill(done: int) -> None:
@@ -165,7 +167,7 @@ def test_a_process_that_is_killed_is_one_sentence_and_its_memory_is_free(shipped
 
 def test_closing_ends_every_process_at_once(tiny):
     engine = vllm_of(tiny)
-    session = engine._process.pid
+    session = engine._child.pid
     began = time.monotonic()
     engine.close()
     assert time.monotonic() - began < 5
@@ -182,7 +184,7 @@ from pytest_kdmem.engines.vllm import VllmEngine
 from pytest_kdmem.spec import Model
 
 def die(engine, *request):
-    print(engine._process.pid, flush=True)
+    print(engine._child.pid, flush=True)
     os._exit(1)
 
 VllmEngine._ask = die
@@ -278,10 +280,73 @@ def test_a_tie_is_a_hit_even_where_positions_end_with_the_suffix(make_model):
     assert (found.margin == 0).all()
 
 
+@pytest.mark.parametrize("sharded", [False, True])
+def test_other_weights_beside_those_of_transformers_are_not_loaded(sharded, make_model, recited_ids):
+    folder, other = make_model("pythia", seed=8), make_model("pythia", seed=9) / "model.safetensors"
+    ids = recited_ids(folder, examples=8, prefix=20, suffix=30)
+    beside = ["model_ema.safetensors", "consolidated.safetensors"]
+    if sharded:
+        AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder, max_shard_size="40KB")
+        (folder / "model.safetensors").unlink(missing_ok=True)
+        assert len(list(folder.glob("model-*.safetensors"))) > 1
+    else:
+        beside.append("model-00001-of-00001.safetensors")
+        index = {"metadata": {}, "weight_map": dict.fromkeys(load_file(other), beside[-1])}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    for name in beside:
+        shutil.copyfile(other, folder / name)
+    engine = vllm_of(folder)
+    linked = Path(engine._folder.name)
+    try:
+        found = verdicts_of(engine, examples_of(ids))
+    finally:
+        engine.close()
+    assert found.memorized.tolist() == [True, False] * 4
+    assert_alike(found, verdicts_of(transformers_of(folder), examples_of(ids)))
+    assert not linked.exists()
+
+
+def test_bfloat16_takes_ties_as_hits_and_agrees_with_transformers_outside_the_bands(make_model):
+    folder = make_model("pythia", seed=10)
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name in ("embed_out.weight", "lm_head.weight"))
+    tied = [100, 101, 102]
+    weights[name][tied] = 5 * weights[name][tied[0]]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    ids = np.random.default_rng(0).integers(1, 300, (900, 50))
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        logits = model(input_ids=torch.from_numpy(ids)).logits[:, -2].float()
+    highest = logits.topk(4)
+    surely = (highest.indices[:, :3].sort().values == torch.tensor(tied)).all(1) & (
+        highest.values[:, 2] - highest.values[:, 3] > 1
+    )
+    ties, others = ids[surely.numpy()], ids[~surely.numpy()]
+    assert len(ties) >= 20
+    rank = np.random.default_rng(0).choice([0, 1, 9], len(others))
+    others[:, -1] = logits[~surely].topk(10).indices[np.arange(len(others)), rank]
+    extraction = Extraction(49, 1, 64)
+    engine = vllm_of(folder, extraction, dtype="bfloat16")
+    try:
+        found = verdicts_of(engine, examples_of(others), extraction)
+        for target in tied:  # one of them at least is neither the first of the greatest nor the second
+            ties[:, -1] = target
+            told = verdicts_of(engine, examples_of(ties), extraction)
+            assert told.memorized.all()
+            assert (told.margin == 0).all()
+    finally:
+        engine.close()
+    expected = verdicts_of(transformers_of(folder, "bfloat16"), examples_of(others), extraction)
+    known = ~(found.ambiguous | expected.ambiguous)
+    assert found.memorized[known].sum() >= 20
+    assert (~found.memorized[known]).sum() >= 20
+    assert np.array_equal(found.memorized[known], expected.memorized[known])
+
+
 def test_nan_of_one_example_is_told_with_its_position_and_costs_the_others_nothing(make_model, recited_ids):
     folder = make_model("pythia", seed=5)
     ids = recited_ids(folder, examples=6, prefix=20, suffix=30)
-    drawn = np.random.default_rng(0).integers(0, 300, (4, 50))  # those that the tolerance is measured on
+    drawn = np.random.default_rng(0).integers(0, 300, (2, 50))  # those that the tolerance is measured on
     token = int(np.setdiff1d(np.arange(300), np.concatenate([drawn.ravel(), ids.ravel()]))[0])
     weights = load_file(folder / "model.safetensors")
     name = next(name for name in weights if "embed_in" in name)
@@ -289,7 +354,7 @@ def test_nan_of_one_example_is_told_with_its_position_and_costs_the_others_nothi
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     broken = ids.copy()
     broken[4, 3] = token
-    engine = vllm_of(folder)
+    engine = vllm_of(folder, batch_size=len(drawn))
     try:
         with pytest.raises(EngineError, match="NaN or infinity at example 4; ") as error:
             verdicts_of(engine, examples_of(broken))

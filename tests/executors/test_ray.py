@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -330,3 +331,24 @@ def test_an_address_that_is_none_is_told(alone, tiny, data, tmp_path, monkeypatc
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(EngineError, match=rf"RAY_ADDRESS={address}, and it cannot be used"):
         run(tiny, data, tmp_path)
+
+
+def test_what_another_package_raises_in_a_worker_is_one_sentence_without_its_text(shared):
+    """Its text may hold what it was given."""
+
+    def breaks():
+        raise RuntimeError("the text that was scored")
+
+    ray.init(shared.address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+    pool = executor._Pool.__new__(executor._Pool)
+    reference = ray.remote(num_cpus=0)(breaks).remote()
+    pool._ray, pool._doing = ray, {reference: (None, None)}
+    pool._job = SimpleNamespace(model=Model("mine"))
+    try:
+        with pytest.raises(EngineError, match="for model mine, and RuntimeError was raised there; run it") as raised:
+            pool._result(reference)
+    finally:
+        ray.shutdown()
+    assert "\n" not in str(raised.value)
+    assert "the text" not in str(raised.value)
+    assert raised.value.__cause__ is None

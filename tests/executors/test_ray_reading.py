@@ -97,11 +97,13 @@ def test_a_fault_is_told_where_it_stands_and_not_before(tmp_path):
 
 def test_what_ray_cannot_do_is_one_sentence():
     def broken():
-        raise RuntimeError("no disk\nand more")
+        raise RuntimeError("the text that was read\nand more")
 
-    with pytest.raises(DataError, match=r"reading broke off \(RuntimeError: no disk\)") as raised:
+    with pytest.raises(DataError, match=r"readable by Ray, and RuntimeError broke it off; read without") as raised:
         list(gather_by_ray([broken]))
     assert "\n" not in str(raised.value)
+    assert "the text" not in str(raised.value)
+    assert raised.value.__cause__ is None
 
 
 def test_scoring_that_holds_every_cpu_waits_for_no_reading_that_waits_for_it(hub_copy, tiny, tmp_path):

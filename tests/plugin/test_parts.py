@@ -65,12 +65,86 @@ def test_what_a_part_cannot_give_is_refused(audit_project, more):
     result.stderr.fnmatch_lines(["*--kdmem-shard*"])
 
 
-def test_a_part_is_no_setting_of_a_project(audit_project):
+@pytest.mark.parametrize("way", ["configuration", "addopts", "environment", "PYTEST_ADDOPTS"])
+def test_a_part_is_named_on_the_command_line_alone(audit_project, monkeypatch, way):
     audit_project.gates(AUDIT)
-    audit_project.configure(kdmem_shard="1/4")
+    if way == "configuration":
+        audit_project.configure(kdmem_shard="1/4")
+    elif way == "addopts":
+        audit_project.configure(addopts=["--kdmem-shard=1/4"])
+    else:
+        name, value = ("KDMEM_SHARD", "1/4") if way == "environment" else (way, "--kdmem-shard=1/4")
+        monkeypatch.setenv(name, value)
     result = audit_project.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*a part is for one run*"])
+    result.stderr.fnmatch_lines(["*A part is for one run: --kdmem-shard was expected on the command line*"])
+
+
+def test_a_test_that_catches_everything_does_not_pass_in_a_part(audit_project):
+    audit_project.gates("""
+        import contextlib
+
+        def test_caught(memorization, student):
+            with contextlib.suppress(Exception):
+                assert memorization(student).rate <= 0
+
+        def test_asks_for_nothing(thresholds):
+            pass
+    """)
+    result = audit_project.run("--kdmem-shard=1/1")
+    result.assert_outcomes(skipped=2)
+
+
+def test_a_report_of_an_earlier_run_does_not_stand_for_a_part(audit_project):
+    audit_project.gates(AUDIT)
+    audit_project.configure(kdmem_report=["audit.json"])
+    audit_project.run()
+    assert (audit_project.path / "audit.json").is_file()
+    audit_project.run("--kdmem-shard=1/4")
+    assert not (audit_project.path / "audit.json").exists()
+
+
+def test_the_lack_of_rows_in_a_whole_run_is_an_error(audit_project, monkeypatch):
+    from pytest_kdmem.executors.local import LocalExecutor
+
+    def loses_all(executor, job, shards, progress):
+        list(shards)
+        yield from ()
+
+    monkeypatch.setattr(LocalExecutor, "score", loses_all)
+    audit_project.gates(AUDIT)
+    result = audit_project.run()
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(["*Rows of every shard of data.npy were expected of the local executor*"])
+
+
+def test_raising_what_a_part_raises_skips_nothing_in_a_whole_run(audit_project):
+    audit_project.gates("""
+        from pytest_kdmem.errors import PartScored
+
+        def test_raises(memorization):
+            raise PartScored("done")
+    """)
+    audit_project.run().assert_outcomes(errors=1)
+
+
+def test_workers_of_a_part_are_heard(audit_project, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    audit_project.gates(AUDIT)
+    result = audit_project.pytester.runpytest_subprocess("-n", "1", "--kdmem-shard=1/1")
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(skipped=3)
+    result.stdout.fnmatch_lines(["*part 1/1 is scored, and no gate was held*"])
+
+
+def test_no_model_is_trained_in_a_part(audit_project):
+    audit_project.gates("""
+        def test_trained(distiller, student):
+            distiller(init=student, mode="baseline")
+    """)
+    result = audit_project.run("--kdmem-shard=1/4")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*Trained models were expected of a part of a run*"])
 
 
 def test_an_error_in_a_part_is_an_error(audit_project):
