@@ -65,8 +65,7 @@ class CorpusRecord:
             int(content["too_short"]),
             bool(content["exhaustive"]),
             tuple(content["shards"]),
-            # Records of before there was a least length are of sets without one: theirs have another fingerprint.
-            int(content.get("left_out", 0)),
+            int(content["left_out"]),
         )
 
 
