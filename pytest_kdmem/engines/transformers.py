@@ -20,6 +20,7 @@ from pytest_kdmem.engines.loading import is_out_of_memory, load_model
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
 from pytest_kdmem.engines.reduction import Positions, reduce_positions
+from pytest_kdmem.engines.token_ids import check_ids
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.spec import Extraction, Model
 
@@ -59,7 +60,7 @@ class TransformersEngine:
         metrics: Metrics,
         advance: Callable[[int], None],
     ) -> Scores:
-        self._check_ids(examples)
+        check_ids(examples, self._vocabulary, self._name)
         score = self._score_windows if metrics == "all" else self._score_verdicts
         return score(examples, extraction, advance)
 
@@ -213,14 +214,6 @@ class TransformersEngine:
         highest = self._head.logits(self._head.backbone(ids.to(self._device))).float().amax(dim=-1).abs().max()
         least = torch.finfo(self._model.dtype).eps * max(1.0, float(highest))
         return float(2.0 ** math.ceil(math.log2(max(4 * float(change), least))))
-
-    def _check_ids(self, examples: Sequence[Example]) -> None:
-        for example in examples:
-            if example.ids.max() >= self._vocabulary:
-                raise EngineError(
-                    f"Token ids below {self._vocabulary} were expected by model {self._name}; example"
-                    f" {example.position} holds {example.ids.max()}: the ids were made with another tokenizer."
-                )
 
 
 def _nothing(examples: int) -> None:

@@ -16,6 +16,7 @@ from pytest_kdmem.corpus.columns import Ids
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
+from pytest_kdmem.engines.token_ids import check_ids
 from pytest_kdmem.engines.vllm_child import ELSEWHERE, LONGEST_SILENCE, Child, environment
 from pytest_kdmem.engines.vllm_folder import link_checkpoint
 from pytest_kdmem.engines.vllm_versions import check_vllm
@@ -100,7 +101,7 @@ class VllmEngine:
                 " are given by --kdmem-engine transformers."
             )
         self._check_length(extraction.scored_tokens)
-        self._check_ids(examples)
+        check_ids(examples, self._vocabulary, self._name)
         rows = [example.ids[: extraction.scored_tokens] for example in examples]
         ids = np.array(rows, dtype=np.int32).reshape(-1, extraction.scored_tokens)
         request = {"do": "score", "prefix_tokens": extraction.prefix_tokens}
@@ -188,13 +189,3 @@ class VllmEngine:
             raise EngineError(
                 f"At most {self._longest} tokens were expected by this engine, and {tokens} are asked for."
             )
-
-    def _check_ids(self, examples: Sequence[Example]) -> None:
-        for example in examples:
-            least, most = int(example.ids.min()), int(example.ids.max())
-            if least < 0 or most >= self._vocabulary:
-                raise EngineError(
-                    f"Token ids from 0 to below {self._vocabulary} were expected by model {self._name}; example"
-                    f" {example.position} holds {least if least < 0 else most}: the ids were made with another"
-                    " tokenizer."
-                )

@@ -147,7 +147,7 @@ def test_ids_outside_the_vocabulary(refused, student, tmp_path, cast, wrong):
     rows[5, 3] = wrong
     np.save(tmp_path / "data.npy", rows)
     said = refused(student, "data.npy")
-    assert f"Token ids below 300 were expected by model {student}; example 5 holds {wrong}" in said
+    assert f"Token ids from 0 to below 300 were expected by model {student}, and example 5 holds {wrong}" in said
 
 
 def test_negative_ids(refused, student, tmp_path, cast):
