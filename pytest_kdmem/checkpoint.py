@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -257,3 +258,14 @@ def _tensors_of(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
 def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int, ...], int, int]:
     begin, end = map(int, entry["data_offsets"])
     return name, str(entry["dtype"]), tuple(map(int, entry["shape"])), begin, end
+
+
+def check_same_tokenizer(digests: Mapping[str, str]) -> None:
+    """Raise SpecError unless all models, named by the keys, have one tokenizer."""
+    (first, expected), *others = digests.items()
+    for name, digest in others:
+        if digest != expected:
+            raise SpecError(
+                f"The same tokenizer was expected of {first} and {name}, and theirs differ; sets of token ids compare"
+                " within one tokenizer only."
+            )

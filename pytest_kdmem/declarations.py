@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from pytest_kdmem.audit import Audit
-from pytest_kdmem.checkpoint import open_checkpoint
+from pytest_kdmem.checkpoint import check_same_tokenizer, open_checkpoint
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.fixtures import AUDITS, DATA_ROLES, MODEL_ROLES
-from pytest_kdmem.inheritance import check_same_tokenizer
 from pytest_kdmem.membership import check_is_audit, membership_of
 from pytest_kdmem.plugin import is_audit
 from pytest_kdmem.progress import progress_of

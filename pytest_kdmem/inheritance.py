@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from pytest_kdmem.bounds import Pairs, mcnemar, proportion, quotient
+from pytest_kdmem.checkpoint import check_same_tokenizer
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.memorization import Flags, Memorization
@@ -200,14 +200,3 @@ def inheritance_of(teacher: Memorization, baseline: Memorization, student: Memor
         example_ids=tuple(teacher.distinct["example_id"].to_pylist()),
         same_model=student.scores.checkpoint.digest == baseline.scores.checkpoint.digest,
     )
-
-
-def check_same_tokenizer(digests: Mapping[str, str]) -> None:
-    """Raise SpecError unless all models, named by the keys, have one tokenizer."""
-    (first, expected), *others = digests.items()
-    for name, digest in others:
-        if digest != expected:
-            raise SpecError(
-                f"The same tokenizer was expected of {first} and {name}, and theirs differ; sets of token ids compare"
-                " within one tokenizer only."
-            )

@@ -28,6 +28,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+# What two models make of each example together: null where it is too short.
+KL_SCHEMA = pa.schema([("example_id", pa.int64()), ("digest", pa.string()), ("kl", pa.float32())])
+
 
 @dataclass(frozen=True)
 class ScoreTable:
@@ -45,3 +48,16 @@ class ScoreTable:
     rows: pa.Table
     tolerance: float
     scored_now: int
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """Scores of teacher and baseline over one training set, every column filled, and how far the two are apart.
+
+    ``kl`` follows KL_SCHEMA: of each example the mean over the window's predicted tokens of KL(teacher ‖ baseline) in
+    nats, over the tokenizer's vocabulary.
+    """
+
+    teacher: ScoreTable
+    baseline: ScoreTable
+    kl: pa.Table

@@ -1,32 +1,27 @@
-"""Model × training set → score table, through executor and store."""
+"""Model × training set → score table, and teacher × baseline × training set → their table of pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
-from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.checkpoint import Checkpoint, check_same_tokenizer, open_checkpoint
 from pytest_kdmem.composition import composed
-from pytest_kdmem.corpus.examples import load_tokenizer
-from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard, rows_digest
-from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint
+from pytest_kdmem.corpus.shards import CorpusRecord
+from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import EngineError, PartScored, SpecError
-from pytest_kdmem.executors.protocol import executor_of
+from pytest_kdmem.pair_scoring import PairJob
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.score_table import ScoreTable
-from pytest_kdmem.shard_scoring import Job, long_enough, too_short_rows
+from pytest_kdmem.score_run import PROTOCOL, Scored, ScoreRun
+from pytest_kdmem.score_table import PairTable, ScoreTable
+from pytest_kdmem.shard_scoring import Job
 from pytest_kdmem.spec import Extraction, Model, TrainingSet, digest_of
 from pytest_kdmem.store import ScoreStore
-
-# Raised when the same inputs give other rows than before, so that no earlier ones are taken for them.
-PROTOCOL = 1
 
 
 def score(
@@ -51,30 +46,44 @@ def score(
     """
     settings = settings or RunSettings()
     check_source(training_set)
-    checkpoint = open_checkpoint(model, offline=settings.offline)
-    check_positions(model, checkpoint, extraction)
-    numerics = resolve_numerics(
-        model, checkpoint, engine=settings.engine, device=settings.device, dtype=settings.dtype, metrics=metrics
-    )
-    if numerics.engine == "vllm" and metrics == "all":
+    job = _job(model, extraction, settings, metrics)
+    if job.numerics.engine == "vllm" and metrics == "all":
         # vLLM cannot give whole-vocabulary figures: these are the transformers engine's, and the verdicts its own.
         return _both_engines(model, training_set, extraction, store, settings, progress)
-    job = Job(model, checkpoint, extraction, numerics, metrics, settings)
-    run = _Run(job, training_set, store, progress)
-    part = f"-{settings.part.number}-of-{settings.part.of}" if settings.part else ""  # parts do not wait for each other
-    with store.lock(run.key + part):
-        table = run.remembered() or run.streamed()
-    if settings.part is not None:
-        raise PartScored(
-            f"Part {settings.part} of {model.source} over {training_set.source} is scored; its figures wait for the"
-            " other parts."
-        )
-    if table is None:
-        raise EngineError(
-            f"Rows of every shard of {training_set.source} were expected of the {settings.executor} executor, and some"
-            " are missing; run it again."
-        )
-    return table
+    scored = _run(ScoreRun(job, (_keys(job),), training_set, store, progress))
+    return _table(job, training_set, scored.tables[0], scored)
+
+
+def score_pair(
+    teacher: Model,
+    baseline: Model,
+    training_set: TrainingSet,
+    extraction: Extraction,
+    store: ScoreStore,
+    *,
+    settings: RunSettings | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> PairTable:
+    """Score every example by two models in one pass over both, which also tells how far they are apart.
+
+    Each model's rows are those that `score` gives of it, stored in the same place; only the transformers engine gives
+    the divergence, whatever engine the settings name.
+
+    Raises:
+        PartScored: only a part was asked for; it is in the store now.
+        SpecError: the two models' tokenizers differ, so that their distributions cannot be compared.
+        KdmemError: models, training set or store cannot be used; whole shards scored before stay stored.
+    """
+    settings = replace(settings or RunSettings(), engine="transformers", tensor_parallel=1)
+    check_source(training_set)
+    task = PairJob(*(_job(model, extraction, settings, "all") for model in (teacher, baseline)))
+    check_same_tokenizer(
+        {f"{job.model.name} ({job.model.source})": job.checkpoint.tokenizer_digest for job in task.jobs}
+    )
+    keys = (*map(_keys, task.jobs), (_pair_key(task),))
+    scored = _run(ScoreRun(task, keys, training_set, store, progress))
+    sides = [_table(job, training_set, tables, scored) for job, tables in zip(task.jobs, scored.tables, strict=False)]
+    return PairTable(sides[0], sides[1], pa.concat_tables(scored.tables[2]))
 
 
 def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction) -> None:
@@ -116,114 +125,64 @@ def _both_engines(
     return composed(verdicts, columns)
 
 
-@dataclass
-class _Run:
-    """One call of `score`: holds what its steps share."""
+def _job(model: Model, extraction: Extraction, settings: RunSettings, metrics: Metrics) -> Job:
+    checkpoint = open_checkpoint(model, offline=settings.offline)
+    check_positions(model, checkpoint, extraction)
+    numerics = resolve_numerics(
+        model, checkpoint, engine=settings.engine, device=settings.device, dtype=settings.dtype, metrics=metrics
+    )
+    return Job(model, checkpoint, extraction, numerics, metrics, settings)
 
-    job: Job
-    training_set: TrainingSet
-    store: ScoreStore
-    progress: Progress
-    _held_back: dict[str, pa.Table] = field(default_factory=dict)
 
-    @cached_property
-    def keys(self) -> list[str]:
-        """Where scores may lie: every column serves where verdicts are asked for; the last key is this run's own."""
-        extraction, numerics = self.job.extraction, self.job.numerics
-        asked: list[Metrics] = ["all", "verdict"] if self.job.metrics == "verdict" else ["all"]
-        lengths = [extraction.prefix_tokens, extraction.suffix_tokens]
-        protocols = [digest_of([PROTOCOL, *lengths, metrics])[:8] for metrics in asked]
-        return [f"{self.job.checkpoint.digest[:16]}-{protocol}-{numerics.digest[:8]}" for protocol in protocols]
-
-    @property
-    def key(self) -> str:
-        return self.keys[-1]
-
-    def remembered(self) -> ScoreTable | None:
-        """The whole table from the store alone: no text is tokenised and no model loaded."""
-        record_key = self._record_key()
-        record = self.store.read_record(record_key) if record_key else None
-        if record is None:
-            return None
-        tables = {}
-        for shard in record.shards:
-            if (table := self._stored(shard)) is None:
-                return None
-            tables[shard] = table
-        return self._table(tables, record, 0)
-
-    def streamed(self) -> ScoreTable | None:
-        """The table shard by shard, or None where some are missing; a model is loaded at the first not stored."""
-        record_key = self._record_key()
-        job, settings = self.job, self.job.settings
-        executor = executor_of(settings)
-        reader = CorpusReader(
-            self.training_set,
-            load_tokenizer(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code),
-            job.extraction,
-            offline=settings.offline,
-            read=executor.documents,
-            examples_per_shard=settings.examples_per_shard,
+def _run(run: ScoreRun) -> Scored:
+    """All rows of a run, or PartScored."""
+    jobs = run.task.jobs
+    settings, source = jobs[0].settings, run.training_set.source
+    part = f"-{settings.part.number}-of-{settings.part.of}" if settings.part else ""  # parts do not wait for each other
+    with run.store.lock(run.keys[-1][-1] + part):
+        scored = run.remembered() or run.streamed()
+    if settings.part is not None:
+        names = " and ".join(job.model.source for job in jobs)
+        raise PartScored(
+            f"Part {settings.part} of {names} over {source} is scored; its figures wait for the other parts."
         )
-        tables: dict[str, pa.Table] = {}
-        scored_now = 0
-        self.progress.start(job.model.name, expected_examples(self.training_set))
-        try:
-            with closing(executor.score(job, self._missing(reader, tables), self.progress)) as scored:
-                for digest, table in scored:
-                    if rows_digest(table) != digest:
-                        raise EngineError(
-                            f"Rows of the shard it was given were expected of the {settings.executor} executor, and"
-                            f" those of other examples came for {digest[:8]}; nothing of them is stored: run it again."
-                        )
-                    self.store.write_shard(self.key, digest, table)
-                    tables[digest] = table
-                    scored_now += len(table)
-        finally:
-            self.progress.finish()
-        for digest, table in self._held_back.items():
-            self.store.write_shard(self.key, digest, table)
-        record = reader.record
-        if record_key is not None and record_key == self._record_key():  # the source was not changed meanwhile
-            self.store.write_record(record_key, record)
-        if not all(shard in tables for shard in record.shards):
-            return None
-        return self._table(tables, record, scored_now + sum(map(len, self._held_back.values())))
-
-    def _missing(self, reader: CorpusReader, tables: dict[str, pa.Table]) -> Iterator[Shard]:
-        """The shards to be scored; of the others, those that are stored or need no model go into ``tables``."""
-        part = self.job.settings.part
-        for index, shard in enumerate(reader):
-            digest = shard.digest
-            if (table := self._stored(digest)) is None:
-                if part is not None and not part.holds(index):
-                    continue
-                if long_enough(shard, self.job.extraction):
-                    yield shard
-                    continue
-                # Stored once the set as a whole is good.
-                table = self._held_back[digest] = too_short_rows(shard)
-            tables[digest] = table
-            self.progress.advance(len(shard.examples))
-
-    def _stored(self, shard: str) -> pa.Table | None:
-        return next((table for key in self.keys if (table := self.store.read_shard(key, shard)) is not None), None)
-
-    def _record_key(self) -> str | None:
-        source, extraction = fingerprint(self.training_set), self.job.extraction
-        shape = [extraction.window_tokens, extraction.scored_tokens, self.job.settings.examples_per_shard]
-        return digest_of([source, self.job.checkpoint.text_digest, PROTOCOL, *shape]) if source else None
-
-    def _table(self, tables: Mapping[str, pa.Table], record: CorpusRecord, scored_now: int) -> ScoreTable:
-        in_order = [tables[shard] for shard in record.shards]
-        return ScoreTable(
-            model=self.job.model,
-            checkpoint=self.job.checkpoint,
-            training_set=self.training_set,
-            record=record,
-            numerics=self.job.numerics,
-            extraction=self.job.extraction,
-            rows=pa.concat_tables([table.replace_schema_metadata(None) for table in in_order]),
-            tolerance=max(float(table.schema.metadata[b"tolerance"]) for table in in_order),
-            scored_now=scored_now,
+    if scored is None:
+        raise EngineError(
+            f"Rows of every shard of {source} were expected of the {settings.executor} executor, and some are missing;"
+            " run it again."
         )
+    return scored
+
+
+def _keys(job: Job) -> tuple[str, ...]:
+    """Where scores may lie: every column serves where verdicts are asked for; the last key is the run's own."""
+    asked: tuple[Metrics, ...] = ("all", "verdict") if job.metrics == "verdict" else ("all",)
+    return tuple(
+        f"{job.checkpoint.digest[:16]}-{_protocol(job, metrics)}-{job.numerics.digest[:8]}" for metrics in asked
+    )
+
+
+def _pair_key(task: PairJob) -> str:
+    """Where the divergence of two models lies."""
+    models = digest_of([job.checkpoint.digest for job in task.jobs])
+    numerics = digest_of([job.numerics.digest for job in task.jobs])
+    return f"{models[:16]}-{_protocol(task.teacher, 'kl')}-{numerics[:8]}"
+
+
+def _protocol(job: Job, metrics: str) -> str:
+    return digest_of([PROTOCOL, job.extraction.prefix_tokens, job.extraction.suffix_tokens, metrics])[:8]
+
+
+def _table(job: Job, training_set: TrainingSet, tables: Sequence[pa.Table], scored: Scored) -> ScoreTable:
+    record: CorpusRecord = scored.record
+    return ScoreTable(
+        model=job.model,
+        checkpoint=job.checkpoint,
+        training_set=training_set,
+        record=record,
+        numerics=job.numerics,
+        extraction=job.extraction,
+        rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
+        tolerance=max(float(table.schema.metadata[b"tolerance"]) for table in tables),
+        scored_now=scored.scored_now,
+    )

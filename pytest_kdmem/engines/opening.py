@@ -7,8 +7,9 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -18,6 +19,12 @@ from pytest_kdmem.engines.protocol import Engine
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.run_settings import RunSettings
 from pytest_kdmem.spec import Extraction, Model
+
+if TYPE_CHECKING:
+    from pytest_kdmem.engines.paired import PairedEngine
+
+# A model, what is known of it, and how it is to be run.
+Opened = tuple[Model, Checkpoint, Numerics]
 
 
 def open_engine(
@@ -44,18 +51,43 @@ def open_engine(
         from pytest_kdmem.engines.transformers import TransformersEngine
 
         engine = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
-    try:
-        unchanged = open_checkpoint(model, offline=settings.offline).digest == checkpoint.digest
-    except BaseException:
-        engine.close()
-        raise
-    if not unchanged:
-        engine.close()
+    with ExitStack() as loaded:
+        loaded.callback(engine.close)
+        _check_unchanged(model, checkpoint, settings)
+        loaded.pop_all()
+    return engine
+
+
+def open_pair(teacher: Opened, baseline: Opened, settings: RunSettings, *, tokens: int | None) -> PairedEngine:
+    """Load two models side by side, by the transformers engine.
+
+    Args:
+        tokens: the size of their tokenizer, None if they have none.
+
+    Raises:
+        EngineError: one cannot be loaded, or its files are no longer those of its checkpoint.
+    """
+    from pytest_kdmem.engines.paired import PairedEngine
+    from pytest_kdmem.engines.transformers import TransformersEngine
+
+    with ExitStack() as loaded:
+        engines = []
+        for model, checkpoint, numerics in (teacher, baseline):
+            engine = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
+            loaded.callback(engine.close)
+            engines.append(engine)
+            _check_unchanged(model, checkpoint, settings)
+        loaded.pop_all()
+    return PairedEngine(engines[0], engines[1], tokens)
+
+
+def _check_unchanged(model: Model, checkpoint: Checkpoint, settings: RunSettings) -> None:
+    """Raise EngineError where what was loaded may be other weights than those digested."""
+    if open_checkpoint(model, offline=settings.offline).digest != checkpoint.digest:
         raise EngineError(
             f"Model {model.source} was expected to stay as it is during an audit, and its files were changed while it"
             " was loaded; audit it again once it is saved."
         )
-    return engine
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
 from pytest_kdmem.engines.reduction import Positions, reduce_positions
 from pytest_kdmem.engines.token_ids import check_ids
+from pytest_kdmem.engines.windows import Windows, first_miss
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.spec import Extraction, Model
 
@@ -38,16 +39,16 @@ class TransformersEngine:
     """A causal language model of transformers on one device."""
 
     def __init__(self, model: Model, checkpoint: Checkpoint, numerics: Numerics, *, batch_size: int | None = None):
-        self._name = model.source
+        self.name = model.source
         self._device = numerics.device
         if self._device == "cuda" and not torch.cuda.is_available():
             raise EngineError("A CUDA device was expected, and torch finds none; audit with --kdmem-device cpu.")
         self._model = load_model(model, checkpoint, dtype=numerics.dtype, device=numerics.device)
         self._head = StandardHead(self._model)
-        self._vocabulary = int(self._model.get_output_embeddings().weight.shape[0])
+        self.vocabulary = int(self._model.get_output_embeddings().weight.shape[0])
         self._positions = checkpoint.positions or 64
-        self._batch_size = batch_size or self._fitting_batch()
-        self._chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self._vocabulary))
+        self.batch_size = batch_size or self._fitting_batch()
+        self.chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary))
         try:
             self.tolerance = self._measured_tolerance()
         except RuntimeError as error:
@@ -60,7 +61,7 @@ class TransformersEngine:
         metrics: Metrics,
         advance: Callable[[int], None],
     ) -> Scores:
-        check_ids(examples, self._vocabulary, self._name)
+        check_ids(examples, self.vocabulary, self.name)
         score = self._score_windows if metrics == "all" else self._score_verdicts
         return score(examples, extraction, advance)
 
@@ -69,7 +70,7 @@ class TransformersEngine:
             stacked = self._stacked(batch, len(batch[0]))
             return list(decode_greedily(self._model, stacked, new_tokens).cpu().numpy().astype(np.int32))
 
-        return self._in_batches(prefixes, run)
+        return self.in_batches(prefixes, run)
 
     def close(self) -> None:
         del self._model, self._head
@@ -81,30 +82,16 @@ class TransformersEngine:
         self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
     ) -> Scores:
         """All metrics: the head over every predicted token of the window."""
-        order = sorted(range(len(examples)), key=lambda row: len(examples[row].ids))
-        first, last = extraction.prefix_tokens, extraction.scored_tokens
-        columns = np.full((4, len(examples)), np.nan, dtype=np.float32)
-        misses = np.full(len(examples), -1, dtype=np.int16)
+        windows = Windows(examples, extraction)
 
         def run(rows: Sequence[int]) -> list[None]:
             batch = [examples[row] for row in rows]
-            positions = self._forward(batch, 1, max(len(example.ids) for example in batch))
-            for at, row in enumerate(rows):
-                length = len(examples[row].ids) - 1
-                margin, logprob, entropy = (part[at] for part in positions)
-                suffix = slice(first - 1, last - 1)
-                misses[row] = _first_miss(margin[suffix])
-                columns[:, row] = (
-                    margin[suffix].min(),
-                    logprob[suffix].sum(dtype=torch.float64),
-                    -logprob[:length].mean(dtype=torch.float64),
-                    entropy[suffix].mean(dtype=torch.float64),
-                )
+            windows.take(rows, self._forward(batch, 1, max(len(example.ids) for example in batch)))
             advance(len(rows))
             return [None] * len(rows)
 
-        self._in_batches(order, run)
-        return Scores(columns[0], misses, columns[1], columns[2], columns[3], self.tolerance)
+        self.in_batches(by_length(examples), run)
+        return windows.scores(self.tolerance)
 
     def _score_verdicts(
         self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
@@ -124,8 +111,8 @@ class TransformersEngine:
                 done(len(batch))
                 return list(found.margin)
 
-            for row, found in zip(rows, self._in_batches(rows, run), strict=True):
-                misses[row] = _first_miss(found)
+            for row, found in zip(rows, self.in_batches(rows, run), strict=True):
+                misses[row] = first_miss(found)
                 margin[row] = found.min()
             if suffix_tokens < whole:
                 done = _nothing  # the few that go on were counted
@@ -139,17 +126,31 @@ class TransformersEngine:
     @torch.inference_mode()
     def _forward(self, batch: Sequence[Example], first: int, end: int) -> Positions:
         """Figures ``[batch, end − first]`` of the tokens from ``first`` to ``end``; NaN-free for real tokens only."""
+        hidden, targets = self.hidden(batch, first, end)
+        return self.shaped(batch, reduce_positions(hidden, targets, self.logits, chunk=self.chunk))
+
+    def hidden(self, batch: Sequence[Example], first: int, end: int) -> tuple[Tensor, Tensor]:
+        """Last hidden states ``[m, width]`` before each token from ``first`` to ``end``, and these tokens ``[m]``."""
         ids = self._stacked([example.ids for example in batch], end)
         hidden = self._head.backbone(ids[:, :-1])[:, first - 1 :]
-        flat = reduce_positions(
-            hidden.reshape(-1, hidden.shape[-1]), ids[:, first:].reshape(-1), self._head.logits, chunk=self._chunk
-        )
+        return hidden.reshape(-1, hidden.shape[-1]), ids[:, first:].reshape(-1)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states ``[m, width]`` → logits ``[m, vocabulary]``."""
+        return self._head.logits(hidden)
+
+    def shaped(self, batch: Sequence[Example], flat: Positions) -> Positions:
+        """Figures ``[m]`` of a batch as ``[batch, tokens]``.
+
+        Raises:
+            EngineError: one of them is NaN.
+        """
         shaped = Positions(*(part.reshape(len(batch), -1) for part in flat))
         broken = shaped.logprob.isnan().any(dim=1).nonzero()
         if len(broken):
             position = batch[int(broken[0])].position
             raise EngineError(
-                f"Finite logits were expected of model {self._name}, and it gives NaN or infinity"
+                f"Finite logits were expected of model {self.name}, and it gives NaN or infinity"
                 f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
                 f" {self._model.dtype} overflows: try --kdmem-dtype float32."
             )
@@ -162,25 +163,25 @@ class TransformersEngine:
             stacked[at, : len(ids)] = ids[:length]
         return torch.from_numpy(stacked).to(self._device)
 
-    def _in_batches(self, items: Sequence[Any], run: Callable[[Sequence[Any]], list[Result]]) -> list[Result]:
+    def in_batches(self, items: Sequence[Any], run: Callable[[Sequence[Any]], list[Result]]) -> list[Result]:
         """Results in order; the batch is halved whenever memory runs out, and stays so."""
         results: list[Result] = []
         while len(results) < len(items):
             try:
-                results += run(items[len(results) : len(results) + self._batch_size])
+                results += run(items[len(results) : len(results) + self.batch_size])
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                if self._batch_size == 1:
+                if self.batch_size == 1:
                     raise self._no_memory() from None
-                self._batch_size //= 2
+                self.batch_size //= 2
                 if self._device == "cuda":
                     torch.cuda.empty_cache()
         return results
 
     def _no_memory(self) -> EngineError:
         return EngineError(
-            f"Model {self._name} was expected to fit on {self._device} and runs out of memory with one example;"
+            f"Model {self.name} was expected to fit on {self._device} and runs out of memory with one example;"
             " use a smaller --kdmem-dtype or a larger device."
         )
 
@@ -203,7 +204,7 @@ class TransformersEngine:
         """
         length = min(64, self._positions)
         ids = torch.randint(
-            0, self._vocabulary, (4, length), generator=torch.Generator().manual_seed(0), dtype=torch.int64
+            0, self.vocabulary, (4, length), generator=torch.Generator().manual_seed(0), dtype=torch.int64
         )
         examples = [Example(-1, row.numpy().astype(np.int32)) for row in ids]
         together = self._forward(examples, 1, length).margin
@@ -220,6 +221,6 @@ def _nothing(examples: int) -> None:
     pass
 
 
-def _first_miss(margins: Tensor) -> int:
-    missed = (margins < 0).nonzero()
-    return int(missed[0]) if len(missed) else -1
+def by_length(examples: Sequence[Example]) -> list[int]:
+    """Rows in the order in which batches of them hold the least padding."""
+    return sorted(range(len(examples)), key=lambda row: len(examples[row].ids))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import chain
 
 from pytest_kdmem.corpus.columns import Document
@@ -11,7 +12,7 @@ from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.engines.opening import device_to_itself
 from pytest_kdmem.executors.protocol import Scored
 from pytest_kdmem.progress import Progress
-from pytest_kdmem.shard_scoring import Job, ShardScorer
+from pytest_kdmem.shard_scoring import Task
 from pytest_kdmem.spec import TrainingSet
 
 
@@ -21,10 +22,10 @@ class LocalExecutor:
     def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
         return read_documents(training_set, offline=offline)
 
-    def score(self, job: Job, shards: Iterable[Shard], progress: Progress) -> Scored:
+    def score(self, task: Task, shards: Iterable[Shard], progress: Progress) -> Scored:
         waiting = iter(shards)
         if (first := next(waiting, None)) is None:
             return
-        with device_to_itself(job.numerics.device), ShardScorer(job) as scorer:
+        with device_to_itself(task.jobs[0].numerics.device), closing(task.open()) as scorer:
             for shard in chain([first], waiting):
                 yield shard.digest, scorer.rows(shard, progress.advance)

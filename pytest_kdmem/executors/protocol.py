@@ -11,7 +11,7 @@ from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.progress import Progress
 from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.shard_scoring import Job
+from pytest_kdmem.shard_scoring import Task
 from pytest_kdmem.spec import TrainingSet
 
 # Digest and rows of each shard.
@@ -19,7 +19,7 @@ Scored = Generator[tuple[str, pa.Table], None, None]
 
 
 class Executor(Protocol):
-    """Scores shards; a model is loaded with the first of them and gone when the last one is done."""
+    """Scores shards; the run's models are loaded with the first of them and gone when the last one is done."""
 
     def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
         """The documents of a source, in its order.
@@ -28,11 +28,11 @@ class Executor(Protocol):
             DataError: it cannot be read.
         """
 
-    def score(self, job: Job, shards: Iterable[Shard], progress: Progress) -> Scored:
+    def score(self, task: Task, shards: Iterable[Shard], progress: Progress) -> Scored:
         """Digest and rows of each shard, as they are done, in any order; ``shards`` is read as they are needed.
 
         Raises:
-            KdmemError: the model cannot be loaded or run, or what ``shards`` itself raises.
+            KdmemError: a model cannot be loaded or run, or what ``shards`` itself raises.
         """
 
 

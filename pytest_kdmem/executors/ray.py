@@ -28,7 +28,7 @@ from pytest_kdmem.executors.ray_cluster import cluster
 from pytest_kdmem.executors.ray_reading import cause_of, gather_by_ray
 from pytest_kdmem.executors.ray_worker import RayWorker
 from pytest_kdmem.progress import Progress
-from pytest_kdmem.shard_scoring import Job
+from pytest_kdmem.shard_scoring import Job, Task
 from pytest_kdmem.spec import TrainingSet
 
 SHARDS_PER_WORKER = 2  # one that is scored and one that waits, so that no worker does
@@ -60,14 +60,14 @@ class RayExecutor:
         return read_documents(training_set, offline=offline, gather=self._gather)
 
     def score(
-        self, job: Job, shards: Iterable[Shard], progress: Progress
+        self, task: Task, shards: Iterable[Shard], progress: Progress
     ) -> Generator[tuple[str, pa.Table], None, None]:
         with cluster() as ray:
             try:
                 waiting = iter(shards)
                 if (first := next(waiting, None)) is None:
                     return
-                with closing(_Pool(ray, job, self._workers, self._cpus)) as pool:
+                with closing(_Pool(ray, task, self._workers, self._cpus)) as pool:
                     for shard, table in pool.scored(chain([first], waiting)):
                         progress.advance(len(shard.examples))
                         yield shard.digest, table
@@ -94,14 +94,13 @@ class _Worker:
 class _Pool:
     """Workers, what each of them is doing, and the shards that a lost one leaves."""
 
-    def __init__(self, ray: Any, job: Job, workers: int | None, cpus: int) -> None:
+    def __init__(self, ray: Any, task: Task, workers: int | None, cpus: int) -> None:
         self._ray = ray
+        job = task.jobs[0]
         on_gpus = job.numerics.device == "cuda"
         self._needs = {"GPU": job.settings.tensor_parallel} if on_gpus else {"CPU": cpus}
         self._threads = None if on_gpus else cpus
-        folder = Path(job.model.source).expanduser()
-        # A relative path means another place in a worker.
-        self._job = replace(job, model=replace(job.model, source=str(folder.resolve()))) if folder.is_dir() else job
+        self._task = task.mapped(_with_whole_path)
         options = {"num_cpus": self._needs.get("CPU", 0), "num_gpus": self._needs.get("GPU", 0), "max_restarts": 0}
         self._actor_class = ray.remote(**options)(RayWorker)
         room = self._room()
@@ -157,6 +156,11 @@ class _Pool:
         return room
 
     @property
+    def _names(self) -> str:
+        """The run's models, for messages."""
+        return " and ".join(job.model.source for job in self._task.jobs)
+
+    @property
     def _way_out(self) -> str:
         if "GPU" in self._needs:
             return "add GPU nodes, set a smaller --kdmem-tensor-parallel, or audit with --kdmem-device cpu"
@@ -166,7 +170,7 @@ class _Pool:
         worker = _Worker(self._actor_class.remote())
         self._workers.append(worker)
         self._doing[worker.actor.placed.remote()] = worker, None
-        self._doing[worker.actor.load.remote(self._job, version("pytest-kdmem"), self._threads)] = worker, None
+        self._doing[worker.actor.load.remote(self._task, version("pytest-kdmem"), self._threads)] = worker, None
         self._hired = time.monotonic()
 
     def _give(self, worker: _Worker, shard: Shard) -> None:
@@ -199,7 +203,7 @@ class _Pool:
                 raise error.cause from None
             # Its type alone: what another package says may hold what it was given, which is training text.
             raise EngineError(
-                f"Rows were expected of a worker of the Ray cluster for model {self._job.model.source}, and"
+                f"Rows were expected of a worker of the Ray cluster for model {self._names}, and"
                 f" {cause_of(error)} was raised there; run it without --kdmem-executor ray, which shows where."
             ) from None
         except errors.RayError as error:  # a process or node is gone, or what it gave is
@@ -231,10 +235,16 @@ class _Pool:
         if self._losses[at] >= MOST_LOSSES:
             raise EngineError(
                 f"Workers of Ray were expected to live, and {MOST_LOSSES} died at {at} of model"
-                f" {self._job.model.source} (the last one: {first_line(error)}); look at the memory of the nodes"
+                f" {self._names} (the last one: {first_line(error)}); look at the memory of the nodes"
                 " and at Ray's logs."
             ) from error
         self._hire()
+
+
+def _with_whole_path(job: Job) -> Job:
+    """A relative path means another place in a worker."""
+    folder = Path(job.model.source).expanduser()
+    return replace(job, model=replace(job.model, source=str(folder.resolve()))) if folder.is_dir() else job
 
 
 def _span(shard: Shard) -> str:

@@ -1,4 +1,4 @@
-"""What a worker of a Ray cluster does: a `ShardScorer` in a process of its own, on whatever node it was placed."""
+"""What a worker of a Ray cluster does: a `Scorer` in a process of its own, on whatever node it was placed."""
 
 from __future__ import annotations
 
@@ -13,42 +13,41 @@ from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.errors import EngineError, SpecError
-from pytest_kdmem.shard_scoring import Job, ShardScorer
+from pytest_kdmem.shard_scoring import Job, Scorer, Task
 
 
 class RayWorker:
-    """One model on one node. Nothing of a framework is imported before a model is loaded."""
+    """The models of one run on one node. Nothing of a framework is imported before a model is loaded."""
 
     def __init__(self) -> None:
-        self._scorer: ShardScorer | None = None
+        self._scorer: Scorer | None = None
 
     def placed(self) -> None:
         """Answers once the process stands."""
 
-    def load(self, job: Job, release: str, threads: int | None) -> None:
-        """Load the model of a run.
+    def load(self, task: Task, release: str, threads: int | None) -> None:
+        """Load the models of a run.
 
         Args:
-            job: the run, as the driver has it; the model's folder may be another one here.
+            task: the run, as the driver has it; a model's folder may be another one here.
             release: version of this package that the driver runs.
             threads: that torch may use on CPUs, so that figures do not depend on how many CPUs the node has.
 
         Raises:
-            EngineError: model or versions here are not those of the driver, or the model cannot be loaded.
+            EngineError: models or versions here are not those of the driver, or a model cannot be loaded.
         """
         if (here := version("pytest-kdmem")) != release:
             raise EngineError(
                 f"pytest-kdmem {release} was expected on node {platform.node()}, as on the one that began the run;"
                 f" found {here}: install the same version on all nodes."
             )
-        checkpoint = _same_checkpoint(job)
-        _check_numerics(job, checkpoint)
+        task = task.mapped(_here)
         if threads is not None:
             os.environ["OMP_NUM_THREADS"] = str(threads)
             import torch
 
             torch.set_num_threads(threads)
-        self._scorer = ShardScorer(replace(job, checkpoint=checkpoint))
+        self._scorer = task.open()
 
     def rows(self, shard: Shard) -> bytes:
         """The rows of a shard as an Arrow stream: a copy, which stays when Ray's memory is gone.
@@ -68,6 +67,13 @@ class RayWorker:
         if self._scorer is not None:
             self._scorer.close()
             self._scorer = None
+
+
+def _here(job: Job) -> Job:
+    """A model's job with what is known of the model on this node."""
+    checkpoint = _same_checkpoint(job)
+    _check_numerics(job, checkpoint)
+    return replace(job, checkpoint=checkpoint)
 
 
 def _same_checkpoint(job: Job) -> Checkpoint:

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 from pytest_kdmem.errors import DataError, EngineError
 from pytest_kdmem.executors import ray as executor
 from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.scoring import score
+from pytest_kdmem.scoring import score, score_pair
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
 
@@ -31,6 +31,7 @@ ray = pytest.importorskip("ray")
 EXTRACTION = Extraction(50, 50, 100)
 RAY = RunSettings(executor="ray", examples_per_shard=8)
 SHARDS = 13
+FLOATS = ["margin", "logprob", "nll", "entropy"]
 
 # A run with a cluster of its own that can be killed: it tells of each shard that is stored.
 CHILD = """
@@ -161,6 +162,19 @@ def test_two_workers_give_the_bytes_of_one_and_the_verdicts_of_none(
     assert table.rows["memorized"].to_pylist() == [True, False] * 50
     assert gone()
     assert capfd.readouterr() == ("", "")
+
+
+def test_two_models_side_by_side_are_scored_as_in_this_process(on_cluster, tiny, make_model, data, tmp_path):
+    models = Model(str(tiny)), Model(str(make_model("olmo2", seed=4)))
+    found = [
+        score_pair(*models, TrainingSet(str(data)), EXTRACTION, ScoreStore(tmp_path / executor), settings=settings)
+        for executor, settings in (("ray", replace(RAY, workers=2)), ("local", replace(RAY, executor="local")))
+    ]
+    by_ray, here = found
+    assert by_ray.teacher.rows["memorized"].to_pylist() == [True, False] * 50
+    for side in ("teacher", "baseline"):
+        assert getattr(by_ray, side).rows.drop_columns(FLOATS).equals(getattr(here, side).rows.drop_columns(FLOATS))
+    np.testing.assert_allclose(by_ray.kl["kl"].to_numpy(), here.kl["kl"].to_numpy(), rtol=1e-4)
 
 
 def test_a_worker_killed_on_the_way_costs_its_shards_only(on_cluster, undisturbed, tiny, data, tmp_path, monkeypatch):
@@ -343,7 +357,7 @@ def test_what_another_package_raises_in_a_worker_is_one_sentence_without_its_tex
     pool = executor._Pool.__new__(executor._Pool)
     reference = ray.remote(num_cpus=0)(breaks).remote()
     pool._ray, pool._doing = ray, {reference: (None, None)}
-    pool._job = SimpleNamespace(model=Model("mine"))
+    pool._task = SimpleNamespace(jobs=[SimpleNamespace(model=Model("mine"))])
     try:
         with pytest.raises(EngineError, match="for model mine, and RuntimeError was raised there; run it") as raised:
             pool._result(reference)
