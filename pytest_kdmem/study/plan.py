@@ -133,7 +133,8 @@ def _all(config: StudyConfig) -> Iterator[Step]:
     for dataset in config.datasets:  # one teacher each; the order of the data varies for what is compared
         yield main.tuned("teacher", dataset)
         for seed in config.seeds:
-            yield from (main.tuned(role, dataset, seed=seed) for role in ("baseline", "soft", "hard"))
+            compared: tuple[Role, ...] = ("baseline", "soft", "hard")
+            yield from (main.tuned(role, dataset, seed=seed) for role in compared if role in config.recipes)
     if config.temperature is not None:
         yield from _temperature(config, config.temperature.dataset, config.temperature.values)
     if config.size is not None:
