@@ -14,15 +14,18 @@ from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.confirmation import Confirmation
 from pytest_kdmem.confirming import confirm
 from pytest_kdmem.corpus.sources import fingerprint
+from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
-from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry
+from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry, risk_entry
 from pytest_kdmem.errors import PartScored, SpecError
 from pytest_kdmem.fixtures import MODEL_ROLES
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
 from pytest_kdmem.memorization import Memorization
+from pytest_kdmem.predicting import Learning, Predicting, prediction
 from pytest_kdmem.progress import Progress
 from pytest_kdmem.provenance import believed_card, differences
 from pytest_kdmem.result import AuditResult, Gate, HeldOutEntry
+from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.run_card import RunCard
 from pytest_kdmem.run_settings import RunSettings
 from pytest_kdmem.score_table import ScoreTable
@@ -55,6 +58,7 @@ class Audit:
     _cards: dict[str, RunCard | None] = field(default_factory=dict)
     _warnings: dict[str, None] = field(default_factory=dict)
     _inherited: Inheritance | None = None
+    _risk: PredictedRisk | None = None
     _parts: set[tuple[Model, str, TrainingSet, Metrics]] = field(default_factory=set)
 
     @property
@@ -78,7 +82,11 @@ class Audit:
                 return found
         if self.run.part is not None:
             self._score_part({model, *self.roles.values()}, training_set, metrics)
-        scores = self._score(model, training_set, metrics)
+        return self._keep(self._score(model, training_set, metrics), weights, source, metrics)
+
+    def _keep(self, scores: ScoreTable, weights: str, source: str, metrics: Metrics) -> Memorization:
+        """Take a model's scores into the audit, checked as far as it asks for."""
+        model, training_set = scores.model, scores.training_set
         self._check_same_examples(scores)
         found = Memorization(self.subject(model), scores, self.confidence)
         self._read_card(found)
@@ -102,6 +110,33 @@ class Audit:
                 found[role] = replace(one, subject=role)
         self._inherited = inheritance_of(**found)
         return self._inherited
+
+    def predicted_risk(
+        self,
+        teacher: Model,
+        baseline: Model,
+        training_set: TrainingSet,
+        learning: Learning,
+        threshold: float | None = None,
+    ) -> PredictedRisk:
+        """What a student to come will memorize; the pass over teacher and baseline gives their verdicts as well."""
+        predicting = Predicting(
+            teacher, baseline, training_set, self.extraction, self.store, self.run, progress=self.progress
+        )
+        if self.run.part is not None:
+            with suppress(PartScored):
+                predicting.pair()
+            students = {learning.labels_from} if isinstance(learning.labels_from, Model) else set()
+            self._score_part(students | set(self.roles.values()), training_set, "verdict")
+        source = fingerprint(training_set) or ""
+        pair = predicting.pair()
+        for scores in (pair.teacher, pair.baseline):
+            self._check_same_examples(scores)
+            if scores.numerics == self._numerics(scores):
+                self._keep(scores, scores.checkpoint.digest, source, "all")
+        self._risk = prediction(predicting, pair, learning, threshold=threshold, confidence=self.confidence).risk
+        self._warnings |= dict.fromkeys(f"predicted risk: {said}" for said in self._risk.warnings)
+        return self._risk
 
     def subject(self, model: Model) -> str:
         """The model's role in this audit, or its name, or, where that is taken, its source."""
@@ -137,6 +172,7 @@ class Audit:
             memorized_examples={subject: tuple(f.examples) for subject, f in trained.items()},
             held_out={subject: HeldOutEntry(f.rate, f.loss, f.perplexity) for subject, f in held_out.items()},
             inheritance=inheritance_entry(self._inherited),
+            risk=risk_entry(self._risk),
             confirmation={subject: confirmation_entry(c) for subject, c in self._confirmed.items()},
             warnings=tuple(self._warnings),
         )
@@ -145,6 +181,13 @@ class Audit:
         """A model as reports call it, and the set it was scored over where that is not the audit's."""
         training_set, subject = found.scores.training_set, subject or found.subject
         return subject if self.training_set in (None, training_set) else f"{subject} on {training_set.source}"
+
+    def _numerics(self, scores: ScoreTable) -> Numerics:
+        """What verdicts of a model are taken with in this audit: another engine, perhaps, than whole figures are."""
+        run = self.run
+        return resolve_numerics(
+            scores.model, scores.checkpoint, engine=run.engine, device=run.device, dtype=run.dtype, metrics="verdict"
+        )
 
     def _score(self, model: Model, training_set: TrainingSet, metrics: Metrics) -> ScoreTable:
         return score(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.fixtures import AUDITS, DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.membership import check_is_audit, membership_of
 from pytest_kdmem.plugin import is_audit
+from pytest_kdmem.predicting import Learning, learning_from
 from pytest_kdmem.progress import progress_of
 from pytest_kdmem.run_settings import RunSettings, part_from
 from pytest_kdmem.scoring import check_positions
@@ -97,6 +99,20 @@ def extraction_of(settings: Settings) -> Extraction:
     return Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
 
 
+def learning_of(
+    settings: Settings, labels_from: Model | str | Path | None = None, predictor: str | Path | None = None
+) -> Learning:
+    """What risk is learned from: what was set for this run, or else what a test gives, or else the settings.
+
+    Raises:
+        SpecError: labels and a predictor come from one place.
+    """
+    given = labels_from is not None or predictor is not None
+    if given and not settings.overrides("labels_from") and not settings.overrides("predictor"):
+        return learning_from(labels_from, predictor)
+    return learning_from(settings["labels_from"], settings["predictor"])
+
+
 def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
     """The audit of a test: everything that its tests declare is looked at before anything is loaded.
 
@@ -112,6 +128,8 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
         used |= {*MODEL_ROLES, "training_set"}
     if "memorization" in used:
         used.add("training_set")
+    if "predicted_risk" in used:
+        used |= {"teacher", "baseline", "training_set"}
     extraction = extraction_of(settings)
     audit = Audit(
         name=name,
@@ -141,7 +159,7 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
             check_positions(model, checkpoint, extraction)
             audit.roles[role] = model
             tokenizers[f"{role} ({model.source})"] = checkpoint.tokenizer_digest
-    if "inheritance" in used:
+    if "inheritance" in used or "predicted_risk" in used:
         check_same_tokenizer(tokenizers)
     for role in DATA_ROLES:
         if role in used:

@@ -7,7 +7,15 @@ from dataclasses import asdict
 from pytest_kdmem.confirmation import Confirmation
 from pytest_kdmem.inheritance import Inheritance
 from pytest_kdmem.memorization import Memorization
-from pytest_kdmem.result import ConfirmationEntry, DataEntry, InheritanceEntry, ModelEntry, WitnessEntry
+from pytest_kdmem.result import (
+    ConfirmationEntry,
+    DataEntry,
+    InheritanceEntry,
+    ModelEntry,
+    RiskEntry,
+    WitnessEntry,
+)
+from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.run_card import RunCard
 
 
@@ -56,6 +64,25 @@ def inheritance_entry(found: Inheritance | None) -> InheritanceEntry | None:
         easy_share=found.easy_share,
         reduction=found.reduction,
         p_value=found.p_value,
+    )
+
+
+def risk_entry(found: PredictedRisk | None) -> RiskEntry | None:
+    if found is None:
+        return None
+    predictor = found.predictor
+    return RiskEntry(
+        share_at_risk=found.share_at_risk,
+        expected_memorized=found.expected_memorized,
+        examples=tuple(found.examples),
+        threshold=found.threshold,
+        recall=found.recall,
+        features=predictor.features,
+        labels=predictor.labels,
+        fitted_to=predictor.examples,
+        positives=predictor.positives,
+        predictor=found.digest,
+        quality={name: tuple(figure) for name, figure in predictor.quality.items()},
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from pytest_kdmem.errors import SpecError
 
-Unit = Literal["proportion", "factor", "nats"]
+Unit = Literal["proportion", "factor", "nats", "examples"]
 Operator = Literal["<=", "<", ">=", ">"]
 MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
 COMPLEMENT: dict[str, Operator] = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
@@ -109,6 +109,8 @@ class Estimate:
             return percent(value)
         if math.isinf(value):
             return "infinite"
+        if self.unit == "examples":
+            return f"{value:.1f}"
         return f"{value:.2f} ×" if self.unit == "factor" else f"{value:.4f}"
 
     def _bound_text(self, operator: Operator) -> str:

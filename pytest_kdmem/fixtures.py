@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_kdmem.engines.protocol import Metrics
     from pytest_kdmem.inheritance import Inheritance
     from pytest_kdmem.memorization import Memorization
+    from pytest_kdmem.risk.predicted import PredictedRisk
     from pytest_kdmem.spec import Model, Thresholds, TrainingSet
 
 AUDITS = pytest.StashKey[dict[str, "Audit"]]()
@@ -24,7 +25,7 @@ MODEL_ROLES = ("teacher", "student", "baseline")
 DATA_ROLES = ("training_set", "control_set")
 ROLES = MODEL_ROLES + DATA_ROLES
 # A test that asks for one of these, itself or through a fixture of the user's, is an audit and stands in the report.
-AUDIT_FIXTURES = ("_kdmem_audit", "memorization", "inheritance", "distiller", "thresholds")
+AUDIT_FIXTURES = ("_kdmem_audit", "memorization", "inheritance", "predicted_risk", "distiller", "thresholds")
 
 
 def _role(role: str) -> Any:
@@ -54,6 +55,7 @@ def thresholds(pytestconfig: pytest.Config) -> Thresholds:
         max_memorization_rate=settings["max_memorization_rate"],
         max_inheritance_ratio=settings["max_inheritance_ratio"],
         min_reduction=settings["min_reduction"],
+        max_predicted_risk=settings["max_predicted_risk"],
     )
 
 
@@ -114,6 +116,41 @@ def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable
         )
 
     return inheritance
+
+
+@pytest.fixture(scope="session")
+def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., PredictedRisk]:
+    """``predicted_risk(training_set=None, *, teacher=None, baseline=None, labels_from=None, predictor=None,
+    threshold=None) → PredictedRisk``.
+
+    What is None is the audit's own, or as the settings have it. No student is needed.
+    """
+
+    def predicted_risk(
+        training_set: TrainingSet | None = None,
+        *,
+        teacher: Model | None = None,
+        baseline: Model | None = None,
+        labels_from: Model | str | Path | None = None,
+        predictor: str | Path | None = None,
+        threshold: float | None = None,
+    ) -> PredictedRisk:
+        from pytest_kdmem.declarations import checked, learning_of
+        from pytest_kdmem.settings import settings_of
+
+        def chosen(role: str, given: Any) -> Any:
+            return checked(role, given if given is not None else request.getfixturevalue(role))
+
+        settings = settings_of(request.config)
+        return _kdmem_audit.predicted_risk(
+            chosen("teacher", teacher),
+            chosen("baseline", baseline),
+            chosen("training_set", training_set),
+            learning_of(settings, labels_from, predictor),
+            settings["risk_threshold"] if threshold is None or settings.overrides("risk_threshold") else threshold,
+        )
+
+    return predicted_risk
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,21 @@ OPTIONS = (
     Option("max-memorization-rate", "number", "threshold of the student's rate", 0.001, _between(0, 1)),
     Option("max-inheritance-ratio", "number", "threshold of the inheritance ratio", 0.02, _between(0, 1)),
     Option("min-reduction", "number", "threshold of rate(baseline) / rate(student)", 2.0, _between(0, 1e9)),
+    Option("max-predicted-risk", "number", "threshold of the share of the training set at risk", 0.005, _between(0, 1)),
+    Option(
+        "risk-threshold",
+        "number",
+        "probability of being memorized at which an example is at risk; one that finds 95% of them if not given",
+        None,
+        _between(1e-9, 1 - 1e-9),
+    ),
+    Option(
+        "labels-from",
+        "path",
+        "what risk is learned from: an earlier student, its scores (.parquet), or both (teacher and baseline), as it is"
+        " if not given",
+    ),
+    Option("predictor", "path", "predictor of risk that was fitted before (kdmem risk --save)"),
     Option("confirm", "flag", "check ambiguous and other examples by every installed engine and by decoding"),
     Option("report", "paths", "write a report here (.json); repeatable", (), _report),
     Option("cache-dir", "path", "where scores are kept", ".kdmem"),

@@ -74,6 +74,32 @@ class InheritanceEntry:
 
 
 @dataclass(frozen=True)
+class RiskEntry:
+    """What a student to come is predicted to memorize of the training set.
+
+    Attributes:
+        examples: ids at risk, highest risk first.
+        threshold: the probability at which an example is at risk.
+        recall: share of what is memorized that lies at or above it, by trials on held-out examples.
+        labels: who memorized the ``positives`` among the ``fitted_to`` examples that the predictor learned from.
+        predictor: its digest.
+        quality: its trials' figures by name, mean and standard deviation each.
+    """
+
+    share_at_risk: Estimate
+    expected_memorized: Estimate
+    examples: tuple[int, ...]
+    threshold: float
+    recall: float
+    features: tuple[str, ...]
+    labels: str
+    fitted_to: int
+    positives: int
+    predictor: str
+    quality: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
 class WitnessEntry:
     """An engine, asked in one ``way``: its own pass (scored) or its greedy decoding (decoded)."""
 
@@ -129,6 +155,7 @@ class AuditResult:
     memorized_examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
     held_out: dict[str, HeldOutEntry] = field(default_factory=dict)
     inheritance: InheritanceEntry | None = None
+    risk: RiskEntry | None = None
     confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     not_run: tuple[str, ...] = ()
@@ -164,6 +191,7 @@ class AuditResult:
                 memorized_examples={role: tuple(ids) for role, ids in content["memorized_examples"].items()},
                 held_out={role: HeldOutEntry(**_revived(entry)) for role, entry in content["held_out"].items()},
                 inheritance=InheritanceEntry(**_revived(inheritance)) if inheritance else None,
+                risk=_risk_entry(content["risk"]) if content.get("risk") else None,
                 confirmation={role: _confirmation_entry(entry) for role, entry in content["confirmation"].items()},
                 gates=tuple(Gate(**_revived(gate)) for gate in content["gates"]),
                 not_run=tuple(content["not_run"]),
@@ -186,6 +214,11 @@ def check_version(content: Mapping[str, Any]) -> None:
 def _model_entry(content: Mapping[str, Any]) -> ModelEntry:
     run = content.get("run")
     return ModelEntry(**{**content, "run": checked_summary(run) if run is not None else None})
+
+
+def _risk_entry(content: Mapping[str, Any]) -> RiskEntry:
+    quality = {name: tuple(map(float, figure)) for name, figure in content["quality"].items()}
+    return RiskEntry(**{**_revived(content), "quality": quality})
 
 
 def _confirmation_entry(content: Mapping[str, Any]) -> ConfirmationEntry:

@@ -183,6 +183,7 @@ class Thresholds:
     max_memorization_rate: float = 0.001
     max_inheritance_ratio: float = 0.02
     min_reduction: float = 2.0
+    max_predicted_risk: float = 0.005
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -9,6 +9,8 @@ from typing import Literal
 from pytest_kdmem.bounds import lower_bound, upper_bound
 from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, Operator, count, holds
 
+# What the gate of a training set is held over (`risk.predicted`): its way out is to clean the set.
+SHARE_AT_RISK = "share at risk"
 Outcome = Literal["pass", "fail", "inconclusive"]
 OPPOSITE: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
 
@@ -81,6 +83,8 @@ def _way_out(estimate: Estimate, operator: Operator, threshold: Estimate | float
         return "The point estimate meets the threshold and its bound does not: audit a larger sample."
     if met and estimate.ambiguous:
         return "Only ambiguous examples stand against it: audit with --kdmem-dtype float32, and --kdmem-confirm."
+    if estimate.metric == SHARE_AT_RISK:
+        return "Write a training set without what is at risk: kdmem prefilter TRAINING_SET --teacher … --out cleaned/."
     if operator in (">=", ">"):
         return "The student memorizes too much for its baseline: raise the temperature, or train fewer epochs."
     if estimate.unit == "nats":

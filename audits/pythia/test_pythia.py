@@ -1,6 +1,10 @@
 """The gates that the Pythia student passes before it ships."""
 
 
+def test_training_set_holds_little_that_a_student_would_recite(predicted_risk, thresholds):
+    assert predicted_risk().share_at_risk <= thresholds.max_predicted_risk
+
+
 def test_student_recites_little(memorization, student, thresholds):
     assert memorization(student).rate <= thresholds.max_memorization_rate
 

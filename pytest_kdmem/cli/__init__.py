@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from pytest_kdmem.cli import cache, confirm, distill, merge, score, study
+from pytest_kdmem.cli import cache, confirm, distill, merge, risk, score, study
 from pytest_kdmem.errors import KdmemError, PartScored, TrainingInterrupted
 
 USAGE_ERROR = 2
@@ -30,6 +30,9 @@ app.command(
     epilog="Example: kdmem distill --teacher runs/teacher --init base-small --train data/train.jsonl --mode soft"
     " --temperature 2 --out runs/student. Several processes: torchrun --nproc-per-node 2 -m pytest_kdmem distill …"
 )(distill.distill)
+app.command(
+    epilog="Example: kdmem risk data/train.jsonl --teacher runs/teacher --baseline runs/baseline --out risk.parquet"
+)(risk.risk)
 app.command(epilog="Example: kdmem study studies/cpu.toml --out runs/study --only main")(study.study)
 
 of_cache = typer.Typer(help="Look at the score store, or clear it.", no_args_is_help=True)

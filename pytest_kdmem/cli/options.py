@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -39,6 +39,24 @@ Executor = Annotated[str, typer.Option(help="Where models score: local, or ray f
 Workers = Annotated[int | None, typer.Option(help="Of ray; as many as there is room for if not given.")]
 CpusPerWorker = Annotated[int, typer.Option(help="CPUs of a worker of ray that has no GPU.")]
 Shard = Annotated[str | None, typer.Option("--shard", help="Score only the n-th of m parts, as 3/16, into the store.")]
+
+FeatureSet = Literal["study", "all"]
+Teacher = Annotated[str, typer.Option(help="Folder or hub id of the model to be distilled.")]
+Baseline = Annotated[str, typer.Option(help="Folder or hub id of a model of the student's size, fine-tuned alone.")]
+LabelsFrom = Annotated[
+    str | None,
+    typer.Option(
+        help="What is known to be memorized: by an earlier student (folder or hub id), by its scores (.parquet), or by"
+        " both teacher and baseline (both), as it is if not given."
+    ),
+]
+PredictorFile = Annotated[
+    Path | None, typer.Option("--predictor", help="Predictor that was fitted before (.json), instead of labels.")
+]
+RiskThreshold = Annotated[
+    float | None,
+    typer.Option("--threshold", help="Probability at which an example is at risk; one that finds 95% if not given."),
+]
 
 CacheDir = Annotated[Path, typer.Option(envvar="KDMEM_CACHE_DIR", help="Where scores are kept.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no scores beyond this run.")]

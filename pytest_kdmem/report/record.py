@@ -121,6 +121,7 @@ def merge(parts: Sequence[AuditResult]) -> AuditResult:
             memorized_examples=merged.memorized_examples | part.memorized_examples,
             held_out=merged.held_out | part.held_out,
             inheritance=merged.inheritance or part.inheritance,
+            risk=merged.risk or part.risk,
             confirmation=merged.confirmation | part.confirmation,
             gates=merged.gates + part.gates,
             warnings=tuple(dict.fromkeys(merged.warnings + part.warnings)),

@@ -19,6 +19,7 @@ from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, count, percent
 from pytest_kdmem.provenance import shortened
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.record import Report
+from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.result import AuditResult, DataEntry, Gate, InheritanceEntry
 
 # Who memorized an example (teacher, baseline, student), and what that is called.
@@ -121,6 +122,8 @@ def _section(result: AuditResult, signs: Signs, width: int, *, quiet: bool) -> l
         parts += [Text(signs.say(f"! {warning}"), style="yellow") for warning in result.warnings]
         if result.inheritance is not None:
             parts += [_inheritance(result.inheritance, signs, width), Text()]
+        if result.risk is not None:
+            parts += [*(Text(signs.say(line)) for line in risk_lines(result.risk)), Text()]
         parts += [_gate_line(gate, signs, width) for gate in result.gates]
         parts += [Text(signs.cut(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
     return parts + [_panel(gate, signs, width) for gate in result.failed]

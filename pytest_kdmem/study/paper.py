@@ -65,6 +65,29 @@ ZLIB_CORRELATIONS: Final[dict[frozenset[str], float]] = {
     frozenset({"qwen3", "olmo2"}): 0.99,
 }
 
+# Finding 6: means over 100 trials, and their standard deviations where there is one; features standardised.
+PREDICTION: Final[dict[Setting, dict[str, float]]] = {
+    PYTHIA_FINEWEB: {"roc_auc": 0.9997, "precision": 0.9917, "recall": 1.0},
+    PYTHIA_WIKITEXT: {"roc_auc": 0.9964},
+    OLMO_FINEWEB: {"roc_auc": 0.9999},
+    QWEN_FINEWEB: {"roc_auc": 0.9999},
+}
+PREDICTION_DEVIATIONS: Final[dict[Setting, dict[str, float]]] = {
+    PYTHIA_FINEWEB: {"roc_auc": 0.0005, "precision": 0.0059}
+}
+COEFFICIENTS: Final[dict[Setting, dict[str, float]]] = {
+    PYTHIA_FINEWEB: {
+        "teacher_perplexity": -0.3341,
+        "baseline_perplexity": -0.4010,
+        "kl": -1.0579,
+        "zlib_bytes": -4.5001,
+    }
+}
+
+# Finding 7: memorized after distilling on D, and on D without what was predicted at risk; the latter are all new.
+MEMORIZED_BEFORE_CLEANING: Final[dict[Setting, int]] = {PYTHIA_FINEWEB: 1698}
+MEMORIZED_AFTER_CLEANING: Final[dict[Setting, int]] = {PYTHIA_FINEWEB: 4}
+
 # Finding 10.
 HARD_SHARED: Final[dict[Setting, float]] = {PYTHIA_FINEWEB: 0.70}
 HARD_EASY: Final[dict[Setting, float]] = {PYTHIA_FINEWEB: 0.90}

@@ -1,0 +1,148 @@
+"""Teacher × baseline × training set → PredictedRisk, with a predictor fitted to it or elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.progress import NO_PROGRESS, Progress
+from pytest_kdmem.risk.features import STUDY, Features, features_of
+from pytest_kdmem.risk.fitting import Fitted, fit_predictor
+from pytest_kdmem.risk.labels import Labels, labels_from_file, labels_from_rows, recited_by_both
+from pytest_kdmem.risk.predicted import PredictedRisk, predict
+from pytest_kdmem.risk.predictor import read_predictor
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.score_table import PairTable
+from pytest_kdmem.scoring import score, score_pair
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.store import ScoreStore
+
+BOTH = "both"
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a prediction is learned from: labels, or a predictor that was fitted before.
+
+    Args:
+        labels_from: an earlier student, which is scored; a table that `kdmem score` wrote of one (.parquet); or None:
+            what teacher and baseline both recite.
+        predictor: file that `kdmem risk --save` wrote.
+
+    Raises:
+        SpecError: both are given.
+    """
+
+    labels_from: Model | Path | None = None
+    predictor: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels_from is not None and self.predictor is not None:
+            raise SpecError(
+                f"Either labels or a fitted predictor was expected; found both ({_named(self.labels_from)} and"
+                f" {self.predictor}): drop --kdmem-labels-from or --kdmem-predictor."
+            )
+
+
+def learning_from(labels_from: str | Path | Model | None, predictor: str | Path | None) -> Learning:
+    """What settings and commands say: ``both``, a folder, a hub id or a .parquet file; and a predictor's file."""
+    if isinstance(labels_from, str | Path):
+        if str(labels_from) == BOTH:
+            labels_from = None
+        elif str(labels_from).endswith(".parquet"):
+            labels_from = Path(labels_from).expanduser()
+        else:
+            labels_from = Model(str(labels_from))
+    return Learning(labels_from, Path(predictor).expanduser() if predictor is not None else None)
+
+
+@dataclass(frozen=True)
+class Predicting:
+    """Over what, and how, risk is predicted; the pair is scored once, and read from the store after that.
+
+    Raises:
+        KdmemError: models, training set or store cannot be used.
+        PartScored: only a part is scored in this run.
+    """
+
+    teacher: Model
+    baseline: Model
+    training_set: TrainingSet
+    extraction: Extraction
+    store: ScoreStore
+    run: RunSettings
+    progress: Progress = NO_PROGRESS
+
+    def pair(self) -> PairTable:
+        """Rows of teacher and baseline, and how far the two are apart."""
+        return score_pair(
+            self.teacher,
+            self.baseline,
+            self.training_set,
+            self.extraction,
+            self.store,
+            settings=self.run,
+            progress=self.progress,
+        )
+
+    def labels(self, features: Features, labels_from: Model | Path | None) -> Labels:
+        """What is known to have been memorized.
+
+        Raises:
+            DataError: it is of another corpus.
+        """
+        if labels_from is None:
+            return recited_by_both(features)
+        if isinstance(labels_from, Path):
+            return labels_from_file(labels_from, features)
+        scores = score(
+            labels_from,
+            self.training_set,
+            self.extraction,
+            self.store,
+            settings=self.run,
+            metrics="verdict",
+            progress=self.progress,
+        )
+        return labels_from_rows(scores.rows, features, labels_from.name, scores.checkpoint.digest)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Risks, and what was fitted to give them; None where the predictor was fitted before."""
+
+    risk: PredictedRisk
+    fitted: Fitted | None
+
+
+def prediction(
+    predicting: Predicting,
+    pair: PairTable,
+    learning: Learning,
+    *,
+    names: tuple[str, ...] = STUDY,
+    threshold: float | None = None,
+    confidence: float = 0.95,
+) -> Prediction:
+    """Fit a predictor to the training set itself, or take one fitted elsewhere, and apply it.
+
+    Args:
+        names: of the features; a fitted predictor has its own.
+
+    Raises:
+        DataError: there are too few labels of either class, or labels or predictor cannot be read.
+        SpecError: the predictor is of another kind of data, or its threshold finds too little.
+    """
+    if learning.predictor is not None:
+        predictor = read_predictor(learning.predictor)
+        features, fitted = features_of(pair, predictor.features), None
+    else:
+        features = features_of(pair, names)
+        fitted = fit_predictor(features, predicting.labels(features, learning.labels_from))
+        predictor = fitted.predictor
+    return Prediction(predict(features, predictor, threshold=threshold, confidence=confidence), fitted)
+
+
+def _named(labels_from: Model | Path) -> str:
+    return labels_from.source if isinstance(labels_from, Model) else str(labels_from)

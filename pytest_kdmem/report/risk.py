@@ -1,0 +1,86 @@
+"""What is predicted of a student to come, in the words of every report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pytest_kdmem.estimate import count, percent
+from pytest_kdmem.result import RiskEntry
+
+if TYPE_CHECKING:
+    from pytest_kdmem.risk.fitting import Fitted
+    from pytest_kdmem.risk.protocol import Figure
+
+SAID = {
+    "roc_auc": "ROC-AUC",
+    "precision": "precision",
+    "recall": "recall",
+    "pr_auc": "PR-AUC at the true prevalence",
+    "true_precision": "precision at the true prevalence",
+    "true_recall": "recall at even corrected odds",
+}
+
+
+def risk_lines(entry: RiskEntry) -> tuple[str, str]:
+    """Two lines: what is at risk, and what the prediction rests on."""
+    expected = entry.expected_memorized
+    roc_auc, pr_auc = (entry.quality[name][0] for name in ("roc_auc", "pr_auc"))
+    return (
+        f"predicted risk: {entry.share_at_risk} at {entry.threshold:.2g} or more;"
+        f" {expected.value:.0f} memorized expected ({expected.low:.0f} to {expected.high:.0f})",
+        f"predictor {entry.predictor[:8]}: from {count(entry.positives)} of {count(entry.fitted_to)} that"
+        f" {entry.labels} recite; ROC-AUC {roc_auc:.4f}, PR-AUC {pr_auc:.4f}, finds {percent(entry.recall)}",
+    )
+
+
+def fitted_report(fitted: Fitted, published: Mapping[str, float], *, called: str) -> RenderableType:
+    """The protocol's figures beside published ones, and how the risks hold, as tables.
+
+    Args:
+        published: figures by name, and coefficients by feature.
+        called: what the published ones are called.
+    """
+    found = fitted.assessment
+    figures = Table(box=SIMPLE_HEAD, pad_edge=False)
+    figures.add_column("figure", no_wrap=True)
+    figures.add_column("mean ± std", justify="right", no_wrap=True)
+    figures.add_column(called, justify="right")
+    for name, figure in found.figures.items():
+        figures.add_row(SAID[name], mean_and_deviation(figure), _published(published.get(name)))
+    for name, figure in found.coefficients.items():
+        figures.add_row(f"weight of {name}", mean_and_deviation(figure), _published(published.get(name)))
+    held = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("risk", "examples", "mean risk", "memorized", "95% interval"):
+        held.add_column(heading, justify="right")
+    for one in fitted.reliability:
+        held.add_row(
+            f"{one.lower:g}–{one.upper:g}",
+            count(one.n),
+            percent(one.expected),
+            percent(one.observed),
+            f"{percent(one.low)} to {percent(one.high)}",
+        )
+    labels = fitted.predictor.labels
+    return Group(
+        Text(f"{count(found.positives)} of {count(found.examples)} distinct examples recited by {labels}"),
+        figures,
+        Text(
+            f"Corrected risks of examples not trained on: Brier score {fitted.brier:.5f},"
+            f" {fitted.brier_of_chance:.5f} of one risk for all (prevalence {percent(found.prevalence)})"
+        ),
+        held,
+    )
+
+
+def mean_and_deviation(figure: Figure) -> str:
+    return f"{figure.mean:.4f} ± {figure.deviation:.4f}"
+
+
+def _published(figure: float | None) -> str:
+    return "–" if figure is None else f"{figure:.4f}"

@@ -1,0 +1,1 @@
+"""Predicted risk: which examples will a student memorize, told before it is distilled."""

@@ -1,0 +1,158 @@
+"""Predictor × features → PredictedRisk: what a student to come is likely to memorize, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from pytest_kdmem.bounds import proportion
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.estimate import Estimate, percent
+from pytest_kdmem.memorization import Flags
+from pytest_kdmem.risk.calibration import counts_to_come, probability
+from pytest_kdmem.risk.features import Features, Values
+from pytest_kdmem.risk.predictor import Predictor, predictor_digest
+from pytest_kdmem.verdict import SHARE_AT_RISK
+
+# Where no threshold is set: at or above it lie 95 % of what trials on held-out examples found to be memorized. A
+# predictor that can tell nothing apart has such a threshold, too, above which nearly everything lies.
+RECALL = 0.95
+# A threshold that more of the memorized lie below than above gates nothing.
+LEAST_RECALL = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedRisk:
+    """What teacher, baseline and text tell, before distilling, of what a student will memorize.
+
+    Attributes:
+        features: of the n distinct examples that are long enough.
+        predictor: that gave the risks, and ``warnings`` of where it may not hold.
+        risks: float64 ``[n]``, probabilities.
+        threshold: an example of this risk or more is at risk.
+        recall: share of what is memorized that lies at or above the threshold, by trials on held-out examples.
+        share_at_risk: examples at risk of all distinct ones; bounds over the refits of the predictor, and over the
+            sample where there is one.
+        expected_memorized: how many of the n will be memorized; bounds of the number to come, over refits and chance.
+    """
+
+    features: Features
+    predictor: Predictor
+    risks: Values
+    threshold: float
+    recall: float
+    share_at_risk: Estimate
+    expected_memorized: Estimate
+    warnings: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        raise TypeError("A predicted risk is neither true nor false; compare its share_at_risk with a threshold.")
+
+    def __repr__(self) -> str:
+        return f"PredictedRisk({self.features.name}: {self.share_at_risk})"
+
+    @property
+    def at_risk(self) -> Flags:
+        """Bool ``[n]``."""
+        return self.risks >= self.threshold
+
+    @property
+    def examples(self) -> list[int]:
+        """Positions in the training set of the examples at risk, each at its first copy, highest risk first."""
+        at_risk = np.flatnonzero(self.at_risk)
+        order = at_risk[np.argsort(-self.risks[at_risk], kind="stable")]
+        ids: list[int] = self.features.example_ids[order].tolist()
+        return ids
+
+    @property
+    def digest(self) -> str:
+        """Of the predictor's figures."""
+        return predictor_digest(self.predictor)
+
+    def table(self) -> pa.Table:
+        """A row per distinct example: example_id, digest, copies, risk, at_risk, and the features by name."""
+        features = self.features
+        columns = {
+            "example_id": features.example_ids,
+            "digest": features.digests,
+            "copies": features.copies,
+            "risk": self.risks,
+            "at_risk": self.at_risk,
+        }
+        return pa.table(columns | dict(zip(features.names, features.values.T, strict=True)))
+
+
+def predict(
+    features: Features, predictor: Predictor, *, threshold: float | None = None, confidence: float = 0.95, seed: int = 0
+) -> PredictedRisk:
+    """Apply a predictor.
+
+    Args:
+        threshold: probability at or above which an example is at risk; if None, that which finds 95 % of what is
+            memorized.
+        confidence: of each bound.
+
+    Raises:
+        SpecError: the predictor was fitted to other features or lengths, or most of the examples lie outside what it
+            saw, or it finds less than half of what is memorized at this threshold.
+    """
+    warnings = predictor.check(features)
+    log_odds = predictor.log_odds(features.values)
+    cut = predictor.finding(RECALL) if threshold is None else _log_odds_of(threshold)
+    recall = predictor.recall_at(cut)
+    if recall < LEAST_RECALL:
+        best = float(probability(np.array(predictor.finding(RECALL))))
+        raise SpecError(
+            f"A risk threshold that finds at least {percent(LEAST_RECALL)} of what is memorized was expected, and"
+            f" {threshold:g} finds {percent(recall)} in trials on held-out examples ({best:.2g} finds"
+            f" {percent(RECALL)}): set a lower --kdmem-risk-threshold, or none."
+        )
+    risks, at_or_above = probability(log_odds), float(probability(np.array(cut)))
+    n, k = len(features), int((risks >= at_or_above).sum())
+    at_risk, to_come = _over_refits(predictor, features.values, cut, np.random.default_rng(seed))
+    tails = (1 - confidence, confidence)
+    fewest, most = (int(one) for one in np.quantile(at_risk, tails, method="inverted_cdf"))
+    low, high = (float(one) for one in np.quantile(to_come, tails, method="inverted_cdf"))
+    share = proportion(
+        SHARE_AT_RISK,
+        features.name,
+        k=k,
+        n=n,
+        fewest=min(k, fewest),
+        most=max(k, most),
+        exhaustive=features.exhaustive,
+        confidence=confidence,
+    )
+    expected = Estimate(
+        "expected memorized examples",
+        features.name,
+        float(risks.sum()),
+        low,
+        high,
+        None,
+        n,
+        exhaustive=features.exhaustive,
+        confidence=confidence,
+        unit="examples",
+    )
+    expected = replace(expected, low=min(low, expected.value), high=max(high, expected.value))
+    return PredictedRisk(features, predictor, risks, at_or_above, recall, share, expected, warnings)
+
+
+def _over_refits(predictor: Predictor, values: Values, cut: float, rng: np.random.Generator) -> tuple[Values, Values]:
+    """``[refits]`` each: how many examples lie at or above the cut, and how many come to be memorized in one draw."""
+    at_risk = np.zeros(len(predictor.refits))
+    to_come = np.zeros(len(predictor.refits))
+    for block in predictor.refit_log_odds(values):
+        at_risk += (block >= cut).sum(axis=0)
+        to_come += [counts_to_come(risks, rng) for risks in probability(block).T]
+    return at_risk, to_come
+
+
+def _log_odds_of(threshold: float) -> float:
+    if not 0 < threshold < 1:
+        raise SpecError(f"A risk threshold must lie between 0 and 1, and be neither; found {threshold!r}.")
+    return math.log(threshold / (1 - threshold))

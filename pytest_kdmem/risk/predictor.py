@@ -1,0 +1,217 @@
+"""A fitted predictor as a value, and as a JSON file that tells all it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.estimate import count, percent
+from pytest_kdmem.risk.features import Features, Source, Values, check_names
+from pytest_kdmem.spec import Extraction
+
+SCHEMA_VERSION = 1
+KIND = "kdmem risk predictor"
+# Of the examples; more beyond what the predictor saw, and its word is no prediction.
+MOST_OUTSIDE = 0.05
+ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """Log-odds of being memorized, linear in standardised features, corrected for how negatives were sampled.
+
+    Attributes:
+        features: names of the d features.
+        mean, scale: ``[d]`` of the standardisation.
+        coefficients: ``[d]``, and ``intercept``: means over the refits.
+        refits: ``[refits, 1 + d]``, intercept and coefficients of each fit to positives drawn with replacement and
+            negatives drawn anew: how sure the predictor is of itself.
+        lowest, highest: ``[d]`` of the features among all examples it was fitted to.
+        recall_log_odds: ``[101]``, the log-odds that 0 %, 1 %, … 100 % of held-out positives lay below.
+        examples, positives: it was fitted to.
+        labels: who memorized the positives, and ``labels_digest`` of that.
+        source: what the features were taken from.
+        quality: figures of the trials, as `Assessment` has them: mean and deviation by name.
+    """
+
+    features: tuple[str, ...]
+    mean: Values
+    scale: Values
+    coefficients: Values
+    intercept: float
+    refits: npt.NDArray[np.float64]
+    lowest: Values
+    highest: Values
+    recall_log_odds: Values
+    examples: int
+    positives: int
+    labels: str
+    labels_digest: str
+    source: Source
+    quality: dict[str, tuple[float, float]]
+
+    def log_odds(self, values: Values) -> Values:
+        """Of features ``[n, d]``, ``[n]``."""
+        return np.concatenate(
+            [(part @ self.coefficients + self.intercept) for part in self._standardised(values)] or [np.empty(0)]
+        )
+
+    def refit_log_odds(self, values: Values) -> Iterator[npt.NDArray[np.float64]]:
+        """``[rows, refits]`` for a block of rows after another: whole, they are a hundred times the features."""
+        for part in self._standardised(values):
+            yield part @ self.refits[:, 1:].T + self.refits[:, 0]
+
+    def _standardised(self, values: Values) -> Iterator[Values]:
+        for start in range(0, len(values), ROWS_AT_ONCE):
+            yield (values[start : start + ROWS_AT_ONCE] - self.mean) / self.scale
+
+    def recall_at(self, log_odds: float) -> float:
+        """Share of what is memorized that has such log-odds or more, as far as trials on held-out examples tell."""
+        return 1 - float(np.searchsorted(self.recall_log_odds, log_odds, side="left")) / (len(self.recall_log_odds) - 1)
+
+    def finding(self, recall: float) -> float:
+        """The log-odds that this share of held-out positives had, or more."""
+        # The next mark below, so that no less is found.
+        return float(self.recall_log_odds[math.floor((1 - recall) * (len(self.recall_log_odds) - 1) + 1e-9)])
+
+    def check(self, features: Features) -> tuple[str, ...]:
+        """What to warn of where it is applied to other features than it was fitted to.
+
+        Raises:
+            SpecError: the lengths differ, or more than 5 % of the examples lie outside what it saw.
+        """
+        other, own = features.source, self.source
+        if other.extraction != own.extraction:
+            raise SpecError(
+                f"A predictor of lengths {_lengths(other.extraction)} (prefix, suffix, window) was expected, and this"
+                f" one was fitted to {_lengths(own.extraction)}; fit it anew, or set the same lengths."
+            )
+        warnings = []
+        outside = (features.values < self.lowest) | (features.values > self.highest)
+        if rows := int(outside.any(axis=1).sum()):
+            worst = int(outside.sum(axis=0).argmax())
+            low, high = self.lowest[worst], self.highest[worst]
+            said = (
+                f"{count(rows)} of {count(len(features))} examples of {features.name} lie outside what the predictor"
+                f" was fitted to (most by {self.features[worst]}, which it saw from {low:.4g} to {high:.4g})"
+            )
+            if rows > MOST_OUTSIDE * len(features):
+                raise SpecError(f"{said}; at most {percent(MOST_OUTSIDE)} may: fit it to data of this kind.")
+            warnings.append(said)
+        differing = [
+            what for what in ("teacher", "baseline", "tokenizer") if getattr(other, what) != getattr(own, what)
+        ]
+        warnings += [f"the predictor was fitted with another {what}" for what in differing]
+        return tuple(warnings)
+
+
+def predictor_digest(predictor: Predictor) -> str:
+    """Of all that it is, as its file has it."""
+    return _checksum(_content(predictor))
+
+
+def write_predictor(predictor: Predictor, path: Path) -> None:
+    """Write it as JSON, whole or not at all.
+
+    Raises:
+        SpecError: the path does not end in .json or cannot be written.
+    """
+    if path.suffix != ".json":
+        raise SpecError(f"A predictor is written to a path ending in .json; found {path}.")
+    content = _content(predictor)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(json.dumps(content | {"checksum": _checksum(content)}, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise SpecError(f"A predictor cannot be written to {path} ({error.strerror}).") from None
+
+
+def read_predictor(path: Path) -> Predictor:
+    """Read what `write_predictor` wrote.
+
+    Raises:
+        DataError: there is no such file, it is no predictor or of another schema, or it was changed since.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"A predictor was expected at {path}, and there is no such file; check the path.") from None
+    except (OSError, ValueError, RecursionError):
+        raise DataError(f"A predictor was expected in {path}, which is no readable JSON.") from None
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise DataError(f"A predictor was expected in {path}, which is none; write one with kdmem risk --save.")
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise DataError(
+            f"A predictor of schema_version {SCHEMA_VERSION} was expected in {path}; found"
+            f" {content.get('schema_version')!r:.20}: fit it anew with this version."
+        )
+    if content.pop("checksum", None) != _checksum(content):
+        raise DataError(f"The predictor in {path} was changed after it was written; fit it anew.")
+    try:
+        return _predictor(content)
+    except (KeyError, TypeError, ValueError, SpecError):
+        raise DataError(
+            f"A whole predictor was expected in {path}, and a part is missing or misnamed; fit it anew."
+        ) from None
+
+
+def _predictor(content: Mapping[str, Any]) -> Predictor:
+    features = tuple(content["features"])
+    check_names(features)
+    d = len(features)
+    shapes: dict[str, tuple[int, ...]] = {
+        "mean": (d,),
+        "scale": (d,),
+        "coefficients": (d,),
+        "lowest": (d,),
+        "highest": (d,),
+    }
+    shapes |= {"refits": (len(content["refits"]), 1 + d), "recall_log_odds": (101,)}
+    arrays = {name: np.array(content[name], dtype=np.float64) for name in shapes}
+    if any(arrays[name].shape != shape or not np.isfinite(arrays[name]).all() for name, shape in shapes.items()):
+        raise ValueError("an array of another shape, or not finite")
+    if not len(arrays["refits"]) or not math.isfinite(content["intercept"]) or (arrays["scale"] <= 0).any():
+        raise ValueError("no refit, or a figure out of its range")
+    source = content["source"]
+    return Predictor(
+        features=features,
+        intercept=float(content["intercept"]),
+        examples=int(content["examples"]),
+        positives=int(content["positives"]),
+        labels=str(content["labels"]),
+        labels_digest=str(content["labels_digest"]),
+        source=Source(**{**source, "extraction": Extraction(**source["extraction"])}),
+        quality={name: (float(mean), float(deviation)) for name, (mean, deviation) in content["quality"].items()},
+        **arrays,
+    )
+
+
+def _content(predictor: Predictor) -> dict[str, Any]:
+    return {"kind": KIND, "schema_version": SCHEMA_VERSION, **_plain(asdict(predictor))}
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and tuples as lists, all the way down."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _lengths(extraction: Extraction) -> str:
+    return f"{extraction.prefix_tokens}, {extraction.suffix_tokens}, {extraction.window_tokens}"
