@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
+from pytest_kdmem.corpus.near_duplicates import PROTOCOL as NEAR_DUPLICATES
+from pytest_kdmem.corpus.near_duplicates import NearDuplicate, near_duplicates
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.risk.features import STUDY, Features, features_of
 from pytest_kdmem.risk.fitting import Fitted, fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_file, labels_from_rows, recited_by_both
-from pytest_kdmem.risk.predicted import PredictedRisk, predict
+from pytest_kdmem.risk.predicted import RECALL, PredictedRisk, predict
 from pytest_kdmem.risk.predictor import read_predictor
 from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.score_table import PairTable
+from pytest_kdmem.score_table import PairTable, ScoreTable
 from pytest_kdmem.scoring import score, score_pair
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.spec import Extraction, Model, TrainingSet, digest_of
 from pytest_kdmem.store import ScoreStore
 
 BOTH = "both"
@@ -86,6 +90,20 @@ class Predicting:
             progress=self.progress,
         )
 
+    def near_duplicates(self, scores: ScoreTable, wanted: frozenset[str]) -> tuple[NearDuplicate, ...]:
+        """Examples that are nearly one of those wanted, by digest; found once, and read from the store after that."""
+        key = digest_of([NEAR_DUPLICATES, scores.record.digest, sorted(wanted)])
+        if (known := self.store.read_near_duplicates(key)) is not None:
+            return tuple(NearDuplicate(int(at), str(digest), str(of)) for at, digest, of in known["found"])
+        tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
+
+        def examples() -> Iterator[Example]:
+            return stream_examples(self.training_set, tokenizer, self.extraction, offline=self.run.offline)
+
+        found = tuple(near_duplicates(examples, wanted))
+        self.store.write_near_duplicates(key, {"found": found})
+        return found
+
     def labels(self, features: Features, labels_from: Model | Path | None) -> Labels:
         """What is known to have been memorized.
 
@@ -123,6 +141,7 @@ def prediction(
     *,
     names: tuple[str, ...] = STUDY,
     threshold: float | None = None,
+    recall: float = RECALL,
     confidence: float = 0.95,
 ) -> Prediction:
     """Fit a predictor to the training set itself, or take one fitted elsewhere, and apply it.
@@ -141,7 +160,7 @@ def prediction(
         features = features_of(pair, names)
         fitted = fit_predictor(features, predicting.labels(features, learning.labels_from))
         predictor = fitted.predictor
-    return Prediction(predict(features, predictor, threshold=threshold, confidence=confidence), fitted)
+    return Prediction(predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence), fitted)
 
 
 def _named(labels_from: Model | Path) -> str:

@@ -1,4 +1,4 @@
-"""Score shards and confirmations on disk: found by the digests of all they depend on, checked, whole or absent."""
+"""Scores, and what was found about training sets, on disk: known by all they depend on, checked, whole or absent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class StoreInfo:
 
 
 class ScoreStore:
-    """A folder of score shards, corpus records and confirmations; it holds no text and no token ids.
+    """A folder of score shards, corpus records, confirmations and near-duplicates; it holds no text and no token ids.
 
     ``scores/<key>/<shard>.<checksum>.parquet``: the key stands for model, protocol and numerics, the shard for the
     token ids, and the checksum for the file's own bytes. A file under a name that is another's counts as damaged.
@@ -49,6 +49,7 @@ class ScoreStore:
         self._scores = root / "scores"
         self._corpora = root / "corpora"
         self._confirmations = root / "confirmations"
+        self._near_duplicates = root / "near-duplicates"
         self._listings: dict[str, dict[str, list[Path]]] = {}  # by key and shard: a folder may hold very many
 
     def read_shard(self, key: str, shard: str) -> pa.Table | None:
@@ -129,6 +130,13 @@ class ScoreStore:
     def write_confirmation(self, key: str, content: dict[str, Any]) -> None:
         self._write_json(self._confirmations / f"{key}.json", content)
 
+    def read_near_duplicates(self, key: str) -> dict[str, Any] | None:
+        """What was written of a training set's near-duplicates, or None; a damaged entry counts as absent."""
+        return self._read_json(self._near_duplicates / f"{key}.json")
+
+    def write_near_duplicates(self, key: str, content: dict[str, Any]) -> None:
+        self._write_json(self._near_duplicates / f"{key}.json", content)
+
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Held while something is scored, so that of several processes one works and the others read."""
@@ -159,9 +167,9 @@ class ScoreStore:
     def prune(self, *, older_than_days: float = 0.0) -> int:
         """Remove what was last written so many days ago or earlier; returns the number of files removed."""
         removed = 0
-        places = ((self._scores, "*-*-*/*.parquet*"), (self._corpora, "*.json*"), (self._confirmations, "*.json*"))
-        for folder, names in places:
-            for file in list(folder.glob(names)):
+        entries = (self._corpora, self._confirmations, self._near_duplicates)
+        for folder in (self._scores, *entries):
+            for file in list(folder.glob("*.json*" if folder in entries else "*-*-*/*.parquet*")):
                 if not OWN_NAME.match(file.name) or (status := _status(file)) is None:
                     continue
                 if time.time() - status.st_mtime >= older_than_days * 86_400:

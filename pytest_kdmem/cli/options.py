@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,7 +40,6 @@ Workers = Annotated[int | None, typer.Option(help="Of ray; as many as there is r
 CpusPerWorker = Annotated[int, typer.Option(help="CPUs of a worker of ray that has no GPU.")]
 Shard = Annotated[str | None, typer.Option("--shard", help="Score only the n-th of m parts, as 3/16, into the store.")]
 
-FeatureSet = Literal["study", "all"]
 Teacher = Annotated[str, typer.Option(help="Folder or hub id of the model to be distilled.")]
 Baseline = Annotated[str, typer.Option(help="Folder or hub id of a model of the student's size, fine-tuned alone.")]
 LabelsFrom = Annotated[
@@ -57,6 +56,8 @@ RiskThreshold = Annotated[
     float | None,
     typer.Option("--threshold", help="Probability at which an example is at risk; one that finds 95% if not given."),
 ]
+
+Features = Annotated[str, typer.Option(help="Of the prediction: study (the study's four) or all.")]
 
 CacheDir = Annotated[Path, typer.Option(envvar="KDMEM_CACHE_DIR", help="Where scores are kept.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no scores beyond this run.")]
@@ -118,6 +119,40 @@ def training_set(
         sample=sample,
         seed=seed,
     )
+
+
+def feature_names(features: str) -> tuple[str, ...]:
+    """Names of a set of features.
+
+    Raises:
+        SpecError: there is no such set.
+    """
+    from pytest_kdmem.errors import SpecError
+    from pytest_kdmem.risk.features import ALL, STUDY
+
+    known = {"study": STUDY, "all": ALL}
+    if features not in known:
+        raise SpecError(f"--features must be one of {', '.join(known)}; found {features!r}.")
+    return known[features]
+
+
+def share(flag: str, text: str | None) -> float | None:
+    """A share as it is written, ``0.5%`` or ``0.005``.
+
+    Raises:
+        SpecError: it is none.
+    """
+    from pytest_kdmem.errors import SpecError
+
+    if text is None:
+        return None
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise SpecError(f"{flag} must be a share between 0 and 1, such as 0.5% or 0.005; found {text!r}.")
+    return value
 
 
 @contextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from pytest_kdmem.cli import options
-from pytest_kdmem.cli.options import FeatureSet
 from pytest_kdmem.errors import SpecError
 
 
@@ -20,7 +19,7 @@ def risk(
     labels_from: options.LabelsFrom = None,
     predictor: options.PredictorFile = None,
     threshold: options.RiskThreshold = None,
-    features: Annotated[str, typer.Option(help="study (the study's four) or all.")] = "study",
+    features: options.Features = "study",
     save: Annotated[Path | None, typer.Option(help="Where the fitted predictor goes (.json).")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the table of risks goes (.parquet).")] = None,
     text_column: options.TextColumn = "text",
@@ -53,7 +52,6 @@ def risk(
     from pytest_kdmem.predicting import Predicting, learning_from, prediction
     from pytest_kdmem.report.files import write_table
     from pytest_kdmem.report.risk import fitted_report, risk_lines
-    from pytest_kdmem.risk.features import ALL, STUDY
     from pytest_kdmem.risk.predictor import write_predictor
     from pytest_kdmem.spec import Extraction, Model
     from pytest_kdmem.study.paper import COEFFICIENTS, PREDICTION, PYTHIA_FINEWEB
@@ -70,9 +68,7 @@ def risk(
         shard=shard,
         offline=offline,
     )
-    learning = learning_from(labels_from, predictor)
-    if features not in get_args(FeatureSet):
-        raise SpecError(f"--features must be one of {', '.join(get_args(FeatureSet))}; found {features!r}.")
+    learning, names = learning_from(labels_from, predictor), options.feature_names(features)
     if predictor is not None and save is not None:
         raise SpecError(f"A predictor to be fitted was expected with --save; {predictor} is fitted: drop one of them.")
     for path, ending, name in ((save, ".json", "--save"), (out, ".parquet", "--out")):
@@ -98,7 +94,7 @@ def risk(
             predicting,
             predicting.pair(),
             learning,
-            names=ALL if features == "all" else STUDY,
+            names=names,
             threshold=threshold,
         )
     if found.fitted is not None:

@@ -47,7 +47,7 @@ def check_source(training_set: TrainingSet) -> None:
         check_uri(training_set.source)
         return
     path = Path(training_set.source).expanduser()
-    if path.is_file() and _ending(path) is None:
+    if path.is_file() and ending(path) is None:
         raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {path}.")
     known = path.exists() or preset_of(training_set.source) or looks_like_hub_id(training_set.source)
     if not known:
@@ -86,7 +86,7 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
         return _saved_by_datasets(path, training_set)
     if not path.is_file():
         return gather(parts_of_hub(training_set, offline=offline))
-    match _ending(path):
+    match ending(path):
         case ".npy":
             return _npy(path)
         case ".arrow":
@@ -112,10 +112,10 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     if is_uri(read.source):
         # What an object store says of its content (an etag) is not the content's digest.
         files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
-        return digest_of([[[str(_ending(file)), sha256(file)] for file in files], "in turn", *how]) if files else None
+        return digest_of([[[str(ending(file)), sha256(file)] for file in files], "in turn", *how]) if files else None
     path = Path(read.source).expanduser()
     if path.is_file():
-        return digest_of([_ending(path), sha256(path), *how])
+        return digest_of([ending(path), sha256(path), *how])
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return digest_of([[[str(file.relative_to(path)), sha256(file)] for file in files], *how])
@@ -138,7 +138,7 @@ def expected_examples(training_set: TrainingSet) -> int | None:
     if selection.minimum_tokens or read.documents == "articles" or not path.is_file():
         return None
     try:
-        match _ending(path):
+        match ending(path):
             case ".npy":
                 return len(np.load(path, mmap_mode="r", allow_pickle=False))
             case ".parquet":
@@ -151,7 +151,7 @@ def expected_examples(training_set: TrainingSet) -> int | None:
     return None
 
 
-def _ending(path: Path) -> str | None:
+def ending(path: Path) -> str | None:
     return ending_of(path.name, ENDINGS)
 
 

@@ -86,13 +86,19 @@ class PredictedRisk:
 
 
 def predict(
-    features: Features, predictor: Predictor, *, threshold: float | None = None, confidence: float = 0.95, seed: int = 0
+    features: Features,
+    predictor: Predictor,
+    *,
+    threshold: float | None = None,
+    recall: float = RECALL,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> PredictedRisk:
     """Apply a predictor.
 
     Args:
-        threshold: probability at or above which an example is at risk; if None, that which finds 95 % of what is
-            memorized.
+        threshold: probability at or above which an example is at risk; if None, that which finds ``recall`` of what
+            is memorized.
         confidence: of each bound.
 
     Raises:
@@ -101,13 +107,13 @@ def predict(
     """
     warnings = predictor.check(features)
     log_odds = predictor.log_odds(features.values)
-    cut = predictor.finding(RECALL) if threshold is None else _log_odds_of(threshold)
-    recall = predictor.recall_at(cut)
-    if recall < LEAST_RECALL:
+    cut = predictor.finding(recall) if threshold is None else _log_odds_of(threshold)
+    found = predictor.recall_at(cut)
+    if threshold is not None and found < LEAST_RECALL:
         best = float(probability(np.array(predictor.finding(RECALL))))
         raise SpecError(
             f"A risk threshold that finds at least {percent(LEAST_RECALL)} of what is memorized was expected, and"
-            f" {threshold:g} finds {percent(recall)} in trials on held-out examples ({best:.2g} finds"
+            f" {threshold:g} finds {percent(found)} in trials on held-out examples ({best:.2g} finds"
             f" {percent(RECALL)}): set a lower --kdmem-risk-threshold, or none."
         )
     risks, at_or_above = probability(log_odds), float(probability(np.array(cut)))
@@ -139,7 +145,7 @@ def predict(
         unit="examples",
     )
     expected = replace(expected, low=min(low, expected.value), high=max(high, expected.value))
-    return PredictedRisk(features, predictor, risks, at_or_above, recall, share, expected, warnings)
+    return PredictedRisk(features, predictor, risks, at_or_above, found, share, expected, warnings)
 
 
 def _over_refits(predictor: Predictor, values: Values, cut: float, rng: np.random.Generator) -> tuple[Values, Values]:
