@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -18,6 +18,7 @@ RARE = 0.1
 EDGES = (0.0, 0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 # As many log-odds as are told apart where a calibration is fitted to a million of them.
 LOG_ODDS_APART = 2000
+DRAWS_PER_REFIT = 10
 
 
 class Calibration(NamedTuple):
@@ -92,26 +93,35 @@ def counts_to_come(risks: Values, rng: np.random.Generator) -> int:
 
 
 def reliability(
-    risks: Values, refits: Sequence[Values], labels: Flags, *, confidence: float = 0.95, seed: int = 0
+    risks: Values, refits: Iterable[Values], labels: Flags, *, confidence: float = 0.95, seed: int = 0
 ) -> tuple[Bin, ...]:
     """Risks against what came of them; bins without an example are left out.
 
     Args:
         risks: ``[n]``.
-        refits: ``[n]`` each, the risks by each of several fits: how sure the risks themselves are.
+        refits: ``[n]`` each, the risks by each of several fits: how sure the risks themselves are; read once.
         labels: ``[n]``.
         confidence: of each bin's interval, two-sided.
     """
     rng = np.random.default_rng(seed)
+    places = [(low, high, np.flatnonzero(_within(risks, low, high))) for low, high in pairwise(EDGES)]
+    filled = [place for place in places if len(place[2])]
+    draws: list[list[int]] = [[] for _ in filled]
+    for refit in refits:
+        for counts, (_, _, at) in zip(draws, filled, strict=True):
+            counts += [counts_to_come(refit[at], rng) for _ in range(DRAWS_PER_REFIT)]
     bins = []
-    for lower, upper in pairwise(EDGES):
-        chosen = (risks >= lower) & ((risks < upper) | (upper == EDGES[-1]))
-        if n := int(chosen.sum()):
-            draws = [counts_to_come(refit[chosen], rng) for refit in refits for _ in range(10)]
-            low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf") / n
-            expected, observed = float(risks[chosen].mean()), float(labels[chosen].mean())
-            bins.append(Bin(lower, upper, n, expected, float(low), float(high), observed))
+    for counts, (lower, upper, at) in zip(draws, filled, strict=True):
+        tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+        low, high = np.quantile(counts, tails, method="inverted_cdf") / len(at)
+        expected, observed = float(risks[at].mean()), float(labels[at].mean())
+        bins.append(Bin(lower, upper, len(at), expected, float(low), float(high), observed))
     return tuple(bins)
+
+
+def _within(risks: Values, lower: float, upper: float) -> Flags:
+    """Bool ``[n]``; the last bin holds 1."""
+    return (risks >= lower) & ((risks < upper) | (upper == EDGES[-1]))
 
 
 def brier(risks: Values, labels: Flags) -> float:

@@ -71,7 +71,7 @@ def fit_predictor(features: Features, labels: Labels, *, seed: int = 0) -> Fitte
         source=features.source,
         quality={name: (figure.mean, figure.deviation) for name, figure in assessment.figures.items()},
     )
-    bins = reliability(risks, [probability(own.of(held_out)) for own in spread], outcome, seed=seed)
+    bins = reliability(risks, (probability(own.of(held_out)) for own in spread), outcome, seed=seed)
     return Fitted(predictor, assessment, bins, brier(risks, outcome))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -78,10 +77,3 @@ def labels_from_file(path: Path, features: Features) -> Labels:
             " kdmem score MODEL TRAINING_SET --out scores.parquet."
         )
     return labels_from_rows(rows, features, str(path), digest)
-
-
-def shuffled(labels: Labels, seed: int = 0) -> Labels:
-    """The same number of labels on other examples: what a predictor must not be able to learn."""
-    return Labels(
-        np.random.default_rng(seed).permutation(labels.memorized), f"{labels.source}, shuffled", labels.digest
-    )

@@ -90,7 +90,7 @@ def assess(
     for trial in range(trials):
         rng = np.random.default_rng([seed, trial])
         rows = drawn(labels, rng)
-        train, test = train_test_split(rows, test_size=HELD_OUT, stratify=labels[rows], random_state=trial)
+        train, test = train_test_split(rows, test_size=HELD_OUT, stratify=labels[rows], random_state=seed + trial)
         model = fit(values[train], labels[train])
         coefficients.append(model.coefficients)
         odds = model.log_odds(values)
@@ -117,6 +117,17 @@ def assess(
         log_odds=mean,
         **{name: Figure.of(values) for name, values in found.items()},
     )
+
+
+def chance(
+    values: Values, labels: Flags, names: tuple[str, ...], source: str, *, trials: int = TRIALS, seed: int = 0
+) -> Figure:
+    """ROC-AUC of the same trials where as many others are labelled in each, drawn anew: 0.5 if nothing leaks."""
+    found = []
+    for trial in range(trials):
+        mixed = np.random.default_rng([seed, trial, 3]).permutation(labels)
+        found.append(assess(values, mixed, names, source, trials=1, seed=seed + trial).roc_auc.mean)
+    return Figure.of(found)
 
 
 def _prevalence_weights(labels: Flags, kept: Flags) -> Values:

@@ -13,7 +13,7 @@ from pytest_kdmem.distill.recipe import Mode, Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.spec import Documents, Extraction
 
-PARTS = ("main", "temperature", "size", "families", "pilot")
+PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter")
 # What each recipe of a study trains, and by which loss.
 MODES: dict[str, Mode] = {
     "base-large": "baseline",
@@ -132,6 +132,22 @@ class PilotPart:
 
 
 @dataclass(frozen=True)
+class PrefilterPart:
+    """Soft students distilled on D without what is at risk, on some data sets; all else is the main part's.
+
+    What is at risk is learned from what teacher and baseline both memorized, and ``recall`` of that is to be left out.
+    """
+
+    datasets: tuple[str, ...]
+    recall: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not self.datasets or len(set(self.datasets)) < len(self.datasets):
+            raise SpecError(f"datasets must name at least one, each once; found {list(self.datasets)}.")
+        between("recall", self.recall, 1e-3, 1 - 1e-3)
+
+
+@dataclass(frozen=True)
 class StudyConfig:
     """All that determines a study, apart from the bytes of its texts.
 
@@ -164,6 +180,7 @@ class StudyConfig:
     size: SizePart | None = None
     families: FamiliesPart | None = None
     pilot: PilotPart | None = None
+    prefilter: PrefilterPart | None = None
 
     def __post_init__(self) -> None:
         for name in (*self.datasets, *self.sizes):  # they name folders
@@ -190,6 +207,8 @@ class StudyConfig:
         for part in (self.temperature, self.size, self.families, self.pilot):
             if part is not None:
                 one_of("dataset of a part", part.dataset, tuple(self.datasets))
+        for dataset in self.prefilter.datasets if self.prefilter is not None else ():
+            one_of("a data set of parts.prefilter", dataset, tuple(self.datasets))
         if self.families is not None and len({self.family, *self.families.families}) <= len(self.families.families):
             raise SpecError(
                 f"families must be others than {self.family}, each once; found {list(self.families.families)}."

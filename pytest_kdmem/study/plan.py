@@ -32,6 +32,8 @@ class Step:
         dataset: it is trained on; None is the pre-training text.
         init: the step it starts from; None is random weights.
         teacher: the step a student learns from.
+        cleaned_by: the baseline's step that, with the teacher's, tells what of the data set is left out; None leaves
+            out nothing.
     """
 
     name: str
@@ -44,11 +46,12 @@ class Step:
     dataset: str | None = None
     init: str | None = None
     teacher: str | None = None
+    cleaned_by: str | None = None
 
     @property
     def parents(self) -> tuple[str, ...]:
         """The steps whose models it is made of."""
-        return tuple(name for name in (self.init, self.teacher) if name is not None)
+        return tuple(name for name in (self.init, self.teacher, self.cleaned_by) if name is not None)
 
 
 def plan(config: StudyConfig, only: tuple[str, ...] = ()) -> tuple[Step, ...]:
@@ -67,6 +70,10 @@ def plan(config: StudyConfig, only: tuple[str, ...] = ()) -> tuple[Step, ...]:
         if part in asked:
             main = _Maker.of(config, "main")
             wanted.update(main.tuned(role, getattr(config, part).dataset).name for role in TRIO)
+    if "prefilter" in asked and config.prefilter is not None:
+        main = _Maker.of(config, "main")
+        before = (main.tuned("soft", name, seed=seed) for name in config.prefilter.datasets for seed in config.seeds)
+        wanted.update(step.name for step in before)
     for step in reversed(steps.values()):  # whatever a step is made of stands before it
         if step.name in wanted:
             wanted.update(step.parents)
@@ -148,6 +155,9 @@ def _all(config: StudyConfig) -> Iterator[Step]:
             yield from own.trio(config.families.dataset)
     if config.pilot is not None:
         yield from replace(main, part="pilot", recipes=config.pilot.recipes).trio(config.pilot.dataset)
+    if config.prefilter is not None:
+        for dataset in config.prefilter.datasets:
+            yield from _prefilter(config, dataset)
 
 
 def _temperature(config: StudyConfig, dataset: str, values: tuple[float, ...]) -> Iterator[Step]:
@@ -158,3 +168,12 @@ def _temperature(config: StudyConfig, dataset: str, values: tuple[float, ...]) -
         if value != config.recipes["soft"].temperature:
             student = replace(main, part="temperature").tuned("soft", dataset, temperature=float(value))
             yield replace(student, teacher=teacher)
+
+
+def _prefilter(config: StudyConfig, dataset: str) -> Iterator[Step]:
+    """Soft students as those of the main part, by the main part's teacher, on what is left of the data set."""
+    main = _Maker.of(config, "main")
+    teacher, baseline = main.tuned("teacher", dataset).name, main.tuned("baseline", dataset).name
+    for seed in config.seeds:
+        student = replace(main, part="prefilter").tuned("soft", dataset, seed=seed)
+        yield replace(student, teacher=teacher, cleaned_by=baseline)

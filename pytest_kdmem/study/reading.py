@@ -18,6 +18,7 @@ from pytest_kdmem.study.config import (
     Dataset,
     FamiliesPart,
     PilotPart,
+    PrefilterPart,
     Shares,
     SizePart,
     StudyConfig,
@@ -73,6 +74,7 @@ def _study(content: dict[str, Any]) -> StudyConfig:
         "temperature": lambda table, where: _table(TemperaturePart, table, where, values=_tuple),
         "size": lambda table, where: _table(SizePart, table, where),
         "families": lambda table, where: _table(FamiliesPart, table, where, families=_tuple, sizes=_sizes),
+        "prefilter": lambda table, where: _table(PrefilterPart, table, where, datasets=_tuple),
         "pilot": lambda table, where: _table(PilotPart, table, where, recipes=_recipes(PILOT_MODES)),
     }
     parts = _keyed(file.parts, "parts")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from pytest_kdmem.errors import DataError
+from pytest_kdmem.score_table import PairTable
 
 Role = Literal["teacher", "baseline", "soft", "hard"]
 
@@ -17,7 +18,8 @@ class ModelRun:
     """One trained model and what it makes of its training set.
 
     Args:
-        part: what the model was trained for: ``main``, ``temperature``, ``size``, ``families`` or ``pilot``.
+        part: what the model was trained for: ``main``, ``temperature``, ``size``, ``families``, ``pilot`` or
+            ``prefilter``.
         family: of its architecture and tokenizer; ids are comparable within one family only.
         dataset: the name of the data it was trained on.
         role: teacher, baseline, soft or hard student.
@@ -28,6 +30,8 @@ class ModelRun:
         seconds: its training took.
         held_out_loss: nats a token, over the data set's held-out text.
         scores: a row per row of D, repeats included; every column filled.
+        pair: of a baseline, its scores and those of the teacher of its part, with how far the two are apart.
+        left_out: of a student that was distilled on a part of D, the rows of D that it never saw (`cleaning.DROPPED`).
     """
 
     part: str
@@ -41,6 +45,8 @@ class ModelRun:
     seconds: float
     held_out_loss: float
     scores: pa.Table
+    pair: PairTable | None = None
+    left_out: pa.Table | None = None
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from pytest_kdmem.study.findings import (
     hard,
     inherited,
     pilot,
+    prefilter,
     rates,
     repetition,
+    risk,
     stability,
     temperature,
 )
@@ -40,6 +42,7 @@ SUFFIXES: dict[Unit, str] = {
     "times": " ×",
     "r": "",
     "bytes": " bytes",
+    "area": "",
 }
 
 
@@ -60,6 +63,8 @@ FINDINGS = (
     Finding("stability", "The same examples over seeds and sizes (finding 4)", stability.stability, stability.rows),
     Finding("cluster", "zlib bytes and perplexity of the easy set (finding 4)", cluster.cluster, cluster.rows),
     Finding("families", "Across families (finding 5)", families.families, families.rows),
+    Finding("risk", "Predicted before distilling (finding 6)", risk.risk, risk.rows),
+    Finding("prefilter", "Distilled again without what is at risk (finding 7)", prefilter.prefilter, prefilter.rows),
     Finding("forced", "Entropy and log-probability (finding 8)", forced.forced, forced.rows),
     Finding("temperature", "Temperature (finding 9)", temperature.temperature, temperature.rows),
     Finding("hard", "Soft against hard distillation (finding 10)", hard.soft_against_hard, hard.rows),
@@ -210,6 +215,8 @@ def number(value: float | None, unit: Unit) -> str:
             return f"{value:,.{0 if value == round(value) else 1}f}".replace(",", "\u202f")
         case "nats" | "r":
             return f"{value:.3f}"
+        case "area":
+            return f"{value:.4f}"
         case "bytes":
             return f"{value:.1f}"
         case "perplexity" | "times":

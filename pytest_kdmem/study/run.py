@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
 
 from pytest_kdmem.checkpoint import open_checkpoint
@@ -19,7 +20,10 @@ from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.engines.loading import quiet
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.memorization import Memorization
+from pytest_kdmem.predicting import Learning, Predicting
+from pytest_kdmem.prefiltering import DROPPED_ROWS, Budget, prefilter
 from pytest_kdmem.run_card import read_run_card
+from pytest_kdmem.run_settings import RunSettings
 from pytest_kdmem.score_table import ScoreTable
 from pytest_kdmem.scoring import score
 from pytest_kdmem.spec import Model, TrainingSet, digest_of
@@ -75,12 +79,15 @@ class _Runner:
     out: Path
     report: Report
     models: dict[str, Model] = field(default_factory=dict)
+    teachers: dict[tuple[str, str, str | None], Model] = field(default_factory=dict)  # by part, family, data set
     tokenizers: dict[Family, PreTrainedTokenizerFast] = field(default_factory=dict)
 
     def run(self, step: Step) -> ModelRun | None:
         """Train a step's model, or find it, and score it; a base model gives no record."""
         model, seconds, reused = self._train(step)
         self.models[step.name] = model
+        if step.role == "teacher":
+            self.teachers[step.part, step.family, step.dataset] = model
         run = self._scored(step, model, seconds)
         self.report(f"{step.name}: {seconds:.1f} s{' (reused)' if reused else ''}")
         return run
@@ -108,7 +115,30 @@ class _Runner:
     def _training_set(self, step: Step) -> TrainingSet:
         if step.dataset is None:
             return TrainingSet(str(self.texts.pretraining), form="blocks")
-        return TrainingSet(str(self.texts.datasets[step.dataset].training))
+        if step.cleaned_by is not None:
+            return TrainingSet(str(self._cleaned(step) / self.texts.datasets[step.dataset].training.name))
+        return self._whole(step.dataset)
+
+    def _whole(self, dataset: str) -> TrainingSet:
+        return TrainingSet(str(self.texts.datasets[dataset].training))
+
+    def _cleaned(self, step: Step) -> Path:
+        """The folder of D without what teacher and baseline tell to be at risk, made once."""
+        part = self.config.prefilter
+        assert part is not None and step.dataset is not None  # noqa: PT018
+        assert step.teacher is not None and step.cleaned_by is not None  # noqa: PT018
+        recall = part.recall
+        predicting = self._predicting(self.models[step.teacher], self.models[step.cleaned_by], step.dataset)
+        models = [open_checkpoint(model).digest for model in (predicting.teacher, predicting.baseline)]
+        digest = digest_of([*models, fingerprint(predicting.training_set), recall, self.config.extraction.digest])
+        folder = self.out / "cleaned" / f"{step.dataset}-{digest[:16]}"
+        if not folder.is_dir():
+            prefilter(predicting, Learning(), folder, budget=Budget(recall=recall))
+        return folder
+
+    def _predicting(self, teacher: Model, baseline: Model, dataset: str) -> Predicting:
+        store = ScoreStore(self.out / "scores")
+        return Predicting(teacher, baseline, self._whole(dataset), self.config.extraction, store, RunSettings())
 
     def _untrained(self, step: Step) -> Model:
         """Random weights and the family's tokenizer, learned from the pre-training text."""
@@ -134,6 +164,8 @@ class _Runner:
         if step.role == "base" or step.dataset is None:
             return None
         held_out = TrainingSet(str(self.texts.datasets[step.dataset].held_out))
+        teacher = self.teachers.get((step.part, step.family, step.dataset))
+        is_paired = step.role == "baseline" and teacher is not None
         return ModelRun(
             part=step.part,
             family=step.family,
@@ -145,7 +177,9 @@ class _Runner:
             parameters=open_checkpoint(model).parameters,
             seconds=seconds,
             held_out_loss=Memorization(step.name, self._scores(model, held_out)).loss.value,
-            scores=self._scores(model, self._training_set(step)).rows,
+            pair=self._predicting(teacher, model, step.dataset).pair() if teacher is not None and is_paired else None,
+            scores=self._scores(model, self._whole(step.dataset)).rows,  # of a cleaned D, too, over all of it
+            left_out=pq.read_table(self._cleaned(step) / DROPPED_ROWS) if step.cleaned_by is not None else None,
         )
 
     def _scores(self, model: Model, data: TrainingSet) -> ScoreTable:

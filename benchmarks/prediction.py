@@ -1,0 +1,82 @@
+"""How well memorization is predicted before distilling, by the study's protocol, beside what the study found.
+
+    python benchmarks/prediction.py --study runs/risk
+
+prints a line for each shipped student, and for each soft student of `kdmem study studies/risk.toml --out runs/risk`
+(WikiText and FineWeb), which trains whatever is not there yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_kdmem.predicting import Predicting
+from pytest_kdmem.report.risk import mean_and_deviation
+from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.fitting import fit_predictor
+from pytest_kdmem.risk.protocol import Figure, chance
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.study import paper
+from pytest_kdmem.study.findings.risk import risk
+from pytest_kdmem.study.run import run_study
+
+ROOT = Path(__file__).parents[1]
+STUDENTS = ("pythia/student", "pythia/student-hard", "olmo2/student", "qwen3/student")
+SHOWN = ("roc_auc", "pr_auc", "precision", "recall")
+
+
+class Line(NamedTuple):
+    """One student's figures, and ROC-AUC where its labels are shuffled."""
+
+    name: str
+    positives: int
+    examples: int
+    figures: dict[str, Figure]
+    shuffled: Figure
+
+
+def shipped(store: ScoreStore) -> Iterator[Line]:
+    """Students in fixtures/, on the corpus that they were trained on."""
+    corpus = TrainingSet(str(ROOT / "fixtures/corpus/training.jsonl.gz"))
+    for name in STUDENTS:
+        folder = ROOT / "fixtures/models" / name
+        teacher, baseline = (Model(str(folder.parent / role)) for role in ("teacher", "baseline"))
+        predicting = Predicting(teacher, baseline, corpus, Extraction(50, 50, 128), store, RunSettings())
+        features = features_of(predicting.pair())
+        labels = predicting.labels(features, Model(str(folder)))
+        found = fit_predictor(features, labels).assessment
+        shuffled = chance(features.values, labels.memorized, features.names, labels.source)
+        yield Line(f"shipped, {name}", found.positives, found.examples, found.figures, shuffled)
+
+
+def studied(out: Path) -> Iterator[Line]:
+    """Soft students of the study of real text."""
+    study = run_study(ROOT / "studies/risk.toml", out, report=lambda line: None)
+    for one in risk(study).predictions:
+        name = f"{one.family}, {one.dataset}, {one.part}, seed {one.seed}"
+        yield Line(name, one.memorized.k, one.memorized.n, one.figures, one.shuffled)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", type=Path, help="folder of the study of real text")
+    arguments = parser.parse_args()
+    print(f"{'student':<40}{'memorized':>14}" + "".join(f"{name:>18}" for name in (*SHOWN, "roc_auc, shuffled")))
+    with tempfile.TemporaryDirectory() as scratch:
+        for line in [*shipped(ScoreStore(Path(scratch))), *(studied(arguments.study) if arguments.study else ())]:
+            figures = [*(line.figures[name] for name in SHOWN), line.shuffled]
+            counts = f"{line.positives} of {line.examples}"
+            print(f"{line.name:<40}{counts:>14}" + "".join(f"{mean_and_deviation(one):>18}" for one in figures))
+    for setting, published in paper.PREDICTION.items():
+        cells = [f"{published[name]:.4f}" if name in published else "–" for name in SHOWN]
+        print(f"{'published, ' + ', '.join(setting):<54}" + "".join(f"{cell:>18}" for cell in cells))
+
+
+if __name__ == "__main__":
+    main()

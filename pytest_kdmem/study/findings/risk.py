@@ -1,0 +1,196 @@
+"""Finding 6: teacher, baseline and text tell before distilling what a student will memorize."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pytest_kdmem.estimate import percent
+from pytest_kdmem.risk.calibration import Bin, probability, reliability
+from pytest_kdmem.risk.classifier import FEWEST_POSITIVES
+from pytest_kdmem.risk.features import Features, features_of
+from pytest_kdmem.risk.fitting import Fitted, fit_predictor
+from pytest_kdmem.risk.labels import Labels, labels_from_rows, recited_by_both
+from pytest_kdmem.risk.predicted import RECALL
+from pytest_kdmem.risk.protocol import Figure, chance
+from pytest_kdmem.study import paper
+from pytest_kdmem.study.findings.examples import described
+from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
+from pytest_kdmem.study.record import ModelRun, Study
+
+# Of the bins of a reliability curve in the table; all are in findings.json.
+LOWEST_SHOWN = 0.1
+SAID = {"roc_auc": "ROC-AUC", "precision": "precision", "recall": "recall", "pr_auc": "PR-AUC at the true prevalence"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The protocol on one student; figures are mean and standard deviation over 100 trials, by name.
+
+    Attributes:
+        memorized: by the student.
+        shuffled: ROC-AUC where as many other examples are labelled, drawn anew in each trial.
+    """
+
+    part: str
+    family: str
+    dataset: str
+    seed: int
+    memorized: Share
+    figures: dict[str, Figure]
+    coefficients: dict[str, Figure]
+    shuffled: Figure
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A predictor learned from one student, or from teacher and baseline, applied to another student's data.
+
+    Attributes:
+        by: what differs: seed, temperature, family or dataset; ``none`` where labels are of teacher and baseline.
+        found: of what the other student memorized, what is at risk where 95 % are to be found.
+        at_risk: of that student's examples.
+        reliability: of the risks; empty unless only the seed differs.
+    """
+
+    by: str
+    learned_from: str
+    applied_to: str
+    roc_auc: float
+    pr_auc: float
+    found: Share
+    at_risk: Share
+    reliability: tuple[Bin, ...] = ()
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Of all students that memorized enough to learn from."""
+
+    predictions: tuple[Prediction, ...]
+    transfers: tuple[Transfer, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.predictions)
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A student, and the features of its teacher and of the baseline of its seed."""
+
+    run: ModelRun
+    features: Features
+
+    @cached_property
+    def labels(self) -> Labels:
+        return labels_from_rows(self.run.scores, self.features, described(self.run), described(self.run))
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        return fit_predictor(self.features, self.labels)
+
+    @property
+    def name(self) -> str:
+        run = self.run
+        return f"{run.family}, {run.dataset}, T = {run.temperature:g}, seed {run.seed}"
+
+    @property
+    def place(self) -> tuple[str, str, float | None, int]:
+        return self.run.family, self.run.dataset, self.run.temperature, self.run.seed
+
+
+def risk(study: Study) -> Risk:
+    """The protocol on each soft student on all of D, and how predictors transfer between them."""
+    cases = [case for case in _cases(study) if int(case.labels.memorized.sum()) >= FEWEST_POSITIVES]
+    return Risk(tuple(map(_prediction, cases)), tuple(_transfers(cases)))
+
+
+def _cases(study: Study) -> Iterator[_Case]:
+    for part in ("main", "temperature", "families"):
+        for run in study.select(part=part, role="soft"):
+            of = "main" if part == "temperature" else part
+            baselines = study.select(part=of, family=run.family, dataset=run.dataset, role="baseline", seed=run.seed)
+            if baselines and baselines[0].pair is not None:
+                yield _Case(run, features_of(baselines[0].pair))
+
+
+def _prediction(case: _Case) -> Prediction:
+    features, labels, found = case.features, case.labels, case.fitted.assessment
+    return Prediction(
+        case.run.part,
+        case.run.family,
+        case.run.dataset,
+        case.run.seed,
+        Share(found.positives, found.examples),
+        found.figures,
+        found.coefficients,
+        chance(features.values, labels.memorized, features.names, labels.source),
+    )
+
+
+def _transfers(cases: Sequence[_Case]) -> Iterator[Transfer]:
+    """Of the first seed each, but where the seed is what differs."""
+    first_seed = min((case.run.seed for case in cases), default=0)
+    for case in (case for case in cases if case.run.seed == first_seed):
+        both = recited_by_both(case.features)
+        if int(both.memorized.sum()) >= FEWEST_POSITIVES:
+            yield _transfer("none", fit_predictor(case.features, both), f"teacher and baseline ({case.name})", case)
+    for first in cases:
+        for second in cases:
+            differing = [
+                name
+                for name, one, other in zip(
+                    ("family", "dataset", "temperature", "seed"), first.place, second.place, strict=True
+                )
+                if one != other
+            ]
+            if len(differing) == 1 and ("seed" in differing or first.run.seed == first_seed):
+                yield _transfer(differing[0], first.fitted, first.name, second)
+
+
+def _transfer(by: str, fitted: Fitted, learned_from: str, case: _Case) -> Transfer:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    predictor, memorized = fitted.predictor, case.labels.memorized
+    log_odds = predictor.log_odds(case.features.values)
+    at_risk = log_odds >= predictor.finding(RECALL)
+    bins: tuple[Bin, ...] = ()
+    if by == "seed":
+        refits = np.concatenate([probability(block) for block in predictor.refit_log_odds(case.features.values)])
+        bins = reliability(probability(log_odds), refits.T, memorized)
+    return Transfer(
+        by,
+        learned_from,
+        case.name,
+        float(roc_auc_score(memorized, log_odds)),
+        float(average_precision_score(memorized, log_odds)),
+        Share(int((at_risk & memorized).sum()), int(memorized.sum())),
+        Share(int(at_risk.sum()), len(memorized)),
+        bins,
+    )
+
+
+def rows(result: Risk) -> tuple[Row, ...]:
+    lines: list[Row] = []
+    places = dict.fromkeys((each.part, each.family, each.dataset) for each in result.predictions)
+    for part, family, dataset in places:
+        found = [one for one in result.predictions if (one.part, one.family, one.dataset) == (part, family, dataset)]
+        published = paper.PREDICTION.get((family, dataset), {}) if part != "temperature" else {}
+        name = f"{family}, {dataset}" + (f" ({part})" if part == "temperature" else "")
+        lines.append(share_row(name, "memorized by the student", [one.memorized for one in found]))
+        for key, said in SAID.items():
+            lines.append(row(name, said, "area", [one.figures[key].mean for one in found], published.get(key)))
+        lines.append(row(name, "ROC-AUC, labels shuffled", "area", [one.shuffled.mean for one in found]))
+    for transfer in result.transfers:
+        name = f"{transfer.learned_from} → {transfer.applied_to}" if transfer.by != "none" else transfer.learned_from
+        told = "to its student" if transfer.by == "none" else f"to another {transfer.by}"
+        lines.append(row(name, f"ROC-AUC, {told}", "area", [transfer.roc_auc]))
+        lines.append(share_row(name, f"found where {percent(RECALL)} are to be, {told}", [transfer.found]))
+        for one in (one for one in transfer.reliability if one.lower >= LOWEST_SHOWN):
+            held = Share(round(one.observed * one.n), one.n)
+            interval = f"{percent(one.low)} to {percent(one.high)} expected"
+            lines.append(share_row(name, f"memorized of risk {one.lower:g}–{one.upper:g} ({interval})", [held]))
+    return tuple(lines)
