@@ -76,7 +76,8 @@ class Predictor:
 
     def recall_at(self, log_odds: float) -> float:
         """Share of what is memorized that has such log-odds or more, as far as trials on held-out examples tell."""
-        return 1 - float(np.searchsorted(self.recall_log_odds, log_odds, side="left")) / (len(self.recall_log_odds) - 1)
+        marks_below = int(np.searchsorted(self.recall_log_odds, log_odds, side="left"))
+        return max(0.0, 1 - marks_below / (len(self.recall_log_odds) - 1))
 
     def finding(self, recall: float) -> float:
         """The log-odds that this share of held-out positives had, or more."""
