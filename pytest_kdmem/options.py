@@ -120,7 +120,7 @@ OPTIONS = (
     Option(
         "risk-threshold",
         "number",
-        "probability of being memorized at which an example is at risk; one that finds 95% of them if not given",
+        "probability of being memorized at which an example is at risk; if not given, one that finds 95 of 100",
         None,
         _between(1e-9, 1 - 1e-9),
     ),

@@ -33,24 +33,24 @@ class Learning:
         labels_from: an earlier student, which is scored; a table that `kdmem score` wrote of one (.parquet); or None:
             what teacher and baseline both recite.
         predictor: file that `kdmem risk --save` wrote.
-
-    Raises:
-        SpecError: both are given.
     """
 
     labels_from: Model | Path | None = None
     predictor: Path | None = None
 
-    def __post_init__(self) -> None:
-        if self.labels_from is not None and self.predictor is not None:
-            raise SpecError(
-                f"Either labels or a fitted predictor was expected; found both ({_named(self.labels_from)} and"
-                f" {self.predictor}): drop --kdmem-labels-from or --kdmem-predictor."
-            )
-
 
 def learning_from(labels_from: str | Path | Model | None, predictor: str | Path | None) -> Learning:
-    """What settings and commands say: ``both``, a folder, a hub id or a .parquet file; and a predictor's file."""
+    """What settings and commands say: ``both``, a folder, a hub id or a .parquet file; or a predictor's file.
+
+    Raises:
+        SpecError: labels and a predictor are both given.
+    """
+    if labels_from is not None and predictor is not None:
+        named = labels_from.source if isinstance(labels_from, Model) else labels_from
+        raise SpecError(
+            f"Either labels or a fitted predictor was expected; found both ({named} and {predictor}): drop"
+            " --kdmem-labels-from or --kdmem-predictor."
+        )
     if isinstance(labels_from, str | Path):
         if str(labels_from) == BOTH:
             labels_from = None
@@ -161,7 +161,3 @@ def prediction(
         fitted = fit_predictor(features, predicting.labels(features, learning.labels_from))
         predictor = fitted.predictor
     return Prediction(predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence), fitted)
-
-
-def _named(labels_from: Model | Path) -> str:
-    return labels_from.source if isinstance(labels_from, Model) else str(labels_from)

@@ -28,7 +28,7 @@ from pytest_kdmem.result import (
     WitnessEntry,
 )
 
-LATER = ("schema_version", "name", "warnings")  # refused on its own, and absent from older reports
+LATER = ("schema_version", "name", "risk", "warnings")  # refused on its own, and absent from older reports
 
 RUN = {
     "schema_version": 1, "weights": "w", "mode": "soft", "recipe": {"temperature": 2.0}, "loss": "forward KL, T = 2",

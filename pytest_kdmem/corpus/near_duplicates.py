@@ -51,6 +51,8 @@ def near_duplicates(stream: Callable[[], Iterable[Example]], wanted: frozenset[s
     for example in stream():
         if (digest := example.digest) in wanted:
             known.setdefault(digest, example.ids)
+            if len(known) == len(wanted):
+                break
     digests = list(known)
     index = RMinHashLSH(threshold=LEAST_JACCARD, num_perm=PERMUTATIONS, num_bands=BANDS)
     for start in range(0, len(digests), EXAMPLES_AT_ONCE):

@@ -101,6 +101,10 @@ def cast(make_model: Callable[..., Path]) -> Cast:
 def imported(cast: Cast) -> None:
     """What an audit imports, imported here: pytester drops from memory what a run inside this process imports."""
     import datasets  # noqa: F401
+    import sklearn.linear_model
+    import sklearn.metrics
+    import sklearn.model_selection
+    import sklearn.preprocessing  # noqa: F401
     import typer.main  # noqa: F401
 
     import pytest_kdmem.audit
@@ -142,6 +146,13 @@ class AuditProject:
             f'@pytest.fixture(scope="session")\ndef {role}():\n    return {value}\n' for role, value in returned.items()
         ]
         self.pytester.makeconftest("\n".join(["import pytest\nfrom pytest_kdmem import Model, TrainingSet", *fixtures]))
+
+    def rows(self, **sizes: int) -> np.ndarray:
+        """Other rows, [n, 20], that the models recite as the names of their cells tell."""
+        cells = list(CELLS)
+        places = [(cells.index(cell), row) for cell, size in sizes.items() for row in range(size)]
+        steps = range(PREFIX + SUFFIX)
+        return np.array([[1 + at * REGION + (row + step) % REGION for step in steps] for at, row in places], np.int32)
 
     def gates(self, source: str) -> None:
         """Write the audit."""
