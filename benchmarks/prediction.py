@@ -59,7 +59,7 @@ def studied(out: Path) -> Iterator[Line]:
     """Soft students of the study of real text."""
     study = run_study(ROOT / "studies/risk.toml", out, report=lambda line: None)
     for one in risk(study).predictions:
-        name = f"{one.family}, {one.dataset}, {one.part}, seed {one.seed}"
+        name = f"{one.family}, {one.dataset}, T = {one.temperature:g}, seed {one.seed}"
         yield Line(name, one.memorized.k, one.memorized.n, one.figures, one.shuffled)
 
 

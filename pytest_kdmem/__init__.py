@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_kdmem.estimate import Estimate
     from pytest_kdmem.inheritance import Inheritance
     from pytest_kdmem.memorization import Memorization
+    from pytest_kdmem.risk.predicted import PredictedRisk
     from pytest_kdmem.spec import Extraction, Model, Thresholds, TrainingSet
 
 # pytest imports this package in every project that has it installed, so names are looked up when they are used.
@@ -27,6 +28,7 @@ _HOMES = {
     "Estimate": "estimate",
     "Inheritance": "inheritance",
     "Memorization": "memorization",
+    "PredictedRisk": "risk.predicted",
     "Extraction": "spec",
     "Model": "spec",
     "Thresholds": "spec",
@@ -42,6 +44,7 @@ __all__ = [
     "KdmemError",
     "Memorization",
     "Model",
+    "PredictedRisk",
     "Recipe",
     "SpecError",
     "StoreError",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,23 @@ from pytest_kdmem.risk.features import Values
 NEGATIVES_PER_POSITIVE = 3
 # To hold out 30 % and still have three to judge by.
 FEWEST_POSITIVES = 10
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def on_one_thread(call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The same on one thread of BLAS and OpenMP: in fits this small, several wait for each other on a busy machine."""
+
+    @wraps(call)
+    def limited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(limits=1):
+            return call(*args, **kwargs)
+
+    return limited
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +60,14 @@ def check_classes(labels: Flags, source: str) -> None:
     positives, negatives = int(labels.sum()), int((~labels).sum())
     if positives < FEWEST_POSITIVES:
         raise DataError(
-            f"At least {FEWEST_POSITIVES} memorized examples are needed to learn what is at risk, and {source} gives"
-            f" {positives} of {count(len(labels))}; label from a model that memorizes more (--labels-from), or use a"
+            f"At least {FEWEST_POSITIVES} memorized examples are needed to learn what is at risk; found {positives} of"
+            f" {count(len(labels))}, by {source}: label from a model that memorizes more (--labels-from), or use a"
             " predictor fitted elsewhere (--predictor)."
         )
     if negatives < FEWEST_POSITIVES:
         raise DataError(
-            f"At least {FEWEST_POSITIVES} examples that are not memorized are needed to learn what is at risk, and"
-            f" {source} gives {negatives} of {count(len(labels))}: with one class only there is nothing to tell apart."
+            f"At least {FEWEST_POSITIVES} examples that are not memorized are needed to learn what is at risk; found"
+            f" {negatives} of {count(len(labels))}, by {source}: with one class only there is nothing to tell apart."
         )
 
 

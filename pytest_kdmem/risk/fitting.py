@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_kdmem.memorization import Flags
 from pytest_kdmem.risk.calibration import Bin, Calibration, brier, calibrate, probability, reliability
-from pytest_kdmem.risk.classifier import Linear, drawn, fit, sampling_offset
+from pytest_kdmem.risk.classifier import Linear, drawn, fit, on_one_thread, sampling_offset
 from pytest_kdmem.risk.features import Features, Values
 from pytest_kdmem.risk.labels import Labels
 from pytest_kdmem.risk.predictor import Predictor
@@ -34,6 +34,7 @@ class Fitted:
         return self.assessment.prevalence * (1 - self.assessment.prevalence)
 
 
+@on_one_thread
 def fit_predictor(features: Features, labels: Labels, *, seed: int = 0) -> Fitted:
     """Fit to all positives, a hundred times with negatives drawn anew, and assess it by the study's protocol.
 

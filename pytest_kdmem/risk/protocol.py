@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_kdmem.memorization import Flags
-from pytest_kdmem.risk.classifier import check_classes, drawn, fit, sampling_offset
+from pytest_kdmem.risk.classifier import check_classes, drawn, fit, on_one_thread, sampling_offset
 from pytest_kdmem.risk.features import Values
 
 TRIALS = 100
@@ -71,6 +71,7 @@ class Assessment:
         return {name: getattr(self, name) for name in FIGURES}
 
 
+@on_one_thread
 def assess(
     values: Values, labels: Flags, names: tuple[str, ...], source: str, *, trials: int = TRIALS, seed: int = 0
 ) -> Assessment:

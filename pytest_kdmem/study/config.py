@@ -142,7 +142,7 @@ class PrefilterPart:
     recall: float = 0.95
 
     def __post_init__(self) -> None:
-        if not self.datasets or len(set(self.datasets)) < len(self.datasets):
+        if not self.datasets or any(self.datasets.count(name) > 1 for name in self.datasets):
             raise SpecError(f"datasets must name at least one, each once; found {list(self.datasets)}.")
         between("recall", self.recall, 1e-3, 1 - 1e-3)
 

@@ -35,6 +35,8 @@ from pytest_kdmem.study.record import ModelRun, Study
 from pytest_kdmem.study.texts import Texts, write_texts
 
 Report = Callable[[str], None]
+# Parts of which it is told what predicts the students' memorization.
+PREDICTED_IN = ("main", "families")
 
 
 def run_study(
@@ -165,7 +167,7 @@ class _Runner:
             return None
         held_out = TrainingSet(str(self.texts.datasets[step.dataset].held_out))
         teacher = self.teachers.get((step.part, step.family, step.dataset))
-        is_paired = step.role == "baseline" and teacher is not None
+        is_paired = step.role == "baseline" and step.part in PREDICTED_IN
         return ModelRun(
             part=step.part,
             family=step.family,

@@ -114,10 +114,10 @@ def test_the_correction_for_sampling_gives_the_odds_of_the_whole():
 @pytest.mark.parametrize(
     ("positives", "words"),
     [
-        (0, "At least 10 memorized examples are needed to learn what is at risk, and a student gives 0 of 100"),
-        (9, "gives 9 of 100; label from a model that memorizes more"),
-        (91, "At least 10 examples that are not memorized are needed .* gives 9 of 100"),
-        (100, "gives 0 of 100: with one class only there is nothing to tell apart"),
+        (0, "At least 10 memorized examples are needed to learn what is at risk; found 0 of 100, by a student"),
+        (9, "found 9 of 100, by a student: label from a model that memorizes more"),
+        (91, "At least 10 examples that are not memorized are needed .* found 9 of 100"),
+        (100, "found 0 of 100, by a student: with one class only there is nothing to tell apart"),
     ],
 )
 def test_too_few_of_either_class_are_told(positives, words):

@@ -13,10 +13,17 @@ from pytest_kdmem.distill.architectures import Size
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.spec import Extraction
-from pytest_kdmem.study.config import Shares
+from pytest_kdmem.study.config import PrefilterPart, Shares
 from pytest_kdmem.study.reading import read_config
 
 STUDIES = Path(__file__).parents[2] / "studies"
+PILOT = "[parts.pilot]\n"
+HARD = 'hard = { epochs = 1, learning_rate = 1e-3, precision = "float32" }\n'
+
+
+def prefiltered(content: str) -> tuple[str, str]:
+    """What is exchanged to give the toy study a prefilter part of this content."""
+    return PILOT, f"[parts.prefilter]\n{content}\n\n{PILOT}"
 
 
 def test_a_file_is_read_as_it_says(write_study):
@@ -38,12 +45,31 @@ def test_parts_are_optional(write_study):
     assert config.parts == ("main", "temperature", "families", "pilot")
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
-def test_the_shipped_studies_are_valid(name):
+def test_a_prefilter_part_is_read(write_study):
+    config = read_config(write_study(prefiltered('datasets = ["web"]\nrecall = 0.5')))
+    assert config.prefilter == PrefilterPart(("web",), 0.5)
+    assert config.parts == ("main", "temperature", "size", "families", "pilot", "prefilter")
+    assert read_config(write_study(prefiltered('datasets = ["web"]'))).prefilter.recall == 0.95
+
+
+def test_hard_students_may_be_left_out(write_study):
+    config = read_config(write_study((HARD, "")))
+    assert set(config.recipes) == {"base-large", "base-small", "teacher", "baseline", "soft"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "seeds"),
+    [
+        ("cpu", ("main", "temperature", "size", "families", "pilot"), 3),
+        ("gpu", ("main", "temperature", "size", "families", "pilot"), 3),
+        ("risk", ("main", "temperature", "families", "prefilter"), 2),
+    ],
+)
+def test_the_shipped_studies_are_valid(name, parts, seeds):
     config = read_config(STUDIES / f"{name}.toml")
     assert config.name == name
-    assert config.parts == ("main", "temperature", "size", "families", "pilot")
-    assert len(config.seeds) == 3
+    assert config.parts == parts
+    assert len(config.seeds) == seeds
     json.dumps(config.to_json())
 
 
@@ -81,6 +107,17 @@ def test_the_shipped_studies_are_valid(name):
         ("values = [1.0, 2.0]", "values = [0.0]", "a temperature must be a number from 0.001 to 1000; found 0.0"),
         ('"web"\nvalues', '"book"\nvalues', "dataset of a part must be one of web; found 'book'"),
         ("[parts.size]", "[parts.sizes]", "Key 'sizes' of parts is unknown; valid are temperature, size, families"),
+        (*prefiltered('datasets = ["book"]'), "a data set of parts.prefilter must be one of web; found 'book'"),
+        (*prefiltered("datasets = []"), "in parts.prefilter, datasets must name at least one, each once; found []"),
+        (*prefiltered('datasets = ["web", "web"]'), "datasets must name at least one, each once; found ['web', 'web']"),
+        (*prefiltered('datasets = [["web"]]'), "a data set of parts.prefilter must be one of web; found ['web']"),
+        (*prefiltered('datasets = "web"'), "A list was expected as parts.prefilter.datasets; found 'web'"),
+        (*prefiltered('dataset = "web"'), "Key 'dataset' of parts.prefilter is unknown; valid are datasets, recall"),
+        (*prefiltered("recall = 0.5"), "Key 'datasets' was expected in parts.prefilter, and it is missing"),
+        (*prefiltered('datasets = ["web"]\nrecall = 95'), "in parts.prefilter, recall must be a number from 0.001 to"),
+        (*prefiltered('datasets = ["web"]\nrecall = 0'), "recall must be a number from 0.001 to 0.999; found 0"),
+        (*prefiltered('datasets = ["web"]\nrecall = 1.0'), "recall must be a number from 0.001 to 0.999; found 1.0"),
+        (*prefiltered('datasets = ["web"]\nrecall = nan'), "recall must be a number from 0.001 to 0.999; found nan"),
         ("suffix_tokens = 6", "suffix_tokens = 60", "window-tokens must hold prefix and suffix"),
         ("vocabulary = 300", 'vocabulary = "300"', "vocabulary must be a whole number"),
         ('name = "toy"', "name = toy", "is no valid TOML"),

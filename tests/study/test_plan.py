@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.study.config import PARTS
+from pytest_kdmem.study.config import PARTS, PrefilterPart
 from pytest_kdmem.study.plan import plan
 
 SOME = [parts for count in range(len(PARTS) + 1) for parts in combinations(PARTS, count)]
@@ -16,10 +16,11 @@ SOME = [parts for count in range(len(PARTS) + 1) for parts in combinations(PARTS
 
 @pytest.fixture(scope="module")
 def wide(toy):
-    """The toy study with two data sets, three seeds and a third family."""
+    """The toy study with two data sets, three seeds, a third family, and one data set cleaned."""
     datasets = {"web": toy.datasets["web"], "wiki": replace(toy.datasets["web"], text="wiki.txt")}
     families = replace(toy.families, dataset="wiki", families=("olmo2", "qwen3"))
-    return replace(toy, datasets=datasets, seeds=(5, 6, 7), families=families)
+    prefilter = PrefilterPart(("wiki",))
+    return replace(toy, datasets=datasets, seeds=(5, 6, 7), families=families, prefilter=prefilter)
 
 
 @pytest.mark.parametrize("only", SOME, ids="+".join)
@@ -65,7 +66,7 @@ def test_students_and_baselines_share_start_and_data_and_learn_from_their_own_te
         if step.teacher is not None:
             teacher = steps[step.teacher]
             assert (teacher.role, teacher.family, teacher.dataset) == ("teacher", step.family, step.dataset)
-            assert teacher.part == ("main" if step.part == "temperature" else step.part)
+            assert teacher.part == ("main" if step.part in ("temperature", "prefilter") else step.part)
             assert (step.size, teacher.size) == ("small", "large")
 
 
@@ -81,6 +82,7 @@ def test_each_part_holds_what_it_is_about(wide):
     trio = [("teacher", "large"), ("baseline", "small"), ("soft", "small")]
     assert of("families") == [(family, "wiki", *pair) for family in ("olmo2", "qwen3") for pair in trio]
     assert of("pilot") == [("pythia", "web", *pair) for pair in trio]
+    assert of("prefilter") == [("pythia", "wiki", "soft", "small")] * 3
     pilot = {step.role: replace(step.recipe, seed=0) for step in steps if step.part == "pilot"}
     assert pilot == wide.pilot.recipes
     assert [step.name for step in steps if step.role == "base"] == [
@@ -104,6 +106,36 @@ def test_a_part_comes_with_the_main_models_that_it_is_compared_with(wide, part, 
     ]
 
 
+def test_a_cleaned_data_set_comes_with_all_that_it_takes_and_the_students_before(wide):
+    main = ["teacher-large-seed5", "baseline-small-seed5", *(f"soft-small-t2.0-seed{seed}" for seed in (5, 6, 7))]
+    assert [step.name for step in plan(wide, ("prefilter",))] == [
+        "base/pythia/large",
+        "base/pythia/small",
+        *(f"main/pythia/wiki/{name}" for name in main),
+        *(f"prefilter/pythia/wiki/soft-small-t2.0-seed{seed}" for seed in (5, 6, 7)),
+    ]
+
+
+def test_students_of_cleaned_data_are_those_of_the_main_part_but_for_the_data(wide):
+    steps = {step.name: step for step in plan(wide)}
+    cleaned = [step for step in steps.values() if step.part == "prefilter"]
+    assert [step.recipe.seed for step in cleaned] == [5, 6, 7]
+    for step in cleaned:
+        before = steps[step.name.replace("prefilter/", "main/", 1)]
+        assert replace(step, name=before.name, part="main", cleaned_by=None) == before
+        # One cleaned data set for all seeds, by the teacher's and the first baseline's word.
+        assert step.cleaned_by == "main/pythia/wiki/baseline-small-seed5"
+        assert step.parents == (step.init, step.teacher, step.cleaned_by)
+    assert all(step.cleaned_by is None for step in steps.values() if step.part != "prefilter")
+
+
+def test_without_a_recipe_of_hard_students_there_are_none(wide):
+    recipes = {name: recipe for name, recipe in wide.recipes.items() if name != "hard"}
+    everything = plan(wide)
+    assert any(step.role == "hard" for step in everything)
+    assert plan(replace(wide, recipes=recipes)) == tuple(step for step in everything if step.role != "hard")
+
+
 def test_the_pilot_rests_on_base_models_alone(wide):
     assert {step.part for step in plan(wide, ("pilot",))} == {"base", "pilot"}
 
@@ -111,5 +143,5 @@ def test_the_pilot_rests_on_base_models_alone(wide):
 def test_a_part_that_the_study_lacks_is_an_error(wide):
     with pytest.raises(SpecError, match=r"A part of study toy must be one of main, temperature, .*; found 'risk'"):
         plan(wide, ("main", "risk"))
-    with pytest.raises(SpecError, match="must be one of main, temperature, size, families; found 'pilot'"):
+    with pytest.raises(SpecError, match="must be one of main, temperature, size, families, prefilter; found 'pilot'"):
         plan(replace(wide, pilot=None), ("pilot",))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.compute as pc
 
 from pytest_kdmem.study import paper
 from pytest_kdmem.study.findings.direction import Vote, fewer
@@ -20,7 +19,7 @@ class Loop:
     """Students of one seed, distilled on D and on D without what is at risk; all counts are of distinct examples.
 
     Attributes:
-        left_out: examples of D that were left out; ``left_out_rows`` counts all their copies.
+        left_out: examples of D that were left out, of those long enough; ``left_out_rows`` counts all rows.
         before, after: memorized of D by the student of D, and by that of what is left.
         kept: of what the first memorized, what the second does, too.
         new: what the second memorized and the first did not (the onion effect).
@@ -52,22 +51,27 @@ class Loop:
 
 
 def prefilter(study: Study) -> tuple[Loop, ...]:
-    """Each student of the prefilter part beside the main part's of the same seed."""
-    return tuple(_loop(study, run) for run in study.select(part="prefilter", role="soft"))
+    """Each student of the prefilter part beside the main part's of the same seed, where there is one."""
+    runs = study.select(part="prefilter", role="soft")
+    return tuple(_loop(study, run) for run in runs if study.select(**_before(run)))
+
+
+def _before(run: ModelRun) -> dict[str, object]:
+    return {"part": "main", "role": "soft", "family": run.family, "dataset": run.dataset, "seed": run.seed}
 
 
 def _loop(study: Study, run: ModelRun) -> Loop:
-    place = {"family": run.family, "dataset": run.dataset, "seed": run.seed}
-    before = examples_of(study, study.one(part="main", role="soft", **place))
+    before = examples_of(study, study.one(**_before(run)))
     after = examples_of(study, run)
     same_examples(before, after)
     old, now = before.memorized, after.memorized
     rows = run.left_out["example_id"].to_numpy() if run.left_out is not None else np.empty(0, np.int64)
+    left_out = np.intersect1d(np.asarray(study.documents[run.dataset])[rows], before.documents)
     return Loop(
         run.family,
         run.dataset,
         run.seed,
-        left_out=Share(_distinct(run), len(before)),
+        left_out=Share(len(left_out), len(before)),
         left_out_rows=Share(len(rows), len(run.scores)),
         before=_memorized(before),
         after=_memorized(after),
@@ -81,10 +85,6 @@ def _loop(study: Study, run: ModelRun) -> Loop:
 
 def _memorized(found: Examples) -> Share:
     return Share(int(found.memorized.sum()), len(found))
-
-
-def _distinct(run: ModelRun) -> int:
-    return 0 if run.left_out is None else int(pc.count_distinct(run.left_out["digest"]).as_py())
 
 
 def rows(result: Sequence[Loop]) -> tuple[Row, ...]:

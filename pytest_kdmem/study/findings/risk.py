@@ -39,6 +39,7 @@ class Prediction:
     family: str
     dataset: str
     seed: int
+    temperature: float | None
     memorized: Share
     figures: dict[str, Figure]
     coefficients: dict[str, Figure]
@@ -68,7 +69,7 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Risk:
-    """Of all students that memorized enough to learn from."""
+    """Of all students that memorized enough to learn from, and left enough."""
 
     predictions: tuple[Prediction, ...]
     transfers: tuple[Transfer, ...]
@@ -104,8 +105,16 @@ class _Case:
 
 def risk(study: Study) -> Risk:
     """The protocol on each soft student on all of D, and how predictors transfer between them."""
-    cases = [case for case in _cases(study) if int(case.labels.memorized.sum()) >= FEWEST_POSITIVES]
-    return Risk(tuple(map(_prediction, cases)), tuple(_transfers(cases)))
+    every = list(_cases(study))
+    cases = [case for case in every if _tell_apart(case.labels)]
+    first_seed = every[0].run.seed if every else 0
+    return Risk(tuple(map(_prediction, cases)), tuple(_transfers(cases, first_seed)))
+
+
+def _tell_apart(labels: Labels) -> bool:
+    """Whether there are enough of either class to learn from."""
+    positives = int(labels.memorized.sum())
+    return min(positives, len(labels.memorized) - positives) >= FEWEST_POSITIVES
 
 
 def _cases(study: Study) -> Iterator[_Case]:
@@ -124,6 +133,7 @@ def _prediction(case: _Case) -> Prediction:
         case.run.family,
         case.run.dataset,
         case.run.seed,
+        case.run.temperature,
         Share(found.positives, found.examples),
         found.figures,
         found.coefficients,
@@ -131,12 +141,11 @@ def _prediction(case: _Case) -> Prediction:
     )
 
 
-def _transfers(cases: Sequence[_Case]) -> Iterator[Transfer]:
+def _transfers(cases: Sequence[_Case], first_seed: int) -> Iterator[Transfer]:
     """Of the first seed each, but where the seed is what differs."""
-    first_seed = min((case.run.seed for case in cases), default=0)
     for case in (case for case in cases if case.run.seed == first_seed):
         both = recited_by_both(case.features)
-        if int(both.memorized.sum()) >= FEWEST_POSITIVES:
+        if _tell_apart(both):
             yield _transfer("none", fit_predictor(case.features, both), f"teacher and baseline ({case.name})", case)
     for first in cases:
         for second in cases:
@@ -175,11 +184,12 @@ def _transfer(by: str, fitted: Fitted, learned_from: str, case: _Case) -> Transf
 
 def rows(result: Risk) -> tuple[Row, ...]:
     lines: list[Row] = []
-    places = dict.fromkeys((each.part, each.family, each.dataset) for each in result.predictions)
-    for part, family, dataset in places:
-        found = [one for one in result.predictions if (one.part, one.family, one.dataset) == (part, family, dataset)]
+    places: dict[tuple[str, str, str, float | None], list[Prediction]] = {}
+    for each in result.predictions:
+        places.setdefault((each.part, each.family, each.dataset, each.temperature), []).append(each)
+    for (part, family, dataset, temperature), found in places.items():
         published = paper.PREDICTION.get((family, dataset), {}) if part != "temperature" else {}
-        name = f"{family}, {dataset}" + (f" ({part})" if part == "temperature" else "")
+        name = f"{family}, {dataset}" + (f", T = {temperature:g}" if part == "temperature" else "")
         lines.append(share_row(name, "memorized by the student", [one.memorized for one in found]))
         for key, said in SAID.items():
             lines.append(row(name, said, "area", [one.figures[key].mean for one in found], published.get(key)))

@@ -37,7 +37,7 @@ def tables(markdown):
 
 @pytest.fixture(scope="module")
 def written(whole_study, tmp_path_factory):
-    return write_report(whole_study(), tmp_path_factory.mktemp("report") / "deep" / "out")
+    return write_report(whole_study(predicted=True), tmp_path_factory.mktemp("report") / "deep" / "out")
 
 
 def test_files(written):
@@ -57,6 +57,13 @@ def test_json_is_valid_finite_and_has_the_published_beside(written):
     assert row["agreement"] == "agrees"
     (inherited, *_) = document["findings"]["inherited"]["figures"]
     assert inherited["of_teacher_only"] == [{"k": 1, "n": 40, "value": 0.025}] * 3
+    (prediction,) = document["findings"]["risk"]["figures"]["predictions"]
+    assert (prediction["family"], prediction["memorized"]) == ("qwen3", {"k": 31, "n": 300, "value": 31 / 300})
+    rows = {(row["setting"], row["figure"]): row for row in document["findings"]["risk"]["rows"]}
+    assert rows["qwen3, fineweb", "ROC-AUC"]["published"] == 0.9999
+    rows = {(row["setting"], row["figure"]): row for row in document["findings"]["prefilter"]["rows"]}
+    assert rows["pythia, fineweb", "fall"]["measured"]["values"] == [1 - 1 / 31] * 3
+    assert rows["pythia, fineweb", "fall"]["agreement"] == "agrees"
     assert document["settings"] == {"seeds": [0, 1, 2]}
 
 
@@ -83,7 +90,7 @@ def test_plots_are_svg_with_labelled_axes(written):
 
 
 def test_the_same_study_gives_the_same_bytes(whole_study, written, tmp_path):
-    again = write_report(whole_study(), tmp_path / "again")
+    again = write_report(whole_study(predicted=True), tmp_path / "again")
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in written]
 
 
@@ -95,7 +102,7 @@ def test_an_empty_study_says_not_run(tmp_path):
     assert written[1].read_text(encoding="utf-8").count("\nnot run.\n") == len(FINDINGS)
 
 
-@pytest.mark.parametrize("part", ["temperature", "size", "families", "pilot", "main"])
+@pytest.mark.parametrize("part", ["temperature", "size", "families", "pilot", "prefilter", "main"])
 def test_a_missing_part_is_no_error(whole_study, tmp_path, part):
     study = whole_study()
     write_report(replace(study, runs=tuple(run for run in study.runs if run.part != part)), tmp_path)
@@ -106,9 +113,10 @@ def test_a_missing_part_is_no_error(whole_study, tmp_path, part):
         "size": set(),  # seeds are left of stability
         "families": {"families"},
         "pilot": {"pilot"},
-        "main": {"stability", "hard"},
+        "prefilter": {"prefilter"},
+        "main": {"stability", "hard", "prefilter"},
     }
-    assert {key for key, each in status.items() if each == "not run"} == not_run[part]
+    assert {key for key, each in status.items() if each == "not run"} == not_run[part] | {"risk"}  # nothing is paired
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,0 +1,289 @@
+"""Findings 6 and 7: what can be told before distilling, and what is left once it is left out."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.risk.calibration import Bin
+from pytest_kdmem.risk.features import STUDY
+from pytest_kdmem.risk.protocol import FIGURES, Figure
+from pytest_kdmem.study.findings import prefilter, risk
+from pytest_kdmem.study.findings.figures import Share
+from pytest_kdmem.study.report import plain
+
+EXAMPLES, MEMORIZED = 300, 40
+
+
+def line(lines, figure, setting=None):
+    (found,) = (each for each in lines if each.figure == figure and setting in (None, each.setting))
+    return found
+
+
+def as_json(result):
+    return json.loads(json.dumps(plain(result), allow_nan=False))
+
+
+def teacher_and_baseline(hand, easy, *, both=(), seed=0, teacher=None, **place):
+    """Two models to whom the easy documents have low perplexity, few zlib bytes and little divergence; a pair."""
+    documents, random = sorted(set(hand.rows)), np.random.default_rng([len(hand.rows), seed])
+
+    def near(low, high):
+        middle = np.where(np.isin(documents, sorted(easy)), low, high)
+        return dict(zip(documents, random.normal(middle, 0.1).tolist(), strict=True))
+
+    zlib = {document: round(1000 * value) for document, value in near(0.5, 1.5).items()}
+    if teacher is None:
+        teacher = hand.model("teacher", both, nll=near(0.5, 3.0), zlib_bytes=zlib, **place)
+    baseline = hand.model("baseline", both, nll=near(0.7, 3.2), zlib_bytes=zlib, seed=seed, **place)
+    return teacher, hand.paired(teacher, baseline, near(0.5, 1.0))
+
+
+@pytest.fixture(scope="module")
+def told(by_hand):
+    """3000 examples, of which the student of seed 0 memorized the 200 easy ones, that of seed 1 any 200."""
+    hand = by_hand(range(3000))
+    easy, others = range(200), np.random.default_rng(5).choice(3000, 200, replace=False).tolist()
+    teacher, first = teacher_and_baseline(hand, easy)
+    second = teacher_and_baseline(hand, easy, seed=1, teacher=teacher)[1]
+    students = hand.model("soft", easy), hand.model("soft", others, seed=1)
+    return risk.risk(hand.study(teacher, first, second, *students))
+
+
+@pytest.fixture(scope="module")
+def transferred(by_hand):
+    """Students that differ in one thing or another, all of easy documents; seed 7 is the study's first."""
+    hand = by_hand(range(EXAMPLES))
+    easy, nearly_all = range(MEMORIZED), range(EXAMPLES - 9)
+    wiki, qwen = {"dataset": "wiki"}, {"part": "families", "family": "qwen3"}
+    runs = []
+    for place, both in ((qwen, nearly_all), ({}, range(9)), (wiki, range(MEMORIZED + 1))):
+        runs += teacher_and_baseline(hand, easy, both=both, seed=7, **place)
+        runs.append(hand.model("soft", easy, seed=7, **place))
+        if "family" not in place:
+            runs.append(teacher_and_baseline(hand, easy, seed=3, **place)[1])
+            runs.append(hand.model("soft", easy, seed=3, **place))
+    runs.append(hand.model("soft", range(MEMORIZED - 5), seed=7, part="temperature", temperature=1.0))
+    runs.append(hand.model("soft", range(9), seed=7, part="temperature", temperature=4.0))
+    ordered = sorted(runs, key=lambda run: run.part != "main")  # as a plan has it
+    return risk.risk(hand.study(*ordered))
+
+
+def test_features_that_separate_predict_the_memorized(told):
+    one, _ = told.predictions
+    assert (one.part, one.family, one.dataset, one.seed) == ("main", "pythia", "fineweb", 0)
+    assert (one.memorized.k, one.memorized.n) == (200, 3000)
+    assert set(one.figures) == set(FIGURES)
+    assert one.figures["roc_auc"].mean > 0.999
+    assert one.figures["pr_auc"].mean > 0.99
+    assert one.figures["recall"].mean > 0.99
+    assert tuple(one.coefficients) == STUDY
+    assert all(figure.mean < 0 for figure in one.coefficients.values())  # the less, the likelier memorized
+
+
+def test_shuffled_labels_are_not_predicted(told):
+    for one in told.predictions:
+        assert one.shuffled.mean == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_is_memorized_at_random_is_not_predicted(told):
+    _, one = told.predictions
+    assert (one.seed, one.memorized.k) == (1, 200)
+    assert one.figures["roc_auc"].mean == pytest.approx(0.5, abs=0.05)
+    assert one.figures["pr_auc"].mean == pytest.approx(200 / 3000, abs=0.03)
+
+
+def test_a_predictor_is_no_better_than_what_it_is_applied_to(told):
+    to_random, to_easy = told.transfers
+    assert to_random.applied_to == "pythia, fineweb, T = 2, seed 1"
+    assert to_random.roc_auc == pytest.approx(0.5, abs=0.05)
+    assert to_random.pr_auc == pytest.approx(200 / 3000, abs=0.03)
+    assert (to_random.found.n, to_random.at_risk.n) == (200, 3000)
+    assert not all(one.holds for one in to_random.reliability)
+    assert to_easy.applied_to == "pythia, fineweb, T = 2, seed 0"
+
+
+def test_transfers_name_exactly_what_differs(transferred):
+    first, second = ("pythia, fineweb, T = 2, seed 7", "pythia, fineweb, T = 2, seed 3")
+    wiki, other = "pythia, wiki, T = 2, seed 7", "pythia, wiki, T = 2, seed 3"
+    qwen, cooler = "qwen3, fineweb, T = 2, seed 7", "pythia, fineweb, T = 1, seed 7"
+    pairs = {"seed": [(first, second), (wiki, other)], "dataset": [(first, wiki)]}
+    pairs |= {"temperature": [(first, cooler)], "family": [(first, qwen)]}
+    either_way = {(by, *pair) for by, both in pairs.items() for one in both for pair in (one, one[::-1])}
+    # Of fineweb, teacher and baseline recite too few to learn from; of Qwen-3's, too few are not recited.
+    none = ("none", f"teacher and baseline ({wiki})", wiki)
+    found = [(one.by, one.learned_from, one.applied_to) for one in transferred.transfers]
+    assert len(set(found)) == len(found)
+    assert set(found) == either_way | {none}
+
+
+def test_a_predictor_holds_where_the_same_is_memorized(transferred):
+    for one in transferred.transfers:
+        assert one.roc_auc > 0.98
+        assert one.found.n == (MEMORIZED - 5 if "T = 1," in one.applied_to else MEMORIZED)
+        assert one.found.value > 0.8
+        assert (one.at_risk.n, one.at_risk.k) >= (EXAMPLES, one.found.k)
+
+
+def test_calibration_is_given_over_seeds_alone(transferred):
+    for one in transferred.transfers:
+        assert bool(one.reliability) == (one.by == "seed")
+        if one.reliability:
+            assert sum(each.n for each in one.reliability) == EXAMPLES
+            assert sum(each.observed * each.n for each in one.reliability) == pytest.approx(MEMORIZED)
+
+
+def test_a_student_that_memorized_too_few_to_learn_from_is_left_out(transferred):
+    places = [(one.part, one.family, one.dataset, one.seed) for one in transferred.predictions]
+    assert places == [
+        ("main", "pythia", "fineweb", 7),
+        ("main", "pythia", "fineweb", 3),
+        ("main", "pythia", "wiki", 7),
+        ("main", "pythia", "wiki", 3),
+        ("temperature", "pythia", "fineweb", 7),
+        ("families", "qwen3", "fineweb", 7),
+    ]
+    assert not any("T = 4" in one.applied_to for one in transferred.transfers)
+
+
+@pytest.mark.parametrize("memorized", [range(9), range(EXAMPLES - 9)], ids=["few", "nearly all"])
+def test_of_one_class_there_is_nothing_to_tell_apart(by_hand, memorized):
+    hand = by_hand(range(EXAMPLES))
+    runs = [*teacher_and_baseline(hand, memorized, both=range(50)), hand.model("soft", memorized)]
+    found = risk.risk(hand.study(*runs))
+    assert not found
+    assert (found.predictions, found.transfers, risk.rows(found)) == ((), (), ())
+
+
+def test_without_a_pair_of_its_seed_or_on_part_of_the_data_nothing_is_predicted(by_hand):
+    hand = by_hand(range(EXAMPLES))
+    teacher, baseline = teacher_and_baseline(hand, range(MEMORIZED))
+    soft = [hand.model("soft", range(MEMORIZED), seed=seed) for seed in (0, 1)]
+    unpaired = [teacher, hand.model("baseline"), hand.model("hard", range(MEMORIZED)), soft[0]]
+    assert not risk.risk(hand.study(*unpaired))
+    assert not risk.risk(hand.study(teacher, baseline, soft[1], hand.cleaned(soft[0], [])))
+
+
+def test_figures_and_rows_are_json(told, transferred):
+    for result in (told, transferred):
+        assert as_json(result)["predictions"][0]["figures"]["roc_auc"]["mean"] > 0.99
+        assert len(as_json(risk.rows(result))) == len(risk.rows(result))
+
+
+def test_rows_have_a_figure_of_each_seed_beside_the_published(told):
+    lines = risk.rows(told)
+    memorized = line(lines, "memorized by the student")
+    assert (memorized.setting, memorized.measured.values) == ("pythia, fineweb", (200 / 3000, 200 / 3000))
+    area = line(lines, "ROC-AUC")
+    assert (area.published, area.unit, area.measured.n) == (0.9997, "area", 2)
+    assert area.measured.values == tuple(one.figures["roc_auc"].mean for one in told.predictions)
+    assert line(lines, "PR-AUC at the true prevalence").published is None
+    assert line(lines, "ROC-AUC, labels shuffled").measured.n == 2
+    over = line(lines, "ROC-AUC, to another seed", "pythia, fineweb, T = 2, seed 0 → pythia, fineweb, T = 2, seed 1")
+    assert over.measured.values == (told.transfers[0].roc_auc,)
+
+
+def prediction(part, temperature, memorized):
+    figures = {name: Figure(memorized / 100, 0.0) for name in FIGURES}
+    share, chance = Share(memorized, 100), Figure(0.5, 0.0)
+    return risk.Prediction(part, "pythia", "fineweb", 0, temperature, share, figures, {}, chance)
+
+
+def test_students_of_different_temperatures_are_no_seeds_of_each_other():
+    predictions = prediction("main", 2.0, 20), prediction("temperature", 1.0, 30), prediction("temperature", 4.0, 10)
+    lines = [each for each in risk.rows(risk.Risk(predictions, ())) if each.figure == "ROC-AUC"]
+    assert [(each.measured.values, each.published) for each in lines] == [
+        ((0.2,), 0.9997),
+        ((0.3,), None),
+        ((0.1,), None),
+    ]
+    assert [each.setting for each in lines] == ["pythia, fineweb", "pythia, fineweb, T = 1", "pythia, fineweb, T = 4"]
+
+
+def test_rows_of_a_transfer_say_what_was_to_come_and_what_came():
+    bins = Bin(0.01, 0.1, 50, 0.05, 0.0, 0.1, 0.04), Bin(0.9, 1.0, 20, 0.95, 0.8, 1.0, 0.85)
+    transfer = risk.Transfer("seed", "one", "other", 0.99, 0.8, Share(19, 20), Share(30, 100), bins)
+    from_both = risk.Transfer("none", "teacher and baseline (one)", "one", 0.98, 0.7, Share(18, 20), Share(25, 100))
+    lines = risk.rows(risk.Risk((prediction("main", 2.0, 20),), (transfer, from_both)))
+    assert line(lines, "ROC-AUC, to another seed").setting == "one → other"
+    assert line(lines, "ROC-AUC, to its student").setting == "teacher and baseline (one)"
+    assert line(lines, "found where 95.00% are to be, to another seed").counts == (Share(19, 20),)
+    (bins_shown,) = (each for each in lines if each.figure.startswith("memorized of risk"))
+    assert bins_shown.figure == "memorized of risk 0.9–1 (80.00% to 100.00% expected)"
+    assert bins_shown.counts == (Share(17, 20),)
+
+
+def test_the_fall_and_what_is_new(by_hand):
+    # S = 0–9 before and 8, 9, 30 after; 0 and 1 stand in D five times, and 0–7 and 20 are left out with all copies.
+    hand = by_hand([*range(40), *([0, 1] * 4)])
+    before = hand.model("soft", range(10), loss=2.0)
+    after = hand.cleaned(hand.model("soft", [8, 9, 30], loss=2.5), [*range(8), 20])
+    study = hand.study(before, after)
+    (loop,) = prefilter.prefilter(study)
+    assert (loop.family, loop.dataset, loop.seed) == ("pythia", "fineweb", 0)
+    assert (loop.left_out, loop.left_out_rows) == (Share(9, 40), Share(9 + 8, 48))
+    assert (loop.before, loop.after) == (Share(10, 40), Share(3, 40))
+    assert (loop.kept, loop.new) == (2, 1)
+    assert (loop.fall, loop.price) == (pytest.approx(0.7), pytest.approx(0.25))
+    lines = prefilter.rows((loop,))
+    fall = line(lines, "fall")
+    assert (fall.measured.values, fall.unit) == ((pytest.approx(0.7),), "percent")
+    assert fall.published == pytest.approx(1 - 4 / 1698)
+    assert fall.agreement == "agrees"  # 8 of 9 that differ are of before: p = 2 · 10 / 2⁹ = 0.039
+    assert line(lines, "left out, of rows").counts == (Share(17, 48),)
+    assert line(lines, "newly memorized").measured.values == (1,)
+    assert line(lines, "held-out loss, change").measured.values == (pytest.approx(0.25),)
+    assert as_json((loop,))[0]["left_out"] == {"k": 9, "n": 40, "value": 9 / 40}
+    assert len(as_json(lines)) == len(lines)
+
+
+def test_the_fall_of_nothing_is_undefined(by_hand):
+    hand = by_hand(range(40))
+    (loop,) = prefilter.prefilter(hand.study(hand.model("soft"), hand.cleaned(hand.model("soft", [3]), range(2))))
+    assert (loop.before.k, loop.fall, loop.kept, loop.new) == (0, None, 0, 1)
+    fall = line(prefilter.rows((loop,)), "fall")
+    assert (fall.measured.mean, fall.agreement) == (None, "cannot be told at this n")
+    as_json(prefilter.rows((loop,)))
+
+
+def test_a_rise_does_not_agree(by_hand):
+    hand = by_hand(range(40))
+    runs = hand.model("soft", range(3)), hand.cleaned(hand.model("soft", range(20)), [39])
+    (loop,) = prefilter.prefilter(hand.study(*runs))
+    assert loop.fall < 0
+    assert line(prefilter.rows((loop,)), "fall").agreement == "does not"
+
+
+def test_each_seed_is_beside_its_own(by_hand):
+    hand = by_hand(range(40))
+    runs = [hand.model("soft", range(10 * (1 + seed)), seed=seed) for seed in (0, 1)]
+    runs += [hand.model("soft", range(30), seed=0, dataset="wiki"), hand.model("hard", range(35))]
+    runs += [hand.cleaned(hand.model("soft", range(5), seed=seed), range(10)) for seed in (0, 1)]
+    loops = prefilter.prefilter(hand.study(*runs))
+    assert [(loop.before.k, loop.after.k) for loop in loops] == [(10, 5), (20, 5)]
+    assert line(prefilter.rows(loops), "fall").measured.values == (0.5, 0.75)
+
+
+def test_left_out_examples_are_counted_among_those_long_enough(by_hand):
+    # 4 and 5 are too short to be scored, and near-duplicates of 0.
+    hand = by_hand([0, 1, 2, 3, 4, 5, 0], too_short=[4, 5])
+    (loop,) = prefilter.prefilter(hand.study(hand.model("soft"), hand.cleaned(hand.model("soft"), [0, 4, 5])))
+    assert (loop.left_out, loop.left_out_rows) == (Share(1, 4), Share(4, 7))
+
+
+def test_where_nothing_was_left_out_nothing_is_counted(by_hand):
+    hand = by_hand(range(4))
+    (loop,) = prefilter.prefilter(hand.study(hand.model("soft"), hand.cleaned(hand.model("soft"), [])))
+    assert (loop.left_out, loop.left_out_rows) == (Share(0, 4), Share(0, 4))
+
+
+def test_without_a_student_before_there_is_no_loop(by_hand):
+    hand = by_hand(range(4))
+    after = hand.cleaned(hand.model("soft"), [0])
+    assert prefilter.prefilter(hand.study(hand.model("soft", seed=1), after)) == ()
+    assert prefilter.rows(()) == ()
+    with pytest.raises(DataError, match="holds 2"):
+        prefilter.prefilter(hand.study(hand.model("soft"), hand.model("soft"), after))
