@@ -200,12 +200,19 @@ def _npy(source: Path, target: Path, kept: Flags) -> int:
 
 def _saved_by_datasets(source: Path, target: Path, kept: Flags, split: str) -> int:
     from datasets import DatasetDict, load_from_disk
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+    shows_bars = not are_progress_bars_disabled()
     data = load_from_disk(str(source))
     chosen = data[split] if isinstance(data, DatasetDict) else data
     if len(chosen) == len(kept):
         left = chosen.select(np.flatnonzero(kept))
-        (DatasetDict({**data, split: left}) if isinstance(data, DatasetDict) else left).save_to_disk(str(target))
+        disable_progress_bars()
+        try:
+            (DatasetDict({**data, split: left}) if isinstance(data, DatasetDict) else left).save_to_disk(str(target))
+        finally:
+            if shows_bars:
+                enable_progress_bars()
     return len(chosen)
 
 

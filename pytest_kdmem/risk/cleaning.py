@@ -80,18 +80,17 @@ def dropping(
     """
     features = risk.features
     order = candidates(risk, at_most_rows)
-    digests = np.asarray(features.digests.to_pylist(), dtype=object)
+    digests = features.digests.take(pa.array(order)).to_pylist()
     nearly: dict[str, set[str]] = defaultdict(set)
     for one in near:
         nearly[one.of].add(one.digest)
-    wanted = pa.array([*digests[order], *sorted({one.digest for one in near})], pa.string())
+    wanted = pa.array([*digests, *sorted({one.digest for one in near} - set(digests))], pa.string())
     places: dict[str, list[int]] = defaultdict(list)
     for row in rows.filter(pc.is_in(rows["digest"], wanted)).select(["example_id", "digest"]).to_pylist():
         places[row["digest"]].append(row["example_id"])
     left_out: dict[str, str] = {}  # digest → that of the example at risk
     total, last = 0, None
-    for at in order:
-        digest = digests[at]
+    for at, digest in zip(order, digests, strict=True):
         new = {digest, *nearly[digest]} - left_out.keys()
         rows_more = sum(len(places[one]) for one in new)
         if total + rows_more > at_most_rows:
@@ -105,8 +104,9 @@ def dropping(
         )
     threshold = risk.threshold if last is None or math.isinf(at_most_rows) else float(risk.risks[last])
     recall = risk.recall if threshold == risk.threshold else _recall_at(risk, int(last or 0))
-    risks = dict(zip(digests, risk.risks, strict=True))
-    return Dropping(_table(left_out, places, risks), threshold, recall)
+    at = pc.index_in(wanted, features.digests).to_pylist()
+    known = {name: float(risk.risks[row]) for name, row in zip(wanted.to_pylist(), at, strict=True) if row is not None}
+    return Dropping(_table(left_out, places, known), threshold, recall)
 
 
 def rows_within(share: float, rows: int) -> int:
