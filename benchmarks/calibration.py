@@ -1,0 +1,64 @@
+"""Whether risks come true: a predictor of the shipped student, held against students of other seeds.
+
+    python benchmarks/calibration.py --out runs/seeds --seeds 1 2
+
+distils the shipped Pythia student anew with each seed, as `fixtures/build.py` did with seed 0 (some minutes each), and
+prints for each span of risks how many examples were memorized by the unseen student, and the interval told before.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.run import distill_once
+from pytest_kdmem.predicting import Predicting
+from pytest_kdmem.risk.calibration import brier, probability, reliability
+from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.fitting import fit_predictor
+from pytest_kdmem.run_settings import RunSettings
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.store import ScoreStore
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+MODELS = FIXTURES / "models/pythia"
+STUDENT = Recipe(mode="soft", temperature=2.0, epochs=4, learning_rate=1.5e-3)
+EXTRACTION = Extraction(50, 50, 128)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of models and scores")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    arguments = parser.parse_args()
+    teacher, baseline, known = (Model(str(MODELS / role)) for role in ("teacher", "baseline", "student"))
+    corpus, store = TrainingSet(str(FIXTURES / "corpus/training.jsonl.gz")), ScoreStore(arguments.out / "scores")
+    predicting = Predicting(teacher, baseline, corpus, EXTRACTION, store, RunSettings())
+    features = features_of(predicting.pair())
+    predictor = fit_predictor(features, predicting.labels(features, known)).predictor
+    risks = probability(predictor.log_odds(features.values))
+    refits = np.concatenate([probability(block) for block in predictor.refit_log_odds(features.values)]).T
+    print(f"learned from seed 0: {predictor.positives} of {predictor.examples} memorized")
+    for seed in arguments.seeds:
+        student = distill_once(
+            replace(STUDENT, seed=seed),
+            init=Model(str(MODELS / "base-small")),
+            training_set=corpus,
+            models_dir=arguments.out / "models",
+            teacher=teacher,
+            extraction=EXTRACTION,
+        )
+        memorized = predicting.labels(features, student).memorized
+        print(f"seed {seed}: {memorized.sum()} memorized, Brier score {brier(risks, memorized):.5f}")
+        for one in reliability(risks, refits, memorized):
+            told = f"{100 * one.low:.1f} to {100 * one.high:.1f} %"
+            came = f"{round(one.observed * one.n)} of {one.n} ({100 * one.observed:.1f} %)"
+            print(f"  risk {one.lower:g}–{one.upper:g}: told {told}, came {came}{'' if one.holds else ': outside'}")
+
+
+if __name__ == "__main__":
+    main()
