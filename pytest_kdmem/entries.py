@@ -75,6 +75,8 @@ def risk_entry(found: PredictedRisk | None) -> RiskEntry | None:
         share_at_risk=found.share_at_risk,
         expected_memorized=found.expected_memorized,
         examples=tuple(found.examples),
+        exact_duplicates=found.repeated[0],
+        near_duplicates=found.repeated[1],
         threshold=found.threshold,
         recall=found.recall,
         features=predictor.features,

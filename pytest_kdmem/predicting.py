@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
 from pytest_kdmem.corpus.near_duplicates import PROTOCOL as NEAR_DUPLICATES
 from pytest_kdmem.corpus.near_duplicates import NearDuplicate, near_duplicates
+from pytest_kdmem.corpus.presets import resolve
+from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.risk.features import STUDY, Features, features_of
@@ -92,15 +99,25 @@ class Predicting:
 
     def near_duplicates(self, scores: ScoreTable, wanted: frozenset[str]) -> tuple[NearDuplicate, ...]:
         """Examples that are nearly one of those wanted, by digest; found once, and read from the store after that."""
+        if not wanted:
+            return ()
         key = digest_of([NEAR_DUPLICATES, scores.record.digest, sorted(wanted)])
         if (known := self.store.read_near_duplicates(key)) is not None:
             return tuple(NearDuplicate(int(at), str(digest), str(of)) for at, digest, of in known["found"])
         tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
 
-        def examples() -> Iterator[Example]:
-            return stream_examples(self.training_set, tokenizer, self.extraction, offline=self.run.offline)
+        def examples(read: ReadDocuments = read_documents) -> Iterator[Example]:
+            return stream_examples(self.training_set, tokenizer, self.extraction, offline=self.run.offline, read=read)
 
-        found = tuple(near_duplicates(examples, wanted))
+        def some(training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+            documents = read_documents(training_set, offline=offline)
+            return (document for at, document in enumerate(documents) if at in places)
+
+        rows = scores.rows.filter(pc.is_in(scores.rows["digest"], pa.array(sorted(wanted))))
+        places = frozenset(rows["example_id"].to_pylist())
+        # Where each document is an example, only those that are wanted need tokens to be known.
+        among = partial(examples, some) if takes_every_document(self.training_set) else None
+        found = tuple(near_duplicates(examples, wanted, among))
         self.store.write_near_duplicates(key, {"found": found})
         return found
 
@@ -160,4 +177,13 @@ def prediction(
         features = features_of(pair, names)
         fitted = fit_predictor(features, predicting.labels(features, learning.labels_from))
         predictor = fitted.predictor
-    return Prediction(predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence), fitted)
+    risk = predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence)
+    wanted = frozenset(features.digests.filter(pa.array(risk.at_risk)).to_pylist())
+    near = predicting.near_duplicates(pair.teacher, wanted)
+    return Prediction(replace(risk, near_duplicates=wanted & {name for one in near for name in one[1:]}), fitted)
+
+
+def takes_every_document(training_set: TrainingSet) -> bool:
+    """Whether the n-th document of the source is the n-th example."""
+    _, selection = resolve(training_set)
+    return training_set.form == "documents" and not selection.rule

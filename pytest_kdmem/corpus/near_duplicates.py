@@ -34,7 +34,11 @@ class NearDuplicate(NamedTuple):
     of: str
 
 
-def near_duplicates(stream: Callable[[], Iterable[Example]], wanted: frozenset[str]) -> Iterator[NearDuplicate]:
+def near_duplicates(
+    stream: Callable[[], Iterable[Example]],
+    wanted: frozenset[str],
+    among: Callable[[], Iterable[Example]] | None = None,
+) -> Iterator[NearDuplicate]:
     """Of a training set, every example that is a near-duplicate of a wanted one, named with the nearest.
 
     Two passes, in memory for the wanted examples.
@@ -42,13 +46,14 @@ def near_duplicates(stream: Callable[[], Iterable[Example]], wanted: frozenset[s
     Args:
         stream: gives the examples anew at each call.
         wanted: digests of those whose near-duplicates are looked for; they may be near-duplicates of each other.
+        among: gives some of the examples, among which all wanted ones are; the stream if None.
     """
     if not wanted:
         return
     from rensa import RMinHashLSH
 
     known: dict[str, Ids] = {}
-    for example in stream():
+    for example in (among or stream)():
         if (digest := example.digest) in wanted:
             known.setdefault(digest, example.ids)
             if len(known) == len(wanted):

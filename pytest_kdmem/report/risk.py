@@ -27,16 +27,22 @@ SAID = {
 }
 
 
-def risk_lines(entry: RiskEntry) -> tuple[str, str]:
-    """Two lines: what is at risk, and what the prediction rests on."""
+def risk_lines(entry: RiskEntry) -> tuple[str, str, str]:
+    """Three lines: what is at risk, how much of it is repeated, and what the prediction rests on."""
     expected = entry.expected_memorized
     roc_auc, pr_auc = (entry.quality[name][0] for name in ("roc_auc", "pr_auc"))
     return (
         f"predicted risk: {entry.share_at_risk} at {entry.threshold:.2g} or more;"
         f" {expected.value:.0f} memorized expected ({expected.low:.0f} to {expected.high:.0f})",
+        f"at risk: {count(entry.exact_duplicates)} with exact duplicates, {count(entry.near_duplicates)} with"
+        f" near-duplicates only, {count(_unrepeated(entry))} with neither",
         f"predictor {entry.predictor[:8]}: from {count(entry.positives)} of {count(entry.fitted_to)} that"
         f" {entry.labels} recite; ROC-AUC {roc_auc:.4f}, PR-AUC {pr_auc:.4f}, finds {percent(entry.recall)}",
     )
+
+
+def _unrepeated(entry: RiskEntry) -> int:
+    return len(entry.examples) - entry.exact_duplicates - entry.near_duplicates
 
 
 def fitted_report(fitted: Fitted, published: Mapping[str, float], *, called: str) -> RenderableType:

@@ -37,6 +37,7 @@ class PredictedRisk:
         share_at_risk: examples at risk of all distinct ones; bounds over the refits of the predictor, and over the
             sample where there is one.
         expected_memorized: how many of the n will be memorized; bounds of the number to come, over refits and chance.
+        near_duplicates: digests of examples at risk that are nearly another one, as far as that was looked for.
     """
 
     features: Features
@@ -47,6 +48,7 @@ class PredictedRisk:
     share_at_risk: Estimate
     expected_memorized: Estimate
     warnings: tuple[str, ...]
+    near_duplicates: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         raise TypeError("A predicted risk is neither true nor false; compare its share_at_risk with a threshold.")
@@ -66,6 +68,14 @@ class PredictedRisk:
         order = at_risk[np.argsort(-self.risks[at_risk], kind="stable")]
         ids: list[int] = self.features.example_ids[order].tolist()
         return ids
+
+    @property
+    def repeated(self) -> tuple[int, int]:
+        """Of the examples at risk, how many have exact duplicates, and how many of the others a near-duplicate."""
+        copies = self.features.copies[self.at_risk]
+        digests = self.features.digests.filter(pa.array(self.at_risk)).to_pylist()
+        near = sum(copy == 1 and name in self.near_duplicates for copy, name in zip(copies, digests, strict=True))
+        return int((copies > 1).sum()), int(near)
 
     @property
     def digest(self) -> str:
