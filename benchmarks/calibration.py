@@ -17,7 +17,7 @@ import numpy as np
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.predicting import Predicting
-from pytest_kdmem.risk.calibration import brier, probability, reliability
+from pytest_kdmem.risk.calibration import brier, reliability
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.run_settings import RunSettings
@@ -40,8 +40,8 @@ def main() -> None:
     predicting = Predicting(teacher, baseline, corpus, EXTRACTION, store, RunSettings())
     features = features_of(predicting.pair())
     predictor = fit_predictor(features, predicting.labels(features, known)).predictor
-    risks = probability(predictor.log_odds(features.values))
-    refits = np.concatenate([probability(block) for block in predictor.refit_log_odds(features.values)]).T
+    risks = predictor.risk(predictor.log_odds(features.values))
+    refits = np.concatenate(list(predictor.refit_risks(features.values))).T
     print(f"learned from seed 0: {predictor.positives} of {predictor.examples} memorized")
     for seed in arguments.seeds:
         student = distill_once(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_kdmem.memorization import Flags
-from pytest_kdmem.risk.calibration import Bin, Calibration, brier, calibrate, probability, reliability
+from pytest_kdmem.risk.calibration import Bin, Calibration, brier, calibrate, reliability
 from pytest_kdmem.risk.classifier import Linear, drawn, fit, on_one_thread, sampling_offset
 from pytest_kdmem.risk.features import Features, Values
 from pytest_kdmem.risk.labels import Labels
@@ -54,14 +54,17 @@ def fit_predictor(features: Features, labels: Labels, *, seed: int = 0) -> Fitte
     offset, scaler = sampling_offset(memorized), models[0]
     plain = np.array([_on_scale(model, scaler, offset) for model in models])
     mean = _calibrated(plain.mean(axis=0), calibration)
-    risks = probability(calibration.of(held_out))
+    risks = calibration.risk(held_out)
     predictor = Predictor(
         features=features.names,
         mean=scaler.mean,
         scale=scaler.scale,
         coefficients=mean[1:],
         intercept=float(mean[0]),
+        least=calibration.least,
+        greatest=calibration.greatest,
         refits=np.array([_calibrated(one, own) for one, own in zip(plain, spread, strict=True)]),
+        refit_bounds=np.array([one[2:] for one in spread]),
         lowest=values.min(axis=0),
         highest=values.max(axis=0),
         recall_log_odds=np.quantile(calibration.of(held_out[outcome]), np.linspace(0, 1, 101), method="lower"),
@@ -72,7 +75,7 @@ def fit_predictor(features: Features, labels: Labels, *, seed: int = 0) -> Fitte
         source=features.source,
         quality={name: (figure.mean, figure.deviation) for name, figure in assessment.figures.items()},
     )
-    bins = reliability(risks, (probability(own.of(held_out)) for own in spread), outcome, seed=seed)
+    bins = reliability(risks, (own.risk(held_out) for own in spread), outcome, seed=seed)
     return Fitted(predictor, assessment, bins, brier(risks, outcome))
 
 

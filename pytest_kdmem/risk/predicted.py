@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from pytest_kdmem.bounds import proportion
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.estimate import Estimate, percent
 from pytest_kdmem.memorization import Flags
-from pytest_kdmem.risk.calibration import counts_to_come, probability
+from pytest_kdmem.risk.calibration import counts_to_come
 from pytest_kdmem.risk.features import Features, Values
 from pytest_kdmem.risk.predictor import Predictor, predictor_digest
 from pytest_kdmem.verdict import SHARE_AT_RISK
@@ -117,18 +116,21 @@ def predict(
     """
     warnings = predictor.check(features)
     log_odds = predictor.log_odds(features.values)
-    cut = predictor.finding(recall) if threshold is None else _log_odds_of(threshold)
+    if threshold is not None and not 0 < threshold < 1:
+        raise SpecError(f"A risk threshold must lie between 0 and 1, and be neither; found {threshold!r}.")
+    cut = predictor.finding(recall) if threshold is None else predictor.log_odds_of(threshold)
     found = predictor.recall_at(cut)
     if threshold is not None and found < LEAST_RECALL:
-        best = float(probability(np.array(predictor.finding(RECALL))))
+        best = float(predictor.risk(np.array(predictor.finding(RECALL))))
         raise SpecError(
             f"A risk threshold that finds at least {percent(LEAST_RECALL)} of what is memorized was expected, and"
             f" {threshold:g} finds {percent(found)} in trials on held-out examples ({best:.2g} finds"
             f" {percent(RECALL)}): set a lower --kdmem-risk-threshold, or none."
         )
-    risks, at_or_above = probability(log_odds), float(probability(np.array(cut)))
+    risks = predictor.risk(log_odds)
+    at_or_above = threshold if threshold is not None else float(predictor.risk(np.array(cut)))
     n, k = len(features), int((risks >= at_or_above).sum())
-    at_risk, to_come = _over_refits(predictor, features.values, cut, np.random.default_rng(seed))
+    at_risk, to_come = _over_refits(predictor, features.values, at_or_above, np.random.default_rng(seed))
     tails = (1 - confidence, confidence)
     fewest, most = (int(one) for one in np.quantile(at_risk, tails, method="inverted_cdf"))
     low, high = (float(one) for one in np.quantile(to_come, tails, method="inverted_cdf"))
@@ -158,17 +160,13 @@ def predict(
     return PredictedRisk(features, predictor, risks, at_or_above, found, share, expected, warnings)
 
 
-def _over_refits(predictor: Predictor, values: Values, cut: float, rng: np.random.Generator) -> tuple[Values, Values]:
-    """``[refits]`` each: how many examples lie at or above the cut, and how many come to be memorized in one draw."""
+def _over_refits(
+    predictor: Predictor, values: Values, threshold: float, rng: np.random.Generator
+) -> tuple[Values, Values]:
+    """``[refits]`` each: examples at or above the threshold, and how many come to be memorized in one draw."""
     at_risk = np.zeros(len(predictor.refits))
     to_come = np.zeros(len(predictor.refits))
-    for block in predictor.refit_log_odds(values):
-        at_risk += (block >= cut).sum(axis=0)
-        to_come += [counts_to_come(risks, rng) for risks in probability(block).T]
+    for block in predictor.refit_risks(values):
+        at_risk += (block >= threshold).sum(axis=0)
+        to_come += [counts_to_come(risks, rng) for risks in block.T]
     return at_risk, to_come
-
-
-def _log_odds_of(threshold: float) -> float:
-    if not 0 < threshold < 1:
-        raise SpecError(f"A risk threshold must lie between 0 and 1, and be neither; found {threshold!r}.")
-    return math.log(threshold / (1 - threshold))

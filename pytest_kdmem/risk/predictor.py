@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.estimate import count, percent
+from pytest_kdmem.risk.calibration import bounded
 from pytest_kdmem.risk.features import Features, Source, Values, check_names
 from pytest_kdmem.spec import Extraction
 
@@ -33,8 +34,10 @@ class Predictor:
         features: names of the d features.
         mean, scale: ``[d]`` of the standardisation.
         coefficients: ``[d]``, and ``intercept``: means over the refits.
+        least, greatest: the risk is least + (greatest − least) · σ(log-odds).
         refits: ``[refits, 1 + d]``, intercept and coefficients of each fit to positives drawn with replacement and
-            negatives drawn anew: how sure the predictor is of itself.
+            negatives drawn anew: how sure the predictor is of itself; ``refit_bounds`` ``[refits, 2]`` are least and
+            greatest risk of each.
         lowest, highest: ``[d]`` of the features among all examples it was fitted to.
         recall_log_odds: ``[101]``, the log-odds that 0 %, 1 %, … 100 % of held-out positives lay below.
         examples, positives: it was fitted to.
@@ -48,7 +51,10 @@ class Predictor:
     scale: Values
     coefficients: Values
     intercept: float
+    least: float
+    greatest: float
     refits: npt.NDArray[np.float64]
+    refit_bounds: npt.NDArray[np.float64]
     lowest: Values
     highest: Values
     recall_log_odds: Values
@@ -65,10 +71,20 @@ class Predictor:
             [(part @ self.coefficients + self.intercept) for part in self._standardised(values)] or [np.empty(0)]
         )
 
-    def refit_log_odds(self, values: Values) -> Iterator[npt.NDArray[np.float64]]:
+    def risk(self, log_odds: Values) -> Values:
+        """Probabilities of log-odds ``[n]``."""
+        return bounded(log_odds, self.least, self.greatest)
+
+    def log_odds_of(self, risk: float) -> float:
+        """What `risk` makes this risk of; infinite at and beyond the least and the greatest."""
+        share = (risk - self.least) / (self.greatest - self.least)
+        return math.log(share / (1 - share)) if 0 < share < 1 else math.copysign(math.inf, share - 0.5)
+
+    def refit_risks(self, values: Values) -> Iterator[npt.NDArray[np.float64]]:
         """``[rows, refits]`` for a block of rows after another: whole, they are a hundred times the features."""
+        least, greatest = self.refit_bounds.T
         for part in self._standardised(values):
-            yield part @ self.refits[:, 1:].T + self.refits[:, 0]
+            yield bounded(part @ self.refits[:, 1:].T + self.refits[:, 0], least, greatest)
 
     def _standardised(self, values: Values) -> Iterator[Values]:
         for start in range(0, len(values), ROWS_AT_ONCE):
@@ -177,16 +193,21 @@ def _predictor(content: Mapping[str, Any]) -> Predictor:
         "lowest": (d,),
         "highest": (d,),
     }
-    shapes |= {"refits": (len(content["refits"]), 1 + d), "recall_log_odds": (101,)}
+    refits = len(content["refits"])
+    shapes |= {"refits": (refits, 1 + d), "refit_bounds": (refits, 2), "recall_log_odds": (101,)}
     arrays = {name: np.array(content[name], dtype=np.float64) for name in shapes}
     if any(arrays[name].shape != shape or not np.isfinite(arrays[name]).all() for name, shape in shapes.items()):
         raise ValueError("an array of another shape, or not finite")
-    if not len(arrays["refits"]) or not math.isfinite(content["intercept"]) or (arrays["scale"] <= 0).any():
+    bounds = np.vstack([arrays["refit_bounds"], [content["least"], content["greatest"]]]).astype(np.float64)
+    in_order = (bounds[:, 0] >= 0) & (bounds[:, 0] < bounds[:, 1]) & (bounds[:, 1] <= 1)
+    if not refits or not in_order.all() or not math.isfinite(content["intercept"]) or (arrays["scale"] <= 0).any():
         raise ValueError("no refit, or a figure out of its range")
     source = content["source"]
     return Predictor(
         features=features,
         intercept=float(content["intercept"]),
+        least=float(content["least"]),
+        greatest=float(content["greatest"]),
         examples=int(content["examples"]),
         positives=int(content["positives"]),
         labels=str(content["labels"]),

@@ -67,8 +67,13 @@ def test_a_threshold_of_one_s_own_is_held(features, fitted):
     assert found.threshold == pytest.approx(0.3)
     assert found.share_at_risk.k == (found.risks >= 0.3).sum()
     lower = predict(features, fitted.predictor, threshold=0.01)
-    assert lower.share_at_risk.k > found.share_at_risk.k
+    assert lower.share_at_risk.k >= found.share_at_risk.k
     assert lower.recall >= found.recall
+
+
+def test_a_threshold_below_the_least_risk_puts_everything_at_risk(features, fitted):
+    found = predict(features, fitted.predictor, threshold=fitted.predictor.least / 2)
+    assert (found.share_at_risk.value, found.recall) == (1.0, 1.0)
 
 
 def test_a_threshold_that_finds_less_than_half_is_refused_with_one_that_finds_most(features, fitted):

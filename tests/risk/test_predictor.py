@@ -67,8 +67,9 @@ def test_the_file_is_json_that_tells_all_it_depends_on(fitted, tmp_path):
         (lambda path: rewritten(path, scale=[0, 1, 1, 1]), "a part is missing or misnamed"),
         (lambda path: rewritten(path, refits=[]), "a part is missing or misnamed"),
         (lambda path: rewritten(path, intercept=None), "a part is missing or misnamed"),
+        (lambda path: rewritten(path, least=0.9, greatest=0.1), "a part is missing or misnamed"),
     ],
-    ids="absent cut list other later changed features scale refits intercept".split(),
+    ids="absent cut list other later changed features scale refits intercept bounds".split(),
 )
 def test_a_file_that_is_no_whole_predictor_is_one_sentence(fitted, tmp_path, change, words):
     path = tmp_path / "p.json"
@@ -110,6 +111,14 @@ def test_it_warns_of_other_models(fitted, make_pair):
         "the predictor was fitted with another teacher",
         "the predictor was fitted with another tokenizer",
     )
+
+
+def test_log_odds_of_a_risk_are_those_that_have_it(fitted):
+    predictor = replace(fitted, least=0.01, greatest=0.9)
+    for risk in (0.02, 0.3, 0.89):
+        assert predictor.risk(np.array([predictor.log_odds_of(risk)])) == pytest.approx([risk])
+    assert predictor.log_odds_of(0.005) == -np.inf
+    assert predictor.log_odds_of(0.95) == np.inf
 
 
 def test_recall_marks_find_what_they_promise(fitted):

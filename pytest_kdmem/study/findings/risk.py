@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from pytest_kdmem.estimate import percent
-from pytest_kdmem.risk.calibration import Bin, probability, reliability
+from pytest_kdmem.risk.calibration import Bin, reliability
 from pytest_kdmem.risk.classifier import FEWEST_POSITIVES
 from pytest_kdmem.risk.features import Features, features_of
 from pytest_kdmem.risk.fitting import Fitted, fit_predictor
@@ -168,8 +168,8 @@ def _transfer(by: str, fitted: Fitted, learned_from: str, case: _Case) -> Transf
     at_risk = log_odds >= predictor.finding(RECALL)
     bins: tuple[Bin, ...] = ()
     if by == "seed":
-        refits = np.concatenate([probability(block) for block in predictor.refit_log_odds(case.features.values)])
-        bins = reliability(probability(log_odds), refits.T, memorized)
+        refits = np.concatenate(list(predictor.refit_risks(case.features.values)))
+        bins = reliability(predictor.risk(log_odds), refits.T, memorized)
     return Transfer(
         by,
         learned_from,
