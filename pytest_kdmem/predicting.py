@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,10 +22,10 @@ from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.risk.features import STUDY, Features, features_of
-from pytest_kdmem.risk.fitting import Fitted, fit_predictor
+from pytest_kdmem.risk.fitting import FITTING, Fitted, fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_file, labels_from_rows, recited_by_both
 from pytest_kdmem.risk.predicted import RECALL, PredictedRisk, predict
-from pytest_kdmem.risk.predictor import read_predictor
+from pytest_kdmem.risk.predictor import Predictor, content_of, predictor_of, read_predictor
 from pytest_kdmem.run_settings import RunSettings
 from pytest_kdmem.score_table import PairTable, ScoreTable
 from pytest_kdmem.scoring import score, score_pair
@@ -102,7 +105,7 @@ class Predicting:
         if not wanted:
             return ()
         key = digest_of([NEAR_DUPLICATES, scores.record.digest, sorted(wanted)])
-        if (known := self.store.read_near_duplicates(key)) is not None:
+        if (known := self.store.read_finding("near-duplicates", key)) is not None:
             return tuple(NearDuplicate(int(at), str(digest), str(of)) for at, digest, of in known["found"])
         tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
 
@@ -118,8 +121,20 @@ class Predicting:
         # Where each document is an example, only those that are wanted need tokens to be known.
         among = partial(examples, some) if takes_every_document(self.training_set) else None
         found = tuple(near_duplicates(examples, wanted, among))
-        self.store.write_near_duplicates(key, {"found": found})
+        self.store.write_finding("near-duplicates", key, {"found": found})
         return found
+
+    def predictor(self, features: Features, labels: Labels) -> Predictor:
+        """Fitted once to these features and labels, and read from the store after that."""
+        digests = [hashlib.sha256(one.tobytes()).hexdigest() for one in (features.values, labels.memorized)]
+        told = [features.names, asdict(features.source), labels.source, labels.digest]
+        key = digest_of([FITTING, version("scikit-learn"), *digests, *told])
+        with suppress(KeyError, TypeError, ValueError, SpecError):
+            if (known := self.store.read_finding("predictors", key)) is not None:
+                return predictor_of(known)
+        predictor = fit_predictor(features, labels).predictor
+        self.store.write_finding("predictors", key, content_of(predictor))
+        return predictor
 
     def labels(self, features: Features, labels_from: Model | Path | None) -> Labels:
         """What is known to have been memorized.
@@ -145,7 +160,7 @@ class Predicting:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Risks, and what was fitted to give them; None where the predictor was fitted before."""
+    """Risks, and what was fitted to give them, where that was asked for and the predictor was not fitted before."""
 
     risk: PredictedRisk
     fitted: Fitted | None
@@ -160,23 +175,27 @@ def prediction(
     threshold: float | None = None,
     recall: float = RECALL,
     confidence: float = 0.95,
+    assessed: bool = False,
 ) -> Prediction:
     """Fit a predictor to the training set itself, or take one fitted elsewhere, and apply it.
 
     Args:
         names: of the features; a fitted predictor has its own.
+        assessed: fit anew, for what only that tells of a predictor.
 
     Raises:
         DataError: there are too few labels of either class, or labels or predictor cannot be read.
         SpecError: the predictor is of another kind of data, or its threshold finds too little.
     """
+    fitted = None
     if learning.predictor is not None:
         predictor = read_predictor(learning.predictor)
-        features, fitted = features_of(pair, predictor.features), None
+        features = features_of(pair, predictor.features)
     else:
         features = features_of(pair, names)
-        fitted = fit_predictor(features, predicting.labels(features, learning.labels_from))
-        predictor = fitted.predictor
+        labels = predicting.labels(features, learning.labels_from)
+        fitted = fit_predictor(features, labels) if assessed else None
+        predictor = fitted.predictor if fitted is not None else predicting.predictor(features, labels)
     risk = predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence)
     wanted = frozenset(features.digests.filter(pa.array(risk.at_risk)).to_pylist())
     near = predicting.near_duplicates(pair.teacher, wanted)

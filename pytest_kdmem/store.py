@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +23,8 @@ from pytest_kdmem.corpus.shards import CorpusRecord, rows_digest
 from pytest_kdmem.errors import StoreError
 
 FORMAT = 1
+# What is found about a training set beside its scores.
+Finding = Literal["near-duplicates", "predictors"]
 OWN_NAME = re.compile(r"\.?[0-9a-f]{32}\.([0-9a-f]{16}\.parquet|json)(\.[0-9a-f]+\.partial)?$")
 
 
@@ -38,7 +40,7 @@ class StoreInfo:
 
 
 class ScoreStore:
-    """A folder of score shards, corpus records, confirmations and near-duplicates; it holds no text and no token ids.
+    """A folder of score shards, corpus records, confirmations and findings; it holds no text and no token ids.
 
     ``scores/<key>/<shard>.<checksum>.parquet``: the key stands for model, protocol and numerics, the shard for the
     token ids, and the checksum for the file's own bytes. A file under a name that is another's counts as damaged.
@@ -49,7 +51,7 @@ class ScoreStore:
         self._scores = root / "scores"
         self._corpora = root / "corpora"
         self._confirmations = root / "confirmations"
-        self._near_duplicates = root / "near-duplicates"
+        self._findings = {kind: root / kind for kind in get_args(Finding)}
         self._listings: dict[str, dict[str, list[Path]]] = {}  # by key and shard: a folder may hold very many
 
     def read_shard(self, key: str, shard: str) -> pa.Table | None:
@@ -130,12 +132,12 @@ class ScoreStore:
     def write_confirmation(self, key: str, content: dict[str, Any]) -> None:
         self._write_json(self._confirmations / f"{key}.json", content)
 
-    def read_near_duplicates(self, key: str) -> dict[str, Any] | None:
-        """What was written of a training set's near-duplicates, or None; a damaged entry counts as absent."""
-        return self._read_json(self._near_duplicates / f"{key}.json")
+    def read_finding(self, kind: Finding, key: str) -> dict[str, Any] | None:
+        """What was found of a training set and written, or None; a damaged entry counts as absent."""
+        return self._read_json(self._findings[kind] / f"{key}.json")
 
-    def write_near_duplicates(self, key: str, content: dict[str, Any]) -> None:
-        self._write_json(self._near_duplicates / f"{key}.json", content)
+    def write_finding(self, kind: Finding, key: str, content: dict[str, Any]) -> None:
+        self._write_json(self._findings[kind] / f"{key}.json", content)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -167,7 +169,7 @@ class ScoreStore:
     def prune(self, *, older_than_days: float = 0.0) -> int:
         """Remove what was last written so many days ago or earlier; returns the number of files removed."""
         removed = 0
-        entries = (self._corpora, self._confirmations, self._near_duplicates)
+        entries = (self._corpora, self._confirmations, *self._findings.values())
         for folder in (self._scores, *entries):
             for file in list(folder.glob("*.json*" if folder in entries else "*-*-*/*.parquet*")):
                 if not OWN_NAME.match(file.name) or (status := _status(file)) is None:

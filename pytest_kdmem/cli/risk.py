@@ -96,6 +96,7 @@ def risk(
             learning,
             names=names,
             threshold=threshold,
+            assessed=True,
         )
     if found.fitted is not None:
         published = PREDICTION[PYTHIA_FINEWEB] | (COEFFICIENTS[PYTHIA_FINEWEB] if features == "study" else {})

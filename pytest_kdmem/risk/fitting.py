@@ -15,6 +15,8 @@ from pytest_kdmem.risk.predictor import Predictor
 from pytest_kdmem.risk.protocol import Assessment, assess
 
 REFITS = 100
+# Raised when the same features and labels give another predictor than before.
+FITTING = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -133,7 +133,7 @@ class Predictor:
 
 def predictor_digest(predictor: Predictor) -> str:
     """Of all that it is, as its file has it."""
-    return _checksum(_content(predictor))
+    return _checksum(content_of(predictor))
 
 
 def write_predictor(predictor: Predictor, path: Path) -> None:
@@ -144,7 +144,7 @@ def write_predictor(predictor: Predictor, path: Path) -> None:
     """
     if path.suffix != ".json":
         raise SpecError(f"A predictor is written to a path ending in .json; found {path}.")
-    content = _content(predictor)
+    content = content_of(predictor)
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_text(json.dumps(content | {"checksum": _checksum(content)}, indent=1) + "\n", encoding="utf-8")
@@ -175,14 +175,19 @@ def read_predictor(path: Path) -> Predictor:
     if content.pop("checksum", None) != _checksum(content):
         raise DataError(f"The predictor in {path} was changed after it was written; fit it anew.")
     try:
-        return _predictor(content)
+        return predictor_of(content)
     except (KeyError, TypeError, ValueError, SpecError):
         raise DataError(
             f"A whole predictor was expected in {path}, and a part is missing or misnamed; fit it anew."
         ) from None
 
 
-def _predictor(content: Mapping[str, Any]) -> Predictor:
+def predictor_of(content: Mapping[str, Any]) -> Predictor:
+    """What `content_of` gave.
+
+    Raises:
+        KeyError, TypeError, ValueError, SpecError: it is none.
+    """
     features = tuple(content["features"])
     check_names(features)
     d = len(features)
@@ -218,7 +223,8 @@ def _predictor(content: Mapping[str, Any]) -> Predictor:
     )
 
 
-def _content(predictor: Predictor) -> dict[str, Any]:
+def content_of(predictor: Predictor) -> dict[str, Any]:
+    """As its file has it, but for the checksum."""
     return {"kind": KIND, "schema_version": SCHEMA_VERSION, **_plain(asdict(predictor))}
 
 

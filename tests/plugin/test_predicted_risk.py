@@ -93,6 +93,25 @@ def test_teacher(memorization, teacher, baseline):
     assert opened == []
 
 
+def test_what_was_fitted_is_kept_and_damage_is_fitted_anew(project, monkeypatch):
+    from pytest_kdmem import predicting
+
+    fitted = []
+    real = predicting.fit_predictor
+    monkeypatch.setattr(predicting, "fit_predictor", lambda *given: (fitted.append(1), real(*given))[1])
+    project.gates(GATE)
+    for name in ("first", "second"):
+        project.run(f"--kdmem-report={name}.json")
+    first, second = (project.report(name).to_json()["risk"] for name in ("first.json", "second.json"))
+    assert first == second
+    assert len(fitted) == 1
+    [kept] = (project.path / ".kdmem/predictors").glob("*.json")
+    kept.write_text(kept.read_text().replace("0.1", "0.2"))
+    project.run("--kdmem-report=third.json")
+    assert project.report("third.json").risk.predictor == project.report("first.json").risk.predictor
+    assert len(fitted) == 2
+
+
 def test_labels_may_come_from_an_earlier_student(project):
     project.gates(GATE)
     student = project.cast.student
