@@ -120,6 +120,7 @@ class Audit:
         threshold: float | None = None,
     ) -> PredictedRisk:
         """What a student to come will memorize; the pass over teacher and baseline gives their verdicts as well."""
+        learning.check(self.extraction, threshold)
         predicting = Predicting(
             teacher, baseline, training_set, self.extraction, self.store, self.run, progress=self.progress
         )

@@ -110,6 +110,9 @@ def learning_of(
     given = labels_from is not None or predictor is not None
     if given and not settings.overrides("labels_from") and not settings.overrides("predictor"):
         return learning_from(labels_from, predictor)
+    for chosen, other in (("labels_from", "predictor"), ("predictor", "labels_from")):
+        if settings.overrides(chosen) and not settings.overrides(other):
+            return learning_from(**{other: None, chosen: settings[chosen]})
     return learning_from(settings["labels_from"], settings["predictor"])
 
 

@@ -19,13 +19,13 @@ from pytest_kdmem.corpus.near_duplicates import PROTOCOL as NEAR_DUPLICATES
 from pytest_kdmem.corpus.near_duplicates import NearDuplicate, near_duplicates
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.risk.features import STUDY, Features, features_of
 from pytest_kdmem.risk.fitting import FITTING, Fitted, fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_file, labels_from_rows, recited_by_both
-from pytest_kdmem.risk.predicted import RECALL, PredictedRisk, predict
-from pytest_kdmem.risk.predictor import Predictor, content_of, predictor_of, read_predictor
+from pytest_kdmem.risk.predicted import RECALL, PredictedRisk, check_threshold, predict
+from pytest_kdmem.risk.predictor import DAMAGED, Predictor, content_of, predictor_of, read_predictor
 from pytest_kdmem.run_settings import RunSettings
 from pytest_kdmem.score_table import PairTable, ScoreTable
 from pytest_kdmem.scoring import score, score_pair
@@ -47,6 +47,21 @@ class Learning:
 
     labels_from: Model | Path | None = None
     predictor: Path | None = None
+
+    def check(self, extraction: Extraction, threshold: float | None) -> None:
+        """Tell now, before any model is loaded, what can be seen to be wrong.
+
+        Raises:
+            DataError: labels or predictor are not there, or cannot be read.
+            SpecError: the predictor is of other lengths, or the threshold no probability.
+        """
+        check_threshold(threshold)
+        if isinstance(self.labels_from, Path) and not self.labels_from.is_file():
+            raise DataError(
+                f"A table of scores was expected at {self.labels_from}, and there is no such file; check the path."
+            )
+        if self.predictor is not None:
+            read_predictor(self.predictor).check_lengths(extraction)
 
 
 def learning_from(labels_from: str | Path | Model | None, predictor: str | Path | None) -> Learning:
@@ -128,8 +143,8 @@ class Predicting:
         """Fitted once to these features and labels, and read from the store after that."""
         digests = [hashlib.sha256(one.tobytes()).hexdigest() for one in (features.values, labels.memorized)]
         told = [features.names, asdict(features.source), labels.source, labels.digest]
-        key = digest_of([FITTING, version("scikit-learn"), *digests, *told])
-        with suppress(KeyError, TypeError, ValueError, SpecError):
+        key = digest_of([FITTING, version("scikit-learn"), version("scipy"), *digests, *told])
+        with suppress(*DAMAGED):
             if (known := self.store.read_finding("predictors", key)) is not None:
                 return predictor_of(known)
         predictor = fit_predictor(features, labels).predictor
@@ -198,8 +213,10 @@ def prediction(
         predictor = fitted.predictor if fitted is not None else predicting.predictor(features, labels)
     risk = predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence)
     wanted = frozenset(features.digests.filter(pa.array(risk.at_risk)).to_pylist())
-    near = predicting.near_duplicates(pair.teacher, wanted)
-    return Prediction(replace(risk, near_duplicates=wanted & {name for one in near for name in one[1:]}), fitted)
+    if features.exhaustive:  # of a sample neither copies nor near-duplicates are known
+        near = predicting.near_duplicates(pair.teacher, wanted)
+        risk = replace(risk, near_duplicates=wanted & {name for one in near for name in one[1:]})
+    return Prediction(risk, fitted)
 
 
 def takes_every_document(training_set: TrainingSet) -> bool:

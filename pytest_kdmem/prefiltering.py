@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import shutil
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.corpus.copying import check_copyable, copy_documents
-from pytest_kdmem.corpus.sources import sha256
+from pytest_kdmem.corpus.sources import fingerprint, sha256
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.predicting import Learning, Predicting, prediction
 from pytest_kdmem.report.files import write_json, write_table
@@ -49,7 +50,8 @@ class Budget:
     def __post_init__(self) -> None:
         given = {name: value for name, value in asdict(self).items() if value is not None}
         if len(given) > 1:
-            raise SpecError(f"One of threshold, recall and at-most was expected; found {' and '.join(given)}.")
+            named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise SpecError(f"One of --threshold, --recall and --at-most was expected; found {named}: keep one.")
         for name, value in given.items():
             if not 0 < value < 1:
                 raise SpecError(f"{name.replace('_', '-')} must lie between 0 and 1; found {value:g}.")
@@ -92,9 +94,14 @@ def prefilter(
         KdmemError: as `predicting.prediction`.
     """
     budget = budget or Budget()
-    check_copyable(predicting.training_set)
-    if out.exists():
+    training_set = predicting.training_set
+    check_copyable(training_set)
+    learning.check(predicting.extraction, budget.threshold)
+    if (name := Path(training_set.source).expanduser().resolve().name) in (MANIFEST, DROPPED_ROWS, PREDICTOR):
+        raise SpecError(f"A training set of another name was expected, as {name} lies beside what is left; rename it.")
+    if os.path.lexists(out):
         raise SpecError(f"A folder to be made was expected as --out, and {out} is there already; remove it.")
+    before = fingerprint(training_set)
     pair = predicting.pair()
     risk = prediction(
         predicting, pair, learning, names=names, threshold=budget.threshold, recall=budget.recall or RECALL
@@ -106,7 +113,7 @@ def prefilter(
     found = dropping(risk, pair.teacher.rows, near, at_most_rows)
     kept = np.ones(rows, dtype=bool)
     kept[found.rows["example_id"].to_numpy()] = False
-    source = predicting.training_set.source
+    source = training_set.source
     if not kept.any():
         raise DataError(
             f"Some examples were expected to stay of {source}, and all are at risk; set a budget (--at-most)."
@@ -114,7 +121,9 @@ def prefilter(
     partial = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.mkdir(parents=True)
-        data = copy_documents(predicting.training_set, partial, kept)
+        data = copy_documents(training_set, partial, kept)
+        if fingerprint(training_set) != before:
+            raise DataError(f"{source} was changed while it was cleaned; run it again.")
         write_table(found.rows, partial / DROPPED_ROWS)
         write_predictor(risk.predictor, partial / PREDICTOR)
         write_json(

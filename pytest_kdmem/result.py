@@ -80,7 +80,7 @@ class RiskEntry:
     Attributes:
         examples: ids at risk, highest risk first.
         exact_duplicates: of them, those that stand in the training set more than once.
-        near_duplicates: of the others, those that are nearly another example.
+        near_duplicates: of the others, those that are nearly another example; None of both over a sample.
         threshold: the probability at which an example is at risk.
         recall: share of what is memorized that lies at or above it, by trials on held-out examples.
         labels: who memorized the ``positives`` among the ``fitted_to`` examples that the predictor learned from.
@@ -91,8 +91,8 @@ class RiskEntry:
     share_at_risk: Estimate
     expected_memorized: Estimate
     examples: tuple[int, ...]
-    exact_duplicates: int
-    near_duplicates: int
+    exact_duplicates: int | None
+    near_duplicates: int | None
     threshold: float
     recall: float
     features: tuple[str, ...]

@@ -32,6 +32,15 @@ SCHEMA = pa.schema(
 KL_SCHEMA = pa.schema([("example_id", pa.int64()), ("digest", pa.string()), ("kl", pa.float32())])
 
 
+# Metadata of a table that stands by itself, as digests tell of the window only.
+LENGTHS = b"kdmem.lengths"
+
+
+def lengths_of(extraction: Extraction) -> bytes:
+    """As that metadata has them."""
+    return f"{extraction.prefix_tokens}, {extraction.suffix_tokens}, {extraction.window_tokens}".encode()
+
+
 @dataclass(frozen=True)
 class ScoreTable:
     """Scores of one model over one training set, and where they came from.

@@ -84,7 +84,10 @@ def _way_out(estimate: Estimate, operator: Operator, threshold: Estimate | float
     if met and estimate.ambiguous:
         return "Only ambiguous examples stand against it: audit with --kdmem-dtype float32, and --kdmem-confirm."
     if estimate.metric == SHARE_AT_RISK:
-        return "Write a training set without what is at risk: kdmem prefilter TRAINING_SET --teacher … --out cleaned/."
+        return (
+            "Write a training set without what is at risk: kdmem prefilter TRAINING_SET --teacher … --out cleaned/"
+            " (--recall 99% leaves out more)."
+        )
     if operator in (">=", ">"):
         return "The student memorizes too much for its baseline: raise the temperature, or train fewer epochs."
     if estimate.unit == "nats":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -119,6 +119,16 @@ def training_set(
         sample=sample,
         seed=seed,
     )
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, str | Path | None]) -> None:
+    """Raise SpecError where something would be written over what is read."""
+    from pytest_kdmem.errors import SpecError
+
+    for flag, path in outputs.items():
+        for name, source in inputs.items():
+            if path is not None and source is not None and path.absolute() == Path(source).expanduser().absolute():
+                raise SpecError(f"{flag} would write over {name}, {source}; name another path.")
 
 
 def feature_names(features: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -74,9 +73,9 @@ def risk(
     for path, ending, name in ((save, ".json", "--save"), (out, ".parquet", "--out")):
         if path is not None and path.suffix != ending:
             raise SpecError(f"{name} must end in {ending}; found {path}.")
-        if path is not None:
-            with suppress(OSError):  # told when it is written
-                path.unlink()  # what stands there tells of another run
+    inputs = {"the training set": training_set, "the labels": labels_from, "the predictor": predictor}
+    options.check_outputs({"--save": save, "--out": out}, inputs)
+    learning.check(Extraction(prefix_tokens, suffix_tokens, window_tokens), threshold)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with options.score_store(cache_dir, no_cache=no_cache) as store:
         predicting = Predicting(

@@ -51,6 +51,7 @@ def score(
     from pytest_kdmem.memorization import Memorization
     from pytest_kdmem.report.confirmation import confirmation_line
     from pytest_kdmem.report.files import write_table
+    from pytest_kdmem.score_table import LENGTHS, lengths_of
     from pytest_kdmem.scoring import score as score_model
     from pytest_kdmem.spec import Extraction, Model
 
@@ -70,6 +71,7 @@ def score(
         raise SpecError("--shard scores a part into the cache: --out, --confirm and --no-cache go with a whole run.")
     if run.part is None and (out is None or out.suffix != ".parquet"):
         raise SpecError(f"--out must end in .parquet; found {out or 'none'}.")
+    options.check_outputs({"--out": out}, {"the training set": training_set})
     if out is not None:
         with suppress(OSError):  # told when it is written
             out.unlink()  # what stands there tells of another run
@@ -91,7 +93,7 @@ def score(
         confirmation.check(found.subject)
         console.print(confirmation_line(found.subject, confirmation_entry(confirmation)))
     assert out is not None  # only a part has none, and ends in PartScored
-    write_table(scores.rows, out)
+    write_table(scores.rows.replace_schema_metadata({LENGTHS: lengths_of(scores.extraction)}), out)
     left_out = f", {scores.record.left_out} shorter documents left out" if scores.record.left_out else ""
     console.print(f"{found.rate.metric} of {found.subject}: {found.rate}; {found.too_short} too short{left_out}")
     console.print(f"{len(scores.rows)} rows in {out}")

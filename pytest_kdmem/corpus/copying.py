@@ -21,6 +21,7 @@ from pytest_kdmem.spec import TrainingSet
 BYTES_AT_ONCE = 1 << 20
 # Rows of a parquet file's groups: few enough to be held, enough to be compressed together.
 ROWS_PER_GROUP = 1 << 16
+BYTES_PER_GROUP = 64 << 20
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 # pyarrow's names of codecs, as a parquet file's own metadata has them.
 UNCOMPRESSED = "UNCOMPRESSED"
@@ -59,7 +60,7 @@ def copy_documents(training_set: TrainingSet, folder: Path, kept: Flags) -> Path
         SpecError: it cannot be copied so.
     """
     check_copyable(training_set)
-    source = Path(training_set.source).expanduser()
+    source = Path(training_set.source).expanduser().resolve()
     target = folder / source.name
     try:
         if source.is_dir():
@@ -147,14 +148,15 @@ def _parquet(source: Path, target: Path, kept: Flags) -> int:
         codec = codecs[0] if codecs and codecs[0] != UNCOMPRESSED else "NONE"
         with pq.ParquetWriter(target, content.schema_arrow, compression=codec) as writer:
             held: list[pa.RecordBatch] = []
-            number = rows = 0
+            number = rows = held_bytes = 0
             for batch in content.iter_batches(ROWS_AT_ONCE):
                 held.append(_of_batch(batch, kept, number))
                 number += len(batch)
                 rows += len(held[-1])
-                if rows >= ROWS_PER_GROUP:
+                held_bytes += held[-1].nbytes
+                if rows >= ROWS_PER_GROUP or held_bytes >= BYTES_PER_GROUP:
                     writer.write_table(pa.Table.from_batches(held, content.schema_arrow))
-                    held, rows = [], 0
+                    held, rows, held_bytes = [], 0, 0
             writer.write_table(pa.Table.from_batches(held, content.schema_arrow))
     return number
 

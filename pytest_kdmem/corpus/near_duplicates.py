@@ -39,7 +39,7 @@ def near_duplicates(
     wanted: frozenset[str],
     among: Callable[[], Iterable[Example]] | None = None,
 ) -> Iterator[NearDuplicate]:
-    """Of a training set, every example that is a near-duplicate of a wanted one, named with the nearest.
+    """Of a training set, every example that is a near-duplicate of a wanted one, named with one of those.
 
     Two passes, in memory for the wanted examples.
 
@@ -67,11 +67,11 @@ def near_duplicates(
         sets = [shingles(example.ids) for example in examples]
         for example, own, candidates in zip(examples, sets, index.query_all(_signatures(sets)), strict=True):
             digest = example.digest
-            others = [name for at in sorted(candidates) if (name := digests[at]) != digest]
-            alike = [(jaccard(own, shingles(known[name])), name) for name in others]
-            nearest = max(alike, default=(0.0, ""), key=lambda pair: pair[0])
-            if nearest[0] >= LEAST_JACCARD:
-                yield NearDuplicate(example.position, digest, nearest[1])
+            others = (name for at in sorted(candidates) if (name := digests[at]) != digest)
+            # The first will do: of many that are all alike, comparing each with each would never end.
+            alike = next((name for name in others if jaccard(own, shingles(known[name])) >= LEAST_JACCARD), None)
+            if alike is not None:
+                yield NearDuplicate(example.position, digest, alike)
 
 
 def shingles(ids: Ids) -> Shingles:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pytest_kdmem.bounds import lower_bound
 from pytest_kdmem.estimate import count, percent
 from pytest_kdmem.result import RiskEntry
 
@@ -27,22 +28,27 @@ SAID = {
 }
 
 
-def risk_lines(entry: RiskEntry) -> tuple[str, str, str]:
-    """Three lines: what is at risk, how much of it is repeated, and what the prediction rests on."""
-    expected = entry.expected_memorized
+def risk_lines(entry: RiskEntry) -> tuple[str, ...]:
+    """Lines: what is at risk, how much of it is repeated, and what the prediction rests on."""
+    expected, positives = entry.expected_memorized, entry.positives
     roc_auc, pr_auc = (entry.quality[name][0] for name in ("roc_auc", "pr_auc"))
+    exact, near = entry.exact_duplicates, entry.near_duplicates
+    repeated = []
+    if exact is not None and near is not None:
+        neither = len(entry.examples) - exact - near
+        repeated = [
+            f"at risk: {count(exact)} with exact duplicates, {count(near)} with near-duplicates only, {count(neither)}"
+            " with neither"
+        ]
+    least = lower_bound(round(entry.recall * positives), positives, expected.confidence)
     return (
         f"predicted risk: {entry.share_at_risk} at {entry.threshold:.2g} or more;"
         f" {expected.value:.0f} memorized expected ({expected.low:.0f} to {expected.high:.0f})",
-        f"at risk: {count(entry.exact_duplicates)} with exact duplicates, {count(entry.near_duplicates)} with"
-        f" near-duplicates only, {count(_unrepeated(entry))} with neither",
-        f"predictor {entry.predictor[:8]}: from {count(entry.positives)} of {count(entry.fitted_to)} that"
-        f" {entry.labels} recite; ROC-AUC {roc_auc:.4f}, PR-AUC {pr_auc:.4f}, finds {percent(entry.recall)}",
+        *repeated,
+        f"predictor {entry.predictor[:8]}: from {count(positives)} of {count(entry.fitted_to)} that"
+        f" {entry.labels} recite; ROC-AUC {roc_auc:.4f}, PR-AUC {pr_auc:.4f}, finds {percent(entry.recall)} (≥"
+        f" {percent(least)})",
     )
-
-
-def _unrepeated(entry: RiskEntry) -> int:
-    return len(entry.examples) - entry.exact_duplicates - entry.near_duplicates
 
 
 def fitted_report(fitted: Fitted, published: Mapping[str, float], *, called: str) -> RenderableType:

@@ -18,6 +18,7 @@ RARE = 0.1
 EDGES = (0.0, 0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 # As many log-odds as are told apart where a calibration is fitted to a million of them.
 LOG_ODDS_APART = 2000
+FARTHEST = 40.0
 DRAWS_PER_REFIT = 10
 # Of a calibration: how far its slope may lie from Platt's, the least risk of any example, and the most that the
 # features may leave untold among examples that look safe and among those that look memorized.
@@ -61,6 +62,10 @@ def calibrate(log_odds: Values, labels: Flags, rng: np.random.Generator | None =
     """
     from scipy.optimize import minimize
 
+    if np.ptp(log_odds) <= 1e-9 * max(1.0, float(np.abs(log_odds).max())):
+        return Calibration(0.0, math.log((labels.sum() + 1) / ((~labels).sum() + 1)))
+    # Beyond lies all certainty; a single odd example must not spread the bins of all others.
+    log_odds = np.clip(log_odds, -FARTHEST, FARTHEST)
     positives, negatives = log_odds[labels], log_odds[~labels]
     if rng is not None:
         positives = rng.choice(positives, len(positives))

@@ -99,6 +99,11 @@ def features_of(pair: PairTable, names: Sequence[str] = STUDY) -> Features:
         DataError: a feature is missing or not finite for some example.
     """
     check_names(names)
+    if "copies" in names and not pair.teacher.record.exhaustive:
+        raise SpecError(
+            f"All of {pair.teacher.training_set.source} was expected for the feature copies, and a sample holds each"
+            " example once; leave out --sample, or use the study's features."
+        )
     teacher, baseline = Memorization("teacher", pair.teacher), Memorization("baseline", pair.baseline)
     distinct = teacher.distinct
     ids, copies = (distinct[name].to_numpy().astype(np.int64) for name in ("example_id", "copies"))

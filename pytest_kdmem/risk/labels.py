@@ -14,6 +14,7 @@ from pytest_kdmem.errors import DataError
 from pytest_kdmem.estimate import count
 from pytest_kdmem.memorization import Flags
 from pytest_kdmem.risk.features import Features
+from pytest_kdmem.score_table import LENGTHS, SCHEMA, lengths_of
 
 BOTH = "teacher and baseline"
 
@@ -40,6 +41,11 @@ def labels_from_rows(rows: pa.Table, features: Features, source: str, digest: st
     """
     scored = rows.filter(pc.equal(rows["status"], "scored"))
     recited = pc.or_(scored["memorized"], scored["ambiguous"])
+    if recited.null_count:
+        raise DataError(
+            f"A verdict on each example was expected in {source}, and {count(recited.null_count)} have none; score that"
+            " model anew with kdmem score."
+        )
     known = (
         pa.table({"digest": scored["digest"], "recited": recited}).group_by("digest").aggregate([("recited", "max")])
     )
@@ -64,16 +70,24 @@ def labels_from_file(path: Path, features: Features) -> Labels:
     needed = ["digest", "status", "memorized", "ambiguous"]
     try:
         rows = pq.read_table(path, columns=needed)
+        lengths = (rows.schema.metadata or {}).get(LENGTHS)
+        rows = rows.cast(pa.schema([SCHEMA.field(name) for name in needed]))
         digest = sha256(path)
     except FileNotFoundError:
         raise DataError(
             f"A table of scores was expected at {path}, and there is no such file; check the path."
         ) from None
     except (OSError, ValueError, KeyError, pa.ArrowException):
-        rows = None
+        rows, lengths = None, None
     if rows is None or rows.column_names != needed:
         raise DataError(
             f"A table with the columns {', '.join(needed)} was expected in {path}, and it is none; write one with"
             " kdmem score MODEL TRAINING_SET --out scores.parquet."
+        )
+    own = features.source.extraction
+    if lengths is not None and lengths != lengths_of(own):
+        raise DataError(
+            f"Labels of prefix, suffix and window {lengths_of(own).decode()} were expected in {path}, and its scores"
+            f" are of {lengths.decode(errors='replace')}; score that model with the same lengths."
         )
     return labels_from_rows(rows, features, str(path), digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,8 +70,13 @@ class PredictedRisk:
         return ids
 
     @property
-    def repeated(self) -> tuple[int, int]:
-        """Of the examples at risk, how many have exact duplicates, and how many of the others a near-duplicate."""
+    def repeated(self) -> tuple[int, int] | None:
+        """Of the examples at risk, how many have exact duplicates, and how many of the others a near-duplicate.
+
+        None over a sample, which holds each example once.
+        """
+        if not self.features.exhaustive:
+            return None
         copies = self.features.copies[self.at_risk]
         digests = self.features.digests.filter(pa.array(self.at_risk)).to_pylist()
         near = sum(copy == 1 and name in self.near_duplicates for copy, name in zip(copies, digests, strict=True))
@@ -92,6 +98,12 @@ class PredictedRisk:
             "at_risk": self.at_risk,
         }
         return pa.table(columns | dict(zip(features.names, features.values.T, strict=True)))
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Raise SpecError for what is no probability between 0 and 1."""
+    if threshold is not None and (not isinstance(threshold, int | float) or not 0 < threshold < 1):
+        raise SpecError(f"A risk threshold must lie between 0 and 1, and be neither; found {threshold!r}.")
 
 
 def predict(
@@ -116,8 +128,7 @@ def predict(
     """
     warnings = predictor.check(features)
     log_odds = predictor.log_odds(features.values)
-    if threshold is not None and not 0 < threshold < 1:
-        raise SpecError(f"A risk threshold must lie between 0 and 1, and be neither; found {threshold!r}.")
+    check_threshold(threshold)
     cut = predictor.finding(recall) if threshold is None else predictor.log_odds_of(threshold)
     found = predictor.recall_at(cut)
     if threshold is not None and found < LEAST_RECALL:
@@ -127,10 +138,16 @@ def predict(
             f" {threshold:g} finds {percent(found)} in trials on held-out examples ({best:.2g} finds"
             f" {percent(RECALL)}): set a lower --kdmem-risk-threshold, or none."
         )
-    risks = predictor.risk(log_odds)
+    risks, outside = predictor.risk(log_odds), predictor.outside(features.values)
     at_or_above = threshold if threshold is not None else float(predictor.risk(np.array(cut)))
+    # Where the predictor saw nothing alike its word is none, and what is not known to be safe is not.
+    risks = np.where(outside, np.maximum(risks, at_or_above), risks)
     n, k = len(features), int((risks >= at_or_above).sum())
-    at_risk, to_come = _over_refits(predictor, features.values, at_or_above, np.random.default_rng(seed))
+    at_risk, to_come = _over_refits(predictor, features.values, outside, at_or_above, np.random.default_rng(seed))
+    if not (np.isfinite(risks).all() and np.isfinite(to_come).all()):
+        raise SpecError(
+            f"Finite risks were expected of every example of {features.name}, and the predictor gives none."
+        )
     tails = (1 - confidence, confidence)
     fewest, most = (int(one) for one in np.quantile(at_risk, tails, method="inverted_cdf"))
     low, high = (float(one) for one in np.quantile(to_come, tails, method="inverted_cdf"))
@@ -161,12 +178,16 @@ def predict(
 
 
 def _over_refits(
-    predictor: Predictor, values: Values, threshold: float, rng: np.random.Generator
+    predictor: Predictor, values: Values, outside: Flags, threshold: float, rng: np.random.Generator
 ) -> tuple[Values, Values]:
-    """``[refits]`` each: examples at or above the threshold, and how many come to be memorized in one draw."""
+    """``[refits]`` each: examples at risk, and how many come to be memorized in one draw; NaN if a risk is none."""
     at_risk = np.zeros(len(predictor.refits))
     to_come = np.zeros(len(predictor.refits))
+    start = 0
     for block in predictor.refit_risks(values):
-        at_risk += (block >= threshold).sum(axis=0)
-        to_come += [counts_to_come(risks, rng) for risks in block.T]
+        beyond = outside[start : start + len(block), None]
+        start += len(block)
+        at_risk += ((block >= threshold) | beyond).sum(axis=0)
+        finite = np.isfinite(block).all()
+        to_come += [counts_to_come(risks, rng) for risks in block.T] if finite else math.nan
     return at_risk, to_come

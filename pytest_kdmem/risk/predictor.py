@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.estimate import count, percent
+from pytest_kdmem.memorization import Flags
 from pytest_kdmem.risk.calibration import bounded
 from pytest_kdmem.risk.features import Features, Source, Values, check_names
 from pytest_kdmem.spec import Extraction
@@ -24,6 +27,10 @@ KIND = "kdmem risk predictor"
 # Of the examples; more beyond what the predictor saw, and its word is no prediction.
 MOST_OUTSIDE = 0.05
 ROWS_AT_ONCE = 1 << 16
+# Figures of the trials that a predictor tells (`protocol.Assessment`).
+FIGURES = ("roc_auc", "precision", "recall", "pr_auc", "true_precision", "true_recall")
+# What reading a content that is no predictor leads to.
+DAMAGED = (KeyError, TypeError, ValueError, AttributeError, OverflowError, SpecError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +107,22 @@ class Predictor:
         # The next mark below, so that no less is found.
         return float(self.recall_log_odds[math.floor((1 - recall) * (len(self.recall_log_odds) - 1) + 1e-9)])
 
+    def outside(self, values: Values) -> Flags:
+        """Which rows of features ``[n, d]`` lie outside what it was fitted to, bool ``[n]``."""
+        return np.asarray(self._beyond(values).any(axis=1), dtype=np.bool_)
+
+    def _beyond(self, values: Values) -> Flags:
+        found: Flags = (values < self.lowest) | (values > self.highest)
+        return found
+
+    def check_lengths(self, extraction: Extraction) -> None:
+        """Raise SpecError unless it was fitted to the same lengths."""
+        if extraction != self.source.extraction:
+            raise SpecError(
+                f"A predictor of lengths {_lengths(extraction)} (prefix, suffix, window) was expected, and this"
+                f" one was fitted to {_lengths(self.source.extraction)}; fit it anew, or set the same lengths."
+            )
+
     def check(self, features: Features) -> tuple[str, ...]:
         """What to warn of where it is applied to other features than it was fitted to.
 
@@ -107,23 +130,19 @@ class Predictor:
             SpecError: the lengths differ, or more than 5 % of the examples lie outside what it saw.
         """
         other, own = features.source, self.source
-        if other.extraction != own.extraction:
-            raise SpecError(
-                f"A predictor of lengths {_lengths(other.extraction)} (prefix, suffix, window) was expected, and this"
-                f" one was fitted to {_lengths(own.extraction)}; fit it anew, or set the same lengths."
-            )
+        self.check_lengths(other.extraction)
         warnings = []
-        outside = (features.values < self.lowest) | (features.values > self.highest)
+        outside = self._beyond(features.values)
         if rows := int(outside.any(axis=1).sum()):
             worst = int(outside.sum(axis=0).argmax())
             low, high = self.lowest[worst], self.highest[worst]
             said = (
                 f"{count(rows)} of {count(len(features))} examples of {features.name} lie outside what the predictor"
                 f" was fitted to (most by {self.features[worst]}, which it saw from {low:.4g} to {high:.4g})"
-            )
+            )  # they count as at risk
             if rows > MOST_OUTSIDE * len(features):
                 raise SpecError(f"{said}; at most {percent(MOST_OUTSIDE)} may: fit it to data of this kind.")
-            warnings.append(said)
+            warnings.append(f"{said}, and count as at risk")
         differing = [
             what for what in ("teacher", "baseline", "tokenizer") if getattr(other, what) != getattr(own, what)
         ]
@@ -145,11 +164,14 @@ def write_predictor(predictor: Predictor, path: Path) -> None:
     if path.suffix != ".json":
         raise SpecError(f"A predictor is written to a path ending in .json; found {path}.")
     content = content_of(predictor)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(content | {"checksum": _checksum(content)}, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         raise SpecError(f"A predictor cannot be written to {path} ({error.strerror}).") from None
 
 
@@ -176,7 +198,7 @@ def read_predictor(path: Path) -> Predictor:
         raise DataError(f"The predictor in {path} was changed after it was written; fit it anew.")
     try:
         return predictor_of(content)
-    except (KeyError, TypeError, ValueError, SpecError):
+    except DAMAGED:
         raise DataError(
             f"A whole predictor was expected in {path}, and a part is missing or misnamed; fit it anew."
         ) from None
@@ -186,7 +208,7 @@ def predictor_of(content: Mapping[str, Any]) -> Predictor:
     """What `content_of` gave.
 
     Raises:
-        KeyError, TypeError, ValueError, SpecError: it is none.
+        KeyError, TypeError, ValueError, AttributeError, OverflowError, SpecError: it is none.
     """
     features = tuple(content["features"])
     check_names(features)
@@ -207,6 +229,11 @@ def predictor_of(content: Mapping[str, Any]) -> Predictor:
     in_order = (bounds[:, 0] >= 0) & (bounds[:, 0] < bounds[:, 1]) & (bounds[:, 1] <= 1)
     if not refits or not in_order.all() or not math.isfinite(content["intercept"]) or (arrays["scale"] <= 0).any():
         raise ValueError("no refit, or a figure out of its range")
+    if (np.diff(arrays["recall_log_odds"]) < 0).any() or not str(content["labels"]).isprintable():
+        raise ValueError("marks of recall out of order, or a name that would steer a terminal")
+    quality = {name: (float(mean), float(deviation)) for name, (mean, deviation) in content["quality"].items()}
+    if not set(FIGURES) <= set(quality) or not all(0 <= mean <= 1 for mean, _ in quality.values()):
+        raise ValueError("figures of the trials are missing or out of their range")
     source = content["source"]
     return Predictor(
         features=features,
@@ -218,7 +245,7 @@ def predictor_of(content: Mapping[str, Any]) -> Predictor:
         labels=str(content["labels"]),
         labels_digest=str(content["labels_digest"]),
         source=Source(**{**source, "extraction": Extraction(**source["extraction"])}),
-        quality={name: (float(mean), float(deviation)) for name, (mean, deviation) in content["quality"].items()},
+        quality=quality,
         **arrays,
     )
 

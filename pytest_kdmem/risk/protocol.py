@@ -15,10 +15,10 @@ import numpy as np
 from pytest_kdmem.memorization import Flags
 from pytest_kdmem.risk.classifier import check_classes, drawn, fit, on_one_thread, sampling_offset
 from pytest_kdmem.risk.features import Values
+from pytest_kdmem.risk.predictor import FIGURES
 
 TRIALS = 100
 HELD_OUT = 0.3
-FIGURES = ("roc_auc", "precision", "recall", "pr_auc", "true_precision", "true_recall")
 
 
 @dataclass(frozen=True)

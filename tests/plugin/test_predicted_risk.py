@@ -200,6 +200,23 @@ def test_a_sample_has_wider_bounds(project):
     share = project.report("audit.json").risk.share_at_risk
     assert not share.exhaustive
     assert share.high > share.value + 0.05
+    assert project.report("audit.json").risk.exact_duplicates is None
+
+
+def test_the_one_of_labels_and_predictor_that_is_set_for_the_run_goes_before_the_other(project, saved):
+    project.gates(GATE)
+    project.configure(kdmem_predictor=str(saved))
+    assert "found both" not in project.run("--kdmem-labels-from=both", "--kdmem-max-predicted-risk=1").stdout.str()
+    project.configure(kdmem_labels_from="nowhere/at-all")
+    project.run(f"--kdmem-predictor={saved}", "--kdmem-max-predicted-risk=1").assert_outcomes(passed=1)
+
+
+def test_what_is_wrong_with_a_predictor_is_told_before_anything_is_scored(project):
+    project.gates(GATE)
+    (project.path / "predictor.json").write_text("{}")
+    result = project.run("--kdmem-predictor=predictor.json")
+    assert any("A predictor was expected in" in line for line in project.failures(result))
+    assert not project.shards
 
 
 def test_no_text_is_in_report_or_cache(audit_project):

@@ -51,6 +51,20 @@ def test_separable_labels_have_a_finite_slope():
     assert found.risk(np.array([-4.5, 1.5])).round(2).tolist() == [0.0, pytest.approx(0.97, abs=0.03)]
 
 
+def test_an_odd_example_does_not_move_the_calibration_of_the_others():
+    rng = np.random.default_rng(8)
+    odds = rng.normal(-2, 2, 5000)
+    labels = rng.random(5000) < expit(2 * odds)
+    plain = calibrate(odds, labels)
+    odd = calibrate(np.append(odds, [-1e6]), np.append(labels, [False]))
+    assert odd.risk(odds) == pytest.approx(plain.risk(odds), abs=0.02)
+
+
+def test_log_odds_that_are_all_the_same_give_all_the_same_risk():
+    found = calibrate(np.full(100, 0.3) + np.linspace(0, 1e-14, 100), np.arange(100) < 20)
+    assert found.risk(np.array([0.3])) == pytest.approx([0.2], abs=0.02)
+
+
 def test_log_odds_that_tell_nothing_or_lie_give_all_the_same_risk():
     rng = np.random.default_rng(3)
     odds = rng.normal(0, 1, 2000)

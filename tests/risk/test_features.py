@@ -72,6 +72,11 @@ def test_missing_zlib_bytes_are_told_as_the_lack_of_a_tokenizer(make_pair):
         features_of(replace(pair, teacher=replace(pair.teacher, rows=rows)))
 
 
+def test_copies_are_known_of_a_whole_set_only(make_pair):
+    with pytest.raises(SpecError, match="for the feature copies, and a sample holds each example once"):
+        features_of(make_pair(exhaustive=False), ALL)
+
+
 @pytest.mark.parametrize("names", [("kl", "surprise"), ("kl", "kl"), ()])
 def test_features_are_known_ones_named_once(make_pair, names):
     with pytest.raises(SpecError, match="of risk must be"):

@@ -56,6 +56,27 @@ def test_a_table_that_kdmem_score_wrote_is_read(make_pair, tmp_path):
     assert labels_from_file(tmp_path / "scores.parquet", features_of(pair)).memorized.sum() == 2
 
 
+def test_labels_of_other_lengths_or_without_verdicts_are_refused(make_pair, tmp_path):
+    pair = make_pair()
+    rows = student(pair, {1})
+    pq.write_table(rows.replace_schema_metadata({b"kdmem.lengths": b"50, 20, 128"}), tmp_path / "other.parquet")
+    with pytest.raises(DataError, match=r"50, 50, 128 were expected in .* are of 50, 20, 128"):
+        labels_from_file(tmp_path / "other.parquet", features_of(pair))
+    at = rows.column_names.index("memorized")
+    unknown = rows.set_column(at, "memorized", pa.nulls(600, pa.bool_()))
+    with pytest.raises(DataError, match=r"A verdict on each example was expected in a student, and 600 have none"):
+        labels_from_rows(unknown, features_of(pair), "a student", "d")
+
+
+def test_columns_of_other_types_are_no_score_table(make_pair, tmp_path):
+    pair = make_pair()
+    rows = student(pair, {1})
+    wrong = rows.set_column(rows.column_names.index("memorized"), "memorized", pa.array(["yes, surely"] * 600))
+    pq.write_table(wrong, tmp_path / "scores.parquet")
+    with pytest.raises(DataError, match="and it is none; write one with kdmem score"):
+        labels_from_file(tmp_path / "scores.parquet", features_of(pair))
+
+
 @pytest.mark.parametrize("content", [None, b"no table", pa.table({"digest": ["a"]})], ids=["none", "bytes", "columns"])
 def test_what_is_no_score_table_is_told_in_a_sentence(make_pair, tmp_path, content):
     path = tmp_path / "scores.parquet"

@@ -68,8 +68,13 @@ def test_the_file_is_json_that_tells_all_it_depends_on(fitted, tmp_path):
         (lambda path: rewritten(path, refits=[]), "a part is missing or misnamed"),
         (lambda path: rewritten(path, intercept=None), "a part is missing or misnamed"),
         (lambda path: rewritten(path, least=0.9, greatest=0.1), "a part is missing or misnamed"),
+        (lambda path: rewritten(path, recall_log_odds=list(range(101, 0, -1))), "a part is missing or misnamed"),
+        (lambda path: rewritten(path, quality={}), "a part is missing or misnamed"),
+        (lambda path: rewritten(path, quality=[]), "a part is missing or misnamed"),
+        (lambda path: rewritten(path, labels="\x1b[2J"), "a part is missing or misnamed"),
+        (lambda path: rewritten(path, examples=float("inf")), "a part is missing or misnamed"),
     ],
-    ids="absent cut list other later changed features scale refits intercept bounds".split(),
+    ids="absent cut list other later changed features scale refits intercept bounds marks few many escape inf".split(),
 )
 def test_a_file_that_is_no_whole_predictor_is_one_sentence(fitted, tmp_path, change, words):
     path = tmp_path / "p.json"
@@ -82,9 +87,16 @@ def test_a_file_that_is_no_whole_predictor_is_one_sentence(fitted, tmp_path, cha
 def test_it_is_written_whole_or_not_at_all(fitted, tmp_path):
     with pytest.raises(SpecError, match=r"ending in \.json; found"):
         write_predictor(fitted, tmp_path / "p.pickle")
+    (tmp_path / "folder.json").mkdir()
     with pytest.raises(SpecError, match="cannot be written"):
-        write_predictor(fitted, tmp_path / "missing" / "p.json")
-    assert not list(tmp_path.iterdir())
+        write_predictor(fitted, tmp_path / "folder.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.json"]
+
+
+def test_a_predictor_whose_risks_are_no_numbers_gates_nothing(fitted, make_pair):
+    broken = replace(fitted, scale=np.full(4, 1e-320), coefficients=np.array([1.0, -1.0, 0.0, 0.0]))
+    with np.errstate(all="ignore"), pytest.raises(SpecError, match="Finite risks were expected"):
+        predict(features_of(make_pair()), broken)
 
 
 def test_it_refuses_other_lengths(fitted, make_pair):
@@ -95,10 +107,15 @@ def test_it_refuses_other_lengths(fitted, make_pair):
 
 def test_it_warns_of_a_few_examples_outside_what_it_saw_and_refuses_many(fitted, make_pair):
     zlib = np.full(600, 400)
-    zlib[:30] = 10_000
-    said = predict(features_of(make_pair(zlib_bytes=zlib)), fitted).warnings
-    assert any("30 of 600 examples of train lie outside" in one and "most by zlib_bytes" in one for one in said)
-    zlib[:31] = 10_000
+    zlib[-30:] = 10_000
+    found = predict(features_of(make_pair(zlib_bytes=zlib)), fitted)
+    [said] = found.warnings
+    assert "30 of 600 examples of train lie outside" in said
+    assert "most by zlib_bytes" in said
+    # What it knows nothing of is not known to be safe.
+    assert set(range(570, 600)) <= set(found.examples)
+    assert found.share_at_risk.low >= 30 / 600
+    zlib[-31:] = 10_000
     with pytest.raises(SpecError, match=r"31 of 600 examples .* at most 5.00% may: fit it to data of this kind"):
         predict(features_of(make_pair(zlib_bytes=zlib)), fitted)
 
