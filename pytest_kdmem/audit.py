@@ -18,13 +18,15 @@ from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry, risk_entry
 from pytest_kdmem.errors import PartScored, SpecError
+from pytest_kdmem.example_entries import distributions_entry, examples_entry
 from pytest_kdmem.fixtures import MODEL_ROLES
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
 from pytest_kdmem.memorization import Memorization
 from pytest_kdmem.predicting import Learning, Predicting, prediction
 from pytest_kdmem.progress import Progress
 from pytest_kdmem.provenance import believed_card, differences
-from pytest_kdmem.result import AuditResult, Gate, HeldOutEntry
+from pytest_kdmem.result import AuditResult
+from pytest_kdmem.result_entries import Gate, HeldOutEntry
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.run_card import RunCard
 from pytest_kdmem.run_settings import RunSettings
@@ -158,6 +160,7 @@ class Audit:
                     held_out[subject] = f
                 else:
                     trained[self._place(f, subject)] = f
+        same = {subject: f for subject, f in trained.items() if self.training_set in (None, f.scores.training_set)}
         return replace(
             bare_result(settings, gates, self.name),
             settings=dict(settings) | asdict(self.extraction) | {"confidence": self.confidence},
@@ -165,16 +168,17 @@ class Audit:
                 subject: model_entry(f, self._cards.get(f.subject))
                 for subject, f in (*held_out.items(), *trained.items())
             },
-            training_set=data_entry(
-                next((f for f in trained.values() if self.training_set in (None, f.scores.training_set)), None)
-            ),
+            training_set=data_entry(next(iter(same.values()), None)),
             control_set=data_entry(next(iter(held_out.values()), None)),
             memorization={subject: f.rate for subject, f in trained.items()},
             memorized_examples={subject: tuple(f.examples) for subject, f in trained.items()},
+            ambiguous_examples={subject: tuple(f.ambiguous_examples) for subject, f in trained.items()},
             held_out={subject: HeldOutEntry(f.rate, f.loss, f.perplexity) for subject, f in held_out.items()},
             inheritance=inheritance_entry(self._inherited),
             risk=risk_entry(self._risk),
             confirmation={subject: confirmation_entry(c) for subject, c in self._confirmed.items()},
+            examples=examples_entry(same, self._risk),
+            distributions=distributions_entry(same),
             warnings=tuple(self._warnings),
         )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import numpy as np
+
 from pytest_kdmem.confirmation import Confirmation
 from pytest_kdmem.inheritance import Inheritance
 from pytest_kdmem.memorization import Memorization
-from pytest_kdmem.result import (
+from pytest_kdmem.result_entries import (
     ConfirmationEntry,
     DataEntry,
     InheritanceEntry,
@@ -17,6 +19,9 @@ from pytest_kdmem.result import (
 )
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.run_card import RunCard
+
+# Between 0 and 1, five to a power of ten from 0.0001 on.
+RISK_EDGES = [0.0, *(10 ** (step / 5) for step in range(-20, 1))]
 
 
 def model_entry(found: Memorization, card: RunCard | None) -> ModelEntry:
@@ -85,6 +90,9 @@ def risk_entry(found: PredictedRisk | None) -> RiskEntry | None:
         positives=predictor.positives,
         predictor=found.digest,
         quality={name: tuple(figure) for name, figure in predictor.quality.items()},
+        edges=tuple(RISK_EDGES),
+        counts=tuple(np.histogram(found.risks, RISK_EDGES)[0].tolist()),
+        reliability=predictor.reliability,
     )
 
 

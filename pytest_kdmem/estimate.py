@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
 
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.typed_json import to_json
 
 Unit = Literal["proportion", "factor", "nats", "examples"]
 Operator = Literal["<=", "<", ">=", ">"]
@@ -128,7 +128,8 @@ class Estimate:
 
     def to_json(self) -> dict[str, Any]:
         """Every field; NaN becomes None and an infinity its name, as JSON has no number for them."""
-        return {key: to_json_number(value) for key, value in asdict(self).items()}
+        content: dict[str, Any] = to_json(self)
+        return content
 
 
 def undecided(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:
@@ -150,28 +151,6 @@ def holds(estimate: Estimate, operator: Operator, other: Estimate | float) -> bo
             return estimate.low >= limit
         case ">":
             return estimate.low > limit
-
-
-def estimate_from_json(content: Mapping[str, Any]) -> Estimate:
-    """The estimate that `Estimate.to_json` wrote.
-
-    Raises:
-        ValueError, TypeError, KeyError: it is none.
-    """
-    figures = {key: from_json_number(content[key]) for key in ("value", "low", "high")}
-    return Estimate(**{**content, **figures})
-
-
-def to_json_number(value: Any) -> Any:
-    """NaN as None, an infinity as "inf" or "-inf", anything else as it is."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
-
-
-def from_json_number(value: Any) -> float:
-    """What `to_json_number` was given."""
-    return math.nan if value is None else float(value)
 
 
 def percent(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_kdmem.estimate import MIRRORED, Comparison, Estimate, Operator, undecided
-from pytest_kdmem.result import Gate
+from pytest_kdmem.result_entries import Gate
 from pytest_kdmem.verdict import judge
 
 if TYPE_CHECKING:

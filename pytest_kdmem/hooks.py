@@ -19,7 +19,8 @@ from pytest_kdmem.settings import remove_reports, settings_of
 if TYPE_CHECKING:
     from pytest_kdmem.estimate import Comparison
     from pytest_kdmem.report.record import Report
-    from pytest_kdmem.result import AuditResult, Gate
+    from pytest_kdmem.result import AuditResult
+    from pytest_kdmem.result_entries import Gate
 
 GATES = pytest.StashKey[dict[str, list["Gate"]]]()  # by audit
 PARTS = pytest.StashKey[list["AuditResult"]]()

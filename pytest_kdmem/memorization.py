@@ -65,12 +65,20 @@ class Memorization:
     @property
     def ambiguous(self) -> int:
         """Distinct examples whose verdict another kernel or batch size could turn."""
-        return int((self.flags("possible") & ~self.flags("sure")).sum())
+        return len(self.ambiguous_examples)
 
     @property
     def examples(self) -> list[int]:
         """Positions in the training set of the memorized examples, each at its first copy."""
-        ids: list[int] = self.distinct.filter(self.distinct["memorized"])["example_id"].to_pylist()
+        return self._ids(self.flags("memorized"))
+
+    @property
+    def ambiguous_examples(self) -> list[int]:
+        """Positions of the ambiguous ones, recited or not."""
+        return self._ids(self.flags("possible") & ~self.flags("sure"))
+
+    def _ids(self, flags: Flags) -> list[int]:
+        ids: list[int] = self.distinct.filter(pa.array(flags))["example_id"].to_pylist()
         return ids
 
     @property

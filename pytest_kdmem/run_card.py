@@ -14,8 +14,8 @@ from typing import Any
 
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.estimate import from_json_number, to_json_number
 from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.typed_json import from_json_number, to_json_number
 
 FILE_NAME = "kdmem_run.json"
 SCHEMA_VERSION = 1

@@ -16,7 +16,8 @@ from scipy.stats import beta
 
 from pytest_kdmem.bounds import Pairs, lower_bound, mcnemar, mean, proportion, quotient, upper_bound
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.estimate import Estimate, estimate_from_json, percent
+from pytest_kdmem.estimate import Estimate, percent
+from pytest_kdmem.typed_json import from_json
 
 hits_of_n = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -204,7 +205,7 @@ def test_a_printed_percentage_is_within_half_of_its_last_digit_and_never_zero(va
 )
 def test_an_estimate_survives_strict_json(estimate: Estimate) -> None:
     text = json.dumps(estimate.to_json(), allow_nan=False)
-    back = estimate_from_json(json.loads(text))
+    back = from_json(Estimate, json.loads(text))
     unknown = {"low": -math.inf, "high": math.inf}  # a bound that is no number bounds nothing
     for name in Estimate.__dataclass_fields__:
         was, now = getattr(estimate, name), getattr(back, name)

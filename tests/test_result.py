@@ -16,9 +16,10 @@ from pytest_kdmem.bounds import proportion
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.report.files import write_report
-from pytest_kdmem.report.record import Report, assembled, merge, read_report, with_order
-from pytest_kdmem.result import (
-    AuditResult,
+from pytest_kdmem.report.merged import merge
+from pytest_kdmem.report.record import Report, assembled, read_report, with_order
+from pytest_kdmem.result import AuditResult
+from pytest_kdmem.result_entries import (
     ConfirmationEntry,
     DataEntry,
     Gate,
@@ -28,7 +29,10 @@ from pytest_kdmem.result import (
     WitnessEntry,
 )
 
-LATER = ("schema_version", "name", "risk", "warnings")  # refused on its own, and absent from older reports
+# Refused on its own, and absent from older reports.
+LATER = (
+    "schema_version", "name", "risk", "warnings", "ambiguous_examples", "examples", "distributions", "drift",
+)  # fmt: skip
 
 RUN = {
     "schema_version": 1, "weights": "w", "mode": "soft", "recipe": {"temperature": 2.0}, "loss": "forward KL, T = 2",

@@ -6,7 +6,7 @@ import math
 
 from pytest_kdmem.confirmation import power_of_two_above
 from pytest_kdmem.estimate import count
-from pytest_kdmem.result import ConfirmationEntry
+from pytest_kdmem.result_entries import ConfirmationEntry
 
 
 def confirmation_line(subject: str, entry: ConfirmationEntry) -> str:

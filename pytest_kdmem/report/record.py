@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.result import SCHEMA_VERSION, AuditResult, Gate, check_version
+from pytest_kdmem.report.merged import merge
+from pytest_kdmem.result import SCHEMA_VERSION, AuditResult, check_version
+from pytest_kdmem.result_entries import Gate
 
 
 @dataclass(frozen=True)
@@ -103,27 +105,3 @@ def with_order(result: AuditResult, nodeids: Sequence[str]) -> AuditResult:
     gates = sorted(result.gates, key=lambda gate: place.get(gate.nodeid, len(place)))
     held = {gate.nodeid for gate in gates}
     return replace(result, gates=tuple(gates), not_run=tuple(nodeid for nodeid in nodeids if nodeid not in held))
-
-
-def merge(parts: Sequence[AuditResult]) -> AuditResult:
-    """One result of the parts that several processes hold of an audit; at least one."""
-    merged = parts[0]
-    for part in parts[1:]:
-        merged = AuditResult(
-            name=merged.name,
-            created=min(merged.created, part.created),
-            versions=part.versions | merged.versions,
-            settings=part.settings | merged.settings,
-            models=merged.models | part.models,
-            training_set=merged.training_set or part.training_set,
-            control_set=merged.control_set or part.control_set,
-            memorization=merged.memorization | part.memorization,
-            memorized_examples=merged.memorized_examples | part.memorized_examples,
-            held_out=merged.held_out | part.held_out,
-            inheritance=merged.inheritance or part.inheritance,
-            risk=merged.risk or part.risk,
-            confirmation=merged.confirmation | part.confirmation,
-            gates=merged.gates + part.gates,
-            warnings=tuple(dict.fromkeys(merged.warnings + part.warnings)),
-        )
-    return merged

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pytest_kdmem.bounds import lower_bound
 from pytest_kdmem.estimate import count, percent
-from pytest_kdmem.result import RiskEntry
+from pytest_kdmem.result_entries import RiskEntry
 
 if TYPE_CHECKING:
     from pytest_kdmem.risk.fitting import Fitted
@@ -70,7 +70,7 @@ def fitted_report(fitted: Fitted, published: Mapping[str, float], *, called: str
     held = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("risk", "examples", "mean risk", "memorized", "95% interval"):
         held.add_column(heading, justify="right")
-    for one in fitted.reliability:
+    for one in fitted.predictor.reliability:
         held.add_row(
             f"{one.lower:g}–{one.upper:g}",
             count(one.n),

@@ -20,7 +20,8 @@ from pytest_kdmem.provenance import shortened
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.record import Report
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.result import AuditResult, DataEntry, Gate, InheritanceEntry
+from pytest_kdmem.result import AuditResult
+from pytest_kdmem.result_entries import DataEntry, Gate, InheritanceEntry
 
 # Who memorized an example (teacher, baseline, student), and what that is called.
 CELL_ROWS = (

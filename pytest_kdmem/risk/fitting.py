@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_kdmem.memorization import Flags
-from pytest_kdmem.risk.calibration import Bin, Calibration, brier, calibrate, reliability
+from pytest_kdmem.risk.calibration import Calibration, brier, calibrate, reliability
 from pytest_kdmem.risk.classifier import Linear, drawn, fit, on_one_thread, sampling_offset
 from pytest_kdmem.risk.features import Features, Values
 from pytest_kdmem.risk.labels import Labels
@@ -16,19 +16,18 @@ from pytest_kdmem.risk.protocol import Assessment, assess
 
 REFITS = 100
 # Raised when the same features and labels give another predictor than before.
-FITTING = 1
+FITTING = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A predictor, the trials it was assessed by, and how its risks hold on examples that were not trained on.
+    """A predictor, and the trials it was assessed by.
 
-    ``brier`` is theirs, and ``brier_of_chance`` that of one risk for all.
+    ``brier`` is that of examples that were not trained on, and ``brier_of_chance`` that of one risk for all.
     """
 
     predictor: Predictor
     assessment: Assessment
-    reliability: tuple[Bin, ...]
     brier: float
 
     @property
@@ -76,9 +75,9 @@ def fit_predictor(features: Features, labels: Labels, *, seed: int = 0) -> Fitte
         labels_digest=labels.digest,
         source=features.source,
         quality={name: (figure.mean, figure.deviation) for name, figure in assessment.figures.items()},
+        reliability=reliability(risks, (own.risk(held_out) for own in spread), outcome, seed=seed),
     )
-    bins = reliability(risks, (own.risk(held_out) for own in spread), outcome, seed=seed)
-    return Fitted(predictor, assessment, bins, brier(risks, outcome))
+    return Fitted(predictor, assessment, brier(risks, outcome))
 
 
 def _refit(values: Values, memorized: Flags, rng: np.random.Generator) -> Linear:

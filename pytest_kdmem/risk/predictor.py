@@ -18,9 +18,10 @@ import numpy.typing as npt
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.estimate import count, percent
 from pytest_kdmem.memorization import Flags
-from pytest_kdmem.risk.calibration import bounded
+from pytest_kdmem.risk.calibration import Bin, bounded
 from pytest_kdmem.risk.features import Features, Source, Values, check_names
 from pytest_kdmem.spec import Extraction
+from pytest_kdmem.typed_json import from_json
 
 SCHEMA_VERSION = 1
 KIND = "kdmem risk predictor"
@@ -51,6 +52,7 @@ class Predictor:
         labels: who memorized the positives, and ``labels_digest`` of that.
         source: what the features were taken from.
         quality: figures of the trials, as `Assessment` has them: mean and deviation by name.
+        reliability: risks of examples not trained on against what came of them; none in older files.
     """
 
     features: tuple[str, ...]
@@ -71,6 +73,7 @@ class Predictor:
     labels_digest: str
     source: Source
     quality: dict[str, tuple[float, float]]
+    reliability: tuple[Bin, ...] = ()
 
     def log_odds(self, values: Values) -> Values:
         """Of features ``[n, d]``, ``[n]``."""
@@ -246,6 +249,7 @@ def predictor_of(content: Mapping[str, Any]) -> Predictor:
         labels_digest=str(content["labels_digest"]),
         source=Source(**{**source, "extraction": Extraction(**source["extraction"])}),
         quality=quality,
+        reliability=tuple(from_json(Bin, one) for one in content.get("reliability", ())),
         **arrays,
     )
 

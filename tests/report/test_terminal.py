@@ -16,8 +16,8 @@ from pytest_kdmem.bounds import proportion
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.report import terminal
 from pytest_kdmem.report.record import Report
-from pytest_kdmem.result import (
-    AuditResult,
+from pytest_kdmem.result import AuditResult
+from pytest_kdmem.result_entries import (
     ConfirmationEntry,
     DataEntry,
     Gate,

@@ -138,5 +138,5 @@ def test_a_block_of_rows_at_a_time_gives_the_same(features, fitted, monkeypatch)
 
 def test_what_was_fitted_tells_how_good_it_is(fitted):
     assert fitted.brier < fitted.brier_of_chance == pytest.approx(0.04 * 0.96)
-    assert sum(one.n for one in fitted.reliability) == 2000
+    assert sum(one.n for one in fitted.predictor.reliability) == 2000
     assert fitted.predictor.quality["roc_auc"][0] == fitted.assessment.roc_auc.mean > 0.95
