@@ -25,6 +25,7 @@ from pytest_kdmem.memorization import Memorization
 from pytest_kdmem.predicting import Learning, Predicting, prediction
 from pytest_kdmem.progress import Progress
 from pytest_kdmem.provenance import believed_card, differences
+from pytest_kdmem.recited_text import with_text
 from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import Gate, HeldOutEntry
 from pytest_kdmem.risk.predicted import PredictedRisk
@@ -42,7 +43,8 @@ VERSIONS_OF = ("pytest-kdmem", "torch", "transformers", "tokenizers")
 class Audit:
     """Scores each model once per training set, and remembers what the report needs.
 
-    ``roles``, ``training_set`` and ``control_set`` are what the audit declared, and ``name`` is where.
+    ``roles``, ``training_set`` and ``control_set`` are what the audit declared, and ``name`` is where. With
+    ``shows_text`` its report holds the text of what is recited.
     """
 
     extraction: Extraction
@@ -55,6 +57,7 @@ class Audit:
     roles: dict[str, Model] = field(default_factory=dict)
     training_set: TrainingSet | None = None
     control_set: TrainingSet | None = None
+    shows_text: bool = False
     _found: dict[tuple[Model, str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     _confirmed: dict[str, Confirmation] = field(default_factory=dict)
     _cards: dict[str, RunCard | None] = field(default_factory=dict)
@@ -151,16 +154,22 @@ class Audit:
         return f"./{model.source}" if model.source in MODEL_ROLES else model.source
 
     def result(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
-        """What there is to report: all that was scored, and the gates held over it."""
-        trained: dict[str, Memorization] = {}
-        held_out: dict[str, Memorization] = {}
-        for f in self._found.values():
-            for subject in self._rows(f):
-                if f.scores.training_set == self.control_set:
-                    held_out[subject] = f
-                else:
-                    trained[self._place(f, subject)] = f
-        same = {subject: f for subject, f in trained.items() if self.training_set in (None, f.scores.training_set)}
+        """What there is to report: all that was scored, single examples, and the gates held over it."""
+        audited = self._audited()
+        examples = examples_entry(audited, self._risk)
+        if examples is not None and examples.example_id and self.shows_text:
+            examples = with_text(examples, next(iter(audited.values())).scores, offline=self.run.offline)
+        return replace(self.found(settings, gates), examples=examples, distributions=distributions_entry(audited))
+
+    def found(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
+        """What there is to report, but for single examples."""
+        trained = self._placed()
+        held_out = {
+            subject: f
+            for f in self._found.values()
+            if f.scores.training_set == self.control_set
+            for subject in self._rows(f)
+        }
         return replace(
             bare_result(settings, gates, self.name),
             settings=dict(settings) | asdict(self.extraction) | {"confidence": self.confidence},
@@ -168,7 +177,7 @@ class Audit:
                 subject: model_entry(f, self._cards.get(f.subject))
                 for subject, f in (*held_out.items(), *trained.items())
             },
-            training_set=data_entry(next(iter(same.values()), None)),
+            training_set=data_entry(next(iter(self._audited().values()), None)),
             control_set=data_entry(next(iter(held_out.values()), None)),
             memorization={subject: f.rate for subject, f in trained.items()},
             memorized_examples={subject: tuple(f.examples) for subject, f in trained.items()},
@@ -177,10 +186,23 @@ class Audit:
             inheritance=inheritance_entry(self._inherited),
             risk=risk_entry(self._risk),
             confirmation={subject: confirmation_entry(c) for subject, c in self._confirmed.items()},
-            examples=examples_entry(same, self._risk),
-            distributions=distributions_entry(same),
             warnings=tuple(self._warnings),
         )
+
+    def _audited(self) -> dict[str, Memorization]:
+        """What was scored over the audit's own training set."""
+        return {
+            subject: f for subject, f in self._placed().items() if self.training_set in (None, f.scores.training_set)
+        }
+
+    def _placed(self) -> dict[str, Memorization]:
+        """What was scored over training sets, by what a report calls it."""
+        return {
+            self._place(f, subject): f
+            for f in self._found.values()
+            if f.scores.training_set != self.control_set
+            for subject in self._rows(f)
+        }
 
     def _place(self, found: Memorization, subject: str = "") -> str:
         """A model as reports call it, and the set it was scored over where that is not the audit's."""

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from pytest_kdmem.accepted import Accepted
 from pytest_kdmem.audit import Audit
+from pytest_kdmem.baseline_file import read_accepted
 from pytest_kdmem.checkpoint import check_same_tokenizer, open_checkpoint
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.figures import figures_of
 from pytest_kdmem.fixtures import AUDITS, DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.membership import check_is_audit, membership_of
 from pytest_kdmem.plugin import is_audit
@@ -94,6 +97,23 @@ def audit_of(request: pytest.FixtureRequest) -> Audit:
     return known
 
 
+def accepted_of(audit: Audit, config: pytest.Config) -> Accepted:
+    """What was accepted of an audit.
+
+    Raises:
+        KdmemError: no file of accepted figures is named, or it cannot be read.
+    """
+    settings = settings_of(config)
+    updating = settings["update_baseline_file"] or False
+    if settings.baseline_file is None:
+        raise SpecError(
+            "A file of accepted figures was expected by this audit, and none is named; set kdmem_baseline_file in the"
+            " configuration, or --kdmem-baseline-file."
+        )
+    known = () if updating else read_accepted(settings.baseline_file).of(audit.name)
+    return Accepted(known, lambda: figures_of(audit.found({}, ())), updating)
+
+
 def extraction_of(settings: Settings) -> Extraction:
     """The lengths set for this run."""
     return Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
@@ -153,6 +173,7 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
         confirms=settings["confirm"] or False,
         cache_dir=cache_of(config),
         progress=progress_of(config),
+        shows_text=settings["show_text"] or False,
     )
     tokenizers: dict[str, str] = {}
     for role in MODEL_ROLES:

@@ -79,8 +79,10 @@ class Estimate:
         raise TypeError(f"{self.metric} is an estimate and neither true nor false; compare it: `<= threshold`.")
 
     def _compare(self, operator: Operator, other: Estimate | float) -> bool:
-        if isinstance(other, bool) or not isinstance(other, Estimate | int | float | np.number):
+        if isinstance(other, bool):
             raise TypeError(f"{self.metric} compares with a number or another estimate; found {other!r}.")
+        if not isinstance(other, Estimate | int | float | np.number):
+            return NotImplemented  # what was accepted knows how to be compared with; all else is a TypeError
         if not isinstance(other, Estimate):
             other = float(other)
             if math.isnan(other) or (self.unit == "proportion" and not 0 <= other <= 1):

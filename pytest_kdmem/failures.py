@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from pytest_kdmem.result_entries import Gate
 
 HERE = Path(__file__).parent
 # Of these the message tells of machines, and not of what was read.
@@ -35,6 +39,23 @@ def say(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException])
             f"{entered[-1].lineno + 1} (its message: {message}); an audit expects no such error, and what it broke on"
             " is not shown, as that may be training text."
         )
+
+
+def shorten(
+    item: pytest.Item,
+    report: pytest.TestReport,
+    excinfo: pytest.ExceptionInfo[BaseException] | None,
+    gates: Sequence[Gate],
+) -> None:
+    """Say in one line what a failed gate's panel tells whole, unless more was asked for."""
+    option, failed = item.config.option, [gate for gate in gates if gate.outcome != "pass"]
+    told = excinfo is not None and report.failed and failed and all(gate.estimate is not None for gate in failed)
+    if not told or option.verbose > 0 or option.showlocals or option.tbstyle != "auto":
+        return
+    said: Any = excinfo.getrepr(style="value", chain=False)  # type: ignore[union-attr]
+    said.reprcrash.message = failed[0].reason
+    said.reprtraceback.reprentries[-1].lines = [f"{gate.path}:{gate.line}: {gate.reason}" for gate in failed]
+    report.longrepr = said
 
 
 def _is_here(entry: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_kdmem.accepted import Accepted
     from pytest_kdmem.audit import Audit
     from pytest_kdmem.engines.protocol import Metrics
     from pytest_kdmem.inheritance import Inheritance
@@ -25,7 +26,15 @@ MODEL_ROLES = ("teacher", "student", "baseline")
 DATA_ROLES = ("training_set", "control_set")
 ROLES = MODEL_ROLES + DATA_ROLES
 # A test that asks for one of these, itself or through a fixture of the user's, is an audit and stands in the report.
-AUDIT_FIXTURES = ("_kdmem_audit", "memorization", "inheritance", "predicted_risk", "distiller", "thresholds")
+AUDIT_FIXTURES = (
+    "_kdmem_audit",
+    "memorization",
+    "inheritance",
+    "predicted_risk",
+    "distiller",
+    "thresholds",
+    "accepted",
+)
 
 
 def _role(role: str) -> Any:
@@ -151,6 +160,17 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
         )
 
     return predicted_risk
+
+
+@pytest.fixture(scope="session")
+def accepted(_kdmem_audit: Audit, pytestconfig: pytest.Config) -> Accepted:
+    """The figures that were accepted of this audit: ``rate <= accepted``, ``reduction >= accepted``.
+
+    ``accepted + 0.001`` allows a rate to be so much worse, ``accepted - 0.2`` a reduction.
+    """
+    from pytest_kdmem.declarations import accepted_of
+
+    return accepted_of(_kdmem_audit, pytestconfig)
 
 
 @pytest.fixture(scope="session")

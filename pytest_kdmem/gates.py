@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_kdmem.accepted import Accepted
 from pytest_kdmem.estimate import MIRRORED, Comparison, Estimate, Operator, undecided
 from pytest_kdmem.result_entries import Gate
-from pytest_kdmem.verdict import judge
+from pytest_kdmem.verdict import JudgedBound, judge
 
 if TYPE_CHECKING:
     import pytest
 
 
 def gates_of(
+    item: pytest.Item,
+    comparisons: Sequence[Comparison],
+    report: pytest.TestReport,
+    call: pytest.CallInfo[Any],
+) -> list[Gate]:
+    """The gates of one test: each comparison it made; how it ended, where no comparison tells why."""
+    path, line = place_of(item, report)
+    made = _gates(item.name, item.nodeid, comparisons, report, call)
+    return [replace(gate, path=path, line=line) for gate in made]
+
+
+def place_of(item: pytest.Item, report: pytest.TestReport) -> tuple[str, int]:
+    """Where a test failed in its own file, or else where it begins: path from the root, and line from 1."""
+    path, start, _ = item.location
+    crash = getattr(report.longrepr, "reprcrash", None)
+    inside = crash is not None and Path(crash.path) == item.path
+    return Path(path).as_posix(), crash.lineno if inside and crash is not None else (start or 0) + 1
+
+
+def _gates(
     name: str,
     nodeid: str,
     comparisons: Sequence[Comparison],
     report: pytest.TestReport,
     call: pytest.CallInfo[Any],
 ) -> list[Gate]:
-    """The gates of one test: each comparison it made; how it ended, where no comparison tells why."""
     if report.skipped:
         return []
     if getattr(report, "kdmem_error", False):
@@ -40,6 +62,8 @@ def gates_of(
 def undecided_reason(comparisons: Sequence[Comparison]) -> str:
     """Why a test that passed must not: it rests on a comparison that the data decide neither way; or nothing."""
     for estimate, operator, threshold in comparisons:
+        if isinstance(threshold, JudgedBound) and threshold.verdict.outcome == "pass":
+            continue
         if undecided(estimate, operator, threshold):
             reason = judge(estimate, operator, threshold).reason
             return f"{reason}: undecided, and a negated or unused comparison let it pass"
@@ -51,9 +75,11 @@ def explain(op: str, left: object, right: object) -> list[str] | None:
     if op not in MIRRORED:
         return None
     estimate, operator, threshold = (left, op, right) if isinstance(left, Estimate) else (right, MIRRORED[op], left)
+    if isinstance(estimate, Estimate) and isinstance(threshold, Accepted):
+        threshold = threshold.bound(estimate, operator)  # type: ignore[arg-type]
     if not isinstance(estimate, Estimate) or not isinstance(threshold, Estimate | int | float | np.number):
         return None
-    limit = threshold if isinstance(threshold, Estimate) else float(threshold)
+    limit = threshold if isinstance(threshold, Estimate | JudgedBound) else float(threshold)
     verdict = judge(estimate, operator, limit)  # type: ignore[arg-type]
     return [line for line in (verdict.reason, verdict.next_step) if line]
 

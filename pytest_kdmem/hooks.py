@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +25,8 @@ GATES = pytest.StashKey[dict[str, list["Gate"]]]()  # by audit
 PARTS = pytest.StashKey[list["AuditResult"]]()
 ORDER = pytest.StashKey[dict[str, str]]()  # nodeids as collected → audit
 COMPARISONS = pytest.StashKey["list[Comparison]"]()
-UNWRITTEN = pytest.StashKey[str]()
+WHOLE = pytest.StashKey["Report"]()
+UNWRITTEN = pytest.StashKey[list[str]]()
 REFUSED = pytest.StashKey[str]()
 
 
@@ -127,13 +127,18 @@ def pytest_runtest_makereport(
     if call.excinfo is not None:
         say(report, call.excinfo)
     if call.when == "call" or (call.when == "setup" and report.failed):
+        from pytest_kdmem.failures import shorten
         from pytest_kdmem.gates import gates_of, undecided_reason
+        from pytest_kdmem.report.junit import properties
 
         made = item.stash.get(COMPARISONS, [])
         if report.passed and (reason := undecided_reason(made)):
             report.outcome, report.longrepr = "failed", reason
         held = item.config.stash[GATES].setdefault(membership_of(item).audit, [])
-        held += gates_of(item.name, item.nodeid, made, report, call)
+        gates = gates_of(item, made, report, call)
+        held += gates
+        item.user_properties += [named for gate in gates for named in properties(gate)]  # of JUnit
+        shorten(item, report, call.excinfo, gates)
     return report
 
 
@@ -159,34 +164,34 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         part = {"report": report.to_json(), "order": config.stash[ORDER]}
         config.workeroutput["kdmem"] = json.dumps(part, allow_nan=False)  # type: ignore[attr-defined]
         return
-    for path in settings_of(config)["report"]:
-        from pytest_kdmem.errors import KdmemError
-        from pytest_kdmem.report.files import write_report
+    from pytest_kdmem.session_report import completed, write_all
 
-        try:
-            write_report(report, Path(path))
-        except KdmemError as error:
-            config.stash[UNWRITTEN] = str(error)
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+    config.stash[WHOLE] = completed(report, settings_of(config))
+    config.stash[UNWRITTEN] = write_all(config.stash[WHOLE], settings_of(config))
+    if config.stash[UNWRITTEN]:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if part_runs.part_of(config):
         part_runs.tell(terminalreporter, config, bool(_failed(config)))
         return
-    report = _report(config)
-    quiet = config.option.verbose < 0
-    if report is None or (quiet and not report.failed):
+    report, verbosity = config.stash.get(WHOLE, None), config.option.verbose
+    if report is None or (verbosity < 0 and not report.failed):
         return
+    from pytest_kdmem.report.github import neutral
     from pytest_kdmem.report.terminal import render
+    from pytest_kdmem.session_report import annotations_for
 
     writer = config.get_terminal_writer()
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
     unicode = encoding.startswith("utf")
     terminalreporter.section("memorization audit")
-    terminalreporter.write(render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, quiet=quiet))
-    if unwritten := config.stash.get(UNWRITTEN, ""):
+    shown = render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, verbosity=verbosity)
+    terminalreporter.write(neutral(shown))
+    for unwritten in config.stash.get(UNWRITTEN, []):
         terminalreporter.write_line(unwritten, red=True)
+    terminalreporter.write(annotations_for(report, config))
 
 
 def _report(config: pytest.Config) -> Report | None:

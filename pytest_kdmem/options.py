@@ -22,7 +22,7 @@ INI_TYPE: dict[Kind, Any] = {
     "flag": "bool",
     "paths": "linelist",
 }
-REPORT_ENDINGS = (".json",)
+REPORT_ENDINGS = (".json", ".html", ".md", ".sarif")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ def _part(value: str) -> str:
 def _report(paths: Any) -> str:
     wrong = [path for path in paths if Path(path).suffix not in REPORT_ENDINGS]
     return f"paths ending in {', '.join(REPORT_ENDINGS)}" if wrong else ""
+
+
+def _accepted(path: str) -> str:
+    return "" if Path(path).suffix == ".json" else "a path ending in .json"
 
 
 OPTIONS = (
@@ -132,7 +136,10 @@ OPTIONS = (
     ),
     Option("predictor", "path", "predictor of risk that was fitted before (kdmem risk --save)"),
     Option("confirm", "flag", "check ambiguous and other examples by every installed engine and by decoding"),
-    Option("report", "paths", "write a report here (.json); repeatable", (), _report),
+    Option("report", "paths", "write a report here (.json, .html, .md, .sarif); repeatable", (), _report),
+    Option("show-text", "flag", "show prefix and suffix of recited examples in reports; they are training text"),
+    Option("baseline-file", "path", "committed file (.json) of the figures that were accepted", None, _accepted),
+    Option("update-baseline-file", "flag", "accept the figures of this run"),
     Option("cache-dir", "path", "where scores are kept", ".kdmem"),
     Option("no-cache", "flag", "keep no scores beyond this run"),
     Option("offline", "flag", "never open a connection"),

@@ -50,6 +50,14 @@ class Settings:
         path = Path(self["cache_dir"]).expanduser()
         return path if self.overrides("cache_dir") else self.root / path
 
+    @property
+    def baseline_file(self) -> Path | None:
+        """Where accepted figures stand: beside the configuration, unless a place was named for this run."""
+        if self["baseline_file"] is None:
+            return None
+        path = Path(self["baseline_file"]).expanduser()
+        return path if self.overrides("baseline_file") else self.root / path
+
     def overrides(self, key: str) -> bool:
         """Whether a value was given for this run, so that it goes before what an audit declares."""
         return self.origins[key] in ("option", "environment")
@@ -128,6 +136,11 @@ def check_settings(settings: Settings) -> None:
                 f"{settings.places['report']}: a report tells of whole audits, and {settings.places['shard']} scores a"
                 " part; report from a run without it once all parts are scored."
             )
+    if settings["update_baseline_file"] and settings["baseline_file"] is None:
+        place = settings.places["update_baseline_file"]
+        raise pytest.UsageError(f"{place} writes to the baseline file, and none is named; set --kdmem-baseline-file.")
+    if settings["update_baseline_file"] and settings["shard"]:
+        raise pytest.UsageError(f"{settings.places['shard']} scores a part, and figures of a part are none to accept.")
     for role in ("training_set", "control_set"):
         if settings[role] and "://" in settings[role]:  # it may tell a password, which would be in headers and reports
             from pytest_kdmem.corpus.object_store import check_uri

@@ -24,8 +24,22 @@ class Verdict:
     next_step: str
 
 
+class JudgedBound(float):
+    """A number that an estimate is compared with, where more than the number decides."""
+
+    verdict: Verdict
+
+    @staticmethod
+    def of(limit: float, verdict: Verdict) -> JudgedBound:
+        bound = JudgedBound(limit)
+        bound.verdict = verdict
+        return bound
+
+
 def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> Verdict:
     """Decide a gate; ``inconclusive`` if the figure is undefined or no outcome at this n could meet the threshold."""
+    if isinstance(threshold, JudgedBound):
+        return threshold.verdict
     shown = f"{estimate.metric} of {estimate.subject} {estimate.text(operator)}"
     limit = (
         estimate.figure(float(threshold))
@@ -40,7 +54,7 @@ def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -
             f"{shown}: nothing to compare with {limit}",
             "There is no memorized example to take it over, or student and baseline are one model: check both.",
         )
-    if not isinstance(threshold, Estimate) and (needed := _examples_needed(estimate, operator, float(threshold))):
+    if not isinstance(threshold, Estimate) and (needed := examples_needed(estimate, operator, float(threshold))):
         return Verdict(
             "inconclusive",
             f"{shown} cannot show {SIGN[operator]} {limit} with {count(estimate.n)} examples",
@@ -49,7 +63,7 @@ def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -
     return Verdict("fail", f"{shown} {OPPOSITE[operator]} {limit}", _way_out(estimate, operator, threshold))
 
 
-def _examples_needed(estimate: Estimate, operator: Operator, threshold: float) -> float:
+def examples_needed(estimate: Estimate, operator: Operator, threshold: float) -> float:
     """How many examples could meet the threshold where this n cannot; 0 where it is not for lack of examples."""
     if estimate.exhaustive or estimate.unit != "proportion" or estimate.k is None:
         return 0

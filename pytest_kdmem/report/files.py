@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.report.record import Report
 
 
-def write_report(report: Report, path: Path) -> None:
-    """Write a report whole or not at all.
+def write_text(text: str, path: Path) -> None:
+    """Write text as UTF-8, whole or not at all.
 
     Raises:
         DataError: the folder cannot be written.
     """
-    write_json(report.to_json(), path)
+    # A name that is no UTF-8 holds lone surrogates, which a backslash spells as JSON does.
+    _write(path, lambda partial: partial.write_bytes(text.encode("utf-8", "backslashreplace")))
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
@@ -31,9 +31,22 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # A name that is no UTF-8 holds lone surrogates, which a backslash spells as JSON does.
-    _write(path, lambda partial: partial.write_text(text, encoding="utf-8", errors="backslashreplace"))
+    write_text(laid_out(content) + "\n", path)
+
+
+def laid_out(content: Any, indent: str = "") -> str:
+    """Strict JSON that people read and diff: objects over lines, and a list of plain values on one."""
+    deeper = indent + "  "
+    if isinstance(content, Mapping) and content:
+        lines = [f"{deeper}{_plain(str(key))}: {laid_out(value, deeper)}" for key, value in content.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(content, list) and any(isinstance(value, list | Mapping) for value in content):
+        return "[\n" + ",\n".join(deeper + laid_out(value, deeper) for value in content) + f"\n{indent}]"
+    return _plain(content)
+
+
+def _plain(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
 def write_table(rows: pa.Table, path: Path) -> None:

@@ -20,9 +20,11 @@ from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import (
     ConfirmationEntry,
     DataEntry,
+    DistributionsEntry,
     Gate,
     HeldOutEntry,
     InheritanceEntry,
+    ModelDistributions,
     ModelEntry,
     WitnessEntry,
 )
@@ -99,10 +101,11 @@ def named(name: str) -> AuditResult:
     )
 
 
+@pytest.mark.parametrize("verbosity", [-1, 0, 1])
 @pytest.mark.parametrize("unicode", [True, False])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_no_line_is_wider_than_the_terminal(width: int, unicode: bool) -> None:
-    lines = render(audit(), width=width, unicode=unicode).splitlines()
+def test_no_line_is_wider_than_the_terminal(width: int, unicode: bool, verbosity: int) -> None:
+    lines = render(audit(), width=width, unicode=unicode, verbosity=verbosity).splitlines()
     assert max(map(cell_len, lines)) <= width
     assert not any(line.endswith(" ") for line in lines)
 
@@ -133,12 +136,11 @@ def test_the_line_of_a_gate_between_two_models_shows_the_bounds_that_were_compar
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_gate_has_its_line_and_every_failing_one_its_panel(width: int) -> None:
+def test_every_passing_gate_has_a_line_and_every_failing_one_a_panel(width: int) -> None:
     text = render(audit(), width=width)
     lines = text.splitlines()
     assert sum(line.startswith("✓ ") for line in lines) == 1
-    assert sum(line.startswith("✗ ") for line in lines) == 5
-    assert sum(line.startswith("╭") for line in lines) == 5
+    assert sum(line.startswith("╭─ ✗ ") for line in lines) == 5
 
 
 def test_without_colour_there_is_no_escape() -> None:
@@ -166,17 +168,16 @@ def test_names_beyond_ascii_do_no_harm_where_there_is_no_unicode() -> None:
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_the_panel_of_a_failing_gate_begins_with_the_reason(width: int) -> None:
-    lines = render(audit(gates=(FAILING,)), width=width, quiet=True).splitlines()
+    lines = render(audit(gates=(FAILING,)), width=width, verbosity=-1).splitlines()
     top = next(at for at, line in enumerate(lines) if line.startswith("╭"))
     inside = " ".join(line.strip("│ ") for line in lines[top + 1 :])
-    assert "test_student_recites_little" in lines[top]
-    assert "fail" in lines[top]
+    assert "✗ student recites little: fail" in lines[top]
     assert inside.startswith(FAILING.reason)
     assert "→" in inside
 
 
 def test_quiet_shows_only_what_failed() -> None:
-    text = render(audit(gates=(PASSING, FAILING)), quiet=True)
+    text = render(audit(gates=(PASSING, FAILING)), verbosity=-1)
     assert "memorization rate of student 1.90%" in text
     assert "baseline" not in text
     assert "T B S" not in text
@@ -185,11 +186,45 @@ def test_quiet_shows_only_what_failed() -> None:
 
 
 def test_quiet_says_nothing_where_all_is_well() -> None:
-    assert render(audit(gates=(PASSING,)), quiet=True) == ""
+    assert render(audit(gates=(PASSING,)), verbosity=-1) == ""
+
+
+def test_the_panel_of_a_failing_gate_ends_with_the_command_to_run_next() -> None:
+    told = replace(FAILING, command="pytest 'a.py::test_student recites' --kdmem-report=audit.html")
+    assert (
+        "$ pytest 'a.py::test_student recites' --kdmem-report=audit.html"
+        in render(audit(gates=(told,)), width=100).splitlines()[-2]
+    )
+
+
+def test_by_default_it_is_short_and_asked_for_more_it_is_whole() -> None:
+    short, whole = (render(audit(), width=100, verbosity=verbosity) for verbosity in (0, 1))
+    for told in ("T B S", "teacher alone", "extraction ", "engine ", "inherited: examples 4"):
+        assert told not in short
+        assert told in whole
+    assert "inherited 0.92%" in short
+
+
+def margins(**counts: tuple[int, ...]) -> DistributionsEntry:
+    models = {role: ModelDistributions(found, 0, (), (), ()) for role, found in counts.items()}
+    return DistributionsEntry(tuple(float(edge) for edge in range(-4, 5)), models)
+
+
+def test_margins_are_drawn_on_both_sides_of_zero_each_to_its_own_scale() -> None:
+    drawn = render(audit(distributions=margins(student=(0, 0, 70, 30, 1, 1, 4, 4))), width=120)
+    (line,) = (line for line in drawn.splitlines() if line.strip().startswith("student "))
+    assert line.endswith("    █|▂█")  # −2 to 0 holds all of the left, 2 to 4 the most of the right
+    plain = render(audit(distributions=margins(student=(0, 0, 70, 30, 1, 1, 4, 4))), width=120, unicode=False)
+    assert "    #|:#" in plain
+
+
+def test_where_no_margin_is_known_there_is_no_column_of_them() -> None:
+    assert "margins" not in render(audit(distributions=margins(student=(0,) * 8)), width=120)
+    assert "margins" not in render(audit(), width=120)
 
 
 def test_the_published_figures_are_shown() -> None:
-    text = render(audit(), width=120)
+    text = render(audit(), width=120, verbosity=1)
     for shown in ("3 327", "0.33%", "1 955", "0.92%", "2.43 ×", "17.31", "1.4 B", "150 000 too short", "sampled"):
         assert shown in text, shown
 
@@ -208,7 +243,7 @@ def test_an_undefined_and_an_infinite_figure_are_words() -> None:
     entry = audit().inheritance
     assert entry is not None
     endless = Estimate("reduction", "student", math.inf, 3.1, math.inf, None, 1000, unit="factor")
-    text = render(audit(inheritance=replace(entry, ratio=rate(0, 0), reduction=endless)))
+    text = render(audit(inheritance=replace(entry, ratio=rate(0, 0), reduction=endless)), verbosity=1)
     assert "undefined (0 of 0)" in text
     assert "infinite [≥ 3.10 ×]" in text
     assert "nan" not in text
@@ -253,11 +288,11 @@ def made(run: dict[str, Any] | None, **changed: Any) -> AuditResult:
 
 
 def test_a_model_of_ours_has_a_line_of_how_it_was_made() -> None:
-    text = render(made(RUN), width=100)
+    text = render(made(RUN), width=100, verbosity=1)
     assert "student: soft, forward KL, T = 2, teacher 3f2a…, 4 epochs, 1 752 steps\n" in text
     assert "teacher: " not in text
     alone = RUN | {"mode": "baseline", "loss": "cross-entropy", "teacher": None}
-    assert "student: cross-entropy, 4 epochs, 1 752 steps\n" in render(made(alone), width=100)
+    assert "student: cross-entropy, 4 epochs, 1 752 steps\n" in render(made(alone), width=100, verbosity=1)
 
 
 def confirmed(**changed: Any) -> ConfirmationEntry:
@@ -298,7 +333,7 @@ def test_a_confirmation_from_before_there_were_witnesses_is_told() -> None:
 
 
 def test_quiet_tells_nothing_of_confirmations() -> None:
-    assert "confirmed" not in render(audit(confirmation={"student": confirmed()}), quiet=True)
+    assert "confirmed" not in render(audit(confirmation={"student": confirmed()}), verbosity=-1)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -310,14 +345,14 @@ def test_confirmations_fit_the_terminal(width: int) -> None:
 def test_warnings_are_shown_and_change_no_outcome() -> None:
     warned = audit(warnings=("run card of student is of other weights",), gates=(PASSING,))
     assert "! run card of student is of other weights\n" in render(warned)
-    assert render(warned, quiet=True) == ""
+    assert render(warned, verbosity=-1) == ""
 
 
 @pytest.mark.parametrize("unicode", [True, False])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_runs_warnings_and_several_audits_fit_the_terminal(width: int, unicode: bool) -> None:
     long = made(RUN | {"loss": "forward KL " * 30}, warnings=("other " * 40, "x" * 300), name="audits/" + "a" * 300)
-    text = render(long, audit(name="b"), width=width, unicode=unicode)
+    text = render(long, audit(name="b"), width=width, unicode=unicode, verbosity=1)
     assert max(map(cell_len, text.splitlines())) <= width
     assert unicode or text.isascii()
 
@@ -325,7 +360,7 @@ def test_runs_warnings_and_several_audits_fit_the_terminal(width: int, unicode: 
 def test_several_audits_stand_under_their_names_with_a_line_over_all() -> None:
     text = render(audit(name="audits/a", gates=(PASSING,)), audit(name="audits/b", gates=(PASSING, FAILING)))
     first, second = text.index("audits/a ─"), text.index("audits/b ─")
-    assert text.index("✗ student recites little") > second > text.index("T B S") > first
+    assert text.index("✗ student recites little") > second > text.index("✓ baseline recites little") > first
     assert text.splitlines()[-1] == "2 audits, 3 gates, not passed: 1 in audits/b"
 
 
@@ -341,11 +376,11 @@ def test_an_audit_alone_has_no_heading() -> None:
 
 
 def test_quiet_shows_the_audits_in_which_something_failed() -> None:
-    text = render(audit(name="green", gates=(PASSING,)), audit(name="red", gates=(FAILING,)), quiet=True)
+    text = render(audit(name="green", gates=(PASSING,)), audit(name="red", gates=(FAILING,)), verbosity=-1)
     assert "red ─" in text
     assert "green" not in text
     both = [audit(name=name, gates=(PASSING,)) for name in "ab"]
-    assert render(*both, quiet=True) == ""
+    assert render(*both, verbosity=-1) == ""
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)

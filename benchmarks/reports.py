@@ -1,0 +1,125 @@
+"""Time and size of every report of an audit of a million examples, rendered from its saved JSON.
+
+    python benchmarks/reports.py --rows 1000000
+
+Scores are drawn: one example in twenty is recited by some model, which is more than any model of the study recites.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pytest_kdmem.checkpoint import Checkpoint
+from pytest_kdmem.corpus.shards import CorpusRecord
+from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.entries import data_entry, inheritance_entry, model_entry, risk_entry
+from pytest_kdmem.example_entries import distributions_entry, examples_entry
+from pytest_kdmem.inheritance import inheritance_of
+from pytest_kdmem.memorization import Memorization
+from pytest_kdmem.report.formats import FORMATS, write_report
+from pytest_kdmem.report.record import Report, read_report
+from pytest_kdmem.result import AuditResult
+from pytest_kdmem.result_entries import Gate
+from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.fitting import fit_predictor
+from pytest_kdmem.risk.labels import recited_by_both
+from pytest_kdmem.risk.predicted import predict
+from pytest_kdmem.score_table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
+from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.verdict import judge
+
+RATES = {"teacher": 0.05, "baseline": 0.03, "student": 0.01}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--keep", type=Path, help="folder to keep the reports in")
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    report = Report((audited(arguments.rows),))
+    print(f"{arguments.rows} examples: gathered in {time.perf_counter() - start:.1f} s")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.keep or Path(scratch)
+        write_report(report, folder / "audit.json")
+        print(f"{'':<6}{'s':>8}{'MB':>8}   (reading the JSON is in each)")
+        for ending in FORMATS:
+            start = time.perf_counter()
+            write_report(read_report(folder / "audit.json"), folder / f"again{ending}")
+            size = (folder / f"again{ending}").stat().st_size / 1e6
+            print(f"{ending:<6}{time.perf_counter() - start:>8.1f}{size:>8.2f}")
+
+
+def audited(rows: int) -> AuditResult:
+    """What an audit of three models gathers, its gates of either outcome among it."""
+    rng = np.random.default_rng(0)
+    hard = rng.random(rows)  # what one model recites the larger ones mostly recite, too
+    found = {role: Memorization(role, scores(role, hard < rate, rng)) for role, rate in RATES.items()}
+    teacher, baseline = (found[role].scores for role in ("teacher", "baseline"))
+    kl = pa.table({"example_id": np.arange(rows), "digest": teacher.rows["digest"], "kl": hard.astype(np.float32)})
+    features = features_of(PairTable(teacher, baseline, kl.cast(KL_SCHEMA)))
+    risk = predict(features, fit_predictor(features, recited_by_both(features)).predictor)
+    inherited = inheritance_of(**found)
+    gates = []
+    for estimate, threshold in ((found["student"].rate, 0.001), (inherited.ratio, 0.5), (risk.share_at_risk, 0.005)):
+        said = judge(estimate, "<=", threshold)
+        name = f"test_{estimate.metric.replace(' ', '_')}"
+        told = (estimate.metric, estimate, "<=", threshold, said.outcome, said.reason, said.next_step)
+        gates.append(Gate(name, f"audits/test_release.py::{name}", *told, path="audits/test_release.py", line=4))
+    return AuditResult(
+        created="2026-01-01T00:00:00+00:00",
+        versions={"pytest-kdmem": "0.1.0"},
+        settings={"prefix_tokens": 50, "suffix_tokens": 50, "window_tokens": 256, "confidence": 0.95},
+        models={role: model_entry(one, None) for role, one in found.items()},
+        training_set=data_entry(found["student"]),
+        memorization={role: one.rate for role, one in found.items()},
+        memorized_examples={role: tuple(one.examples) for role, one in found.items()},
+        ambiguous_examples={role: tuple(one.ambiguous_examples) for role, one in found.items()},
+        inheritance=inheritance_entry(inherited),
+        risk=risk_entry(risk),
+        examples=examples_entry(found, risk),
+        distributions=distributions_entry(found),
+        gates=tuple(gates),
+    )
+
+
+def scores(role: str, memorized: np.ndarray, rng: np.random.Generator) -> ScoreTable:
+    """One model's scores as they might be."""
+    rows = len(memorized)
+    nll = np.where(memorized, rng.gamma(2, 0.2, rows), rng.normal(3, 0.6, rows)).astype(np.float32)
+    margin = np.where(memorized, rng.gamma(2, 1, rows), -rng.gamma(3, 1.5, rows)).astype(np.float32)
+    columns = {
+        "example_id": np.arange(rows),
+        "digest": [f"{at:032x}" for at in range(rows)],
+        "status": np.full(rows, "scored"),
+        "memorized": memorized,
+        "ambiguous": np.abs(margin) < 1e-4,
+        "margin": margin,
+        "logprob": (-50 * nll).astype(np.float32),
+        "nll": nll,
+        "entropy": nll,
+        "first_miss": np.where(memorized, -1, 3).astype(np.int16),
+        "zlib_bytes": rng.normal(500, 80, rows).astype(np.int32),
+    }
+    checkpoint = Checkpoint(Path(), role, "tokenizer", "text", 1_400_000_000, 50_304, None, "float32", "GPTNeoX")
+    return ScoreTable(
+        Model(f"runs/{role}"),
+        checkpoint,
+        TrainingSet("data/train.jsonl"),
+        CorpusRecord(rows, 0, True, ("shard",)),
+        Numerics("transformers", "cpu", "float32", "1", "1"),
+        Extraction(),
+        pa.table(columns, schema=SCHEMA),
+        1e-4,
+        0,
+    )
+
+
+if __name__ == "__main__":
+    main()

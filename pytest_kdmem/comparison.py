@@ -1,0 +1,54 @@
+"""Two reports → what became of every figure, and which of them stand against a release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_kdmem.drift import drifts
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.figures import REFERENCES, figures_of
+from pytest_kdmem.report.record import Report
+from pytest_kdmem.result_entries import DriftEntry
+
+# Fail closed: what chance could do, what cannot be compared, and what is no longer measured are no pass.
+AGAINST = ("worse", "undecided", "refused", "unused")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One audit in both reports."""
+
+    audit: str
+    drift: tuple[DriftEntry, ...]
+
+    @property
+    def regressed(self) -> tuple[DriftEntry, ...]:
+        """Figures of what ships that are worse, or not known to be no worse."""
+        return tuple(entry for entry in self.drift if entry.outcome in AGAINST and entry.subject not in REFERENCES)
+
+
+def compared(old: Report, new: Report) -> tuple[Comparison, ...]:
+    """Audit by audit, by name; an audit of the one is held against that of the other if each is alone.
+
+    Raises:
+        DataError: an audit of the old is not in the new, or nothing was measured in it.
+    """
+    before, now = ({audit.name: audit for audit in report.audits} for report in (old, new))
+    if len(before) == len(now) == 1:
+        pairs = [(name, *before.values(), audit) for name, audit in now.items()]
+    else:
+        if missing := [name or "the root" for name in before if name not in now]:
+            raise DataError(
+                f"The same audits were expected in both reports, and {', '.join(missing)} is missing in the second;"
+                " run all audits, or compare reports of one."
+            )
+        pairs = [(name, audit, now[name]) for name, audit in before.items()]
+    found = []
+    for name, one, other in pairs:
+        accepted = figures_of(one)
+        if not accepted:
+            raise DataError(
+                f"Figures were expected in the first report's audit {name or 'of the root'}, and it has none."
+            )
+        found.append(Comparison(name, drifts(accepted, figures_of(other))))
+    return tuple(found)

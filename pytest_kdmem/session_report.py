@@ -1,0 +1,85 @@
+"""What a session found → its report, whole; and what is written of it, by the one process that writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_kdmem.baseline_file import NOTHING_ACCEPTED, read_accepted, write_accepted
+from pytest_kdmem.drift import drifts
+from pytest_kdmem.errors import DataError, KdmemError
+from pytest_kdmem.figures import figures_of
+from pytest_kdmem.next_command import with_commands
+from pytest_kdmem.options import OPTIONS
+from pytest_kdmem.report.formats import write_report
+from pytest_kdmem.report.record import Report
+from pytest_kdmem.settings import Settings
+
+# It annotates every test that fails, and twice is once too often.
+ANNOTATING = "pytest-github-actions-annotate-failures"
+# Not of what is audited, but of what becomes of it.
+OF_OUTPUT = ("report", "update_baseline_file", "show_text")
+
+
+def completed(report: Report, settings: Settings) -> Report:
+    """The report with the next commands, and with what became of accepted figures."""
+    options = [written for option in OPTIONS if (written := _as_written(option.flag, option.key, settings))]
+    audits = (with_commands(audit, options) for audit in report.audits)
+    path = settings.baseline_file
+    if path is None or (settings["update_baseline_file"] and not path.exists()):
+        return Report(tuple(audits))
+    try:
+        accepted = read_accepted(path)
+    except DataError as error:
+        said = str(error)
+        return Report(tuple(replace(one, warnings=(*one.warnings, said)) for one in audits))
+    return Report(tuple(replace(one, drift=drifts(accepted.of(one.name), figures_of(one))) for one in audits))
+
+
+def write_all(report: Report, settings: Settings) -> list[str]:
+    """Write every report asked for, the job's summary and accepted figures; what could not be written, in sentences."""
+    wrong = []
+    for path in settings["report"]:
+        try:
+            write_report(report, Path(path))
+        except KdmemError as error:
+            wrong.append(str(error))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        from pytest_kdmem.report.github import append_summary
+
+        wrong += filter(None, [append_summary(report, Path(summary))])
+    if settings["update_baseline_file"]:
+        try:
+            _accept(report, settings)
+        except KdmemError as error:
+            wrong.append(str(error))
+    return wrong
+
+
+def annotations_for(report: Report, config: pytest.Config) -> str:
+    """Lines that GitHub puts beside the audits' code, where nothing else does."""
+    names: Iterable[str] = (dist.project_name for _, dist in config.pluginmanager.list_plugin_distinfo())
+    if os.environ.get("GITHUB_ACTIONS") != "true" or ANNOTATING in names:
+        return ""
+    from pytest_kdmem.report.github import workflow_commands
+
+    return workflow_commands(report)
+
+
+def _accept(report: Report, settings: Settings) -> None:
+    path = settings.baseline_file
+    assert path is not None  # or the settings would have been refused
+    before = read_accepted(path) if path.exists() else NOTHING_ACCEPTED
+    found = {audit.name: figures_of(audit) for audit in report.audits}
+    write_accepted(before.updated(found), path)
+
+
+def _as_written(flag: str, key: str, settings: Settings) -> str:
+    if not settings.overrides(key) or key in OF_OUTPUT:
+        return ""
+    value = settings[key]
+    return flag * value if isinstance(value, bool) else f"{flag}={value}"

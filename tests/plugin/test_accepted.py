@@ -1,0 +1,205 @@
+"""Accepted figures in a committed file: a gate of their own, changed only when asked, refused where they do not fit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+GATES = """
+    def test_rate(memorization, student, accepted):
+        assert memorization(student).rate <= accepted
+
+    def test_reduction(inheritance, accepted):
+        assert inheritance().reduction >= accepted
+
+    def test_ratio(inheritance, accepted):
+        assert inheritance().ratio <= accepted
+"""
+RATE = "def test_rate(memorization, student, accepted):\n    assert memorization(student).rate <= accepted"
+FILE = {"kdmem_baseline_file": "accepted.json"}
+UPDATE = "--kdmem-update-baseline-file"
+
+
+@pytest.fixture
+def project(audit_project: Any) -> Any:
+    """An audit that compares with what was accepted of it."""
+    audit_project.configure(**FILE)
+    audit_project.gates(GATES)
+    return audit_project
+
+
+def accepted(project: Any) -> Any:
+    return json.loads((project.path / "accepted.json").read_text())
+
+
+def test_without_a_file_nothing_passes(project):
+    result = project.run()
+    result.assert_outcomes(errors=3)
+    assert "accept this run's by --kdmem-update-baseline-file" in result.stdout.str()
+    assert not (project.path / "accepted.json").exists()
+
+
+def test_without_a_name_of_the_file_it_says_how_to_name_one(audit_project):
+    audit_project.gates(RATE)
+    result = audit_project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*set kdmem_baseline_file in the configuration*"])
+
+
+def test_what_was_accepted_passes_until_it_grows_worse(project):
+    project.run(UPDATE).assert_outcomes(passed=3)
+    before = (project.path / "accepted.json").read_bytes()
+    project.run().assert_outcomes(passed=3)
+    worse = project.run(f"--kdmem-student={project.cast.baseline}", "--kdmem-report=audit.json")
+    assert worse.ret == pytest.ExitCode.TESTS_FAILED
+    gates = {gate.name: gate for gate in project.report("audit.json").gates}
+    assert gates["test_rate"].outcome == "inconclusive"  # 7 of 20 where 5 were, on 4 new and 2 gone
+    assert "4 newly, 2 no longer; paired p = 0.34, which chance could do" in gates["test_rate"].reason
+    assert "--kdmem-update-baseline-file" in gates["test_rate"].next_step
+    assert (project.path / "accepted.json").read_bytes() == before
+
+
+def test_the_file_holds_figures_ids_and_digests_and_no_text(project):
+    project.declare(data='TrainingSet("data.txt")')
+    (project.path / "data.txt").write_text("\n".join(project.cast.texts))
+    project.run(UPDATE).assert_outcomes(passed=3)
+    text = (project.path / "accepted.json").read_text()
+    assert "zq" not in text
+    content = json.loads(text)
+    assert (content["kind"], content["schema_version"]) == ("kdmem accepted figures", 1)
+    [figures] = content["audits"].values()
+    [rate] = [one for one in figures if (one["metric"], one["subject"]) == ("memorization rate", "student")]
+    assert set(rate["examples"]) == project.cast.recited_by("student")
+    assert set(rate["over"]) == {"training set", "lengths"}
+
+
+def test_the_same_figures_give_the_same_bytes(project):
+    project.run(UPDATE)
+    first = (project.path / "accepted.json").read_bytes()
+    project.run(UPDATE)
+    assert (project.path / "accepted.json").read_bytes() == first
+
+
+def test_another_training_set_is_refused(project):
+    project.run(UPDATE)
+    np.save(project.path / "data.npy", project.cast.rows[:-1])
+    result = project.run()
+    result.assert_outcomes(errors=3)
+    assert "another training set than was accepted" in result.stdout.str()
+
+
+def test_other_lengths_are_refused(project):
+    project.run(UPDATE)
+    result = project.run("--kdmem-suffix-tokens=6")
+    result.assert_outcomes(errors=3)
+    assert "than was accepted" in result.stdout.str()
+
+
+def test_another_baseline_is_refused_where_it_is_part_of_the_figure(project):
+    project.run(UPDATE)
+    result = project.run(f"--kdmem-baseline={project.cast.teacher}", "--kdmem-report=audit.json")
+    result.assert_outcomes(passed=1, errors=2)
+    reasons = [gate.reason for gate in project.report("audit.json").gates if gate.outcome == "error"]
+    assert all("another baseline than was accepted" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("memorization(student).rate >= accepted", "write <= accepted"),
+        ("memorization(student).rate <= accepted - 0.1", "write <= accepted"),
+        ("inheritance().reduction <= accepted", "write >= accepted"),
+        ("inheritance().share <= accepted", "inherited share of student is none"),
+        ("accepted", "neither true nor false"),
+        ("not memorization(student).rate <= accepted", "assert not"),
+    ],
+)
+def test_a_gate_that_could_pass_for_nothing_is_none(project, gate, said):
+    project.gates(f"def test_gate(memorization, inheritance, student, accepted):\n    inheritance()\n    assert {gate}")
+    project.run(UPDATE)
+    result = project.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert said in result.stdout.str()
+
+
+def test_what_is_allowed_beyond_is_allowed(project):
+    project.run(UPDATE)
+    project.gates("""
+        def test_rate(memorization, student, accepted):
+            assert memorization(student).rate <= accepted + 0.1
+
+        def test_too_much(memorization, student, accepted):
+            assert memorization(student).rate <= accepted + 0.0999
+
+        def test_reduction(inheritance, accepted):
+            assert inheritance().reduction >= accepted - 0.4
+    """)
+    result = project.run(f"--kdmem-student={project.cast.baseline}")
+    result.assert_outcomes(passed=2, failed=1)
+
+
+def test_only_what_was_measured_is_accepted_anew(project):
+    project.run(UPDATE)
+    before = {(one["metric"], one["subject"]): one for one in accepted(project)["audits"][""]}
+    project.gates(RATE)
+    project.run(UPDATE, f"--kdmem-student={project.cast.baseline}").assert_outcomes(passed=1)
+    after = {(one["metric"], one["subject"]): one for one in accepted(project)["audits"][""]}
+    student = ("memorization rate", "student")
+    assert (before[student]["estimate"]["k"], after[student]["estimate"]["k"]) == (5, 7)
+    del before[student], after[student]
+    assert before == after
+
+
+def test_drift_of_every_figure_stands_in_the_report(project):
+    project.run(UPDATE)
+    project.gates(
+        "def test_other(memorization, student, teacher):\n    assert memorization(student).rate <= 1\n"
+        "    assert memorization(teacher).rate <= 1"
+    )
+    result = project.run(f"--kdmem-student={project.cast.baseline}", "--kdmem-report=audit.json")
+    result.assert_outcomes(passed=1)
+    drift = {(entry.metric, entry.subject): entry for entry in project.report("audit.json").drift}
+    assert drift["memorization rate", "student"].outcome == "undecided"
+    assert (drift["memorization rate", "student"].newly, drift["memorization rate", "student"].no_longer) == (4, 2)
+    assert drift["memorization rate", "teacher"].outcome == "same"
+    assert drift["reduction", "student"].outcome == "unused"
+    result.stdout.fnmatch_lines(["undecided: memorization rate of student 25.00% → 35.00%*", "unused: reduction*"])
+
+
+def test_what_is_measured_and_not_accepted_is_told_as_new(project):
+    project.gates(RATE)
+    project.run(UPDATE)
+    project.gates(GATES)
+    result = project.run("--kdmem-report=audit.json")
+    result.assert_outcomes(passed=1, errors=2)
+    assert "new" in {entry.outcome for entry in project.report("audit.json").drift}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"kind": "kdmem accepted figures", "schema_version": 2, "audits": {}}',
+                '{"kind": "kdmem accepted figures", "schema_version": 1, "audits": {"": [{"metric": 3}]}}'],
+)  # fmt: skip
+def test_a_file_that_is_none_passes_nothing_and_stays(project, content):
+    (project.path / "accepted.json").write_text(content)
+    result = project.run()
+    result.assert_outcomes(errors=3)
+    assert "ccepted figures" in result.stdout.str()
+    assert (project.path / "accepted.json").read_text() == content
+
+
+def test_updating_needs_a_file_to_update(audit_project):
+    audit_project.gates(RATE)
+    result = audit_project.run(UPDATE)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "and none is named; set --kdmem-baseline-file" in result.stderr.str()
+
+
+def test_workers_of_xdist_read_it_and_the_controller_alone_writes(project):
+    arguments = ("-p", "xdist", "-n", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
+    project.pytester.runpytest_subprocess(*arguments, UPDATE).assert_outcomes(passed=3)
+    figures = accepted(project)["audits"][""]
+    assert {one["subject"] for one in figures} == {"student", "teacher", "baseline"}
+    project.pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=3)
