@@ -70,8 +70,8 @@ def audited(rows: int) -> AuditResult:
     for estimate, threshold in ((found["student"].rate, 0.001), (inherited.ratio, 0.5), (risk.share_at_risk, 0.005)):
         said = judge(estimate, "<=", threshold)
         name = f"test_{estimate.metric.replace(' ', '_')}"
-        told = (estimate.metric, estimate, "<=", threshold, said.outcome, said.reason, said.next_step)
-        gates.append(Gate(name, f"audits/test_release.py::{name}", *told, path="audits/test_release.py", line=4))
+        place, ends = "audits/test_release.py", (said.outcome, said.reason, said.next_step)
+        gates.append(Gate(name, f"{place}::{name}", estimate.metric, estimate, "<=", threshold, *ends, path=place))
     return AuditResult(
         created="2026-01-01T00:00:00+00:00",
         versions={"pytest-kdmem": "0.1.0"},

@@ -35,7 +35,8 @@ def compared(old: Report, new: Report) -> tuple[Comparison, ...]:
     """
     before, now = ({audit.name: audit for audit in report.audits} for report in (old, new))
     if len(before) == len(now) == 1:
-        pairs = [(name, *before.values(), audit) for name, audit in now.items()]
+        (one,), ((name, other),) = before.values(), now.items()
+        pairs = [(name, one, other)]
     else:
         if missing := [name or "the root" for name in before if name not in now]:
             raise DataError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from pytest_kdmem.cli import cache, compare, confirm, distill, merge, prefilter, report, risk, score, study
+from pytest_kdmem.cli import cache, card, compare, confirm, distill, merge, prefilter, report, risk, score, study
 from pytest_kdmem.errors import KdmemError, PartScored, TrainingInterrupted
 
 USAGE_ERROR = 2
@@ -39,6 +39,7 @@ app.command(
 )(prefilter.prefilter)
 app.command(epilog="Example: kdmem report audit.json --to audit.html --to audit.md")(report.report)
 app.command(epilog="Example: kdmem compare accepted.json audit.json")(compare.compare)
+app.command(epilog="Example: kdmem card audit.json runs/student/README.md")(card.card)
 app.command(epilog="Example: kdmem study studies/cpu.toml --out runs/study --only main")(study.study)
 
 of_cache = typer.Typer(help="Look at the score store, or clear it.", no_args_is_help=True)

@@ -9,54 +9,69 @@ from pytest_kdmem.report.plain import plain
 from pytest_kdmem.report.record import Report
 from pytest_kdmem.result_entries import Gate
 
-# GitHub refuses a summary of 1 MiB; the rest is left to whoever else writes into it.
+# GitHub drops a summary of more than 1 MiB; the rest is left to whoever else writes into it.
 MOST_BYTES = 1024 * 1024 - 16 * 1024
-# It shows no more of a step.
+# It shows no more of a kind from one step.
 MOST_ANNOTATIONS = 10
-LONGEST_MESSAGE = 1000
+LONGEST_TITLE, LONGEST_MESSAGE = 200, 1000
+NAMED = 5
+# Where its runner finds a command: two colons after blanks begin a line, or "##[" stands anywhere in one. Lines end at
+# a carriage return, too; other services read "##name[".
+COLONS = re.compile(r"((?:^|[\r\n])[^\S\r\n]*:)(?=:)")
+BRACKET = re.compile(r"##(?=\w{0,20}\[)")
 
 
 def append_summary(report: Report, path: Path) -> str:
     """Append to a job's summary, so that the whole file stays below GitHub's limit; what went wrong, or nothing."""
     from pytest_kdmem.report.markdown import render
 
+    what = f"The audit's summary was to be appended to {plain(str(path))}"
     try:
         present = path.stat().st_size if path.exists() else 0
-        room = MOST_BYTES - present
-        if room <= 0:
-            return f"The audit's summary was to be appended to {path}, and that is full."
+        between = "\n\n" if present else ""
+        text = render(report, limit_bytes=MOST_BYTES - present - len(between))
+        if not text:
+            return f"{what}, which is full: GitHub shows no more than 1 MiB of it."
         with path.open("ab") as file:
-            file.write(("\n" * bool(present) + render(report, limit_bytes=room - 1)).encode("utf-8", "replace"))
-    except OSError as error:
-        return f"The audit's summary was to be appended to {path}, which is not possible ({error.strerror})."
+            file.write(f"{between}{text}".encode())
+    except (OSError, ValueError) as error:  # a path may hold what no path can
+        return f"{what}, which is not possible ({getattr(error, 'strerror', None) or error})."
     return ""
 
 
 def workflow_commands(report: Report) -> str:
-    """Annotations, a command a line: an error for each gate that failed, a warning for what was not run."""
-    failed = [gate for audit in report.audits for gate in audit.failed]
-    lines = [_annotation(gate) for gate in failed[:MOST_ANNOTATIONS]]
-    if more := len(failed) - MOST_ANNOTATIONS:
-        lines += [f"::error::{more} more gates failed; the report has them"] * (more > 0)
-    for missing in (audit.not_run for audit in report.audits if audit.not_run):
-        lines.append(f"::warning title=memorization audit::{_data(f'{len(missing)} gates were not run')}")
+    """Annotations, a command a line: an error for each gate that failed, a warning for what was not run.
+
+    Where there are more than GitHub shows, the last error says how many more.
+    """
+    failed = report.failed
+    shown = failed if len(failed) <= MOST_ANNOTATIONS else failed[: MOST_ANNOTATIONS - 1]
+    lines = [_annotation(gate) for gate in shown]
+    if len(shown) < len(failed):
+        lines.append(f"::error title=memorization audit::{len(failed) - len(shown)} more gates did not pass")
+    missing = [nodeid for audit in report.audits for nodeid in audit.not_run]
+    if missing:
+        rest = ", …" if len(missing) > NAMED else ""
+        named = ", ".join(plain(nodeid, LONGEST_TITLE) for nodeid in missing[:NAMED])
+        lines.append(f"::warning title=memorization audit::{len(missing)} gates not run: {_data(named)}{rest}")
     return "".join(f"{line}\n" for line in lines)
 
 
 def neutral(text: str) -> str:
-    """Log text in which GitHub's runner finds no command: ``::`` at the start of a line, ``##[`` anywhere in one."""
-    return re.sub(r"(?m)^(\s*):(?=:)", r"\1: ", text).replace("##[", "# #[")
+    """Log text in which a runner finds no command: a blank parts what would begin one."""
+    return BRACKET.sub("# #", COLONS.sub(r"\1 ", text))
 
 
 def _annotation(gate: Gate) -> str:
-    place = {"file": gate.path, "line": str(gate.line)} if gate.path else {}
-    named = place | {"title": f"{gate.outcome}: {gate.name}"}
+    place = {"file": plain(gate.path), "line": str(max(1, gate.line))} if gate.path else {}
+    named = place | {"title": plain(f"{gate.outcome}: {gate.name}", LONGEST_TITLE)}
     told = ",".join(f"{name}={_property(value)}" for name, value in named.items())
-    return f"::error {told}::{_data(' '.join(filter(None, (gate.reason, gate.next_step))))}"
+    said = (gate.reason, gate.next_step, gate.command and f"$ {gate.command}")
+    return f"::error {told}::" + _data("\n".join(plain(one, LONGEST_MESSAGE) for one in said if one))
 
 
 def _data(text: str) -> str:
-    return plain(text, LONGEST_MESSAGE).replace("%", "%25")
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

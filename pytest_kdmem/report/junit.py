@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from xml.etree import ElementTree
 
 from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate
-from pytest_kdmem.report.plain import plain
+from pytest_kdmem.report.plain import REPLACEMENT, plain
 from pytest_kdmem.report.record import Report
 from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import Gate
 
 KINDS = {"fail": "failure", "inconclusive": "failure", "error": "error"}
+# Signs of unicode that steer nothing, and that no XML may hold.
+NOT_IN_XML = str.maketrans(dict.fromkeys("\ufffe\uffff", REPLACEMENT))
 
 
 def properties(gate: Gate) -> list[tuple[str, str]]:
     """What a gate compared, as names and values; ``kdmem_bound`` is the bound that the comparison reads."""
-    named = [("kdmem_outcome", gate.outcome)]
+    named: list[tuple[str, str]] = [("kdmem_outcome", gate.outcome)]
     if gate.estimate is None or gate.operator is None or gate.threshold is None:
         return named
     estimate, limit = gate.estimate, gate.threshold
     against = limit.facing(MIRRORED[gate.operator]) if isinstance(limit, Estimate) else limit
     return [
         *named,
-        ("kdmem_metric", plain(gate.metric)),
-        ("kdmem_subject", plain(estimate.subject)),
+        ("kdmem_metric", _text(gate.metric)),
+        ("kdmem_subject", _text(estimate.subject)),
         ("kdmem_value", f"{estimate.value:.9g}"),
         ("kdmem_bound", f"{estimate.facing(gate.operator):.9g}"),
         ("kdmem_k", "" if estimate.k is None else str(estimate.k)),
@@ -35,38 +38,36 @@ def properties(gate: Gate) -> list[tuple[str, str]]:
 
 def render(report: Report) -> str:
     """XML in the shape of pytest's ``xunit2``: a suite per audit, a case per gate and per test that was not run."""
-    root = ElementTree.Element("testsuites", name="pytest-kdmem")
-    for audit in report.audits:
-        root.append(_suite(audit))
+    suites = [_suite(audit) for audit in report.audits]
+    sums = {name: str(sum(int(suite.attrib[name]) for suite in suites)) for name in ("tests", "failures", "errors")}
+    root = ElementTree.Element("testsuites", sums, name="pytest-kdmem")
+    root.extend(suites)
     ElementTree.indent(root)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
 
 def _suite(audit: AuditResult) -> ElementTree.Element:
     outcomes = [KINDS.get(gate.outcome, "") for gate in audit.gates]
-    suite = ElementTree.Element(
-        "testsuite",
-        name=plain(audit.name) or "audit",
-        tests=str(len(outcomes) + len(audit.not_run)),
-        failures=str(outcomes.count("failure")),
-        errors=str(outcomes.count("error")),
-        skipped=str(len(audit.not_run)),
-        time="0",
-        timestamp=_timestamp(audit.created),
-        hostname="",
-    )
+    counts = {
+        "tests": len(outcomes) + len(audit.not_run),
+        "failures": outcomes.count("failure"),
+        "errors": outcomes.count("error"),
+        "skipped": len(audit.not_run),
+    }
+    told = {name: str(number) for name, number in counts.items()} | _timestamp(audit.created)
+    suite = ElementTree.Element("testsuite", told, name=_text(audit.name) or "audit")
     suite.extend([_case(gate) for gate in audit.gates])
     for nodeid in audit.not_run:
-        case = ElementTree.SubElement(suite, "testcase", _place(nodeid), time="0")
+        case = ElementTree.SubElement(suite, "testcase", _place(nodeid))
         ElementTree.SubElement(case, "skipped", type="kdmem.not_run", message="not run")
     return suite
 
 
 def _case(gate: Gate) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", _place(gate.nodeid), time="0")
+    case = ElementTree.Element("testcase", _place(gate.nodeid))
     if kind := KINDS.get(gate.outcome):
-        said = ElementTree.SubElement(case, kind, type=f"kdmem.{gate.outcome}", message=plain(gate.reason))
-        said.text = "\n".join(plain(line) for line in (gate.reason, gate.next_step, gate.command) if line)
+        said = ElementTree.SubElement(case, kind, type=f"kdmem.{gate.outcome}", message=_text(gate.reason))
+        said.text = "\n".join(_text(line) for line in (gate.reason, gate.next_step, gate.command) if line)
     # The schema has properties of suites only; of cases, readers of JUnit know them in this form.
     told = ElementTree.SubElement(case, "system-out")
     told.text = "\n".join(f"[[PROPERTY|{name}={value}]]" for name, value in properties(gate))
@@ -74,15 +75,20 @@ def _case(gate: Gate) -> ElementTree.Element:
 
 
 def _place(nodeid: str) -> dict[str, str]:
-    """A test as pytest's own file names it: dotted path and classes, then the name."""
-    *places, name = nodeid.split("::")
-    dotted = ".".join(places).replace(".py", "").replace("/", ".")
-    return {"classname": plain(dotted), "name": plain(name)}
+    """A test as pytest's own file names it: dotted path and classes, then the name with its parameters."""
+    address, bracket, parameters = nodeid.partition("[")
+    path, *places = address.split("::")
+    *outer, name = [re.sub(r"\.py$", "", path.replace("/", ".")), *places]
+    return {"classname": _text(".".join(outer)), "name": _text(name + bracket + parameters)}
 
 
-def _timestamp(created: str) -> str:
-    """As the schema wants it: seconds, and no time zone."""
+def _timestamp(created: str) -> dict[str, str]:
+    """Seconds and time zone are as much as is told; nothing where it is no time."""
     try:
-        return datetime.fromisoformat(created).replace(tzinfo=None).isoformat(timespec="seconds")
+        return {"timestamp": datetime.fromisoformat(created).isoformat(timespec="seconds")}
     except ValueError:
-        return "1970-01-01T00:00:00"
+        return {}
+
+
+def _text(text: str) -> str:
+    return plain(text).translate(NOT_IN_XML)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from pytest_kdmem.estimate import count, percent
+from pytest_kdmem.estimate import Estimate, count
 from pytest_kdmem.report.cells import CELL_ROWS, roles_in_order
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.drift import drift_line
@@ -14,65 +16,125 @@ from pytest_kdmem.report.record import Report
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.words import compared, verdict_sentence
 from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import Gate
+from pytest_kdmem.result_entries import Gate, InheritanceEntry, ModelEntry
 
+Item = TypeVar("Item")
 SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️", "error": "❌"}
 MOST_IDS = 20
-ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
-LEFT_OUT = "\n_Shortened: what is left out stands in the JSON report._\n"
-# What begins something in GitHub's Markdown, or links by itself: a name, an issue, an address.
-ACTIVE = re.compile(r"([\\`*_\[\]#|~$<>&@]|:(?=//)|(?<=[A-Za-z])\.(?=[A-Za-z])|^\s*[-+=]|^\s*\d+[.)](?=\s|$))")
+MEMBER = {"1": "●", "0": "·"}
+# What GitHub makes of a name, an issue, an address or an emoji it finds in the text that Markdown gave, so that no
+# escape of Markdown keeps it from that: a word joiner does, which nobody sees.
+LINKING = re.compile(r"@|#(?=\d)|[Gg][Hh]-(?=\d)|:(?=//)|[Ww]{3}(?=\.)|:(?=[\w+-]+(?::|$))")
+JOINER = "\u2060"
+# What begins something in Markdown, and how it is written instead. A dollar begins mathematics, and has no escape.
+ACTIVE = re.compile(r"[\\`*\[\]|~<>&$]|(?<![^\W_])_|^[-+=#]|^\d+[.)](?=\s|$)")
+WRITTEN = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "$": "＄"}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is shown; ``rows`` is the most of any list, None all."""
+
+    details: bool = True
+    ids: bool = True
+    rows: int | None = None
+
+    def of(self, items: Sequence[Item]) -> tuple[Sequence[Item], str]:
+        """Those to be shown, and how many more there are, in words or nothing."""
+        if self.rows is None or len(items) <= self.rows:
+            return items, ""
+        return items[: self.rows], f"… and {count(len(items) - self.rows)} more"
+
+    def left_out(self) -> str:
+        parts = ["settings, versions and digests"] * (not self.details) + ["example ids"] * (not self.ids)
+        parts += [f"rows beyond the first {self.rows} of each list"] * (self.rows is not None)
+        return f"_Left out here: {'; '.join(parts)}. The JSON report has them._\n" if parts else ""
+
+
+# What is tried in turn where there is a limit.
+EXTENTS = (
+    Extent(),
+    Extent(details=False),
+    Extent(details=False, ids=False),
+    *(Extent(details=False, ids=False, rows=rows) for rows in (1000, 300, 100, 30, 10, 3, 1)),
+)
 
 
 def render(report: Report, *, limit_bytes: int | None = None) -> str:
     """Markdown in the flavour of GitHub.
 
     Args:
-        limit_bytes: of the text in UTF-8; what does not fit is left out from the end of each audit, and that is told.
+        limit_bytes: of the text in UTF-8. What does not fit is left out, and that is told: settings first, then ids,
+            then gates and other rows beyond the first; at last all but the verdict, and where not even that fits, all.
     """
-    head = [f"## {SIGNS['fail' if report.failed else 'pass']} {escaped(verdict_sentence(report))}\n"]
-    audits = [_audit(audit, alone=len(report.audits) == 1) for audit in report.audits]
-    whole = "\n".join((*head, *(block for parts in audits for block in parts)))
-    if limit_bytes is None or _size(whole) <= limit_bytes:
-        return whole
-    # Gates of all audits first: whatever room there is, they have it.
-    gates, rest = [parts[0] for parts in audits], [block for parts in audits for block in parts[1:]]
-    return _fitting([*head, *gates, *rest], limit_bytes)
+    if limit_bytes is None:
+        return _shown(report, Extent())
+    verdict = f"{_verdict(report)}\n_Left out here: all else. The JSON report has it._\n"
+    tried = (*(_shown(report, extent) for extent in EXTENTS), verdict)
+    return next((text for text in tried if len(text.encode()) <= limit_bytes), "")
 
 
 def escaped(text: str) -> str:
-    """Foreign text as it stands, in a paragraph or a cell of a table."""
-    return ACTIVE.sub(_spelled, plain(text).strip())
+    """Foreign text as it stands, in one line of a paragraph or of a table; nothing in it is Markdown or a link."""
+    shown = ACTIVE.sub(_written, plain(text).strip())
+    return LINKING.sub(rf"\g<0>{JOINER}", shown)
 
 
-def _spelled(sign: re.Match[str]) -> str:
-    """A sign that does nothing; one of HTML as what stands for it, and a number at the start by its last sign."""
-    shown = sign[0]
-    return ENTITIES.get(shown) or f"{shown[:-1]}\\{shown[-1]}"
+def _written(sign: re.Match[str]) -> str:
+    return WRITTEN.get(sign[0], f"{sign[0][:-1]}\\{sign[0][-1]}")
 
 
 def code(text: str) -> str:
-    """Foreign text in a code span of a table, whatever backticks it holds."""
+    """Foreign text in a code span of one line, also in a table, whatever backticks it holds."""
     shown = plain(text).replace("|", "\\|")
     fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
-    return f"{fence} {shown} {fence}" if shown.strip() else "–"
+    room = " " * ("`" in (shown[:1], shown[-1:]) or shown[:1] == shown[-1:] == " ")
+    return f"{fence}{room}{shown}{room}{fence}" if shown.strip() else "–"
 
 
-def _audit(audit: AuditResult, *, alone: bool) -> list[str]:
+def _verdict(report: Report) -> str:
+    outcomes = [gate.outcome for audit in report.audits for gate in audit.gates]
+    decided = outcomes and not any(audit.not_run for audit in report.audits)
+    sign = SIGNS["fail"] if report.failed else SIGNS["pass"] if decided else SIGNS["inconclusive"]
+    return f"## {sign} {escaped(verdict_sentence(report))}\n"
+
+
+def _shown(report: Report, extent: Extent) -> str:
+    # Those in which something failed first, where not all are shown.
+    ordered = sorted(report.audits, key=lambda audit: extent.rows is not None and not audit.failed)
+    audits, more = extent.of(ordered)
+    alone = len(report.audits) == 1
+    sections = [_audit(audit, extent) if alone else _named(audit, extent) for audit in audits]
+    parts = [_verdict(report), *sections, f"{more} audits\n" if more else "", extent.left_out()]
+    return "\n".join(filter(None, parts))
+
+
+def _named(audit: AuditResult, extent: Extent) -> str:
+    return f"### {escaped(audit.name or 'the root')}\n\n{_audit(audit, extent)}"
+
+
+def _audit(audit: AuditResult, extent: Extent) -> str:
     """Blocks, the most important first."""
-    title = [] if alone else [f"### {escaped(audit.name or 'the root')}\n"]
-    gates = "\n".join([*title, _gates(audit), *_told("Not run", audit.not_run), *_told("Warning", audit.warnings)])
-    parts = [gates, _models(audit), _sets(audit)]
-    parts.append(_lines("Predicted risk", risk_lines(audit.risk) if audit.risk else ()))
-    parts.append(_lines("Accepted figures", [drift_line(entry) for entry in audit.drift]))
-    parts.append(_lines("Confirmed", [confirmation_line(*one) for one in audit.confirmation.items()]))
-    return [part for part in (*parts, _details(audit)) if part]
+    risk = risk_lines(audit.risk) if audit.risk is not None else ()
+    confirmed = [confirmation_line(*one) for one in audit.confirmation.items()]
+    parts = [
+        _gates(audit, extent),
+        _listed("Not run", *extent.of(audit.not_run), code),
+        _listed("Warnings", *extent.of(audit.warnings), escaped),
+        _models(audit, extent),
+        _sets(audit.inheritance, extent) if audit.inheritance is not None else "",
+        _listed("Predicted risk", risk, "", escaped),
+        _listed("Against accepted figures", *extent.of([drift_line(entry) for entry in audit.drift]), escaped),
+        _listed("Confirmation", *extent.of(confirmed), escaped),
+        _details(audit) if extent.details else "",
+    ]
+    return "\n".join(filter(None, parts))
 
 
-def _gates(audit: AuditResult) -> str:
-    ordered = sorted(audit.gates, key=lambda gate: gate.outcome == "pass")
-    rows = [(SIGNS[gate.outcome], escaped(_called(gate)), escaped(compared(gate)), _way_out(gate)) for gate in ordered]
-    return _table(("", "gate", "figure", "why, and what next"), rows) if rows else "No gate was held.\n"
+def _gates(audit: AuditResult, extent: Extent) -> str:
+    gates, more = extent.of(sorted(audit.gates, key=lambda gate: gate.outcome == "pass"))
+    rows = [(SIGNS[gate.outcome], escaped(_called(gate)), escaped(compared(gate)), _way_out(gate)) for gate in gates]
+    return _table(("", "gate", "figure", "why, and what next"), rows, more) if rows else "No gate was held.\n"
 
 
 def _called(gate: Gate) -> str:
@@ -86,82 +148,69 @@ def _way_out(gate: Gate) -> str:
     return "<br>".join(filter(None, told))
 
 
-def _models(audit: AuditResult) -> str:
-    rows = []
-    for role in roles_in_order(audit):
-        rate, held_out = audit.memorization.get(role), audit.held_out.get(role)
-        cells = ["–"] * 5
-        if rate is not None:
-            bound = "exact" if rate.exhaustive and rate.low == rate.high else f"≤ {percent(rate.high)}"
-            cells = [count(rate.k or 0), count(rate.n), percent(rate.value), bound, count(rate.ambiguous)]
-        rows.append((escaped(role), *cells, f"{held_out.perplexity:.2f}" if held_out else "–"))
+def _models(audit: AuditResult, extent: Extent) -> str:
     headings = ("model", "recited", "of", "rate", "bound", "ambiguous", "held-out perplexity")
-    return _table(headings, rows) if rows else ""
+    roles, more = extent.of(roles_in_order(audit))
+    rows = []
+    for role in roles:
+        rate, held_out = audit.memorization.get(role), audit.held_out.get(role)
+        figures = _rate(rate) if rate is not None else ["–"] * 5
+        rows.append((escaped(role), *figures, f"{held_out.perplexity:.2f}" if held_out else "–"))
+    return _table(headings, rows, more) if rows else ""
 
 
-def _sets(audit: AuditResult) -> str:
-    entry = audit.inheritance
-    if entry is None:
-        return ""
-    marks = {"1": "●", "0": "·"}
+def _rate(rate: Estimate) -> list[str]:
+    exact = rate.exhaustive and rate.low == rate.high
+    recited = "–" if rate.k is None else count(rate.k)
+    bound = "exact" if exact else f"≤ {rate.figure(rate.high)}"
+    return [recited, count(rate.n), rate.figure(rate.value), bound, count(rate.ambiguous)]
+
+
+def _sets(entry: InheritanceEntry, extent: Extent) -> str:
     rows = [
-        (*(marks[member] for member in members), called, count(entry.cells[cell]))
+        (*(MEMBER[member] for member in members), called, count(entry.cells.get(cell, 0)))
         for cell, members, called in CELL_ROWS
     ]
-    said = f"Inherited {entry.ratio}; easy {entry.easy_share}; reduction {entry.reduction}; p = {entry.p_value:.2g}"
+    figures = (f"inherited {entry.ratio}", f"easy {entry.easy_share}", f"reduction {entry.reduction}")
+    said = [f"{'; '.join(figures)}, McNemar p = {entry.p_value:.2g}"]
     ids = entry.inherited_examples
-    more = f" and {count(len(ids) - MOST_IDS)} more" if len(ids) > MOST_IDS else ""
-    shown = f"\nInherited examples: {', '.join(map(str, ids[:MOST_IDS]))}{more}.\n" if ids else ""
-    return _table(("T", "B", "S", "recited by", "examples"), rows) + f"\n{escaped(said)}.\n{shown}"
+    if ids and extent.ids:
+        more = f" and {count(len(ids) - MOST_IDS)} more" if len(ids) > MOST_IDS else ""
+        said.append(f"inherited examples: {', '.join(map(str, ids[:MOST_IDS]))}{more}")
+    told = "".join(f"\n{escaped(line)}\n" for line in said)
+    return _table(("T", "B", "S", "recited by", "examples"), rows) + told
 
 
 def _details(audit: AuditResult) -> str:
-    lines = [f"created: {audit.created}"]
+    lines = [f"created: {code(audit.created)}"]
     for what, entry in (("training set", audit.training_set), ("control set", audit.control_set)):
         if entry is not None:
-            lines.append(f"{what}: {entry.source}, {count(entry.distinct)} distinct, digest {entry.digest}")
-    for role in roles_in_order(audit):
-        model = audit.models[role]
-        lines.append(
-            f"{role}: {model.source}, digest {model.digest}, {model.engine} on {model.device} in {model.dtype},"
-            f" ambiguous within {model.tolerance:.1g}"
-        )
-    lines += [f"{name}: {value}" for name, value in audit.settings.items()]
-    lines += [f"{name} {version}" for name, version in audit.versions.items()]
-    listed = "\n".join(f"- {escaped(line)}" for line in lines)
-    return f"<details><summary>Settings, versions, digests</summary>\n\n{listed}\n\n</details>\n"
+            extent = "" if entry.exhaustive else " sampled"
+            lines.append(
+                f"{what}: {code(entry.source)}, {count(entry.distinct)} distinct{extent} of {count(entry.examples)},"
+                f" {count(entry.too_short)} too short, digest {code(entry.digest)}"
+            )
+    lines += [_model(role, audit.models[role]) for role in roles_in_order(audit)]
+    named = (*audit.settings.items(), *audit.versions.items())
+    lines += [f"{escaped(name)}: {code(str(value))}" for name, value in named]
+    return f"<details><summary>Settings, versions and digests</summary>\n\n{_bullets(lines)}\n</details>\n"
 
 
-def _told(what: str, lines: Iterable[str]) -> list[str]:
-    return [f"> **{what}:** {escaped(line)}\n" for line in lines]
+def _model(role: str, model: ModelEntry) -> str:
+    revision = f" at {code(model.revision)}" if model.revision else ""
+    engine = escaped(f"{model.engine} on {model.device} in {model.dtype}, ambiguous within {model.tolerance:.1g}")
+    return f"{escaped(role)}: {code(model.source)}{revision}, digest {code(model.digest)}, {engine}"
 
 
-def _lines(title: str, lines: Sequence[str]) -> str:
-    return f"**{title}**\n\n" + "".join(f"- {escaped(line)}\n" for line in lines) if lines else ""
+def _listed(title: str, items: Iterable[str], more: str, written: Callable[[str], str]) -> str:
+    lines = [*map(written, items), *filter(None, [more])]
+    return f"**{title}**\n\n{_bullets(lines)}" if lines else ""
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+def _bullets(lines: Iterable[str]) -> str:
+    return "".join(f"- {line}\n" for line in lines)
 
 
-def _fitting(blocks: Sequence[str], limit_bytes: int) -> str:
-    """As many blocks as fit, the first of them by lines where not even that does."""
-    room = limit_bytes - _size(LEFT_OUT)
-    kept: list[str] = []
-    for block in blocks:
-        if _size(block) + 1 <= room:
-            kept.append(block)
-            room -= _size(block) + 1
-            continue
-        for line in block.splitlines(keepends=True) if len(kept) < 2 else ():
-            if _size(line) > room:
-                break
-            kept.append(line.rstrip("\n") if line.endswith("|\n") else line)
-            room -= _size(line)
-        break
-    return "\n".join(kept) + LEFT_OUT if room >= 0 else ""
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "replace"))
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], more: str = "") -> str:
+    lines = (headings, ["---"] * len(headings), *rows)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + (f"\n{more}\n" if more else "")

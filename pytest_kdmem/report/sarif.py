@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +19,8 @@ from pytest_kdmem.typed_json import to_json
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 NOT_HELD = "not-held"
-DESCRIPTIONS = {NOT_HELD: "An audit could not be held, so that nothing is known of the model."}
+# What a message would make of itself: a link's brackets, a placeholder's braces.
+ACTIVE = re.compile(r"\](?=\()|\{(?=\d)")
 
 
 def render(report: Report) -> str:
@@ -26,72 +30,86 @@ def render(report: Report) -> str:
 
 
 def _run(audit: AuditResult) -> dict[str, Any]:
-    rules = sorted({_rule(gate) for gate in audit.failed})
-    return {
-        "tool": {
-            "driver": {
-                "name": "pytest-kdmem",
-                "version": plain(audit.versions.get("pytest-kdmem", "unknown")),
-                "rules": [_described(rule) for rule in rules],
-            }
-        },
-        "automationDetails": {"id": f"pytest-kdmem/{plain(audit.name)}/"},
-        "invocations": [
-            {
-                "executionSuccessful": not any(gate.outcome == "error" for gate in audit.gates) and not audit.not_run,
-                "toolExecutionNotifications": [
-                    {"level": "warning", "message": {"text": plain(f"not run: {nodeid}")}} for nodeid in audit.not_run
-                ],
-            }
+    rules = [*sorted({_rule(gate) for gate in audit.gates} - {NOT_HELD}), NOT_HELD]
+    version = audit.versions.get("pytest-kdmem")
+    driver = {"name": "pytest-kdmem", "rules": [_described(rule) for rule in rules]}
+    invocation = {
+        "executionSuccessful": not any(gate.outcome == "error" for gate in audit.gates) and not audit.not_run,
+        "toolExecutionNotifications": [
+            {"level": "warning", "message": {"text": _said(f"not run: {nodeid}")}} for nodeid in audit.not_run
         ],
-        "results": [_result(gate, rules.index(_rule(gate))) for gate in audit.failed],
+    }
+    prints = _fingerprints(audit)
+    return {
+        "tool": {"driver": driver | ({"version": plain(version)} if version else {})},
+        "automationDetails": {"id": "/".join(["pytest-kdmem", *filter(None, [plain(audit.name)]), ""])},
+        "invocations": [invocation],
+        "results": [
+            _result(gate, rules.index(_rule(gate)), told)
+            for gate, told in zip(audit.gates, prints, strict=True)
+            if gate.outcome != "pass"
+        ],
     }
 
 
 def _rule(gate: Gate) -> str:
-    return plain(gate.metric).replace(" ", "-") if gate.estimate is not None else NOT_HELD
+    return plain(gate.metric).replace(" ", "-") or NOT_HELD if gate.estimate is not None else NOT_HELD
 
 
 def _described(rule: str) -> dict[str, Any]:
-    said = DESCRIPTIONS.get(rule, f"The {rule.replace('-', ' ')} does not meet its threshold.")
-    return {"id": rule, "shortDescription": {"text": said}, "defaultConfiguration": {"level": "error"}}
+    said = f"The {rule.replace('-', ' ')} is not shown to meet its threshold."
+    if rule == NOT_HELD:
+        said = "A test of an audit failed or broke, and no comparison tells why."
+    return {"id": rule, "shortDescription": {"text": _said(said)}, "defaultConfiguration": {"level": "error"}}
 
 
-def _result(gate: Gate, rule: int) -> dict[str, Any]:
-    said = " ".join(plain(one) for one in (gate.reason, gate.next_step) if one)
-    found: dict[str, Any] = {
+def _result(gate: Gate, rule: int, fingerprint: str) -> dict[str, Any]:
+    return {
         "ruleId": _rule(gate),
         "ruleIndex": rule,
         "level": "error",
         "kind": "fail",
-        "message": {"text": said or gate.outcome},
-        "partialFingerprints": {"gate/v1": _fingerprint(gate)},
+        "message": {"text": _said(gate.reason, gate.next_step) or gate.outcome},
+        "locations": _locations(gate),
+        "partialFingerprints": {"gate/v1": fingerprint},
         "properties": {
             "outcome": gate.outcome,
             "operator": gate.operator,
-            "estimate": _harmless(to_json(gate.estimate)),
-            "threshold": _harmless(to_json(gate.threshold)),
+            "estimate": _figures(gate.estimate),
+            "threshold": _figures(gate.threshold),
             "command": plain(gate.command),
         },
     }
-    if gate.path:
-        place: dict[str, Any] = {"artifactLocation": {"uri": quote(plain(gate.path)), "uriBaseId": "%SRCROOT%"}}
-        if gate.line:
-            place["region"] = {"startLine": gate.line}
-        found["locations"] = [{"physicalLocation": place}]
-    return found
 
 
-def _harmless(content: Any) -> Any:
-    """Strings of an estimate made plain."""
+def _locations(gate: Gate) -> list[dict[str, Any]]:
+    """Where the gate stands, if that is told and lies below the root."""
+    path = PurePosixPath(plain(gate.path))
+    if not gate.path or path.is_absolute() or ".." in path.parts:
+        return []
+    place: dict[str, Any] = {"artifactLocation": {"uri": quote(str(path)), "uriBaseId": "%SRCROOT%"}}
+    return [{"physicalLocation": place | ({"region": {"startLine": gate.line}} if gate.line > 0 else {})}]
+
+
+def _figures(figure: Estimate | float | None) -> Any:
+    content = to_json(figure)
     if isinstance(content, dict):
-        return {key: plain(value) if isinstance(value, str) else value for key, value in content.items()}
+        return {name: plain(value) if isinstance(value, str) else value for name, value in content.items()}
     return content
 
 
-def _fingerprint(gate: Gate) -> str:
-    """The same in every run, and another for each comparison that a test makes."""
-    subject = gate.estimate.subject if gate.estimate is not None else ""
-    against = gate.threshold.subject if isinstance(gate.threshold, Estimate) else ""
-    told = "\0".join((gate.nodeid, gate.metric, subject, gate.operator or "", against))
-    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def _said(*sentences: str) -> str:
+    return ACTIVE.sub(r"\g<0> ", "\n".join(plain(sentence) for sentence in sentences if sentence))
+
+
+def _fingerprints(audit: AuditResult) -> list[str]:
+    """Of each gate, the same in every run, and another for each comparison that a test makes."""
+    met: Counter[str] = Counter()
+    prints = []
+    for gate in audit.gates:
+        subject = gate.estimate.subject if gate.estimate is not None else ""
+        against = gate.threshold.subject if isinstance(gate.threshold, Estimate) else ""
+        told = json.dumps([audit.name, gate.nodeid, gate.metric, subject, gate.operator, against])
+        met[told] += 1
+        prints.append(hashlib.sha256(f"{told}{met[told]}".encode()).hexdigest()[:32])
+    return prints
