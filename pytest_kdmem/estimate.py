@@ -157,6 +157,8 @@ def holds(estimate: Estimate, operator: Operator, other: Estimate | float) -> bo
 
 def percent(value: float) -> str:
     """A proportion in per cent: two decimals, more where the first two would be zeros."""
+    if not math.isfinite(value):
+        return "undefined" if math.isnan(value) else "infinite"
     shown = 100 * value
     if shown == 0 or abs(shown) >= 0.095:
         return f"{shown:.2f}%"

@@ -190,7 +190,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     shown = render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, verbosity=verbosity)
     terminalreporter.write(neutral(shown))
     for unwritten in config.stash.get(UNWRITTEN, []):
-        terminalreporter.write_line(unwritten, red=True)
+        terminalreporter.write_line(neutral(unwritten), red=True)
     terminalreporter.write(annotations_for(report, config))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ SAID = {
 def risk_lines(entry: RiskEntry) -> tuple[str, ...]:
     """Lines: what is at risk, how much of it is repeated, and what the prediction rests on."""
     expected, positives = entry.expected_memorized, entry.positives
-    roc_auc, pr_auc = (entry.quality[name][0] for name in ("roc_auc", "pr_auc"))
+    roc_auc, pr_auc = (next(iter(entry.quality.get(name, ())), math.nan) for name in ("roc_auc", "pr_auc"))
     exact, near = entry.exact_duplicates, entry.near_duplicates
     repeated = []
     if exact is not None and near is not None:
@@ -40,7 +41,8 @@ def risk_lines(entry: RiskEntry) -> tuple[str, ...]:
             f"at risk: {count(exact)} with exact duplicates, {count(near)} with near-duplicates only, {count(neither)}"
             " with neither"
         ]
-    least = lower_bound(round(entry.recall * positives), positives, expected.confidence)
+    known = 0 <= entry.recall <= 1 and positives > 0
+    least = lower_bound(round(entry.recall * positives), positives, expected.confidence) if known else math.nan
     return (
         f"predicted risk: {entry.share_at_risk} at {entry.threshold:.2g} or more;"
         f" {expected.value:.0f} memorized expected ({expected.low:.0f} to {expected.high:.0f})",

@@ -122,7 +122,7 @@ def test_every_picture_is_told_in_words_and_no_id_occurs_twice() -> None:
     page = Page(rendered(render, with_examples(), replace(with_examples(), name="b")))
     assert len(set(page.ids)) == len(page.ids)
     for told in ("inherited from the teacher: 25", "teacher: 2 at 0 or above, 7 without a margin",
-                 "66.67% of 3 at 4", "3 examples that the teacher recites over 2 that it does not"):  # fmt: skip
+                 "66.67% of 3 at 4", "2 examples that the teacher recites over 2 that it does not"):  # fmt: skip
         assert told in page.text, told
     labels = [value for name, value in page.attributes if name in ("aria-labelledby", "headers")]
     assert all(one in page.ids for value in labels for one in value.split())
