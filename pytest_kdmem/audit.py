@@ -17,7 +17,7 @@ from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry, risk_entry
-from pytest_kdmem.errors import PartScored, SpecError
+from pytest_kdmem.errors import KdmemError, PartScored, SpecError
 from pytest_kdmem.example_entries import distributions_entry, examples_entry
 from pytest_kdmem.fixtures import MODEL_ROLES
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
@@ -158,7 +158,10 @@ class Audit:
         audited = self._audited()
         examples = examples_entry(audited, self._risk)
         if examples is not None and examples.example_id and self.shows_text:
-            examples = with_text(examples, next(iter(audited.values())).scores, offline=self.run.offline)
+            try:
+                examples = with_text(examples, next(iter(audited.values())).scores, offline=self.run.offline)
+            except KdmemError as error:
+                self._warnings[f"text is not shown: {error}"] = None
         return replace(self.found(settings, gates), examples=examples, distributions=distributions_entry(audited))
 
     def found(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:

@@ -177,7 +177,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         part_runs.tell(terminalreporter, config, bool(_failed(config)))
         return
     report, verbosity = config.stash.get(WHOLE, None), config.option.verbose
-    if report is None or (verbosity < 0 and not report.failed):
+    unwritten = config.stash.get(UNWRITTEN, [])
+    if report is None or (verbosity < 0 and not report.failed and not unwritten):
         return
     from pytest_kdmem.report.github import neutral
     from pytest_kdmem.report.terminal import render
@@ -189,8 +190,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("memorization audit")
     shown = render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, verbosity=verbosity)
     terminalreporter.write(neutral(shown))
-    for unwritten in config.stash.get(UNWRITTEN, []):
-        terminalreporter.write_line(neutral(unwritten), red=True)
+    for sentence in unwritten:
+        terminalreporter.write_line(neutral(sentence), red=True)
     terminalreporter.write(annotations_for(report, config))
 
 

@@ -111,15 +111,19 @@ def imported(cast: Cast) -> None:
     import pytest_kdmem.cli
     import pytest_kdmem.engines.transformers
     import pytest_kdmem.gates
-    import pytest_kdmem.report.files
-    import pytest_kdmem.report.terminal  # noqa: F401
+    import pytest_kdmem.report.github
+    import pytest_kdmem.report.html
+    import pytest_kdmem.report.markdown
+    import pytest_kdmem.report.sarif
+    import pytest_kdmem.report.terminal
+    import pytest_kdmem.session_report  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("KDMEM_")]:
         monkeypatch.delenv(name)
-    for name in ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "400")
 

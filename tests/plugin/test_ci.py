@@ -1,0 +1,164 @@
+"""What CI is told by itself: a summary of the job, annotations at the lines of audits, properties in JUnit files."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+GATES = """
+def test_rate(memorization, student):
+    assert memorization(student).rate <= 0.25
+
+
+def test_ratio(inheritance):
+    found = inheritance()
+    assert found.ratio <= 0.02
+"""
+XDIST = ("-p", "xdist", "-n", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
+
+
+@pytest.fixture
+def project(audit_project):
+    audit_project.gates(GATES)
+    return audit_project
+
+
+@pytest.fixture
+def summary(project, monkeypatch):
+    path = project.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    return path
+
+
+def annotations(result):
+    return [line for line in result.outlines if line.startswith("::")]
+
+
+def test_the_summary_of_a_job_is_appended_to(project, summary):
+    summary.write_text("# Of another step\n")
+    project.run()
+    text = summary.read_text()
+    assert text.startswith("# Of another step\n")
+    assert "## ❌ Do not ship: 1 of 2 gates did not pass" in text
+
+
+def test_workers_of_xdist_append_nothing(project, summary, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    result = project.pytester.runpytest_subprocess(*XDIST)
+    assert summary.read_text().count("Do not ship") == 1
+    assert len(annotations(result)) == 1
+
+
+def test_a_full_summary_stays_below_what_github_takes(project, summary):
+    summary.write_bytes(b"x" * (1024 * 1024 - 17_000))
+    project.run()
+    assert summary.stat().st_size < 1024 * 1024
+    assert "Do not ship" in summary.read_text()
+
+
+def test_a_summary_that_cannot_be_written_is_told(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "missing/summary.md"))
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "summary was to be appended" in result.stdout.str()
+
+
+def test_a_run_without_audits_touches_no_summary(pytester, run_pytest, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    pytester.makepyfile("def test_other(): assert False")
+    result = run_pytest()
+    assert not (pytester.path / "summary.md").exists()
+    assert annotations(result) == []
+
+
+def test_an_annotation_stands_at_the_line_that_failed(project, monkeypatch):
+    assert annotations(project.run()) == []
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    [line] = annotations(project.run())
+    where = GATES.splitlines().index("    assert found.ratio <= 0.02")
+    assert line.startswith(f"::error file=test_audit.py,line={where},title=")
+    assert "inheritance ratio of student 25.00%25 (1 of 4) > 2.00%25" in line
+
+
+def test_where_a_plugin_annotates_already_there_is_no_second_annotation(project, monkeypatch):
+    from pytest_kdmem import session_report
+
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setattr(session_report, "ANNOTATING", "hypothesis")  # one that is installed
+    result = project.pytester.runpytest_inprocess("-p", "no:xdist", "-p", "no:cacheprovider")
+    assert "memorization audit" in result.stdout.str()
+    assert annotations(result) == []
+
+
+@pytest.mark.parametrize("workers", [(), XDIST], ids=["alone", "xdist"])
+def test_junit_has_a_gate_s_figures_as_properties(project, workers):
+    if workers:
+        project.pytester.runpytest_subprocess(*workers, "--junitxml=junit.xml")
+    else:
+        project.run("--junitxml=junit.xml")
+    root = ElementTree.parse(project.path / "junit.xml")
+    found = {
+        case.get("name"): {one.get("name"): one.get("value") for one in case.iter("property")}
+        for case in root.iter("testcase")
+    }
+    assert found["test_rate"] == {
+        "kdmem_outcome": "pass", "kdmem_metric": "memorization rate", "kdmem_subject": "student", "kdmem_value": "0.25",
+        "kdmem_bound": "0.25", "kdmem_k": "5", "kdmem_n": "20", "kdmem_threshold": "≤ 0.25",
+    }  # fmt: skip
+    assert (found["test_ratio"]["kdmem_outcome"], found["test_ratio"]["kdmem_value"]) == ("fail", "0.25")
+
+
+def test_the_log_of_a_failing_audit_fits_a_screen(project, monkeypatch):
+    """Fifty lines of a hundred columns, from pytest's first line to its last."""
+    monkeypatch.setenv("COLUMNS", "100")
+    project.gates(GATES + "\n\ndef test_reduction(inheritance):\n    assert inheritance().reduction >= 2\n")
+    result = project.run("--kdmem-report=audit.json")
+    result.assert_outcomes(passed=1, failed=2)
+    assert len(result.outlines) <= 50
+    assert max(map(len, result.outlines)) <= 100
+
+
+def test_a_failed_gate_says_why_once_in_its_panel_and_once_where_pytest_does(project):
+    text = project.run().stdout.str()
+    assert "test_audit.py:7: inheritance ratio of student 25.00% (1 of 4) > 2.00%" in text
+    assert "def test_ratio" not in text
+    assert "def test_ratio" in project.run("-v").stdout.str()
+    assert "def test_ratio" in project.run("--tb=long").stdout.str()
+
+
+@pytest.mark.parametrize("ending", ["json", "html", "md", "sarif"])
+def test_every_format_is_written_by_its_ending(project, ending):
+    project.run(f"--kdmem-report=out/audit.{ending}")
+    text = (project.path / f"out/audit.{ending}").read_text()
+    assert "inheritance ratio" in text
+    assert "zq" not in text
+
+
+def test_another_ending_is_refused_before_anything_runs(project):
+    result = project.run("--kdmem-report=audit.pdf")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ending in .json, .html, .md, .sarif" in result.stderr.str()
+
+
+def test_the_panel_of_a_failed_gate_ends_with_a_command_that_runs(project):
+    import shlex
+
+    project.run(f"--kdmem-student={project.cast.student}", "--kdmem-report=audit.json")
+    [gate] = project.report("audit.json").failed
+    program, *arguments = shlex.split(gate.command)
+    assert program == "pytest"
+    assert f"--kdmem-student={project.cast.student}" in arguments
+    project.run(*arguments).assert_outcomes(failed=1)
+    assert (project.path / "audit.html").exists()
+
+
+def test_an_undecided_gate_says_the_sample_that_would_decide_it(project):
+    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.001")
+    project.declare(data='TrainingSet("data.npy", sample=10)')
+    project.run("--kdmem-report=audit.json")
+    [gate] = project.report("audit.json").failed
+    assert gate.outcome in ("inconclusive", "fail")
+    if gate.outcome == "inconclusive":
+        assert gate.command == "pytest test_audit.py::test_rate --kdmem-sample=2995"
