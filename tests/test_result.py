@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_kdmem.bounds import proportion
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.estimate import Estimate
-from pytest_kdmem.report.files import write_report
+from pytest_kdmem.report.formats import write_report
 from pytest_kdmem.report.merged import merge
 from pytest_kdmem.report.record import Report, assembled, read_report, with_order
 from pytest_kdmem.result import AuditResult

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from pytest_kdmem.cli import cache, card, compare, confirm, distill, merge, prefilter, report, risk, score, study
+from pytest_kdmem.cli import cache, card, compare, confirm, distill, init, merge, prefilter, report, risk, score, study
 from pytest_kdmem.errors import KdmemError, PartScored, TrainingInterrupted
 
 USAGE_ERROR = 2
@@ -20,6 +20,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command(
+    epilog="Example: kdmem init audits --teacher runs/teacher --student runs/student --baseline runs/baseline"
+    " --training-set data/train.jsonl"
+)(init.init)
 app.command(epilog="Example: kdmem score runs/student data/train.jsonl --out scores.parquet")(score.score)
 app.command(epilog="Example: kdmem confirm runs/student data/train.jsonl --json confirmed.json")(confirm.confirm)
 app.command(

@@ -1,0 +1,71 @@
+"""The Action, the GitLab job and the workflows that `kdmem init` writes are what the two services take."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_kdmem.starter import Starter, write_starter
+
+ROOT = Path(__file__).parents[1]
+
+
+def check(path: Path, schema: str) -> None:
+    from check_jsonschema import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--builtin-schema", schema, str(path)])
+    assert ended.value.code in (0, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [("action.yml", "vendor.github-actions"), ("ci/gitlab/kdmem.gitlab-ci.yml", "vendor.gitlab-ci")],
+)
+def test_shipped_files_validate(name: str, schema: str) -> None:
+    check(ROOT / name, schema)
+
+
+@pytest.mark.parametrize("folder", ["audits", "a b/it's", "${{ secrets.X }}", 'x"\n- run: id'])
+@pytest.mark.parametrize(
+    ("workflow", "schema"), [("github", "vendor.github-workflows"), ("gitlab", "vendor.gitlab-ci")]
+)
+def test_written_workflows_validate_and_run_the_audit_alone(
+    tmp_path: Path, folder: str, workflow: str, schema: str
+) -> None:
+    written = write_starter(Starter(tmp_path / folder, tmp_path, workflow=workflow))[-1]
+    check(written, schema)
+    content = yaml.safe_load(written.read_text())
+    job = content["jobs"]["audit"] if workflow == "github" else content["memorization-audit"]
+    named = job["env"]["AUDITS"] if workflow == "github" else job["variables"]["AUDITS"]
+    assert named.replace("${{ '${{' }}", "${{") == folder
+    expressions = re.findall(r"\$\{\{(.*?)\}\}", written.read_text())
+    assert {one.strip() for one in expressions} <= {"hashFiles('**/*.safetensors')", "'${{'"}
+
+
+def test_no_input_of_the_action_stands_in_a_script() -> None:
+    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    assert not [step["run"] for step in steps if "${{" in step.get("run", "")]
+
+
+def test_the_action_s_script_passes_arguments_as_they_were_given(tmp_path: Path) -> None:
+    """Run as the runner runs it, with a pytest that says what it was given."""
+    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    [script] = [step["run"] for step in steps if "pytest" in step.get("run", "")]
+    (tmp_path / "python").write_text('#!/bin/sh\nfor one in "$@"; do echo "<$one>"; done\nexit 7\n')
+    (tmp_path / "python").chmod(0o755)
+    given = {
+        "AUDITS": "my audits; id", "ARGUMENTS": "--kdmem-sample=10\n\n-k a b $(id)\n", "REPORT": "a.json", "HTML": "",
+        "SARIF": "s.sarif", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }  # fmt: skip
+    ended = subprocess.run(["bash", "-eo", "pipefail", "-c", script], env=given, capture_output=True, text=True)
+    assert ended.returncode == 7, ended.stderr
+    assert ended.stdout.splitlines() == [
+        "<-m>", "<pytest>", "<my audits; id>", "<--kdmem-sample=10>", "<-k a b $(id)>", "<--kdmem-report=a.json>",
+        "<--kdmem-report=s.sarif>",
+    ]  # fmt: skip
