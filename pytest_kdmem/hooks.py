@@ -12,7 +12,7 @@ import pytest
 from pytest_kdmem import fixtures, part_runs
 from pytest_kdmem.failures import say
 from pytest_kdmem.membership import check_declared, enter, follow, membership_of, mistaken, note
-from pytest_kdmem.plugin import is_audit
+from pytest_kdmem.plugin import DESELECTED, is_audit
 from pytest_kdmem.settings import remove_reports, settings_of
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    config.stash[ORDER] |= {item.nodeid: membership_of(item).audit for item in session.items if is_audit(item)}
+    every = [*filter(is_audit, session.items), *config.stash.get(DESELECTED, [])]
+    config.stash[ORDER] |= {item.nodeid: membership_of(item).audit for item in every}
     report = None if part_runs.part_of(config) else _report(config)
     if hasattr(config, "workerinput") and report is None:
         config.workeroutput["kdmem"] = ""  # type: ignore[attr-defined]

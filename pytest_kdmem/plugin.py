@@ -13,6 +13,8 @@ import pytest
 from pytest_kdmem import fixtures
 from pytest_kdmem.options import OPTIONS, add_options
 
+DESELECTED = pytest.StashKey[list[pytest.Item]]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
@@ -36,6 +38,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from pytest_kdmem.hooks import activate
 
         activate(config)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember audits that were left out: gates that are not held must not be missing from a verdict."""
+    for item in filter(is_audit, items):
+        item.config.stash.setdefault(DESELECTED, []).append(item)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -162,3 +162,12 @@ def test_an_undecided_gate_says_the_sample_that_would_decide_it(project):
     assert gate.outcome in ("inconclusive", "fail")
     if gate.outcome == "inconclusive":
         assert gate.command == "pytest test_audit.py::test_rate --kdmem-sample=2995"
+
+
+@pytest.mark.parametrize("workers", [(), XDIST], ids=["alone", "xdist"])
+def test_gates_that_were_deselected_are_missing_from_no_verdict(project, workers):
+    arguments = ("-k", "rate", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
+    result = project.pytester.runpytest_subprocess(*workers, *arguments) if workers else project.run(*arguments)
+    assert result.ret == pytest.ExitCode.OK
+    assert project.report("audit.json").not_run == ("test_audit.py::test_ratio",)
+    assert "Not decided: 1 of 2 gates held, all pass" in (project.path / "audit.md").read_text()
