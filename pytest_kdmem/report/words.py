@@ -17,9 +17,8 @@ def verdict_sentence(report: Report) -> str:
     if failed:
         return f"Do not ship: {count(failed)} of {count(len(gates))} gates did not pass{rest}"
     if missing or not gates:
-        return f"Not decided: {count(len(gates))} of {count(len(gates) + missing)} gates held" + ", all pass" * bool(
-            gates
-        )
+        held = f"{count(len(gates))} of {count(len(gates) + missing)} gates held"
+        return f"Not decided: {held}{', all pass' * bool(gates)}"
     return f"May ship: all {count(len(gates))} gates pass" if len(gates) > 1 else "May ship: its one gate passes"
 
 

@@ -83,7 +83,7 @@ def test_an_audits_student_can_be_made_by_the_fixture(pytester, tiny, rows):
         """
     )
     result = pytester.runpytest_inprocess(
-        "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", "-p", "no:xdist"
+        "-v", "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", "-p", "no:xdist"
     )
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*student: soft, forward KL, T = 2, teacher *"])

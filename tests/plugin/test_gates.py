@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,9 @@ def test_red_audit_exits_1_and_says_why_in_one_line_each(audit_project):
     result.assert_outcomes(failed=3)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert audit_project.failures(result) == [
-        "FAILED test_audit.py::test_rate - assert memorization rate of student 25.00% (5 of 20) > 24.00%",
-        "FAILED test_audit.py::test_reduction - assert reduction of student 1.40 × (20 examples) < 1.41 ×",
-        "FAILED test_audit.py::test_ratio - assert inheritance ratio of student 25.00% (1 of 4) > 24.00%",
+        "FAILED test_audit.py::test_rate - memorization rate of student 25.00% (5 of 20) > 24.00%",
+        "FAILED test_audit.py::test_reduction - reduction of student 1.40 × (20 examples) < 1.41 ×",
+        "FAILED test_audit.py::test_ratio - inheritance ratio of student 25.00% (1 of 4) > 24.00%",
     ]
 
 
@@ -44,7 +46,7 @@ def test_two_models_compared_name_each_other(audit_project):
     """)
     result = audit_project.run()
     [line] = audit_project.failures(result)
-    assert line.endswith("assert memorization rate of baseline 35.00% (7 of 20) ≥ 25.00% (5 of 20) of student")
+    assert line.endswith("- memorization rate of baseline 35.00% (7 of 20) ≥ 25.00% (5 of 20) of student")
 
 
 def test_threshold_on_the_left_is_the_same_gate(audit_project):
@@ -53,7 +55,7 @@ def test_threshold_on_the_left_is_the_same_gate(audit_project):
             assert 0.1 >= memorization(student).rate
     """)
     result = audit_project.run()
-    result.stdout.fnmatch_lines(["FAILED *- assert memorization rate of student 25.00% (5 of 20) > 10.00%"])
+    result.stdout.fnmatch_lines(["FAILED *- memorization rate of student 25.00% (5 of 20) > 10.00%"])
 
 
 def test_sets_are_the_known_ones(audit_project):
@@ -125,7 +127,7 @@ def test_too_few_examples_are_inconclusive_and_fail(audit_project):
     [line] = audit_project.failures(result)
     # 1 − 0.05^(1/6) is the bound of 0 of 6, and ln 0.05 / ln 0.999 = 2994.2.
     assert "memorization rate of student 0.00% [≤ 39.30%] (0 of 6) cannot show ≤ 0.10% with 6 examples" in line
-    result.stdout.fnmatch_lines(["*t least 2 995 examples would decide it*", "*inconclusive*"])
+    result.stdout.fnmatch_lines(["*inconclusive*", "*t least 2 995 examples would decide it*"])
 
 
 def test_zero_of_n_is_never_printed_bare(audit_project):
@@ -248,4 +250,4 @@ def assert_no_traceback(result: pytest.RunResult) -> None:
     text = result.stdout.str() + result.stderr.str()
     assert "Traceback" not in text
     assert "INTERNALERROR" not in text
-    assert ".py:" not in "".join(line for line in result.outlines if not line.startswith(("ERROR ", "_")))
+    assert not [line for line in result.outlines if re.search(r"\.py:\d", line)]

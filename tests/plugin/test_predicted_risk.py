@@ -41,7 +41,7 @@ def saved(project):
 
 def test_a_set_that_would_be_recited_does_not_pass_and_says_what_to_do(project):
     project.gates(GATE)
-    result = project.run("--kdmem-report=audit.json")
+    result = project.run("-v", "--kdmem-report=audit.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     [line] = project.failures(result)
     assert "share at risk of data 28.00%" in line
