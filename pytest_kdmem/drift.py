@@ -38,12 +38,17 @@ def drift(accepted: Figure, found: Figure) -> DriftEntry:
     one side only, so many are new (exact one-sided McNemar test, 1 − confidence). It is *undecided* if the bound has
     grown worse and chance could do that. Ambiguous examples count on both sides.
     """
-    if wrong := incomparable(accepted.over, found.over):
+    if wrong := incomparable(_terms(accepted), _terms(found)):
         return _entry(accepted, found, "refused", wrong)
     if found.of and found.of == accepted.of:
         return _same_model(accepted, found)
     outcome, reason = _judged(accepted, found)
     return _entry(accepted, found, outcome, reason)
+
+
+def _terms(figure: Figure) -> dict[str, str]:
+    """What a figure was taken over, and how sure its bounds are."""
+    return figure.over | {"confidence": f"{figure.estimate.confidence:g}"}
 
 
 def incomparable(accepted: Mapping[str, str], found: Mapping[str, str]) -> str:

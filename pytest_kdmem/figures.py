@@ -86,6 +86,8 @@ def _risk(result: AuditResult, over: dict[str, str]) -> tuple[Figure, ...]:
     if result.risk is None:
         return ()
     share = result.risk.share_at_risk
+    # With another threshold, or learned from another model, another share would be at risk.
+    over = over | {"labels": result.risk.labels, "risk threshold": str(result.settings.get("risk_threshold"))}
     return (Figure(share.metric, share.subject, share, share.n, result.risk.examples, (), "", over),)
 
 

@@ -13,7 +13,7 @@ from pytest_kdmem import fixtures, part_runs
 from pytest_kdmem.failures import say
 from pytest_kdmem.membership import check_declared, enter, follow, membership_of, mistaken, note
 from pytest_kdmem.plugin import DESELECTED, is_audit
-from pytest_kdmem.settings import remove_reports, settings_of
+from pytest_kdmem.settings import remove_reports, settings_of, wrong_update
 
 if TYPE_CHECKING:
     from pytest_kdmem.estimate import Comparison
@@ -53,7 +53,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly and any(map(is_audit, session.items)):
         settings = settings_of(session.config)
         remove_reports(settings)
-        if wrong := part_runs.lasting(session.config) or mistaken(session.items, settings):
+        if wrong := part_runs.lasting(session.config) or wrong_update(settings) or mistaken(session.items, settings):
             if not hasattr(session.config, "workerinput"):
                 raise pytest.UsageError(wrong)
             session.config.stash[REFUSED] = wrong  # what ends a worker of pytest-xdist here is told nowhere

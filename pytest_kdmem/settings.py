@@ -136,11 +136,6 @@ def check_settings(settings: Settings) -> None:
                 f"{settings.places['report']}: a report tells of whole audits, and {settings.places['shard']} scores a"
                 " part; report from a run without it once all parts are scored."
             )
-    if settings["update_baseline_file"] and settings["baseline_file"] is None:
-        place = settings.places["update_baseline_file"]
-        raise pytest.UsageError(f"{place} writes to the baseline file, and none is named; set --kdmem-baseline-file.")
-    if settings["update_baseline_file"] and settings["shard"]:
-        raise pytest.UsageError(f"{settings.places['shard']} scores a part, and figures of a part are none to accept.")
     for role in ("training_set", "control_set"):
         if settings[role] and "://" in settings[role]:  # it may tell a password, which would be in headers and reports
             from pytest_kdmem.corpus.object_store import check_uri
@@ -157,6 +152,18 @@ def check_settings(settings: Settings) -> None:
                 check_source(TrainingSet(settings[role]))
             except KdmemError as error:
                 raise pytest.UsageError(f"{settings.places[role]}: {error}") from None
+
+
+def wrong_update(settings: Settings) -> str:
+    """What keeps the figures of this run from being accepted, or nothing."""
+    place = settings.places["update_baseline_file"]
+    if not settings["update_baseline_file"]:
+        return ""
+    if settings["baseline_file"] is None:
+        return f"{place} writes to the baseline file, and none is named; set --kdmem-baseline-file."
+    if settings["shard"]:
+        return f"{settings.places['shard']} scores a part, whose figures are none to accept; drop {place}."
+    return ""
 
 
 def check_configuration(config: pytest.Config) -> None:

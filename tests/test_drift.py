@@ -119,6 +119,12 @@ def test_what_was_taken_over_something_else_is_refused(name: str) -> None:
     assert entry.p_value is None
 
 
+def test_bounds_of_another_confidence_are_refused() -> None:
+    found = rate(range(4), 50, of="b", exhaustive=False)
+    surer = replace(found, estimate=replace(found.estimate, confidence=0.5))
+    assert drift(rate(range(4), 50, exhaustive=False), surer).outcome == "refused"
+
+
 def test_a_reduction_is_better_above() -> None:
     accepted = reduction(2.4, range(40), "a")
     assert drift(accepted, reduction(3.0, range(32), "b")).outcome == "better"

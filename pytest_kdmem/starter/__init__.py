@@ -101,7 +101,7 @@ def _in_yaml(text: str) -> str:
 
 
 def _rendered(name: str, told: Mapping[str, object]) -> str:
-    environment = Environment(  # noqa: S701: it writes Python and YAML, and quotes what is foreign itself
+    environment = Environment(  # without autoescape: it writes Python and YAML, and quotes what is foreign itself
         loader=PackageLoader("pytest_kdmem", "starter"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kdmem.errors import SpecError
 from pytest_kdmem.study.findings import cluster, forced
 from pytest_kdmem.study.findings.examples import drawn
 from pytest_kdmem.study.findings.figures import spread
@@ -36,17 +35,9 @@ Panel = Callable[["Axes"], None]
 
 
 def write_plots(study: Study, out: Path) -> tuple[Path, ...]:
-    """Write an SVG for each finding that has something to draw; the paths.
+    """Write an SVG for each finding that has something to draw; the paths."""
+    import matplotlib
 
-    Raises:
-        SpecError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise SpecError(
-            "Plots of a study need matplotlib, and it is not installed; `pip install matplotlib`."
-        ) from error
     drawings: dict[str, list[tuple[str, Panel]]] = {
         "rates": [
             *((_name(each), _rates(each)) for each in rates(study)),

@@ -88,7 +88,6 @@ def write_report(study: Study, out: Path) -> tuple[Path, ...]:
 
     Raises:
         DataError: scores are missing or not finite.
-        SpecError: matplotlib is not installed.
     """
     found = {finding.key: finding.find(study) for finding in FINDINGS}
     out.mkdir(parents=True, exist_ok=True)

@@ -101,6 +101,8 @@ def cast(make_model: Callable[..., Path]) -> Cast:
 def imported(cast: Cast) -> None:
     """What an audit imports, imported here: pytester drops from memory what a run inside this process imports."""
     import datasets  # noqa: F401
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
     import sklearn.linear_model
     import sklearn.metrics
     import sklearn.model_selection

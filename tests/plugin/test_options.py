@@ -29,7 +29,7 @@ def two_values(option: Option) -> tuple[Any, Any]:
     candidates: tuple[Any, ...] = {
         "count": (160, 170),
         "number": (0.75, 0.85),
-        "path": ("someone/one", "someone/two"),
+        "path": ("someone/one", "someone/two", "one.json", "two.json"),
         "text": (*CHOICES, "1/2", "2/2", "body", "content"),
     }[option.kind]
     fitting = [value for value in candidates if not option.check(value)]

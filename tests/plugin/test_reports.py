@@ -157,14 +157,12 @@ def test_summary_shows_models_and_gates(audit_project):
         [
             "=* memorization audit *=",
             "training set *data.npy: 20 distinct*",
-            "*prefix of 12 tokens, suffix of 8*",
             "*teacher *7 *20 *35.00%*exact*",
             "*baseline *7 *20 *35.00%*exact*",
             "*student *5 *20 *25.00%*exact*",
-            "*inherited from the teacher *1 *",
+            "inherited 25.00% (1 of 4); *",
             "*rate *25.00% ≤ 25.00%*",
-            "*reduction *fail*1.40 ×*2.00 ×*",
-            "*ratio *fail*25.00%*2.00%*",
+            "*✗ reduction: fail*",
             "*reduction of student 1.40 × (20 examples) < 2.00 ×*",
         ]
     )
@@ -180,7 +178,7 @@ def test_quiet_says_nothing_of_a_green_audit(audit_project):
 def test_quiet_keeps_the_panels_of_a_red_one(audit_project):
     audit_project.gates(AUDIT)
     result = audit_project.run("-q")
-    result.stdout.fnmatch_lines(["*fail: test_reduction*", "*fail: test_ratio*"])
+    result.stdout.fnmatch_lines(["*✗ reduction: fail*", "*✗ ratio: fail*"])
     assert "params" not in result.stdout.str()
     assert "20 distinct" not in result.stdout.str()
 
@@ -245,7 +243,7 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     write_run_card(student, folders["baseline"])  # of other weights
     audit_project.declare(**folders)
     audit_project.gates(AUDIT)
-    result = audit_project.run("--kdmem-report=audit.json")
+    result = audit_project.run("-v", "--kdmem-report=audit.json")
     found = audit_project.report("audit.json")
     assert found.models["student"].run == student.summary()
     assert found.models["student"].run["last_held_out"] == 2.5

@@ -229,7 +229,6 @@ def test_the_finding_on_prediction_needs_a_baseline_of_the_same_seed(study):
 
 
 def test_the_report_holds_both_findings(study, tmp_path):
-    pytest.importorskip("matplotlib")
     write_report(study, tmp_path)
     found = json.loads((tmp_path / "findings.json").read_text(encoding="utf-8"))["findings"]
     assert [found[key]["status"] for key in ("risk", "prefilter")] == ["run", "run"]

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
 
-from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.errors import DataError
 from pytest_kdmem.study.findings.figures import Spread
 from pytest_kdmem.study.record import Study
 from pytest_kdmem.study.report import FINDINGS, measured, number, plain, write_report
-
-pytest.importorskip("matplotlib")
 
 PLOTS = ["rates", "zlib-perplexity", "entropy-logprob", "repetition", "temperature"]
 
@@ -153,12 +150,6 @@ def test_digests_are_not_reported(written):
     """A report holds figures over examples and nothing that points at one."""
     for path in written:
         assert "0000000f" not in path.read_text(encoding="utf-8")
-
-
-def test_without_matplotlib_the_way_out_is_said(whole_study, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(SpecError, match="pip install matplotlib"):
-        write_report(whole_study(), tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, object()])
