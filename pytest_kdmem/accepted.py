@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -38,6 +39,8 @@ class Accepted:
         return f"Accepted({len(self.figures)} figures)"
 
     def __add__(self, allowed: float) -> Accepted:
+        if not math.isfinite(float(allowed)):
+            raise SpecError(f"A finite number was expected to be allowed beyond what was accepted; found {allowed!r}.")
         return replace(self, allowed=self.allowed + float(allowed))
 
     def __sub__(self, allowed: float) -> Accepted:
@@ -67,8 +70,8 @@ class Accepted:
         """What an estimate is compared with.
 
         Raises:
-            SpecError: it is compared the wrong way round, is no figure of this audit, or nothing comparable was
-                accepted.
+            SpecError: it is compared the wrong way round, with too much allowed, is not what the audit's report will
+                tell, or nothing comparable was accepted.
         """
         wanted = no_worse(estimate.metric)
         if operator != wanted or self.allowed * (1 if wanted == "<=" else -1) < 0:
@@ -76,12 +79,23 @@ class Accepted:
             raise SpecError(
                 f"No worse than accepted was expected of {estimate.metric}: write {wanted} {way} what may be allowed."
             )
+        if estimate.unit == "proportion" and abs(self.allowed) >= 1:
+            raise SpecError(
+                f"What may be allowed beyond an accepted {estimate.metric} lies between 0 and 1 (5% is 0.05); found"
+                f" {self.allowed:g}."
+            )
         key = (estimate.metric, estimate.subject)
         found = next((figure for figure in self.found() if figure.key == key), None)
         if found is None:
             raise SpecError(
                 f"A figure that can be accepted was expected, and {estimate.metric} of {estimate.subject} is none:"
-                " these are rates over the audit's training set, inheritance ratio, reduction, share at risk and loss."
+                " these are rates over training sets, inheritance ratio, reduction, share at risk and held-out loss."
+            )
+        if found.estimate.to_json() != estimate.to_json():
+            raise SpecError(
+                f"The {estimate.metric} of {estimate.subject} that this audit reports was expected"
+                f" ({found.estimate}), and another was compared ({estimate}): only what is taken over the audit's own"
+                " sets and models can be held against what was accepted; hold this one against a number."
             )
         if self.updating:
             reason = f"{estimate.metric} of {estimate.subject} {estimate.text(wanted)} accepted by this run"

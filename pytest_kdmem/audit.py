@@ -60,7 +60,7 @@ class Audit:
     shows_text: bool = False
     _found: dict[tuple[Model, str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     _confirmed: dict[str, Confirmation] = field(default_factory=dict)
-    _cards: dict[str, RunCard | None] = field(default_factory=dict)
+    _cards: dict[Model, RunCard | None] = field(default_factory=dict)
     _warnings: dict[str, None] = field(default_factory=dict)
     _inherited: Inheritance | None = None
     _risk: PredictedRisk | None = None
@@ -93,15 +93,16 @@ class Audit:
         """Take a model's scores into the audit, checked as far as it asks for."""
         model, training_set = scores.model, scores.training_set
         self._check_same_examples(scores)
-        found = Memorization(self.subject(model), scores, self.confidence)
+        own = training_set in (self.training_set or training_set, self.control_set)
+        found = Memorization(self.subject(model), scores, self.confidence, "" if own else training_set.source)
         self._read_card(found)
         if self.confirms and training_set != self.control_set:
             confirmation = confirm(scores, self.run, self.store, progress=self.progress)
-            self._confirmed[self._place(found)] = confirmation  # reported, whichever way it went
+            self._confirmed[found.place] = confirmation  # reported, whichever way it went
             if not confirmation.within_claim:
-                said = f"{self._place(found)}: margins differ by more than the tolerance that its run claimed"
+                said = f"{found.place}: margins differ by more than the tolerance that its run claimed"
                 self._warnings[f"{said}; audit with --kdmem-dtype float32 if ambiguous examples matter"] = None
-            confirmation.check(self._place(found))
+            confirmation.check(found.place)
         self._found[model, weights, source, training_set, metrics] = found
         return found
 
@@ -113,8 +114,11 @@ class Audit:
         for role, one in found.items():
             if one.subject != role and placed[role] == self.roles.get(role):  # one model in two roles
                 found[role] = replace(one, subject=role)
-        self._inherited = inheritance_of(**found)
-        return self._inherited
+        inherited = inheritance_of(**found)
+        # The audit's own is what its report tells of, whatever else is compared.
+        if self._inherited is None or (training_set == self.training_set and placed.items() <= self.roles.items()):
+            self._inherited = inherited
+        return inherited
 
     def predicted_risk(
         self,
@@ -177,10 +181,11 @@ class Audit:
             bare_result(settings, gates, self.name),
             settings=dict(settings) | asdict(self.extraction) | {"confidence": self.confidence},
             models={
-                subject: model_entry(f, self._cards.get(f.subject))
+                subject: model_entry(f, self._cards.get(f.scores.model))
                 for subject, f in (*held_out.items(), *trained.items())
             },
             training_set=data_entry(next(iter(self._audited().values()), None)),
+            other_sets={subject: entry for subject, f in trained.items() if f.elsewhere and (entry := data_entry(f))},
             control_set=data_entry(next(iter(held_out.values()), None)),
             memorization={subject: f.rate for subject, f in trained.items()},
             memorized_examples={subject: tuple(f.examples) for subject, f in trained.items()},
@@ -194,23 +199,16 @@ class Audit:
 
     def _audited(self) -> dict[str, Memorization]:
         """What was scored over the audit's own training set."""
-        return {
-            subject: f for subject, f in self._placed().items() if self.training_set in (None, f.scores.training_set)
-        }
+        return {subject: found for subject, found in self._placed().items() if not found.elsewhere}
 
     def _placed(self) -> dict[str, Memorization]:
         """What was scored over training sets, by what a report calls it."""
         return {
-            self._place(f, subject): f
-            for f in self._found.values()
-            if f.scores.training_set != self.control_set
-            for subject in self._rows(f)
+            placed.place: placed
+            for found in self._found.values()
+            if found.scores.training_set != self.control_set
+            for placed in (replace(found, subject=subject) for subject in self._rows(found))
         }
-
-    def _place(self, found: Memorization, subject: str = "") -> str:
-        """A model as reports call it, and the set it was scored over where that is not the audit's."""
-        training_set, subject = found.scores.training_set, subject or found.subject
-        return subject if self.training_set in (None, training_set) else f"{subject} on {training_set.source}"
 
     def _numerics(self, scores: ScoreTable) -> Numerics:
         """What verdicts of a model are taken with in this audit: another engine, perhaps, than whole figures are."""
@@ -257,7 +255,7 @@ class Audit:
     def _read_card(self, found: Memorization) -> None:
         subject, scores = found.subject, found.scores
         card, warnings = believed_card(subject, scores.model, scored=scores.checkpoint.digest, offline=self.run.offline)
-        self._cards[subject] = card
+        self._cards[scores.model] = card
         self._warnings |= dict.fromkeys(warnings)
         teacher = self.roles.get("teacher")
         digest = open_checkpoint(teacher, offline=self.run.offline).digest if card and teacher else None
@@ -266,7 +264,7 @@ class Audit:
 
     def _hold_card(self, found: Memorization, role: str, teacher: str | None, training_set: TrainingSet | None) -> None:
         """Hold a model's card against the place that it takes."""
-        if card := self._cards.get(found.subject):
+        if card := self._cards.get(found.scores.model):
             said = differences(card, found.subject, role, teacher, training_set, self.extraction)
             self._warnings |= dict.fromkeys(said)
 

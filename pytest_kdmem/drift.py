@@ -98,8 +98,9 @@ def _judged(accepted: Figure, found: Figure) -> tuple[Outcome, str]:
     newly, no_longer = _changed(accepted, found)
     paired = found.examples is not None and accepted.examples is not None
     moved = f"{count(len(newly))} newly, {count(len(no_longer))} no longer" if paired else "by its bounds"
-    if math.isnan(found.estimate.value) or math.isnan(accepted.estimate.value):
-        return "undecided", "undefined on one side"
+    undefined = [math.isnan(one.estimate.value) for one in (accepted, found)]
+    if any(undefined):
+        return ("same", "undefined, as before") if all(undefined) else ("undecided", "undefined on one side")
     if now == before:
         return "same", moved if newly or no_longer else "the same examples" if paired else "the same figure"
     if now < before if operator == "<=" else now > before:

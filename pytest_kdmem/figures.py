@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_kdmem.estimate import Estimate
@@ -44,57 +45,60 @@ class Figure:
 
 
 def figures_of(result: AuditResult) -> tuple[Figure, ...]:
-    """Rates of all models over the audit's training set, what they have in common, risk, and held-out losses."""
-    lengths = ", ".join(str(result.settings.get(f"{part}_tokens")) for part in ("prefix", "suffix", "window"))
-    found = _held_out(result, lengths)
-    if result.training_set is None:
-        return found
-    over = {"training set": result.training_set.digest, "lengths": lengths}
-    references = over | {role: result.models[role].digest for role in REFERENCES if role in result.models}
-    n = result.training_set.distinct
-    rates = tuple(
-        Figure(
-            estimate.metric,
-            subject,
-            estimate,
-            n,
-            result.memorized_examples.get(subject, ()),
-            result.ambiguous_examples.get(subject, ()),
-            result.models[subject].digest,
-            over,
-        )
-        for subject, estimate in result.memorization.items()
-        if subject in result.models and " on " not in subject  # what was scored over another set says so
-    )
-    return rates + _inherited(result, rates, references) + _risk(result, references) + found
+    """Rates of all models over training sets, what they have in common, risk, and held-out losses."""
+    lengths = {
+        "lengths": ", ".join(str(result.settings.get(f"{part}_tokens")) for part in ("prefix", "suffix", "window"))
+    }
+    rates = tuple(_rates(result, lengths))
+    # The first reports told this of the audit as a whole alone.
+    told = {"training set": result.training_set.digest} if result.training_set else {}
+    told |= {role: result.models[role].digest for role in REFERENCES if role in result.models}
+    inherited = _inherited(result, rates, told, lengths)
+    return (*rates, *inherited, *_risk(result, told, lengths), *_held_out(result, lengths))
 
 
-def _inherited(result: AuditResult, rates: tuple[Figure, ...], over: dict[str, str]) -> tuple[Figure, ...]:
+def _rates(result: AuditResult, lengths: dict[str, str]) -> Iterator[Figure]:
+    for subject, estimate in result.memorization.items():
+        data = result.other_sets.get(subject, result.training_set)
+        if data is not None and subject in result.models:
+            yield Figure(
+                estimate.metric,
+                subject,
+                estimate,
+                data.distinct,
+                result.memorized_examples.get(subject, ()),
+                result.ambiguous_examples.get(subject, ()),
+                result.models[subject].digest,
+                {"training set": data.digest} | lengths,
+            )
+
+
+def _inherited(
+    result: AuditResult, rates: tuple[Figure, ...], told: dict[str, str], lengths: dict[str, str]
+) -> tuple[Figure, ...]:
     entry = result.inheritance
     if entry is None:
         return ()
-    subject = entry.ratio.subject
+    subject, over = entry.ratio.subject, (entry.over or told) | lengths
     own = next((rate for rate in rates if rate.subject == subject), None)
-    of = own.of if own is not None else ""
+    of = entry.of or (own.of if own is not None else "")
     ratio = Figure(entry.ratio.metric, subject, entry.ratio, entry.ratio.n, entry.inherited_examples, (), of, over)
     # Over the same baseline the reduction is a matter of what the student recites.
     recited = (own.n, own.examples, own.ambiguous) if own is not None else (0, None, ())
     return ratio, Figure(entry.reduction.metric, subject, entry.reduction, *recited, of, over)
 
 
-def _risk(result: AuditResult, over: dict[str, str]) -> tuple[Figure, ...]:
+def _risk(result: AuditResult, told: dict[str, str], lengths: dict[str, str]) -> tuple[Figure, ...]:
     if result.risk is None:
         return ()
-    share = result.risk.share_at_risk
-    # With another threshold, or learned from another model, another share would be at risk.
-    over = over | {"labels": result.risk.labels, "risk threshold": str(result.settings.get("risk_threshold"))}
+    share, over = result.risk.share_at_risk, (result.risk.over or told) | lengths
     return (Figure(share.metric, share.subject, share, share.n, result.risk.examples, (), "", over),)
 
 
-def _held_out(result: AuditResult, lengths: str) -> tuple[Figure, ...]:
+def _held_out(result: AuditResult, lengths: dict[str, str]) -> tuple[Figure, ...]:
     if result.control_set is None:
         return ()
-    over = {"control set": result.control_set.digest, "lengths": lengths}
+    over = {"control set": result.control_set.digest} | lengths
     return tuple(
         Figure(entry.loss.metric, subject, entry.loss, 0, None, (), result.models[subject].digest, over)
         for subject, entry in result.held_out.items()

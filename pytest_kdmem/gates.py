@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_kdmem.accepted import Accepted
+from pytest_kdmem.errors import KdmemError
 from pytest_kdmem.estimate import MIRRORED, Comparison, Estimate, Operator, undecided
 from pytest_kdmem.result_entries import Gate
 from pytest_kdmem.verdict import JudgedBound, judge
@@ -54,9 +55,16 @@ def _gates(
         # What does not hold and failed nothing was looked at, not required.
         held = [gate for gate in gates if gate.outcome == "pass"]
         return held or [Gate(name, nodeid, "", None, None, None, "pass", "passed without an estimate that held")]
-    if all(gate.outcome == "pass" for gate in gates):
+    if not explained(call.excinfo.value if call.excinfo else None, gates):
         gates.append(_other(name, nodeid, "fail" if call.when == "call" else "error", report, call))
     return gates
+
+
+def explained(error: BaseException | None, gates: Sequence[Gate]) -> bool:
+    """Whether a test failed by one of its gates, and not by what came after one that it only looked at."""
+    reasons = [gate.reason for gate in gates if gate.outcome != "pass"]
+    said = str(error or "")  # nothing, where asserts are not rewritten
+    return bool(reasons) and (not said.strip() or any(reason in said for reason in reasons))
 
 
 def undecided_reason(comparisons: Sequence[Comparison]) -> str:
@@ -93,6 +101,14 @@ def _gate(name: str, nodeid: str, estimate: Estimate, operator: Operator, thresh
 
 
 def _other(name: str, nodeid: str, outcome: Any, report: pytest.TestReport, call: pytest.CallInfo[Any]) -> Gate:
-    said = getattr(report, "kdmem_reason", None) or (call.excinfo.value if call.excinfo is not None else "")
-    reason = str(said).strip().splitlines()
-    return Gate(name, nodeid, "", None, None, None, outcome, reason[0] if reason else "failed without a word")
+    return Gate(name, nodeid, "", None, None, None, outcome, _said(report, call) or "failed without a word")
+
+
+def _said(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> str:
+    """Why a test broke, in a line; of errors that are not ours no more than their kind, as a report goes further."""
+    error = call.excinfo.value if call.excinfo is not None else None
+    own: str | None = getattr(report, "kdmem_reason", None)
+    if own is None and error is not None and not isinstance(error, KdmemError):
+        return f"{type(error).__name__}: what it says is in the log, and not here, as it may hold training text"
+    lines = str(own or error or "").strip().splitlines()
+    return lines[0] if lines else ""

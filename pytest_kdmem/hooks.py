@@ -28,6 +28,7 @@ COMPARISONS = pytest.StashKey["list[Comparison]"]()
 WHOLE = pytest.StashKey["Report"]()
 UNWRITTEN = pytest.StashKey[list[str]]()
 REFUSED = pytest.StashKey[str]()
+NARROWED = pytest.StashKey[bool]()
 
 
 def activate(config: pytest.Config) -> None:
@@ -51,9 +52,11 @@ def take_part(config: pytest.Config, sent: str) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly and any(map(is_audit, session.items)):
-        settings = settings_of(session.config)
+        config = session.config
+        config.stash[NARROWED] = _narrowed(config)
+        settings = settings_of(config)
         remove_reports(settings)
-        if wrong := part_runs.lasting(session.config) or wrong_update(settings) or mistaken(session.items, settings):
+        if wrong := part_runs.wrong_part(config) or wrong_update(config) or mistaken(session.items, settings):
             if not hasattr(session.config, "workerinput"):
                 raise pytest.UsageError(wrong)
             session.config.stash[REFUSED] = wrong  # what ends a worker of pytest-xdist here is told nowhere
@@ -167,7 +170,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     from pytest_kdmem.session_report import completed, write_all
 
-    config.stash[WHOLE] = completed(report, settings_of(config))
+    config.stash[WHOLE] = completed(report, settings_of(config), config.invocation_params.dir)
     config.stash[UNWRITTEN] = write_all(config.stash[WHOLE], settings_of(config))
     if config.stash[UNWRITTEN]:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -212,11 +215,29 @@ def _report(config: pytest.Config) -> Report | None:
             held = gates.get(name, [])
             found = audits[name].result(given, held) if name in audits else bare_result(given, held, name)
             parts = [*parts, found]
-    return assembled(parts, order, _failed(config))
+    narrowed = config.stash.get(NARROWED, False)
+    return assembled(parts, order, _failed(config), uncollected=_uncollected(config), narrowed=narrowed)
 
 
 def _failed(config: pytest.Config) -> list[str]:
     """Tests that failed in any process, one that crashed included, as the terminal counts them."""
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-    said = getattr(reporter, "stats", {})
+    said = _stats(config)
     return [report.nodeid for kind in ("failed", "error") for report in said.get(kind, []) if hasattr(report, "nodeid")]
+
+
+def _uncollected(config: pytest.Config) -> list[str]:
+    """Files that broke before it was known whether they hold audits, in a session that went on."""
+    return [one.nodeid for one in _stats(config).get("error", []) if isinstance(one, pytest.CollectReport)]
+
+
+def _narrowed(config: pytest.Config) -> bool:
+    """Whether tests were asked for by name, or as they failed last: of others pytest does not tell."""
+    last = config.pluginmanager.get_plugin("lfplugin")
+    failed_last = bool(config.getoption("lf", False)) and bool(getattr(last, "lastfailed", None))
+    return failed_last or any("::" in one for one in config.args)
+
+
+def _stats(config: pytest.Config) -> dict[str, list[Any]]:
+    """What the terminal counts, by outcome."""
+    stats: dict[str, list[Any]] = getattr(config.pluginmanager.get_plugin("terminalreporter"), "stats", {})
+    return stats

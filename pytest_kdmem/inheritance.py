@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -58,6 +59,8 @@ class Inheritance:
     subject: str = "student"
     confidence: float = 0.95
     example_ids: tuple[int, ...] = ()
+    over: Mapping[str, str] = field(default_factory=dict)  # digests of training set, teacher and baseline
+    of: str = ""  # digest of the student
     same_model: bool = False  # student and baseline are one: nothing could be inherited, whatever the teacher told
 
     def __bool__(self) -> bool:
@@ -195,8 +198,14 @@ def inheritance_of(teacher: Memorization, baseline: Memorization, student: Memor
         Membership.of(baseline),
         Membership.of(student),
         exhaustive=teacher.scores.record.exhaustive,
-        subject=student.subject,
+        subject=student.place,
         confidence=student.confidence,
         example_ids=tuple(teacher.distinct["example_id"].to_pylist()),
+        over={
+            "training set": teacher.scores.record.digest,
+            "teacher": teacher.scores.checkpoint.digest,
+            "baseline": baseline.scores.checkpoint.digest,
+        },
+        of=student.scores.checkpoint.digest,
         same_model=student.scores.checkpoint.digest == baseline.scores.checkpoint.digest,
     )

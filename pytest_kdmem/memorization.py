@@ -22,18 +22,25 @@ Flags = npt.NDArray[np.bool_]
 class Memorization:
     """What a model memorized of a training set: M(m) and its rate.
 
-    Exact duplicates are one example; it is memorized if any copy is found so. ``subject`` is the model's role or name.
+    Exact duplicates are one example; it is memorized if any copy is found so. ``subject`` is the model's role or name,
+    and ``elsewhere`` the set, where that is not the one its audit declares.
     """
 
     subject: str
     scores: ScoreTable
     confidence: float = 0.95
+    elsewhere: str = ""
 
     def __bool__(self) -> bool:
         raise TypeError("A memorization is neither true nor false; compare its rate with a threshold.")
 
     def __repr__(self) -> str:
         return f"Memorization({self.subject}: {self.rate})"
+
+    @property
+    def place(self) -> str:
+        """The model as reports call it, and the set where that is another than the audit's."""
+        return f"{self.subject} on {self.elsewhere}" if self.elsewhere else self.subject
 
     @cached_property
     def distinct(self) -> pa.Table:
@@ -96,7 +103,7 @@ class Memorization:
         """|M(m)| / distinct examples long enough."""
         return proportion(
             "memorization rate",
-            self.subject,
+            self.place,
             k=self.count,
             n=len(self.distinct),
             fewest=int(self.flags("sure").sum()),
@@ -111,7 +118,7 @@ class Memorization:
         """Mean over distinct examples of the window's mean negative log-likelihood, in nats a token."""
         return mean(
             "loss",
-            self.subject,
+            self.place,
             self._column("nll"),
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
@@ -136,7 +143,7 @@ class Memorization:
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
         return proportion(
             f"({n}, {p:g})-extractable rate",
-            self.subject,
+            self.place,
             k=int(hits.sum()),
             n=len(hits),
             exhaustive=self.scores.record.exhaustive,

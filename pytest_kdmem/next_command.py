@@ -15,27 +15,28 @@ from pytest_kdmem.verdict import SHARE_AT_RISK, examples_needed
 LARGER = 4  # times the sample, where its point estimate meets the threshold and its bound does not
 
 
-def with_commands(result: AuditResult, options: Sequence[str]) -> AuditResult:
+def with_commands(result: AuditResult, options: Sequence[str], root: str = ".") -> AuditResult:
     """The result with a command for each gate that failed.
 
     Args:
         options: what was set for this run, as it is written, so that the next run is of the same.
+        root: from where the command will be run to where node ids begin.
     """
     gates = (
-        gate if gate.outcome == "pass" else replace(gate, command=next_command(gate, result, options))
+        gate if gate.outcome == "pass" else replace(gate, command=next_command(gate, result, options, root))
         for gate in result.gates
     )
     return replace(result, gates=tuple(gates))
 
 
-def next_command(gate: Gate, result: AuditResult, options: Sequence[str]) -> str:
+def next_command(gate: Gate, result: AuditResult, options: Sequence[str], root: str = ".") -> str:
     """What decides an undecided gate, or shows which examples one failed by, quoted for a shell."""
     if gate.metric == SHARE_AT_RISK and gate.outcome == "fail" and (clean := _prefilter(result)):
         return shlex.join(clean)
-    added = _deciding(gate)
+    added = _deciding(gate, result)
     names = {option.split("=")[0] for option in added}
     kept = [option for option in options if option.split("=")[0] not in names]
-    return shlex.join(["pytest", gate.nodeid, *kept, *added])
+    return shlex.join(["pytest", gate.nodeid if root == "." else f"{root}/{gate.nodeid}", *kept, *added])
 
 
 def _prefilter(result: AuditResult) -> list[str]:
@@ -46,7 +47,7 @@ def _prefilter(result: AuditResult) -> list[str]:
     return ["kdmem", "prefilter", result.training_set.source, *named, "--out=cleaned"]
 
 
-def _deciding(gate: Gate) -> list[str]:
+def _deciding(gate: Gate, result: AuditResult) -> list[str]:
     """Options that would tell more of this gate."""
     show = ["--kdmem-report=audit.html"]
     estimate, operator, threshold = gate.estimate, gate.operator, gate.threshold
@@ -56,9 +57,16 @@ def _deciding(gate: Gate) -> list[str]:
         return show
     limit = threshold.value if isinstance(threshold, Estimate) else threshold
     if not isinstance(threshold, Estimate) and (needed := examples_needed(estimate, operator, threshold)):
-        return [f"--kdmem-sample={needed:.0f}"] if math.isfinite(needed) else show
+        return [f"--kdmem-sample={_sample(needed, estimate, result)}"] if math.isfinite(needed) else show
     if not (estimate.value <= limit if operator in ("<=", "<") else estimate.value >= limit):
         return show
     if not estimate.exhaustive:
-        return [f"--kdmem-sample={LARGER * estimate.n}"]
+        return [f"--kdmem-sample={_sample(LARGER * estimate.n, estimate, result)}"]
     return ["--kdmem-dtype=float32", "--kdmem-confirm"] if estimate.ambiguous else show
+
+
+def _sample(needed: float, estimate: Estimate, result: AuditResult) -> int:
+    """Examples to draw for a denominator of ``needed``, as a share has fewer in it than were drawn."""
+    data = result.other_sets.get(estimate.subject, result.training_set)
+    drawn = max(data.distinct if data is not None else 0, estimate.n)
+    return math.ceil(needed * drawn / estimate.n)

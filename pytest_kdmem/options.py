@@ -139,7 +139,7 @@ OPTIONS = (
     Option("report", "paths", "write a report here (.json, .html, .md, .sarif); repeatable", (), _report),
     Option("show-text", "flag", "show prefix and suffix of recited examples in reports; they are training text"),
     Option("baseline-file", "path", "committed file (.json) of the figures that were accepted", None, _accepted),
-    Option("update-baseline-file", "flag", "accept the figures of this run"),
+    Option("update-baseline-file", "flag", "accept the figures of this run; on the command line only"),
     Option("cache-dir", "path", "where scores are kept", ".kdmem"),
     Option("no-cache", "flag", "keep no scores beyond this run"),
     Option("offline", "flag", "never open a connection"),

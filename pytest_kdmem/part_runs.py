@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.settings import cache_of, settings_of
+from pytest_kdmem.settings import cache_of, lasting, settings_of
 
 FLAG = "--kdmem-shard"
 
@@ -17,13 +17,11 @@ def part_of(config: pytest.Config) -> str:
     return settings_of(config)["shard"] or ""
 
 
-def lasting(config: pytest.Config) -> str:
+def wrong_part(config: pytest.Config) -> str:
     """What is wrong with a part that would be one of every run, in which no gate would ever be held."""
-    named = any(str(one).partition("=")[0] == FLAG for one in config.invocation_params.args)
-    if not part_of(config) or named or hasattr(config, "workerinput"):
-        return ""
-    place = settings_of(config).places["shard"]
-    return f"A part is for one run: {FLAG} was expected on the command line, and found by way of {place} instead."
+    place = lasting(config, FLAG)
+    said = f"A part is for one run: {FLAG} was expected on the command line, and found by way of {place} instead."
+    return said if place else ""
 
 
 def skip(item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> bool:

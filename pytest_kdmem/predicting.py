@@ -20,12 +20,13 @@ from pytest_kdmem.corpus.near_duplicates import NearDuplicate, near_duplicates
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.estimate import percent
 from pytest_kdmem.progress import NO_PROGRESS, Progress
 from pytest_kdmem.risk.features import STUDY, Features, features_of
 from pytest_kdmem.risk.fitting import FITTING, Fitted, fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_file, labels_from_rows, recited_by_both
 from pytest_kdmem.risk.predicted import RECALL, PredictedRisk, check_threshold, predict
-from pytest_kdmem.risk.predictor import DAMAGED, Predictor, content_of, predictor_of, read_predictor
+from pytest_kdmem.risk.predictor import DAMAGED, Predictor, content_of, predictor_digest, predictor_of, read_predictor
 from pytest_kdmem.run_settings import RunSettings
 from pytest_kdmem.score_table import PairTable, ScoreTable
 from pytest_kdmem.scoring import score, score_pair
@@ -205,18 +206,26 @@ def prediction(
     fitted = None
     if learning.predictor is not None:
         predictor = read_predictor(learning.predictor)
-        features = features_of(pair, predictor.features)
+        features, learned_from = features_of(pair, predictor.features), predictor_digest(predictor)
     else:
         features = features_of(pair, names)
         labels = predicting.labels(features, learning.labels_from)
+        learned_from = labels.digest
         fitted = fit_predictor(features, labels) if assessed else None
         predictor = fitted.predictor if fitted is not None else predicting.predictor(features, labels)
     risk = predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence)
+    over = {
+        "training set": pair.teacher.record.digest,
+        "teacher": pair.teacher.checkpoint.digest,
+        "baseline": pair.baseline.checkpoint.digest,
+        "predictor": learned_from,
+        "risk threshold": f"{threshold:g}" if threshold is not None else f"recall of {percent(recall)}",
+    }
     wanted = frozenset(features.digests.filter(pa.array(risk.at_risk)).to_pylist())
     if features.exhaustive:  # of a sample neither copies nor near-duplicates are known
         near = predicting.near_duplicates(pair.teacher, wanted)
         risk = replace(risk, near_duplicates=wanted & {name for one in near for name in one[1:]})
-    return Prediction(risk, fitted)
+    return Prediction(replace(risk, over=over), fitted)
 
 
 def takes_every_document(training_set: TrainingSet) -> bool:

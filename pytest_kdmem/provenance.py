@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pytest_kdmem.checkpoint import open_checkpoint, weights_digest
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.run_card import RunCard, last_part, read_run_card, training_fingerprint
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.run_card import RunCard, read_run_card, training_fingerprint
+from pytest_kdmem.spec import Extraction, Model, TrainingSet, last_part
 
 DIGITS = 4
 

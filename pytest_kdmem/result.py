@@ -31,6 +31,9 @@ SCHEMA_VERSION = 1
 class AuditResult:
     """One audit. ``name`` is where its roles are declared, relative to the root; ``warnings`` are for its readers.
 
+    ``other_sets`` are those of rates over another set than the audit's, by the names of the rates. Of an audit that is
+    ``narrowed`` some tests were asked for by name, so that it may have others.
+
     What has a default was not told by the first reports of this schema version.
     """
 
@@ -40,6 +43,7 @@ class AuditResult:
     models: dict[str, ModelEntry] = field(default_factory=dict)
     training_set: DataEntry | None = None
     control_set: DataEntry | None = None
+    other_sets: dict[str, DataEntry] = field(default_factory=dict)
     memorization: dict[str, Estimate] = field(default_factory=dict)
     memorized_examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ambiguous_examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -52,6 +56,7 @@ class AuditResult:
     drift: tuple[DriftEntry, ...] = ()
     gates: tuple[Gate, ...] = ()
     not_run: tuple[str, ...] = ()
+    narrowed: bool = False
     name: str = ""
     warnings: tuple[str, ...] = ()
 

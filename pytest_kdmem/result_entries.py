@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pytest_kdmem.estimate import Estimate, Operator
 from pytest_kdmem.risk.calibration import Bin
+
+
+def _check(holds: bool, expected: str) -> None:
+    """Raise ValueError for an entry that no audit gives, and no report can be made of."""
+    if not holds:
+        raise ValueError(f"{expected} expected")
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,11 @@ class HeldOutEntry:
 
 @dataclass(frozen=True)
 class InheritanceEntry:
+    """Who recites the same examples.
+
+    ``over`` and ``of`` are digests of what it was taken over, and of the student.
+    """
+
     cells: dict[str, int]
     inherited: int
     inherited_examples: tuple[int, ...]
@@ -65,6 +76,11 @@ class InheritanceEntry:
     easy_share: Estimate
     reduction: Estimate
     p_value: float
+    over: dict[str, str] = field(default_factory=dict)
+    of: str = ""
+
+    def __post_init__(self) -> None:
+        _check(all(size >= 0 for size in self.cells.values()), "cells that hold examples")
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,7 @@ class RiskEntry:
         edges: ``[b + 1]``, risks between which the ``[b]`` ``counts`` of distinct examples lie.
         reliability: corrected risks of examples not trained on against what came of them; of a predictor that was
             fitted before it told this, none.
+        over: what must be the same for another to be comparable: digests, and the threshold that was asked for.
     """
 
     share_at_risk: Estimate
@@ -101,6 +118,10 @@ class RiskEntry:
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     reliability: tuple[Bin, ...] = ()
+    over: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(len(self.edges) == len(self.counts) + bool(self.counts), "one edge more than counts of risk")
 
 
 @dataclass(frozen=True)
@@ -171,6 +192,12 @@ class ExamplesEntry:
     prefix: tuple[str, ...] = ()
     suffix: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        own = (self.digest, self.copies, self.zlib_bytes, self.risk, self.prefix or self.digest)
+        of_models = [getattr(one, name.name) for one in self.models.values() for name in fields(ModelColumns)]
+        rows = {len(self.example_id), *map(len, (*own, self.suffix or self.digest, *of_models))}
+        _check(len(rows) == 1, "columns of examples that are equally long")
+
 
 @dataclass(frozen=True)
 class RepetitionBin:
@@ -180,6 +207,9 @@ class RepetitionBin:
     most: int
     memorized: int
     n: int
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.memorized <= self.n and self.n > 0, "a bin of repetition that holds what is memorized of it")
 
 
 @dataclass(frozen=True)
@@ -199,6 +229,9 @@ class ModelDistributions:
     zlib_bytes: tuple[int, ...]
     perplexity: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        _check(len(self.zlib_bytes) == len(self.perplexity), "as many perplexities as sizes")
+
 
 @dataclass(frozen=True)
 class DistributionsEntry:
@@ -206,6 +239,10 @@ class DistributionsEntry:
 
     edges: tuple[float, ...]
     models: dict[str, ModelDistributions]
+
+    def __post_init__(self) -> None:
+        bins = {len(one.margins) for one in self.models.values()}
+        _check(bins <= {len(self.edges) - 1}, "one edge more than counts of margins")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.spec import TrainingSet, last_part
 from pytest_kdmem.typed_json import from_json_number, to_json_number
 
 FILE_NAME = "kdmem_run.json"
@@ -210,11 +210,6 @@ def write_run_card(card: RunCard, folder: Path) -> None:
         with suppress(OSError):
             partial.unlink()
         raise DataError(f"A run card was to be written at {path}, which is not possible ({error.strerror}).") from error
-
-
-def last_part(source: str) -> str:
-    """What a source is called, without where it lies."""
-    return source.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _kind(kind: type, value: Any) -> Any:

@@ -25,10 +25,11 @@ ANNOTATING = "pytest-github-actions-annotate-failures"
 OF_OUTPUT = ("report", "update_baseline_file", "show_text")
 
 
-def completed(report: Report, settings: Settings) -> Report:
+def completed(report: Report, settings: Settings, invoked_from: Path) -> Report:
     """The report with the next commands, and with what became of accepted figures."""
+    root = Path(os.path.relpath(settings.root, invoked_from)).as_posix()
     options = [written for option in OPTIONS if (written := _as_written(option.flag, option.key, settings))]
-    audits = (with_commands(audit, options) for audit in report.audits)
+    audits = (with_commands(audit, options, root) for audit in report.audits)
     path = settings.baseline_file
     if path is None or (settings["update_baseline_file"] and not path.exists()):
         return Report(tuple(audits))
@@ -43,11 +44,13 @@ def completed(report: Report, settings: Settings) -> Report:
 def write_all(report: Report, settings: Settings) -> list[str]:
     """Write every report asked for, the job's summary and accepted figures; what could not be written, in sentences."""
     wrong = []
-    for path in settings["report"]:
+    for path in sorted(settings["report"], key=lambda path: Path(path).suffix != ".json"):  # first the record
         try:
             write_report(report, Path(path))
         except KdmemError as error:
             wrong.append(str(error))
+        except Exception as error:  # a mistake of ours, for which no other report and no verdict may be lost
+            wrong.append(f"A report was to be written to {path}, and rendering it broke ({type(error).__name__}).")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         from pytest_kdmem.report.github import append_summary
 
@@ -67,7 +70,9 @@ def annotations_for(report: Report, config: pytest.Config) -> str:
         return ""
     from pytest_kdmem.report.github import workflow_commands
 
-    return workflow_commands(report)
+    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or config.rootpath)  # where GitHub looks for files
+    inside = config.rootpath.is_relative_to(workspace)
+    return workflow_commands(report, config.rootpath.relative_to(workspace).as_posix() if inside else ".")
 
 
 def _accept(report: Report, settings: Settings) -> None:

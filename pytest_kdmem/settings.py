@@ -63,6 +63,8 @@ class Settings:
         return self.origins[key] in ("option", "environment")
 
 
+# What accepts the figures of every run judges none.
+UPDATE = "--kdmem-update-baseline-file"
 SETTINGS = pytest.StashKey[Settings]()
 SCRATCH = pytest.StashKey[Path]()
 
@@ -154,11 +156,21 @@ def check_settings(settings: Settings) -> None:
                 raise pytest.UsageError(f"{settings.places[role]}: {error}") from None
 
 
-def wrong_update(settings: Settings) -> str:
+def lasting(config: pytest.Config, flag: str) -> str:
+    """Where an option that is for one run was set for every run; nothing if on the command line, or not at all."""
+    named = any(str(one).partition("=")[0] == flag for one in config.invocation_params.args)
+    settings, key = settings_of(config), flag.removeprefix("--kdmem-").replace("-", "_")
+    return "" if named or not settings[key] or hasattr(config, "workerinput") else settings.places[key]
+
+
+def wrong_update(config: pytest.Config) -> str:
     """What keeps the figures of this run from being accepted, or nothing."""
+    settings = settings_of(config)
     place = settings.places["update_baseline_file"]
     if not settings["update_baseline_file"]:
         return ""
+    if elsewhere := lasting(config, UPDATE):
+        return f"Figures are accepted by one run: {UPDATE} was expected on the command line, and found in {elsewhere}."
     if settings["baseline_file"] is None:
         return f"{place} writes to the baseline file, and none is named; set --kdmem-baseline-file."
     if settings["shard"]:
@@ -210,6 +222,12 @@ def _configures(path: Path) -> bool:
 
 def remove_reports(settings: Settings) -> None:
     """What stands where a report will be tells of another run, and must not be taken for this one's."""
+    accepted = settings.baseline_file
+    if accepted is not None and any(Path(path).resolve() == accepted.resolve() for path in settings["report"]):
+        raise pytest.UsageError(
+            f"{settings.places['report']}: a report was to be written over the accepted figures in {accepted}; name"
+            " another file."
+        )
     for path in settings["report"]:
         try:
             Path(path).unlink(missing_ok=True)

@@ -36,6 +36,12 @@ def _check_path(what: str, value: object) -> None:
         raise SpecError(f"{what} must be a path or a hub id; found {value!r}.")
 
 
+def last_part(source: str) -> str:
+    """What a source is called, without where it lies."""
+    address = source.partition("?")[0] if "://" in source else source
+    return address.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+
+
 @dataclass(frozen=True)
 class Model:
     """A causal language model: a folder with safetensors weights, or a hub id.
@@ -63,7 +69,7 @@ class Model:
     @property
     def name(self) -> str:
         """Last part of the source: what reports call a model that has no role."""
-        return self.source.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+        return last_part(self.source)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class TrainingSet:
     @property
     def name(self) -> str:
         """Last part of the source, without endings."""
-        return self.source.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1].split(".")[0]
+        return last_part(self.source).split(".")[0]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from pytest_kdmem.result_entries import (
 # Refused on its own, and absent from older reports.
 LATER = (
     "schema_version", "name", "risk", "warnings", "ambiguous_examples", "examples", "distributions", "drift",
+    "other_sets", "narrowed",
 )  # fmt: skip
 
 RUN = {

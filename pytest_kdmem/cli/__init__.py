@@ -63,5 +63,10 @@ def main(arguments: list[str] | None = None) -> Any:
         typer.echo(f"kdmem: {stopped}", err=True)
         sys.exit(INTERRUPTED)
     except KdmemError as error:
-        typer.echo(f"kdmem: {error}", err=True)
+        from pytest_kdmem.report.github import neutral
+        from pytest_kdmem.report.plain import plain
+
+        # It may quote a file: no line of it is to be taken for a runner's command.
+        said = neutral("\n".join(plain(line) for line in str(error).splitlines()))
+        typer.echo(f"kdmem: {said}", err=True)
         sys.exit(USAGE_ERROR)

@@ -24,6 +24,8 @@ def compare(
 
     from pytest_kdmem.comparison import compared
     from pytest_kdmem.report.drift import STYLE, drift_line
+    from pytest_kdmem.report.github import neutral
+    from pytest_kdmem.report.plain import plain
     from pytest_kdmem.report.record import read_report
     from pytest_kdmem.report.signs import ASCII, UNICODE
 
@@ -32,9 +34,9 @@ def compare(
     signs = UNICODE if (console.encoding or "ascii").startswith("utf") else ASCII
     for section in sections:
         if len(sections) > 1:
-            console.print(signs.say(section.audit or "the root"), style="bold")
+            console.print(neutral(signs.say(plain(section.audit) or "the root")), style="bold")
         for entry in section.drift:
-            console.print(signs.say(drift_line(entry)), style=STYLE.get(entry.outcome, ""))
+            console.print(neutral(signs.say(drift_line(entry))), style=STYLE.get(entry.outcome, ""))
     wrong = sum(len(section.regressed) for section in sections)
     figures = sum(len(section.drift) for section in sections)
     console.print(f"{figures} figures compared: {f'{wrong} no longer hold' if wrong else 'none has grown worse'}")

@@ -42,4 +42,6 @@ def init(
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for path in made:
         console.print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    if workflow == "gitlab":
+        console.print(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
     console.print(f"next: pytest {folder}" if sources else f"next: name your models in {folder / 'conftest.py'}")

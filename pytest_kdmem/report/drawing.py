@@ -22,6 +22,8 @@ OTHER = "#000014"
 VARIABLES = {INK: "ink", FAINT: "faint", ACCENT: "accent", OTHER: "other"} | {
     colour: role for role, colour in ROLES.items()
 }
+# Where a style names one, and not in a label: text stands between tags.
+COLOUR = re.compile(rf"((?:fill|stroke|stop-color)[:=]\s*\"?)({'|'.join(VARIABLES)})(?=[\";])")
 # Told apart by marker and line as well as by colour.
 MARKERS = {"teacher": "s", "baseline": "o", "student": "^"}
 LINES = {"teacher": "-", "baseline": "--", "student": "-."}
@@ -88,7 +90,7 @@ def _inline(svg: str, prefix: str, title: str, description: str) -> Markup:
     inner = re.sub(r"(?s)<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", inner)
     inner = re.sub(r'\bid="', f'id="{prefix}-', inner)
     inner = inner.replace('xlink:href="#', f'href="#{prefix}-').replace("url(#", f"url(#{prefix}-")
-    inner = re.sub("#0000[01][0-9]", lambda found: f"var(--{VARIABLES[found[0]]})", inner)
+    inner = COLOUR.sub(lambda found: f"{found[1]}var(--{VARIABLES[found[2]]})", inner)
     head = Markup('<svg viewBox="{}" role="img" aria-labelledby="{}-t {}-d"><title id="{}-t">{}</title>').format(
         box[1] if box else "0 0 1 1", prefix, prefix, prefix, title
     )

@@ -39,14 +39,15 @@ def append_summary(report: Report, path: Path) -> str:
     return ""
 
 
-def workflow_commands(report: Report) -> str:
+def workflow_commands(report: Report, root: str = ".") -> str:
     """Annotations, a command a line: an error for each gate that failed, a warning for what was not run.
 
-    Where there are more than GitHub shows, the last error says how many more.
+    Where there are more than GitHub shows, the last error says how many more. ``root`` is where the audits' paths
+    begin, from the top of the repository.
     """
     failed = report.failed
     shown = failed if len(failed) <= MOST_ANNOTATIONS else failed[: MOST_ANNOTATIONS - 1]
-    lines = [_annotation(gate) for gate in shown]
+    lines = [_annotation(gate, root) for gate in shown]
     if len(shown) < len(failed):
         lines.append(f"::error title=memorization audit::{len(failed) - len(shown)} more gates did not pass")
     missing = [nodeid for audit in report.audits for nodeid in audit.not_run]
@@ -62,8 +63,9 @@ def neutral(text: str) -> str:
     return BRACKET.sub("# #", COLONS.sub(r"\1 ", text))
 
 
-def _annotation(gate: Gate) -> str:
-    place = {"file": plain(gate.path), "line": str(max(1, gate.line))} if gate.path else {}
+def _annotation(gate: Gate, root: str) -> str:
+    path = gate.path if root == "." else f"{root}/{gate.path}"
+    place = {"file": plain(path), "line": str(max(1, gate.line))} if gate.path else {}
     named = place | {"title": plain(f"{gate.outcome}: {gate.name}", LONGEST_TITLE)}
     told = ",".join(f"{name}={_property(value)}" for name, value in named.items())
     said = (gate.reason, gate.next_step, gate.command and f"$ {gate.command}")

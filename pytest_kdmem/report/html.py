@@ -20,7 +20,7 @@ from pytest_kdmem.report.pictures import pictures
 from pytest_kdmem.report.plain import plain
 from pytest_kdmem.report.record import Report
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.words import compared, verdict_sentence
+from pytest_kdmem.report.words import compared, gates_in_short, outcome_of, verdict_sentence
 from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import ExamplesEntry, Gate, ModelColumns
 
@@ -53,14 +53,21 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": count, "percent": percent, "compared": compared, "called": _called, "text": _text}
+    environment.filters |= {
+        "count": count,
+        "percent": percent,
+        "compared": compared,
+        "called": _called,
+        "in_short": gates_in_short,
+        "text": _text,
+    }
     environment.tests["estimate"] = lambda value: isinstance(value, Estimate)
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
         report=report,
         verdict=verdict_sentence(report),
-        outcome=_outcome(report),
+        outcome=outcome_of(report.audits),
         sections=[_section(audit, f"a{at}") for at, audit in enumerate(report.audits)],
         signs=SIGNS,
         style=Markup(_asset("report.css")),
@@ -84,13 +91,6 @@ def _text(text: str) -> Markup:
     """Training text: line breaks are kept, all else that would steer is replaced."""
     lines = (plain(line, LONGEST_TEXT) for line in text[:LONGEST_TEXT].split("\n"))
     return escape("\n".join(lines))
-
-
-def _outcome(report: Report) -> str:
-    if report.failed:
-        return "fail"
-    gates = any(audit.gates for audit in report.audits)
-    return "pass" if gates and not any(audit.not_run for audit in report.audits) else "inconclusive"
 
 
 def _called(gate: Gate) -> str:

@@ -14,7 +14,7 @@ from pytest_kdmem.report.drift import drift_line
 from pytest_kdmem.report.plain import plain
 from pytest_kdmem.report.record import Report
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.words import compared, verdict_sentence
+from pytest_kdmem.report.words import compared, outcome_of, verdict_sentence
 from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import Gate, InheritanceEntry, ModelEntry
 
@@ -93,10 +93,7 @@ def code(text: str) -> str:
 
 
 def _verdict(report: Report) -> str:
-    outcomes = [gate.outcome for audit in report.audits for gate in audit.gates]
-    decided = outcomes and not any(audit.not_run for audit in report.audits)
-    sign = SIGNS["fail"] if report.failed else SIGNS["pass"] if decided else SIGNS["inconclusive"]
-    return f"## {sign} {escaped(verdict_sentence(report))}\n"
+    return f"## {SIGNS[outcome_of(report.audits)]} {escaped(verdict_sentence(report))}\n"
 
 
 def _shown(report: Report, extent: Extent) -> str:

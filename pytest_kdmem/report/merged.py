@@ -22,6 +22,7 @@ def merge(parts: Sequence[AuditResult]) -> AuditResult:
             models=merged.models | part.models,
             training_set=merged.training_set or part.training_set,
             control_set=merged.control_set or part.control_set,
+            other_sets=merged.other_sets | part.other_sets,
             memorization=merged.memorization | part.memorization,
             memorized_examples=merged.memorized_examples | part.memorized_examples,
             ambiguous_examples=merged.ambiguous_examples | part.ambiguous_examples,
@@ -33,6 +34,7 @@ def merge(parts: Sequence[AuditResult]) -> AuditResult:
             distributions=merged_distributions([one for one in (merged.distributions, part.distributions) if one]),
             drift=merged.drift or part.drift,
             gates=merged.gates + part.gates,
+            narrowed=merged.narrowed or part.narrowed,
             warnings=tuple(dict.fromkeys(merged.warnings + part.warnings)),
         )
     return merged

@@ -17,7 +17,7 @@ from pytest_kdmem.report.plain import plain
 from pytest_kdmem.report.record import Report
 from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import DataEntry
-from pytest_kdmem.run_card import last_part
+from pytest_kdmem.spec import last_part
 from pytest_kdmem.typed_json import to_json_number
 
 KEY = "model-index"
@@ -182,7 +182,10 @@ def _read(block: str) -> Front:
         return Front({}, None, 0)
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         raise DataError("A front matter of lines `key: value` was expected in the card; write it so, or remove it.")
-    spans = [(key.start_mark.index, _end(value, block)) for key, value in root.value if key.value == KEY]
+    try:
+        spans = [(key.start_mark.index, _end(value, block)) for key, value in root.value if key.value == KEY]
+    except RecursionError:
+        raise DataError(f"A {KEY} was expected in the card's front matter that does not refer to itself.") from None
     if len(spans) > 1:
         raise DataError(f"One {KEY} was expected in the card's front matter; found {len(spans)}: remove the others.")
     column = root.start_mark.column

@@ -76,17 +76,26 @@ def read_report(path: Path) -> Report:
         raise DataError(f"{path}: {error}") from None
 
 
-def assembled(parts: Iterable[AuditResult], order: Mapping[str, str], failed: Iterable[str] = ()) -> Report:
+def assembled(
+    parts: Iterable[AuditResult],
+    order: Mapping[str, str],
+    failed: Iterable[str] = (),
+    *,
+    uncollected: Sequence[str] = (),
+    narrowed: bool = False,
+) -> Report:
     """The report of a session whose tests, by nodeid, belong to audits by name, from the parts of its processes.
 
-    Of tests that ``failed``, those without a gate get one: a process that ended early took theirs with it.
+    Of tests that ``failed``, those without a gate get one: a process that ended early took theirs with it. What could
+    not be collected may be gates of any audit, and is missing from each.
     """
     parts_of: dict[str, list[AuditResult]] = {name: [] for name in order.values()}
     for part in parts:
         parts_of.setdefault(part.name, []).append(part)
     whole = [with_lost(merge(found), failed, order) for found in parts_of.values() if found]
+    ordered = (with_order(one, [nodeid for nodeid, name in order.items() if name == one.name]) for one in whole)
     return Report(
-        tuple(with_order(one, [nodeid for nodeid, name in order.items() if name == one.name]) for one in whole)
+        tuple(replace(one, not_run=(*one.not_run, *uncollected), narrowed=narrowed or one.narrowed) for one in ordered)
     )
 
 

@@ -80,11 +80,11 @@ def sets_line(entry: InheritanceEntry) -> str:
 
 def sets_table(entry: InheritanceEntry, signs: Signs, width: int) -> Group:
     """A row per cell: which of T, B, S hold it, what it is called, and a bar as long as it is large."""
-    largest = max(entry.cells[cell] for cell, *_ in CELL_ROWS)
+    largest = max(entry.cells.get(cell, 0) for cell, *_ in CELL_ROWS)
     room = max(8, width - 46)
     lines = [Text("T B S  who recites the same examples", style="bold")]
     for cell, members, called in CELL_ROWS:
-        size = entry.cells[cell]
+        size = entry.cells.get(cell, 0)
         marks = " ".join(signs.yes if member == "1" else signs.no for member in members)
         bar = signs.bar * (max(1, round(room * size / largest)) if size else 0)
         style = "red" if cell == "teacher+student" and size else ""

@@ -18,11 +18,13 @@ from pytest_kdmem.report.record import Report
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.signs import ASCII, UNICODE, Signs
 from pytest_kdmem.report.tables import models_table, sets_line, sets_table
-from pytest_kdmem.report.words import compared
+from pytest_kdmem.report.words import compared, outcome_of
 from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import DataEntry, Gate
+from pytest_kdmem.spec import last_part
 
 STYLE = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red"}
+STYLE_OF_ALL = {outcome: f"bold {style}" for outcome, style in STYLE.items()}
 # A reason is a sentence; what is longer was not written here, and would drown the rest.
 LONGEST_REASON = 600
 MOST_IDS = 12
@@ -99,9 +101,10 @@ def _summary(report: Report, signs: Signs) -> Text:
     line = f"{len(report.audits)} audits, {gates} gate{'s' * (gates != 1)}"
     red = [f"{len(audit.failed)} in {audit.name or 'the root'}" for audit in report.audits if audit.failed]
     missing = sum(len(audit.not_run) for audit in report.audits)
-    line += f", not passed: {', '.join(red)}" if red else ", all that were held pass" if missing else ", all pass"
+    held = ", all pass" if outcome_of(report.audits) == "pass" else ", all that were held pass" if gates else ""
+    line += f", not passed: {', '.join(red)}" if red else held
     line += f"; {missing} not run" if missing else ""
-    return Text(signs.say(line), style="bold red" if red else "bold yellow" if missing else "bold green")
+    return Text(signs.say(line), style=STYLE_OF_ALL[outcome_of(report.audits)])
 
 
 def _runs(result: AuditResult) -> list[str]:
@@ -133,10 +136,11 @@ def _ids(result: AuditResult) -> list[str]:
 def _settings(result: AuditResult, verbosity: int) -> list[str]:
     lines = [_data_line("training set", result.training_set), _data_line("control set", result.control_set)]
     if verbosity > 0 and "prefix_tokens" in result.settings and "suffix_tokens" in result.settings:
-        confidence = float(result.settings.get("confidence", 0.95))
+        confidence = result.settings.get("confidence")
+        sure = f"; bounds at {100 * confidence:g}% confidence" if isinstance(confidence, int | float) else ""
         lines.append(
             f"extraction    prefix of {result.settings['prefix_tokens']} tokens, suffix of"
-            f" {result.settings['suffix_tokens']}; bounds at {100 * confidence:g}% confidence"
+            f" {result.settings['suffix_tokens']}{sure}"
         )
     if verbosity > 0:
         engines = {
@@ -150,7 +154,7 @@ def _settings(result: AuditResult, verbosity: int) -> list[str]:
 def _data_line(what: str, entry: DataEntry | None) -> str:
     if entry is None:
         return ""
-    name = entry.source.rstrip("/").rsplit("/", 1)[-1]
+    name = last_part(entry.source)
     extent = "" if entry.exhaustive else " sampled"
     rest = [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
     rest += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
@@ -164,7 +168,7 @@ def _called(gate: Gate) -> str:
 
 def _gate_line(gate: Gate, signs: Signs, width: int) -> Text:
     figure = signs.say(compared(gate))
-    room = width - 3 - len(figure)
+    room = max(1, width - 3 - len(figure))
     name = signs.cut(_called(gate), room)
     return Text.assemble((f"{signs.passed} ", STYLE["pass"]), f"{name:<{room}} ", (figure, STYLE["pass"]))
 

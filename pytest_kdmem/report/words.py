@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Literal
 
 from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, count
 from pytest_kdmem.report.record import Report
+from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import Gate
+
+
+def outcome_of(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "inconclusive"]:
+    """What audits say together: nothing, where one held no gate, or not all."""
+    if any(audit.failed for audit in audits):
+        return "fail"
+    decided = all(audit.gates and not audit.not_run and not audit.narrowed for audit in audits)
+    return "pass" if decided else "inconclusive"
 
 
 def verdict_sentence(report: Report) -> str:
     """Whether what was audited may ship, as far as its gates say."""
+    outcome = outcome_of(report.audits)
     gates = [gate for audit in report.audits for gate in audit.gates]
     failed, missing = len(report.failed), sum(len(audit.not_run) for audit in report.audits)
-    rest = f"; {count(missing)} not run" if missing else ""
-    if failed:
+    if outcome == "fail":
+        rest = f"; {count(missing)} not run" if missing else ""
         return f"Do not ship: {count(failed)} of {count(len(gates))} gates did not pass{rest}"
-    if missing or not gates:
-        held = f"{count(len(gates))} of {count(len(gates) + missing)} gates held"
-        return f"Not decided: {held}{', all pass' * bool(gates)}"
+    if outcome == "inconclusive":
+        held = f"{count(len(gates))} of {count(len(gates) + missing)} gates held{', all pass' * bool(gates)}"
+        chosen = "; single tests were asked for" if any(audit.narrowed for audit in report.audits) else ""
+        empty = [audit.name or "the root" for audit in report.audits if gates and not audit.gates]
+        none = f"; none in {count(len(empty))} of {count(len(report.audits))} audits" if empty else ""
+        return f"Not decided: {held}{none}{chosen}"
     return f"May ship: all {count(len(gates))} gates pass" if len(gates) > 1 else "May ship: its one gate passes"
+
+
+def gates_in_short(audit: AuditResult) -> str:
+    """How many gates of one audit hold, in a few words."""
+    if audit.failed:
+        return f"{count(len(audit.failed))} not passed"
+    rest = f"; {count(len(audit.not_run))} not run" if audit.not_run else ""
+    return f"{'all pass' if audit.gates else 'no gate held'}{rest}"
 
 
 def compared(gate: Gate) -> str:

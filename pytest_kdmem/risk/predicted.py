@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,7 @@ class PredictedRisk:
             sample where there is one.
         expected_memorized: how many of the n will be memorized; bounds of the number to come, over refits and chance.
         near_duplicates: digests of examples at risk that are nearly another one, as far as that was looked for.
+        over: what must be the same for another prediction to be comparable: digests, and the threshold asked for.
     """
 
     features: Features
@@ -49,6 +51,7 @@ class PredictedRisk:
     expected_memorized: Estimate
     warnings: tuple[str, ...]
     near_duplicates: frozenset[str] = frozenset()
+    over: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         raise TypeError("A predicted risk is neither true nor false; compare its share_at_risk with a threshold.")

@@ -45,8 +45,8 @@ class Starter:
         inside = self.folder.resolve().is_relative_to(self.root.resolve())
         up = len(self.folder.resolve().relative_to(self.root.resolve()).parts) if inside else 0
         told = {
-            "models": {role: self._spelled(source, up) for role, source in models.items()},
-            "data": {role: self._spelled(source, up) for role, source in data.items()},
+            "models": {role: self._spelled(source, inside) for role, source in models.items()},
+            "data": {role: self._spelled(source, inside) for role, source in data.items()},
             "text_column": self.text_column,
             "up": up,
             "placeholders": not self.sources,
@@ -59,14 +59,16 @@ class Starter:
             made[self.root / WORKFLOWS[self.workflow]] = _rendered(f"{self.workflow}.yml.j2", told)
         return made
 
-    def _spelled(self, source: str, up: int) -> str:
+    def _spelled(self, source: str, inside: bool) -> str:
         """A source as Python has it: from the root where it lies below, or else as it was given."""
         path = Path(source).expanduser()
-        if "://" in source or (not path.exists() and looks_like_hub_id(source) and source not in _PLACES):
+        # What is to be made in a folder that is there is no hub's.
+        local = path.exists() or source in _PLACES or (self.root / path).parent.is_dir()
+        if "://" in source or (not local and looks_like_hub_id(source)):
             return _literal(source)
         # As it is named: a link into another place stays the link.
         absolute = Path(normpath(path if path.is_absolute() else self.root / path))
-        if up and absolute.is_relative_to(self.root):
+        if inside and absolute.is_relative_to(self.root):
             return f"ROOT / {_literal(absolute.relative_to(self.root).as_posix())}"
         return _literal(str(absolute))
 

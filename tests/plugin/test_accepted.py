@@ -203,3 +203,98 @@ def test_workers_of_xdist_read_it_and_the_controller_alone_writes(project):
     figures = accepted(project)["audits"][""]
     assert {one["subject"] for one in figures} == {"student", "teacher", "baseline"}
     project.pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=3)
+
+
+def test_a_gate_over_another_set_is_not_judged_by_the_audit_s_own(project):
+    """Of the other set the student recites all, of its own a quarter; by name the rates could be one."""
+    project.run(UPDATE)
+    np.save(project.path / "leaky.npy", project.rows(all=6))
+    project.gates("""
+        from pytest_kdmem import TrainingSet
+
+        def test_own(memorization, student, accepted):
+            assert memorization(student).rate <= accepted
+
+        def test_other(memorization, student, accepted):
+            assert memorization(student, TrainingSet("leaky.npy")).rate <= accepted
+    """)
+    result = project.run("--kdmem-report=audit.json")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*accepted memorization rate of student on leaky.npy was expected*"])
+    project.run(UPDATE).assert_outcomes(passed=2)
+    project.run().assert_outcomes(passed=2)
+    np.save(project.path / "leaky.npy", project.rows(all=5, none=1))  # better, and of another set
+    result = project.run()
+    result.assert_outcomes(passed=1, errors=1)
+    assert "another training set than was accepted" in result.stdout.str()
+
+
+def test_a_ratio_of_other_models_is_not_judged_by_that_of_the_audit_s_own(project):
+    project.run(UPDATE)
+    project.gates("""
+        def test_own(inheritance, accepted):
+            assert inheritance().reduction >= accepted
+
+        def test_other(inheritance, baseline, accepted):
+            assert inheritance(teacher=baseline).reduction >= accepted - 5
+
+        def test_another(inheritance, baseline, accepted):
+            assert inheritance(teacher=baseline).ratio <= accepted
+    """)
+    project.run("--kdmem-report=audit.json").assert_outcomes(passed=2, errors=1)
+    audit = project.report("audit.json")
+    [broken] = audit.failed
+    assert "another was compared" in broken.reason
+    assert audit.inheritance.ratio.k == 1  # of the audit's own, whatever came after
+
+
+def test_loss_over_the_training_set_is_not_judged_by_the_held_out_one(project):
+    np.save(project.path / "control.npy", project.rows(none=9)[::-1] + 1)
+    arguments = ["--kdmem-control-set=control.npy"]
+    project.gates("""
+        def test_held_out(memorization, student, control_set, accepted):
+            assert memorization(student, control_set).loss <= accepted
+    """)
+    project.run(UPDATE, *arguments).assert_outcomes(passed=1)
+    project.run(*arguments).assert_outcomes(passed=1)
+    project.gates("""
+        def test_seen(memorization, student, control_set, accepted):
+            memorization(student, control_set)
+            assert memorization(student, metrics="all").loss <= accepted
+    """)
+    result = project.run(*arguments)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*and another was compared*"])
+
+
+@pytest.mark.parametrize("allowed", ["5", "-5 + 10", 'float("nan")', 'float("inf")'])
+def test_what_is_allowed_is_a_share_and_not_a_percentage(project, allowed):
+    project.run(UPDATE)
+    project.gates(f"{RATE} + ({allowed})")
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    assert "allowed beyond" in result.stdout.str()
+
+
+@pytest.mark.parametrize("place", ["configuration", "environment", "addopts"])
+def test_what_every_run_would_accept_is_accepted_by_none(project, monkeypatch, place):
+    project.run(UPDATE)
+    before = (project.path / "accepted.json").read_bytes()
+    if place == "environment":
+        monkeypatch.setenv("KDMEM_UPDATE_BASELINE_FILE", "1")
+    else:
+        more = {"kdmem_update_baseline_file": True} if place == "configuration" else {"addopts": [UPDATE]}
+        project.configure(**FILE, **more)
+    result = project.run(f"--kdmem-student={project.cast.baseline}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"{UPDATE} was expected on the command line" in result.stderr.str()
+    assert (project.path / "accepted.json").read_bytes() == before
+
+
+def test_a_report_is_not_written_over_what_was_accepted(project):
+    project.run(UPDATE)
+    before = (project.path / "accepted.json").read_bytes()
+    result = project.run("--kdmem-report=./accepted.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "name another file" in result.stderr.str()
+    assert (project.path / "accepted.json").read_bytes() == before

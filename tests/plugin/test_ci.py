@@ -171,3 +171,62 @@ def test_gates_that_were_deselected_are_missing_from_no_verdict(project, workers
     assert result.ret == pytest.ExitCode.OK
     assert project.report("audit.json").not_run == ("test_audit.py::test_ratio",)
     assert "Not decided: 1 of 2 gates held, all pass" in (project.path / "audit.md").read_text()
+
+
+def test_what_could_not_be_collected_is_missing_from_no_verdict(project):
+    project.pytester.makepyfile(test_broken="import nothing_of_this_name")
+    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 1")
+    arguments = ("--continue-on-collection-errors", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
+    assert project.run(*arguments).ret == pytest.ExitCode.TESTS_FAILED
+    assert project.report("audit.json").not_run == ("test_broken.py",)
+    assert "Not decided: 1 of 2 gates held, all pass" in (project.path / "audit.md").read_text()
+
+
+def test_a_gate_that_was_asked_for_by_name_decides_no_release(project):
+    arguments = ("test_audit.py::test_rate", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
+    project.run(*arguments).assert_outcomes(passed=1)
+    assert project.report("audit.json").narrowed
+    assert "Not decided: 1 of 1 gates held, all pass; single tests" in (project.path / "audit.md").read_text()
+
+
+def test_gates_that_failed_last_decide_no_release(project):
+    """pytest leaves whole files out where they passed last, and tells nobody."""
+    kept = [part for name in ("xdist", "hypothesispytest", "anyio") for part in ("-p", f"no:{name}")]
+    project.pytester.makepyfile(
+        test_audit="def test_ratio(inheritance):\n    assert inheritance().ratio <= 0.02",
+        test_more="def test_more(memorization, student):\n    assert memorization(student).rate <= 1",
+    )
+    project.pytester.runpytest_inprocess(*kept).assert_outcomes(passed=1, failed=1)
+    project.gates("def test_ratio(inheritance):\n    assert inheritance().ratio <= 1")
+    arguments = ("--lf", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
+    project.pytester.runpytest_inprocess(*kept, *arguments).assert_outcomes(passed=1)
+    assert project.report("audit.json").narrowed
+    assert "Not decided" in (project.path / "audit.md").read_text()
+
+
+def test_from_the_folder_above_places_and_commands_hold(project, monkeypatch):
+    above = project.path / "above"
+    project.pytester.mkdir("above")
+    inner = above / "inner"
+    inner.mkdir()
+    for one in ("pyproject.toml", "conftest.py", "test_audit.py", "data.npy"):
+        (project.path / one).rename(inner / one)
+    monkeypatch.chdir(above)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(above))
+    text = (inner / "conftest.py").read_text().replace('"data.npy"', repr(str(inner / "data.npy")))
+    (inner / "conftest.py").write_text(text)
+    result = project.run("inner")
+    [line] = annotations(result)
+    assert line.startswith("::error file=inner/test_audit.py,line=")
+    result.stdout.fnmatch_lines(["*$ pytest inner/test_audit.py::test_ratio *"])
+
+
+def test_a_share_of_the_teacher_s_own_is_asked_a_larger_sample_for_and_no_smaller_one(project):
+    """Its denominator is what the teacher alone recites, of which a sample of sixteen holds four."""
+    project.gates("def test_ratio(inheritance):\n    assert inheritance().ratio <= 0.7")
+    project.run("--kdmem-sample=16", "--kdmem-report=audit.json")
+    [gate] = project.report("audit.json").failed
+    estimate = gate.estimate
+    [asked] = [int(part.rpartition("=")[2]) for part in gate.command.split() if part.startswith("--kdmem-sample=")]
+    assert (estimate.n, asked) == (4, 4 * 16)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from pytest_kdmem.bounds import proportion
 from pytest_kdmem.cli import app, main
+from pytest_kdmem.result_entries import RiskEntry
+from pytest_kdmem.typed_json import to_json
 
 N = 5000
 RATE = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 1"
@@ -80,3 +83,59 @@ def test_what_is_no_report_is_a_sentence_and_exit_2(large, capsys, content):
     assert said.startswith("kdmem: ")
     assert "other.json" in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("data", ["teacher", "baseline"])
+def test_a_training_set_of_a_model_s_name_is_not_taken_for_the_model(large, data):
+    """Its share at risk is a figure of what ships, whatever the set is called."""
+    content = json.loads((large.path / "old.json").read_text())
+    for name, k in (("old.json", 50), ("new.json", 4500)):
+        share = proportion("share at risk", data, k=k, n=N, exhaustive=True)
+        entry = RiskEntry(share, share, tuple(range(k)), 0, 0, 0.05, 0.95, (), "teacher and baseline", N, 9, "p", {})
+        (large.path / name).write_text(json.dumps(content | {"risk": to_json(entry)}))
+    code, said = compared(large, "old.json", "new.json")
+    assert code == 1
+    assert f"worse: share at risk of {data} 1.00% → 90.00%" in said
+
+
+def test_a_model_whose_name_has_the_words_of_a_set_is_compared_as_well(large):
+    """The rate of a model without a role counts, and so does one over another set."""
+    np.save(large.path / "more.npy", large.rows(all=2, none=30))
+    for name, student in (("old", "student"), ("new", "baseline")):
+        link = large.path / "tuned on wiki"
+        link.unlink(missing_ok=True)
+        link.symlink_to(getattr(large.cast, student))
+        large.gates(
+            "from pytest_kdmem import Model, TrainingSet\n\n\ndef test_rate(memorization, student):\n"
+            "    assert memorization(student).rate <= 1\n"
+            "    assert memorization(Model('tuned on wiki')).rate <= 1\n"
+            "    assert memorization(student, TrainingSet('more.npy')).rate <= 1\n"
+        )
+        large.run(f"--kdmem-report={name}.json").assert_outcomes(passed=1)
+        np.save(large.path / "more.npy", large.rows(all=2, none=30))
+    code, said = compared(large, "old.json", "new.json")
+    assert code == 1
+    assert "worse: memorization rate of tuned on wiki 0.60% → 1.00%" in said
+    assert "same: memorization rate of student on more.npy" in said
+
+
+def test_where_nothing_ships_there_is_nothing_to_pass(large, capsys):
+    large.gates("def test_rate(memorization, teacher):\n    assert memorization(teacher).rate <= 1")
+    large.run("--kdmem-report=old.json").assert_outcomes(passed=1)
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", str(large.path / "old.json"), str(large.path / "old.json")])
+    assert ended.value.code == 2
+    assert "Figures of what ships were expected" in capsys.readouterr().err
+
+
+def test_names_are_no_commands_of_a_runner(large, capsys):
+    content = json.loads((large.path / "old.json").read_text())
+    both = {"schema_version": 1, "audits": [content | {"name": "::error::pwn"}, content | {"name": "\x1b[31mb"}]}
+    (large.path / "new.json").write_text(json.dumps(both))
+    code, said = compared(large, "new.json", "new.json")
+    assert (code, "\x1b" in said) == (0, False)
+    assert not [line for line in said.splitlines() if line.lstrip().startswith("::")]
+    (large.path / "bad.json").write_text(json.dumps(content | {"\n::error::pwn": 1}))
+    with pytest.raises(SystemExit):
+        main(["report", str(large.path / "bad.json"), "--to", "x.md"])
+    assert not [line for line in capsys.readouterr().err.splitlines() if line.lstrip().startswith("::")]

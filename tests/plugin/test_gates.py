@@ -126,7 +126,10 @@ def test_too_few_examples_are_inconclusive_and_fail(audit_project):
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     [line] = audit_project.failures(result)
     # 1 − 0.05^(1/6) is the bound of 0 of 6, and ln 0.05 / ln 0.999 = 2994.2.
-    assert "memorization rate of student 0.00% [≤ 39.30%] (0 of 6) cannot show ≤ 0.10% with 6 examples" in line
+    assert (
+        "memorization rate of student on unseen.npy 0.00% [≤ 39.30%] (0 of 6) cannot show ≤ 0.10% with 6 examples"
+        in line
+    )
     result.stdout.fnmatch_lines(["*inconclusive*", "*t least 2 995 examples would decide it*"])
 
 
@@ -251,3 +254,29 @@ def assert_no_traceback(result: pytest.RunResult) -> None:
     assert "Traceback" not in text
     assert "INTERNALERROR" not in text
     assert not [line for line in result.outlines if re.search(r"\.py:\d", line)]
+
+
+LOOKED_AT = """
+    def test_looked(memorization, student, thresholds):
+        strict = memorization(student).rate <= 0.0
+        assert 1 == 2, "zq001x the real reason"
+"""
+
+
+def test_what_fails_after_a_comparison_that_was_looked_at_is_what_failed(audit_project):
+    audit_project.gates(LOOKED_AT)
+    result = audit_project.run("--kdmem-report=audit.json")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*AssertionError: zq001x the real reason"])
+    gates = audit_project.report("audit.json").gates
+    assert [(gate.metric, gate.outcome) for gate in gates] == [("memorization rate", "fail"), ("", "fail")]
+
+
+def test_what_an_audit_s_own_assert_says_goes_no_further_than_the_log(audit_project):
+    """It could quote the training set, and reports are sent about."""
+    audit_project.gates(LOOKED_AT)
+    names = ["audit.json", "audit.html", "audit.md", "audit.sarif"]
+    audit_project.run(*(f"--kdmem-report={name}" for name in names))
+    texts = [(audit_project.path / name).read_text() for name in names]
+    assert not [name for name, text in zip(names, texts, strict=True) if "zq001x" in text]
+    assert "AssertionError: what it says is in the log" in texts[0]

@@ -122,3 +122,20 @@ def test_another_workflow_is_refused(init):
     assert code == 2
     assert "one of github, gitlab, none" in said
     assert files(Path.cwd()) == {}
+
+
+def test_at_the_root_and_for_what_is_not_there_yet_paths_are_the_project_s(audit_project, init):
+    (audit_project.path / "conftest.py").unlink()
+    (audit_project.path / "runs").mkdir()
+    code, _ = init(".", "--student=runs/s", "--teacher=someone/model", "--training-set=data.npy", "--workflow=none")
+    text = (audit_project.path / "conftest.py").read_text()
+    assert code == 0
+    assert str(audit_project.path) not in text
+    assert 'Model(ROOT / "runs/s")' in text
+    assert 'Model("someone/model")' in text
+    assert "parents[0]" in text
+
+
+def test_the_gitlab_job_is_said_to_need_including(init):
+    _, said = init("--workflow=gitlab")
+    assert "include: { local: .gitlab/memorization-audit.yml }" in said

@@ -230,3 +230,22 @@ def test_no_text_is_in_report_or_cache(audit_project):
     assert any(path.name == "audit.json" for path in kept)
     assert not [path for path in kept if b"zq2" in path.read_bytes()]
     assert "zq2" not in result.stdout.str()
+
+
+def test_a_share_at_another_threshold_is_not_held_against_the_accepted_one(project):
+    """Neither where the setting nor where the test asks for another, and the same one holds from run to run."""
+    gate = "def test_set(predicted_risk, accepted):\n    assert predicted_risk({}).share_at_risk <= accepted"
+    project.configure(kdmem_baseline_file="accepted.json")
+    project.gates(gate.format(""))
+    project.run("--kdmem-update-baseline-file").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    result = project.run("--kdmem-risk-threshold=0.5")
+    result.assert_outcomes(errors=1)
+    assert "another risk threshold than was accepted" in result.stdout.str()
+    project.gates(gate.format("threshold=0.5"))
+    project.run().assert_outcomes(errors=1)
+    project.run("--kdmem-update-baseline-file").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    result = project.run(f"--kdmem-labels-from={project.cast.student}")
+    result.assert_outcomes(errors=1)
+    assert "another predictor than was accepted" in result.stdout.str()

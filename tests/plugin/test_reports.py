@@ -353,3 +353,18 @@ def summary(result: pytest.RunResult) -> str:
         .split("short test summary info")[0]
         .rsplit("\n", 1)[0]
     )
+
+
+def test_a_format_that_breaks_costs_no_other_and_no_verdict(audit_project, monkeypatch):
+    from pytest_kdmem.report import formats
+
+    def broken(report):
+        raise KeyError("zq001x")
+
+    monkeypatch.setitem(formats.FORMATS, ".html", broken)
+    audit_project.gates(AUDIT)
+    result = audit_project.run("--kdmem-report=audit.html", "--kdmem-report=audit.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert audit_project.report("audit.json").gates
+    result.stdout.fnmatch_lines(["*memorization audit*", "*audit.html, and rendering it broke (KeyError)*"])
+    assert "zq001x" not in result.stdout.str()

@@ -204,3 +204,25 @@ def test_a_real_report_is_a_page(path: Path) -> None:
     assert page.tags <= KNOWN
     assert len(set(page.ids)) == len(page.ids)
     assert len(text.encode()) < 1_000_000
+
+
+@pytest.mark.parametrize("name", [*(f"#0000{number:02d}" for number in range(20)), "fill: #000011;"])
+def test_a_name_like_one_of_its_colours_is_a_name(name: str) -> None:
+    audit = with_examples()
+    audit = replace(
+        audit,
+        models=audit.models | {name: audit.models["student"]},
+        memorization=audit.memorization | {name: audit.memorization["student"]},
+    )
+    page = rendered(render, audit)
+    assert f">{name}<" in page or name in Page(page).text
+    assert "#0000" not in re.sub(re.escape(name), "", page)
+
+
+def test_an_audit_without_gates_is_not_said_to_pass() -> None:
+    held, empty = whole(gates=(PASSING,), not_run=(), name="a"), whole(gates=(), not_run=(), name="b")
+    text = re.sub(r"\s+", " ", Page(rendered(render, held, empty)).text)
+    assert "Not decided: 1 of 1 gates held, all pass; none in 1 of 2 audits" in text
+    assert "b no gate held" in text
+    narrowed = replace(held, narrowed=True)
+    assert "Not decided: 1 of 1 gates held, all pass; single tests were asked for" in rendered(render, narrowed)

@@ -355,3 +355,17 @@ def test_the_command_refuses_in_a_sentence_and_leaves_the_card(tmp_path: Path, r
 
 def test_hostile_names_are_known() -> None:
     assert "\ud800" in HOSTILE  # or the properties above show little
+
+
+def test_an_address_tells_no_more_than_the_file_s_name() -> None:
+    audit = whole()
+    assert audit.training_set is not None
+    source = "s3://bucket/train.jsonl?region=eu&endpoint_override=https://minio.corp.internal:9000"
+    text = with_audit("", replace(audit, training_set=replace(audit.training_set, source=source)))
+    assert "corp.internal" not in text
+    assert "name: train.jsonl" in text
+
+
+def test_an_index_that_refers_to_itself_is_refused_in_a_sentence() -> None:
+    with pytest.raises(DataError, match="expected"):
+        with_audit("---\nmodel-index: &a\n- *a\n---\n", whole())

@@ -387,3 +387,20 @@ def test_quiet_shows_the_audits_in_which_something_failed() -> None:
 def test_the_name_of_an_audit_cannot_steer_the_terminal(name: str) -> None:
     hostile = made(RUN | {"loss": name}, name=name, warnings=(name,))
     assert not ACTIVE.search(render(hostile, audit(name="b"), width=120))
+
+
+@pytest.mark.parametrize("width", [1, 4, 15])
+def test_a_terminal_that_is_too_narrow_breaks_nothing(width: int) -> None:
+    assert render(audit(), width=width)
+
+
+@pytest.mark.parametrize("confidence", [None, "high"])
+def test_a_confidence_that_is_no_number_is_not_told(confidence: Any) -> None:
+    settings = {"prefix_tokens": 50, "suffix_tokens": 50, "confidence": confidence}
+    assert "at high confidence" not in render(audit(settings=settings), verbosity=1)
+
+
+def test_audits_without_gates_are_not_said_to_pass() -> None:
+    shown = render(*(audit(gates=(), name=name) for name in "ab"))
+    assert "2 audits, 0 gates" in shown
+    assert "pass" not in shown.splitlines()[-1]
