@@ -47,15 +47,22 @@ def shorten(
     excinfo: pytest.ExceptionInfo[BaseException] | None,
     gates: Sequence[Gate],
 ) -> None:
-    """Say in one line what a failed gate's panel tells whole, unless more was asked for."""
+    """Say in one line what a failed gate's panel tells whole, and not under FAILURES, unless more was asked for.
+
+    pytest has nothing there of what a debugger showed, and so of what a panel shows. What a test printed is kept.
+    """
     option, failed = item.config.option, [gate for gate in gates if gate.outcome != "pass"]
-    told = excinfo is not None and report.failed and failed and all(gate.estimate is not None for gate in failed)
-    if not told or option.verbose > 0 or option.showlocals or option.tbstyle != "auto":
+    if excinfo is None or not report.failed or option.verbose > 0 or option.showlocals or option.tbstyle != "auto":
         return
-    said: Any = excinfo.getrepr(style="value", chain=False)  # type: ignore[union-attr]
-    said.reprcrash.message = failed[0].reason
-    said.reprtraceback.reprentries[-1].lines = [f"{gate.path}:{gate.line}: {gate.reason}" for gate in failed]
-    report.longrepr = said
+    if failed and all(gate.estimate is not None for gate in failed):
+        said: Any = excinfo.getrepr(style="value", chain=False)
+        said.reprcrash.message = failed[0].reason
+        said.reprtraceback.reprentries[-1].lines = [f"{gate.path}:{gate.line}: {gate.reason}" for gate in failed]
+        report.longrepr = said
+    elif not getattr(report, "kdmem_error", False):
+        return
+    if not any(printed.strip() for _, printed in report.sections):
+        report._pdbshown = True  # type: ignore[attr-defined]
 
 
 def _is_here(entry: Any) -> bool:

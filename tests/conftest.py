@@ -20,6 +20,8 @@ END_OF_TEXT = "<|endoftext|>"
 FAMILIES = ("pythia", "olmo2", "qwen3")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, processes that each take all cores wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A change is judged on the same examples wherever its tests run.
 settings.register_profile("seeded", derandomize=True, deadline=None)

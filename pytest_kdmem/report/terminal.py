@@ -181,4 +181,13 @@ def _panel(gate: Gate, signs: Signs, width: int) -> Panel:
     if gate.command:
         body.append("\n" + signs.say(f"$ {gate.command}"), style="bold")
     title = Text(signs.cut(f"{signs.failed} {_called(gate)}: {gate.outcome}", width - 8))
-    return Panel(body, title=title, title_align="left", border_style=STYLE[gate.outcome], box=signs.panel)
+    place = Text(signs.cut(f"{gate.path}:{gate.line}", width - 8)) if gate.path else None
+    return Panel(
+        body,
+        title=title,
+        title_align="left",
+        subtitle=place,
+        subtitle_align="right",
+        border_style=STYLE[gate.outcome],
+        box=signs.panel,
+    )

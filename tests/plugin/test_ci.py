@@ -120,12 +120,23 @@ def test_the_log_of_a_failing_audit_fits_a_screen(project, monkeypatch):
     assert max(map(len, result.outlines)) <= 100
 
 
-def test_a_failed_gate_says_why_once_in_its_panel_and_once_where_pytest_does(project):
-    text = project.run().stdout.str()
-    assert "test_audit.py:7: inheritance ratio of student 25.00% (1 of 4) > 2.00%" in text
+def test_a_failed_gate_says_why_in_its_panel_and_in_pytest_s_last_lines(project):
+    result = project.run()
+    text = result.stdout.str()
+    result.stdout.fnmatch_lines(["*inheritance ratio of student 25.00% (1 of 4) > 2.00%*", "* test_audit.py:7 *"])
+    assert text.count("inheritance ratio of student 25.00% (1 of 4) > 2.00%") == 2
+    assert "= FAILURES =" not in text
     assert "def test_ratio" not in text
     assert "def test_ratio" in project.run("-v").stdout.str()
     assert "def test_ratio" in project.run("--tb=long").stdout.str()
+
+
+def test_what_a_failed_gate_printed_is_shown(project):
+    project.gates('def test_ratio(inheritance):\n    print("see here")\n    assert inheritance().ratio <= 0.02\n')
+    result = project.run()
+    result.stdout.fnmatch_lines(
+        ["*= FAILURES =*", "*test_audit.py:3: inheritance ratio*", "see here", "*✗ ratio: fail*"]
+    )
 
 
 @pytest.mark.parametrize("ending", ["json", "html", "md", "sarif"])
