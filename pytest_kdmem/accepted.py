@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from pytest_kdmem.drift import drift, limit_of, no_worse, verdict_of
-from pytest_kdmem.errors import SpecError
-from pytest_kdmem.estimate import Estimate, Operator, comparisons
+from pytest_kdmem.errors import ComparisonError, SpecError
+from pytest_kdmem.estimate import Estimate, Operator, note
 from pytest_kdmem.figures import Figure
 from pytest_kdmem.verdict import JudgedBound, Verdict
 
@@ -33,7 +33,7 @@ class Accepted:
     allowed: float = 0.0
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("Accepted figures are neither true nor false; compare with them: `rate <= accepted`.")
+        raise ComparisonError("Accepted figures are neither true nor false; compare with them: `rate <= accepted`.")
 
     def __repr__(self) -> str:
         return f"Accepted({len(self.figures)} figures)"
@@ -61,9 +61,7 @@ class Accepted:
 
     def _meets(self, estimate: Estimate, operator: Operator) -> bool:
         bound = self.bound(estimate, operator)
-        gathered = comparisons.get()
-        if gathered is not None:
-            gathered.append((estimate, operator, bound))
+        note((estimate, operator, bound))
         return bound.verdict.outcome == "pass"
 
     def bound(self, estimate: Estimate, operator: Operator) -> JudgedBound:

@@ -18,6 +18,7 @@ from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry, risk_entry
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
+from pytest_kdmem.estimate import count
 from pytest_kdmem.example_entries import distributions_entry, examples_entry
 from pytest_kdmem.fixtures import MODEL_ROLES
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
@@ -94,7 +95,7 @@ class Audit:
         model, training_set = scores.model, scores.training_set
         self._check_same_examples(scores)
         own = training_set in (self.training_set or training_set, self.control_set)
-        found = Memorization(self.subject(model), scores, self.confidence, "" if own else training_set.source)
+        found = Memorization(self.subject(model), scores, self.confidence, "" if own else training_set.label)
         self._read_card(found)
         if self.confirms and training_set != self.control_set:
             confirmation = confirm(scores, self.run, self.store, progress=self.progress)
@@ -114,11 +115,21 @@ class Audit:
         for role, one in found.items():
             if one.subject != role and placed[role] == self.roles.get(role):  # one model in two roles
                 found[role] = replace(one, subject=role)
+        self._warn_of_sizes(found)
         inherited = inheritance_of(**found)
         # The audit's own is what its report tells of, whatever else is compared.
         if self._inherited is None or (training_set == self.training_set and placed.items() <= self.roles.items()):
             self._inherited = inherited
         return inherited
+
+    def _warn_of_sizes(self, found: Mapping[str, Memorization]) -> None:
+        """Say where a baseline tells little: it is to be of the student's size, fine-tuned without a teacher."""
+        teacher, baseline, student = (found[role].scores.checkpoint for role in ("teacher", "baseline", "student"))
+        if teacher.digest == baseline.digest:
+            self._warnings["teacher and baseline are one model: nothing is the teacher's alone"] = None
+        elif baseline.parameters != student.parameters:
+            sizes = f"{count(baseline.parameters)} parameters, the student {count(student.parameters)}"
+            self._warnings[f"the baseline has {sizes}: part of the reduction is of size"] = None
 
     def predicted_risk(
         self,
@@ -144,17 +155,18 @@ class Audit:
             self._check_same_examples(scores)
             if scores.numerics == self._numerics(scores):
                 self._keep(scores, scores.checkpoint.digest, source, "all")
-        self._risk = prediction(predicting, pair, learning, threshold=threshold, confidence=self.confidence).risk
-        self._warnings |= dict.fromkeys(f"predicted risk: {said}" for said in self._risk.warnings)
-        return self._risk
+        risk = prediction(predicting, pair, learning, threshold=threshold, confidence=self.confidence).risk
+        self._warnings |= dict.fromkeys(f"predicted risk: {said}" for said in risk.warnings)
+        own = {"teacher": teacher, "baseline": baseline}.items() <= self.roles.items()
+        if self._risk is None or (own and training_set == self.training_set):
+            self._risk = risk
+        return risk
 
     def subject(self, model: Model) -> str:
-        """The model's role in this audit, or its name, or, where that is taken, its source."""
-        if role := next((role for role, known in self.roles.items() if known == model), ""):
-            return role
-        others = {found.scores.model for found in self._found.values()} - {model}
-        if model.name not in {*MODEL_ROLES, *(other.name for other in others)}:
-            return model.name
+        """The model's role in this audit, of several that which ships; or its source, whatever else was scored."""
+        roles = [role for role, known in self.roles.items() if known == model]
+        if roles:
+            return "student" if "student" in roles else roles[0]
         return f"./{model.source}" if model.source in MODEL_ROLES else model.source
 
     def result(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:

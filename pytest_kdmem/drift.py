@@ -9,13 +9,13 @@ from typing import Literal
 from scipy.stats import binomtest
 
 from pytest_kdmem.bounds import lower_bound, upper_bound
-from pytest_kdmem.estimate import Estimate, Operator, count
+from pytest_kdmem.estimate import BETTER_ABOVE, Estimate, Operator, count
 from pytest_kdmem.figures import Figure
 from pytest_kdmem.result_entries import DriftEntry
 from pytest_kdmem.verdict import Verdict
 
 Outcome = Literal["better", "same", "worse", "undecided"]
-BETTER_ABOVE = ("reduction",)
+ROUNDING = 1e-3
 ACCEPT = "If this is what you want to ship, accept it: --kdmem-update-baseline-file, and commit the file."
 
 
@@ -84,12 +84,24 @@ def verdict_of(entry: DriftEntry, limit: float) -> Verdict:
 
 
 def _same_model(accepted: Figure, found: Figure) -> DriftEntry:
+    """What a model's figure should be once more: the same, but for ambiguous examples and for rounding."""
+    if found.examples is None or found.metric in BETTER_ABOVE:
+        if _alike(accepted.estimate, found.estimate):
+            return _entry(accepted, found, "same", "the same model")
+        return _entry(accepted, found, *_judged(accepted, found))
     either_way = {*accepted.ambiguous, *found.ambiguous}
     flipped = (set(accepted.examples or ()) ^ set(found.examples or ())) - either_way
-    if flipped and found.metric not in BETTER_ABOVE:
+    if flipped:
         reason = f"the same model, and {count(len(flipped))} verdicts differ outside the ambiguous band: confirm them"
         return _entry(accepted, found, "undecided", reason)
     return _entry(accepted, found, "same", "the same model")
+
+
+def _alike(accepted: Estimate, found: Estimate) -> bool:
+    """Whether a figure lies within the bounds of another, to a part in a thousand, as arithmetic may differ."""
+    if math.isnan(accepted.value) or math.isnan(found.value):
+        return math.isnan(accepted.value) and math.isnan(found.value)
+    return accepted.low * (1 - ROUNDING) <= found.value <= accepted.high * (1 + ROUNDING)
 
 
 def _judged(accepted: Figure, found: Figure) -> tuple[Outcome, str]:

@@ -12,6 +12,10 @@ class SpecError(KdmemError):
     """A setting, a model or a training set is described wrongly."""
 
 
+class ComparisonError(SpecError, TypeError):
+    """What knows how sure it is was taken for a truth or a number, and not compared."""
+
+
 class DataError(KdmemError):
     """A training set cannot be read as described."""
 

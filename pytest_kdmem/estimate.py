@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from contextvars import ContextVar
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
 
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.typed_json import to_json
 
 Unit = Literal["proportion", "factor", "nats", "examples"]
@@ -20,8 +19,25 @@ COMPLEMENT: dict[str, Operator] = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
 Comparison = tuple["Estimate", Operator, "Estimate | float"]
-# While an audit runs, its comparisons are gathered here and become the gates of the report.
-comparisons: ContextVar[list[Comparison] | None] = ContextVar("comparisons", default=None)
+# Metrics of which more is better; of all others, less.
+BETTER_ABOVE = ("reduction",)
+_gathered: list[Comparison] | None = None
+
+
+def gather(into: list[Comparison] | None) -> list[Comparison] | None:
+    """Have comparisons appended to a list from now on, in any thread; the list to which they were until now.
+
+    While a test of an audit runs these become the gates of the report.
+    """
+    global _gathered
+    before, _gathered = _gathered, into
+    return before
+
+
+def note(comparison: Comparison) -> None:
+    """Append a comparison where they are gathered."""
+    if _gathered is not None:
+        _gathered.append(comparison)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,26 +86,24 @@ class Estimate:
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Number):
-            raise TypeError(f"{self.metric} is an estimate and equals no number; compare it: `<= threshold`.")
+            raise ComparisonError(f"{self.metric} is an estimate and equals no number; compare it: `<= threshold`.")
         return self is other
 
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
-        raise TypeError(f"{self.metric} is an estimate and neither true nor false; compare it: `<= threshold`.")
+        raise ComparisonError(f"{self.metric} is an estimate and neither true nor false; compare it: `<= threshold`.")
 
     def _compare(self, operator: Operator, other: Estimate | float) -> bool:
         if isinstance(other, bool):
-            raise TypeError(f"{self.metric} compares with a number or another estimate; found {other!r}.")
+            raise ComparisonError(f"{self.metric} compares with a number or another estimate; found {other!r}.")
         if not isinstance(other, Estimate | int | float | np.number):
             return NotImplemented  # what was accepted knows how to be compared with; all else is a TypeError
         if not isinstance(other, Estimate):
             other = float(other)
             if math.isnan(other) or (self.unit == "proportion" and not 0 <= other <= 1):
                 raise SpecError(f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {other:g}.")
-        gathered = comparisons.get()
-        if gathered is not None:
-            gathered.append((self, operator, other))
+        note((self, operator, other))
         return holds(self, operator, other)
 
     def __str__(self) -> str:

@@ -11,12 +11,14 @@ import numpy as np
 
 from pytest_kdmem.accepted import Accepted
 from pytest_kdmem.errors import KdmemError
-from pytest_kdmem.estimate import MIRRORED, Comparison, Estimate, Operator, undecided
+from pytest_kdmem.estimate import BETTER_ABOVE, MIRRORED, Comparison, Estimate, Operator, undecided
 from pytest_kdmem.result_entries import Gate
 from pytest_kdmem.verdict import JudgedBound, judge
 
 if TYPE_CHECKING:
     import pytest
+
+SHOWN = 100  # characters of a reason that pytest shows whatever it cuts
 
 
 def gates_of(
@@ -24,10 +26,19 @@ def gates_of(
     comparisons: Sequence[Comparison],
     report: pytest.TestReport,
     call: pytest.CallInfo[Any],
+    *,
+    known: bool = False,
 ) -> list[Gate]:
-    """The gates of one test: each comparison it made; how it ended, where no comparison tells why."""
+    """The gates of one test: each comparison it made; how it ended, where no comparison tells why.
+
+    Args:
+        comparisons: since the test's last report, of which subtests and a teardown have their own.
+        known: it has gates of an earlier one.
+    """
     path, line = place_of(item, report)
-    made = _gates(item.name, item.nodeid, comparisons, report, call)
+    made = _gates(item, comparisons, report, call)
+    if known and report.passed and not comparisons:
+        return []
     return [replace(gate, path=path, line=line) for gate in made]
 
 
@@ -40,12 +51,9 @@ def place_of(item: pytest.Item, report: pytest.TestReport) -> tuple[str, int]:
 
 
 def _gates(
-    name: str,
-    nodeid: str,
-    comparisons: Sequence[Comparison],
-    report: pytest.TestReport,
-    call: pytest.CallInfo[Any],
+    item: pytest.Item, comparisons: Sequence[Comparison], report: pytest.TestReport, call: pytest.CallInfo[Any]
 ) -> list[Gate]:
+    name, nodeid = item.name, item.nodeid
     if report.skipped:
         return []
     if getattr(report, "kdmem_error", False):
@@ -55,26 +63,41 @@ def _gates(
         # What does not hold and failed nothing was looked at, not required.
         held = [gate for gate in gates if gate.outcome == "pass"]
         return held or [Gate(name, nodeid, "", None, None, None, "pass", "passed without an estimate that held")]
-    if not explained(call.excinfo.value if call.excinfo else None, gates):
+    if not explained(item, call.excinfo, gates):
         gates.append(_other(name, nodeid, "fail" if call.when == "call" else "error", report, call))
     return gates
 
 
-def explained(error: BaseException | None, gates: Sequence[Gate]) -> bool:
+def explained(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException] | None, gates: Sequence[Gate]) -> bool:
     """Whether a test failed by one of its gates, and not by what came after one that it only looked at."""
     reasons = [gate.reason for gate in gates if gate.outcome != "pass"]
-    said = str(error or "")  # nothing, where asserts are not rewritten
-    return bool(reasons) and (not said.strip() or any(reason in said for reason in reasons))
+    if excinfo is None or not reasons:
+        return bool(reasons)
+    said = str(excinfo.value)
+    if said.strip():
+        return any(reason[:SHOWN] in said for reason in reasons)
+    # An assert that pytest did not rewrite says nothing; one of a helper may be about anything.
+    return isinstance(excinfo.value, AssertionError) and Path(excinfo.traceback[-1].path) == item.path
 
 
-def undecided_reason(comparisons: Sequence[Comparison]) -> str:
-    """Why a test that passed must not: it rests on a comparison that the data decide neither way; or nothing."""
+def unheld_reason(comparisons: Sequence[Comparison]) -> str:
+    """Why a test that passed must not, or nothing.
+
+    It rests on a comparison that the data decide neither way; or none held, and the opposite of one speaks against the
+    model: then its assert was forgotten rather than negated.
+    """
     for estimate, operator, threshold in comparisons:
-        if isinstance(threshold, JudgedBound) and threshold.verdict.outcome == "pass":
-            continue
-        if undecided(estimate, operator, threshold):
-            reason = judge(estimate, operator, threshold).reason
-            return f"{reason}: undecided, and a negated or unused comparison let it pass"
+        verdict = judge(estimate, operator, threshold)
+        if verdict.outcome != "pass" and isinstance(threshold, JudgedBound):
+            return f"{verdict.reason}: a negated or unused comparison let it pass"
+        if not isinstance(threshold, JudgedBound) and undecided(estimate, operator, threshold):
+            return f"{verdict.reason}: undecided, and a negated or unused comparison let it pass"
+    verdicts = [judge(*comparison) for comparison in comparisons]
+    if any(verdict.outcome == "pass" for verdict in verdicts):
+        return ""
+    for (estimate, operator, _), verdict in zip(comparisons, verdicts, strict=True):
+        if (operator in ("<=", "<")) != (estimate.metric in BETTER_ABOVE):
+            return f"{verdict.reason}: it does not hold, and nothing required it to; assert it"
     return ""
 
 

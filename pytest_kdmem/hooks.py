@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kdmem import fixtures, part_runs
+from pytest_kdmem import extent, fixtures, part_runs
 from pytest_kdmem.failures import say
 from pytest_kdmem.membership import check_declared, enter, follow, membership_of, mistaken, note
 from pytest_kdmem.plugin import DESELECTED, is_audit
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 GATES = pytest.StashKey[dict[str, list["Gate"]]]()  # by audit
 PARTS = pytest.StashKey[list["AuditResult"]]()
 ORDER = pytest.StashKey[dict[str, str]]()  # nodeids as collected → audit
-COMPARISONS = pytest.StashKey["list[Comparison]"]()
+COMPARISONS = pytest.StashKey["list[Comparison]"]()  # of a test, since its last report
+GATHERED_BEFORE = pytest.StashKey["list[Comparison] | None"]()
 WHOLE = pytest.StashKey["Report"]()
+ACCEPTED = pytest.StashKey[str]()
 UNWRITTEN = pytest.StashKey[list[str]]()
 REFUSED = pytest.StashKey[str]()
 NARROWED = pytest.StashKey[bool]()
@@ -53,7 +55,7 @@ def take_part(config: pytest.Config, sent: str) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly and any(map(is_audit, session.items)):
         config = session.config
-        config.stash[NARROWED] = _narrowed(config)
+        config.stash[NARROWED] = extent.narrowed(session)
         settings = settings_of(config)
         remove_reports(settings)
         if wrong := part_runs.wrong_part(config) or wrong_update(config) or mistaken(session.items, settings):
@@ -97,6 +99,10 @@ def pytest_fixture_setup(
 def pytest_runtest_setup(item: pytest.Item) -> None:
     enter(item)
     if is_audit(item):
+        from pytest_kdmem.estimate import gather
+
+        item.stash[COMPARISONS] = []
+        item.stash[GATHERED_BEFORE] = gather(item.stash[COMPARISONS])
         if wrong := item.config.stash.get(REFUSED, ""):
             from pytest_kdmem.errors import SpecError
 
@@ -105,18 +111,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Gather the comparisons that an audit makes."""
-    estimate = sys.modules.get("pytest_kdmem.estimate")
-    if estimate is None or not is_audit(item):
-        return (yield)
-    gathered: list[Comparison] = []
-    token = estimate.comparisons.set(gathered)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Gather the comparisons of an audit's test no longer than it runs."""
     try:
         return (yield)
     finally:
-        estimate.comparisons.reset(token)
-        item.stash[COMPARISONS] = gathered
+        if GATHERED_BEFORE in item.stash:
+            from pytest_kdmem.estimate import gather
+
+            gather(item.stash[GATHERED_BEFORE])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -129,17 +132,18 @@ def pytest_runtest_makereport(
         return report
     if call.excinfo is not None:
         say(report, call.excinfo)
-    if call.when == "call" or (call.when == "setup" and report.failed):
+    made: list[Comparison] = item.stash.get(COMPARISONS, [])
+    if call.when == "call" or report.failed or (call.when == "teardown" and made):
         from pytest_kdmem.failures import shorten
-        from pytest_kdmem.gates import gates_of, undecided_reason
+        from pytest_kdmem.gates import gates_of, unheld_reason
         from pytest_kdmem.report.junit import properties
 
-        made = item.stash.get(COMPARISONS, [])
-        if report.passed and (reason := undecided_reason(made)):
+        if report.passed and (reason := unheld_reason(made)):
             report.outcome, report.longrepr = "failed", reason
         held = item.config.stash[GATES].setdefault(membership_of(item).audit, [])
-        gates = gates_of(item, made, report, call)
+        gates = gates_of(item, made, report, call, known=any(gate.nodeid == item.nodeid for gate in held))
         held += gates
+        made.clear()
         item.user_properties += [named for gate in gates for named in properties(gate)]  # of JUnit
         shorten(item, report, call.excinfo, gates)
     return report
@@ -171,18 +175,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from pytest_kdmem.session_report import completed, write_all
 
     config.stash[WHOLE] = completed(report, settings_of(config), config.invocation_params.dir)
-    config.stash[UNWRITTEN] = write_all(config.stash[WHOLE], settings_of(config))
+    config.stash[ACCEPTED], config.stash[UNWRITTEN] = write_all(config.stash[WHOLE], settings_of(config))
     if config.stash[UNWRITTEN]:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if part_runs.part_of(config):
-        part_runs.tell(terminalreporter, config, bool(_failed(config)))
+        part_runs.tell(terminalreporter, config, bool(extent.failed(config)))
         return
     report, verbosity = config.stash.get(WHOLE, None), config.option.verbose
-    unwritten = config.stash.get(UNWRITTEN, [])
-    if report is None or (verbosity < 0 and not report.failed and not unwritten):
+    accepted, unwritten = config.stash.get(ACCEPTED, ""), config.stash.get(UNWRITTEN, [])
+    if report is None or (verbosity < 0 and not report.failed and not accepted and not unwritten):
         return
     from pytest_kdmem.report.github import neutral
     from pytest_kdmem.report.terminal import render
@@ -194,6 +198,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("memorization audit")
     shown = render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, verbosity=verbosity)
     terminalreporter.write(neutral(shown))
+    if accepted:
+        terminalreporter.write_line(neutral(accepted))
     for sentence in unwritten:
         terminalreporter.write_line(neutral(sentence), red=True)
     terminalreporter.write(annotations_for(report, config))
@@ -216,28 +222,6 @@ def _report(config: pytest.Config) -> Report | None:
             found = audits[name].result(given, held) if name in audits else bare_result(given, held, name)
             parts = [*parts, found]
     narrowed = config.stash.get(NARROWED, False)
-    return assembled(parts, order, _failed(config), uncollected=_uncollected(config), narrowed=narrowed)
-
-
-def _failed(config: pytest.Config) -> list[str]:
-    """Tests that failed in any process, one that crashed included, as the terminal counts them."""
-    said = _stats(config)
-    return [report.nodeid for kind in ("failed", "error") for report in said.get(kind, []) if hasattr(report, "nodeid")]
-
-
-def _uncollected(config: pytest.Config) -> list[str]:
-    """Files that broke before it was known whether they hold audits, in a session that went on."""
-    return [one.nodeid for one in _stats(config).get("error", []) if isinstance(one, pytest.CollectReport)]
-
-
-def _narrowed(config: pytest.Config) -> bool:
-    """Whether tests were asked for by name, or as they failed last: of others pytest does not tell."""
-    last = config.pluginmanager.get_plugin("lfplugin")
-    failed_last = bool(config.getoption("lf", False)) and bool(getattr(last, "lastfailed", None))
-    return failed_last or any("::" in one for one in config.args)
-
-
-def _stats(config: pytest.Config) -> dict[str, list[Any]]:
-    """What the terminal counts, by outcome."""
-    stats: dict[str, list[Any]] = getattr(config.pluginmanager.get_plugin("terminalreporter"), "stats", {})
-    return stats
+    return assembled(
+        parts, order, extent.failed(config), uncollected=extent.uncollected(config, order), narrowed=narrowed
+    )

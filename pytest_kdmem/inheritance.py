@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_kdmem.bounds import Pairs, mcnemar, proportion, quotient
 from pytest_kdmem.checkpoint import check_same_tokenizer
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.memorization import Flags, Memorization
 
@@ -64,7 +64,9 @@ class Inheritance:
     same_model: bool = False  # student and baseline are one: nothing could be inherited, whatever the teacher told
 
     def __bool__(self) -> bool:
-        raise TypeError("An inheritance is neither true nor false; compare its ratio or reduction with a threshold.")
+        raise ComparisonError(
+            "An inheritance is neither true nor false; compare its ratio or reduction with a threshold."
+        )
 
     def __repr__(self) -> str:
         return f"Inheritance({self.subject}: {self.cells})"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pytest_kdmem.bounds import mean, proportion
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.score_table import ScoreTable
 
@@ -32,7 +32,7 @@ class Memorization:
     elsewhere: str = ""
 
     def __bool__(self) -> bool:
-        raise TypeError("A memorization is neither true nor false; compare its rate with a threshold.")
+        raise ComparisonError("A memorization is neither true nor false; compare its rate with a threshold.")
 
     def __repr__(self) -> str:
         return f"Memorization({self.subject}: {self.rate})"

@@ -49,7 +49,7 @@ def _prefilter(result: AuditResult) -> list[str]:
 
 def _deciding(gate: Gate, result: AuditResult) -> list[str]:
     """Options that would tell more of this gate."""
-    show = ["--kdmem-report=audit.html"]
+    show = ["--kdmem-report=gate.html"]  # and not over the report of the whole audit
     estimate, operator, threshold = gate.estimate, gate.operator, gate.threshold
     if gate.outcome == "error" or estimate is None or operator is None or threshold is None:
         return []

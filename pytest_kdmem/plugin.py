@@ -23,9 +23,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "kdmem-fixtures")
     if _anything_set(config):
-        from pytest_kdmem.settings import check_configuration, check_settings, remove_reports, settings_of
+        from pytest_kdmem.settings import (
+            check_configuration,
+            check_names,
+            check_settings,
+            remove_reports,
+            settings_of,
+        )
 
         check_configuration(config)
+        check_names(config)
         settings = settings_of(config)
         if settings.overrides("report") and not config.option.collectonly and not config.option.help:
             remove_reports(settings)
@@ -83,6 +90,8 @@ def _anything_set(config: pytest.Config) -> bool:
     """Whether any setting may have been given; whether it is a good one is for `settings` to say."""
     keys = [f"kdmem_{option.key}" for option in OPTIONS]
     if any(config.getoption(key) is not None for key in keys) or any(name.startswith("KDMEM_") for name in os.environ):
+        return True
+    if any(name.startswith("kdmem_") for name in config._get_unknown_ini_keys()):
         return True
     try:
         return any(config.getini(key) not in (None, "", []) for key in keys)

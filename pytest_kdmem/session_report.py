@@ -12,6 +12,7 @@ import pytest
 from pytest_kdmem.baseline_file import NOTHING_ACCEPTED, read_accepted, write_accepted
 from pytest_kdmem.drift import drifts
 from pytest_kdmem.errors import DataError, KdmemError
+from pytest_kdmem.estimate import count
 from pytest_kdmem.figures import figures_of
 from pytest_kdmem.next_command import with_commands
 from pytest_kdmem.options import OPTIONS
@@ -41,9 +42,13 @@ def completed(report: Report, settings: Settings, invoked_from: Path) -> Report:
     return Report(tuple(replace(one, drift=drifts(accepted.of(one.name), figures_of(one))) for one in audits))
 
 
-def write_all(report: Report, settings: Settings) -> list[str]:
-    """Write every report asked for, the job's summary and accepted figures; what could not be written, in sentences."""
-    wrong = []
+def write_all(report: Report, settings: Settings) -> tuple[str, list[str]]:
+    """Write every report asked for, the job's summary and accepted figures.
+
+    Returns:
+        what was accepted, in a sentence or nothing; what could not be written, in sentences.
+    """
+    accepted, wrong = "", []
     for path in sorted(settings["report"], key=lambda path: Path(path).suffix != ".json"):  # first the record
         try:
             write_report(report, Path(path))
@@ -57,10 +62,10 @@ def write_all(report: Report, settings: Settings) -> list[str]:
         wrong += filter(None, [append_summary(report, Path(summary))])
     if settings["update_baseline_file"]:
         try:
-            _accept(report, settings)
+            accepted = _accept(report, settings)
         except KdmemError as error:
             wrong.append(str(error))
-    return wrong
+    return accepted, wrong
 
 
 def annotations_for(report: Report, config: pytest.Config) -> str:
@@ -75,12 +80,17 @@ def annotations_for(report: Report, config: pytest.Config) -> str:
     return workflow_commands(report, config.rootpath.relative_to(workspace).as_posix() if inside else ".")
 
 
-def _accept(report: Report, settings: Settings) -> None:
+def _accept(report: Report, settings: Settings) -> str:
     path = settings.baseline_file
     assert path is not None  # or the settings would have been refused
     before = read_accepted(path) if path.exists() else NOTHING_ACCEPTED
     found = {audit.name: figures_of(audit) for audit in report.audits}
     write_accepted(before.updated(found), path)
+    figures = sum(map(len, found.values()))
+    drift = [entry.outcome for name in found for entry in drifts(before.of(name), found[name])]
+    worse = drift.count("worse") + drift.count("undecided")
+    said = f", {worse} of them worse than before, or not known to be no worse" if worse else ""
+    return f"accepted: {count(figures)} figures in {path}{said}; commit it"
 
 
 def _as_written(flag: str, key: str, settings: Settings) -> str:

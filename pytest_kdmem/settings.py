@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -63,6 +64,8 @@ class Settings:
         return self.origins[key] in ("option", "environment")
 
 
+# Read by the command `study`, and by the tests of this package.
+OTHER_VARIABLES = ("KDMEM_DATA", "KDMEM_CHROMIUM", "KDMEM_SCHEMAS")
 # What accepts the figures of every run judges none.
 UPDATE = "--kdmem-update-baseline-file"
 SETTINGS = pytest.StashKey[Settings]()
@@ -210,6 +213,22 @@ def check_configuration(config: pytest.Config) -> None:
     if expected is not None and (config.inipath is None or config.inipath.resolve() != expected):
         flag, value = spaced[0]
         raise pytest.UsageError(f"{flag} {value} keeps pytest from finding {expected}; write {flag}={value}.")
+
+
+def check_names(config: pytest.Config) -> None:
+    """Refuse a misspelt setting, which would leave its default in force.
+
+    Raises:
+        pytest.UsageError: the environment or the configuration names a setting that there is not.
+    """
+    variables = [option.variable for option in OPTIONS]
+    keys = [f"kdmem_{option.key}" for option in OPTIONS]
+    set_here = [name for name in os.environ if name.startswith("KDMEM_") and name not in OTHER_VARIABLES]
+    written = [name for name in config._get_unknown_ini_keys() if name.startswith("kdmem_")]
+    for name, known in [*((one, variables) for one in set_here), *((one, keys) for one in sorted(written))]:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0)
+            raise pytest.UsageError(f"{name}: a setting was expected, and there is none of this name; {near[0]}?")
 
 
 def _configures(path: Path) -> bool:

@@ -141,6 +141,16 @@ class TrainingSet:
         """Last part of the source, without endings."""
         return last_part(self.source).split(".")[0]
 
+    @property
+    def label(self) -> str:
+        """The source, and all that is not as it is if nothing is said: what tells sets of one source apart."""
+        changed = [
+            f"{field.name} {getattr(self, field.name)}"
+            for field in fields(self)
+            if field.name != "source" and getattr(self, field.name) != field.default
+        ]
+        return f"{self.source} ({', '.join(changed)})" if changed else self.source
+
 
 @dataclass(frozen=True)
 class Extraction:

@@ -11,6 +11,11 @@ from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate, Operator, count, hol
 
 # What the gate of a training set is held over (`risk.predicted`): its way out is to clean the set.
 SHARE_AT_RISK = "share at risk"
+INHERITANCE_RATIO = "inheritance ratio"
+UNDEFINED = "There is no memorized example to take it over, or student and baseline are one model: check both."
+UNDEFINED_OF_A_SAMPLE = (
+    "The sample holds no memorized example to take it over: raise --kdmem-sample, or audit the whole set."
+)
 Outcome = Literal["pass", "fail", "inconclusive"]
 OPPOSITE: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
 
@@ -52,7 +57,7 @@ def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -
         return Verdict(
             "inconclusive",
             f"{shown}: nothing to compare with {limit}",
-            "There is no memorized example to take it over, or student and baseline are one model: check both.",
+            UNDEFINED if estimate.exhaustive else UNDEFINED_OF_A_SAMPLE,
         )
     if not isinstance(threshold, Estimate) and (needed := examples_needed(estimate, operator, float(threshold))):
         return Verdict(
@@ -101,6 +106,11 @@ def _way_out(estimate: Estimate, operator: Operator, threshold: Estimate | float
         return (
             "Write a training set without what is at risk: kdmem prefilter TRAINING_SET --teacher … --out cleaned/"
             " (--recall 99% leaves out more)."
+        )
+    if estimate.metric == INHERITANCE_RATIO:
+        return (
+            "Learn from the teacher's logits (soft) rather than from text that it wrote, at a higher temperature, or"
+            " leave what the teacher alone recites out of the training set."
         )
     if operator in (">=", ">"):
         return "The student memorizes too much for its baseline: raise the temperature, or train fewer epochs."

@@ -199,3 +199,16 @@ def test_the_interval_of_a_paired_difference_covers_the_truth_at_least_as_often_
         outside_high += entry.high < 0.01
     assert outside_low <= 0.05 * 400
     assert outside_high <= 0.05 * 400
+
+
+def loss(value: float, of: str) -> Figure:
+    estimate = Estimate("loss", "student", value, value, value, None, 50, exhaustive=True, unit="nats")
+    return Figure("loss", "student", estimate, 0, None, (), of, {})
+
+
+def test_the_same_model_in_other_arithmetic_is_the_same_and_no_more() -> None:
+    assert drift(loss(29.3567, "a"), loss(29.3593, "a")).outcome == "same"
+    assert drift(loss(1.99, "a"), loss(5.0, "a")).outcome == "worse"
+    assert drift(reduction(2.43, range(40), "a"), reduction(2.43, range(41), "a")).outcome == "same"
+    assert drift(reduction(2.43, range(40), "a"), reduction(0.1, range(40), "a")).outcome in ("worse", "undecided")
+    assert drift(loss(2.0, "a"), loss(math.nan, "a")).outcome == "undecided"

@@ -371,3 +371,19 @@ def test_parts_of_two_processes_are_put_together_audit_by_audit() -> None:
         {"student": 2},
     ]
     assert [audit.warnings for audit in found] == [("w",), ()]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_parts_the_comparison_of_the_audit_s_own_models_is_kept(turned: bool) -> None:
+    """Whichever process ends first: another test may have compared other models."""
+    audit = whole()
+    assert audit.inheritance is not None
+    assert audit.training_set is not None
+    digests = {role: f"{role} digest" for role in ("teacher", "baseline", "student")}
+    models = {role: replace(audit.models["student"], digest=digest) for role, digest in digests.items()}
+    over = {"training set": audit.training_set.digest, "teacher": digests["teacher"], "baseline": digests["baseline"]}
+    own = replace(audit.inheritance, over=over, of=digests["student"])
+    other = replace(audit.inheritance, over=over | {"baseline": digests["student"]}, of=digests["student"], inherited=0)
+    parts = [replace(audit, models=models, inheritance=one) for one in (own, other)]
+    merged = merge(parts[::-1] if turned else parts)
+    assert merged.inheritance == own

@@ -52,6 +52,11 @@ of_cache.command()(cache.prune)
 app.add_typer(of_cache, name="cache")
 
 
+def _as_options(message: str) -> str:
+    """Settings as commands call them, where pytest has a prefix."""
+    return message.replace("--kdmem-risk-threshold", "--threshold").replace("--kdmem-", "--")
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point: a mistake of the user's is one sentence on stderr and exit code 2; SIGTERM is 143."""
     try:
@@ -67,6 +72,6 @@ def main(arguments: list[str] | None = None) -> Any:
         from pytest_kdmem.report.plain import plain
 
         # It may quote a file: no line of it is to be taken for a runner's command.
-        said = neutral("\n".join(plain(line) for line in str(error).splitlines()))
+        said = neutral("\n".join(plain(line) for line in _as_options(str(error)).splitlines()))
         typer.echo(f"kdmem: {said}", err=True)
         sys.exit(USAGE_ERROR)

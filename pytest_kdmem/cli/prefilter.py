@@ -88,6 +88,13 @@ def prefilter(
         f"left out {count(len(dropped.rows))} of {count(found.rows)} rows ({percent(len(dropped.rows) / found.rows)}):"
         f" {why}; a risk of {dropped.threshold:.2g} or more, which finds {percent(dropped.recall)}"
     )
+    risks = found.risk.risks
+    if staying := int(((risks >= found.risk.threshold) & (risks < dropped.threshold)).sum()):
+        limit = f" of at most {percent(budget.at_most)} of the rows" if budget.at_most is not None else ""
+        typer.echo(
+            f"! {count(staying)} examples at risk stay ({found.risk.threshold:.2g} or more) for the limit{limit}: raise"
+            " --at-most, or set --recall instead"
+        )
     typer.echo(
         f"{count(found.rows - len(dropped.rows))} rows in {found.data}; what was left out and why in {found.folder}"
     )

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import DistributionsEntry, ExamplesEntry, ModelColumns
+from pytest_kdmem.result_entries import (
+    DistributionsEntry,
+    ExamplesEntry,
+    InheritanceEntry,
+    ModelColumns,
+    RiskEntry,
+)
+
+ROLES = ("teacher", "student", "baseline")
+Taken = TypeVar("Taken", InheritanceEntry | None, RiskEntry | None)
 
 
 def merge(parts: Sequence[AuditResult]) -> AuditResult:
@@ -27,8 +36,8 @@ def merge(parts: Sequence[AuditResult]) -> AuditResult:
             memorized_examples=merged.memorized_examples | part.memorized_examples,
             ambiguous_examples=merged.ambiguous_examples | part.ambiguous_examples,
             held_out=merged.held_out | part.held_out,
-            inheritance=merged.inheritance or part.inheritance,
-            risk=merged.risk or part.risk,
+            inheritance=_own(merged.inheritance, part.inheritance, merged, part),
+            risk=_own(merged.risk, part.risk, merged, part),
             confirmation=merged.confirmation | part.confirmation,
             examples=merged_examples([one for one in (merged.examples, part.examples) if one]),
             distributions=merged_distributions([one for one in (merged.distributions, part.distributions) if one]),
@@ -38,6 +47,21 @@ def merge(parts: Sequence[AuditResult]) -> AuditResult:
             warnings=tuple(dict.fromkeys(merged.warnings + part.warnings)),
         )
     return merged
+
+
+def _own(first: Taken, second: Taken, *parts: AuditResult) -> Taken:
+    """That which was taken of the audit's own models and set, where two parts compared others as well."""
+    known = {role: model.digest for part in parts for role, model in part.models.items()}
+    sets = [part.training_set.digest for part in parts if part.training_set is not None]
+    known |= {"training set": sets[0]} if sets else {}
+
+    def is_own(entry: InheritanceEntry | RiskEntry | None) -> bool:
+        if entry is None:
+            return False
+        told = entry.over | ({"student": entry.of} if isinstance(entry, InheritanceEntry) else {})
+        return all(known.get(name) == digest for name, digest in told.items() if name in (*ROLES, "training set"))
+
+    return second if first is None or (is_own(second) and not is_own(first)) else first
 
 
 def merged_examples(parts: Sequence[ExamplesEntry]) -> ExamplesEntry | None:

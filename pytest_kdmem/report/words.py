@@ -13,11 +13,15 @@ from pytest_kdmem.result_entries import Gate
 
 
 def outcome_of(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "inconclusive"]:
-    """What audits say together: nothing, where one held no gate, or not all."""
+    """What audits say together: nothing, where one held no figure against a threshold, or not all its gates."""
     if any(audit.failed for audit in audits):
         return "fail"
-    decided = all(audit.gates and not audit.not_run and not audit.narrowed for audit in audits)
+    decided = all(_compares(audit) and not audit.not_run and not audit.narrowed for audit in audits)
     return "pass" if decided else "inconclusive"
+
+
+def _compares(audit: AuditResult) -> bool:
+    return any(gate.estimate is not None for gate in audit.gates)
 
 
 def verdict_sentence(report: Report) -> str:
@@ -30,9 +34,10 @@ def verdict_sentence(report: Report) -> str:
         return f"Do not ship: {count(failed)} of {count(len(gates))} gates did not pass{rest}"
     if outcome == "inconclusive":
         held = f"{count(len(gates))} of {count(len(gates) + missing)} gates held{', all pass' * bool(gates)}"
-        chosen = "; single tests were asked for" if any(audit.narrowed for audit in report.audits) else ""
-        empty = [audit.name or "the root" for audit in report.audits if gates and not audit.gates]
-        none = f"; none in {count(len(empty))} of {count(len(report.audits))} audits" if empty else ""
+        chosen = "; not all tests were asked for" if any(audit.narrowed for audit in report.audits) else ""
+        empty = sum(not _compares(audit) for audit in report.audits)
+        where = f" in {count(empty)} of {count(len(report.audits))} audits" if len(report.audits) > 1 else ""
+        none = f"; no estimate was compared{where}" if empty and gates else ""
         return f"Not decided: {held}{none}{chosen}"
     return f"May ship: all {count(len(gates))} gates pass" if len(gates) > 1 else "May ship: its one gate passes"
 
@@ -42,7 +47,7 @@ def gates_in_short(audit: AuditResult) -> str:
     if audit.failed:
         return f"{count(len(audit.failed))} not passed"
     rest = f"; {count(len(audit.not_run))} not run" if audit.not_run else ""
-    return f"{'all pass' if audit.gates else 'no gate held'}{rest}"
+    return f"{'all pass' if _compares(audit) else 'no estimate compared'}{rest}"
 
 
 def compared(gate: Gate) -> str:

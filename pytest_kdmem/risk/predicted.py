@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.bounds import proportion
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.estimate import Estimate, percent
 from pytest_kdmem.memorization import Flags
 from pytest_kdmem.risk.calibration import counts_to_come
@@ -54,7 +54,7 @@ class PredictedRisk:
     over: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        raise TypeError("A predicted risk is neither true nor false; compare its share_at_risk with a threshold.")
+        raise ComparisonError("A predicted risk is neither true nor false; compare its share_at_risk with a threshold.")
 
     def __repr__(self) -> str:
         return f"PredictedRisk({self.features.name}: {self.share_at_risk})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os.path import normpath
@@ -54,7 +55,11 @@ class Starter:
             "audits": self.folder.resolve().relative_to(self.root.resolve()).as_posix() if inside else str(self.folder),
         }
         told["rooted"] = any("ROOT" in spelled for spelled in (*told["models"].values(), *told["data"].values()))  # type: ignore[attr-defined]
-        made = {self.folder / name: _rendered(f"{name}.j2", told) for name in ("conftest.py", "test_release.py")}
+        # pytest takes test files of one name, in folders that are no packages, for one module.
+        called = re.sub(r"\W+", "_", self.folder.resolve().name)
+        test = "test_release.py" if called == "audits" else f"test_{called}.py"
+        made = {self.folder / "conftest.py": _rendered("conftest.py.j2", told)}
+        made[self.folder / test] = _rendered("test_release.py.j2", told)
         if self.workflow != "none":
             made[self.root / WORKFLOWS[self.workflow]] = _rendered(f"{self.workflow}.yml.j2", told)
         return made
@@ -84,8 +89,10 @@ def write_starter(starter: Starter) -> list[Path]:
     """
     made = starter.files()
     if there := [path for path in made if path.exists() or path.is_symlink()]:
+        of_workflow = starter.workflow != "none" and there[0] == starter.root / WORKFLOWS[starter.workflow]
+        way_out = "add --workflow=none, and let it audit the folder above" if of_workflow else "name another folder"
         raise DataError(
-            f"New files were expected to be written, and {there[0]} is there already; name another folder, or move it."
+            f"New files were expected to be written, and {there[0]} is there already; {way_out}, or move it."
         )
     for path, content in made.items():
         write_text(content, path)

@@ -298,3 +298,71 @@ def test_a_report_is_not_written_over_what_was_accepted(project):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "name another file" in result.stderr.str()
     assert (project.path / "accepted.json").read_bytes() == before
+
+
+def test_a_student_that_is_the_teacher_is_held_against_what_the_student_was(project):
+    project.gates("""
+        def test_rate(memorization, student, teacher, accepted):
+            memorization(teacher)
+            assert memorization(student).rate <= accepted
+    """)
+    project.run(UPDATE).assert_outcomes(passed=1)
+    result = project.run(f"--kdmem-student={project.cast.teacher}", "--kdmem-report=audit.json")
+    result.assert_outcomes(failed=1)
+    [gate] = project.report("audit.json").failed
+    assert "memorization rate of student 35.00% (7 of 20) worse than accepted (25.00%)" in gate.reason
+
+
+def test_models_without_a_role_are_told_apart_whatever_came_first(project):
+    for name, model in (("x", "baseline"), ("y", "student")):
+        (project.path / name).mkdir()
+        (project.path / name / "ckpt").symlink_to(getattr(project.cast, model))
+    project.gates("""
+        from pytest_kdmem import Model
+
+        def test_x(memorization, accepted):
+            assert memorization(Model("x/ckpt")).rate <= accepted
+
+        def test_y(memorization, accepted):
+            assert memorization(Model("y/ckpt")).rate <= accepted
+    """)
+    project.run(UPDATE).assert_outcomes(passed=2)
+    assert {one["subject"] for one in accepted(project)["audits"][""]} == {"x/ckpt", "y/ckpt"}
+    (project.path / "y/ckpt").unlink()
+    (project.path / "y/ckpt").symlink_to(project.cast.baseline)
+    project.run("-k", "test_y").assert_outcomes(failed=1)
+
+
+def test_two_sets_of_one_source_are_two(project):
+    np.save(project.path / "more.npy", project.rows(all=4, none=4))
+    project.gates("""
+        from pytest_kdmem import TrainingSet
+
+        def test_all(memorization, student, accepted):
+            assert memorization(student, TrainingSet("more.npy")).rate <= accepted
+
+        def test_some(memorization, student, accepted):
+            assert memorization(student, TrainingSet("more.npy", sample=3, seed=5)).rate <= accepted
+    """)
+    project.run(UPDATE).assert_outcomes(passed=2)
+    project.run("--kdmem-report=audit.json").assert_outcomes(passed=2)
+    names = {"student on more.npy", "student on more.npy (sample 3, seed 5)"}
+    assert set(project.report("audit.json").memorization) == names == set(project.report("audit.json").other_sets)
+
+
+@pytest.mark.parametrize("statement", ["rate <= accepted", "assert not rate <= accepted", "rate <= accepted + 0.01"])
+def test_a_comparison_with_what_was_accepted_passes_by_holding_alone(project, statement):
+    project.gates(
+        f"def test_rate(memorization, student, accepted):\n    rate = memorization(student).rate\n    {statement}"
+    )
+    project.run(UPDATE)
+    result = project.run(f"--kdmem-student={project.cast.baseline}")
+    result.assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_what_was_accepted_is_said(project, quiet):
+    result = project.run(UPDATE, *quiet)
+    result.stdout.fnmatch_lines(["accepted: 5 figures in *accepted.json; commit it"])
+    result = project.run(UPDATE, *quiet, f"--kdmem-student={project.cast.baseline}")
+    result.stdout.fnmatch_lines(["accepted: 5 figures in *.json, * of them worse than before, or not*; commit it"])

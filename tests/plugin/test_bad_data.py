@@ -76,7 +76,7 @@ def test_missing_column(refused, student, write_jsonl, cast):
     said = refused(student, write_jsonl(cast.texts, column="body"))
     assert "Column 'text' was expected in line 1 of " in said
     assert "found body" in said
-    assert "--kdmem-text-column" in said
+    assert "name the right one with --text-column" in said
 
 
 def test_missing_split(refused, student, cast, tmp_path):

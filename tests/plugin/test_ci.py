@@ -162,7 +162,7 @@ def test_the_panel_of_a_failed_gate_ends_with_a_command_that_runs(project):
     assert program == "pytest"
     assert f"--kdmem-student={project.cast.student}" in arguments
     project.run(*arguments).assert_outcomes(failed=1)
-    assert (project.path / "audit.html").exists()
+    assert (project.path / "gate.html").exists()
 
 
 def test_an_undecided_gate_says_the_sample_that_would_decide_it(project):
@@ -197,7 +197,7 @@ def test_a_gate_that_was_asked_for_by_name_decides_no_release(project):
     arguments = ("test_audit.py::test_rate", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
     project.run(*arguments).assert_outcomes(passed=1)
     assert project.report("audit.json").narrowed
-    assert "Not decided: 1 of 1 gates held, all pass; single tests" in (project.path / "audit.md").read_text()
+    assert "Not decided: 1 of 1 gates held, all pass; not all tests" in (project.path / "audit.md").read_text()
 
 
 def test_gates_that_failed_last_decide_no_release(project):
@@ -241,3 +241,33 @@ def test_a_share_of_the_teacher_s_own_is_asked_a_larger_sample_for_and_no_smalle
     estimate = gate.estimate
     [asked] = [int(part.rpartition("=")[2]) for part in gate.command.split() if part.startswith("--kdmem-sample=")]
     assert (estimate.n, asked) == (4, 4 * 16)
+
+
+def test_a_file_that_was_skipped_is_missing_from_no_verdict(project):
+    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 1")
+    project.pytester.makepyfile(test_more="import pytest\npytest.importorskip('nothing_of_this_name')")
+    project.run("--kdmem-report=audit.json", "--kdmem-report=audit.md").assert_outcomes(passed=1, skipped=1)
+    assert project.report("audit.json").not_run == ("test_more.py",)
+    assert "Not decided" in (project.path / "audit.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["test_audit.py"], ["--ignore=test_more.py"], ["--ignore-glob=*_more.py"]], ids=str
+)
+def test_a_file_beside_that_was_left_out_is_missing_from_no_verdict(project, arguments):
+    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 1")
+    project.pytester.makepyfile(
+        test_more="def test_more(memorization, student):\n    assert memorization(student).rate <= 0"
+    )
+    project.run(*arguments, "--kdmem-report=audit.md").assert_outcomes(passed=1)
+    assert "Not decided" in (project.path / "audit.md").read_text()
+
+
+@pytest.mark.parametrize("workers", [(), XDIST], ids=["alone", "xdist"])
+def test_a_whole_audit_is_decided(project, workers):
+    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 1")
+    project.pytester.makepyfile(test_more="def test_other():\n    pass")
+    arguments = ("--kdmem-report=audit.md",)
+    result = project.pytester.runpytest_subprocess(*workers, *arguments) if workers else project.run(*arguments)
+    result.assert_outcomes(passed=2)
+    assert "May ship: its one gate passes" in (project.path / "audit.md").read_text()

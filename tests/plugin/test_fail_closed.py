@@ -47,9 +47,10 @@ def test_nothing_but_a_comparison_is_true(audit_project, statement):
         def test_gate(memorization, inheritance, student):
             assert {statement}
     """)
-    result = audit_project.run()
-    result.assert_outcomes(failed=1)
-    assert "neither true nor false" in outcome(result)
+    result = audit_project.run("--kdmem-report=audit.json")
+    result.assert_outcomes(errors=1)
+    assert "neither true nor false" in audit_project.report("audit.json").gates[0].reason
+    assert "Traceback" not in outcome(result)
 
 
 def test_per_cent_for_a_share_is_refused(audit_project):
@@ -272,3 +273,107 @@ def test_training_text_read_otherwise_is_no_control_set(audit_project, how):
     result = audit_project.run()
     result.assert_outcomes(errors=1)
     assert "is the training set; hold some text out" in outcome(result)
+
+
+FORGOTTEN = """
+    import pytest
+    from concurrent.futures import ThreadPoolExecutor
+    from pytest_kdmem import TrainingSet
+
+    UNSEEN = TrainingSet("unseen.npy", sample=7)
+
+    @pytest.fixture
+    def leaky(memorization, student):
+        return memorization(student, UNSEEN).rate > 0.3
+
+    @pytest.fixture
+    def checked(memorization, student):
+        yield
+        {teardown}
+
+    def test_gate(memorization, student, {fixture}):
+        rate = memorization(student).rate
+        assert rate <= 1
+        {statement}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fixture", "statement", "teardown", "said"),
+    [
+        ("leaky", "assert not leaky", "pass", "undecided"),
+        ("checked", "pass", "assert memorization(student).rate <= 0.01", "> 1.00%"),
+        ("checked", "pass", "memorization(student, UNSEEN).rate <= 0.3", "undecided"),
+        ("checked", "pass", "raise OSError", "OSError"),
+        (
+            "checked",
+            "ThreadPoolExecutor(1).submit(lambda: memorization(student, UNSEEN).rate > 0.3).result()",
+            "pass",
+            "undecided",
+        ),
+    ],
+)
+def test_what_is_compared_around_a_test_is_a_gate_of_it(audit_project, fixture, statement, teardown, said):
+    np.save(audit_project.path / "unseen.npy", audit_project.cast.rows[-8:])
+    audit_project.gates(FORGOTTEN.format(fixture=fixture, statement=statement, teardown=teardown))
+    result = audit_project.run("--kdmem-report=audit.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    failed = audit_project.report("audit.json").failed
+    assert failed
+    assert said in failed[-1].reason or said in outcome(result)
+
+
+@pytest.mark.parametrize(
+    "statement", ["rate <= 0.01", "assert rate <= 0.01 or True", "ok = inheritance().reduction >= 2"]
+)
+def test_a_forgotten_assert_is_no_pass(audit_project, statement):
+    audit_project.gates(f"""
+        def test_gate(memorization, inheritance, student):
+            rate = memorization(student).rate
+            {statement}
+    """)
+    result = audit_project.run()
+    result.assert_outcomes(failed=1)
+    assert "nothing required it to; assert it" in outcome(result)
+
+
+def test_a_negated_comparison_that_the_data_decide_passes(audit_project):
+    audit_project.gates("def test_gate(memorization, student):\n    assert not memorization(student).rate > 0.3")
+    audit_project.run().assert_outcomes(passed=1)
+
+
+def test_an_audit_that_compares_no_estimate_decides_no_release(audit_project):
+    audit_project.gates("def test_gate(memorization, student):\n    assert memorization(student).rate.value <= 0.3")
+    audit_project.run("--kdmem-report=audit.md").assert_outcomes(passed=1)
+    text = (audit_project.path / "audit.md").read_text()
+    assert "Not decided: 1 of 1 gates held, all pass; no estimate was compared" in text
+
+
+def test_each_subtest_has_its_gate(audit_project):
+    audit_project.gates("""
+        def test_gate(memorization, student, subtests):
+            for limit in (0.5, 0.01):
+                with subtests.test(limit=limit):
+                    assert memorization(student).rate <= limit
+    """)
+    result = audit_project.run("--kdmem-report=audit.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    gates = audit_project.report("audit.json").gates
+    assert [(gate.outcome, gate.threshold) for gate in gates if gate.estimate is not None] == [
+        ("pass", 0.5),
+        ("fail", 0.01),
+    ]
+
+
+@pytest.mark.parametrize("other", ["raise NotImplementedError", "from helper import check; check(1 == 2)"])
+def test_an_error_without_a_word_is_not_taken_for_the_gate(audit_project, other):
+    audit_project.pytester.makepyfile(helper="def check(holds):\n    assert holds")
+    audit_project.gates(f"""
+        def test_gate(memorization, student):
+            strict = memorization(student).rate <= 0.01
+            {other}
+    """)
+    result = audit_project.run("--kdmem-report=audit.json")
+    result.assert_outcomes(failed=1)
+    assert [gate.estimate is None for gate in audit_project.report("audit.json").failed] == [False, True]
+    assert "= FAILURES =" in outcome(result)

@@ -139,3 +139,21 @@ def test_at_the_root_and_for_what_is_not_there_yet_paths_are_the_project_s(audit
 def test_the_gitlab_job_is_said_to_need_including(init):
     _, said = init("--workflow=gitlab")
     assert "include: { local: .gitlab/memorization-audit.yml }" in said
+
+
+def test_several_releases_are_gated_together(audit_project, init):
+    cast = audit_project.cast
+    named = [f"--teacher={cast.teacher}", f"--student={cast.student}", f"--baseline={cast.baseline}"]
+    for folder in ("one", "two"):
+        code, _ = init(f"audits/{folder}", *named, "--training-set=data.npy", "--workflow=none")
+        assert code == 0
+    (audit_project.path / "conftest.py").unlink()
+    audit_project.configure(kdmem_max_memorization_rate=0.25, kdmem_max_inheritance_ratio=0.25, kdmem_min_reduction=1.4)
+    audit_project.run("audits").assert_outcomes(passed=6)
+
+
+def test_a_second_workflow_says_how_to_do_without(init):
+    assert init("audits/one")[0] == 0
+    code, said = init("audits/two")
+    assert code == 2
+    assert "add --workflow=none" in said

@@ -43,7 +43,7 @@ def test_what_is_raised_in_here_says_what_is_wrong(audit_project):
             assert memorization(student)
     """)
     result = audit_project.run()
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*A memorization is neither true nor false*"])
 
 

@@ -291,3 +291,22 @@ def everything(folder: Path) -> dict[str, bytes]:
         for file in folder.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
+
+
+@pytest.mark.parametrize(("variable", "meant"), [("MIN_REDUCTON", "MIN_REDUCTION"), ("STUDNET", "STUDENT")])
+def test_a_misspelt_variable_is_refused_and_the_right_one_named(pytester, run_pytest, monkeypatch, variable, meant):
+    monkeypatch.setenv(f"KDMEM_{variable}", "5")
+    pytester.makepyfile("def test_other(): pass")
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"KDMEM_{variable}: a setting was expected" in result.stderr.str()
+    assert f"KDMEM_{meant}?" in result.stderr.str()
+
+
+def test_a_misspelt_key_of_the_configuration_is_refused(pytester, run_pytest):
+    pytester.makepyprojecttoml("[tool.pytest]\nkdmem_min_reducton = 5.0")
+    pytester.makepyfile("def test_other(): pass")
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "kdmem_min_reducton: a setting was expected" in result.stderr.str()
+    assert "kdmem_min_reduction?" in result.stderr.str()

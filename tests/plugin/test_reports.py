@@ -327,10 +327,11 @@ def test_the_card_of_a_student_is_held_against_the_teacher_that_is_asked_for(aud
     """)
     result = audit_project.run("--kdmem-report=audit.json")
     result.assert_outcomes(passed=1)
-    of_window, of_teacher = audit_project.report("audit.json").warnings
+    of_window, of_teacher, of_one_model = audit_project.report("audit.json").warnings
     assert "windows of 19 tokens" in of_window
     assert own[:4] in of_teacher
     assert other[:4] in of_teacher
+    assert of_one_model == "teacher and baseline are one model: nothing is the teacher's alone"
     assert "/home/someone" not in result.stdout.str() + (audit_project.path / "audit.json").read_text()
 
 

@@ -222,7 +222,7 @@ def test_a_name_like_one_of_its_colours_is_a_name(name: str) -> None:
 def test_an_audit_without_gates_is_not_said_to_pass() -> None:
     held, empty = whole(gates=(PASSING,), not_run=(), name="a"), whole(gates=(), not_run=(), name="b")
     text = re.sub(r"\s+", " ", Page(rendered(render, held, empty)).text)
-    assert "Not decided: 1 of 1 gates held, all pass; none in 1 of 2 audits" in text
-    assert "b no gate held" in text
+    assert "Not decided: 1 of 1 gates held, all pass; no estimate was compared in 1 of 2 audits" in text
+    assert "b no estimate compared" in text
     narrowed = replace(held, narrowed=True)
-    assert "Not decided: 1 of 1 gates held, all pass; single tests were asked for" in rendered(render, narrowed)
+    assert "Not decided: 1 of 1 gates held, all pass; not all tests were asked for" in rendered(render, narrowed)
