@@ -18,14 +18,13 @@ from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry, risk_entry
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
-from pytest_kdmem.estimate import count
 from pytest_kdmem.example_entries import distributions_entry, examples_entry
 from pytest_kdmem.fixtures import MODEL_ROLES
 from pytest_kdmem.inheritance import Inheritance, inheritance_of
 from pytest_kdmem.memorization import Memorization
 from pytest_kdmem.predicting import Learning, Predicting, prediction
 from pytest_kdmem.progress import Progress
-from pytest_kdmem.provenance import believed_card, differences
+from pytest_kdmem.provenance import believed_card, differences, unequal
 from pytest_kdmem.recited_text import with_text
 from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import Gate, HeldOutEntry
@@ -115,21 +114,13 @@ class Audit:
         for role, one in found.items():
             if one.subject != role and placed[role] == self.roles.get(role):  # one model in two roles
                 found[role] = replace(one, subject=role)
-        self._warn_of_sizes(found)
+        checkpoints = (found[role].scores.checkpoint for role in ("teacher", "baseline", "student"))
+        self._warnings |= dict.fromkeys(unequal(*checkpoints))
         inherited = inheritance_of(**found)
         # The audit's own is what its report tells of, whatever else is compared.
         if self._inherited is None or (training_set == self.training_set and placed.items() <= self.roles.items()):
             self._inherited = inherited
         return inherited
-
-    def _warn_of_sizes(self, found: Mapping[str, Memorization]) -> None:
-        """Say where a baseline tells little: it is to be of the student's size, fine-tuned without a teacher."""
-        teacher, baseline, student = (found[role].scores.checkpoint for role in ("teacher", "baseline", "student"))
-        if teacher.digest == baseline.digest:
-            self._warnings["teacher and baseline are one model: nothing is the teacher's alone"] = None
-        elif baseline.parameters != student.parameters:
-            sizes = f"{count(baseline.parameters)} parameters, the student {count(student.parameters)}"
-            self._warnings[f"the baseline has {sizes}: part of the reduction is of size"] = None
 
     def predicted_risk(
         self,

@@ -5,8 +5,11 @@ A card vouches for weights. Configuration and tokenizer beside them may have bee
 
 from __future__ import annotations
 
-from pytest_kdmem.checkpoint import open_checkpoint, weights_digest
+from collections.abc import Iterator
+
+from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint, weights_digest
 from pytest_kdmem.errors import DataError
+from pytest_kdmem.estimate import count
 from pytest_kdmem.run_card import RunCard, read_run_card, training_fingerprint
 from pytest_kdmem.spec import Extraction, Model, TrainingSet, last_part
 
@@ -32,6 +35,15 @@ def believed_card(
     if open_checkpoint(model, offline=offline).digest != scored:
         return None, [f"run card of {subject} is not believed, as its folder was changed after it was scored"]
     return card, []
+
+
+def unequal(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> Iterator[str]:
+    """Where a baseline tells little: it is to be of the student's size, fine-tuned without a teacher."""
+    if teacher.digest == baseline.digest:
+        yield "teacher and baseline are one model: nothing is the teacher's alone"
+    elif baseline.parameters != student.parameters:
+        sizes = f"{count(baseline.parameters)} parameters, the student {count(student.parameters)}"
+        yield f"the baseline has {sizes}: part of the reduction is of size"
 
 
 def differences(

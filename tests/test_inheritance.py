@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
+from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.estimate import Estimate
 from pytest_kdmem.inheritance import CELLS, Inheritance, Membership
+from pytest_kdmem.provenance import unequal
 
 Row = tuple[int, int, int]
 ROWS = dict(
@@ -203,3 +206,15 @@ def test_over_a_sample_ambiguity_adds_to_chance_and_does_not_hide_in_it() -> Non
     ambiguous = Inheritance(nobody, Membership(b, sure_b, b), Membership(s, s, possible_s), exhaustive=False)
     worst = Inheritance(nobody, Membership.exactly(sure_b), Membership.exactly(possible_s), exhaustive=False)
     assert ambiguous.reduction.low <= worst.reduction.low * 1.02  # within the noise of a bootstrap
+
+
+def test_a_baseline_that_tells_little_is_told() -> None:
+    """It is to be of the student's size, and another model than the teacher."""
+    large, small, other = (
+        Checkpoint(Path(), digest, "tokenizer", "text", size, 300, None, "float32", "GPTNeoX")
+        for digest, size in (("a", 3_000_000), ("b", 800_000), ("c", 800_000))
+    )
+    assert list(unequal(large, small, other)) == []
+    assert list(unequal(large, large, small)) == ["teacher and baseline are one model: nothing is the teacher's alone"]
+    [said] = unequal(small, large, other)
+    assert said == "the baseline has 3 000 000 parameters, the student 800 000: part of the reduction is of size"
