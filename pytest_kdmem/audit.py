@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +14,7 @@ from pytest_kdmem.confirming import confirm
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
-from pytest_kdmem.entries import confirmation_entry, data_entry, inheritance_entry, model_entry, risk_entry
+from pytest_kdmem.entries import bare_result, confirmation_entry, data_entry, inheritance_entry, model_entry, risk_entry
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
 from pytest_kdmem.example_entries import distributions_entry, examples_entry
 from pytest_kdmem.fixtures import MODEL_ROLES
@@ -35,8 +33,6 @@ from pytest_kdmem.score_table import ScoreTable
 from pytest_kdmem.scoring import score
 from pytest_kdmem.spec import Extraction, Model, TrainingSet
 from pytest_kdmem.store import ScoreStore
-
-VERSIONS_OF = ("pytest-kdmem", "torch", "transformers", "tokenizers")
 
 
 @dataclass
@@ -270,14 +266,3 @@ class Audit:
         if card := self._cards.get(found.scores.model):
             said = differences(card, found.subject, role, teacher, training_set, self.extraction)
             self._warnings |= dict.fromkeys(said)
-
-
-def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str = "") -> AuditResult:
-    """The report of an audit that ended before anything was scored."""
-    return AuditResult(
-        name=name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={name: version(name) for name in VERSIONS_OF},
-        settings=dict(settings),
-        gates=tuple(gates),
-    )

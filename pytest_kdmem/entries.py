@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
 from pytest_kdmem.confirmation import Confirmation
 from pytest_kdmem.inheritance import Inheritance
 from pytest_kdmem.memorization import Memorization
+from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import (
     ConfirmationEntry,
     DataEntry,
+    Gate,
     InheritanceEntry,
     ModelEntry,
     RiskEntry,
@@ -20,6 +26,7 @@ from pytest_kdmem.result_entries import (
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.run_card import RunCard
 
+VERSIONS_OF = ("pytest-kdmem", "torch", "transformers", "tokenizers")
 # Between 0 and 1, five to a power of ten from 0.0001 on.
 RISK_EDGES = [0.0, *(10 ** (step / 5) for step in range(-20, 1))]
 
@@ -113,4 +120,15 @@ def confirmation_entry(found: Confirmation) -> ConfirmationEntry:
         claimed_tolerance=found.claimed_tolerance,
         implied_tolerance=found.implied_tolerance,
         greatest_difference=found.greatest_difference,
+    )
+
+
+def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str = "") -> AuditResult:
+    """The report of an audit that ended before anything was scored."""
+    return AuditResult(
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={name: version(name) for name in VERSIONS_OF},
+        settings=dict(settings),
+        gates=tuple(gates),
     )

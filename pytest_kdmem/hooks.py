@@ -13,7 +13,8 @@ from pytest_kdmem import extent, fixtures, part_runs
 from pytest_kdmem.failures import say
 from pytest_kdmem.membership import check_declared, enter, follow, membership_of, mistaken, note
 from pytest_kdmem.plugin import DESELECTED, is_audit
-from pytest_kdmem.settings import remove_reports, settings_of, wrong_update
+from pytest_kdmem.settings import remove_reports, settings_of
+from pytest_kdmem.settings_check import wrong_update
 
 if TYPE_CHECKING:
     from pytest_kdmem.estimate import Comparison
@@ -214,7 +215,7 @@ def _report(config: pytest.Config) -> Report | None:
     from pytest_kdmem.report.record import assembled
 
     if not parts:
-        from pytest_kdmem.audit import bare_result
+        from pytest_kdmem.entries import bare_result
 
         given = settings_of(config).given
         for name in dict.fromkeys([*order.values(), *gates, *audits]):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.settings import cache_of, lasting, settings_of
+from pytest_kdmem.settings import cache_of, settings_of
+from pytest_kdmem.settings_check import lasting
 
 FLAG = "--kdmem-shard"
 

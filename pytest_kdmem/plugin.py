@@ -23,13 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "kdmem-fixtures")
     if _anything_set(config):
-        from pytest_kdmem.settings import (
-            check_configuration,
-            check_names,
-            check_settings,
-            remove_reports,
-            settings_of,
-        )
+        from pytest_kdmem.settings import remove_reports, settings_of
+        from pytest_kdmem.settings_check import check_configuration, check_names, check_settings
 
         check_configuration(config)
         check_names(config)
