@@ -35,11 +35,10 @@ def gates_of(
         comparisons: since the test's last report, of which subtests and a teardown have their own.
         known: it has gates of an earlier one.
     """
-    path, line = place_of(item, report)
-    made = _gates(item, comparisons, report, call)
     if known and report.passed and not comparisons:
         return []
-    return [replace(gate, path=path, line=line) for gate in made]
+    path, line = place_of(item, report)
+    return [replace(gate, path=path, line=line) for gate in _gates(item, comparisons, report, call)]
 
 
 def place_of(item: pytest.Item, report: pytest.TestReport) -> tuple[str, int]:
@@ -86,13 +85,12 @@ def unheld_reason(comparisons: Sequence[Comparison]) -> str:
     It rests on a comparison that the data decide neither way; or none held, and the opposite of one speaks against the
     model: then its assert was forgotten rather than negated.
     """
-    for estimate, operator, threshold in comparisons:
-        verdict = judge(estimate, operator, threshold)
+    verdicts = [judge(*comparison) for comparison in comparisons]
+    for (estimate, operator, threshold), verdict in zip(comparisons, verdicts, strict=True):
         if verdict.outcome != "pass" and isinstance(threshold, JudgedBound):
             return f"{verdict.reason}: a negated or unused comparison let it pass"
         if not isinstance(threshold, JudgedBound) and undecided(estimate, operator, threshold):
             return f"{verdict.reason}: undecided, and a negated or unused comparison let it pass"
-    verdicts = [judge(*comparison) for comparison in comparisons]
     if any(verdict.outcome == "pass" for verdict in verdicts):
         return ""
     for (estimate, operator, _), verdict in zip(comparisons, verdicts, strict=True):

@@ -81,12 +81,18 @@ def is_audit(item: pytest.Item) -> bool:
     )
 
 
+def unknown_keys(config: pytest.Config) -> list[str]:
+    """Keys of ours in the configuration that are none; where pytest does not tell them, it warns of them itself."""
+    unknown: set[str] = getattr(config, "_get_unknown_ini_keys", set)()
+    return sorted(name for name in unknown if name.startswith("kdmem_"))
+
+
 def _anything_set(config: pytest.Config) -> bool:
     """Whether any setting may have been given; whether it is a good one is for `settings` to say."""
     keys = [f"kdmem_{option.key}" for option in OPTIONS]
     if any(config.getoption(key) is not None for key in keys) or any(name.startswith("KDMEM_") for name in os.environ):
         return True
-    if any(name.startswith("kdmem_") for name in config._get_unknown_ini_keys()):
+    if unknown_keys(config):
         return True
     try:
         return any(config.getini(key) not in (None, "", []) for key in keys)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.options import OPTIONS
+from pytest_kdmem.plugin import unknown_keys
 from pytest_kdmem.settings import Settings, settings_of
 
 CONFIGURATION_FILES = (
@@ -140,8 +141,7 @@ def check_names(config: pytest.Config) -> None:
     variables = [option.variable for option in OPTIONS]
     keys = [f"kdmem_{option.key}" for option in OPTIONS]
     set_here = [name for name in os.environ if name.startswith("KDMEM_") and name not in OTHER_VARIABLES]
-    written = [name for name in config._get_unknown_ini_keys() if name.startswith("kdmem_")]
-    for name, known in [*((one, variables) for one in set_here), *((one, keys) for one in sorted(written))]:
+    for name, known in [*((one, variables) for one in set_here), *((one, keys) for one in unknown_keys(config))]:
         if name not in known:
             near = get_close_matches(name, known, 1, 0)
             raise pytest.UsageError(f"{name}: a setting was expected, and there is none of this name; {near[0]}?")

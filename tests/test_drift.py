@@ -210,5 +210,5 @@ def test_the_same_model_in_other_arithmetic_is_the_same_and_no_more() -> None:
     assert drift(loss(29.3567, "a"), loss(29.3593, "a")).outcome == "same"
     assert drift(loss(1.99, "a"), loss(5.0, "a")).outcome == "worse"
     assert drift(reduction(2.43, range(40), "a"), reduction(2.43, range(41), "a")).outcome == "same"
-    assert drift(reduction(2.43, range(40), "a"), reduction(0.1, range(40), "a")).outcome in ("worse", "undecided")
+    assert drift(reduction(2.43, range(40), "a"), reduction(0.1, range(40), "a")).outcome == "undecided"
     assert drift(loss(2.0, "a"), loss(math.nan, "a")).outcome == "undecided"

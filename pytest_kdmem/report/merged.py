@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from pytest_kdmem.fixtures import MODEL_ROLES
 from pytest_kdmem.result import AuditResult
 from pytest_kdmem.result_entries import (
     DistributionsEntry,
@@ -15,7 +16,6 @@ from pytest_kdmem.result_entries import (
     RiskEntry,
 )
 
-ROLES = ("teacher", "student", "baseline")
 Taken = TypeVar("Taken", InheritanceEntry | None, RiskEntry | None)
 
 
@@ -59,7 +59,7 @@ def _own(first: Taken, second: Taken, *parts: AuditResult) -> Taken:
         if entry is None:
             return False
         told = entry.over | ({"student": entry.of} if isinstance(entry, InheritanceEntry) else {})
-        return all(known.get(name) == digest for name, digest in told.items() if name in (*ROLES, "training set"))
+        return all(known.get(name) == digest for name, digest in told.items() if name in (*MODEL_ROLES, "training set"))
 
     return second if first is None or (is_own(second) and not is_own(first)) else first
 
