@@ -16,13 +16,13 @@ import numpy as np
 
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill_once
-from pytest_kdmem.predicting import Predicting
 from pytest_kdmem.risk.calibration import brier, reliability
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.risk.pipeline import Predicting
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 MODELS = FIXTURES / "models/pythia"

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
 from pytest_kdmem.engines.numerics import resolve_numerics
-from pytest_kdmem.engines.transformers import TransformersEngine
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.engines.transformers.engine import TransformersEngine
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)

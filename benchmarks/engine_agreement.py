@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
+from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import resolve_numerics
-from pytest_kdmem.engines.opening import open_engine
 from pytest_kdmem.engines.protocol import Scores
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CORPUS = str(FIXTURES / "corpus/training.jsonl.gz")

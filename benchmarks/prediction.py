@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_kdmem.predicting import Predicting
 from pytest_kdmem.report.risk import mean_and_deviation
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.risk.protocol import Figure, chance
-from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.store import ScoreStore
-from pytest_kdmem.study import paper
+from pytest_kdmem.risk.pipeline import Predicting
+from pytest_kdmem.risk.trials import Figure, chance
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
+from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.risk import risk
 from pytest_kdmem.study.run import run_study
 

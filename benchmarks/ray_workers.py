@@ -14,17 +14,17 @@ from pathlib import Path
 
 import torch
 
-from pytest_kdmem.checkpoint import open_checkpoint
+from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.corpus.shards import CorpusReader, Shard
 from pytest_kdmem.engines.numerics import resolve_numerics
-from pytest_kdmem.executors.local import LocalExecutor
-from pytest_kdmem.executors.protocol import Executor
-from pytest_kdmem.executors.ray import RayExecutor
-from pytest_kdmem.progress import NO_PROGRESS
-from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.shard_scoring import Job
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.scoring.executors.local import LocalExecutor
+from pytest_kdmem.scoring.executors.protocol import Executor
+from pytest_kdmem.scoring.executors.ray import RayExecutor
+from pytest_kdmem.scoring.job import Job
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)

@@ -15,24 +15,24 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.checkpoint import Checkpoint
+from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.audit.summarize import data_entry, inheritance_entry, model_entry, risk_entry
+from pytest_kdmem.audit.summarize_examples import distributions_entry, examples_entry
+from pytest_kdmem.audit.verdict import judge
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.entries import data_entry, inheritance_entry, model_entry, risk_entry
-from pytest_kdmem.example_entries import distributions_entry, examples_entry
-from pytest_kdmem.inheritance import inheritance_of
-from pytest_kdmem.memorization import Memorization
+from pytest_kdmem.metrics.inheritance import inheritance_of
+from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.report.formats import FORMATS, write_report
-from pytest_kdmem.report.record import Report, read_report
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import Gate
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.labels import recited_by_both
 from pytest_kdmem.risk.predicted import predict
-from pytest_kdmem.score_table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.verdict import judge
+from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
+from pytest_kdmem.specs.checkpoint import Checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 RATES = {"teacher": 0.05, "baseline": 0.03, "student": 0.01}
 

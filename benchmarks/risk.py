@@ -20,20 +20,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
 
-from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.distill.architectures import Size, write_untrained
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.predicting import Learning, Predicting
-from pytest_kdmem.prefiltering import Budget, Cleaned, prefilter
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.labels import recited_by_both
+from pytest_kdmem.risk.pipeline import Learning, Predicting
 from pytest_kdmem.risk.predicted import predict
-from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.score_table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.risk.prefilter import Budget, Cleaned, prefilter
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
+from pytest_kdmem.specs.checkpoint import Checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
 
 SHIPPED = Path(__file__).parents[1] / "fixtures/models/pythia/base-small"
 BASE_RATE = 0.001

@@ -11,7 +11,7 @@ from itertools import count
 
 from scipy.stats import binom
 
-from pytest_kdmem.bounds import upper_bound
+from pytest_kdmem.metrics.bounds import upper_bound
 
 THRESHOLDS = (0.01, 0.005, 0.001, 0.0005, 0.0001)
 # True rates, as parts of the threshold.

@@ -18,15 +18,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.examples import load_tokenizer
-from pytest_kdmem.corpus.shards import EXAMPLES_PER_SHARD, CorpusReader, CorpusRecord, rows_digest
+from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, rows_digest
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.memorization import Memorization
-from pytest_kdmem.score_table import SCHEMA, ScoreTable
-from pytest_kdmem.scoring import score
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import SCHEMA, ScoreTable
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import EXAMPLES_PER_SHARD
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)

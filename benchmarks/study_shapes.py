@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.engines.loading import quiet
+from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_numerics
-from pytest_kdmem.engines.opening import open_engine
 from pytest_kdmem.engines.protocol import Engine
-from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.spec import Extraction, Model
+from pytest_kdmem.engines.transformers.loading import quiet
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model
+from pytest_kdmem.specs.runtime import RunSettings
 
 EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=100)
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
 from pytest_kdmem.engines.numerics import resolve_numerics
-from pytest_kdmem.engines.vllm import VllmEngine
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.engines.vllm.engine import VllmEngine
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)

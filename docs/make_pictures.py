@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.report import html, terminal
-from pytest_kdmem.report.record import Report, read_report
 
 HERE = Path(__file__).parent / "pictures"
 COLUMNS = 100

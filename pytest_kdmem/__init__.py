@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_kdmem.distill.recipe import Recipe
     from pytest_kdmem.errors import DataError, EngineError, KdmemError, SpecError, StoreError
-    from pytest_kdmem.estimate import Estimate
-    from pytest_kdmem.inheritance import Inheritance
-    from pytest_kdmem.memorization import Memorization
+    from pytest_kdmem.metrics.estimate import Estimate
+    from pytest_kdmem.metrics.inheritance import Inheritance
+    from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.risk.predicted import PredictedRisk
-    from pytest_kdmem.spec import Extraction, Model, Thresholds, TrainingSet
+    from pytest_kdmem.specs.declared import Extraction, Model, Thresholds, TrainingSet
 
 # pytest imports this package in every project that has it installed, so names are looked up when they are used.
 _HOMES = {
@@ -25,14 +25,14 @@ _HOMES = {
     "KdmemError": "errors",
     "SpecError": "errors",
     "StoreError": "errors",
-    "Estimate": "estimate",
-    "Inheritance": "inheritance",
-    "Memorization": "memorization",
+    "Estimate": "metrics.estimate",
+    "Inheritance": "metrics.inheritance",
+    "Memorization": "metrics.memorization",
     "PredictedRisk": "risk.predicted",
-    "Extraction": "spec",
-    "Model": "spec",
-    "Thresholds": "spec",
-    "TrainingSet": "spec",
+    "Extraction": "specs.declared",
+    "Model": "specs.declared",
+    "Thresholds": "specs.declared",
+    "TrainingSet": "specs.declared",
 }
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.audit_project"]
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_kdmem.starter import Starter, write_starter
+from pytest_kdmem.cli.starter import Starter, write_starter
 
 ROOT = Path(__file__).parents[1]
 

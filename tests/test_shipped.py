@@ -13,11 +13,11 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
-from pytest_kdmem.inheritance import inheritance_of
-from pytest_kdmem.memorization import Memorization
-from pytest_kdmem.scoring import score
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.metrics.inheritance import inheritance_of
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 FAMILIES = ("pythia", "olmo2", "qwen3")
 TRIPLE = ("teacher", "baseline", "student")

@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(INTERRUPTED)
     except KdmemError as error:
         from pytest_kdmem.report.github import neutral
-        from pytest_kdmem.report.plain import plain
+        from pytest_kdmem.report.sanitize import plain
 
         # It may quote a file: no line of it is to be taken for a runner's command.
         said = neutral("\n".join(plain(line) for line in _as_options(str(error)).splitlines()))

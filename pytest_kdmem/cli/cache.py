@@ -12,7 +12,7 @@ from pytest_kdmem.cli import options
 
 def info(cache_dir: options.CacheDir = Path(".kdmem")) -> None:
     """How much is stored."""
-    from pytest_kdmem.store import ScoreStore
+    from pytest_kdmem.scoring.store import ScoreStore
 
     stored = ScoreStore(cache_dir).info()
     typer.echo(
@@ -26,6 +26,6 @@ def prune(
     older_than_days: Annotated[float, typer.Option(help="Keep what was written since.")] = 0.0,
 ) -> None:
     """Remove stored scores."""
-    from pytest_kdmem.store import ScoreStore
+    from pytest_kdmem.scoring.store import ScoreStore
 
     typer.echo(f"{ScoreStore(cache_dir).prune(older_than_days=older_than_days)} files removed from {cache_dir}")

@@ -20,10 +20,10 @@ def card(
     """
     from rich.console import Console
 
+    from pytest_kdmem.audit.report import read_report
+    from pytest_kdmem.base.files import write_text
     from pytest_kdmem.cli import options
-    from pytest_kdmem.report.files import write_text
     from pytest_kdmem.report.model_card import chosen, read_card, with_audit
-    from pytest_kdmem.report.record import read_report
 
     options.check_outputs({"README.md": readme}, {"the record": record})
     told = chosen(read_report(record), audit)

@@ -22,12 +22,12 @@ def compare(
     """
     from rich.console import Console
 
-    from pytest_kdmem.comparison import compared
-    from pytest_kdmem.report.drift import STYLE, drift_line
+    from pytest_kdmem.audit.regression.reports import compared
+    from pytest_kdmem.audit.report import read_report
     from pytest_kdmem.report.github import neutral
-    from pytest_kdmem.report.plain import plain
-    from pytest_kdmem.report.record import read_report
-    from pytest_kdmem.report.signs import ASCII, UNICODE
+    from pytest_kdmem.report.glyphs import ASCII, UNICODE
+    from pytest_kdmem.report.regression import STYLE, drift_line
+    from pytest_kdmem.report.sanitize import plain
 
     sections = compared(read_report(old), read_report(new))
     console = Console(highlight=False, markup=False, soft_wrap=True)

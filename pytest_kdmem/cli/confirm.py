@@ -11,8 +11,8 @@ import typer
 from pytest_kdmem.cli import options
 
 if TYPE_CHECKING:
-    from pytest_kdmem.confirmation import Confirmation
-    from pytest_kdmem.score_table import ScoreTable
+    from pytest_kdmem.scoring.confirmation import Confirmation
+    from pytest_kdmem.scoring.table import ScoreTable
 
 MOST_SHOWN = 20
 NOT_CONFIRMED = 1
@@ -49,10 +49,10 @@ def confirm(
 
     Exits with 0 if all agree outside the ambiguous band, 1 if one does not, 2 if it could not be told.
     """
-    from pytest_kdmem.confirming import confirm as confirm_scores
-    from pytest_kdmem.report.files import write_json
-    from pytest_kdmem.scoring import score
-    from pytest_kdmem.spec import Extraction, Model
+    from pytest_kdmem.base.files import write_json
+    from pytest_kdmem.scoring.confirm import confirm as confirm_scores
+    from pytest_kdmem.scoring.score import score
+    from pytest_kdmem.specs.declared import Extraction, Model
 
     run = options.run_settings(
         engine=engine,
@@ -93,7 +93,7 @@ def confirm(
 
 def told(subject: str, found: Confirmation) -> list[str]:
     """What a person reads: a row per witness, the tolerances, and the disagreements."""
-    from pytest_kdmem.estimate import count, percent
+    from pytest_kdmem.base.text import count, percent
     from pytest_kdmem.report.confirmation import in_logits
 
     share = percent(found.ambiguous / found.examples) if found.examples else "none"

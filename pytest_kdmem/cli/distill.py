@@ -11,7 +11,7 @@ import typer
 from pytest_kdmem.cli import options
 
 if TYPE_CHECKING:
-    from pytest_kdmem.spec import TrainingSet
+    from pytest_kdmem.specs.declared import TrainingSet
 
 
 def distill(
@@ -55,11 +55,11 @@ def distill(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Train a baseline, or a student of a teacher; a stopped training goes on when the command is given again."""
+    from pytest_kdmem.base.progress import Bar, Lines
     from pytest_kdmem.distill.execution import Execution
     from pytest_kdmem.distill.processes import join_processes
     from pytest_kdmem.distill.recipe import Recipe
-    from pytest_kdmem.progress import Bar, Lines
-    from pytest_kdmem.spec import Extraction, Model
+    from pytest_kdmem.specs.declared import Extraction, Model
 
     recipe = Recipe(
         mode=mode,  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ def init(
     """
     from rich.console import Console
 
-    from pytest_kdmem.starter import WORKFLOWS, Starter, write_starter
+    from pytest_kdmem.cli.starter import WORKFLOWS, Starter, write_starter
 
     if workflow not in (*WORKFLOWS, "none"):
         raise SpecError(f"--workflow must be one of {', '.join(WORKFLOWS)}, none; found {workflow!r}.")

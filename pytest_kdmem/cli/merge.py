@@ -20,9 +20,9 @@ def merge(
 
     Exits with 0 if the runs they belong to are complete now, 1 if parts are missing or damaged or it cannot be told.
     """
-    from pytest_kdmem.estimate import count
-    from pytest_kdmem.merging import merge as merge_stores
-    from pytest_kdmem.store import ScoreStore
+    from pytest_kdmem.base.text import count
+    from pytest_kdmem.scoring.merge_stores import merge as merge_stores
+    from pytest_kdmem.scoring.store import ScoreStore
 
     found = merge_stores(stores, ScoreStore(cache_dir))
     typer.echo(f"{count(found.taken)} shards taken into {cache_dir}, which had {count(found.known)}")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pytest_kdmem.progress import Progress
-    from pytest_kdmem.run_settings import RunSettings
-    from pytest_kdmem.spec import TrainingSet
-    from pytest_kdmem.store import ScoreStore
+    from pytest_kdmem.base.progress import Progress
+    from pytest_kdmem.scoring.store import ScoreStore
+    from pytest_kdmem.specs.declared import TrainingSet
+    from pytest_kdmem.specs.runtime import RunSettings
 
 ModelSource = Annotated[str, typer.Argument(help="Folder or hub id.")]
 DataSource = Annotated[str, typer.Argument(help="File, folder, hub id or preset.")]
@@ -85,7 +85,7 @@ def run_settings(
     Raises:
         SpecError: an option is outside its choices.
     """
-    from pytest_kdmem.run_settings import RunSettings, part_from
+    from pytest_kdmem.specs.runtime import RunSettings, part_from
 
     return RunSettings(
         engine=engine,
@@ -109,7 +109,7 @@ def training_set(
     Raises:
         SpecError: an option is outside its choices.
     """
-    from pytest_kdmem.spec import TrainingSet
+    from pytest_kdmem.specs.declared import TrainingSet
 
     return TrainingSet(
         source,
@@ -168,7 +168,7 @@ def share(flag: str, text: str | None) -> float | None:
 @contextmanager
 def score_store(cache_dir: Path, *, no_cache: bool) -> Iterator[ScoreStore]:
     """Where scores are kept, or a folder that goes with the command."""
-    from pytest_kdmem.store import ScoreStore
+    from pytest_kdmem.scoring.store import ScoreStore
 
     with tempfile.TemporaryDirectory(prefix="kdmem-") as scratch:
         yield ScoreStore(Path(scratch) if no_cache else cache_dir)
@@ -176,6 +176,6 @@ def score_store(cache_dir: Path, *, no_cache: bool) -> Iterator[ScoreStore]:
 
 def progress() -> Progress:
     """A bar where a person looks on."""
-    from pytest_kdmem.progress import NO_PROGRESS, Bar
+    from pytest_kdmem.base.progress import NO_PROGRESS, Bar
 
     return Bar() if sys.stdout.isatty() else NO_PROGRESS

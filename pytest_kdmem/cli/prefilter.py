@@ -44,11 +44,11 @@ def prefilter(
 
     An example at risk goes with all its copies and near-duplicates; all else stays as it is, in its order.
     """
-    from pytest_kdmem.estimate import count, percent
-    from pytest_kdmem.predicting import Predicting, learning_from
-    from pytest_kdmem.prefiltering import Budget
-    from pytest_kdmem.prefiltering import prefilter as clean
-    from pytest_kdmem.spec import Extraction, Model
+    from pytest_kdmem.base.text import count, percent
+    from pytest_kdmem.risk.pipeline import Predicting, learning_from
+    from pytest_kdmem.risk.prefilter import Budget
+    from pytest_kdmem.risk.prefilter import prefilter as clean
+    from pytest_kdmem.specs.declared import Extraction, Model
 
     run = options.run_settings(
         engine="transformers",

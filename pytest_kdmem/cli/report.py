@@ -18,9 +18,9 @@ def report(
     """Write a saved report in another format; nothing is run."""
     from rich.console import Console
 
+    from pytest_kdmem.audit.report import read_report
     from pytest_kdmem.cli import options
     from pytest_kdmem.report.formats import check_ending, write_report
-    from pytest_kdmem.report.record import read_report
 
     for path in to:
         check_ending(path)

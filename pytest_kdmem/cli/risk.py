@@ -47,13 +47,13 @@ def risk(
     """
     from rich.console import Console
 
-    from pytest_kdmem.entries import risk_entry
-    from pytest_kdmem.predicting import Predicting, learning_from, prediction
-    from pytest_kdmem.report.files import write_table
+    from pytest_kdmem.audit.summarize import risk_entry
+    from pytest_kdmem.base.files import write_table
     from pytest_kdmem.report.risk import fitted_report, risk_lines
+    from pytest_kdmem.risk.pipeline import Predicting, learning_from, prediction
     from pytest_kdmem.risk.predictor import write_predictor
-    from pytest_kdmem.spec import Extraction, Model
-    from pytest_kdmem.study.paper import COEFFICIENTS, PREDICTION, PYTHIA_FINEWEB
+    from pytest_kdmem.specs.declared import Extraction, Model
+    from pytest_kdmem.study.published import COEFFICIENTS, PREDICTION, PYTHIA_FINEWEB
 
     run = options.run_settings(
         engine="transformers",

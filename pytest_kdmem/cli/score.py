@@ -46,14 +46,14 @@ def score(
     """Score every example of a training set and write the table."""
     from rich.console import Console
 
-    from pytest_kdmem.confirming import confirm as confirm_scores
-    from pytest_kdmem.entries import confirmation_entry
-    from pytest_kdmem.memorization import Memorization
+    from pytest_kdmem.audit.summarize import confirmation_entry
+    from pytest_kdmem.base.files import write_table
+    from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.report.confirmation import confirmation_line
-    from pytest_kdmem.report.files import write_table
-    from pytest_kdmem.score_table import LENGTHS, lengths_of
-    from pytest_kdmem.scoring import score as score_model
-    from pytest_kdmem.spec import Extraction, Model
+    from pytest_kdmem.scoring.confirm import confirm as confirm_scores
+    from pytest_kdmem.scoring.score import score as score_model
+    from pytest_kdmem.scoring.table import LENGTHS, lengths_of
+    from pytest_kdmem.specs.declared import Extraction, Model
 
     run = options.run_settings(
         engine=engine,

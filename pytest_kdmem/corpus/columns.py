@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.errors import DataError
 
-Ids = npt.NDArray[np.int32]
-Document = str | Ids
+Document = str | TokenIds
 
 IDS_COLUMN = "input_ids"
 
@@ -36,7 +35,7 @@ def document_of(value: Any, column: str, where: str) -> Document:
     return value.encode("utf-8", "replace").decode("utf-8")
 
 
-def ids_of(value: Any, where: str) -> Ids:
+def ids_of(value: Any, where: str) -> TokenIds:
     try:
         ids = np.asarray(value)
         if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):

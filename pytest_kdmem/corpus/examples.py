@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from pytest_kdmem.checkpoint import digest_tokenizer
-from pytest_kdmem.corpus.columns import Document, Ids
+from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.presets import Selection, resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.spec import Extraction, TrainingSet
+from pytest_kdmem.specs.checkpoint import digest_tokenizer
+from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,7 +44,7 @@ class Tokenizer(Protocol):
     size: int
 
     def encode(self, texts: list[str], *, add_special_tokens: bool) -> list[list[int]]: ...
-    def decode(self, ids: Ids) -> str: ...
+    def decode(self, ids: TokenIds) -> str: ...
 
 
 class Example(NamedTuple):
@@ -54,7 +55,7 @@ class Example(NamedTuple):
     """
 
     position: int
-    ids: Ids
+    ids: TokenIds
 
     @property
     def digest(self) -> str:
@@ -94,7 +95,7 @@ def stream_examples(
 
 def _encoded(
     documents: Iterable[Document], tokenizer: Tokenizer | None, training_set: TrainingSet, needed: int
-) -> Iterator[Ids]:
+) -> Iterator[TokenIds]:
     """Ids of each document, or of its beginning where ``needed`` tokens and more are in that."""
     special = training_set.add_special_tokens
     longest = needed * CHARACTERS_PER_TOKEN if training_set.form == "documents" else None
@@ -119,12 +120,12 @@ def _encoded(
 
 
 def _blocks(
-    sequences: Iterator[Ids], tokenizer: Tokenizer | None, training_set: TrainingSet, window: int
-) -> Iterator[Ids]:
+    sequences: Iterator[TokenIds], tokenizer: Tokenizer | None, training_set: TrainingSet, window: int
+) -> Iterator[TokenIds]:
     if tokenizer is None or tokenizer.eos_id is None:
         raise SpecError(f"Blocks of {training_set.source} are joined by EOS, and the model's tokenizer names none.")
     end = np.array([tokenizer.eos_id], dtype=np.int32)
-    pending: list[Ids] = []
+    pending: list[TokenIds] = []
     held = 0
     for ids in sequences:
         pending += [ids, end]
@@ -169,6 +170,6 @@ class _HuggingFaceTokenizer:
         out = self._inner(texts, add_special_tokens=add_special_tokens, truncation=False, verbose=False)
         return list(out["input_ids"])
 
-    def decode(self, ids: Ids) -> str:
+    def decode(self, ids: TokenIds) -> str:
         text = self._inner.decode(ids.tolist(), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return str(text)

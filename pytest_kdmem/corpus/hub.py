@@ -11,7 +11,7 @@ from pytest_kdmem.corpus.columns import Document, column_of, document_of
 from pytest_kdmem.corpus.formats import Part
 from pytest_kdmem.corpus.presets import PRESETS
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
 
 
 def parts_of_hub(training_set: TrainingSet, *, offline: bool) -> list[Part]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from pytest_kdmem.corpus.columns import Ids
+from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import Example, in_batches
 
 SHINGLE_TOKENS = 5
@@ -52,7 +52,7 @@ def near_duplicates(
         return
     from rensa import RMinHashLSH
 
-    known: dict[str, Ids] = {}
+    known: dict[str, TokenIds] = {}
     for example in (among or stream)():
         if (digest := example.digest) in wanted:
             known.setdefault(digest, example.ids)
@@ -74,7 +74,7 @@ def near_duplicates(
                 yield NearDuplicate(example.position, digest, alike)
 
 
-def shingles(ids: Ids) -> Shingles:
+def shingles(ids: TokenIds) -> Shingles:
     """All runs of five tokens, as bytes; what is shorter is one shingle."""
     content, width = ids.astype("<i4").tobytes(), 4 * SHINGLE_TOKENS
     return frozenset(content[at : at + width] for at in range(0, max(4, len(content) - width + 4), 4))

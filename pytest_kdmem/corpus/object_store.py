@@ -12,7 +12,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
 from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, File, Part, ending_of, first_line, read_file
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
 
 # Those of pyarrow that hold files of many kinds.
 SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")

@@ -10,7 +10,7 @@ from pytest_kdmem.corpus.object_store import is_uri, list_files
 from pytest_kdmem.corpus.presets import HELD_OUT, preset_of, resolve
 from pytest_kdmem.corpus.sources import ENDINGS, fingerprint, sha256
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
 
 WITHOUT_COLUMNS = (".npy", ".txt")
 PARTED_FOLDER = "dataset_dict.json"  # what `datasets` writes where splits lie apart

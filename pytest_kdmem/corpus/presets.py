@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.spec import Documents, TrainingSet
+from pytest_kdmem.specs.declared import Documents, TrainingSet
 
 HELD_OUT = ":held-out"
 SPLIT = "train"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
-from pytest_kdmem.checkpoint import looks_like_hub_id
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.columns import Document, column_of, document_of, ids_of
 from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, File, Part, ending_of, first_line, read_file, values_of
 from pytest_kdmem.corpus.hub import parts_of_hub
@@ -21,7 +22,8 @@ from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, part
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, preset_of, resolve
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import TrainingSet, digest_of
+from pytest_kdmem.specs.checkpoint import looks_like_hub_id
+from pytest_kdmem.specs.declared import TrainingSet
 
 ENDINGS = (*STREAMED, ".arrow", ".npy")
 
@@ -206,3 +208,8 @@ def _saved_by_datasets(path: Path, training_set: TrainingSet) -> Iterator[Docume
     column = column_of(data.column_names, training_set.text_column, str(path))
     for index, row in enumerate(data.with_format(None).select_columns([column])):
         yield document_of(row[column], column, f"row {index} of {path}")
+
+
+def training_fingerprint(training_set: TrainingSet) -> str | None:
+    """What a card knows a training set by: all of it, whatever is sampled; None where only streaming would tell."""
+    return fingerprint(replace(training_set, sample=None, seed=0))

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from pytest_kdmem.distill.losses import Objective, cross_entropy
-from pytest_kdmem.engines.head import StandardHead
+from pytest_kdmem.engines.transformers.head import StandardHead
 
 # float32 logits of one chunk of positions; several buffers of this size stand at once. Larger ones on GPUs, since each
 # chunk goes once over the head and its gradient.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from pytest_kdmem.checkpoint import Checkpoint, open_checkpoint
-from pytest_kdmem.corpus.sources import check_source
+from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.corpus.sources import check_source, training_fingerprint
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.run_card import training_fingerprint
-from pytest_kdmem.spec import Extraction, Model, TrainingSet, digest_of
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 # Raised when the same inputs train other weights than before, so that no earlier model is taken for a new one.
 TRAINING = 1

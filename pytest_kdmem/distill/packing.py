@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pytest_kdmem.engines.head import StandardHead
+from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
 
 # Of the greatest state: what another batch shape moves them by, float32 and below.

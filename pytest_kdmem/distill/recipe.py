@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.spec import digest_of
 
 Mode = Literal["baseline", "soft", "hard"]
 Divergence = Literal["forward", "reverse", "jsd"]

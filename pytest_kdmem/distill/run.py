@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 from transformers import PreTrainedModel, set_seed
 
+from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.distill.batches import Collator, WholeSteps
 from pytest_kdmem.distill.checkpoints import latest_checkpoint
@@ -30,11 +31,10 @@ from pytest_kdmem.distill.trainer import DistillationTrainer, arguments_of
 from pytest_kdmem.distill.training_rows import RowSource
 from pytest_kdmem.distill.unfinished import Unfinished, check_out
 from pytest_kdmem.distill.watch import Watch
-from pytest_kdmem.engines.loading import is_out_of_memory, load_model, quiet
+from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_model, quiet
 from pytest_kdmem.errors import EngineError, TrainingInterrupted
-from pytest_kdmem.progress import NO_PROGRESS, Progress
-from pytest_kdmem.run_card import DataOrigin, ModelOrigin, RunCard
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.run_card import DataOrigin, ModelOrigin, RunCard
 
 VERSIONS_OF = ("pytest-kdmem", "torch", "transformers", "accelerate")
 

@@ -12,12 +12,12 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import GenerationConfig
 
-from pytest_kdmem.checkpoint import Checkpoint, weights_digest
 from pytest_kdmem.distill.processes import Processes
-from pytest_kdmem.engines.loading import load_model, quiet
+from pytest_kdmem.engines.transformers.loading import load_model, quiet
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.run_card import RunCard, write_run_card
-from pytest_kdmem.spec import Model
+from pytest_kdmem.specs.checkpoint import Checkpoint, weights_digest
+from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.run_card import RunCard, write_run_card
 
 TOKENIZER_FILES = ("tokenizer", "special_tokens", "added_tokens", "vocab", "merges", "spiece", "chat_template")
 

@@ -10,13 +10,13 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from pytest_kdmem.corpus.columns import Ids
+from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import in_batches
 from pytest_kdmem.distill.processes import Processes
 from pytest_kdmem.distill.stored_rows import IDS, Record, are_stored, as_ids, store_rows, stored_rows
-from pytest_kdmem.engines.decoding import decode_greedily
+from pytest_kdmem.engines.transformers.decoding import decode_greedily
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import Extraction
+from pytest_kdmem.specs.declared import Extraction
 
 GENERATION_BATCH = 64
 
@@ -45,7 +45,7 @@ def teacher_text(
     if not are_stored(folder):
         teacher = load_teacher()
 
-        def continued(some: list[Ids]) -> Iterator[Record]:
+        def continued(some: list[TokenIds]) -> Iterator[Record]:
             for ids in continuations(teacher, some, extraction):
                 if ids.max() >= vocabulary:
                     raise DataError(
@@ -59,10 +59,10 @@ def teacher_text(
     return stored_rows(folder).select(copies)
 
 
-def distinct_prefixes(examples: Dataset, tokens: int) -> tuple[list[Ids], list[int]]:
+def distinct_prefixes(examples: Dataset, tokens: int) -> tuple[list[TokenIds], list[int]]:
     """Prefixes in the order they first occur, and for each example that has a whole one, which of them."""
     places: dict[bytes, int] = {}
-    prefixes: list[Ids] = []
+    prefixes: list[TokenIds] = []
     copies: list[int] = []
     for row in examples:
         prefix = np.asarray(row["input_ids"][:tokens], dtype=np.int32)
@@ -75,7 +75,7 @@ def distinct_prefixes(examples: Dataset, tokens: int) -> tuple[list[Ids], list[i
     return prefixes, copies
 
 
-def continuations(teacher: PreTrainedModel, prefixes: Iterable[Ids], extraction: Extraction) -> Iterator[Ids]:
+def continuations(teacher: PreTrainedModel, prefixes: Iterable[TokenIds], extraction: Extraction) -> Iterator[TokenIds]:
     """Prefixes of one length → int32 ids of window length."""
     new = extraction.window_tokens - extraction.prefix_tokens
     for batch in in_batches(prefixes, GENERATION_BATCH):

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from pytest_kdmem.distill.chunked import TeacherView, summed_loss
 from pytest_kdmem.distill.losses import IGNORED, Objective
-from pytest_kdmem.engines.head import StandardHead
+from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
 
 CROSS_ENTROPY = Objective()

@@ -7,7 +7,7 @@ from torch import Tensor, log_softmax, nn
 from transformers import PreTrainedModel
 
 from pytest_kdmem.distill.chunked import computing_dtype, project
-from pytest_kdmem.engines.head import StandardHead
+from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
 
 

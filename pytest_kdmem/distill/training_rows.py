@@ -9,7 +9,8 @@ from pathlib import Path
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from pytest_kdmem.corpus.columns import Ids
+from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.examples import Tokenizer, stream_examples
 from pytest_kdmem.distill.processes import Processes
 from pytest_kdmem.distill.recipe import Recipe
@@ -17,7 +18,7 @@ from pytest_kdmem.distill.sequence_level import teacher_text
 from pytest_kdmem.distill.stored_rows import IDS, Record, as_ids, store_rows, stored_rows
 from pytest_kdmem.distill.top_k import with_top_k
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import Extraction, TrainingSet, digest_of
+from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
 # Raised when the same teacher and data give other stored rows than before.
 FORMAT = 1
@@ -57,7 +58,7 @@ class RowSource:
         )
         usable = ((example.position, example.ids) for example in sequences if len(example.ids) > 1)
 
-        def checked(items: list[tuple[int, Ids]]) -> Iterator[Record]:
+        def checked(items: list[tuple[int, TokenIds]]) -> Iterator[Record]:
             for position, ids in items:
                 if ids.max() >= self.vocabulary:
                     raise DataError(

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.distill.batches import WholeSteps
-from pytest_kdmem.progress import Progress
 
 if TYPE_CHECKING:
     from pytest_kdmem.distill.trainer import DistillationTrainer

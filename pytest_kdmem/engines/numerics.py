@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pytest_kdmem.checkpoint import Checkpoint
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.engines.protocol import Metrics
-from pytest_kdmem.engines.vllm_versions import SUPPORTED_ARCHITECTURES, TESTED, check_vllm, installed_vllm
+from pytest_kdmem.engines.vllm.versions import SUPPORTED_ARCHITECTURES, TESTED, check_vllm, installed_vllm
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.spec import Model, digest_of
-
-ENGINES = ("auto", "transformers", "vllm")
+from pytest_kdmem.specs.checkpoint import Checkpoint
+from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.runtime import ENGINES
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pytest_kdmem.corpus.columns import Ids
+from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.spec import Extraction
+from pytest_kdmem.errors import EngineError
+from pytest_kdmem.specs.declared import Extraction
 
 Metrics = Literal["verdict", "all"]
 Floats = npt.NDArray[np.float32]
@@ -57,7 +58,18 @@ class Engine(Protocol):
             EngineError: the model gives NaN, or does not fit into memory even one example at a time.
         """
 
-    def decode(self, prefixes: Sequence[Ids], new_tokens: int) -> list[Ids]:
+    def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
         """Greedy continuations by the engine's own decoding; EOS is an ordinary token."""
 
     def close(self) -> None: ...
+
+
+def check_ids(examples: Sequence[Example], vocabulary: int, name: str) -> None:
+    """Raise EngineError for ids that a model of so many tokens does not have."""
+    for example in examples:
+        least, most = int(example.ids.min()), int(example.ids.max())
+        if least < 0 or most >= vocabulary:
+            raise EngineError(
+                f"Token ids from 0 to below {vocabulary} were expected by model {name}, and example {example.position}"
+                f" holds {least if least < 0 else most}: the ids were made with another tokenizer."
+            )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from pytest_kdmem.confirmation import power_of_two_above
-from pytest_kdmem.estimate import count
-from pytest_kdmem.result_entries import ConfirmationEntry
+from pytest_kdmem.audit.schema import ConfirmationEntry
+from pytest_kdmem.base.text import count
+from pytest_kdmem.scoring.confirmation import power_of_two_above
 
 
 def confirmation_line(subject: str, entry: ConfirmationEntry) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.base.files import laid_out, write_text
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.report.files import laid_out, write_text
-from pytest_kdmem.report.record import Report
 
 WIDTH = 100  # columns of a text file
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report
-from pytest_kdmem.result_entries import Gate
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.report.sanitize import plain
 
 # GitHub drops a summary of more than 1 MiB; the rest is left to whoever else writes into it.
 MOST_BYTES = 1024 * 1024 - 16 * 1024

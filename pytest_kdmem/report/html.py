@@ -11,18 +11,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pytest_kdmem.estimate import Estimate, count, percent
-from pytest_kdmem.report.cells import CELL_ROWS, roles_in_order
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import ExamplesEntry, Gate, ModelColumns
+from pytest_kdmem.base.text import count, percent
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
-from pytest_kdmem.report.drawing import Picture
-from pytest_kdmem.report.drift import drift_line
-from pytest_kdmem.report.pictures import pictures
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report
+from pytest_kdmem.report.figures import pictures
+from pytest_kdmem.report.regression import drift_line
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.words import compared, gates_in_short, outcome_of, verdict_sentence
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import ExamplesEntry, Gate, ModelColumns
+from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sentences import compared, gates_in_short, outcome_of, verdict_sentence
+from pytest_kdmem.report.svg import Picture
+from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
 
 MOST_ROWS = 2000
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}

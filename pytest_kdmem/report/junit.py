@@ -6,11 +6,11 @@ import re
 from datetime import datetime
 from xml.etree import ElementTree
 
-from pytest_kdmem.estimate import MIRRORED, SIGN, Estimate
-from pytest_kdmem.report.plain import REPLACEMENT, plain
-from pytest_kdmem.report.record import Report
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import Gate
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.metrics.estimate import MIRRORED, SIGN, Estimate
+from pytest_kdmem.report.sanitize import REPLACEMENT, plain
 
 KINDS = {"fail": "failure", "inconclusive": "failure", "error": "error"}
 # Signs of unicode that steer nothing, and that no XML may hold.

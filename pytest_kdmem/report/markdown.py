@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pytest_kdmem.estimate import Estimate, count
-from pytest_kdmem.report.cells import CELL_ROWS, roles_in_order
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import Gate, InheritanceEntry, ModelEntry
+from pytest_kdmem.base.text import count
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
-from pytest_kdmem.report.drift import drift_line
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report
+from pytest_kdmem.report.regression import drift_line
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.words import compared, outcome_of, verdict_sentence
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import Gate, InheritanceEntry, ModelEntry
+from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sentences import compared, outcome_of, verdict_sentence
+from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
 
 Item = TypeVar("Item")
 SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️", "error": "❌"}

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import DataEntry
+from pytest_kdmem.base.text import last_part
+from pytest_kdmem.base.typed_json import to_json_number
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.estimate import Estimate
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.markdown import escaped
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import DataEntry
-from pytest_kdmem.spec import last_part
-from pytest_kdmem.typed_json import to_json_number
+from pytest_kdmem.report.sanitize import plain
 
 KEY = "model-index"
 # By its name, results are known to be ours; hubs want an address beside it.

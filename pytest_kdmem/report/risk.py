@@ -11,13 +11,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pytest_kdmem.bounds import lower_bound
-from pytest_kdmem.estimate import count, percent
-from pytest_kdmem.result_entries import RiskEntry
+from pytest_kdmem.audit.schema import RiskEntry
+from pytest_kdmem.base.text import count, percent
+from pytest_kdmem.metrics.bounds import lower_bound
 
 if TYPE_CHECKING:
     from pytest_kdmem.risk.fitting import Fitted
-    from pytest_kdmem.risk.protocol import Figure
+    from pytest_kdmem.risk.trials import Figure
 
 SAID = {
     "roc_auc": "ROC-AUC",

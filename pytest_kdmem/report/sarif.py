@@ -10,12 +10,12 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from pytest_kdmem.estimate import Estimate
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import Gate
-from pytest_kdmem.typed_json import to_json
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.base.typed_json import to_json
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report.sanitize import plain
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 NOT_HELD = "not-held"

@@ -6,11 +6,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pytest_kdmem.estimate import count, percent
-from pytest_kdmem.report.cells import CELL_ROWS, roles_in_order
-from pytest_kdmem.report.signs import Signs
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import DistributionsEntry, InheritanceEntry
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import DistributionsEntry, InheritanceEntry
+from pytest_kdmem.base.text import count, percent
+from pytest_kdmem.report.glyphs import Signs
+from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
 
 # Columns of figures in order, and those that go first where there is no room.
 FIGURES = ("params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl", "margins")

@@ -9,19 +9,18 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from pytest_kdmem.estimate import count
-from pytest_kdmem.provenance import shortened
-from pytest_kdmem.report.cells import roles_in_order
+from pytest_kdmem.audit.provenance import shortened
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import DataEntry, Gate
+from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.report.confirmation import confirmation_line
-from pytest_kdmem.report.drift import drift_lines
-from pytest_kdmem.report.record import Report
+from pytest_kdmem.report.glyphs import ASCII, UNICODE, Signs
+from pytest_kdmem.report.regression import drift_lines
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.signs import ASCII, UNICODE, Signs
+from pytest_kdmem.report.sentences import compared, outcome_of
 from pytest_kdmem.report.tables import models_table, sets_line, sets_table
-from pytest_kdmem.report.words import compared, outcome_of
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import DataEntry, Gate
-from pytest_kdmem.spec import last_part
+from pytest_kdmem.report.venn import roles_in_order
 
 STYLE = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red"}
 STYLE_OF_ALL = {outcome: f"bold {style}" for outcome, style in STYLE.items()}

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pytest_kdmem.memorization import Flags
-from pytest_kdmem.risk.features import Values
+from pytest_kdmem.base.arrays import Flags, Values
 
 # Risks below it are summed up as a Poisson number (Le Cam): the error is at most the sum of their squares.
 RARE = 0.1

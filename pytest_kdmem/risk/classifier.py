@@ -11,10 +11,9 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pytest_kdmem.base.arrays import Flags, Values
+from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.estimate import count
-from pytest_kdmem.memorization import Flags
-from pytest_kdmem.risk.features import Values
 
 NEGATIVES_PER_POSITIVE = 3
 # To hold out 30 % and still have three to judge by.

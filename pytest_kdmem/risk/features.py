@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.memorization import Flags, Memorization
-from pytest_kdmem.score_table import PairTable
-from pytest_kdmem.spec import Extraction
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.scoring.table import PairTable
+from pytest_kdmem.specs.declared import Extraction
 
-Values = npt.NDArray[np.float64]
-Ids = npt.NDArray[np.int64]
 COLUMNS = ("nll", "zlib_bytes", "margin", "logprob", "entropy")
 
 
@@ -79,9 +77,9 @@ class Features:
 
     names: tuple[str, ...]
     values: Values
-    example_ids: Ids
+    example_ids: ExampleIds
     digests: pa.Array
-    copies: Ids
+    copies: ExampleIds
     recited_by_both: Flags
     exhaustive: bool
     name: str
@@ -139,7 +137,7 @@ def check_names(names: Sequence[str]) -> None:
         raise SpecError(f"Features of risk must be named once each, at least one; found {list(names)}.")
 
 
-def matrix(names: Sequence[str], columns: Columns, ids: Ids, source: str) -> Values:
+def matrix(names: Sequence[str], columns: Columns, ids: ExampleIds, source: str) -> Values:
     """Features ``[n, d]`` of columns.
 
     Raises:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_kdmem.memorization import Flags
+from pytest_kdmem.base.arrays import Flags, Values
 from pytest_kdmem.risk.calibration import Calibration, brier, calibrate, reliability
 from pytest_kdmem.risk.classifier import Linear, drawn, fit, on_one_thread, sampling_offset
-from pytest_kdmem.risk.features import Features, Values
+from pytest_kdmem.risk.features import Features
 from pytest_kdmem.risk.labels import Labels
 from pytest_kdmem.risk.predictor import Predictor
-from pytest_kdmem.risk.protocol import Assessment, assess
+from pytest_kdmem.risk.trials import Assessment, assess
 
 REFITS = 100
 # Raised when the same features and labels give another predictor than before.

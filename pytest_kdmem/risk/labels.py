@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.sources import sha256
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.estimate import count
-from pytest_kdmem.memorization import Flags
 from pytest_kdmem.risk.features import Features
-from pytest_kdmem.score_table import LENGTHS, SCHEMA, lengths_of
+from pytest_kdmem.scoring.table import LENGTHS, SCHEMA, lengths_of
 
 BOTH = "teacher and baseline"
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.bounds import proportion
+from pytest_kdmem.base.arrays import Flags, Values
+from pytest_kdmem.base.text import percent
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.estimate import Estimate, percent
-from pytest_kdmem.memorization import Flags
+from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, Estimate
 from pytest_kdmem.risk.calibration import counts_to_come
-from pytest_kdmem.risk.features import Features, Values
+from pytest_kdmem.risk.features import Features
 from pytest_kdmem.risk.predictor import Predictor, predictor_digest
-from pytest_kdmem.verdict import SHARE_AT_RISK
 
 # Where no threshold is set: at or above it lie 95 % of what trials on held-out examples found to be memorized. A
 # predictor that can tell nothing apart has such a threshold, too, above which nearly everything lies.

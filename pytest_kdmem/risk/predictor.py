@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_kdmem.base.arrays import Flags, Values
+from pytest_kdmem.base.text import count, percent
+from pytest_kdmem.base.typed_json import from_json
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.estimate import count, percent
-from pytest_kdmem.memorization import Flags
 from pytest_kdmem.risk.calibration import Bin, bounded
-from pytest_kdmem.risk.features import Features, Source, Values, check_names
-from pytest_kdmem.spec import Extraction
-from pytest_kdmem.typed_json import from_json
+from pytest_kdmem.risk.features import Features, Source, check_names
+from pytest_kdmem.specs.declared import Extraction
 
 SCHEMA_VERSION = 1
 KIND = "kdmem risk predictor"

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Mode, Recipe
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.spec import Documents, Extraction
+from pytest_kdmem.specs.declared import Documents, Extraction
 
 PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter")
 # What each recipe of a study trains, and by which loss.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.score_table import PairTable
+from pytest_kdmem.scoring.table import PairTable
 
 Role = Literal["teacher", "baseline", "soft", "hard"]
 

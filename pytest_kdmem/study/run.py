@@ -12,25 +12,26 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
 
-from pytest_kdmem.checkpoint import open_checkpoint
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.distill.architectures import Family, train_tokenizer, write_untrained
 from pytest_kdmem.distill.processes import refuse_several
 from pytest_kdmem.distill.run import distill_once
-from pytest_kdmem.engines.loading import quiet
+from pytest_kdmem.engines.transformers.loading import quiet
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.memorization import Memorization
-from pytest_kdmem.predicting import Learning, Predicting
-from pytest_kdmem.prefiltering import DROPPED_ROWS, Budget, prefilter
-from pytest_kdmem.run_card import read_run_card
-from pytest_kdmem.run_settings import RunSettings
-from pytest_kdmem.score_table import ScoreTable
-from pytest_kdmem.scoring import score
-from pytest_kdmem.spec import Model, TrainingSet, digest_of
-from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.risk.pipeline import Learning, Predicting
+from pytest_kdmem.risk.prefilter import DROPPED_ROWS, Budget, prefilter
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.run_card import read_run_card
+from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.study.config import StudyConfig
+from pytest_kdmem.study.config_file import read_config
 from pytest_kdmem.study.plan import Step, plan
-from pytest_kdmem.study.reading import read_config
 from pytest_kdmem.study.record import ModelRun, Study
 from pytest_kdmem.study.texts import Texts, write_texts
 

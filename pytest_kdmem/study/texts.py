@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.presets import PRESETS
 from pytest_kdmem.corpus.sources import fingerprint, read_documents
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import TrainingSet, digest_of
+from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.study.config import Dataset, StudyConfig
 
 # English has some 4 characters a token, with a small vocabulary fewer: most pieces fill their window.

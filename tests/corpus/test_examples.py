@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_kdmem.corpus.examples import Example, in_batches, load_tokenizer, stream_examples
 from pytest_kdmem.corpus.shards import CorpusReader, Shard
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.spec import Extraction, TrainingSet
+from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
 EXTRACTION = Extraction(4, 4, 16)
 

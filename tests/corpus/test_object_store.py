@@ -14,8 +14,8 @@ import pytest
 from pytest_kdmem.corpus import object_store
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint, read_documents
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.settings import _from_root
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.plugin.settings import _from_root
+from pytest_kdmem.specs.declared import TrainingSet
 
 TEXTS = [f"{number} näïve 2020-01-0{number % 9 + 1}" for number in range(30)]
 

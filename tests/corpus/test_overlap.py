@@ -13,7 +13,7 @@ from pyarrow.fs import LocalFileSystem
 from pytest_kdmem.corpus import object_store
 from pytest_kdmem.corpus.overlap import check_control, overlap
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,10 @@ from pytest_kdmem.corpus.presets import PRESETS
 from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint, read_documents
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.run_card import read_run_card
-from pytest_kdmem.scoring import score
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.run_card import read_run_card
 
 LAYOUTS = {
     "fineweb": ("sample/10BT/000.parquet", ["text", "id", "dump", "url", "language", "language_score", "token_count"]),

@@ -17,9 +17,9 @@ from pytest_kdmem.corpus.presets import Selection
 from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.scoring import score
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 lengths = st.lists(st.integers(0, 9), max_size=40)
 

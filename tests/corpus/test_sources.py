@@ -14,7 +14,7 @@ import pytest
 
 from pytest_kdmem.corpus.sources import fingerprint, read_documents
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
 
 TEXTS = ["one line", "näïve – “quoted” 漢字", 'tab\tand \\ "escapes"', "x" * 3_000_000, "last"]
 

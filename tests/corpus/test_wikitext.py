@@ -13,7 +13,7 @@ from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint, read_documents
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import Extraction, TrainingSet
+from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
 LINES = [
     "",

@@ -27,7 +27,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 WORDS = 61
 SHAPE = {

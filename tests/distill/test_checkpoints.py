@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from pytest_kdmem.checkpoint import weights_digest
 from pytest_kdmem.distill.checkpoints import latest_checkpoint, read_checkpoint, write_checkpoint
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.errors import DataError, SpecError, TrainingInterrupted
-from pytest_kdmem.run_card import read_run_card
-from pytest_kdmem.spec import Model, TrainingSet
+from pytest_kdmem.specs.checkpoint import weights_digest
+from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.run_card import read_run_card
 
 EVERY_STEP = Execution(checkpoint_minutes=0)
 
@@ -201,7 +201,7 @@ def uninterrupted(init, rows, tmp_path_factory):
 
 
 def _extraction():
-    from pytest_kdmem.spec import Extraction
+    from pytest_kdmem.specs.declared import Extraction
 
     return Extraction(8, 8, 24)
 
@@ -319,7 +319,7 @@ def test_a_damaged_checkpoint_is_told_in_a_sentence(train, stop, tmp_path, name,
     ids=lambda changed: next(iter(changed)),
 )
 def test_an_unfinished_training_of_other_settings_is_not_taken_up(train, stop, tmp_path, teacher, seven_rows, changed):
-    from pytest_kdmem.spec import Extraction
+    from pytest_kdmem.specs.declared import Extraction
 
     recipe = {"mode": "baseline", "epochs": 2}
     stop("out", 2, **recipe)

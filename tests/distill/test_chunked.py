@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reference_loss import IGNORED, assert_gradients, of_models
 
 from pytest_kdmem.distill import chunked
 from pytest_kdmem.distill.batches import Collator
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.student import predicted_tokens, trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
+from tests.distill.reference_loss import IGNORED, assert_gradients, of_models
 
 HEADS = ["neox", "qwen3", "cohere", "gemma2", "gptj"]
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_loss import divergence as reference
 
 from pytest_kdmem.distill.losses import Objective, cross_entropy, generalised_jsd
+from tests.distill.reference_loss import divergence as reference
 
 KINDS = ["forward", "reverse", "jsd"]
 objectives = st.builds(

@@ -18,8 +18,8 @@ from pytest_kdmem.distill.checkpoints import latest_checkpoint
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill
 from pytest_kdmem.errors import TrainingInterrupted
-from pytest_kdmem.run_card import RunCard, read_run_card
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.run_card import RunCard, read_run_card
 
 FAMILIES = ("pythia", "qwen3")
 RECIPE = Recipe(

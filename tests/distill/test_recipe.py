@@ -102,7 +102,7 @@ def given(monkeypatch, tmp_path):
     """What `kdmem distill` would train, without training."""
     from pytest_kdmem.cli import main
     from pytest_kdmem.distill import run
-    from pytest_kdmem.spec import Model
+    from pytest_kdmem.specs.declared import Model
 
     def capture(*arguments: str) -> tuple[Recipe, dict]:
         taken = []
@@ -136,7 +136,7 @@ def test_what_is_no_part_of_the_recipe_arrives_too(given, tmp_path):
     from pathlib import Path
 
     from pytest_kdmem.distill.execution import Execution
-    from pytest_kdmem.spec import Extraction, Model, TrainingSet
+    from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
     _, how = given(
         *["--teacher", "judge", "--held-out", "other.npy", "--micro-batch-size", "2", "--gradient-checkpointing"],

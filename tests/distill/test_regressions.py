@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference_loss import divergence, of_models
 
 from pytest_kdmem.distill.batches import Collator
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.student import predicted_tokens, trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
-from pytest_kdmem.run_card import read_run_card
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.run_card import read_run_card
+from tests.distill.reference_loss import divergence, of_models
 
 
 def first_loss(model) -> float:
@@ -110,7 +110,7 @@ def test_the_teacher_dropped_out(toy, unequal_rows):
 
 def test_the_student_was_left_in_evaluation_mode(train, make_model):
     """Models are loaded for evaluation, and dropout has to be switched on for training."""
-    from pytest_kdmem.spec import Model
+    from pytest_kdmem.specs.declared import Model
 
     losses = {
         dropout: first_loss(

@@ -11,17 +11,18 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pytest_kdmem.checkpoint import open_checkpoint, weights_digest
+from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill, distill_once
 from pytest_kdmem.distill.trainer import arguments_of
 from pytest_kdmem.errors import DataError, EngineError, SpecError
-from pytest_kdmem.memorization import Memorization
-from pytest_kdmem.run_card import read_run_card, training_fingerprint
-from pytest_kdmem.scoring import score
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
-from pytest_kdmem.store import ScoreStore
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.checkpoint import open_checkpoint, weights_digest
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.run_card import read_run_card
 
 EXTRACTION = Extraction(8, 8, 24)
 LONG = {"epochs": 60, "learning_rate": 1e-2, "batch_size": 8, "precision": "float32"}

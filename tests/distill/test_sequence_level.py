@@ -12,7 +12,7 @@ from pytest_kdmem.distill import run
 from pytest_kdmem.distill.processes import Processes
 from pytest_kdmem.distill.sequence_level import distinct_prefixes, teacher_text
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.spec import TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 

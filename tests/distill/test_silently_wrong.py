@@ -12,16 +12,16 @@ import torch
 from datasets import Dataset
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from pytest_kdmem.checkpoint import open_checkpoint
 from pytest_kdmem.distill import inputs, run, saving
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.distill.student import CROSS_ENTROPY, trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
-from pytest_kdmem.engines.loading import load_model
+from pytest_kdmem.engines.transformers.loading import load_model
 from pytest_kdmem.errors import EngineError, SpecError
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 
 def test_a_teacher_is_whole_in_every_process_that_fsdp_launches(teacher, monkeypatch):

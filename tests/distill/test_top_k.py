@@ -91,7 +91,7 @@ def curve(model) -> list[float]:
 
 @pytest.mark.parametrize("packing", [False, True], ids=["apart", "packed"])
 def test_training_from_all_of_them_is_training_beside_the_teacher(train, teacher, seven_rows, weights, packing):
-    from pytest_kdmem.spec import TrainingSet
+    from pytest_kdmem.specs.declared import TrainingSet
 
     how = {"training_set": TrainingSet(str(seven_rows))}
     recipe = {"epochs": 2, "batch_size": 4, "packing": packing, "cross_entropy_weight": 0.25}
@@ -118,7 +118,7 @@ def test_the_teacher_is_loaded_once_for_all_runs_that_share_a_cache(train, teach
 
 
 def test_nor_are_they_used_for_other_data(train, teacher, tmp_path, loaded, seven_rows):
-    from pytest_kdmem.spec import TrainingSet
+    from pytest_kdmem.specs.declared import TrainingSet
 
     how = {"cache_dir": tmp_path / "cache"}
     train("a", teacher=teacher, how=how, teacher_top_k=8)

@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import torch
-from reference_loss import assert_gradients, of_models
 from transformers import TrainingArguments
 
 from pytest_kdmem.distill import chunked
@@ -16,6 +15,7 @@ from pytest_kdmem.distill.student import trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.distill.trainer import DistillationTrainer
 from pytest_kdmem.errors import EngineError
+from tests.distill.reference_loss import assert_gradients, of_models
 
 SOFT = Objective("forward", 2.0, cross_entropy_weight=0.3, vocabulary=61)
 REFERENCE = {"kind": "forward", "temperature": 2.0, "share": 0.3, "vocabulary": 61}

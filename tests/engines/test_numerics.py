@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kdmem.checkpoint import open_checkpoint
-from pytest_kdmem.engines import numerics, vllm_versions
+from pytest_kdmem.engines import numerics
 from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_numerics
+from pytest_kdmem.engines.vllm import versions as vllm_versions
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.spec import Model
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Model
 
 
 @pytest.fixture
@@ -107,6 +108,6 @@ def test_scores_of_another_engine_or_version_are_not_taken_for_these():
 
 
 def test_nothing_heavy_is_imported_to_settle_it():
-    heavy = "import sys, pytest_kdmem.engines.opening; print([m for m in ('torch', 'vllm', 'ray') if m in sys.modules])"
+    heavy = "import sys, pytest_kdmem.engines.load; print([m for m in ('torch', 'vllm', 'ray') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

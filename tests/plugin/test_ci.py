@@ -84,7 +84,7 @@ def test_an_annotation_stands_at_the_line_that_failed(project, monkeypatch):
 
 
 def test_where_a_plugin_annotates_already_there_is_no_second_annotation(project, monkeypatch):
-    from pytest_kdmem import session_report
+    from pytest_kdmem.plugin import reporting as session_report
 
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setattr(session_report, "ANNOTATING", "hypothesis")  # one that is installed

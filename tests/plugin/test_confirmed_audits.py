@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kdmem import confirming
+from pytest_kdmem.scoring import confirm as confirming
 
 GATE = "def test_rate(memorization, student): assert memorization(student).rate <= 1"
 TWO_GATES = (
@@ -117,7 +117,7 @@ def test_a_disagreement_outside_the_band_fails_every_gate_over_the_model(audit_p
 
 
 def test_a_disagreement_inside_the_band_passes_and_is_told(audit_project, turned, monkeypatch):
-    from pytest_kdmem.engines.transformers import TransformersEngine
+    from pytest_kdmem.engines.transformers.engine import TransformersEngine
 
     # A band so broad that every example lies in it.
     monkeypatch.setattr(TransformersEngine, "_measured_tolerance", lambda engine: 1024.0)
@@ -139,7 +139,7 @@ def test_a_second_audit_with_confirm_loads_no_model(audit_project):
     result = audit_project.pytester.runpytest_subprocess(*alone, "--kdmem-confirm", "--kdmem-report=second.json")
     result.assert_outcomes(passed=2)
     modules = (audit_project.path / "modules").read_text().split("\n")
-    assert "pytest_kdmem.confirming" in modules
+    assert "pytest_kdmem.scoring.confirm" in modules
     assert not {"torch", "transformers", "datasets", "vllm", "sklearn"} & set(modules)
     first, second = (audit_project.report(f"{name}.json").confirmation for name in ("first", "second"))
     assert first == second

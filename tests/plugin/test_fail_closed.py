@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pytest_kdmem.report.record import read_report
+from pytest_kdmem.audit.report import read_report
 
 
 def outcome(result) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 BROKEN = """
     import pytest
-    from pytest_kdmem.engines.transformers import TransformersEngine
+    from pytest_kdmem.engines.transformers.engine import TransformersEngine
 
     def test_rate(memorization, student, monkeypatch):
         def score(engine, rows, *arguments):

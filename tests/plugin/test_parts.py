@@ -19,7 +19,7 @@ def test_reduction(inheritance):
 @pytest.fixture
 def shards_of_4(monkeypatch):
     """Shards small enough for four parts to have some each."""
-    from pytest_kdmem.run_settings import RunSettings
+    from pytest_kdmem.specs.runtime import RunSettings
 
     assert RunSettings().examples_per_shard == RunSettings.__init__.__defaults__[-1]
     monkeypatch.setattr(RunSettings.__init__, "__defaults__", (*RunSettings.__init__.__defaults__[:-1], 4))
@@ -107,7 +107,7 @@ def test_a_report_of_an_earlier_run_does_not_stand_for_a_part(audit_project):
 
 
 def test_the_lack_of_rows_in_a_whole_run_is_an_error(audit_project, monkeypatch):
-    from pytest_kdmem.executors.local import LocalExecutor
+    from pytest_kdmem.scoring.executors.local import LocalExecutor
 
     def loses_all(executor, job, shards, progress):
         list(shards)

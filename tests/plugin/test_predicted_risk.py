@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from pytest_kdmem.report.record import read_report
+from pytest_kdmem.audit.report import read_report
 
 GATE = """
 def test_set(predicted_risk, thresholds):
@@ -76,7 +76,7 @@ def test_its_report_comes_back_and_older_ones_have_none(project):
 
 def test_verdicts_of_its_pass_serve_the_other_gates(project, monkeypatch):
     opened = []
-    from pytest_kdmem.shard_scoring import Job
+    from pytest_kdmem.scoring.job import Job
 
     real = Job.open
     monkeypatch.setattr(Job, "open", lambda self: (opened.append(self.model.name), real(self))[1])
@@ -94,7 +94,7 @@ def test_teacher(memorization, teacher, baseline):
 
 
 def test_what_was_fitted_is_kept_and_damage_is_fitted_anew(project, monkeypatch):
-    from pytest_kdmem import predicting
+    from pytest_kdmem.risk import pipeline as predicting
 
     fitted = []
     real = predicting.fit_predictor

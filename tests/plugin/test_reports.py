@@ -10,16 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pytest_kdmem.checkpoint import open_checkpoint, weights_digest
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.run_card import (
-    DataOrigin,
-    ModelOrigin,
-    RunCard,
-    training_fingerprint,
-    write_run_card,
-)
-from pytest_kdmem.spec import Model, TrainingSet
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.specs.checkpoint import open_checkpoint, weights_digest
+from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.run_card import DataOrigin, ModelOrigin, RunCard, write_run_card
 
 AUDIT = """
 def test_rate(memorization, student):

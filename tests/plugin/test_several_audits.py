@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_kdmem.report.record import Report, read_report
+from pytest_kdmem.audit.report import Report, read_report
 
 RATE = """
 def test_rate(memorization, student):

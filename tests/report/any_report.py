@@ -13,11 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from pytest_kdmem.bounds import proportion
-from pytest_kdmem.estimate import Estimate, Operator
-from pytest_kdmem.report.record import Report
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import (
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import (
     ConfirmationEntry,
     DataEntry,
     DriftEntry,
@@ -28,8 +26,10 @@ from pytest_kdmem.result_entries import (
     RiskEntry,
     WitnessEntry,
 )
+from pytest_kdmem.audit.verdict import judge
+from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.estimate import Estimate, Operator
 from pytest_kdmem.risk.predictor import FIGURES
-from pytest_kdmem.verdict import judge
 
 DATA = Path(__file__).parent / "data"
 SAVED = sorted(DATA.rglob("*.json"))

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from any_report import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.report import github, markdown
+from pytest_kdmem.report.github import append_summary, neutral, workflow_commands
+from pytest_kdmem.report.sanitize import plain
+from tests.report.any_report import (
     BROKEN,
     FAILING,
     HOSTILE,
@@ -22,13 +29,6 @@ from any_report import (
     saved,
     whole,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from pytest_kdmem.report import github, markdown
-from pytest_kdmem.report.github import append_summary, neutral, workflow_commands
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report, read_report
 
 MIB = 1024 * 1024
 UNESCAPED = {"data": ("\r", "\n", "%"), "property": ("\r", "\n", ":", ",", "%")}

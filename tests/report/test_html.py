@@ -10,19 +10,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from any_report import BROKEN, HOSTILE, PASSING, of_reports, rendered, reports, saved, whole
 from hypothesis import given
 
-from pytest_kdmem.report.html import MOST_ROWS, render
-from pytest_kdmem.report.record import Report, read_report
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import (
+from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import (
     DistributionsEntry,
     ExamplesEntry,
     ModelColumns,
     ModelDistributions,
     RepetitionBin,
 )
+from pytest_kdmem.report.html import MOST_ROWS, render
+from tests.report.any_report import BROKEN, HOSTILE, PASSING, of_reports, rendered, reports, saved, whole
 
 VOID = {"meta", "input", "br", "path", "use", "link"}
 # What the template and matplotlib write; anything else came out of a name.

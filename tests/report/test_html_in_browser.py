@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from any_report import DATA, HOSTILE, whole
-from test_html import with_examples
 
+from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.report.html import render
-from pytest_kdmem.report.record import Report, read_report
+from tests.report.any_report import DATA, HOSTILE, whole
+from tests.report.test_html import with_examples
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser

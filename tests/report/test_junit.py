@@ -11,7 +11,14 @@ from xml.etree import ElementTree
 import pytest
 import xmlschema
 from _pytest.junitxml import bin_xml_escape, mangle_test_address
-from any_report import (
+from hypothesis import given, settings
+
+from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report.junit import properties, render
+from pytest_kdmem.report.sanitize import plain
+from tests.report.any_report import (
     BROKEN,
     FAILING,
     HOSTILE,
@@ -26,13 +33,6 @@ from any_report import (
     saved,
     whole,
 )
-from hypothesis import given, settings
-
-from pytest_kdmem.estimate import Estimate
-from pytest_kdmem.report.junit import properties, render
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report, read_report
-from pytest_kdmem.result_entries import Gate
 
 PROPERTY = "[[PROPERTY|"
 

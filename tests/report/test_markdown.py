@@ -7,7 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from any_report import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.report.markdown import JOINER, code, escaped, render
+from pytest_kdmem.report.sanitize import plain
+from tests.report.any_report import (
     BROKEN,
     FAILING,
     HOSTILE,
@@ -22,15 +31,6 @@ from any_report import (
     saved,
     whole,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
-from pytest_kdmem.report.markdown import JOINER, code, escaped, render
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report, read_report
-from pytest_kdmem.result import AuditResult
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 OURS = ("<br>", "<details><summary>Settings, versions and digests</summary>\n", "</details>\n")

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from any_report import HOSTILE, TEXT, rate, saved, whole
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.base.files import write_json
 from pytest_kdmem.cli.card import card
 from pytest_kdmem.errors import DataError, KdmemError, SpecError
-from pytest_kdmem.report.files import write_json
 from pytest_kdmem.report.model_card import KEY, chosen, read_card, results, with_audit
-from pytest_kdmem.report.record import Report, read_report
-from pytest_kdmem.result import AuditResult
+from tests.report.any_report import HOSTILE, TEXT, rate, saved, whole
 
 OTHERS = """\
 ---

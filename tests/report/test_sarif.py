@@ -12,13 +12,25 @@ from urllib.parse import unquote
 
 import jsonschema
 import pytest
-from any_report import BROKEN, FAILING, PASSING, UNDECIDED, gate, of_reports, rate, rendered, reports, saved, whole
 from hypothesis import given
 
-from pytest_kdmem.report.plain import plain
-from pytest_kdmem.report.record import Report, read_report
+from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.report.sanitize import plain
 from pytest_kdmem.report.sarif import render
-from pytest_kdmem.result import AuditResult
+from tests.report.any_report import (
+    BROKEN,
+    FAILING,
+    PASSING,
+    UNDECIDED,
+    gate,
+    of_reports,
+    rate,
+    rendered,
+    reports,
+    saved,
+    whole,
+)
 
 
 def refused(constant: str) -> None:

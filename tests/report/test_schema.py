@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from any_report import of_reports, rate, reports, saved, whole
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from pytest_kdmem.errors import DataError
-from pytest_kdmem.report.record import Report
-from pytest_kdmem.result import NEEDED, SCHEMA_VERSION, AuditResult
-from pytest_kdmem.result_entries import (
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import NEEDED, SCHEMA_VERSION, AuditResult
+from pytest_kdmem.audit.schema import (
     DistributionsEntry,
     ExamplesEntry,
     ModelColumns,
     ModelDistributions,
     RepetitionBin,
 )
+from pytest_kdmem.errors import DataError
 from pytest_kdmem.risk.calibration import Bin
-from pytest_kdmem.run_card import CURVES, RunCard
+from pytest_kdmem.specs.run_card import CURVES, RunCard
+from tests.report.any_report import of_reports, rate, reports, saved, whole
 
 SCHEMA = json.loads(files("pytest_kdmem.report").joinpath("schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)

@@ -12,12 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pytest_kdmem.bounds import proportion
-from pytest_kdmem.estimate import Estimate
-from pytest_kdmem.report import terminal
-from pytest_kdmem.report.record import Report
-from pytest_kdmem.result import AuditResult
-from pytest_kdmem.result_entries import (
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import (
     ConfirmationEntry,
     DataEntry,
     DistributionsEntry,
@@ -28,7 +25,10 @@ from pytest_kdmem.result_entries import (
     ModelEntry,
     WitnessEntry,
 )
-from pytest_kdmem.verdict import judge
+from pytest_kdmem.audit.verdict import judge
+from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report import terminal
 
 WIDTHS = [60, 80, 120, 200]
 CELLS = {

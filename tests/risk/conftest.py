@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.score_table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
+from pytest_kdmem.specs.checkpoint import Checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 
 @pytest.fixture(scope="session")

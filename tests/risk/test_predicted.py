@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from pytest_kdmem.bounds import upper_bound
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.bounds import upper_bound
 from pytest_kdmem.risk.features import ALL, features_of
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.labels import Labels, recited_by_both

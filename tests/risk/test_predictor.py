@@ -15,7 +15,7 @@ from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.labels import recited_by_both
 from pytest_kdmem.risk.predicted import predict
 from pytest_kdmem.risk.predictor import predictor_digest, read_predictor, write_predictor
-from pytest_kdmem.spec import Extraction
+from pytest_kdmem.specs.declared import Extraction
 
 
 @pytest.fixture(scope="module")

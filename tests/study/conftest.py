@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.study.config import StudyConfig
-from pytest_kdmem.study.reading import read_config
+from pytest_kdmem.study.config_file import read_config
 
 STUDY = """
 name = "toy"

@@ -12,9 +12,9 @@ import pytest
 from pytest_kdmem.distill.architectures import Size
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.spec import Extraction
+from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.study.config import PrefilterPart, Shares
-from pytest_kdmem.study.reading import read_config
+from pytest_kdmem.study.config_file import read_config
 
 STUDIES = Path(__file__).parents[2] / "studies"
 PILOT = "[parts.pilot]\n"

@@ -10,15 +10,16 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from pytest_kdmem.run_card import read_run_card, training_fingerprint
-from pytest_kdmem.score_table import KL_SCHEMA
-from pytest_kdmem.spec import TrainingSet
-from pytest_kdmem.study.findings.direction import Flags
+from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.scoring.table import KL_SCHEMA
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.run_card import read_run_card
+from pytest_kdmem.study.config_file import read_config
 from pytest_kdmem.study.findings.examples import examples_of
 from pytest_kdmem.study.findings.prefilter import prefilter
 from pytest_kdmem.study.findings.risk import risk
 from pytest_kdmem.study.plan import plan
-from pytest_kdmem.study.reading import read_config
 from pytest_kdmem.study.record import Study
 from pytest_kdmem.study.report import write_report
 from pytest_kdmem.study.run import run_study

@@ -14,8 +14,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.run_card import read_run_card
-from pytest_kdmem.score_table import SCHEMA
+from pytest_kdmem.scoring.table import SCHEMA
+from pytest_kdmem.specs.run_card import read_run_card
 from pytest_kdmem.study.plan import plan
 from pytest_kdmem.study.record import ModelRun, Study
 from pytest_kdmem.study.run import run_study

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_kdmem.study import paper
-from pytest_kdmem.study.findings.direction import Values, Vote, decided, rank_sum
+from pytest_kdmem.base.arrays import Values
+from pytest_kdmem.study import published as paper
+from pytest_kdmem.study.findings.direction import Vote, decided, rank_sum
 from pytest_kdmem.study.findings.examples import Setting, Trio, drawn, settings
 from pytest_kdmem.study.findings.figures import Row, Unit, row
 from pytest_kdmem.study.record import Study

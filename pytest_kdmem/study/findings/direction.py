@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 from scipy.stats import mannwhitneyu, wilcoxon
 
-from pytest_kdmem.bounds import lower_bound, mcnemar, upper_bound
+from pytest_kdmem.base.arrays import Flags, Values
+from pytest_kdmem.metrics.bounds import lower_bound, mcnemar, upper_bound
 
-Flags = npt.NDArray[np.bool_]
-Values = npt.NDArray[np.float64]
 Vote = Literal[1, 0, -1]  # for the claim, undecided, against it
 Agreement = Literal["agrees", "does not", "cannot be told at this n"]
 

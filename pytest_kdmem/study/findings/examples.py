@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pytest_kdmem.base.arrays import Flags, Values
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.inheritance import Inheritance, Membership
-from pytest_kdmem.study.findings.direction import Flags, Values
+from pytest_kdmem.metrics.inheritance import Inheritance, Membership
 from pytest_kdmem.study.record import ModelRun, Role, Study
 
 Documents = npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import pearsonr
 
-from pytest_kdmem.study import paper
+from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, agreement, decided, few
 from pytest_kdmem.study.findings.examples import Documents, Examples, settings
 from pytest_kdmem.study.findings.figures import Row, Share, row, share_row, spread

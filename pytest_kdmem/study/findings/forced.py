@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_kdmem.study.findings.direction import Flags, Values, Vote, decided, greater, rank_sum
+from pytest_kdmem.base.arrays import Flags, Values
+from pytest_kdmem.study.findings.direction import Vote, decided, greater, rank_sum
 from pytest_kdmem.study.findings.examples import Examples, Setting, Trio, drawn, settings
 from pytest_kdmem.study.findings.figures import Row, row
 from pytest_kdmem.study.record import Study

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_kdmem.study import paper
+from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, alike, fewer, most
 from pytest_kdmem.study.findings.examples import Setting, Trio, same_examples, settings
 from pytest_kdmem.study.findings.figures import Row, Share, row, share_row

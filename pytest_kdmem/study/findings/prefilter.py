@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_kdmem.study import paper
+from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, fewer
 from pytest_kdmem.study.findings.examples import Examples, examples_of, same_examples
 from pytest_kdmem.study.findings.figures import Row, Share, row, share_row

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_kdmem.study import paper
+from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, agreement, both, fewer, sides
 from pytest_kdmem.study.findings.examples import Examples, Setting, Trio, settings
 from pytest_kdmem.study.findings.figures import Row, Share, Spread, row, share_row, spread

@@ -8,15 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from pytest_kdmem.estimate import percent
+from pytest_kdmem.base.text import percent
 from pytest_kdmem.risk.calibration import Bin, reliability
 from pytest_kdmem.risk.classifier import FEWEST_POSITIVES
 from pytest_kdmem.risk.features import Features, features_of
 from pytest_kdmem.risk.fitting import Fitted, fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_rows, recited_by_both
 from pytest_kdmem.risk.predicted import RECALL
-from pytest_kdmem.risk.protocol import Figure, chance
-from pytest_kdmem.study import paper
+from pytest_kdmem.risk.trials import Figure, chance
+from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.examples import described
 from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
 from pytest_kdmem.study.record import ModelRun, Study

@@ -7,8 +7,9 @@ from itertools import combinations
 
 import numpy as np
 
-from pytest_kdmem.study import paper
-from pytest_kdmem.study.findings.direction import FEWEST_SEEDS, Flags, most
+from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.study import published as paper
+from pytest_kdmem.study.findings.direction import FEWEST_SEEDS, most
 from pytest_kdmem.study.findings.examples import Examples, Setting, examples_of, same_examples, settings
 from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
 from pytest_kdmem.study.record import Study

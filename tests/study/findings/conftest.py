@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
-from pytest_kdmem.checkpoint import Checkpoint
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.risk.cleaning import DROPPED
-from pytest_kdmem.score_table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
-from pytest_kdmem.spec import Extraction, Model, TrainingSet
+from pytest_kdmem.risk.removal import DROPPED
+from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
+from pytest_kdmem.specs.checkpoint import Checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.study.record import ModelRun, Study
 
 LOSSES = {"teacher": 2.0, "baseline": 2.5, "soft": 2.4, "hard": 2.6}

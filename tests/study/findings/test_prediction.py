@@ -10,7 +10,7 @@ import pytest
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.risk.calibration import Bin
 from pytest_kdmem.risk.features import STUDY
-from pytest_kdmem.risk.protocol import FIGURES, Figure
+from pytest_kdmem.risk.trials import FIGURES, Figure
 from pytest_kdmem.study.findings import prefilter, risk
 from pytest_kdmem.study.findings.figures import Share
 from pytest_kdmem.study.report import plain

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.study import paper
+from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings import pilot, repetition
 from pytest_kdmem.study.findings.rates import rates, rows
 

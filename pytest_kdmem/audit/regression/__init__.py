@@ -1,0 +1,1 @@
+"""Accepted figures, and what became of them: the figures of two audits compared example by example."""

@@ -1,0 +1,201 @@
+"""Two figures over the same examples → how far the later one has moved, and whether it is no worse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from scipy.stats import binomtest
+
+from pytest_kdmem.audit.regression.metrics import Figure
+from pytest_kdmem.audit.schema import DriftEntry
+from pytest_kdmem.audit.verdict import Verdict
+from pytest_kdmem.base.text import count
+from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
+from pytest_kdmem.metrics.estimate import BETTER_ABOVE, Estimate, Operator
+
+Outcome = Literal["better", "same", "worse", "undecided"]
+ROUNDING = 1e-3
+ACCEPT = "If this is what you want to ship, accept it: --kdmem-update-baseline-file, and commit the file."
+
+
+def no_worse(metric: str) -> Operator:
+    """The comparison that a figure no worse than another meets."""
+    return ">=" if metric in BETTER_ABOVE else "<="
+
+
+def drifts(accepted: Sequence[Figure], found: Sequence[Figure]) -> tuple[DriftEntry, ...]:
+    """Every figure of either side: those of both compared, the others told as new or unused."""
+    before, now = ({figure.key: figure for figure in side} for side in (accepted, found))
+    entries = [drift(before[key], figure) if key in before else _alone(figure, "new") for key, figure in now.items()]
+    return (*entries, *(_alone(figure, "unused") for key, figure in before.items() if key not in now))
+
+
+def drift(accepted: Figure, found: Figure) -> DriftEntry:
+    """One figure against what was accepted of it.
+
+    It is *worse* if the bound that gates read has grown worse and a paired test shows it: of the examples that count on
+    one side only, so many are new (exact one-sided McNemar test, 1 − confidence). It is *undecided* if the bound has
+    grown worse and chance could do that. Ambiguous examples count on both sides.
+    """
+    if wrong := incomparable(_terms(accepted), _terms(found)):
+        return _entry(accepted, found, "refused", wrong)
+    if found.of and found.of == accepted.of:
+        return _same_model(accepted, found)
+    outcome, reason = _judged(accepted, found)
+    return _entry(accepted, found, outcome, reason)
+
+
+def _terms(figure: Figure) -> dict[str, str]:
+    """What a figure was taken over, and how sure its bounds are."""
+    return figure.over | {"confidence": f"{figure.estimate.confidence:g}"}
+
+
+def incomparable(accepted: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """What two figures were taken over that is not the same, in a sentence, or nothing."""
+    for name in {**accepted, **found}:
+        if accepted.get(name) != found.get(name):
+            return (
+                f"another {name} than was accepted ({_short(found.get(name))}, accepted: {_short(accepted.get(name))})"
+            )
+    return ""
+
+
+def limit_of(accepted: Figure, allowed: float) -> float:
+    """The bound that was accepted, and what is allowed beyond it."""
+    return accepted.estimate.facing(no_worse(accepted.metric)) + allowed
+
+
+def verdict_of(entry: DriftEntry, limit: float) -> Verdict:
+    """What a gate says of a figure that must be no worse than ``limit``."""
+    assert entry.found is not None
+    assert entry.accepted is not None
+    estimate, operator = entry.found, no_worse(entry.metric)
+    shown = f"{estimate.metric} of {entry.subject} {estimate.text(operator)}"
+    at = estimate.figure(limit)
+    if math.isnan(estimate.value) or math.isnan(entry.accepted.value):
+        return Verdict("inconclusive", f"{shown}: nothing to compare with what was accepted ({at})", ACCEPT)
+    facing = estimate.facing(operator)
+    within = facing <= limit if operator == "<=" else facing >= limit
+    if within or entry.outcome == "same":  # the band of one model can differ from run to run
+        return Verdict("pass", f"{shown} no worse than accepted ({at})", "")
+    outcome: Literal["fail", "inconclusive"] = "inconclusive" if entry.outcome == "undecided" else "fail"
+    return Verdict(outcome, f"{shown} worse than accepted ({at}): {entry.reason}", ACCEPT)
+
+
+def _same_model(accepted: Figure, found: Figure) -> DriftEntry:
+    """What a model's figure should be once more: the same, but for ambiguous examples and for rounding."""
+    if found.examples is None or found.metric in BETTER_ABOVE:
+        if _alike(accepted.estimate, found.estimate):
+            return _entry(accepted, found, "same", "the same model")
+        return _entry(accepted, found, *_judged(accepted, found))
+    either_way = {*accepted.ambiguous, *found.ambiguous}
+    flipped = (set(accepted.examples or ()) ^ set(found.examples or ())) - either_way
+    if flipped:
+        reason = f"the same model, and {count(len(flipped))} verdicts differ outside the ambiguous band: confirm them"
+        return _entry(accepted, found, "undecided", reason)
+    return _entry(accepted, found, "same", "the same model")
+
+
+def _alike(accepted: Estimate, found: Estimate) -> bool:
+    """Whether a figure lies within the bounds of another, to a part in a thousand, as arithmetic may differ."""
+    if math.isnan(accepted.value) or math.isnan(found.value):
+        return math.isnan(accepted.value) and math.isnan(found.value)
+    return accepted.low * (1 - ROUNDING) <= found.value <= accepted.high * (1 + ROUNDING)
+
+
+def _judged(accepted: Figure, found: Figure) -> tuple[Outcome, str]:
+    operator = no_worse(found.metric)
+    before, now = accepted.estimate.facing(operator), found.estimate.facing(operator)
+    newly, no_longer = _changed(accepted, found)
+    paired = found.examples is not None and accepted.examples is not None
+    moved = f"{count(len(newly))} newly, {count(len(no_longer))} no longer" if paired else "by its bounds"
+    undefined = [math.isnan(one.estimate.value) for one in (accepted, found)]
+    if any(undefined):
+        return ("same", "undefined, as before") if all(undefined) else ("undecided", "undefined on one side")
+    if now == before:
+        return "same", moved if newly or no_longer else "the same examples" if paired else "the same figure"
+    if now < before if operator == "<=" else now > before:
+        return "better", moved
+    if not paired:
+        apart = found.estimate.low > accepted.estimate.high or found.estimate.high < accepted.estimate.low
+        return ("worse", moved) if apart else ("undecided", f"{moved}, which overlap")
+    p_value = _p_value(len(newly), len(no_longer))
+    shown = f"{moved}; paired p = {p_value:.2g}"
+    if p_value <= 1 - found.estimate.confidence:
+        return "worse", shown
+    return "undecided", f"{shown}, which chance could do"
+
+
+def _changed(accepted: Figure, found: Figure) -> tuple[list[int], list[int]]:
+    before, now = accepted.possible, found.possible
+    return sorted(now - before), sorted(before - now)
+
+
+def _p_value(newly: int, no_longer: int) -> float:
+    """Exact one-sided McNemar test that more examples came than went."""
+    differing = newly + no_longer
+    return float(binomtest(newly, differing, alternative="greater").pvalue) if differing else 1.0
+
+
+def _difference(accepted: Figure, found: Figure) -> tuple[float, float, float]:
+    """found − accepted, with bounds that hold each at the figures' confidence.
+
+    Over a sample of pairs the two discordant shares have Clopper–Pearson bounds that hold together; elsewhere the
+    bounds of the two figures are taken as they stand, which is wider than it need be.
+    """
+    one, other = found.estimate, accepted.estimate
+    value = one.value - other.value
+    if found.examples is None or one.exhaustive or one.unit != "proportion" or not found.n:
+        return value, one.low - other.high, one.high - other.low
+    newly, no_longer = (len(changed) for changed in _changed(accepted, found))
+    each = 1 - (1 - one.confidence) / 2
+    low = lower_bound(newly, found.n, each) - upper_bound(no_longer, found.n, each)
+    high = upper_bound(newly, found.n, each) - lower_bound(no_longer, found.n, each)
+    return value, min(low, value), max(high, value)
+
+
+def _entry(accepted: Figure, found: Figure, outcome: Literal["refused"] | Outcome, reason: str) -> DriftEntry:
+    compared = outcome != "refused"
+    paired = compared and found.examples is not None and accepted.examples is not None
+    newly, no_longer = _changed(accepted, found) if paired else ([], [])
+    difference, low, high = _difference(accepted, found) if compared else (None, None, None)
+    return DriftEntry(
+        metric=found.metric,
+        subject=found.subject,
+        accepted=accepted.estimate,
+        found=found.estimate,
+        newly=len(newly) if paired else None,
+        no_longer=len(no_longer) if paired else None,
+        newly_examples=tuple(newly),
+        difference=difference,
+        low=low,
+        high=high,
+        p_value=_p_value(len(newly), len(no_longer)) if paired else None,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def _alone(figure: Figure, outcome: Literal["new", "unused"]) -> DriftEntry:
+    estimate: Estimate = figure.estimate
+    return DriftEntry(
+        metric=figure.metric,
+        subject=figure.subject,
+        accepted=estimate if outcome == "unused" else None,
+        found=estimate if outcome == "new" else None,
+        newly=None,
+        no_longer=None,
+        newly_examples=(),
+        difference=None,
+        low=None,
+        high=None,
+        p_value=None,
+        outcome=outcome,
+        reason="accepted, and not measured" if outcome == "unused" else "measured, and not accepted yet",
+    )
+
+
+def _short(value: str | None) -> str:
+    return "none" if value is None else value if len(value) < 32 else value[:8]

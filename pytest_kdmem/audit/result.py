@@ -1,0 +1,105 @@
+"""AuditResult ↔ JSON: the record of an audit, of which every report is a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from reprlib import repr as short
+from typing import Any
+
+from pytest_kdmem.audit.schema import (
+    ConfirmationEntry,
+    DataEntry,
+    DistributionsEntry,
+    DriftEntry,
+    ExamplesEntry,
+    Gate,
+    HeldOutEntry,
+    InheritanceEntry,
+    ModelEntry,
+    RiskEntry,
+)
+from pytest_kdmem.base import typed_json
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.specs.run_card import checked_summary
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """One audit. ``name`` is where its roles are declared, relative to the root; ``warnings`` are for its readers.
+
+    ``other_sets`` are those of rates over another set than the audit's, by the names of the rates. Of an audit that is
+    ``narrowed`` some tests were asked for by name, so that it may have others.
+
+    What has a default was not told by the first reports of this schema version.
+    """
+
+    created: str
+    versions: dict[str, str]
+    settings: dict[str, Any]
+    models: dict[str, ModelEntry] = field(default_factory=dict)
+    training_set: DataEntry | None = None
+    control_set: DataEntry | None = None
+    other_sets: dict[str, DataEntry] = field(default_factory=dict)
+    memorization: dict[str, Estimate] = field(default_factory=dict)
+    memorized_examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ambiguous_examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    held_out: dict[str, HeldOutEntry] = field(default_factory=dict)
+    inheritance: InheritanceEntry | None = None
+    risk: RiskEntry | None = None
+    confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict)
+    examples: ExamplesEntry | None = None
+    distributions: DistributionsEntry | None = None
+    drift: tuple[DriftEntry, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    not_run: tuple[str, ...] = ()
+    narrowed: bool = False
+    name: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """Gates that do not let the model ship."""
+        return tuple(gate for gate in self.gates if gate.outcome != "pass")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema_version": SCHEMA_VERSION, **typed_json.to_json(self)}
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> AuditResult:
+        """Read what `to_json` gave.
+
+        Raises:
+            DataError: it is of another schema version, or no audit report.
+        """
+        check_version(content)
+        told = {key: value for key, value in content.items() if key != "schema_version"}
+        try:
+            for name in NEEDED:
+                told[name]
+            result = typed_json.from_json(AuditResult, told)
+            for model in result.models.values():
+                if model.run is not None:
+                    checked_summary(model.run)
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+            raise DataError(
+                f"An audit report was expected, and a part of it is missing or misnamed ({error})."
+            ) from None
+        return result
+
+
+# What the first reports of this schema version told, too.
+NEEDED = (
+    "models", "training_set", "control_set", "memorization", "memorized_examples", "held_out", "inheritance",
+    "confirmation", "gates", "not_run",
+)  # fmt: skip
+
+
+def check_version(content: Mapping[str, Any]) -> None:
+    """Raise DataError for a report of another schema version than this package writes."""
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(f"An audit report of schema_version {SCHEMA_VERSION} was expected; found {short(version)}.")

@@ -1,0 +1,26 @@
+"""How numbers and names are written for people."""
+
+from __future__ import annotations
+
+import math
+
+
+def last_part(source: str) -> str:
+    """What a source is called, without where it lies."""
+    address = source.partition("?")[0] if "://" in source else source
+    return address.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def percent(value: float) -> str:
+    """A proportion in per cent: two decimals, more where the first two would be zeros."""
+    if not math.isfinite(value):
+        return "undefined" if math.isnan(value) else "infinite"
+    shown = 100 * value
+    if shown == 0 or abs(shown) >= 0.095:
+        return f"{shown:.2f}%"
+    return f"{shown:.{1 - math.floor(math.log10(abs(shown)))}f}%"
+
+
+def count(number: int) -> str:
+    """A whole number in groups of three: 1 000 000."""
+    return f"{number:,}".replace(",", " ")

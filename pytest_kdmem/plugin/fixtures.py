@@ -1,0 +1,212 @@
+"""The fixtures that audits use; each is a few lines over `audit` and `distill`.
+
+PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
+
+if TYPE_CHECKING:
+    from pytest_kdmem.audit.audit import Audit
+    from pytest_kdmem.audit.regression.accepted import Accepted
+    from pytest_kdmem.engines.protocol import Metrics
+    from pytest_kdmem.metrics.inheritance import Inheritance
+    from pytest_kdmem.metrics.memorization import Memorization
+    from pytest_kdmem.risk.predicted import PredictedRisk
+    from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
+
+AUDITS = pytest.StashKey[dict[str, "Audit"]]()
+
+
+def _role(role: str) -> Any:
+    @pytest.fixture(scope="session", name=role)
+    def declared(pytestconfig: pytest.Config) -> Model | TrainingSet:
+        from pytest_kdmem.plugin.audit_setup import spec_from_settings
+        from pytest_kdmem.plugin.settings import settings_of
+
+        return spec_from_settings(role, settings_of(pytestconfig))
+
+    declared.__doc__ = f"The audit's {role.replace('_', ' ')}, from the settings unless the audit declares it."
+    return declared
+
+
+teacher, student, baseline = (_role(role) for role in MODEL_ROLES)
+training_set, control_set = (_role(role) for role in DATA_ROLES)
+
+
+@pytest.fixture(scope="session")
+def thresholds(pytestconfig: pytest.Config) -> Thresholds:
+    """What the settings say a release must meet."""
+    from pytest_kdmem.plugin.settings import settings_of
+    from pytest_kdmem.specs.declared import Thresholds
+
+    settings = settings_of(pytestconfig)
+    return Thresholds(
+        max_memorization_rate=settings["max_memorization_rate"],
+        max_inheritance_ratio=settings["max_inheritance_ratio"],
+        min_reduction=settings["min_reduction"],
+        max_predicted_risk=settings["max_predicted_risk"],
+    )
+
+
+@pytest.fixture(scope="session")
+def _kdmem_audit(request: pytest.FixtureRequest) -> Audit:
+    """The audit of the running test; torn down, with all that was made of it, where the next test is of another."""
+    from pytest_kdmem.plugin.audit_setup import audit_of
+
+    return audit_of(request)
+
+
+@pytest.fixture(scope="session")
+def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Memorization]:
+    """``memorization(model, training_set=None, *, metrics="verdict") → Memorization``.
+
+    Over the audit's training set unless another is given; ``metrics="all"`` adds loss, log-probability and entropy.
+    """
+
+    def memorization(
+        model: Model, training_set: TrainingSet | None = None, *, metrics: Metrics | None = None
+    ) -> Memorization:
+        from pytest_kdmem.plugin.audit_setup import checked
+
+        checked("student", model)
+        chosen = training_set if training_set is not None else request.getfixturevalue("training_set")
+        checked("training_set", chosen)
+        # The control set is small and its loss is what it is for.
+        wanted = metrics or ("all" if chosen == _kdmem_audit.control_set else "verdict")
+        return _kdmem_audit.memorization(model, chosen, wanted)
+
+    return memorization
+
+
+@pytest.fixture(scope="session")
+def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Inheritance]:
+    """``inheritance(*, teacher=None, baseline=None, student=None, training_set=None) → Inheritance``.
+
+    What is None is the audit's own.
+    """
+
+    def inheritance(
+        *,
+        teacher: Model | None = None,
+        baseline: Model | None = None,
+        student: Model | None = None,
+        training_set: TrainingSet | None = None,
+    ) -> Inheritance:
+        from pytest_kdmem.plugin.audit_setup import checked
+
+        def chosen(role: str, given: Any) -> Any:
+            return checked(role, given if given is not None else request.getfixturevalue(role))
+
+        return _kdmem_audit.inheritance(
+            chosen("teacher", teacher),
+            chosen("baseline", baseline),
+            chosen("student", student),
+            chosen("training_set", training_set),
+        )
+
+    return inheritance
+
+
+@pytest.fixture(scope="session")
+def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., PredictedRisk]:
+    """``predicted_risk(training_set=None, *, teacher=None, baseline=None, labels_from=None, predictor=None,
+    threshold=None) → PredictedRisk``.
+
+    What is None is the audit's own, or as the settings have it. No student is needed.
+    """
+
+    def predicted_risk(
+        training_set: TrainingSet | None = None,
+        *,
+        teacher: Model | None = None,
+        baseline: Model | None = None,
+        labels_from: Model | str | Path | None = None,
+        predictor: str | Path | None = None,
+        threshold: float | None = None,
+    ) -> PredictedRisk:
+        from pytest_kdmem.plugin.audit_setup import checked, learning_of
+        from pytest_kdmem.plugin.settings import settings_of
+
+        def chosen(role: str, given: Any) -> Any:
+            return checked(role, given if given is not None else request.getfixturevalue(role))
+
+        settings = settings_of(request.config)
+        return _kdmem_audit.predicted_risk(
+            chosen("teacher", teacher),
+            chosen("baseline", baseline),
+            chosen("training_set", training_set),
+            learning_of(settings, labels_from, predictor),
+            settings["risk_threshold"] if threshold is None or settings.overrides("risk_threshold") else threshold,
+        )
+
+    return predicted_risk
+
+
+@pytest.fixture(scope="session")
+def accepted(_kdmem_audit: Audit, pytestconfig: pytest.Config) -> Accepted:
+    """The figures that were accepted of this audit: ``rate <= accepted``, ``reduction >= accepted``.
+
+    ``accepted + 0.001`` allows a rate to be so much worse, ``accepted - 0.2`` a reduction.
+    """
+    from pytest_kdmem.plugin.audit_setup import accepted_of
+
+    return accepted_of(_kdmem_audit, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
+    """``distiller(*, init, teacher=None, training_set=None, held_out=None, out=None, **settings) → Model``.
+
+    Trains, or finds what it trained before, so that an audit's ``student`` can be made by it. Settings are those of
+    `Recipe` (mode, temperature, …) and of `Execution` (micro_batch_size, gradient_checkpointing, checkpoint_minutes).
+    """
+
+    def distiller(
+        *,
+        init: Model,
+        teacher: Model | None = None,
+        training_set: TrainingSet | None = None,
+        held_out: TrainingSet | None = None,
+        out: str | Path | None = None,
+        **settings: Any,
+    ) -> Model:
+        from pytest_kdmem.distill.execution import settings_of_training
+        from pytest_kdmem.distill.run import distill_once
+        from pytest_kdmem.errors import SpecError
+        from pytest_kdmem.plugin.audit_setup import extraction_of
+        from pytest_kdmem.plugin.progress import progress_of
+        from pytest_kdmem.plugin.settings import cache_of, settings_of
+
+        run = settings_of(request.config)
+        if run["shard"]:
+            raise SpecError(
+                "Trained models were expected of a part of a run, as each would train its own: train first."
+            )
+        recipe, execution = settings_of_training(settings)
+        if teacher is None and recipe.needs_teacher:
+            teacher = request.getfixturevalue("teacher")
+        cache_dir = cache_of(request.config)
+        return distill_once(
+            recipe,
+            init=init,
+            teacher=teacher,
+            training_set=training_set if training_set is not None else request.getfixturevalue("training_set"),
+            held_out=held_out,
+            out=Path(out) if out is not None else None,
+            models_dir=cache_dir / "models",
+            cache_dir=cache_dir,
+            extraction=extraction_of(run),
+            execution=execution,
+            offline=run["offline"] or False,
+            progress=progress_of(request.config),
+        )
+
+    return distiller

@@ -1,0 +1,39 @@
+"""What became of accepted figures, in the words of every report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_kdmem.audit.schema import DriftEntry
+from pytest_kdmem.metrics.estimate import Estimate
+
+STYLE = {"better": "green", "worse": "red", "undecided": "yellow", "refused": "yellow", "unused": "yellow"}
+
+
+def drift_lines(drift: Sequence[DriftEntry], *, whole: bool = True) -> list[tuple[str, str]]:
+    """A line and its style for each figure; what stayed the same in one line together unless ``whole``."""
+    lines = [(drift_line(entry), STYLE.get(entry.outcome, "")) for entry in drift if whole or entry.outcome != "same"]
+    same = sum(entry.outcome == "same" for entry in drift)
+    if same and not whole:
+        lines.append((f"accepted figures: {same} the same", ""))
+    return lines
+
+
+def drift_line(entry: DriftEntry) -> str:
+    """A figure, what was accepted, how far it has moved, and whether that is worse."""
+    what = f"{entry.metric} of {entry.subject}"
+    if entry.found is None or entry.accepted is None:
+        known = entry.accepted if entry.found is None else entry.found
+        figure = known.figure(known.value) if known is not None else ""
+        return f"{entry.outcome}: {what} {figure} ({entry.reason})"
+    moved = f"{entry.accepted.figure(entry.accepted.value)} → {entry.found.figure(entry.found.value)}"
+    if entry.difference is not None and entry.low is not None and entry.high is not None and abs(entry.difference) > 0:
+        moved += f", {signed(entry.found, entry.difference)}"
+        if entry.low < entry.high:
+            moved += f" [{signed(entry.found, entry.low)} to {signed(entry.found, entry.high)}]"
+    return f"{entry.outcome}: {what} {moved} ({entry.reason})"
+
+
+def signed(estimate: Estimate, difference: float) -> str:
+    """A difference in the estimate's unit, with its sign."""
+    return f"{'+' if difference >= 0 else '−'}{estimate.figure(abs(difference))}"

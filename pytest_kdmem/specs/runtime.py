@@ -1,0 +1,90 @@
+"""How models are run, as a value; what is measured does not depend on it, beyond the numerics it leads to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.declared import DType
+
+EXAMPLES_PER_SHARD = 2048
+ENGINES = ("auto", "transformers", "vllm")
+DEVICES = ("auto", "cpu", "cuda")
+EXECUTORS = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The ``number``-th of ``of`` parts, from 1, that array jobs share a run into: every ``of``-th shard."""
+
+    number: int
+    of: int
+
+    def holds(self, shard: int) -> bool:
+        """Whether the shard of this index, from 0, is one of this part's."""
+        return shard % self.of == self.number - 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+def part_from(text: str) -> Part:
+    """Read ``3/16``.
+
+    Raises:
+        SpecError: it is no such pair of numbers.
+    """
+    number, slash, of = text.partition("/")
+    if (
+        slash
+        and all(one.isascii() and one.isdigit() and len(one) < 10 for one in (number, of))
+        and 1 <= int(number) <= int(of)
+    ):
+        return Part(int(number), int(of))
+    raise SpecError(f"shard must be of the form 3/16, the third of 16 parts; found {text[:40]!r}.")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How models are run.
+
+    Args:
+        batch_size: examples at once; found by itself if None.
+        tensor_parallel: GPUs that share one model (vLLM).
+        executor: ``local``, or ``ray`` for workers of a Ray cluster.
+        workers: of Ray; as many as the cluster has room for if None.
+        cpus_per_worker: CPUs that a worker of Ray takes where it has no GPU.
+        part: score only this part of the shards.
+
+    Raises:
+        SpecError: a setting outside its choices.
+    """
+
+    engine: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int | None = None
+    offline: bool = False
+    tensor_parallel: int = 1
+    executor: str = "local"
+    workers: int | None = None
+    cpus_per_worker: int = 1
+    part: Part | None = None
+    examples_per_shard: int = EXAMPLES_PER_SHARD
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("engine", self.engine, ENGINES),
+            ("device", self.device, DEVICES),
+            ("dtype", self.dtype, get_args(DType)),
+            ("executor", self.executor, EXECUTORS),
+        ):
+            if value not in choices:
+                raise SpecError(f"{name} must be one of {', '.join(choices)}; found {value!r}.")
+        for name in ("batch_size", "tensor_parallel", "workers", "cpus_per_worker"):
+            count = getattr(self, name)
+            if name == "tensor_parallel" and self.engine == "transformers" and count > 1:
+                raise SpecError(f"tensor-parallel is vLLM's: 1 was expected with engine transformers; found {count}.")
+            if count is not None and count < 1:
+                raise SpecError(f"{name.replace('_', '-')} must be at least 1; found {count}.")

@@ -1,0 +1,287 @@
+"""The one-pass engine against plain decoding, float64 arithmetic, and the whole model's own logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
+
+from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.engines.numerics import resolve_numerics
+from pytest_kdmem.engines.transformers.decoding import decode_greedily
+from pytest_kdmem.engines.transformers.engine import TransformersEngine
+from pytest_kdmem.engines.transformers.head import StandardHead
+from pytest_kdmem.errors import EngineError
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model
+
+FAMILIES = ("pythia", "olmo2", "qwen3")
+EXTRACTION = Extraction(20, 30, 64)
+
+
+def engine_of(folder: Path, **settings):
+    model = Model(str(folder))
+    checkpoint = open_checkpoint(model)
+    dtype = settings.pop("dtype", "float32")
+    return TransformersEngine(
+        model,
+        checkpoint,
+        resolve_numerics(model, checkpoint, engine="transformers", device="cpu", dtype=dtype, metrics="all"),
+        **settings,
+    )
+
+
+def examples_of(ids: np.ndarray) -> list[Example]:
+    return [Example(at, row.astype(np.int32)) for at, row in enumerate(ids)]
+
+
+def scored(engine, ids, extraction=EXTRACTION, metrics="all"):
+    return engine.score(examples_of(ids), extraction, metrics, lambda done: None)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, make_model, recited_ids):
+    """A model of each family, and windows of 64 ids of which every other one it recites."""
+    folder = make_model(request.param)
+    ids = recited_ids(folder, examples=16, prefix=20, suffix=30)
+    rest = np.random.default_rng(1).integers(1, 290, (len(ids), 14))
+    return folder, np.concatenate([ids, rest], axis=1)
+
+
+def test_verdicts_are_those_of_plain_decoding(family):
+    folder, ids = family
+    assert scored(engine_of(folder), ids).memorized.tolist() == [True, False] * 8
+
+
+def test_stopping_early_gives_the_same_verdicts_and_first_misses(family):
+    folder, ids = family
+    near = ids.copy()
+    near[::4, 45] = (near[::4, 45] + 1) % 290  # miss late, beyond the first pass
+    engine = engine_of(folder)
+    whole, early = scored(engine, near), scored(engine, near, metrics="verdict")
+    assert np.array_equal(whole.memorized, early.memorized)
+    assert np.array_equal(whole.first_miss, early.first_miss)
+    assert np.array_equal(whole.ambiguous, early.ambiguous)
+    assert np.isnan(early.logprob).all()
+    known = ~np.isnan(early.margin)
+    np.testing.assert_allclose(early.margin[known], whole.margin[known], atol=1e-4)
+    assert known.sum() < len(ids), "a pass that drops nothing saves nothing"
+
+
+def test_every_metric_equals_float64_arithmetic_on_the_whole_logits(family):
+    folder, ids = family
+    found = scored(engine_of(folder), ids)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
+    with torch.inference_mode():
+        logits = model(input_ids=torch.from_numpy(ids.astype(np.int64))).logits.numpy()
+    predicted, targets = logits[:, :-1], ids[:, 1:]
+    logs = predicted - np.log(np.exp(predicted).sum(axis=-1, keepdims=True))
+    chosen = np.take_along_axis(logs, targets[..., None], axis=-1)[..., 0]
+    raw = np.take_along_axis(predicted, targets[..., None], axis=-1)[..., 0]
+    others = predicted.copy()
+    np.put_along_axis(others, targets[..., None], -np.inf, axis=-1)
+    margins = raw - others.max(axis=-1)
+    suffix = slice(20 - 1, 20 + 30 - 1)
+    np.testing.assert_allclose(found.margin, margins[:, suffix].min(axis=1), atol=2e-4)
+    np.testing.assert_allclose(found.logprob, chosen[:, suffix].sum(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(found.nll, -chosen.mean(axis=1), rtol=1e-4)
+    entropy = -(np.exp(logs) * logs).sum(axis=-1)[:, suffix].mean(axis=1)
+    np.testing.assert_allclose(found.entropy, entropy, rtol=1e-4)
+    missed = margins[:, suffix] < 0
+    assert found.first_miss.tolist() == [int(row.argmax()) if row.any() else -1 for row in missed]
+
+
+def test_the_last_suffix_token_counts_and_the_token_after_it_does_not(family):
+    folder, ids = family
+    last, after = ids.copy(), ids.copy()
+    last[:, 49] = (last[:, 49] + 1) % 290
+    after[:, 50] = (after[:, 50] + 1) % 290
+    engine = engine_of(folder)
+    assert not scored(engine, last).memorized[::2].any()
+    assert set(scored(engine, last).first_miss[::2]) == {29}
+    assert scored(engine, after).memorized[::2].all()
+
+
+def test_windows_of_unequal_length_do_not_change_each_other(family):
+    folder, ids = family
+    engine = engine_of(folder, batch_size=8)
+    cut = [Example(at, row[: 50 + at % 15].astype(np.int32)) for at, row in enumerate(ids)]
+    together = engine.score(cut, EXTRACTION, "all", lambda done: None)
+    for at, example in enumerate(cut):
+        alone = engine.score([example], EXTRACTION, "all", lambda done: None)
+        np.testing.assert_allclose(alone.nll[0], together.nll[at], rtol=1e-5)
+        np.testing.assert_allclose(alone.margin[0], together.margin[at], atol=1e-4)
+
+
+def test_tolerance_covers_what_batch_size_and_half_precision_do(family):
+    folder, ids = family
+    for dtype in ("float32", "bfloat16"):
+        whole = engine_of(folder, dtype=dtype, batch_size=16)
+        single = engine_of(folder, dtype=dtype, batch_size=1)
+        change = np.abs(scored(whole, ids).margin - scored(single, ids).margin).max()
+        assert change <= whole.tolerance == single.tolerance
+
+
+def test_bfloat16_disagrees_with_its_own_decoding_only_within_the_band(family):
+    folder, ids = family
+    engine = engine_of(folder, dtype="bfloat16")
+    found = scored(engine, ids)
+    decoded = engine.decode([row[:20].astype(np.int32) for row in ids], 30)
+    same = np.array([np.array_equal(new, row[20:50]) for new, row in zip(decoded, ids, strict=True)])
+    assert not ((same != found.memorized) & ~found.ambiguous).any()
+
+
+def test_eos_inside_a_suffix_is_an_ordinary_token(make_model, recited_ids):
+    # Swapping two ids in both embeddings renames them: what was recited with one is recited with the other.
+    folder = make_model("pythia", seed=3)
+    ids = recited_ids(folder, examples=12, prefix=20, suffix=30)
+    renamed = int(ids[0, 25])
+    weights = load_file(folder / "model.safetensors")
+    for name in ("gpt_neox.embed_in.weight", "embed_out.weight"):
+        weights[name][[0, renamed]] = weights[name][[renamed, 0]]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    ids = np.select([ids == renamed, ids == 0], [0, renamed], ids).astype(np.int32)
+    assert (ids[0, 20:49] == 0).any(), "the test needs an EOS before the end of a suffix"
+    engine = engine_of(folder)
+    assert scored(engine, ids).memorized.tolist() == [True, False] * 6
+    decoded = engine.decode([row[:20] for row in ids[::2]], 30)
+    assert all(np.array_equal(new, row[20:]) for new, row in zip(decoded, ids[::2], strict=True))
+
+
+def test_decoding_ignores_what_the_checkpoint_asks_of_generation(tiny, recited_ids):
+    ids = recited_ids(tiny, examples=4, prefix=20, suffix=30)
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
+    model.generation_config.update(
+        repetition_penalty=5.0, do_sample=True, temperature=3.0, eos_token_id=int(ids[0, 25])
+    )
+    out = decode_greedily(model, torch.from_numpy(ids[::2, :20].astype(np.int64)), 30)
+    assert np.array_equal(out.numpy(), ids[::2, 20:])
+
+
+def test_a_tie_counts_as_a_hit(make_model):
+    folder = make_model("pythia", seed=4)
+    weights = load_file(folder / "model.safetensors")
+    weights["embed_out.weight"][:] = 0.0  # every logit is 0: all tie
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    found = scored(engine_of(folder), np.full((1, 64), 7))
+    assert found.memorized.all()
+    assert found.ambiguous.all()
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_give_no_finite_logits_are_no_sure_misses(make_model, broken):
+    folder = make_model("pythia", seed=5)
+    weights = load_file(folder / "model.safetensors")
+    weights["embed_out.weight"][7] = broken
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(EngineError, match="gives NaN or infinity"):
+        scored(engine_of(folder), np.full((1, 64), 9))
+
+
+def test_memory_running_out_halves_the_batch_and_changes_no_verdict(family, monkeypatch):
+    folder, ids = family
+    engine = engine_of(folder, batch_size=16)
+    calm, forward, sizes = scored(engine, ids), engine._forward, []
+
+    def scarce(batch, first, end):
+        sizes.append(len(batch))
+        if len(batch) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(batch, first, end)
+
+    monkeypatch.setattr(engine, "_forward", scarce)
+    found = scored(engine, ids)
+    assert np.array_equal(found.memorized, calm.memorized)
+    assert sizes[:4] == [16, 8, 4, 2]
+    assert max(sizes[3:]) == 2
+
+
+def test_memory_too_small_for_one_example_is_an_error_that_says_so(tiny, monkeypatch):
+    engine = engine_of(tiny, batch_size=4)
+
+    def none(*arguments):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+    monkeypatch.setattr(engine, "_forward", none)
+    with pytest.raises(EngineError, match="runs out of memory with one example"):
+        scored(engine, np.ones((4, 64), dtype=np.int32))
+
+
+def test_other_errors_of_the_runtime_are_not_taken_for_memory(tiny, monkeypatch):
+    engine = engine_of(tiny, batch_size=4)
+
+    def broken(*arguments):
+        raise RuntimeError("shape mismatch")
+
+    monkeypatch.setattr(engine, "_forward", broken)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        scored(engine, np.ones((4, 64), dtype=np.int32))
+
+
+def test_ids_outside_the_vocabulary_are_refused_with_their_example(tiny):
+    ids = np.ones((3, 64), dtype=np.int32)
+    ids[2, 60] = 300
+    with pytest.raises(EngineError, match=r"below 300 .*example 2 holds 300"):
+        scored(engine_of(tiny), ids)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2", "granite", "cohere", "mamba", "opt", "qwen2_moe", "gptj"])
+def test_other_architectures_are_scored_as_they_decode(kind, tiny, tmp_path, recited_ids):
+    from transformers import AutoConfig
+
+    torch.manual_seed(0)
+    shape = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "head_dim": 8,
+        "ffn_dim": 64,
+        "rotary_dim": 8,
+        "word_embed_proj_dim": 32,
+        "logit_scale": 0.5,
+        "logits_scaling": 3.0,
+        "initializer_range": 0.3,
+        "eos_token_id": 0,
+        "bos_token_id": 0,
+        "pad_token_id": 0,
+    }
+    config = AutoConfig.for_model(kind)
+    known = {name: value for name, value in shape.items() if hasattr(config, name)}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **known))
+    model.save_pretrained(tmp_path)
+    ids = recited_ids(tmp_path, examples=8, prefix=20, suffix=30)
+    assert scored(engine_of(tmp_path), ids).memorized.tolist() == [True, False] * 4
+
+
+def test_soft_caps_and_scales_of_the_head_are_honoured():
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=64,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        intermediate_size=32,
+        final_logit_softcapping=2.0,
+    )
+    model = Gemma2ForCausalLM(config).eval()
+    head, ids = StandardHead(model), torch.arange(10)[None]
+    with torch.inference_mode():
+        torch.testing.assert_close(head.logits(head.backbone(ids)), model(input_ids=ids).logits)
+
+
+def test_a_head_that_is_not_standard_is_refused(tiny):
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
+    model.lm_head.register_forward_hook(lambda module, inputs, output: output)  # harmless
+    StandardHead(model)
+    model.register_forward_hook(lambda module, inputs, output: setattr(output, "logits", output.logits * 3) or output)
+    with pytest.raises(EngineError, match="standard language-model head"):
+        StandardHead(model)

@@ -1,0 +1,185 @@
+"""The cascade against margins worked out from known logits, with an engine of which every logit is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_kdmem.engines.vllm.cascade import HIGHEST, BrokenLogits, Steps, cascade, decode
+
+VOCABULARY = 5
+PREFIX = 2
+TOLERANCE = 0.25
+
+
+def sampling(tokens: int, **logits: int):
+    return SimpleNamespace(tokens=tokens, **logits)
+
+
+def flat(entries):
+    """vLLM's FlatLogprobs, of which an entry is None where nothing is known."""
+    found = SimpleNamespace(start_indices=[], end_indices=[], token_ids=[], logprobs=[])
+    for entry in entries:
+        found.start_indices.append(len(found.token_ids))
+        for token, logit in entry or []:
+            found.token_ids.append(token)
+            found.logprobs.append(logit)
+        found.end_indices.append(len(found.token_ids))
+    return found
+
+
+@dataclass
+class KnownEngine:
+    """Stands for vLLM: ``logits(ids)`` are the next token's.
+
+    ``late`` gives a token more after an abort, as asynchronous scheduling does; ``last`` chooses the last of a tie.
+    """
+
+    logits: object
+    late: bool = False
+    last: bool = False
+    live: dict = field(default_factory=dict)
+    ghosts: list = field(default_factory=list)
+    most: int = 0
+    decoded: int = 0
+
+    def add_request(self, request_id, prompt, params):
+        assert request_id not in self.live
+        self.live[request_id] = [list(prompt), params, 0]
+        self.most = max(self.most, len(self.live))
+
+    def abort_request(self, request_ids):
+        for name in request_ids:
+            ids, params, spoken = self.live.pop(name)
+            if self.late and spoken < params.tokens:
+                self.ghosts.append((name, ids))
+
+    def entry(self, ids, token=None):
+        logits = self.logits(ids)
+        order = sorted(range(len(logits)), key=lambda at: (-logits[at], -at if self.last else at))
+        token = order[0] if token is None else token
+        return token, [(token, logits[token]), *((at, logits[at]) for at in order[:HIGHEST])]
+
+    def output(self, name, ids, entry, finished, whole=None):
+        completion = SimpleNamespace(token_ids=[entry[0]], logprobs=flat([entry[1]]))
+        return SimpleNamespace(request_id=name, outputs=[completion], prompt_logprobs=whole, finished=finished)
+
+    def step(self):
+        given_up, self.ghosts = self.ghosts, []
+        outputs = [self.output(name, ids, self.entry(ids), False) for name, ids in given_up]
+        for name, state in list(self.live.items()):
+            ids, params, spoken = state
+            whole = None
+            if getattr(params, "prompt_logprobs", None):
+                assert params.prompt_logprobs == HIGHEST
+                whole = flat([None, *(self.entry(ids[:at], ids[at])[1] for at in range(1, len(ids)))])
+            entry = self.entry(ids)
+            finished = spoken + 1 == params.tokens
+            self.decoded += 1
+            if finished:
+                del self.live[name]
+            else:
+                state[0], state[2] = [*ids, entry[0]], spoken + 1
+            outputs.append(self.output(name, ids, entry, finished, whole))
+        return outputs
+
+
+def known_margins(logits, row):
+    """Margin of each suffix token, straight from the definition."""
+    found = []
+    for at in range(PREFIX, len(row)):
+        there = logits(list(row[:at]))
+        found.append(there[row[at]] - max(one for token, one in enumerate(there) if token != row[at]))
+    return found
+
+
+def run(engine, ids, at_once=3):
+    told = []
+    margin, first_miss = cascade(Steps(engine, list, at_once), sampling, ids, PREFIX, TOLERANCE, told.append)
+    assert sum(told) == len(ids)
+    return margin, first_miss
+
+
+# Steps of an eighth, so that ties and near misses are common and sums are exact.
+@given(
+    table=st.lists(
+        st.lists(st.integers(-4, 4), min_size=VOCABULARY, max_size=VOCABULARY), min_size=VOCABULARY, max_size=VOCABULARY
+    ),
+    rows=st.lists(st.lists(st.integers(0, VOCABULARY - 1), min_size=6, max_size=6), min_size=1, max_size=12),
+    late=st.booleans(),
+    last=st.booleans(),
+)
+def test_verdicts_are_those_of_the_definition_ties_and_near_misses_too(table, rows, late, last):
+    def logits(ids):
+        return [one / 8 for one in table[ids[-1]]]
+
+    ids = np.array(rows, dtype=np.int32)
+    engine = KnownEngine(logits, late, last)
+    margin, first_miss = run(engine, ids)
+    for row, least, miss in zip(rows, margin, first_miss, strict=True):
+        true = known_margins(logits, row)
+        assert miss == next((at for at, one in enumerate(true) if one < 0), -1)
+        if min(true) >= -TOLERANCE:
+            assert least == min(true), "whatever is memorized or ambiguous has its exact margin"
+        else:
+            assert math.isnan(least) or least == min(true)
+    assert not engine.live
+    assert engine.most <= 3
+
+
+def test_an_example_costs_only_the_tokens_it_survives():
+    ids = np.array([[0, 0, 1, 1, 1, 1], [0, 0, 2, 1, 1, 1], [0, 0, 1, 1, 2, 1]], dtype=np.int32)
+    engine = KnownEngine(lambda given: [0.0, 9.0, 0.0, 0.0, 0.0])
+    margin, first_miss = run(engine, ids)
+    assert first_miss.tolist() == [-1, 0, 2]
+    assert margin[0] == 9
+    assert np.isnan(margin[1:]).all()
+    assert engine.decoded == 4 + 1 + 3
+
+
+def test_a_near_miss_that_becomes_a_sure_one_is_a_miss_from_the_near_one_on():
+    def logits(given):
+        return [0.0, 0.0, 0.125, 0.0, 0.0] if len(given) == PREFIX else [0.0, 9.0, 0.0, 0.0, 0.0]
+
+    margin, first_miss = run(KnownEngine(logits), np.array([[0, 0, 1, 1, 2, 1], [0, 0, 1, 1, 1, 1]], dtype=np.int32))
+    assert first_miss.tolist() == [0, 0]
+    assert margin.tolist() == [-9, -0.125]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_broken_logits_are_told_with_their_row_and_leave_the_engine_empty(bad):
+    def logits(given):
+        return [bad] * VOCABULARY if given[0] == 3 else [0.0, 9.0, 0.0, 0.0, 0.0]
+
+    ids = np.array([[0, 0, 1, 1, 1, 1], [3, 0, 1, 1, 1, 1]], dtype=np.int32)
+    engine = KnownEngine(logits)
+    with pytest.raises(BrokenLogits) as broken:
+        run(engine, ids)
+    assert broken.value.row == 1
+    assert not engine.live
+
+
+def test_a_request_that_the_engine_drops_is_no_verdict():
+    class Dropping(KnownEngine):
+        def step(self):
+            outputs = super().step()
+            for output in outputs:
+                output.finished = True
+            self.live.clear()
+            return outputs
+
+    with pytest.raises(RuntimeError, match="ended 1 requests"):
+        run(Dropping(lambda given: [0.0, 9.0, 0.0, 0.0, 0.0]), np.array([[0, 0, 1, 1, 1, 1]], dtype=np.int32))
+
+
+def test_plain_decoding_says_every_token_of_every_prefix_in_order():
+    engine = KnownEngine(lambda given: [float(token == (given[-1] + 1) % VOCABULARY) for token in range(VOCABULARY)])
+    prefixes = [[at % VOCABULARY] for at in range(7)]
+    spoken = decode(Steps(engine, list, 2), sampling, prefixes, 3)
+    assert spoken == [[(at + step) % VOCABULARY for step in (1, 2, 3)] for at in range(7)]

@@ -1,0 +1,124 @@
+"""Ray Data gives the documents that the plain reader gives, in the same order, and their faults in the same place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pytest_kdmem.corpus.presets import PRESETS
+from pytest_kdmem.corpus.sources import read_documents
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.scoring.executors.ray import RayExecutor
+from pytest_kdmem.scoring.executors.ray_reading import gather_by_ray
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
+
+ray = pytest.importorskip("ray")
+
+EXTRACTION = Extraction(10, 10, 20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_cpu():
+    """A cluster whose only CPU scoring takes."""
+    if ray.is_initialized():
+        ray.shutdown()
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Files whose order, types and blank lines another reader would change."""
+    folder = tmp_path_factory.mktemp("parts")
+    for number in range(5):
+        rows = [{"text": f"2020-01-0{number + 1}"}, {"text": f"{number} näïve", "more": [1]}]
+        rows += [{"text": f"{number} {row}"} for row in range(700 * (5 - number))]
+        (folder / f"{number}.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
+    (folder / "5.txt").write_text("one\n\ntwo\r\n")
+    pq.write_table(pa.table({"text": [f"row {row}" for row in range(3000)]}), folder / "6.parquet", row_group_size=100)
+    return folder
+
+
+@pytest.fixture
+def hub_copy(tmp_path, monkeypatch, sentences) -> str:
+    """FineWeb's layout on the hub in three files, of which the first 70 long documents are trained on."""
+    names = [f"data/{number}.parquet" for number in range(3)]
+    (tmp_path / "data").mkdir()
+    for number, name in enumerate(names):
+        pq.write_table(pa.table({"text": [*sentences[number * 40 : number * 40 + 40], "short"]}), tmp_path / name)
+    front = {"configs": [{"config_name": "sample-10BT", "data_files": [{"split": "train", "path": names}]}]}
+    (tmp_path / "README.md").write_text(f"---\n{json.dumps(front)}\n---\n")
+    preset = replace(PRESETS["fineweb"], repository=str(tmp_path), examples=70, held_out=3, minimum_tokens=15)
+    monkeypatch.setitem(PRESETS, "fineweb", preset)
+    return "fineweb"
+
+
+def test_files_give_the_plain_readers_documents_in_its_order(folder):
+    data = TrainingSet(f"file://{folder}")
+    plain = list(read_documents(data))
+    assert len(plain) == 5 * 2 + 700 * 15 + 2 + 3000
+    assert list(RayExecutor().documents(data, offline=True)) == plain
+
+
+def test_ids_come_through(tmp_path):
+    rows = [[1, 2, 3], [], [4]]
+    pq.write_table(pa.table({"input_ids": rows}), tmp_path / "a.parquet")
+    found = list(RayExecutor().documents(TrainingSet(f"file://{tmp_path}"), offline=True))
+    assert [ids.tolist() for ids in found] == rows
+    assert all(ids.dtype == np.int32 and ids.flags.owndata for ids in found)
+
+
+def test_a_hub_data_set_keeps_its_order(hub_copy, sentences):
+    data = TrainingSet(hub_copy)
+    expected = [text for at in (0, 40, 80) for text in [*sentences[at : at + 40], "short"]]
+    assert list(read_documents(data)) == expected
+    assert list(RayExecutor().documents(data, offline=False)) == expected
+
+
+def test_a_fault_is_told_where_it_stands_and_not_before(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.jsonl").write_text('{"text": "good"}\n')
+    (tmp_path / "1.jsonl").write_text('{"text": "good"}\n{"text": 3}\n')
+    documents = RayExecutor().documents(TrainingSet(f"file://{tmp_path}"), offline=True)
+    assert [next(documents), next(documents)] == ["good", "good"]
+    with pytest.raises(DataError, match=r"Text was expected in column 'text', line 2 of file://.*1.jsonl; found int"):
+        next(documents)
+
+
+def test_what_ray_cannot_do_is_one_sentence():
+    def broken():
+        raise RuntimeError("the text that was read\nand more")
+
+    with pytest.raises(DataError, match=r"readable by Ray, and RuntimeError broke it off; read without") as raised:
+        list(gather_by_ray([broken]))
+    assert "\n" not in str(raised.value)
+    assert "the text" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_scoring_that_holds_every_cpu_waits_for_no_reading_that_waits_for_it(hub_copy, tiny, tmp_path):
+    """Held to what it would be without Ray: a preset's part, which ends before the source does."""
+    tables = {
+        name: score(
+            Model(str(tiny)),
+            TrainingSet(hub_copy),
+            EXTRACTION,
+            ScoreStore(tmp_path / name),
+            settings=RunSettings(executor=name, examples_per_shard=8),
+        )
+        for name in ("ray", "local")
+    }
+    assert tables["ray"].record == tables["local"].record
+    assert tables["ray"].record.examples == 70
+    for column in ("example_id", "digest", "memorized"):
+        assert tables["ray"].rows[column].to_pylist() == tables["local"].rows[column].to_pylist()

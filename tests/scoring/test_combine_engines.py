@@ -1,0 +1,100 @@
+"""Verdicts of one engine and columns of another: one table where they agree, an error where one must be wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.errors import EngineError
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.scoring.combine_engines import composed
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import SCHEMA
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
+
+VLLM = Numerics("vllm", "cpu", "float32", "2", "5", "0.32.0")
+
+
+@pytest.fixture(scope="module")
+def tables(tiny, recited_ids, tmp_path_factory):
+    """Real tables of one model, of verdicts and of all metrics: 40 rows, every other one recited, and a short one."""
+    folder = tmp_path_factory.mktemp("both")
+    ids = [row.tolist() for row in recited_ids(tiny, examples=40)]
+    path = folder / "rows.jsonl"
+    path.write_text("".join(f'{{"input_ids": {row}}}\n' for row in [*ids, ids[0][:20]]))
+    verdicts, columns = (
+        score(
+            Model(str(tiny)),
+            TrainingSet(str(path)),
+            Extraction(50, 50, 100),
+            ScoreStore(folder / metrics),
+            settings=RunSettings(),
+            metrics=metrics,
+        )
+        for metrics in ("verdict", "all")
+    )
+    return replace(verdicts, numerics=VLLM), columns
+
+
+def changed(table, row, **cells):
+    """A table with some cells of a row replaced."""
+    rows = table.rows.to_pylist()
+    rows[row] |= cells
+    return replace(table, rows=pa.Table.from_pylist(rows, SCHEMA))
+
+
+def test_every_column_is_there_and_the_report_names_both(tables):
+    verdicts, columns = tables
+    found = composed(verdicts, columns)
+    assert found.rows.schema == SCHEMA
+    assert found.rows["memorized"].equals(verdicts.rows["memorized"])
+    for name in ("margin", "logprob", "nll", "entropy", "zlib_bytes", "digest", "status"):
+        assert found.rows[name].equals(columns.rows[name])
+    assert found.rows.slice(40)["ambiguous"].null_count == 1
+    assert (found.numerics.engine, found.numerics.vllm) == ("vllm + transformers", "0.32.0")
+    assert Memorization("student", found).count == 20
+    assert np.isfinite(Memorization("student", found).perplexity)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_difference_outside_the_band_is_an_error(tables, row):
+    verdicts, columns = tables
+    hit = verdicts.rows["memorized"][row].as_py()
+    flipped = changed(verdicts, row, memorized=not hit, first_miss=3 if hit else -1)
+    with pytest.raises(EngineError, match=rf"differ on 1 of 41 examples \(first: example {row}, margin "):
+        composed(flipped, columns)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_difference_inside_the_band_is_ambiguous(tables, row):
+    verdicts, columns = tables
+    hit = verdicts.rows["memorized"][row].as_py()
+    flipped = changed(verdicts, row, memorized=not hit, first_miss=3 if hit else -1)
+    near = changed(columns, row, margin=verdicts.tolerance / 2 * (1 if hit else -1))
+    found = composed(flipped, near)
+    assert found.rows["ambiguous"].to_pylist()[:40] == [at == row for at in range(40)]
+    assert found.rows["memorized"][row].as_py() is not hit
+    # The gate's end counts it either way.
+    assert Memorization("student", found).rate.high >= 20 / 40
+
+
+def test_the_wider_band_holds(tables):
+    verdicts, columns = tables
+    wide = replace(verdicts, tolerance=1e9)
+    assert composed(wide, columns).tolerance == 1e9
+    assert composed(wide, columns).rows["ambiguous"].to_pylist()[:40] == [True] * 40
+
+
+def test_tables_of_different_examples_are_refused(tables):
+    verdicts, columns = tables
+    other = changed(verdicts, 3, digest="0" * 32)
+    with pytest.raises(EngineError, match="changed between their runs"):
+        composed(other, columns)
+    with pytest.raises(EngineError, match="changed between their runs"):
+        composed(replace(verdicts, rows=verdicts.rows.slice(1)), columns)

@@ -1,0 +1,326 @@
+"""A run card comes back as it went, is bound to its weights, and is told apart from the audit that reads it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_kdmem.audit.provenance import believed_card, differences
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.specs.checkpoint import open_checkpoint, weights_digest
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.run_card import (
+    FILE_NAME,
+    DataOrigin,
+    ModelOrigin,
+    RunCard,
+    checked_summary,
+    read_run_card,
+    write_run_card,
+)
+
+
+def card(**changed: Any) -> RunCard:
+    made = RunCard(
+        weights="w" * 32,
+        mode="soft",
+        recipe={"temperature": 2.0, "epochs": 4, "precision": "bfloat16"},
+        loss="forward KL, T = 2",
+        init=ModelOrigin("runs/base", "b" * 32),
+        teacher=ModelOrigin("runs/teacher", "3f2a" + "0" * 28),
+        training_set=DataOrigin("train.jsonl", "f" * 32, 7008, 560_640),
+        extraction={"prefix_tokens": 50, "suffix_tokens": 50, "window_tokens": 128},
+        steps=1752,
+        epochs=4,
+        seconds=63.5,
+        processes=1,
+        resumed_at=(400, 900),
+        versions={"torch": "2.13"},
+        loss_curve=((1, 4.0), (1752, 1.5)),
+        held_out=((876, 3.2), (1752, 3.1)),
+    )
+    return replace(made, **changed)
+
+
+def through_json(made: RunCard) -> RunCard:
+    return RunCard.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False)))
+
+
+def one_sentence(error: BaseException) -> str:
+    said = str(error)
+    assert said.endswith(".")
+    assert "\n" not in said
+    return said
+
+
+@pytest.fixture
+def model(tiny: Path, tmp_path: Path) -> Path:
+    """A model folder of this test's own."""
+    return Path(shutil.copytree(tiny, tmp_path / "model"))
+
+
+def test_a_card_comes_back_as_it_went(tmp_path: Path) -> None:
+    for made in (card(), card(mode="baseline", teacher=None, held_out=(), epochs=0.5, resumed_at=())):
+        write_run_card(made, tmp_path)
+        assert read_run_card(tmp_path) == made
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**9), st.floats(allow_nan=False)), max_size=5),
+    st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5), max_size=4),
+    st.text(max_size=10),
+)
+@settings(max_examples=50)
+def test_any_curve_recipe_and_source_come_back(curve: Any, recipe: dict[str, Any], source: str) -> None:
+    made = card(loss_curve=tuple(curve), recipe=recipe, init=ModelOrigin(source, "d"))
+    assert through_json(made) == made
+
+
+def test_a_loss_that_went_astray_is_strict_json_and_still_not_a_number() -> None:
+    (found,) = through_json(card(held_out=((8, math.nan),))).held_out
+    assert found[0] == 8
+    assert math.isnan(found[1])
+
+
+def test_a_folder_without_a_card_has_none(tmp_path: Path) -> None:
+    assert read_run_card(tmp_path) is None
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_schema_version_is_refused_and_both_are_named(version: object) -> None:
+    with pytest.raises(DataError) as caught:
+        RunCard.from_json({**card().to_json(), "schema_version": version})
+    said = one_sentence(caught.value)
+    assert "schema_version 1" in said
+    assert repr(version) in said
+
+
+@pytest.mark.parametrize("missing", [name for name in card().to_json() if name != "schema_version"])
+def test_a_missing_part_is_refused_by_name(missing: str) -> None:
+    content = card().to_json()
+    del content[missing]
+    with pytest.raises(DataError, match=missing) as caught:
+        RunCard.from_json(content)
+    one_sentence(caught.value)
+
+
+def test_an_unknown_part_is_refused_by_name() -> None:
+    with pytest.raises(DataError, match="temperament"):
+        RunCard.from_json({**card().to_json(), "temperament": 1})
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("weights", None),
+        ("steps", "many"),
+        ("steps", True),
+        ("epochs", "4"),
+        ("seconds", None),
+        ("recipe", [1]),
+        ("init", None),
+        ("teacher", "runs/teacher"),
+        ("teacher", {"source": "runs/teacher"}),
+        ("training_set", {"source": "x", "fingerprint": 3, "examples": 1, "tokens": 1}),
+        ("extraction", {"prefix_tokens": "50"}),
+        ("versions", [["torch", "2"]]),
+        ("resumed_at", 3),
+        ("loss_curve", [[1]]),
+        ("held_out", [[1, "much"]]),
+        ("loss_curve", {"1": 2}),
+    ],
+)
+def test_a_part_of_another_kind_is_refused(part: str, wrong: object) -> None:
+    with pytest.raises(DataError) as caught:
+        RunCard.from_json({**card().to_json(), part: wrong})
+    one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"schema_version": 1}'], ids=repr)
+def test_a_damaged_file_is_refused_by_its_path(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_run_card(tmp_path)
+    assert str(tmp_path / FILE_NAME) in one_sentence(caught.value)
+
+
+def test_a_card_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        write_run_card(card(), tmp_path / "nowhere")
+    one_sentence(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_leaves_the_card_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run_card(card(), tmp_path)
+
+    def full(self: Path, text: str, **how: Any) -> int:
+        self.open("w").write(text[:20])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(DataError, match="No space left"):
+        write_run_card(card(steps=1), tmp_path)
+    monkeypatch.undo()
+    assert read_run_card(tmp_path) == card()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_summary_has_the_last_held_out_loss_for_its_curves() -> None:
+    summary = card().summary()
+    assert summary["last_held_out"] == 3.1
+    assert not {"loss_curve", "held_out"} & set(summary)
+    assert card(held_out=()).summary()["last_held_out"] is None
+    assert checked_summary(json.loads(json.dumps(summary))) == summary
+    with pytest.raises(DataError):
+        checked_summary({**summary, "steps": None})
+
+
+def test_a_card_beside_the_weights_changes_no_digest(model: Path) -> None:
+    before = open_checkpoint(Model(model)), weights_digest(model)
+    write_run_card(card(weights=before[1]), model)
+    assert (open_checkpoint(Model(model)), weights_digest(model)) == before
+
+
+def test_weights_are_known_by_their_values_not_by_their_files(model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    digest = weights_digest(model)
+    loaded = AutoModelForCausalLM.from_pretrained(model)
+    loaded.save_pretrained(tmp_path / "split", max_shard_size="20KB")
+    assert len(list((tmp_path / "split").glob("*.safetensors"))) > 1
+    assert weights_digest(tmp_path / "split") == digest
+    next(loaded.parameters()).data[0, 0] += 1
+    loaded.save_pretrained(tmp_path / "other")
+    assert weights_digest(tmp_path / "other") != digest
+
+
+def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any) -> None:
+    def believed() -> Any:
+        return believed_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+
+    assert believed() == (None, [])
+    made = card(weights=weights_digest(model))
+    write_run_card(made, model)
+    assert believed() == (made, [])
+    shutil.copy(make_model(seed=1) / "model.safetensors", model)
+    assert believed() == (None, ["run card of student is of other weights"])
+    (model / FILE_NAME).write_text("{")
+    found, [said] = believed()
+    assert found is None
+    assert said.startswith("run card of student cannot be read")
+
+
+def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model: Path, make_model: Any) -> None:
+    scored = open_checkpoint(Model(model)).digest
+    shutil.copy(make_model(seed=1) / "model.safetensors", model)
+    write_run_card(card(weights=weights_digest(model)), model)
+    found, [said] = believed_card("student", Model(model), scored=scored)
+    assert found is None
+    assert "changed after it was scored" in said
+
+
+def said_of(made: RunCard, role: str = "student", teacher: str | None = None, data: TrainingSet | None = None) -> Any:
+    return differences(made, "it", role, teacher, data, Extraction())
+
+
+@pytest.mark.parametrize("role", ["student", "baseline", "student-hard"])
+def test_another_teacher_than_the_audits_is_told(role: str) -> None:
+    own, other = "3f2a" + "0" * 28, "12ab" + "0" * 28
+    made = card(mode="baseline" if role == "baseline" else "soft", teacher=ModelOrigin("runs/teacher", own))
+    assert said_of(made, role, own) == said_of(made, role, None) == []
+    [said] = said_of(made, role, other)
+    assert said.startswith("it was distilled from teacher 3f2a…")
+    assert "12ab…" in said
+    assert said_of(made, "teacher", other) == [], "a teacher may have had a teacher of its own"
+
+
+@pytest.mark.parametrize("mode", ["soft", "hard"])
+def test_a_baseline_that_was_distilled_is_told(mode: str) -> None:
+    [said] = said_of(card(mode=mode), "baseline")
+    assert said.startswith(f"it was distilled by its run card (mode {mode})")
+    assert said_of(card(mode=mode), "student") == []
+
+
+def test_a_student_that_had_no_teacher_is_told() -> None:
+    plain = card(mode="baseline", teacher=None)
+    [said] = said_of(plain, "student", "12ab")
+    assert said.startswith("it was trained as a baseline")
+    assert said_of(plain, "baseline", "12ab") == said_of(plain, "teacher") == []
+
+
+@pytest.mark.parametrize(("window", "warnings"), [(99, 1), (100, 0), (None, 0)])
+def test_windows_shorter_than_what_is_audited_are_told(window: int | None, warnings: int) -> None:
+    said = said_of(card(extraction={"window_tokens": window} if window else {}))
+    assert len(said) == warnings
+    assert all("windows of 99 tokens" in one for one in said)
+
+
+def test_another_training_set_than_the_audits_is_told(tmp_path: Path) -> None:
+    rows = np.arange(40).reshape(4, 10)
+    for name, content in (("a", rows), ("copy", rows), ("b", rows + 1)):
+        np.save(tmp_path / f"{name}.npy", content)
+    known = TrainingSet(tmp_path / "a.npy")
+    made = card(training_set=DataOrigin("a.npy", training_fingerprint(known), 4, 40))
+    for same in (known, replace(known, sample=2, seed=5), TrainingSet(tmp_path / "copy.npy")):
+        assert said_of(made, data=same) == []
+    [said] = said_of(made, data=TrainingSet(tmp_path / "b.npy"))
+    assert said.startswith("it was trained on a.npy")
+
+
+@pytest.mark.parametrize("source", ["/home/someone/fineweb.jsonl", "HuggingFaceFW/fineweb", "fineweb"])
+def test_what_cannot_be_compared_by_content_is_by_name(source: str) -> None:
+    made = card(training_set=DataOrigin(source, None, 4, 40))
+    assert said_of(made, data=TrainingSet("HuggingFaceFW/fineweb")) == []
+    [said] = said_of(made, data=TrainingSet("someone/other"))
+    assert "called other" in said
+    assert "someone/" not in said.split(" and ")[0]
+    known = replace(made, training_set=replace(made.training_set, fingerprint="f" * 32))
+    assert len(said_of(known, data=TrainingSet("someone/other"))) == 1
+
+
+HOSTILE = {
+    "a lone surrogate": ("loss", '"\\ud800"'),
+    "one in a recipe": ("recipe", '{"\\udc00": 1}'),
+    "a number beyond floats": ("epochs", "1" + "0" * 400),
+    "one that cannot be read": ("steps", "1" + "0" * 5000),
+    "one beyond 64 bits": ("steps", "1" + "0" * 400),
+    "one in a curve": ("loss_curve", "[[1, 1" + "0" * 400 + "]]"),
+    "no number": ("recipe", '{"a": NaN}'),
+    "a list in a list": ("recipe", '{"a": [[]]}'),
+    "deep lists": ("recipe", '{"a": ' + "[" * 900 + "]" * 900 + "}"),
+    "lists too deep to read": ("recipe", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "a deep version": ("schema_version", "[" * 900 + "]" * 900),
+}
+
+
+@pytest.mark.parametrize(("part", "wrong"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None:
+    content = json.dumps({**card(weights=weights_digest(model)).to_json(), part: "HERE"})
+    (model / FILE_NAME).write_text(content.replace('"HERE"', wrong))
+    found, [said] = believed_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+    assert found is None
+    assert said.startswith("run card of student cannot be read")
+    assert "\n" not in said
+    assert len(said) < 1000
+    said.encode()
+
+
+def test_reports_name_sources_without_their_folders() -> None:
+    summary = card(training_set=DataOrigin("C:\\home\\train.jsonl", None, 1, 1)).summary()
+    assert [summary[part]["source"] for part in ("init", "teacher", "training_set")] == [
+        "base",
+        "teacher",
+        "train.jsonl",
+    ]

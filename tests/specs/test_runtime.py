@@ -1,0 +1,47 @@
+"""How models are run: what is refused, and how parts share out a run."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.runtime import Part, RunSettings, part_from
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("engine", "tensorflow", "engine must be one of auto, transformers, vllm; found 'tensorflow'"),
+        ("device", "tpu", "device must be one of auto, cpu, cuda; found 'tpu'"),
+        ("dtype", "int8", "dtype must be one of auto, float32, bfloat16, float16; found 'int8'"),
+        ("executor", "dask", "executor must be one of local, ray; found 'dask'"),
+        ("batch_size", 0, "batch-size must be at least 1; found 0"),
+        ("tensor_parallel", 0, "tensor-parallel must be at least 1; found 0"),
+        ("workers", -1, "workers must be at least 1; found -1"),
+        ("cpus_per_worker", 0, "cpus-per-worker must be at least 1; found 0"),
+    ],
+)
+def test_a_setting_outside_its_choices_is_refused(setting, value, said):
+    with pytest.raises(SpecError, match=said):
+        RunSettings(**{setting: value})
+
+
+@given(of=st.integers(1, 20), shards=st.integers(0, 200))
+def test_each_shard_is_in_one_part_and_parts_are_of_even_size(of, shards):
+    parts = [part_from(f"{number}/{of}") for number in range(1, of + 1)]
+    held = [[shard for shard in range(shards) if part.holds(shard)] for part in parts]
+    assert sorted(shard for one in held for shard in one) == list(range(shards))
+    assert max(map(len, held)) - min(map(len, held)) <= 1
+
+
+def test_a_part_reads_as_it_is_written():
+    assert part_from("3/16") == Part(3, 16)
+    assert str(part_from("3/16")) == "3/16"
+
+
+@pytest.mark.parametrize("text", ["", "3", "3/", "/3", "0/3", "4/3", "-1/3", "1/3/5", "a/b", "1.0/3", "³/4", " 1/3"])
+def test_what_is_no_part_is_refused(text):
+    with pytest.raises(SpecError, match="of the form 3/16"):
+        part_from(text)
