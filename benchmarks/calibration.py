@@ -19,7 +19,7 @@ from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.risk.calibration import brier, reliability
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.risk.pipeline import Predicting
+from pytest_kdmem.risk.pipeline import RiskPipeline
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     teacher, baseline, known = (Model(str(MODELS / role)) for role in ("teacher", "baseline", "student"))
     corpus, store = TrainingSet(str(FIXTURES / "corpus/training.jsonl.gz")), ScoreStore(arguments.out / "scores")
-    predicting = Predicting(teacher, baseline, corpus, EXTRACTION, store, RunSettings())
+    predicting = RiskPipeline(teacher, baseline, corpus, EXTRACTION, store, RunSettings())
     features = features_of(predicting.pair())
     predictor = fit_predictor(features, predicting.labels(features, known)).predictor
     risks = predictor.risk(predictor.log_odds(features.values))

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from pytest_kdmem.report.risk import mean_and_deviation
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.risk.pipeline import Predicting
-from pytest_kdmem.risk.trials import Figure, chance
+from pytest_kdmem.risk.pipeline import RiskPipeline
+from pytest_kdmem.risk.trials import TrialStatistic, chance
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
@@ -37,8 +37,8 @@ class Line(NamedTuple):
     name: str
     positives: int
     examples: int
-    figures: dict[str, Figure]
-    shuffled: Figure
+    figures: dict[str, TrialStatistic]
+    shuffled: TrialStatistic
 
 
 def shipped(store: ScoreStore) -> Iterator[Line]:
@@ -47,7 +47,7 @@ def shipped(store: ScoreStore) -> Iterator[Line]:
     for name in STUDENTS:
         folder = ROOT / "fixtures/models" / name
         teacher, baseline = (Model(str(folder.parent / role)) for role in ("teacher", "baseline"))
-        predicting = Predicting(teacher, baseline, corpus, Extraction(50, 50, 128), store, RunSettings())
+        predicting = RiskPipeline(teacher, baseline, corpus, Extraction(50, 50, 128), store, RunSettings())
         features = features_of(predicting.pair())
         labels = predicting.labels(features, Model(str(folder)))
         found = fit_predictor(features, labels).assessment

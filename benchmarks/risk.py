@@ -26,7 +26,7 @@ from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.labels import recited_by_both
-from pytest_kdmem.risk.pipeline import Learning, Predicting
+from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline
 from pytest_kdmem.risk.predicted import predict
 from pytest_kdmem.risk.prefilter import Budget, Cleaned, prefilter
 from pytest_kdmem.scoring.store import ScoreStore
@@ -111,7 +111,7 @@ def clean(gigabytes: float, characters: int) -> None:
         documents = write_text(folder / "train.jsonl", gigabytes, characters)
         teacher, baseline = (Model(str(untrained(folder / f"model{seed}", seed))) for seed in (0, 1))
         data, store = TrainingSet(str(folder / "train.jsonl")), ScoreStore(folder / "store")
-        predicting = Predicting(teacher, baseline, data, extraction, store, RunSettings())
+        predicting = RiskPipeline(teacher, baseline, data, extraction, store, RunSettings())
         start = time.perf_counter()
         pair = predicting.pair()
         scored = time.perf_counter()
@@ -120,7 +120,7 @@ def clean(gigabytes: float, characters: int) -> None:
         pq.write_table(rows, folder / "labels.parquet")
         del pair, rows
         held = peak_megabytes()
-        learning, budget = Learning(folder / "labels.parquet"), Budget(at_most=0.005)
+        learning, budget = LabelSource(folder / "labels.parquet"), Budget(at_most=0.005)
         found = prefilter(predicting, learning, folder / "cleaned", budget=budget)
         end = time.perf_counter()
         size = (folder / "train.jsonl").stat().st_size / 1e9

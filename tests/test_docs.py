@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from pytest_kdmem.cli import app
-from pytest_kdmem.plugin.options import OPTIONS
+from pytest_kdmem.specs.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]

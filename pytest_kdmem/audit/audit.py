@@ -28,7 +28,7 @@ from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
 from pytest_kdmem.metrics.inheritance import Inheritance, inheritance_of
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.risk.pipeline import Learning, Predicting, prediction
+from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline, prediction
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.scoring.confirm import confirm
 from pytest_kdmem.scoring.confirmation import Confirmation
@@ -130,12 +130,12 @@ class Audit:
         teacher: Model,
         baseline: Model,
         training_set: TrainingSet,
-        learning: Learning,
+        learning: LabelSource,
         threshold: float | None = None,
     ) -> PredictedRisk:
         """What a student to come will memorize; the pass over teacher and baseline gives their verdicts as well."""
         learning.check(self.extraction, threshold)
-        predicting = Predicting(
+        predicting = RiskPipeline(
             teacher, baseline, training_set, self.extraction, self.store, self.run, progress=self.progress
         )
         if self.run.part is not None:

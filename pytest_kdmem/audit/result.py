@@ -11,11 +11,11 @@ from pytest_kdmem.audit.schema import (
     ConfirmationEntry,
     DataEntry,
     DistributionsEntry,
-    DriftEntry,
     ExamplesEntry,
     Gate,
     HeldOutEntry,
     InheritanceEntry,
+    MetricChange,
     ModelEntry,
     RiskEntry,
 )
@@ -53,7 +53,7 @@ class AuditResult:
     confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict)
     examples: ExamplesEntry | None = None
     distributions: DistributionsEntry | None = None
-    drift: tuple[DriftEntry, ...] = ()
+    drift: tuple[MetricChange, ...] = ()
     gates: tuple[Gate, ...] = ()
     not_run: tuple[str, ...] = ()
     narrowed: bool = False

@@ -246,7 +246,7 @@ class DistributionsEntry:
 
 
 @dataclass(frozen=True)
-class DriftEntry:
+class MetricChange:
     """A figure against the one that was accepted, over the same examples.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
-from pytest_kdmem.metrics.estimate import MIRRORED, SHARE_AT_RISK, SIGN, Estimate, Operator, holds
+from pytest_kdmem.metrics.estimate import MIRRORED, SHARE_AT_RISK, SIGN, Estimate, Operator, satisfies
 
 INHERITANCE_RATIO = "inheritance ratio"
 UNDEFINED = "There is no memorized example to take it over, or student and baseline are one model: check both."
@@ -50,7 +50,7 @@ def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -
         if not isinstance(threshold, Estimate)
         else f"{threshold.text(MIRRORED[operator])} of {threshold.subject}"
     )
-    if holds(estimate, operator, threshold):
+    if satisfies(estimate, operator, threshold):
         return Verdict("pass", f"{shown} {SIGN[operator]} {limit}", "")
     if math.isnan(estimate.value) or (isinstance(threshold, Estimate) and math.isnan(threshold.value)):
         return Verdict(

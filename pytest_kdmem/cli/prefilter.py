@@ -45,7 +45,7 @@ def prefilter(
     An example at risk goes with all its copies and near-duplicates; all else stays as it is, in its order.
     """
     from pytest_kdmem.base.text import count, percent
-    from pytest_kdmem.risk.pipeline import Predicting, learning_from
+    from pytest_kdmem.risk.pipeline import RiskPipeline, label_source_from
     from pytest_kdmem.risk.prefilter import Budget
     from pytest_kdmem.risk.prefilter import prefilter as clean
     from pytest_kdmem.specs.declared import Extraction, Model
@@ -63,10 +63,10 @@ def prefilter(
         offline=offline,
     )
     budget = Budget(threshold, options.share("--recall", recall), options.share("--at-most", at_most))
-    learning, names = learning_from(labels_from, predictor), options.feature_names(features)
+    learning, names = label_source_from(labels_from, predictor), options.feature_names(features)
     with options.score_store(cache_dir, no_cache=no_cache) as store:
         found = clean(
-            Predicting(
+            RiskPipeline(
                 Model(teacher, trust_remote_code=trust_remote_code),
                 Model(baseline, trust_remote_code=trust_remote_code),
                 options.training_set(training_set, text_column=text_column, form=form, split=split),

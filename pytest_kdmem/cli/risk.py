@@ -50,7 +50,7 @@ def risk(
     from pytest_kdmem.audit.summarize import risk_entry
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.report.risk import fitted_report, risk_lines
-    from pytest_kdmem.risk.pipeline import Predicting, learning_from, prediction
+    from pytest_kdmem.risk.pipeline import RiskPipeline, label_source_from, prediction
     from pytest_kdmem.risk.predictor import write_predictor
     from pytest_kdmem.specs.declared import Extraction, Model
     from pytest_kdmem.study.published import COEFFICIENTS, PREDICTION, PYTHIA_FINEWEB
@@ -67,7 +67,7 @@ def risk(
         shard=shard,
         offline=offline,
     )
-    learning, names = learning_from(labels_from, predictor), options.feature_names(features)
+    learning, names = label_source_from(labels_from, predictor), options.feature_names(features)
     if predictor is not None and save is not None:
         raise SpecError(f"A predictor to be fitted was expected with --save; {predictor} is fitted: drop one of them.")
     for path, ending, name in ((save, ".json", "--save"), (out, ".parquet", "--out")):
@@ -78,7 +78,7 @@ def risk(
     learning.check(Extraction(prefix_tokens, suffix_tokens, window_tokens), threshold)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with options.score_store(cache_dir, no_cache=no_cache) as store:
-        predicting = Predicting(
+        predicting = RiskPipeline(
             Model(teacher, trust_remote_code=trust_remote_code),
             Model(baseline, trust_remote_code=trust_remote_code),
             options.training_set(

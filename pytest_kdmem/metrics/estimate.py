@@ -27,7 +27,7 @@ BETTER_ABOVE = ("reduction",)
 _gathered: list[Comparison] | None = None
 
 
-def gather(into: list[Comparison] | None) -> list[Comparison] | None:
+def record_comparisons(into: list[Comparison] | None) -> list[Comparison] | None:
     """Have comparisons appended to a list from now on, in any thread; the list to which they were until now.
 
     While a test of an audit runs these become the gates of the report.
@@ -37,7 +37,7 @@ def gather(into: list[Comparison] | None) -> list[Comparison] | None:
     return before
 
 
-def note(comparison: Comparison) -> None:
+def record(comparison: Comparison) -> None:
     """Append a comparison where they are gathered."""
     if _gathered is not None:
         _gathered.append(comparison)
@@ -106,8 +106,8 @@ class Estimate:
             other = float(other)
             if math.isnan(other) or (self.unit == "proportion" and not 0 <= other <= 1):
                 raise SpecError(f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {other:g}.")
-        note((self, operator, other))
-        return holds(self, operator, other)
+        record((self, operator, other))
+        return satisfies(self, operator, other)
 
     def __str__(self) -> str:
         return self.text(">=" if self.unit == "factor" else "<=")
@@ -116,7 +116,7 @@ class Estimate:
         """Value, the bound that a comparison by ``operator`` reads, and counts."""
         return f"{self.figure(self.value)}{self._bound_text(operator)}{self._count_text()}"
 
-    def facing(self, operator: Operator) -> float:
+    def bound_for(self, operator: Operator) -> float:
         """The bound that a comparison by ``operator`` reads."""
         return self.high if operator in ("<=", "<") else self.low
 
@@ -137,7 +137,7 @@ class Estimate:
             return ""
         if self.low == self.high:
             return " [exact]" if self.k == 0 else ""
-        return f" [{'≤' if operator in ('<=', '<') else '≥'} {self.figure(self.facing(operator))}]"
+        return f" [{'≤' if operator in ('<=', '<') else '≥'} {self.figure(self.bound_for(operator))}]"
 
     def _count_text(self) -> str:
         if self.k is None:
@@ -153,14 +153,14 @@ class Estimate:
 
 def undecided(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:
     """Whether the data show neither the comparison nor its opposite; negating it would pass for nothing."""
-    return not holds(estimate, operator, other) and not holds(estimate, COMPLEMENT[operator], other)
+    return not satisfies(estimate, operator, other) and not satisfies(estimate, COMPLEMENT[operator], other)
 
 
-def holds(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:
+def satisfies(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:
     """Whether the data show ``estimate operator other``; never for an undefined figure."""
     if math.isnan(estimate.value) or (isinstance(other, Estimate) and math.isnan(other.value)):
         return False
-    limit = other.facing(MIRRORED[operator]) if isinstance(other, Estimate) else other
+    limit = other.bound_for(MIRRORED[operator]) if isinstance(other, Estimate) else other
     match operator:
         case "<=":
             return estimate.high <= limit

@@ -12,7 +12,8 @@ import pytest
 
 from pytest_kdmem.plugin import fixtures
 from pytest_kdmem.plugin.collection import DESELECTED, is_audit
-from pytest_kdmem.plugin.options import OPTIONS, add_options, unknown_keys
+from pytest_kdmem.plugin.options import add_options, unknown_keys
+from pytest_kdmem.specs.options import OPTIONS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

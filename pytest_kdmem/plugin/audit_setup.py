@@ -11,7 +11,7 @@ import pytest
 from pytest_kdmem.audit.audit import Audit
 from pytest_kdmem.audit.regression.accepted import Accepted
 from pytest_kdmem.audit.regression.baseline_file import read_accepted
-from pytest_kdmem.audit.regression.metrics import figures_of
+from pytest_kdmem.audit.regression.metrics import tracked_metrics
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
@@ -20,7 +20,7 @@ from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.fixtures import AUDITS
 from pytest_kdmem.plugin.progress import progress_of
 from pytest_kdmem.plugin.settings import Settings, cache_of, settings_of
-from pytest_kdmem.risk.pipeline import Learning, learning_from
+from pytest_kdmem.risk.pipeline import LabelSource, label_source_from
 from pytest_kdmem.scoring.score import check_positions
 from pytest_kdmem.specs.checkpoint import check_same_tokenizer, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -112,7 +112,7 @@ def accepted_of(audit: Audit, config: pytest.Config) -> Accepted:
             " configuration, or --kdmem-baseline-file."
         )
     known = () if updating else read_accepted(settings.baseline_file).of(audit.name)
-    return Accepted(known, lambda: figures_of(audit.found({}, ())), updating)
+    return Accepted(known, lambda: tracked_metrics(audit.found({}, ())), updating)
 
 
 def extraction_of(settings: Settings) -> Extraction:
@@ -122,7 +122,7 @@ def extraction_of(settings: Settings) -> Extraction:
 
 def learning_of(
     settings: Settings, labels_from: Model | str | Path | None = None, predictor: str | Path | None = None
-) -> Learning:
+) -> LabelSource:
     """What risk is learned from: what was set for this run, or else what a test gives, or else the settings.
 
     Raises:
@@ -130,11 +130,11 @@ def learning_of(
     """
     given = labels_from is not None or predictor is not None
     if given and not settings.overrides("labels_from") and not settings.overrides("predictor"):
-        return learning_from(labels_from, predictor)
+        return label_source_from(labels_from, predictor)
     for chosen, other in (("labels_from", "predictor"), ("predictor", "labels_from")):
         if settings.overrides(chosen) and not settings.overrides(other):
-            return learning_from(**{other: None, chosen: settings[chosen]})
-    return learning_from(settings["labels_from"], settings["predictor"])
+            return label_source_from(**{other: None, chosen: settings[chosen]})
+    return label_source_from(settings["labels_from"], settings["predictor"])
 
 
 def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:

@@ -17,6 +17,7 @@ from pytest_kdmem.plugin.collection import DESELECTED, is_audit
 from pytest_kdmem.plugin.settings import remove_reports, settings_of
 from pytest_kdmem.plugin.tracebacks import say
 from pytest_kdmem.plugin.validation import wrong_update
+from pytest_kdmem.specs.roles import ROLES
 
 if TYPE_CHECKING:
     from pytest_kdmem.audit.report import Report
@@ -88,7 +89,7 @@ def pytest_fixture_setup(
         follow(request)
     value = yield
     role, spec = fixturedef.argname, sys.modules.get("pytest_kdmem.specs.declared")
-    if spec is not None and role in fixtures.ROLES and isinstance(value, spec.Model | spec.TrainingSet):
+    if spec is not None and role in ROLES and isinstance(value, spec.Model | spec.TrainingSet):
         settings = settings_of(request.config)
         if fixturedef.cached_result is not None:
             from pytest_kdmem.plugin.audit_setup import overridden
@@ -102,10 +103,10 @@ def pytest_fixture_setup(
 def pytest_runtest_setup(item: pytest.Item) -> None:
     enter(item)
     if is_audit(item):
-        from pytest_kdmem.metrics.estimate import gather
+        from pytest_kdmem.metrics.estimate import record_comparisons
 
         item.stash[COMPARISONS] = []
-        item.stash[GATHERED_BEFORE] = gather(item.stash[COMPARISONS])
+        item.stash[GATHERED_BEFORE] = record_comparisons(item.stash[COMPARISONS])
         if wrong := item.config.stash.get(REFUSED, ""):
             from pytest_kdmem.errors import SpecError
 
@@ -120,9 +121,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     finally:
         if GATHERED_BEFORE in item.stash:
-            from pytest_kdmem.metrics.estimate import gather
+            from pytest_kdmem.metrics.estimate import record_comparisons
 
-            gather(item.stash[GATHERED_BEFORE])
+            record_comparisons(item.stash[GATHERED_BEFORE])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,14 +11,14 @@ import pytest
 
 from pytest_kdmem.audit.regression.baseline_file import NOTHING_ACCEPTED, read_accepted, write_accepted
 from pytest_kdmem.audit.regression.compare import drifts
-from pytest_kdmem.audit.regression.metrics import figures_of
+from pytest_kdmem.audit.regression.metrics import tracked_metrics
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.rerun_command import with_commands
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError, KdmemError
-from pytest_kdmem.plugin.options import OPTIONS
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.formats import write_report
+from pytest_kdmem.specs.options import OPTIONS
 
 # It annotates every test that fails, and twice is once too often.
 ANNOTATING = "pytest-github-actions-annotate-failures"
@@ -39,7 +39,7 @@ def completed(report: Report, settings: Settings, invoked_from: Path) -> Report:
     except DataError as error:
         said = str(error)
         return Report(tuple(replace(one, warnings=(*one.warnings, said)) for one in audits))
-    return Report(tuple(replace(one, drift=drifts(accepted.of(one.name), figures_of(one))) for one in audits))
+    return Report(tuple(replace(one, drift=drifts(accepted.of(one.name), tracked_metrics(one))) for one in audits))
 
 
 def write_all(report: Report, settings: Settings) -> tuple[str, list[str]]:
@@ -84,7 +84,7 @@ def _accept(report: Report, settings: Settings) -> str:
     path = settings.baseline_file
     assert path is not None  # or the settings would have been refused
     before = read_accepted(path) if path.exists() else NOTHING_ACCEPTED
-    found = {audit.name: figures_of(audit) for audit in report.audits}
+    found = {audit.name: tracked_metrics(audit) for audit in report.audits}
     write_accepted(before.updated(found), path)
     figures = sum(map(len, found.values()))
     drift = [entry.outcome for name in found for entry in drifts(before.of(name), found[name])]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_kdmem.plugin.options import OPTIONS, Kind, Option
+from pytest_kdmem.specs.options import OPTIONS, Kind, Option
 
 Origin = Literal["option", "environment", "configuration", "default"]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kdmem.plugin.options import OPTIONS, unknown_keys
+from pytest_kdmem.plugin.options import unknown_keys
 from pytest_kdmem.plugin.settings import Settings, settings_of
+from pytest_kdmem.specs.options import OPTIONS
 
 CONFIGURATION_FILES = (
     "pytest.toml",

@@ -23,13 +23,13 @@ def properties(gate: Gate) -> list[tuple[str, str]]:
     if gate.estimate is None or gate.operator is None or gate.threshold is None:
         return named
     estimate, limit = gate.estimate, gate.threshold
-    against = limit.facing(MIRRORED[gate.operator]) if isinstance(limit, Estimate) else limit
+    against = limit.bound_for(MIRRORED[gate.operator]) if isinstance(limit, Estimate) else limit
     return [
         *named,
         ("kdmem_metric", _text(gate.metric)),
         ("kdmem_subject", _text(estimate.subject)),
         ("kdmem_value", f"{estimate.value:.9g}"),
-        ("kdmem_bound", f"{estimate.facing(gate.operator):.9g}"),
+        ("kdmem_bound", f"{estimate.bound_for(gate.operator):.9g}"),
         ("kdmem_k", "" if estimate.k is None else str(estimate.k)),
         ("kdmem_n", str(estimate.n)),
         ("kdmem_threshold", f"{SIGN[gate.operator]} {against:.9g}"),

@@ -17,7 +17,7 @@ from pytest_kdmem.metrics.bounds import lower_bound
 
 if TYPE_CHECKING:
     from pytest_kdmem.risk.fitting import Fitted
-    from pytest_kdmem.risk.trials import Figure
+    from pytest_kdmem.risk.trials import TrialStatistic
 
 SAID = {
     "roc_auc": "ROC-AUC",
@@ -92,7 +92,7 @@ def fitted_report(fitted: Fitted, published: Mapping[str, float], *, called: str
     )
 
 
-def mean_and_deviation(figure: Figure) -> str:
+def mean_and_deviation(figure: TrialStatistic) -> str:
     return f"{figure.mean:.4f} ± {figure.deviation:.4f}"
 
 

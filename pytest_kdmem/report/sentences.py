@@ -58,5 +58,5 @@ def compared(gate: Gate) -> str:
     estimate, limit = gate.estimate, gate.threshold
     if math.isnan(estimate.value):
         return "undefined"
-    against = limit.facing(MIRRORED[gate.operator]) if isinstance(limit, Estimate) else limit
-    return f"{estimate.figure(estimate.facing(gate.operator))} {SIGN[gate.operator]} {estimate.figure(against)}"
+    against = limit.bound_for(MIRRORED[gate.operator]) if isinstance(limit, Estimate) else limit
+    return f"{estimate.figure(estimate.bound_for(gate.operator))} {SIGN[gate.operator]} {estimate.figure(against)}"

@@ -38,7 +38,7 @@ BOTH = "both"
 
 
 @dataclass(frozen=True)
-class Learning:
+class LabelSource:
     """What a prediction is learned from: labels, or a predictor that was fitted before.
 
     Args:
@@ -66,7 +66,7 @@ class Learning:
             read_predictor(self.predictor).check_lengths(extraction)
 
 
-def learning_from(labels_from: str | Path | Model | None, predictor: str | Path | None) -> Learning:
+def label_source_from(labels_from: str | Path | Model | None, predictor: str | Path | None) -> LabelSource:
     """What settings and commands say: ``both``, a folder, a hub id or a .parquet file; or a predictor's file.
 
     Raises:
@@ -85,11 +85,11 @@ def learning_from(labels_from: str | Path | Model | None, predictor: str | Path 
             labels_from = Path(labels_from).expanduser()
         else:
             labels_from = Model(str(labels_from))
-    return Learning(labels_from, Path(predictor).expanduser() if predictor is not None else None)
+    return LabelSource(labels_from, Path(predictor).expanduser() if predictor is not None else None)
 
 
 @dataclass(frozen=True)
-class Predicting:
+class RiskPipeline:
     """Over what, and how, risk is predicted; the pair is scored once, and read from the store after that.
 
     Raises:
@@ -184,9 +184,9 @@ class Prediction:
 
 
 def prediction(
-    predicting: Predicting,
+    predicting: RiskPipeline,
     pair: PairTable,
-    learning: Learning,
+    learning: LabelSource,
     *,
     names: tuple[str, ...] = STUDY,
     threshold: float | None = None,

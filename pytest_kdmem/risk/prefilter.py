@@ -20,7 +20,7 @@ from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.sources import fingerprint, sha256
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.risk.features import STUDY
-from pytest_kdmem.risk.pipeline import Learning, Predicting, prediction
+from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline, prediction
 from pytest_kdmem.risk.predicted import RECALL, PredictedRisk
 from pytest_kdmem.risk.predictor import write_predictor
 from pytest_kdmem.risk.removal import Dropping, candidates, dropping, rows_within
@@ -76,8 +76,8 @@ class Cleaned:
 
 
 def prefilter(
-    predicting: Predicting,
-    learning: Learning,
+    predicting: RiskPipeline,
+    learning: LabelSource,
     out: Path,
     *,
     names: tuple[str, ...] = STUDY,

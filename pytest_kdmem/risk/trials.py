@@ -21,17 +21,17 @@ HELD_OUT = 0.3
 
 
 @dataclass(frozen=True)
-class Figure:
+class TrialStatistic:
     """One figure over all trials."""
 
     mean: float
     deviation: float
 
     @staticmethod
-    def of(values: Sequence[float] | Values) -> Figure:
+    def of(values: Sequence[float] | Values) -> TrialStatistic:
         """Mean and sample standard deviation."""
         found = np.asarray(values, dtype=np.float64)
-        return Figure(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else 0.0)
+        return TrialStatistic(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +51,13 @@ class Assessment:
 
     examples: int
     positives: int
-    roc_auc: Figure
-    precision: Figure
-    recall: Figure
-    coefficients: dict[str, Figure]
-    pr_auc: Figure
-    true_precision: Figure
-    true_recall: Figure
+    roc_auc: TrialStatistic
+    precision: TrialStatistic
+    recall: TrialStatistic
+    coefficients: dict[str, TrialStatistic]
+    pr_auc: TrialStatistic
+    true_precision: TrialStatistic
+    true_recall: TrialStatistic
     log_odds: Values
 
     @property
@@ -65,7 +65,7 @@ class Assessment:
         return self.positives / self.examples
 
     @property
-    def figures(self) -> dict[str, Figure]:
+    def figures(self) -> dict[str, TrialStatistic]:
         """Those over all trials, by name."""
         return {name: getattr(self, name) for name in FIGURES}
 
@@ -113,21 +113,23 @@ def assess(
     return Assessment(
         examples=len(labels),
         positives=int(labels.sum()),
-        coefficients={name: Figure.of(column) for name, column in zip(names, np.array(coefficients).T, strict=True)},
+        coefficients={
+            name: TrialStatistic.of(column) for name, column in zip(names, np.array(coefficients).T, strict=True)
+        },
         log_odds=mean,
-        **{name: Figure.of(values) for name, values in found.items()},
+        **{name: TrialStatistic.of(values) for name, values in found.items()},
     )
 
 
 def chance(
     values: Values, labels: Flags, names: tuple[str, ...], source: str, *, trials: int = TRIALS, seed: int = 0
-) -> Figure:
+) -> TrialStatistic:
     """ROC-AUC of the same trials where as many others are labelled in each, drawn anew: 0.5 if nothing leaks."""
     found = []
     for trial in range(trials):
         mixed = np.random.default_rng([seed, trial, 3]).permutation(labels)
         found.append(assess(values, mixed, names, source, trials=1, seed=seed + trial).roc_auc.mean)
-    return Figure.of(found)
+    return TrialStatistic.of(found)
 
 
 def _prevalence_weights(labels: Flags, kept: Flags) -> Values:

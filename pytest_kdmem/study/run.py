@@ -20,7 +20,7 @@ from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.engines.transformers.loading import quiet
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.risk.pipeline import Learning, Predicting
+from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline
 from pytest_kdmem.risk.prefilter import DROPPED_ROWS, Budget, prefilter
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
@@ -136,12 +136,12 @@ class _Runner:
         digest = digest_of([*models, fingerprint(predicting.training_set), recall, self.config.extraction.digest])
         folder = self.out / "cleaned" / f"{step.dataset}-{digest[:16]}"
         if not folder.is_dir():
-            prefilter(predicting, Learning(), folder, budget=Budget(recall=recall))
+            prefilter(predicting, LabelSource(), folder, budget=Budget(recall=recall))
         return folder
 
-    def _predicting(self, teacher: Model, baseline: Model, dataset: str) -> Predicting:
+    def _predicting(self, teacher: Model, baseline: Model, dataset: str) -> RiskPipeline:
         store = ScoreStore(self.out / "scores")
-        return Predicting(teacher, baseline, self._whole(dataset), self.config.extraction, store, RunSettings())
+        return RiskPipeline(teacher, baseline, self._whole(dataset), self.config.extraction, store, RunSettings())
 
     def _untrained(self, step: Step) -> Model:
         """Random weights and the family's tokenizer, learned from the pre-training text."""

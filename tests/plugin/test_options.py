@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.plugin.options import OPTIONS, Option
 from pytest_kdmem.plugin.settings import settings_of
+from pytest_kdmem.specs.options import OPTIONS, Option
 
 CHOICES = ("blocks", "documents", "float32", "bfloat16", "transformers", "cpu", "cuda", "local", "ray", "vllm", "auto")
 WRITE_STUDENT = """

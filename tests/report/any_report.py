@@ -18,10 +18,10 @@ from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import (
     ConfirmationEntry,
     DataEntry,
-    DriftEntry,
     Gate,
     HeldOutEntry,
     InheritanceEntry,
+    MetricChange,
     ModelEntry,
     RiskEntry,
     WitnessEntry,
@@ -131,7 +131,7 @@ def whole(**changed: Any) -> AuditResult:
     inheritance = InheritanceEntry(
         cells, 25, tuple(range(100, 125)), rate(25, 56), rate(25, 30), 4, rate(4, 30), reduction, 0.03
     )
-    drift = DriftEntry(
+    drift = MetricChange(
         "memorization rate",
         "student",
         rate(10, 1000),

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.risk.classifier import drawn, fit, sampling_offset
 from pytest_kdmem.risk.features import STUDY
-from pytest_kdmem.risk.trials import Figure, assess, chance
+from pytest_kdmem.risk.trials import TrialStatistic, assess, chance
 
 
 def separated(n: int = 3000, positives: int = 90, apart: float = 2.5) -> tuple[np.ndarray, np.ndarray]:
@@ -127,5 +127,7 @@ def test_too_few_of_either_class_are_told(positives, words):
 
 
 def test_a_figure_is_mean_and_sample_deviation():
-    assert Figure.of([1.0, 2.0, 4.0]) == Figure(pytest.approx(7 / 3), pytest.approx(np.std([1, 2, 4], ddof=1)))
-    assert Figure.of([1.0]).deviation == 0
+    assert TrialStatistic.of([1.0, 2.0, 4.0]) == TrialStatistic(
+        pytest.approx(7 / 3), pytest.approx(np.std([1, 2, 4], ddof=1))
+    )
+    assert TrialStatistic.of([1.0]).deviation == 0

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from pytest_kdmem.audit.regression.compare import drift, limit_of, no_worse, verdict_of
-from pytest_kdmem.audit.regression.metrics import Figure
+from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.audit.verdict import JudgedBound, Verdict
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.estimate import Estimate, Operator, note
+from pytest_kdmem.metrics.estimate import Estimate, Operator, record
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Accepted:
         allowed: beyond the accepted bound.
     """
 
-    figures: Sequence[Figure]
-    found: Callable[[], Sequence[Figure]]
+    figures: Sequence[TrackedMetric]
+    found: Callable[[], Sequence[TrackedMetric]]
     updating: bool = False
     allowed: float = 0.0
 
@@ -61,7 +61,7 @@ class Accepted:
 
     def _meets(self, estimate: Estimate, operator: Operator) -> bool:
         bound = self.bound(estimate, operator)
-        note((estimate, operator, bound))
+        record((estimate, operator, bound))
         return bound.verdict.outcome == "pass"
 
     def bound(self, estimate: Estimate, operator: Operator) -> JudgedBound:
@@ -97,7 +97,7 @@ class Accepted:
             )
         if self.updating:
             reason = f"{estimate.metric} of {estimate.subject} {estimate.text(wanted)} accepted by this run"
-            return JudgedBound.of(estimate.facing(wanted), Verdict("pass", reason, ""))
+            return JudgedBound.of(estimate.bound_for(wanted), Verdict("pass", reason, ""))
         known = next((figure for figure in self.figures if figure.key == key), None)
         if known is None:
             raise SpecError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_kdmem.audit.regression.metrics import Figure
+from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.base import typed_json
 from pytest_kdmem.base.files import write_json
 from pytest_kdmem.errors import DataError
@@ -21,12 +21,12 @@ KIND = "kdmem accepted figures"
 class AcceptedFigures:
     """Figures by audit; it holds ids and digests, and no text."""
 
-    audits: dict[str, tuple[Figure, ...]]
+    audits: dict[str, tuple[TrackedMetric, ...]]
 
-    def of(self, audit: str) -> tuple[Figure, ...]:
+    def of(self, audit: str) -> tuple[TrackedMetric, ...]:
         return self.audits.get(audit, ())
 
-    def updated(self, found: Mapping[str, Iterable[Figure]]) -> AcceptedFigures:
+    def updated(self, found: Mapping[str, Iterable[TrackedMetric]]) -> AcceptedFigures:
         """With what was found in its place; what was not measured stays."""
         audits = dict(self.audits)
         for audit, figures in found.items():

@@ -8,8 +8,8 @@ from typing import Literal
 
 from scipy.stats import binomtest
 
-from pytest_kdmem.audit.regression.metrics import Figure
-from pytest_kdmem.audit.schema import DriftEntry
+from pytest_kdmem.audit.regression.metrics import TrackedMetric
+from pytest_kdmem.audit.schema import MetricChange
 from pytest_kdmem.audit.verdict import Verdict
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
@@ -25,14 +25,14 @@ def no_worse(metric: str) -> Operator:
     return ">=" if metric in BETTER_ABOVE else "<="
 
 
-def drifts(accepted: Sequence[Figure], found: Sequence[Figure]) -> tuple[DriftEntry, ...]:
+def drifts(accepted: Sequence[TrackedMetric], found: Sequence[TrackedMetric]) -> tuple[MetricChange, ...]:
     """Every figure of either side: those of both compared, the others told as new or unused."""
     before, now = ({figure.key: figure for figure in side} for side in (accepted, found))
     entries = [drift(before[key], figure) if key in before else _alone(figure, "new") for key, figure in now.items()]
     return (*entries, *(_alone(figure, "unused") for key, figure in before.items() if key not in now))
 
 
-def drift(accepted: Figure, found: Figure) -> DriftEntry:
+def drift(accepted: TrackedMetric, found: TrackedMetric) -> MetricChange:
     """One figure against what was accepted of it.
 
     It is *worse* if the bound that gates read has grown worse and a paired test shows it: of the examples that count on
@@ -47,7 +47,7 @@ def drift(accepted: Figure, found: Figure) -> DriftEntry:
     return _entry(accepted, found, outcome, reason)
 
 
-def _terms(figure: Figure) -> dict[str, str]:
+def _terms(figure: TrackedMetric) -> dict[str, str]:
     """What a figure was taken over, and how sure its bounds are."""
     return figure.over | {"confidence": f"{figure.estimate.confidence:g}"}
 
@@ -62,12 +62,12 @@ def incomparable(accepted: Mapping[str, str], found: Mapping[str, str]) -> str:
     return ""
 
 
-def limit_of(accepted: Figure, allowed: float) -> float:
+def limit_of(accepted: TrackedMetric, allowed: float) -> float:
     """The bound that was accepted, and what is allowed beyond it."""
-    return accepted.estimate.facing(no_worse(accepted.metric)) + allowed
+    return accepted.estimate.bound_for(no_worse(accepted.metric)) + allowed
 
 
-def verdict_of(entry: DriftEntry, limit: float) -> Verdict:
+def verdict_of(entry: MetricChange, limit: float) -> Verdict:
     """What a gate says of a figure that must be no worse than ``limit``."""
     assert entry.found is not None
     assert entry.accepted is not None
@@ -76,15 +76,15 @@ def verdict_of(entry: DriftEntry, limit: float) -> Verdict:
     at = estimate.figure(limit)
     if math.isnan(estimate.value) or math.isnan(entry.accepted.value):
         return Verdict("inconclusive", f"{shown}: nothing to compare with what was accepted ({at})", ACCEPT)
-    facing = estimate.facing(operator)
-    within = facing <= limit if operator == "<=" else facing >= limit
+    bound = estimate.bound_for(operator)
+    within = bound <= limit if operator == "<=" else bound >= limit
     if within or entry.outcome == "same":  # the band of one model can differ from run to run
         return Verdict("pass", f"{shown} no worse than accepted ({at})", "")
     outcome: Literal["fail", "inconclusive"] = "inconclusive" if entry.outcome == "undecided" else "fail"
     return Verdict(outcome, f"{shown} worse than accepted ({at}): {entry.reason}", ACCEPT)
 
 
-def _same_model(accepted: Figure, found: Figure) -> DriftEntry:
+def _same_model(accepted: TrackedMetric, found: TrackedMetric) -> MetricChange:
     """What a model's figure should be once more: the same, but for ambiguous examples and for rounding."""
     if found.examples is None or found.metric in BETTER_ABOVE:
         if _alike(accepted.estimate, found.estimate):
@@ -105,9 +105,9 @@ def _alike(accepted: Estimate, found: Estimate) -> bool:
     return accepted.low * (1 - ROUNDING) <= found.value <= accepted.high * (1 + ROUNDING)
 
 
-def _judged(accepted: Figure, found: Figure) -> tuple[Outcome, str]:
+def _judged(accepted: TrackedMetric, found: TrackedMetric) -> tuple[Outcome, str]:
     operator = no_worse(found.metric)
-    before, now = accepted.estimate.facing(operator), found.estimate.facing(operator)
+    before, now = accepted.estimate.bound_for(operator), found.estimate.bound_for(operator)
     newly, no_longer = _changed(accepted, found)
     paired = found.examples is not None and accepted.examples is not None
     moved = f"{count(len(newly))} newly, {count(len(no_longer))} no longer" if paired else "by its bounds"
@@ -128,7 +128,7 @@ def _judged(accepted: Figure, found: Figure) -> tuple[Outcome, str]:
     return "undecided", f"{shown}, which chance could do"
 
 
-def _changed(accepted: Figure, found: Figure) -> tuple[list[int], list[int]]:
+def _changed(accepted: TrackedMetric, found: TrackedMetric) -> tuple[list[int], list[int]]:
     before, now = accepted.possible, found.possible
     return sorted(now - before), sorted(before - now)
 
@@ -139,7 +139,7 @@ def _p_value(newly: int, no_longer: int) -> float:
     return float(binomtest(newly, differing, alternative="greater").pvalue) if differing else 1.0
 
 
-def _difference(accepted: Figure, found: Figure) -> tuple[float, float, float]:
+def _difference(accepted: TrackedMetric, found: TrackedMetric) -> tuple[float, float, float]:
     """found − accepted, with bounds that hold each at the figures' confidence.
 
     Over a sample of pairs the two discordant shares have Clopper–Pearson bounds that hold together; elsewhere the
@@ -156,12 +156,14 @@ def _difference(accepted: Figure, found: Figure) -> tuple[float, float, float]:
     return value, min(low, value), max(high, value)
 
 
-def _entry(accepted: Figure, found: Figure, outcome: Literal["refused"] | Outcome, reason: str) -> DriftEntry:
+def _entry(
+    accepted: TrackedMetric, found: TrackedMetric, outcome: Literal["refused"] | Outcome, reason: str
+) -> MetricChange:
     compared = outcome != "refused"
     paired = compared and found.examples is not None and accepted.examples is not None
     newly, no_longer = _changed(accepted, found) if paired else ([], [])
     difference, low, high = _difference(accepted, found) if compared else (None, None, None)
-    return DriftEntry(
+    return MetricChange(
         metric=found.metric,
         subject=found.subject,
         accepted=accepted.estimate,
@@ -178,9 +180,9 @@ def _entry(accepted: Figure, found: Figure, outcome: Literal["refused"] | Outcom
     )
 
 
-def _alone(figure: Figure, outcome: Literal["new", "unused"]) -> DriftEntry:
+def _alone(figure: TrackedMetric, outcome: Literal["new", "unused"]) -> MetricChange:
     estimate: Estimate = figure.estimate
-    return DriftEntry(
+    return MetricChange(
         metric=figure.metric,
         subject=figure.subject,
         accepted=estimate if outcome == "unused" else None,

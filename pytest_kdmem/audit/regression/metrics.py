@@ -11,7 +11,7 @@ from pytest_kdmem.specs.roles import REFERENCES
 
 
 @dataclass(frozen=True)
-class Figure:
+class TrackedMetric:
     """One figure of an audit.
 
     Attributes:
@@ -42,7 +42,7 @@ class Figure:
         return frozenset(self.examples or ()) | frozenset(self.ambiguous)
 
 
-def figures_of(result: AuditResult) -> tuple[Figure, ...]:
+def tracked_metrics(result: AuditResult) -> tuple[TrackedMetric, ...]:
     """Rates of all models over training sets, what they have in common, risk, and held-out losses."""
     lengths = {
         "lengths": ", ".join(str(result.settings.get(f"{part}_tokens")) for part in ("prefix", "suffix", "window"))
@@ -55,11 +55,11 @@ def figures_of(result: AuditResult) -> tuple[Figure, ...]:
     return (*rates, *inherited, *_risk(result, told, lengths), *_held_out(result, lengths))
 
 
-def _rates(result: AuditResult, lengths: dict[str, str]) -> Iterator[Figure]:
+def _rates(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedMetric]:
     for subject, estimate in result.memorization.items():
         data = result.other_sets.get(subject, result.training_set)
         if data is not None and subject in result.models:
-            yield Figure(
+            yield TrackedMetric(
                 estimate.metric,
                 subject,
                 estimate,
@@ -72,33 +72,35 @@ def _rates(result: AuditResult, lengths: dict[str, str]) -> Iterator[Figure]:
 
 
 def _inherited(
-    result: AuditResult, rates: tuple[Figure, ...], told: dict[str, str], lengths: dict[str, str]
-) -> tuple[Figure, ...]:
+    result: AuditResult, rates: tuple[TrackedMetric, ...], told: dict[str, str], lengths: dict[str, str]
+) -> tuple[TrackedMetric, ...]:
     entry = result.inheritance
     if entry is None:
         return ()
     subject, over = entry.ratio.subject, (entry.over or told) | lengths
     own = next((rate for rate in rates if rate.subject == subject), None)
     of = entry.of or (own.of if own is not None else "")
-    ratio = Figure(entry.ratio.metric, subject, entry.ratio, entry.ratio.n, entry.inherited_examples, (), of, over)
+    ratio = TrackedMetric(
+        entry.ratio.metric, subject, entry.ratio, entry.ratio.n, entry.inherited_examples, (), of, over
+    )
     # Over the same baseline the reduction is a matter of what the student recites.
     recited = (own.n, own.examples, own.ambiguous) if own is not None else (0, None, ())
-    return ratio, Figure(entry.reduction.metric, subject, entry.reduction, *recited, of, over)
+    return ratio, TrackedMetric(entry.reduction.metric, subject, entry.reduction, *recited, of, over)
 
 
-def _risk(result: AuditResult, told: dict[str, str], lengths: dict[str, str]) -> tuple[Figure, ...]:
+def _risk(result: AuditResult, told: dict[str, str], lengths: dict[str, str]) -> tuple[TrackedMetric, ...]:
     if result.risk is None:
         return ()
     share, over = result.risk.share_at_risk, (result.risk.over or told) | lengths
-    return (Figure(share.metric, share.subject, share, share.n, result.risk.examples, (), "", over),)
+    return (TrackedMetric(share.metric, share.subject, share, share.n, result.risk.examples, (), "", over),)
 
 
-def _held_out(result: AuditResult, lengths: dict[str, str]) -> tuple[Figure, ...]:
+def _held_out(result: AuditResult, lengths: dict[str, str]) -> tuple[TrackedMetric, ...]:
     if result.control_set is None:
         return ()
     over = {"control set": result.control_set.digest} | lengths
     return tuple(
-        Figure(entry.loss.metric, subject, entry.loss, 0, None, (), result.models[subject].digest, over)
+        TrackedMetric(entry.loss.metric, subject, entry.loss, 0, None, (), result.models[subject].digest, over)
         for subject, entry in result.held_out.items()
         if subject in result.models
     )

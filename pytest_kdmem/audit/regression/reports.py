@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_kdmem.audit.regression.compare import drifts
-from pytest_kdmem.audit.regression.metrics import Figure, figures_of
+from pytest_kdmem.audit.regression.metrics import TrackedMetric, tracked_metrics
 from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.schema import DriftEntry
+from pytest_kdmem.audit.schema import MetricChange
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.roles import REFERENCES
 
@@ -22,15 +22,15 @@ class Comparison:
     """One audit in both reports."""
 
     audit: str
-    drift: tuple[DriftEntry, ...]
+    drift: tuple[MetricChange, ...]
 
     @property
-    def regressed(self) -> tuple[DriftEntry, ...]:
+    def regressed(self) -> tuple[MetricChange, ...]:
         """Figures of what ships that are worse, or not known to be no worse."""
         return tuple(entry for entry in self.drift if entry.outcome in AGAINST and ships(entry))
 
 
-def ships(figure: Figure | DriftEntry) -> bool:
+def ships(figure: TrackedMetric | MetricChange) -> bool:
     """Whether a figure is of what ships; what teacher and baseline do is there to compare with."""
     return figure.metric not in OF_MODELS or figure.subject not in REFERENCES
 
@@ -54,11 +54,11 @@ def compared(old: Report, new: Report) -> tuple[Comparison, ...]:
         pairs = [(name, audit, now[name]) for name, audit in before.items()]
     found = []
     for name, one, other in pairs:
-        accepted = figures_of(one)
+        accepted = tracked_metrics(one)
         if not any(map(ships, accepted)):
             raise DataError(
                 f"Figures of what ships were expected in the first report's audit {name or 'of the root'}, and it has"
                 " none."
             )
-        found.append(Comparison(name, drifts(accepted, figures_of(other))))
+        found.append(Comparison(name, drifts(accepted, tracked_metrics(other))))
     return tuple(found)

@@ -15,7 +15,7 @@ from pytest_kdmem.risk.features import Features, features_of
 from pytest_kdmem.risk.fitting import Fitted, fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_rows, recited_by_both
 from pytest_kdmem.risk.predicted import RECALL
-from pytest_kdmem.risk.trials import Figure, chance
+from pytest_kdmem.risk.trials import TrialStatistic, chance
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.examples import described
 from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
@@ -41,9 +41,9 @@ class Prediction:
     seed: int
     temperature: float | None
     memorized: Share
-    figures: dict[str, Figure]
-    coefficients: dict[str, Figure]
-    shuffled: Figure
+    figures: dict[str, TrialStatistic]
+    coefficients: dict[str, TrialStatistic]
+    shuffled: TrialStatistic
 
 
 @dataclass(frozen=True)

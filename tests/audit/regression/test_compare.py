@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_kdmem.audit.regression.compare import drift, drifts, limit_of, verdict_of
-from pytest_kdmem.audit.regression.metrics import Figure
+from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.metrics.bounds import proportion
 from pytest_kdmem.metrics.estimate import Estimate
 
@@ -21,7 +21,7 @@ OVER = {"training set": "d" * 32, "lengths": "50, 50, 256"}
 
 def rate(
     examples: Any, n: int, *, ambiguous: tuple[int, ...] = (), of: str = "a", exhaustive: bool = True, **changed: Any
-) -> Figure:
+) -> TrackedMetric:
     """The rate of a model that recites these examples of n."""
     hits, perhaps = set(examples), set(ambiguous)
     estimate = proportion(
@@ -35,16 +35,16 @@ def rate(
         exhaustive=exhaustive,
     )
     return replace(
-        Figure("memorization rate", "student", estimate, n, tuple(sorted(hits)), ambiguous, of, OVER), **changed
+        TrackedMetric("memorization rate", "student", estimate, n, tuple(sorted(hits)), ambiguous, of, OVER), **changed
     )
 
 
-def reduction(value: float, recited: Any, of: str, n: int = 1000) -> Figure:
+def reduction(value: float, recited: Any, of: str, n: int = 1000) -> TrackedMetric:
     estimate = Estimate("reduction", "student", value, value, value, None, n, exhaustive=True, unit="factor")
-    return Figure("reduction", "student", estimate, n, tuple(recited), (), of, OVER)
+    return TrackedMetric("reduction", "student", estimate, n, tuple(recited), (), of, OVER)
 
 
-def judged(accepted: Figure, found: Figure, allowed: float = 0.0) -> str:
+def judged(accepted: TrackedMetric, found: TrackedMetric, allowed: float = 0.0) -> str:
     return verdict_of(drift(accepted, found), limit_of(accepted, allowed)).outcome
 
 
@@ -141,9 +141,9 @@ def test_an_undefined_figure_is_no_worse_than_nothing() -> None:
 
 
 def test_figures_without_examples_are_compared_by_their_bounds() -> None:
-    def loss(value: float, margin: float, of: str) -> Figure:
+    def loss(value: float, margin: float, of: str) -> TrackedMetric:
         estimate = Estimate("loss", "student", value, value - margin, value + margin, None, 500, unit="nats")
-        return Figure("loss", "student", estimate, 0, None, (), of, {"control set": "c"})
+        return TrackedMetric("loss", "student", estimate, 0, None, (), of, {"control set": "c"})
 
     assert drift(loss(2.0, 0.0, "a"), loss(2.1, 0.0, "b")).outcome == "worse"
     assert drift(loss(2.0, 0.1, "a"), loss(2.1, 0.1, "b")).outcome == "undecided"
@@ -201,9 +201,9 @@ def test_the_interval_of_a_paired_difference_covers_the_truth_at_least_as_often_
     assert outside_high <= 0.05 * 400
 
 
-def loss(value: float, of: str) -> Figure:
+def loss(value: float, of: str) -> TrackedMetric:
     estimate = Estimate("loss", "student", value, value, value, None, 50, exhaustive=True, unit="nats")
-    return Figure("loss", "student", estimate, 0, None, (), of, {})
+    return TrackedMetric("loss", "student", estimate, 0, None, (), of, {})
 
 
 def test_the_same_model_in_other_arithmetic_is_the_same_and_no_more() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.risk.calibration import Bin
 from pytest_kdmem.risk.features import STUDY
-from pytest_kdmem.risk.trials import FIGURES, Figure
+from pytest_kdmem.risk.trials import FIGURES, TrialStatistic
 from pytest_kdmem.study.findings import prefilter, risk
 from pytest_kdmem.study.findings.figures import Share
 from pytest_kdmem.study.report import plain
@@ -187,8 +187,8 @@ def test_rows_have_a_figure_of_each_seed_beside_the_published(told):
 
 
 def prediction(part, temperature, memorized):
-    figures = {name: Figure(memorized / 100, 0.0) for name in FIGURES}
-    share, chance = Share(memorized, 100), Figure(0.5, 0.0)
+    figures = {name: TrialStatistic(memorized / 100, 0.0) for name in FIGURES}
+    share, chance = Share(memorized, 100), TrialStatistic(0.5, 0.0)
     return risk.Prediction(part, "pythia", "fineweb", 0, temperature, share, figures, {}, chance)
 
 
