@@ -17,8 +17,8 @@ from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.plugin.audit_scope import check_is_audit, membership_of
 from pytest_kdmem.plugin.collection import is_audit
-from pytest_kdmem.plugin.fixtures import AUDITS
 from pytest_kdmem.plugin.progress import progress_of
+from pytest_kdmem.plugin.session import AUDITS
 from pytest_kdmem.plugin.settings import Settings, cache_of, settings_of
 from pytest_kdmem.risk.pipeline import LabelSource, label_source_from
 from pytest_kdmem.scoring.score import check_positions

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pytest_kdmem.risk.predicted import PredictedRisk
     from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
 
-AUDITS = pytest.StashKey[dict[str, "Audit"]]()
-
 
 def _role(role: str) -> Any:
     @pytest.fixture(scope="session", name=role)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kdmem.plugin import completeness as extent
-from pytest_kdmem.plugin import fixtures
 from pytest_kdmem.plugin import sharding as part_runs
 from pytest_kdmem.plugin.audit_scope import check_declared, enter, follow, membership_of, mistaken, note
 from pytest_kdmem.plugin.collection import DESELECTED, is_audit
+from pytest_kdmem.plugin.session import AUDITS
 from pytest_kdmem.plugin.settings import remove_reports, settings_of
 from pytest_kdmem.plugin.tracebacks import say
 from pytest_kdmem.plugin.validation import wrong_update
@@ -212,7 +212,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def _report(config: pytest.Config) -> Report | None:
     """What this run, or its workers, audited; None where nothing was. Audits that were collected are all in it."""
     order, parts = config.stash[ORDER], config.stash[PARTS]
-    gates, audits = config.stash[GATES], config.stash.get(fixtures.AUDITS, {})
+    gates, audits = config.stash[GATES], config.stash.get(AUDITS, {})
     if not (parts or audits or any(gates.values())):
         return None
     from pytest_kdmem.audit.report import assembled
