@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, log_softmax
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
+from pytest_kdmem.distill.loss_forward import forward_returns_loss, predicted_mask
 from pytest_kdmem.distill.losses import Objective
-from pytest_kdmem.distill.student import predicted_tokens, trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
 
 TEMPERATURE = 2.0
@@ -64,13 +64,13 @@ def plain(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> St
 def chunked(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> Step:
     """The trainer's."""
     objective = Objective("forward", TEMPERATURE, vocabulary=student.config.vocab_size)
-    FOR_GOOD.enter_context(trained_by(student, objective))
+    FOR_GOOD.enter_context(forward_returns_loss(student, objective))
     live = LiveTeacher(teacher, TEMPERATURE)
 
     def step() -> float:
         student.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
-            predicted = predicted_tokens(ids)
+            predicted = predicted_mask(ids)
             view = live.read(ids, None, predicted)
             loss: Tensor = student(input_ids=ids, labels=ids, teacher=view) / predicted.sum()
         loss.backward()  # type: ignore[no-untyped-call]

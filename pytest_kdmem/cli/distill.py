@@ -57,7 +57,7 @@ def distill(
     """Train a baseline, or a student of a teacher; a stopped training goes on when the command is given again."""
     from pytest_kdmem.base.progress import Bar, Lines
     from pytest_kdmem.distill.execution import Execution
-    from pytest_kdmem.distill.processes import join_processes
+    from pytest_kdmem.distill.process_group import join_process_group
     from pytest_kdmem.distill.recipe import Recipe
     from pytest_kdmem.specs.declared import Extraction, Model
 
@@ -99,5 +99,5 @@ def distill(
         progress=Bar() if sys.stdout.isatty() else Lines(typer.echo),
         report=typer.echo,
     )
-    if join_processes().is_first:
+    if join_process_group().is_first:
         typer.echo(f"{recipe.mode} model in {made.source}")

@@ -50,7 +50,7 @@ class Execution:
         return size, share // size
 
 
-def settings_of_training(settings: Mapping[str, Any]) -> tuple[Recipe, Execution]:
+def recipe_and_execution(settings: Mapping[str, Any]) -> tuple[Recipe, Execution]:
     """Settings by name → the recipe's and the run's.
 
     Raises:

@@ -16,21 +16,21 @@ from transformers import PreTrainedModel, set_seed
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.distill.batches import Collator, WholeSteps
+from pytest_kdmem.distill.callback import DistillationCallback
 from pytest_kdmem.distill.checkpoints import latest_checkpoint
 from pytest_kdmem.distill.execution import Execution
-from pytest_kdmem.distill.inputs import open_inputs
+from pytest_kdmem.distill.job import open_inputs
+from pytest_kdmem.distill.loss_forward import forward_returns_loss
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.packing import check_packing
-from pytest_kdmem.distill.processes import join_processes, refuse_several
+from pytest_kdmem.distill.process_group import join_process_group, require_single_process
+from pytest_kdmem.distill.publish import save_trained
 from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.distill.saving import save_trained
 from pytest_kdmem.distill.stored_rows import tokens_of
-from pytest_kdmem.distill.student import trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.distill.trainer import DistillationTrainer, arguments_of
+from pytest_kdmem.distill.training_folder import TrainingFolder, check_out
 from pytest_kdmem.distill.training_rows import RowSource
-from pytest_kdmem.distill.unfinished import Unfinished, check_out
-from pytest_kdmem.distill.watch import Watch
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_model, quiet
 from pytest_kdmem.errors import EngineError, TrainingInterrupted
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -75,7 +75,7 @@ def distill(
         DataError: the training set cannot be read or holds nothing to train on.
         TrainingInterrupted: SIGTERM came; everything up to the last whole step is saved.
     """
-    processes, execution, extraction = join_processes(), execution or Execution(), extraction or Extraction()
+    processes, execution, extraction = join_process_group(), execution or Execution(), extraction or Extraction()
     if not processes.is_first:
         progress, report = NO_PROGRESS, silent
     out = out if out.name else out.resolve()
@@ -91,7 +91,7 @@ def distill(
         offline=offline,
     )
     start, origin = inputs.init, inputs.teacher
-    with Unfinished.of(out, inputs.digest, processes) as unfinished, ExitStack() as stack:
+    with TrainingFolder.of(out, inputs.digest, processes) as unfinished, ExitStack() as stack:
         tokenizer = load_tokenizer(start.folder, trust_remote_code=init.trust_remote_code)
         set_seed(recipe.seed)
         # Fused attention's backward pass takes 40 % of a step on CPUs; plain matrices are a third faster there.
@@ -149,7 +149,7 @@ def distill(
             train_dataset=WholeSteps(data, recipe.batch_size),
             data_collator=Collator(recipe.packing),
         )
-        watch = Watch(
+        watch = DistillationCallback(
             trainer,
             checkpoint_minutes=execution.checkpoint_minutes,
             batch_size=recipe.batch_size,
@@ -162,7 +162,7 @@ def distill(
         checkpoint = latest_checkpoint(unfinished.folder)
         begun = f", going on at step {unfinished.resumes_at(checkpoint)}" if checkpoint else ""
         report(f"{recipe.mode}: {len(data)} examples, {recipe.epochs} epochs{begun}")
-        for context in (quiet(), trained_by(model, objective), watch.listening()):
+        for context in (quiet(), forward_returns_loss(model, objective), watch.listening()):
             stack.enter_context(context)
         unfinished.begin_stretch()
         try:
@@ -226,7 +226,7 @@ def distill_once(
     Raises:
         SpecError: one of several processes calls it: they would wait for each other's lock.
     """
-    refuse_several("a fixture or a study")
+    require_single_process("a fixture or a study")
     extraction = extraction or Extraction()
     is_named = out is not None
     if out is None:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import in_batches
-from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.distill.stored_rows import IDS, Record, are_stored, as_ids, store_rows, stored_rows
 from pytest_kdmem.engines.transformers.decoding import decode_greedily
 from pytest_kdmem.errors import DataError
@@ -31,7 +31,7 @@ def teacher_text(
     extraction: Extraction,
     vocabulary: int,
     folder: Path,
-    processes: Processes,
+    processes: ProcessGroup,
 ) -> Dataset:
     """Each example's prefix, continued greedily up to the window; made once and kept in ``folder``.
 

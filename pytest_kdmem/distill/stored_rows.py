@@ -13,7 +13,7 @@ import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
 from pytest_kdmem.corpus.examples import in_batches
-from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.distill.process_group import ProcessGroup
 
 ROWS_PER_SHARD = 4096
 
@@ -28,7 +28,7 @@ def store_rows(
     source: Iterable[Any],
     make: Callable[[list[Any]], Iterable[Record]],
     schema: pa.Schema,
-    processes: Processes,
+    processes: ProcessGroup,
     *,
     rows_a_shard: int = ROWS_PER_SHARD,
 ) -> None:

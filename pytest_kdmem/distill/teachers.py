@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, log_softmax, nn
 from transformers import PreTrainedModel
 
-from pytest_kdmem.distill.chunked import computing_dtype, project
+from pytest_kdmem.distill.chunked_loss import computing_dtype, project
 from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
 
@@ -28,7 +28,7 @@ class LiveTeacher:
         nn.Module.to(self.model, device)
 
     @torch.inference_mode()
-    def read(self, ids: Tensor, positions: Tensor | None, predicted: Tensor) -> LiveView:
+    def read(self, ids: Tensor, positions: Tensor | None, predicted: Tensor) -> LiveOutputs:
         """Backbone over ``[batch, tokens]`` ids; kept are the states before predicted tokens.
 
         Args:
@@ -37,7 +37,7 @@ class LiveTeacher:
         """
         hidden = self._head.backbone(ids, positions)[:, :-1][predicted]
         linear, dtype = self._head.linear, computing_dtype(self._head.linear.weight)
-        return LiveView(
+        return LiveOutputs(
             hidden.to(dtype),
             linear.weight.to(dtype),
             None if linear.bias is None else linear.bias.to(dtype),
@@ -47,10 +47,10 @@ class LiveTeacher:
         )
 
 
-class LiveView:
+class LiveOutputs:
     """``hidden``: ``[m, width]`` at m predicted positions; the rest is the teacher's head.
 
-    No dataclass, and nor is `StoredView`: FSDP would cast the tensors in one to the model's dtype.
+    No dataclass, and nor is `StoredOutputs`: FSDP would cast the tensors in one to the model's dtype.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LiveView:
         return log_softmax(logits[:, : student_logprobs.shape[1]].div_(self.temperature), dim=1)
 
 
-class StoredView:
+class StoredOutputs:
     """The teacher's k most probable ids at m positions, ``[m, k]`` int64, with log-probabilities, float32, at T."""
 
     def __init__(self, ids: Tensor, top_logprobs: Tensor) -> None:

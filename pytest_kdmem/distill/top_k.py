@@ -15,11 +15,11 @@ from transformers import PreTrainedModel
 
 from pytest_kdmem.corpus.examples import in_batches
 from pytest_kdmem.distill.batches import Collator
-from pytest_kdmem.distill.chunked import chunk_positions
-from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.distill.chunked_loss import chunk_positions
+from pytest_kdmem.distill.loss_forward import predicted_mask
+from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.stored_rows import WITH_TEACHER, Record, are_stored, store_rows, stored_rows
-from pytest_kdmem.distill.student import predicted_tokens
 from pytest_kdmem.distill.teachers import LiveTeacher
 
 READING_BATCH = 16
@@ -31,7 +31,7 @@ def with_top_k(
     recipe: Recipe,
     vocabulary: int,
     folder: Path,
-    processes: Processes,
+    processes: ProcessGroup,
 ) -> Dataset:
     """Examples with ``teacher_ids`` and ``teacher_logprobs`` (at the recipe's T), k a predicted token, row after row.
 
@@ -52,7 +52,7 @@ def with_top_k(
 def _scored(live: LiveTeacher, rows: list[Any], recipe: Recipe, vocabulary: int) -> Iterator[Record]:
     batch = Collator()(rows)
     device = live.model.device
-    ids, predicted = batch["input_ids"].to(device), predicted_tokens(batch["labels"].to(device))
+    ids, predicted = batch["input_ids"].to(device), predicted_mask(batch["labels"].to(device))
     autocast = torch.autocast(device.type, torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext()
     with autocast:
         view = live.read(ids, None, predicted)

@@ -15,16 +15,16 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from pytest_kdmem.distill.batches import SeededOrder, WholeSteps
 from pytest_kdmem.distill.checkpoints import read_checkpoint, write_checkpoint
 from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.loss_forward import predicted_mask
 from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.distill.student import predicted_tokens
-from pytest_kdmem.distill.teachers import LiveTeacher, StoredView
+from pytest_kdmem.distill.teachers import LiveTeacher, StoredOutputs
 from pytest_kdmem.errors import EngineError
 
 POINTS_OF_CURVE = 500
 
 
 class DistillationTrainer(Trainer):
-    """Trains a model that is `trained_by` an objective, from a teacher where there is one.
+    """Trains a model that is `forward_returns_loss` an objective, from a teacher where there is one.
 
     One loss = sum over predicted tokens / predicted tokens of the whole step, over all micro-batches and processes. The
     teacher is frozen and stands outside the model, so neither DDP nor a checkpoint holds it.
@@ -54,7 +54,7 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         loss = self._summed(model, inputs)
-        tokens = num_items_in_batch if num_items_in_batch is not None else predicted_tokens(inputs["labels"]).sum()
+        tokens = num_items_in_batch if num_items_in_batch is not None else predicted_mask(inputs["labels"]).sum()
         # DDP and FSDP average gradients over processes, and the count is that of all of them.
         loss = loss * self.accelerator.num_processes / torch.as_tensor(tokens, device=loss.device).clamp(min=1)
         return (loss, {}) if return_outputs else loss
@@ -63,10 +63,10 @@ class DistillationTrainer(Trainer):
         ids, labels, positions = inputs["input_ids"], inputs["labels"], inputs.get("position_ids")
         view: Any = None
         if model.training and "teacher_ids" in inputs:
-            view = StoredView(inputs["teacher_ids"], inputs["teacher_logprobs"])
+            view = StoredOutputs(inputs["teacher_ids"], inputs["teacher_logprobs"])
         elif model.training and self.teacher is not None:
             with self.accelerator.autocast():
-                view = self.teacher.read(ids, positions, predicted_tokens(labels))
+                view = self.teacher.read(ids, positions, predicted_mask(labels))
         # Through the wrapped model, so that DDP and FSDP see the pass.
         loss: Tensor = model(input_ids=ids, labels=labels, position_ids=positions, teacher=view)
         return loss
@@ -81,7 +81,7 @@ class DistillationTrainer(Trainer):
             inputs = self._prepare_inputs(batch)
             with self.compute_loss_context_manager():
                 sums[0] += self._summed(model, inputs).double()
-            sums[1] += predicted_tokens(inputs["labels"]).sum()
+            sums[1] += predicted_mask(inputs["labels"]).sum()
         model.train(was_training)
         total, tokens = self.accelerator.reduce(sums, "sum").tolist()
         return total / tokens if tokens else float("nan")
@@ -99,7 +99,7 @@ class DistillationTrainer(Trainer):
             )
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
-        tokens = [predicted_tokens(batch["labels"]).sum().to(device) for batch in batch_samples]
+        tokens = [predicted_mask(batch["labels"]).sum().to(device) for batch in batch_samples]
         total: Tensor = self.accelerator.reduce(torch.stack(tokens).sum(), "sum")
         return total
 
@@ -132,7 +132,7 @@ class DistillationTrainer(Trainer):
             self.resumed = progress
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        """Nothing: chance follows from seed, step and process, see `Watch`."""
+        """Nothing: chance follows from seed, step and process, see `DistillationCallback`."""
 
     def restore_unlogged_loss(self) -> None:
         """Go on with the loss curve where the checkpoint left it; Trainer has just begun a new one."""

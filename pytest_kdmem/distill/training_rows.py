@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.examples import Tokenizer, stream_examples
-from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.sequence_level import teacher_text
 from pytest_kdmem.distill.stored_rows import IDS, Record, as_ids, store_rows, stored_rows
@@ -44,7 +44,7 @@ class RowSource:
     vocabulary: int
     scratch: Path
     cache: Path
-    processes: Processes
+    processes: ProcessGroup
     offline: bool
 
     def examples(self, training_set: TrainingSet, name: str) -> Dataset:

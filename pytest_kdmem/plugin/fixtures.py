@@ -176,7 +176,7 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
         out: str | Path | None = None,
         **settings: Any,
     ) -> Model:
-        from pytest_kdmem.distill.execution import settings_of_training
+        from pytest_kdmem.distill.execution import recipe_and_execution
         from pytest_kdmem.distill.run import distill_once
         from pytest_kdmem.errors import SpecError
         from pytest_kdmem.plugin.audit_setup import extraction_of
@@ -188,7 +188,7 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
             raise SpecError(
                 "Trained models were expected of a part of a run, as each would train its own: train first."
             )
-        recipe, execution = settings_of_training(settings)
+        recipe, execution = recipe_and_execution(settings)
         if teacher is None and recipe.needs_teacher:
             teacher = request.getfixturevalue("teacher")
         cache_dir = cache_of(request.config)

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.distill.architectures import Family, train_tokenizer, write_untrained
-from pytest_kdmem.distill.processes import refuse_several
+from pytest_kdmem.distill.process_group import require_single_process
 from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.engines.transformers.loading import quiet
 from pytest_kdmem.errors import DataError
@@ -58,7 +58,7 @@ def run_study(
         SpecError: the configuration is wrong, or has no such part, or one of several processes calls it.
         DataError: a text is missing or too short.
     """
-    refuse_several("a study")
+    require_single_process("a study")
     settings = read_config(config)
     steps = plan(settings, only)
     texts = write_texts(settings, data or data_folder(), out / "texts")

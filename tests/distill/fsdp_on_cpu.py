@@ -33,11 +33,11 @@ AcceleratorState.__init__ = _sharded_on_cpu
 
 def main() -> None:
     from pytest_kdmem.cli import main as kdmem
-    from pytest_kdmem.distill.watch import Watch
+    from pytest_kdmem.distill.callback import DistillationCallback
 
     wanted = FSDPModule if os.environ.get("ACCELERATE_USE_FSDP") == "true" else DistributedDataParallel
     stop_at = None
-    step_ends = Watch.on_step_end
+    step_ends = DistillationCallback.on_step_end
 
     def on_step_end(self, args, state, control, **more):
         assert isinstance(self._trainer.model_wrapped, wanted), type(self._trainer.model_wrapped)
@@ -45,7 +45,7 @@ def main() -> None:
             signal.raise_signal(signal.SIGTERM)
         return step_ends(self, args, state, control, **more)
 
-    Watch.on_step_end = on_step_end
+    DistillationCallback.on_step_end = on_step_end
     codes = []
     for command in json.loads(Path(sys.argv[1]).read_text()):
         stop_at = command["stop_at"]

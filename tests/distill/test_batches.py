@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pytest_kdmem.distill.batches import Collator, SeededOrder, WholeSteps, _first_fit
 from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.loss_forward import predicted_mask
 from pytest_kdmem.distill.losses import IGNORED
-from pytest_kdmem.distill.student import predicted_tokens
 from pytest_kdmem.errors import SpecError
 
 rows_of = st.lists(st.lists(st.integers(0, 90), max_size=12), min_size=1, max_size=20)
@@ -74,7 +74,7 @@ def test_the_collator_predicts_each_rows_tokens_but_its_first(rows, packing):
     ids, labels = batch["input_ids"], batch["labels"]
     assert ids.shape == labels.shape
     assert ids.dtype == labels.dtype == torch.int64
-    predicted = predicted_tokens(labels)
+    predicted = predicted_mask(labels)
     pairs = Counter(zip(ids[:, :-1][predicted].tolist(), labels[:, 1:][predicted].tolist(), strict=True))
     assert pairs == Counter(pair for row in rows for pair in pairwise(row))
     assert (labels[:, 0] == IGNORED).all()
@@ -104,7 +104,7 @@ def test_stored_log_probabilities_stay_with_their_tokens(rows, packing):
         for row in rows
     ] + [{"input_ids": []}]
     batch = Collator(packing)(stored)
-    predicted = predicted_tokens(batch["labels"])
+    predicted = predicted_mask(batch["labels"])
     expected = torch.stack([batch["labels"][:, 1:][predicted], batch["input_ids"][:, :-1][predicted]], dim=1)
     assert torch.equal(batch["teacher_ids"], expected)
     assert torch.equal(batch["teacher_logprobs"], -expected.float())

@@ -9,12 +9,12 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM
 
 from pytest_kdmem.distill import run
-from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.distill.sequence_level import distinct_prefixes, teacher_text
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
 
-ALONE = Processes(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +68,14 @@ def test_shards_are_shared_out_over_processes(teacher_model, rows, extraction, t
     monkeypatch.setattr("pytest_kdmem.distill.sequence_level.TEXTS_PER_SHARD", 3)
     examples = dataset(np.load(rows)[:10].tolist())
     alone = teacher_text(lambda: teacher_model, examples, extraction, 300, tmp_path / "alone", ALONE)
-    monkeypatch.setattr(Processes, "wait", lambda self: None)
+    monkeypatch.setattr(ProcessGroup, "wait", lambda self: None)
     with pytest.raises(FileNotFoundError):  # read before the first has written its part
         teacher_text(
-            lambda: teacher_model, examples, extraction, 300, tmp_path / "shared", Processes(1, 2, ALONE.device)
+            lambda: teacher_model, examples, extraction, 300, tmp_path / "shared", ProcessGroup(1, 2, ALONE.device)
         )
     assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == ["000001.arrow", "000003.arrow"]
     shared = teacher_text(
-        lambda: teacher_model, examples, extraction, 300, tmp_path / "shared", Processes(0, 2, ALONE.device)
+        lambda: teacher_model, examples, extraction, 300, tmp_path / "shared", ProcessGroup(0, 2, ALONE.device)
     )
     assert [row["input_ids"].tolist() for row in shared] == [row["input_ids"].tolist() for row in alone]
     assert not list((tmp_path / "shared").glob(".*"))

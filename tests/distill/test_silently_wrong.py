@@ -12,11 +12,11 @@ import torch
 from datasets import Dataset
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from pytest_kdmem.distill import inputs, run, saving
+from pytest_kdmem.distill import job, publish, run
 from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.loss_forward import CROSS_ENTROPY, forward_returns_loss
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill_once
-from pytest_kdmem.distill.student import CROSS_ENTROPY, trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.engines.transformers.loading import load_model
 from pytest_kdmem.errors import EngineError, SpecError
@@ -50,17 +50,17 @@ def test_router_losses_are_not_dropped_silently():
     )  # fmt: skip
     with (
         pytest.raises(EngineError, match="output_router_logits"),
-        trained_by(MixtralForCausalLM(config), CROSS_ENTROPY),
+        forward_returns_loss(MixtralForCausalLM(config), CROSS_ENTROPY),
     ):
         pass
 
 
 def test_data_that_only_streaming_would_tell_apart_is_told_apart_by_how_it_was_asked_for(init, monkeypatch):
-    monkeypatch.setattr(inputs, "check_source", lambda data: None)
+    monkeypatch.setattr(job, "check_source", lambda data: None)
     how = {"init": init, "teacher": None, "held_out": None, "extraction": Extraction(8, 8, 24), "offline": True}
     asked = [TrainingSet("own/a"), TrainingSet("own/b"), TrainingSet("own/a", split="test")]
     asked.append(TrainingSet("own/a", form="blocks"))
-    opened = [inputs.open_inputs(Recipe(mode="baseline"), training_set=data, **how) for data in asked]
+    opened = [job.open_inputs(Recipe(mode="baseline"), training_set=data, **how) for data in asked]
     assert {one.fingerprint for one in opened} == {None}
     assert len({one.digest for one in opened}) == len(asked)
 
@@ -86,11 +86,11 @@ def test_a_start_whose_generation_settings_contradict_each_other_is_trained_and_
 
 
 def test_a_model_that_cannot_be_written_costs_no_step(train, monkeypatch, tmp_path):
-    write = saving._write
-    monkeypatch.setattr(saving, "_write", lambda *arguments: (_ for _ in ()).throw(OSError("disk full")))
+    write = publish._write
+    monkeypatch.setattr(publish, "_write", lambda *arguments: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         train(mode="baseline", epochs=2)
-    monkeypatch.setattr(saving, "_write", write)
+    monkeypatch.setattr(publish, "_write", write)
     told: list[str] = []
     train(mode="baseline", epochs=2, how={"report": told.append})
     assert told[0].endswith("going on at step 4")
@@ -123,7 +123,7 @@ def test_several_processes_are_told_to_use_the_command(init, rows, tmp_path, mon
 def test_nothing_is_differentiated_where_nothing_asks_for_it(toy, monkeypatch):
     model = toy()
     ids = torch.arange(1, 9)[None]
-    with trained_by(model, CROSS_ENTROPY), torch.no_grad():
+    with forward_returns_loss(model, CROSS_ENTROPY), torch.no_grad():
         monkeypatch.setattr(torch.Tensor, "addmm_", lambda *_: pytest.fail("the head's gradient was taken"))
         assert float(model(input_ids=ids, labels=ids)) > 0
 

@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 
 from pytest_kdmem.distill import run
 from pytest_kdmem.distill.losses import Objective
-from pytest_kdmem.distill.teachers import StoredView
+from pytest_kdmem.distill.teachers import StoredOutputs
 
 
-def stored(teacher: torch.Tensor, k: int) -> StoredView:
+def stored(teacher: torch.Tensor, k: int) -> StoredOutputs:
     top, ids = torch.log_softmax(teacher, dim=1).topk(k, dim=1)
-    return StoredView(ids, top)
+    return StoredOutputs(ids, top)
 
 
 def with_any_other(log_p: torch.Tensor, log_q: torch.Tensor, k: int) -> torch.Tensor:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from pytest_kdmem.distill import chunked
+from pytest_kdmem.distill import chunked_loss
 from pytest_kdmem.distill.batches import Collator, WholeSteps
+from pytest_kdmem.distill.loss_forward import forward_returns_loss
 from pytest_kdmem.distill.losses import Objective
-from pytest_kdmem.distill.student import trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.distill.trainer import DistillationTrainer
 from pytest_kdmem.errors import EngineError
@@ -52,7 +52,7 @@ def step(tmp_path):
             data_collator=Collator(packing),
             optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)),
         )
-        with trained_by(model, objective):
+        with forward_returns_loss(model, objective):
             trainer.train()
         loss = next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
         moved = {name: before[name] - weight.detach() for name, weight in model.named_parameters()}
@@ -81,7 +81,7 @@ def test_the_split_into_passes_changes_nothing(toy, unequal_rows, step, passes, 
 
 @pytest.mark.parametrize("positions", [1, 7])
 def test_nor_does_the_size_of_chunks(toy, unequal_rows, step, positions, monkeypatch):
-    monkeypatch.setattr(chunked, "CHUNK_BYTES", {"cpu": 4 * 61 * positions})
+    monkeypatch.setattr(chunked_loss, "CHUNK_BYTES", {"cpu": 4 * 61 * positions})
     model, teacher = toy("neox", seed=1), toy("neox", seed=2)
     agrees(step(model, teacher, unequal_rows, passes=2), model, teacher, unequal_rows, **REFERENCE)
 
@@ -128,7 +128,7 @@ def test_held_out_loss_is_cross_entropy_a_token(toy, unequal_rows, step):
     _, _, trainer = step(model, teacher, unequal_rows)
     held_out = unequal_rows[:3]
     expected, _ = of_models(trainer.model, None, held_out, kind=None, vocabulary=61)
-    with trained_by(trainer.model.eval(), SOFT):
+    with forward_returns_loss(trainer.model.eval(), SOFT):
         trainer.model.train()
         assert trainer.held_out_loss(WholeSteps([{"input_ids": row} for row in held_out], 8)) == pytest.approx(expected)
         assert trainer.model.training

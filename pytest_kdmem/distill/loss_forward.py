@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pytest_kdmem.distill.chunked import TeacherView, summed_loss
+from pytest_kdmem.distill.chunked_loss import TeacherOutputs, summed_loss
 from pytest_kdmem.distill.losses import IGNORED, Objective
 from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
@@ -16,13 +16,13 @@ from pytest_kdmem.errors import EngineError
 CROSS_ENTROPY = Objective()
 
 
-def predicted_tokens(labels: Tensor) -> Tensor:
+def predicted_mask(labels: Tensor) -> Tensor:
     """Bool ``[batch, tokens − 1]``: whether token t + 1 is predicted from position t."""
     return labels[:, 1:] != IGNORED
 
 
 @contextmanager
-def trained_by(model: PreTrainedModel, objective: Objective) -> Iterator[None]:
+def forward_returns_loss(model: PreTrainedModel, objective: Objective) -> Iterator[None]:
     """Within, ``model(input_ids, labels, position_ids, teacher)`` is the sum of its loss over predicted tokens.
 
     The loss is taken inside the model's own forward, so whatever wraps the model (DDP, FSDP, autocast) wraps the head
@@ -42,9 +42,9 @@ def trained_by(model: PreTrainedModel, objective: Objective) -> Iterator[None]:
         input_ids: Tensor,
         labels: Tensor,
         position_ids: Tensor | None = None,
-        teacher: TeacherView | None = None,
+        teacher: TeacherOutputs | None = None,
     ) -> Tensor:
-        predicted = predicted_tokens(labels)
+        predicted = predicted_mask(labels)
         hidden = head.backbone(input_ids, position_ids)[:, :-1][predicted]
         chosen = objective if model.training else CROSS_ENTROPY
         return summed_loss(head, hidden, labels[:, 1:][predicted], chosen, teacher)

@@ -14,24 +14,24 @@ from typing import Any
 from filelock import FileLock
 
 from pytest_kdmem.distill.checkpoints import latest_checkpoint, step_of
-from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.errors import SpecError
 
 RECORD, LOCK = "training.json", "lock"
 
 
 @dataclass
-class Unfinished:
+class TrainingFolder:
     """Beside the model to be: checkpoints, rows, and a record of the stretches trained so far."""
 
     folder: Path
-    processes: Processes
+    processes: ProcessGroup
     record: dict[str, Any]
     _counted: float = 0.0
 
     @staticmethod
     @contextmanager
-    def of(out: Path, run_digest: str, processes: Processes) -> Iterator[Unfinished]:
+    def of(out: Path, run_digest: str, processes: ProcessGroup) -> Iterator[TrainingFolder]:
         """Open the folder that belongs to ``out``, or make it; one run at a time.
 
         Raises:
@@ -51,7 +51,7 @@ class Unfinished:
                     " unfinished one of others; delete it, or name another --out."
                 )
             processes.wait()
-            yield Unfinished(folder, processes, record)
+            yield TrainingFolder(folder, processes, record)
 
     def resumes_at(self, checkpoint: Path) -> int:
         """Note that the run goes on from a checkpoint; gives its step."""

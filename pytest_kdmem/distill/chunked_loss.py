@@ -21,7 +21,7 @@ CHUNK_BYTES = {"cpu": 32 * 2**20}
 CHUNK_BYTES_ELSEWHERE = 256 * 2**20
 
 
-class TeacherView(Protocol):
+class TeacherOutputs(Protocol):
     """The teacher's log-probabilities at the predicted positions, wherever they come from."""
 
     def logprobs(self, positions: slice, student_logprobs: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def summed_loss(
     hidden: Tensor,
     labels: Tensor,
     objective: Objective,
-    teacher: TeacherView | None,
+    teacher: TeacherOutputs | None,
     *,
     chunk: int | None = None,
 ) -> Tensor:
@@ -92,7 +92,7 @@ class _SummedLoss(torch.autograd.Function):
         bias: Tensor | None,
         labels: Tensor,
         objective: Objective,
-        teacher: TeacherView | None,
+        teacher: TeacherOutputs | None,
         scale: float,
         soft_cap: float | None,
         chunk: int,
@@ -145,7 +145,7 @@ class _SummedLoss(torch.autograd.Function):
 
 
 def _loss_of(
-    logits: Tensor, labels: Tensor, objective: Objective, teacher: TeacherView | None, here: slice
+    logits: Tensor, labels: Tensor, objective: Objective, teacher: TeacherOutputs | None, here: slice
 ) -> tuple[Tensor, Tensor]:
     """Loss ``[m]`` and its gradient ``[m, rows of the head]`` of one chunk; the logits are used up."""
     share = objective.labels_weight

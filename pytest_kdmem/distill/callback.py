@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_kdmem.distill.trainer import DistillationTrainer
 
 
-class Watch(TrainerCallback):
+class DistillationCallback(TrainerCallback):
     """Watches one training.
 
     Args:

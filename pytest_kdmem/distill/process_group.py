@@ -16,7 +16,7 @@ WAITS_HOURS = 48
 
 
 @dataclass(frozen=True)
-class Processes:
+class ProcessGroup:
     """This process among ``count``, numbered from 0."""
 
     index: int
@@ -38,14 +38,14 @@ class Processes:
         self.wait()
 
 
-def join_processes() -> Processes:
+def join_process_group() -> ProcessGroup:
     """Join those that were launched together; alone without a launcher."""
     # A teacher may write for hours while another process has nothing left to do.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(hours=WAITS_HOURS))
-    return Processes(state.process_index, state.num_processes, state.device)
+    return ProcessGroup(state.process_index, state.num_processes, state.device)
 
 
-def refuse_several(where: str) -> None:
+def require_single_process(where: str) -> None:
     """Raise SpecError in a process that a launcher started beside others."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SpecError(

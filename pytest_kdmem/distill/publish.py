@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import GenerationConfig
 
-from pytest_kdmem.distill.processes import Processes
+from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.engines.transformers.loading import load_model, quiet
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint, weights_digest
@@ -23,7 +23,7 @@ TOKENIZER_FILES = ("tokenizer", "special_tokens", "added_tokens", "vocab", "merg
 
 
 def save_trained(
-    trained: nn.Module, init: Model, checkpoint: Checkpoint, card: RunCard, out: Path, processes: Processes
+    trained: nn.Module, init: Model, checkpoint: Checkpoint, card: RunCard, out: Path, processes: ProcessGroup
 ) -> None:
     """Write beside ``out`` and rename, so that a folder of that name is always a whole model.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_kdmem.distill import chunked
+from pytest_kdmem.distill import chunked_loss
 from pytest_kdmem.distill.batches import Collator
+from pytest_kdmem.distill.loss_forward import forward_returns_loss, predicted_mask
 from pytest_kdmem.distill.losses import Objective
-from pytest_kdmem.distill.student import predicted_tokens, trained_by
 from pytest_kdmem.distill.teachers import LiveTeacher
 from tests.distill.reference_loss import IGNORED, assert_gradients, of_models
 
@@ -18,14 +18,14 @@ HEADS = ["neox", "qwen3", "cohere", "gemma2", "gptj"]
 def step(model, teacher, rows, objective, *, packing=False):
     """Loss a token and gradients as the package takes them."""
     batch = Collator(packing)([{"input_ids": row} for row in rows])
-    predicted = predicted_tokens(batch["labels"])
+    predicted = predicted_mask(batch["labels"])
     view = None
     if teacher is not None:
         view = LiveTeacher(teacher, objective.temperature).read(
             batch["input_ids"], batch.get("position_ids"), predicted
         )
     model.zero_grad()
-    with trained_by(model.eval(), objective):
+    with forward_returns_loss(model.eval(), objective):
         model.train()
         loss = model(**batch, teacher=view) / predicted.sum().clamp(min=1)
         loss.backward()
@@ -84,8 +84,8 @@ def test_every_kind_of_head_is_the_references(toy, unequal_rows, kind, objective
 @pytest.mark.parametrize("kind", ["neox", "gemma2", "gptj"])
 @pytest.mark.parametrize("positions", [1, 7, 1000])
 def test_the_size_of_chunks_changes_nothing(toy, unequal_rows, kind, positions, monkeypatch):
-    monkeypatch.setattr(chunked, "CHUNK_BYTES", {"cpu": 4 * 61 * positions})
-    assert chunked.chunk_positions(61, torch.device("cpu")) == positions
+    monkeypatch.setattr(chunked_loss, "CHUNK_BYTES", {"cpu": 4 * 61 * positions})
+    assert chunked_loss.chunk_positions(61, torch.device("cpu")) == positions
     agrees(
         toy(kind, seed=1),
         toy(kind, seed=2),
@@ -185,7 +185,7 @@ def test_the_first_label_and_the_last_logits_predict_nothing(toy):
     losses = [step(model, judge, [row[:at]], objective)[0] * (at - 1) for at in (2, 3, 4)]
     batch = Collator()([{"input_ids": row}])
     assert batch["labels"].tolist() == [[IGNORED, 6, 7, 8]]
-    assert int(predicted_tokens(batch["labels"]).sum()) == 3
+    assert int(predicted_mask(batch["labels"]).sum()) == 3
     # Causal: the sum grows by one term a token, and a row of one token has none.
     for tokens, loss in zip((2, 3, 4), losses, strict=True):
         expected, _ = of_models(model, judge, [row[:tokens]], **as_reference(objective))
@@ -202,8 +202,8 @@ def test_a_frozen_head_or_a_frozen_backbone_is_left_alone(toy, unequal_rows):
         for name, weight in one.named_parameters():
             weight.requires_grad_(not name.startswith(frozen))
         batch = Collator()([{"input_ids": row} for row in unequal_rows])
-        predicted = predicted_tokens(batch["labels"])
-        with trained_by(one, objective):
+        predicted = predicted_mask(batch["labels"])
+        with forward_returns_loss(one, objective):
             one.train()
             view = LiveTeacher(judge, 2.0).read(batch["input_ids"], None, predicted)
             (one(**batch, teacher=view) / predicted.sum()).backward()
@@ -218,6 +218,6 @@ def test_the_models_own_forward_is_back_afterwards(toy):
     model = toy("neox")
     ids = torch.tensor([[1, 2, 3]])
     before = model(input_ids=ids).logits
-    with trained_by(model, Objective()):
+    with forward_returns_loss(model, Objective()):
         assert model(input_ids=ids, labels=ids).shape == ()
     assert torch.equal(model(input_ids=ids).logits, before)
