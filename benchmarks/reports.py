@@ -23,7 +23,7 @@ from pytest_kdmem.audit.summarize_examples import distributions_entry, examples_
 from pytest_kdmem.audit.verdict import judge
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.metrics.inheritance import inheritance_of
+from pytest_kdmem.metrics.inheritance import compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.report.formats import FORMATS, write_report
 from pytest_kdmem.risk.features import features_of
@@ -65,7 +65,7 @@ def audited(rows: int) -> AuditResult:
     kl = pa.table({"example_id": np.arange(rows), "digest": teacher.rows["digest"], "kl": hard.astype(np.float32)})
     features = features_of(PairTable(teacher, baseline, kl.cast(KL_SCHEMA)))
     risk = predict(features, fit_predictor(features, recited_by_both(features)).predictor)
-    inherited = inheritance_of(**found)
+    inherited = compute_inheritance(**found)
     gates = []
     for estimate, threshold in ((found["student"].rate, 0.001), (inherited.ratio, 0.5), (risk.share_at_risk, 0.005)):
         said = judge(estimate, "<=", threshold)

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
-from pytest_kdmem.metrics.inheritance import inheritance_of
+from pytest_kdmem.metrics.inheritance import compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
@@ -175,7 +175,7 @@ def test_the_ledger_counts_every_document(shipped, memorization_of):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_most_of_what_the_student_recites_is_easy_for_all(memorization_of, family):
-    found = inheritance_of(*(memorization_of(f"{family}/{role}") for role in TRIPLE))
+    found = compute_inheritance(*(memorization_of(f"{family}/{role}") for role in TRIPLE))
     assert found.easy_share >= 0.7
     assert found.reduction >= 2
     assert sum(found.cells.values()) == len(found.student.found)

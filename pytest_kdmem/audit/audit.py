@@ -26,7 +26,7 @@ from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
-from pytest_kdmem.metrics.inheritance import Inheritance, inheritance_of
+from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline, prediction
 from pytest_kdmem.risk.predicted import PredictedRisk
@@ -101,11 +101,11 @@ class Audit:
         self._read_card(found)
         if self.confirms and training_set != self.control_set:
             confirmation = confirm(scores, self.run, self.store, progress=self.progress)
-            self._confirmed[found.place] = confirmation  # reported, whichever way it went
+            self._confirmed[found.label] = confirmation  # reported, whichever way it went
             if not confirmation.within_claim:
-                said = f"{found.place}: margins differ by more than the tolerance that its run claimed"
+                said = f"{found.label}: margins differ by more than the tolerance that its run claimed"
                 self._warnings[f"{said}; audit with --kdmem-dtype float32 if ambiguous examples matter"] = None
-            confirmation.check(found.place)
+            confirmation.check(found.label)
         self._found[model, weights, source, training_set, metrics] = found
         return found
 
@@ -119,7 +119,7 @@ class Audit:
                 found[role] = replace(one, subject=role)
         checkpoints = (found[role].scores.checkpoint for role in ("teacher", "baseline", "student"))
         self._warnings |= dict.fromkeys(unequal(*checkpoints))
-        inherited = inheritance_of(**found)
+        inherited = compute_inheritance(**found)
         # The audit's own is what its report tells of, whatever else is compared.
         if self._inherited is None or (training_set == self.training_set and placed.items() <= self.roles.items()):
             self._inherited = inherited
@@ -191,7 +191,7 @@ class Audit:
                 for subject, f in (*held_out.items(), *trained.items())
             },
             training_set=data_entry(next(iter(self._audited().values()), None)),
-            other_sets={subject: entry for subject, f in trained.items() if f.elsewhere and (entry := data_entry(f))},
+            other_sets={subject: entry for subject, f in trained.items() if f.other_set and (entry := data_entry(f))},
             control_set=data_entry(next(iter(held_out.values()), None)),
             memorization={subject: f.rate for subject, f in trained.items()},
             memorized_examples={subject: tuple(f.examples) for subject, f in trained.items()},
@@ -205,12 +205,12 @@ class Audit:
 
     def _audited(self) -> dict[str, Memorization]:
         """What was scored over the audit's own training set."""
-        return {subject: found for subject, found in self._placed().items() if not found.elsewhere}
+        return {subject: found for subject, found in self._placed().items() if not found.other_set}
 
     def _placed(self) -> dict[str, Memorization]:
         """What was scored over training sets, by what a report calls it."""
         return {
-            placed.place: placed
+            placed.label: placed
             for found in self._found.values()
             if found.scores.training_set != self.control_set
             for placed in (replace(found, subject=subject) for subject in self._rows(found))

@@ -76,8 +76,8 @@ def inheritance_entry(found: Inheritance | None) -> InheritanceEntry | None:
         easy_share=found.easy_share,
         reduction=found.reduction,
         p_value=found.p_value,
-        over=dict(found.over),
-        of=found.of,
+        over=dict(found.comparable_on),
+        of=found.model_digest,
     )
 
 
@@ -102,7 +102,7 @@ def risk_entry(found: PredictedRisk | None) -> RiskEntry | None:
         edges=tuple(RISK_EDGES),
         counts=tuple(np.histogram(found.risks, RISK_EDGES)[0].tolist()),
         reliability=predictor.reliability,
-        over=dict(found.over),
+        over=dict(found.comparable_on),
     )
 
 

@@ -44,11 +44,11 @@ def judge(estimate: Estimate, operator: Operator, threshold: Estimate | float) -
     """Decide a gate; ``inconclusive`` if the figure is undefined or no outcome at this n could meet the threshold."""
     if isinstance(threshold, JudgedBound):
         return threshold.verdict
-    shown = f"{estimate.metric} of {estimate.subject} {estimate.text(operator)}"
+    shown = f"{estimate.metric} of {estimate.subject} {estimate.describe(operator)}"
     limit = (
-        estimate.figure(float(threshold))
+        estimate.format_value(float(threshold))
         if not isinstance(threshold, Estimate)
-        else f"{threshold.text(MIRRORED[operator])} of {threshold.subject}"
+        else f"{threshold.describe(MIRRORED[operator])} of {threshold.subject}"
     )
     if satisfies(estimate, operator, threshold):
         return Verdict("pass", f"{shown} {SIGN[operator]} {limit}", "")

@@ -1,1 +1,1 @@
-"""Figures with bounds: what a model memorized, and what a student inherited."""
+"""Estimates with bounds: what a model memorized, and what a student inherited from its teacher."""

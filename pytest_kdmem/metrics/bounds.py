@@ -1,8 +1,9 @@
-"""Counts and samples → Estimates: exact bounds where there are any, a bootstrap where not, and the paired test."""
+"""Compute estimates with confidence bounds from counts and samples, and the exact test of McNemar."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,52 +12,66 @@ from scipy.stats import binomtest, multinomial, t
 
 from pytest_kdmem.metrics.estimate import Estimate
 
-# Fewer hits than this and a bootstrap of them is too narrow to trust.
+# With fewer hits than this, the interval of a bootstrap is too narrow to trust.
 FEWEST_FOR_BOOTSTRAP = 10
 RESAMPLES = 9999
 
 
-def proportion(
-    metric: str,
-    subject: str,
-    *,
-    k: int,
-    n: int,
-    fewest: int | None = None,
-    most: int | None = None,
-    ambiguous: int = 0,
-    exhaustive: bool,
-    confidence: float = 0.95,
+@dataclass(frozen=True)
+class Counts:
+    """Hits among n examples, and the range of hits that ambiguous examples allow.
+
+    Attributes:
+        k: Number of hits.
+        n: Number of examples.
+        fewest: Number of hits if every ambiguous example were a miss; ``k`` if None.
+        most: Number of hits if every ambiguous example were a hit; ``k`` if None.
+        ambiguous: Number of ambiguous examples.
+    """
+
+    k: int
+    n: int
+    fewest: int | None = None
+    most: int | None = None
+    ambiguous: int = 0
+
+
+def estimate_proportion(
+    metric: str, subject: str, counts: Counts, *, exhaustive: bool, confidence: float = 0.95
 ) -> Estimate:
-    """k of n, with Clopper–Pearson bounds over a sample and exact ones over everything.
+    """Estimate the proportion k / n, with Clopper–Pearson bounds over a sample.
 
     Args:
-        fewest: hits if every ambiguous example were a miss; ``k`` if None.
-        most: hits if every ambiguous example were one; ``k`` if None.
+        metric: Name of the estimated quantity.
+        subject: Role or name of the model or data set that it describes.
+        counts: Hits among the examples.
+        exhaustive: Whether the examples are the whole training set. If so, only ambiguous examples widen the bounds.
+        confidence: Confidence level of each one-sided bound.
     """
-    low_k, high_k = k if fewest is None else fewest, k if most is None else most
+    k, n = counts.k, counts.n
+    fewest = k if counts.fewest is None else counts.fewest
+    most = k if counts.most is None else counts.most
     if n == 0:
         value, low, high = math.nan, 0.0, 1.0
     elif exhaustive:
-        value, low, high = k / n, low_k / n, high_k / n
+        value, low, high = k / n, fewest / n, most / n
     else:
-        value = k / n
-        low, high = lower_bound(low_k, n, confidence), upper_bound(high_k, n, confidence)
-    return Estimate(metric, subject, value, low, high, k, n, ambiguous, exhaustive, confidence)
+        value, low, high = k / n, lower_bound(fewest, n, confidence), upper_bound(most, n, confidence)
+    return Estimate(metric, subject, value, low, high, k, n, counts.ambiguous, exhaustive, confidence)
 
 
 def lower_bound(k: int, n: int, confidence: float) -> float:
-    """One-sided Clopper–Pearson lower bound of a proportion."""
+    """Return the one-sided Clopper–Pearson lower bound of a proportion."""
     return float(binomtest(k, n, alternative="greater").proportion_ci(confidence, "exact").low)
 
 
 def upper_bound(k: int, n: int, confidence: float) -> float:
-    """One-sided Clopper–Pearson upper bound of a proportion."""
+    """Return the one-sided Clopper–Pearson upper bound of a proportion."""
     return float(binomtest(k, n, alternative="less").proportion_ci(confidence, "exact").high)
 
 
-class Pairs(NamedTuple):
-    """How many examples two models memorized both, the first alone, and the second alone."""
+class PairedCounts(NamedTuple):
+    """Number of examples that two models both memorized, and that only the first or only the second memorized."""
 
     both: int
     only_first: int
@@ -64,60 +79,73 @@ class Pairs(NamedTuple):
 
     @property
     def first(self) -> int:
+        """Number of examples that the first model memorized."""
         return self.both + self.only_first
 
     @property
     def second(self) -> int:
+        """Number of examples that the second model memorized."""
         return self.both + self.only_second
 
 
-def quotient(
-    metric: str,
-    subject: str,
-    *,
-    found: Pairs,
-    least: Pairs,
-    greatest: Pairs,
-    n: int,
-    ambiguous: int = 0,
-    exhaustive: bool,
-    confidence: float = 0.95,
-) -> Estimate:
-    """Quotient of two rates over the same n examples: first / second.
+@dataclass(frozen=True)
+class PairedTable:
+    """What two models memorized of the same n examples, and how far ambiguous examples can move their quotient.
 
-    Over a sample the bounds come from a bootstrap of the paired table; where either count is small, from the quotient
-    of two Clopper–Pearson bounds that hold together at ``confidence``.
-
-    Args:
-        found: the paired table.
-        least: the table that makes the quotient least, as ambiguous examples allow.
-        greatest: the one that makes it greatest.
+    Attributes:
+        observed: Counts with every verdict as observed.
+        least: Counts with the ambiguous verdicts that make the quotient first / second least.
+        greatest: Counts with the ambiguous verdicts that make it greatest.
+        n: Number of examples.
+        ambiguous: Number of examples with an ambiguous verdict of either model.
     """
-    value = _divide(found.first, found.second, undefined=math.nan)
-    low = _quotient_bound(least, n, confidence, exhaustive, upper=False)
-    high = _quotient_bound(greatest, n, confidence, exhaustive, upper=True)
-    return Estimate(metric, subject, value, low, high, None, n, ambiguous, exhaustive, confidence, "factor")
+
+    observed: PairedCounts
+    least: PairedCounts
+    greatest: PairedCounts
+    n: int
+    ambiguous: int = 0
 
 
-def _quotient_bound(pairs: Pairs, n: int, confidence: float, exhaustive: bool, *, upper: bool) -> float:
-    """The quotient's upper or lower bound; 0 / 0 could be anything, so it stands for the farthest."""
-    undefined = math.inf if upper else 0.0
-    if exhaustive or n == 0:
-        return _divide(pairs.first, pairs.second, undefined=undefined)
-    if min(pairs.first, pairs.second) >= FEWEST_FOR_BOOTSTRAP:
-        table = np.array([*pairs, n - sum(pairs)]) / n
-        drawn = multinomial.rvs(n, table, size=RESAMPLES, random_state=np.random.default_rng(0))
-        quotients = (drawn[:, 0] + drawn[:, 1]) / np.maximum(drawn[:, 0] + drawn[:, 2], 1e-12)
+def estimate_quotient(
+    metric: str, subject: str, table: PairedTable, *, exhaustive: bool, confidence: float = 0.95
+) -> Estimate:
+    """Estimate the quotient of two rates over the same examples: rate of the first / rate of the second.
+
+    Over a sample the bounds come from a bootstrap of the paired table. If either count is small, they are the quotient
+    of two Clopper–Pearson bounds that hold together at ``confidence``.
+    """
+    value = _divide(table.observed.first, table.observed.second, undefined=math.nan)
+    if exhaustive or table.n == 0:
+        low = _divide(table.least.first, table.least.second, undefined=0.0)
+        high = _divide(table.greatest.first, table.greatest.second, undefined=math.inf)
+    else:
+        low = _sampled_quotient_bound(table.least, table.n, confidence, upper=False)
+        high = _sampled_quotient_bound(table.greatest, table.n, confidence, upper=True)
+    return Estimate(metric, subject, value, low, high, None, table.n, table.ambiguous, exhaustive, confidence, "factor")
+
+
+def _sampled_quotient_bound(counts: PairedCounts, n: int, confidence: float, *, upper: bool) -> float:
+    """Return the upper or lower bound of first / second over a sample; 0 / 0 counts as infinity or 0."""
+    if min(counts.first, counts.second) >= FEWEST_FOR_BOOTSTRAP:
+        shares = np.array([*counts, n - sum(counts)]) / n
+        resamples = multinomial.rvs(n, shares, size=RESAMPLES, random_state=np.random.default_rng(0))
+        quotients = (resamples[:, 0] + resamples[:, 1]) / np.maximum(resamples[:, 0] + resamples[:, 2], 1e-12)
         return float(np.quantile(quotients, confidence if upper else 1 - confidence))
-    each = 1 - (1 - confidence) / 2
-    first, second = (upper_bound, lower_bound) if upper else (lower_bound, upper_bound)
-    return _divide(first(pairs.first, n, each), second(pairs.second, n, each), undefined=undefined)
+    # Bonferroni: two bounds, each of half the error, hold together at `confidence`.
+    single_confidence = 1 - (1 - confidence) / 2
+    first_bound, second_bound = (upper_bound, lower_bound) if upper else (lower_bound, upper_bound)
+    return _divide(
+        first_bound(counts.first, n, single_confidence),
+        second_bound(counts.second, n, single_confidence),
+        undefined=math.inf if upper else 0.0,
+    )
 
 
-def mean(
+def estimate_mean(
     metric: str, subject: str, values: npt.NDArray[np.float64], *, exhaustive: bool, confidence: float = 0.95
 ) -> Estimate:
-    """Mean of a loss in nats, with Student's t bounds over a sample."""
+    """Estimate the mean of losses ``[n]`` in nats, with bounds of Student's t distribution over a sample."""
     n = len(values)
     value = float(np.mean(values, dtype=np.float64)) if n else math.nan
     margin = 0.0
@@ -127,12 +155,13 @@ def mean(
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided exact McNemar p-value of two models over the same examples, from the pairs on which they differ."""
+    """Return the two-sided exact McNemar p-value, from the examples that only one of two models memorized."""
     differing = only_first + only_second
     return float(binomtest(only_first, differing).pvalue) if differing else 1.0
 
 
 def _divide(numerator: float, denominator: float, *, undefined: float) -> float:
+    """Divide; x / 0 is infinity, and 0 / 0 is ``undefined``."""
     if denominator == 0:
         return undefined if numerator == 0 else math.inf
     return numerator / denominator

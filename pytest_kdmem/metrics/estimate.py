@@ -1,4 +1,4 @@
-"""Estimate: a figure that knows how sure it is, and compares accordingly."""
+"""A measured value with confidence bounds, whose comparisons read the bound on the safe side."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ COMPLEMENT: dict[str, Operator] = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
 Comparison = tuple["Estimate", Operator, "Estimate | float"]
-# What the gate of a training set is held over: its way out is to clean the set.
+# Metric of the gate on a training set. If it fails, the way out is to clean the set.
 SHARE_AT_RISK = "share at risk"
-# Metrics of which more is better; of all others, less.
-BETTER_ABOVE = ("reduction",)
+# Metrics where a higher value is better; of every other metric a lower value is.
+HIGHER_IS_BETTER = ("reduction",)
 _gathered: list[Comparison] | None = None
 
 
@@ -45,22 +45,23 @@ def record(comparison: Comparison) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A figure with one-sided bounds, each at ``confidence``.
+    """A measured value with one-sided confidence bounds.
 
-    ``<=`` and ``<`` compare ``high``, ``>=`` and ``>`` compare ``low``: a comparison holds only when the data show it.
+    ``<=`` and ``<`` compare ``high``, ``>=`` and ``>`` compare ``low``, so a comparison is true only if the data
+    show it.
 
     Attributes:
-        metric: what it is, as a person would say it.
-        subject: whose it is: a role or a model's name.
-        value: the point estimate; NaN where it is undefined (0 of 0).
-        low: lower bound; over a whole training set only ambiguous examples move it.
-        high: upper bound, counting every ambiguous example against the model.
-        k: hits, None where the figure is no count (a loss, a quotient of rates).
-        n: distinct examples it is taken over.
-        ambiguous: of them, those that another kernel or batch size could turn.
-        exhaustive: whether every example of the training set was looked at.
-        confidence: of each bound.
-        unit: how it is printed.
+        metric: Name of the measured quantity.
+        subject: Role or name of the model or data set that was measured.
+        value: Point estimate; NaN where it is undefined (0 of 0).
+        low: Lower bound. Over a whole training set only ambiguous examples move it away from ``value``.
+        high: Upper bound, which counts every ambiguous example against the model.
+        k: Number of hits, or None if the value is not a proportion (a loss, a quotient of rates).
+        n: Number of distinct examples measured.
+        ambiguous: Number of examples whose verdict could differ with another kernel or batch size.
+        exhaustive: Whether every example of the training set was measured.
+        confidence: Confidence level of each one-sided bound.
+        unit: Unit of ``value``, ``low`` and ``high``.
     """
 
     metric: str
@@ -101,7 +102,7 @@ class Estimate:
         if isinstance(other, bool):
             raise ComparisonError(f"{self.metric} compares with a number or another estimate; found {other!r}.")
         if not isinstance(other, Estimate | int | float | np.number):
-            return NotImplemented  # what was accepted knows how to be compared with; all else is a TypeError
+            return NotImplemented  # an accepted value implements the comparison itself; anything else is a TypeError
         if not isinstance(other, Estimate):
             other = float(other)
             if math.isnan(other) or (self.unit == "proportion" and not 0 <= other <= 1):
@@ -110,18 +111,18 @@ class Estimate:
         return satisfies(self, operator, other)
 
     def __str__(self) -> str:
-        return self.text(">=" if self.unit == "factor" else "<=")
+        return self.describe(">=" if self.unit == "factor" else "<=")
 
-    def text(self, operator: Operator) -> str:
-        """Value, the bound that a comparison by ``operator`` reads, and counts."""
-        return f"{self.figure(self.value)}{self._bound_text(operator)}{self._count_text()}"
+    def describe(self, operator: Operator) -> str:
+        """Return the value, the bound that a comparison by ``operator`` reads, and the counts as text."""
+        return f"{self.format_value(self.value)}{self._bound_text(operator)}{self._count_text()}"
 
     def bound_for(self, operator: Operator) -> float:
-        """The bound that a comparison by ``operator`` reads."""
+        """Return the bound that a comparison by ``operator`` reads."""
         return self.high if operator in ("<=", "<") else self.low
 
-    def figure(self, value: float) -> str:
-        """A value in the estimate's unit."""
+    def format_value(self, value: float) -> str:
+        """Return a value as text in the unit of this estimate."""
         if math.isnan(value):
             return "undefined"
         if self.unit == "proportion":
@@ -137,7 +138,7 @@ class Estimate:
             return ""
         if self.low == self.high:
             return " [exact]" if self.k == 0 else ""
-        return f" [{'≤' if operator in ('<=', '<') else '≥'} {self.figure(self.bound_for(operator))}]"
+        return f" [{'≤' if operator in ('<=', '<') else '≥'} {self.format_value(self.bound_for(operator))}]"
 
     def _count_text(self) -> str:
         if self.k is None:
@@ -146,27 +147,27 @@ class Estimate:
         return f" ({hits} of {count(self.n)})"
 
     def to_json(self) -> dict[str, Any]:
-        """Every field; NaN becomes None and an infinity its name, as JSON has no number for them."""
+        """Return every field for JSON, which has no NaN (written as null) and no infinity (written as its name)."""
         content: dict[str, Any] = to_json(self)
         return content
 
 
-def undecided(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:
-    """Whether the data show neither the comparison nor its opposite; negating it would pass for nothing."""
-    return not satisfies(estimate, operator, other) and not satisfies(estimate, COMPLEMENT[operator], other)
+def is_undecided(estimate: Estimate, operator: Operator, limit: Estimate | float) -> bool:
+    """Return whether the data show neither the comparison nor its opposite; negating it must not pass a gate."""
+    return not satisfies(estimate, operator, limit) and not satisfies(estimate, COMPLEMENT[operator], limit)
 
 
-def satisfies(estimate: Estimate, operator: Operator, other: Estimate | float) -> bool:
-    """Whether the data show ``estimate operator other``; never for an undefined figure."""
-    if math.isnan(estimate.value) or (isinstance(other, Estimate) and math.isnan(other.value)):
+def satisfies(estimate: Estimate, operator: Operator, limit: Estimate | float) -> bool:
+    """Return whether the data show ``estimate operator limit``; always False if either is undefined."""
+    if math.isnan(estimate.value) or (isinstance(limit, Estimate) and math.isnan(limit.value)):
         return False
-    limit = other.bound_for(MIRRORED[operator]) if isinstance(other, Estimate) else other
+    bound = limit.bound_for(MIRRORED[operator]) if isinstance(limit, Estimate) else limit
     match operator:
         case "<=":
-            return estimate.high <= limit
+            return estimate.high <= bound
         case "<":
-            return estimate.high < limit
+            return estimate.high < bound
         case ">=":
-            return estimate.low >= limit
+            return estimate.low >= bound
         case ">":
-            return estimate.low > limit
+            return estimate.low > bound

@@ -1,4 +1,4 @@
-"""Three memorizations → Inheritance: what the student has from the teacher alone, and what all find easy."""
+"""Compare what teacher, baseline and student memorized: what only the teacher can have passed on, and what is easy."""
 
 from __future__ import annotations
 
@@ -11,58 +11,93 @@ import numpy as np
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.bounds import Pairs, mcnemar, proportion, quotient
+from pytest_kdmem.metrics.bounds import (
+    Counts,
+    PairedCounts,
+    PairedTable,
+    estimate_proportion,
+    estimate_quotient,
+    mcnemar,
+)
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.specs.checkpoint import check_same_tokenizer
 
-# Who memorized an example, in the order in which reports draw it.
+# Cells of the Venn diagram: which models memorized an example, in the order of the reports.
 CELLS = ("teacher", "baseline", "student", "teacher+baseline", "teacher+student", "baseline+student", "all", "none")
 
 
 @dataclass(frozen=True)
-class Membership:
-    """For each of n examples, whether one model memorized it: as found, surely, and possibly (each bool ``[n]``)."""
+class MemorizedFlags:
+    """Whether a model memorized each of n examples, with the range that ambiguous verdicts allow.
 
-    found: Flags
+    Attributes:
+        memorized: Verdicts as observed, bool ``[n]``.
+        sure: Memorized whatever the kernel and batch size, bool ``[n]``.
+        possible: Memorized if every ambiguous verdict counts as memorized, bool ``[n]``.
+    """
+
+    memorized: Flags
     sure: Flags
     possible: Flags
 
     @staticmethod
-    def of(memorization: Memorization) -> Membership:
-        return Membership(*(memorization.flags(name) for name in ("memorized", "sure", "possible")))
+    def from_memorization(memorization: Memorization) -> MemorizedFlags:
+        """Return the flags of a model's distinct examples."""
+        return MemorizedFlags(*(memorization.flags(name) for name in ("memorized", "sure", "possible")))
 
     @staticmethod
-    def exactly(found: Flags) -> Membership:
-        """Without ambiguous examples."""
-        return Membership(found, found, found)
+    def unambiguous(memorized: Flags) -> MemorizedFlags:
+        """Return flags without an ambiguous verdict."""
+        return MemorizedFlags(memorized, memorized, memorized)
+
+    def __and__(self, second: MemorizedFlags) -> MemorizedFlags:
+        """Return the examples that both models memorized."""
+        return MemorizedFlags(
+            self.memorized & second.memorized, self.sure & second.sure, self.possible & second.possible
+        )
+
+    def __sub__(self, second: MemorizedFlags) -> MemorizedFlags:
+        """Return the examples that this model memorized and the second did not."""
+        return MemorizedFlags(
+            self.memorized & ~second.memorized, self.sure & ~second.possible, self.possible & ~second.sure
+        )
 
     @property
-    def absent_surely(self) -> Flags:
-        return ~self.possible
-
-    @property
-    def absent_possibly(self) -> Flags:
-        return ~self.sure
+    def ambiguous(self) -> Flags:
+        """Examples whose verdict could fall either way, bool ``[n]``."""
+        return self.possible & ~self.sure
 
 
 @dataclass(frozen=True, eq=False)
 class Inheritance:
-    """T, B and S over the same distinct examples.
+    """What teacher T, baseline B and student S memorized of the same distinct examples.
 
-    Over everything, the bounds of an estimate are what the ambiguous examples allow at worst and at best.
+    Over a whole training set, the bounds of each estimate are the least and the greatest value that the ambiguous
+    verdicts allow.
+
+    Attributes:
+        teacher, baseline, student: Verdicts on the same n examples.
+        exhaustive: Whether the examples are the whole training set.
+        subject: Role or name of the student.
+        confidence: Confidence level of each one-sided bound.
+        example_ids: Positions of the n examples in the training set.
+        comparable_on: Digests of the training set, the teacher and the baseline. Estimates of two runs are comparable
+            only where these agree.
+        model_digest: Digest of the student.
+        same_model: Whether student and baseline are the same model. If so, ratio and shares are undefined.
     """
 
-    teacher: Membership
-    baseline: Membership
-    student: Membership
+    teacher: MemorizedFlags
+    baseline: MemorizedFlags
+    student: MemorizedFlags
     exhaustive: bool
     subject: str = "student"
     confidence: float = 0.95
     example_ids: tuple[int, ...] = ()
-    over: Mapping[str, str] = field(default_factory=dict)  # digests of training set, teacher and baseline
-    of: str = ""  # digest of the student
-    same_model: bool = False  # student and baseline are one: nothing could be inherited, whatever the teacher told
+    comparable_on: Mapping[str, str] = field(default_factory=dict)
+    model_digest: str = ""
+    same_model: bool = False
 
     def __bool__(self) -> bool:
         raise ComparisonError(
@@ -74,8 +109,8 @@ class Inheritance:
 
     @cached_property
     def cells(self) -> dict[str, int]:
-        """Examples by who memorized them; the cells add up to all."""
-        t, b, s = self.teacher.found, self.baseline.found, self.student.found
+        """Number of examples in each cell of the Venn diagram; together they are all examples."""
+        t, b, s = self.teacher.memorized, self.baseline.memorized, self.student.memorized
         members = (t & ~b & ~s, ~t & b & ~s, ~t & ~b & s, t & b & ~s, t & ~b & s, ~t & b & s, t & b & s)
         counts = [int(cell.sum()) for cell in members]
         return dict(zip(CELLS, [*counts, len(t) - sum(counts)], strict=True))
@@ -88,8 +123,8 @@ class Inheritance:
     @property
     def inherited_examples(self) -> list[int]:
         """Positions in the training set of the inherited examples."""
-        flags = self.teacher.found & self.student.found & ~self.baseline.found
-        return [self.example_ids[at] for at in np.flatnonzero(flags)]
+        inherited = (self.teacher & self.student) - self.baseline
+        return [self.example_ids[index] for index in np.flatnonzero(inherited.memorized)]
 
     @property
     def easy(self) -> int:
@@ -98,117 +133,101 @@ class Inheritance:
 
     @property
     def ratio(self) -> Estimate:
-        """|T ∩ S \\ B| / |T \\ B|: how much of what is the teacher's alone the student has."""
-        t, b, s = self.teacher, self.baseline, self.student
-        return self._share(
-            "inheritance ratio",
-            whole=Membership(t.found & ~b.found, t.sure & b.absent_surely, t.possible & b.absent_possibly),
-            part=s,
-        )
+        """|T ∩ S \\ B| / |T \\ B|: how much of what the teacher but not the baseline memorized the student did."""
+        return self._share("inheritance ratio", whole=self.teacher - self.baseline, part=self.student)
 
     @property
     def share(self) -> Estimate:
-        """|T ∩ S \\ B| / |S|: how much of what the student recites comes from the teacher alone."""
-        t, b = self.teacher, self.baseline
-        part = Membership(t.found & ~b.found, t.sure & b.absent_surely, t.possible & b.absent_possibly)
-        return self._share("inherited share", whole=self.student, part=part)
+        """|T ∩ S \\ B| / |S|: share of the student's memorized examples that the teacher but not the baseline has."""
+        return self._share("inherited share", whole=self.student, part=self.teacher - self.baseline)
 
     @property
     def easy_share(self) -> Estimate:
-        """|T ∩ B ∩ S| / |S|: how much of what the student recites everyone recites."""
-        t, b = self.teacher, self.baseline
-        part = Membership(t.found & b.found, t.sure & b.sure, t.possible & b.possible)
-        return self._share("easy share", whole=self.student, part=part)
+        """|T ∩ B ∩ S| / |S|: share of the student's memorized examples that teacher and baseline memorized as well."""
+        return self._share("easy share", whole=self.student, part=self.teacher & self.baseline)
 
     @property
     def reduction(self) -> Estimate:
-        """rate(B) / rate(S): how many times less the student recites than a model that was fine-tuned."""
+        """rate(B) / rate(S): how many times as much as the student a fine-tuned model of its size memorized."""
         b, s = self.baseline, self.student
-        return quotient(
-            "reduction",
-            self.subject,
-            found=_pairs(b.found, s.found),
-            least=_pairs(b.sure, s.possible),
-            greatest=_pairs(b.possible, s.sure),
-            n=len(b.found),
-            ambiguous=int(((b.possible & ~b.sure) | (s.possible & ~s.sure)).sum()),
-            exhaustive=self.exhaustive,
-            confidence=self.confidence,
+        table = PairedTable(
+            observed=_count_pairs(b.memorized, s.memorized),
+            least=_count_pairs(b.sure, s.possible),
+            greatest=_count_pairs(b.possible, s.sure),
+            n=len(b.memorized),
+            ambiguous=int((b.ambiguous | s.ambiguous).sum()),
+        )
+        return estimate_quotient(
+            "reduction", self.subject, table, exhaustive=self.exhaustive, confidence=self.confidence
         )
 
     @property
     def p_value(self) -> float:
-        """Exact McNemar test of student against baseline, two-sided."""
-        pairs = _pairs(self.baseline.found, self.student.found)
+        """Two-sided p-value of the exact McNemar test of student against baseline."""
+        pairs = _count_pairs(self.baseline.memorized, self.student.memorized)
         return mcnemar(pairs.only_first, pairs.only_second)
 
-    def _share(self, metric: str, *, whole: Membership, part: Membership) -> Estimate:
-        """|whole ∩ part| / |whole|, with the bounds that the ambiguous examples allow.
+    def _share(self, metric: str, *, whole: MemorizedFlags, part: MemorizedFlags) -> Estimate:
+        """Estimate |whole ∩ part| / |whole|, with the bounds that ambiguous verdicts allow.
 
-        The quotient is greatest when each example that may be in both is, and each that may be left out of the whole
-        without being in both is left out; least the other way round.
+        The share is greatest if every example that may be in both sets is in both, and every example that may be
+        missing from the whole without being in both is missing. It is least the other way round.
         """
-        k, n = int((whole.found & part.found).sum()), int(whole.found.sum())
+        both, whole_only = whole & part, whole - part
+        observed = Counts(int(both.memorized.sum()), int(whole.memorized.sum()))
+        estimate = self._proportion(metric, observed)
         if self.same_model:
-            return replace(proportion(metric, self.subject, k=k, n=n, exhaustive=self.exhaustive), value=math.nan)
-        most = int((whole.possible & part.possible).sum())
-        most_of = most + int((whole.sure & part.absent_surely).sum())
-        fewest = int((whole.sure & part.sure).sum())
-        fewest_of = fewest + int((whole.possible & part.absent_possibly).sum())
-        plain = proportion(metric, self.subject, k=k, n=n, exhaustive=self.exhaustive, confidence=self.confidence)
-        if (most, most_of) == (fewest, fewest_of) or not n:
-            return plain
-        at_most, at_least = (
-            proportion(metric, self.subject, k=hits, n=of, exhaustive=self.exhaustive, confidence=self.confidence)
-            for hits, of in ((most, most_of), (fewest, fewest_of))
-        )
-        return Estimate(
-            metric,
-            self.subject,
-            plain.value,
-            min(plain.low, at_least.low),
-            max(plain.high, at_most.high),
-            k,
-            n,
-            int(((whole.possible & ~whole.sure) | (whole.possible & part.possible & ~part.sure)).sum()),
-            self.exhaustive,
-            self.confidence,
+            return replace(estimate, value=math.nan)
+        most, fewest = int(both.possible.sum()), int(both.sure.sum())
+        greatest = Counts(most, most + int(whole_only.sure.sum()))
+        least = Counts(fewest, fewest + int(whole_only.possible.sum()))
+        if greatest == least or not observed.n:
+            return estimate
+        return replace(
+            estimate,
+            low=min(estimate.low, self._proportion(metric, least).low),
+            high=max(estimate.high, self._proportion(metric, greatest).high),
+            ambiguous=int((whole.ambiguous | (whole.possible & part.ambiguous)).sum()),
         )
 
+    def _proportion(self, metric: str, counts: Counts) -> Estimate:
+        return estimate_proportion(metric, self.subject, counts, exhaustive=self.exhaustive, confidence=self.confidence)
 
-def _pairs(first: Flags, second: Flags) -> Pairs:
-    return Pairs(*(int(cell.sum()) for cell in (first & second, first & ~second, ~first & second)))
+
+def _count_pairs(first: Flags, second: Flags) -> PairedCounts:
+    """Count the examples that both, only the first and only the second model memorized, from flags ``[n]``."""
+    return PairedCounts(*(int(cell.sum()) for cell in (first & second, first & ~second, ~first & second)))
 
 
-def inheritance_of(teacher: Memorization, baseline: Memorization, student: Memorization) -> Inheritance:
+def compute_inheritance(teacher: Memorization, baseline: Memorization, student: Memorization) -> Inheritance:
     """Compare three models over the same examples.
 
     Raises:
-        SpecError: their tokenizers or the examples scored are not the same.
+        SpecError: The models have different tokenizers, or were scored over different examples.
     """
     models = (teacher, baseline, student)
     check_same_tokenizer(
         {f"{m.subject} ({m.scores.model.source})": m.scores.checkpoint.tokenizer_digest for m in models}
     )
-    for other in (baseline, student):
-        if other.scores.record.digest != teacher.scores.record.digest:
+    for compared in (baseline, student):
+        if compared.scores.record.digest != teacher.scores.record.digest:
             raise SpecError(
-                f"The same examples were expected of {teacher.subject} and {other.subject}; they were scored over"
-                f" different ones ({teacher.scores.training_set.source}, {other.scores.training_set.source})."
+                f"The same examples were expected of {teacher.subject} and {compared.subject}; they were scored over"
+                f" different ones ({teacher.scores.training_set.source}, {compared.scores.training_set.source})."
             )
     return Inheritance(
-        Membership.of(teacher),
-        Membership.of(baseline),
-        Membership.of(student),
+        MemorizedFlags.from_memorization(teacher),
+        MemorizedFlags.from_memorization(baseline),
+        MemorizedFlags.from_memorization(student),
         exhaustive=teacher.scores.record.exhaustive,
-        subject=student.place,
+        subject=student.label,
         confidence=student.confidence,
         example_ids=tuple(teacher.distinct["example_id"].to_pylist()),
-        over={
+        comparable_on={
             "training set": teacher.scores.record.digest,
             "teacher": teacher.scores.checkpoint.digest,
             "baseline": baseline.scores.checkpoint.digest,
         },
-        of=student.scores.checkpoint.digest,
+        model_digest=student.scores.checkpoint.digest,
         same_model=student.scores.checkpoint.digest == baseline.scores.checkpoint.digest,
     )

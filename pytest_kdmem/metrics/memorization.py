@@ -1,4 +1,4 @@
-"""Score table → Memorization: what one model recites, over distinct examples."""
+"""Derive what one model memorized, over distinct examples, from its score table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.bounds import mean, proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_mean, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.scoring.table import ScoreTable
 
@@ -21,14 +21,19 @@ from pytest_kdmem.scoring.table import ScoreTable
 class Memorization:
     """What a model memorized of a training set: M(m) and its rate.
 
-    Exact duplicates are one example; it is memorized if any copy is found so. ``subject`` is the model's role or name,
-    and ``elsewhere`` the set, where that is not the one its audit declares.
+    Exact duplicates count as one example, which is memorized if any of its copies is.
+
+    Attributes:
+        subject: Role or name of the model.
+        scores: Score table of the model over the training set.
+        confidence: Confidence level of each one-sided bound.
+        other_set: Name of the data set if it is not one that the audit declares, otherwise empty.
     """
 
     subject: str
     scores: ScoreTable
     confidence: float = 0.95
-    elsewhere: str = ""
+    other_set: str = ""
 
     def __bool__(self) -> bool:
         raise ComparisonError("A memorization is neither true nor false; compare its rate with a threshold.")
@@ -37,15 +42,16 @@ class Memorization:
         return f"Memorization({self.subject}: {self.rate})"
 
     @property
-    def place(self) -> str:
-        """The model as reports call it, and the set where that is another than the audit's."""
-        return f"{self.subject} on {self.elsewhere}" if self.elsewhere else self.subject
+    def label(self) -> str:
+        """Name of the model in reports, with the name of the data set if it is not one that the audit declares."""
+        return f"{self.subject} on {self.other_set}" if self.other_set else self.subject
 
     @cached_property
     def distinct(self) -> pa.Table:
-        """A row per distinct scored example, by first position: example_id, digest, copies, memorized, sure, possible.
+        """One row for each distinct scored example, at the position of its first copy.
 
-        ``sure`` holds whatever kernel and batch size do, ``possible`` counts the ambiguous as memorized.
+        The columns are ``example_id``, ``digest``, ``copies``, ``memorized`` (the observed verdict), ``sure``
+        (memorized and not ambiguous in at least one copy) and ``possible`` (memorized or ambiguous in any copy).
         """
         rows = self.scores.rows
         scored = rows.filter(pc.equal(rows["status"], "scored"))
@@ -59,28 +65,28 @@ class Memorization:
         return grouped.rename_columns([names.get(name, name) for name in grouped.column_names]).sort_by("example_id")
 
     def flags(self, column: str) -> Flags:
-        """A column of `distinct` as booleans ``[n]``."""
+        """Return a column of `distinct` as bool ``[n]``."""
         flags: Flags = self.distinct[column].to_numpy().astype(bool)
         return flags
 
     @property
     def count(self) -> int:
-        """|M(m)|."""
+        """|M(m)|: number of distinct memorized examples."""
         return int(self.flags("memorized").sum())
 
     @property
     def ambiguous(self) -> int:
-        """Distinct examples whose verdict another kernel or batch size could turn."""
+        """Number of distinct examples whose verdict could differ with another kernel or batch size."""
         return len(self.ambiguous_examples)
 
     @property
     def examples(self) -> list[int]:
-        """Positions in the training set of the memorized examples, each at its first copy."""
+        """Positions in the training set of the memorized examples, each that of its first copy."""
         return self._ids(self.flags("memorized"))
 
     @property
     def ambiguous_examples(self) -> list[int]:
-        """Positions of the ambiguous ones, recited or not."""
+        """Positions in the training set of the ambiguous examples, each that of its first copy."""
         return self._ids(self.flags("possible") & ~self.flags("sure"))
 
     def _ids(self, flags: Flags) -> list[int]:
@@ -89,35 +95,38 @@ class Memorization:
 
     @property
     def too_short(self) -> int:
-        """Examples shorter than prefix + suffix: counted, and left out of every rate."""
+        """Number of examples shorter than prefix + suffix, which no rate includes."""
         return self.scores.record.too_short
 
     @property
     def duplicates(self) -> int:
-        """Scored rows that are further copies of another."""
+        """Number of scored rows that are exact copies of an earlier row."""
         return int(pc.sum(self.distinct["copies"]).as_py() or 0) - len(self.distinct)
 
     @property
     def rate(self) -> Estimate:
-        """|M(m)| / distinct examples long enough."""
-        return proportion(
-            "memorization rate",
-            self.place,
+        """|M(m)| / number of distinct scored examples."""
+        counts = Counts(
             k=self.count,
             n=len(self.distinct),
             fewest=int(self.flags("sure").sum()),
             most=int(self.flags("possible").sum()),
             ambiguous=self.ambiguous,
+        )
+        return estimate_proportion(
+            "memorization rate",
+            self.label,
+            counts,
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
         )
 
     @property
     def loss(self) -> Estimate:
-        """Mean over distinct examples of the window's mean negative log-likelihood, in nats a token."""
-        return mean(
+        """Mean over distinct examples of the mean negative log-likelihood of the window, in nats per token."""
+        return estimate_mean(
             "loss",
-            self.place,
+            self.label,
             self._column("nll"),
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
@@ -125,42 +134,41 @@ class Memorization:
 
     @property
     def perplexity(self) -> float:
-        """exp(loss)."""
+        """exp(loss), over distinct examples."""
         return float(np.exp(self.loss.value))
 
     def extractable(self, *, n: int, p: float) -> Estimate:
-        """Rate of (n, p)-discoverable examples: n random samples hold the suffix with probability p or more.
+        """Estimate the rate of (n, p)-discoverable examples: n random samples contain the suffix with probability ≥ p.
 
-        A suffix of probability q appears at least once in n draws with probability 1 − (1 − q)^n.
+        A suffix of probability q occurs at least once in n samples with probability 1 − (1 − q)^n.
 
         Raises:
-            SpecError: n is no positive number, or p not between 0 and 1.
+            SpecError: n is less than 1, p is not between 0 and 1, or log-probabilities were not scored.
         """
         if not n >= 1 or not 0 < p < 1:
             raise SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}.")
         q = np.exp(self._column("logprob"))
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
-        return proportion(
+        return estimate_proportion(
             f"({n}, {p:g})-extractable rate",
-            self.place,
-            k=int(hits.sum()),
-            n=len(hits),
+            self.label,
+            Counts(int(hits.sum()), len(hits)),
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
         )
 
     def _column(self, name: str) -> npt.NDArray[np.float64]:
-        """A metric of each distinct example, at its first copy.
+        """Return a metric of each distinct example, float64 ``[n]``, read at its first copy.
 
         Raises:
-            SpecError: only verdicts were scored.
+            SpecError: Only verdicts were scored.
         """
         rows = self.scores.rows
-        wanted = rows.filter(pc.is_in(rows["example_id"], self.distinct["example_id"].combine_chunks()))
-        if wanted[name].null_count:
+        first_copies = rows.filter(pc.is_in(rows["example_id"], self.distinct["example_id"].combine_chunks()))
+        if first_copies[name].null_count:
             raise SpecError(
                 f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
                 ' ask for memorization(…, metrics="all").'
             )
-        values: npt.NDArray[np.float64] = wanted[name].to_numpy().astype(np.float64)
+        values: npt.NDArray[np.float64] = first_copies[name].to_numpy().astype(np.float64)
         return values

@@ -13,7 +13,7 @@ from pytest_kdmem.audit.regression.accepted import Accepted
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.audit.verdict import JudgedBound, judge
 from pytest_kdmem.errors import KdmemError
-from pytest_kdmem.metrics.estimate import BETTER_ABOVE, MIRRORED, Comparison, Estimate, Operator, undecided
+from pytest_kdmem.metrics.estimate import HIGHER_IS_BETTER, MIRRORED, Comparison, Estimate, Operator, is_undecided
 
 if TYPE_CHECKING:
     import pytest
@@ -89,12 +89,12 @@ def unheld_reason(comparisons: Sequence[Comparison]) -> str:
     for (estimate, operator, threshold), verdict in zip(comparisons, verdicts, strict=True):
         if verdict.outcome != "pass" and isinstance(threshold, JudgedBound):
             return f"{verdict.reason}: a negated or unused comparison let it pass"
-        if not isinstance(threshold, JudgedBound) and undecided(estimate, operator, threshold):
+        if not isinstance(threshold, JudgedBound) and is_undecided(estimate, operator, threshold):
             return f"{verdict.reason}: undecided, and a negated or unused comparison let it pass"
     if any(verdict.outcome == "pass" for verdict in verdicts):
         return ""
     for (estimate, operator, _), verdict in zip(comparisons, verdicts, strict=True):
-        if (operator in ("<=", "<")) != (estimate.metric in BETTER_ABOVE):
+        if (operator in ("<=", "<")) != (estimate.metric in HIGHER_IS_BETTER):
             return f"{verdict.reason}: it does not hold, and nothing required it to; assert it"
     return ""
 

@@ -160,8 +160,8 @@ def _models(audit: AuditResult, extent: Extent) -> str:
 def _rate(rate: Estimate) -> list[str]:
     exact = rate.exhaustive and rate.low == rate.high
     recited = "–" if rate.k is None else count(rate.k)
-    bound = "exact" if exact else f"≤ {rate.figure(rate.high)}"
-    return [recited, count(rate.n), rate.figure(rate.value), bound, count(rate.ambiguous)]
+    bound = "exact" if exact else f"≤ {rate.format_value(rate.high)}"
+    return [recited, count(rate.n), rate.format_value(rate.value), bound, count(rate.ambiguous)]
 
 
 def _sets(entry: InheritanceEntry, extent: Extent) -> str:

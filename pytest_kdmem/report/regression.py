@@ -24,9 +24,9 @@ def drift_line(entry: MetricChange) -> str:
     what = f"{entry.metric} of {entry.subject}"
     if entry.found is None or entry.accepted is None:
         known = entry.accepted if entry.found is None else entry.found
-        figure = known.figure(known.value) if known is not None else ""
+        figure = known.format_value(known.value) if known is not None else ""
         return f"{entry.outcome}: {what} {figure} ({entry.reason})"
-    moved = f"{entry.accepted.figure(entry.accepted.value)} → {entry.found.figure(entry.found.value)}"
+    moved = f"{entry.accepted.format_value(entry.accepted.value)} → {entry.found.format_value(entry.found.value)}"
     if entry.difference is not None and entry.low is not None and entry.high is not None and abs(entry.difference) > 0:
         moved += f", {signed(entry.found, entry.difference)}"
         if entry.low < entry.high:
@@ -36,4 +36,4 @@ def drift_line(entry: MetricChange) -> str:
 
 def signed(estimate: Estimate, difference: float) -> str:
     """A difference in the estimate's unit, with its sign."""
-    return f"{'+' if difference >= 0 else '−'}{estimate.figure(abs(difference))}"
+    return f"{'+' if difference >= 0 else '−'}{estimate.format_value(abs(difference))}"

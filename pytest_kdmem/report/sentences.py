@@ -59,4 +59,5 @@ def compared(gate: Gate) -> str:
     if math.isnan(estimate.value):
         return "undefined"
     against = limit.bound_for(MIRRORED[gate.operator]) if isinstance(limit, Estimate) else limit
-    return f"{estimate.figure(estimate.bound_for(gate.operator))} {SIGN[gate.operator]} {estimate.figure(against)}"
+    bound = estimate.format_value(estimate.bound_for(gate.operator))
+    return f"{bound} {SIGN[gate.operator]} {estimate.format_value(against)}"

@@ -74,7 +74,7 @@ def _margins(distributions: DistributionsEntry | None, role: str, signs: Signs) 
 
 def sets_line(entry: InheritanceEntry) -> str:
     """The three sets in a line."""
-    reduction = entry.reduction.figure(entry.reduction.value)
+    reduction = entry.reduction.format_value(entry.reduction.value)
     return f"inherited {entry.ratio}; easy {entry.easy_share}; reduction {reduction}"
 
 

@@ -215,7 +215,7 @@ def prediction(
         fitted = fit_predictor(features, labels) if assessed else None
         predictor = fitted.predictor if fitted is not None else predicting.predictor(features, labels)
     risk = predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence)
-    over = {
+    comparable_on = {
         "training set": pair.teacher.record.digest,
         "teacher": pair.teacher.checkpoint.digest,
         "baseline": pair.baseline.checkpoint.digest,
@@ -226,7 +226,7 @@ def prediction(
     if features.exhaustive:  # of a sample neither copies nor near-duplicates are known
         near = predicting.near_duplicates(pair.teacher, wanted)
         risk = replace(risk, near_duplicates=wanted & {name for one in near for name in one[1:]})
-    return Prediction(replace(risk, over=over), fitted)
+    return Prediction(replace(risk, comparable_on=comparable_on), fitted)
 
 
 def takes_every_document(training_set: TrainingSet) -> bool:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pytest_kdmem.base.arrays import Flags, Values
 from pytest_kdmem.base.text import percent
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, Estimate
 from pytest_kdmem.risk.calibration import counts_to_come
 from pytest_kdmem.risk.features import Features
@@ -39,7 +39,7 @@ class PredictedRisk:
             sample where there is one.
         expected_memorized: how many of the n will be memorized; bounds of the number to come, over refits and chance.
         near_duplicates: digests of examples at risk that are nearly another one, as far as that was looked for.
-        over: what must be the same for another prediction to be comparable: digests, and the threshold asked for.
+        comparable_on: Digests and the requested threshold; two predictions are comparable only where these agree.
     """
 
     features: Features
@@ -51,7 +51,7 @@ class PredictedRisk:
     expected_memorized: Estimate
     warnings: tuple[str, ...]
     near_duplicates: frozenset[str] = frozenset()
-    over: Mapping[str, str] = field(default_factory=dict)
+    comparable_on: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         raise ComparisonError("A predicted risk is neither true nor false; compare its share_at_risk with a threshold.")
@@ -154,13 +154,10 @@ def predict(
     tails = (1 - confidence, confidence)
     fewest, most = (int(one) for one in np.quantile(at_risk, tails, method="inverted_cdf"))
     low, high = (float(one) for one in np.quantile(to_come, tails, method="inverted_cdf"))
-    share = proportion(
+    share = estimate_proportion(
         SHARE_AT_RISK,
         features.name,
-        k=k,
-        n=n,
-        fewest=min(k, fewest),
-        most=max(k, most),
+        Counts(k, n, min(k, fewest), max(k, most)),
         exhaustive=features.exhaustive,
         confidence=confidence,
     )

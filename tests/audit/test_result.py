@@ -25,7 +25,7 @@ from pytest_kdmem.audit.schema import (
     WitnessEntry,
 )
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.formats import write_report
 
@@ -45,7 +45,7 @@ RUN = {
 
 
 def rate(k: int, n: int, subject: str = "student") -> Estimate:
-    return proportion("memorization rate", subject, k=k, n=n, exhaustive=False)
+    return estimate_proportion("memorization rate", subject, Counts(k, n), exhaustive=False)
 
 
 def reduction(value: float, low: float, high: float) -> Estimate:

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from pytest_kdmem.audit.verdict import judge
 from pytest_kdmem.base.text import count
-from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate, Operator
 
 
 def rate(k: int, n: int, *, subject: str = "student", exhaustive: bool = False, ambiguous: int = 0) -> Estimate:
-    return proportion(
-        "memorization rate", subject, k=k, n=n, most=k + ambiguous, ambiguous=ambiguous, exhaustive=exhaustive
-    )
+    counts = Counts(k, n, most=k + ambiguous, ambiguous=ambiguous)
+    return estimate_proportion("memorization rate", subject, counts, exhaustive=exhaustive)
 
 
 def factor(value: float, low: float, high: float) -> Estimate:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from pytest_kdmem.audit.schema import RiskEntry
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.cli import app, main
-from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 
 N = 5000
 RATE = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 1"
@@ -90,7 +90,7 @@ def test_a_training_set_of_a_model_s_name_is_not_taken_for_the_model(large, data
     """Its share at risk is a figure of what ships, whatever the set is called."""
     content = json.loads((large.path / "old.json").read_text())
     for name, k in (("old.json", 50), ("new.json", 4500)):
-        share = proportion("share at risk", data, k=k, n=N, exhaustive=True)
+        share = estimate_proportion("share at risk", data, Counts(k, N), exhaustive=True)
         entry = RiskEntry(share, share, tuple(range(k)), 0, 0, 0.05, 0.95, (), "teacher and baseline", N, 9, "p", {})
         (large.path / name).write_text(json.dumps(content | {"risk": to_json(entry)}))
     code, said = compared(large, "old.json", "new.json")

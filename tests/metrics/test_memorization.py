@@ -1,118 +1,76 @@
-"""One model's scores → what it memorized, over distinct examples that are long enough."""
+"""What one model memorized over distinct examples that are long enough, from its scores."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.corpus.shards import CorpusRecord
-from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
-from pytest_kdmem.metrics.inheritance import inheritance_of
-from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.scoring.table import SCHEMA, ScoreTable
-from pytest_kdmem.specs.checkpoint import Checkpoint
-from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-
-NUMERICS = Numerics("transformers", "cpu", "float32", "2.0", "5.0")
-
-
-def row(digest: str, *, memorized: bool = False, ambiguous: bool = False, **metrics: float) -> dict[str, Any]:
-    first_miss = -1 if memorized else 3
-    margin = 1.0 if memorized else -1.0
-    return {"digest": digest, "status": "scored", "memorized": memorized, "ambiguous": ambiguous, "margin": margin,
-            "first_miss": first_miss, **metrics}  # fmt: skip
-
-
-def too_short(digest: str) -> dict[str, Any]:
-    return {"digest": digest, "status": "too_short"}
-
-
-def scored(
-    rows: list[dict[str, Any]],
-    *,
-    subject: str = "student",
-    exhaustive: bool = True,
-    tokenizer: str = "t",
-    shards: tuple[str, ...] = ("one",),
-) -> Memorization:
-    """What a model whose scores are these rows memorized; example ids are the rows' positions."""
-    short = sum(entry["status"] == "too_short" for entry in rows)
-    table = ScoreTable(
-        model=Model(f"runs/{subject}"),
-        checkpoint=Checkpoint(
-            Path(subject), f"digest of {subject}", tokenizer, tokenizer, 10, 300, 256, "float32", "GPTNeoXForCausalLM"
-        ),
-        training_set=TrainingSet("train.jsonl"),
-        record=CorpusRecord(len(rows), short, exhaustive, shards),
-        numerics=NUMERICS,
-        extraction=Extraction(),
-        rows=pa.Table.from_pylist([{"example_id": at, **entry} for at, entry in enumerate(rows)], SCHEMA),
-        tolerance=1e-3,
-        scored_now=len(rows),
-    )
-    return Memorization(subject, table)
+from tests.metrics.score_tables import memorization_from, row, too_short
 
 
 def test_exact_duplicates_are_one_example() -> None:
-    found = scored([row("a", memorized=True), row("b"), row("a", memorized=True), row("b"), row("c"), row("a")])
-    assert (found.count, found.rate.n, found.duplicates) == (1, 3, 3)
-    assert found.rate.value == 1 / 3
-    assert found.distinct["copies"].to_pylist() == [3, 2, 1]
+    recited = row("a", memorized=True)
+    memorization = memorization_from([recited, row("b"), recited, row("b"), row("c"), row("a")])
+    assert (memorization.count, memorization.rate.n, memorization.duplicates) == (1, 3, 3)
+    assert memorization.rate.value == 1 / 3
+    assert memorization.distinct["copies"].to_pylist() == [3, 2, 1]
 
 
 def test_an_example_is_memorized_if_any_copy_is() -> None:
-    assert scored([row("a"), row("a"), row("a", memorized=True)]).count == 1
+    assert memorization_from([row("a"), row("a"), row("a", memorized=True)]).count == 1
 
 
 def test_a_memorized_example_is_named_by_its_first_copy() -> None:
-    assert scored([row("b"), row("a"), row("c", memorized=True), row("a", memorized=True)]).examples == [1, 2]
+    rows = [row("b"), row("a"), row("c", memorized=True), row("a", memorized=True)]
+    assert memorization_from(rows).examples == [1, 2]
 
 
 def test_examples_too_short_are_counted_and_left_out_of_the_rate() -> None:
-    found = scored([row("a", memorized=True), too_short("s"), row("b"), too_short("s"), too_short("r")])
-    assert (found.rate.k, found.rate.n, found.too_short) == (1, 2, 3)
+    rows = [row("a", memorized=True), too_short("s"), row("b"), too_short("s"), too_short("r")]
+    memorization = memorization_from(rows)
+    assert (memorization.rate.k, memorization.rate.n, memorization.too_short) == (1, 2, 3)
 
 
 def test_ambiguous_verdicts_widen_the_bounds_either_way() -> None:
     rows = [row("a", memorized=True), row("b", memorized=True, ambiguous=True), row("c", ambiguous=True), row("d")]
-    rate = scored(rows).rate
+    rate = memorization_from(rows).rate
     assert (rate.low, rate.value, rate.high) == (0.25, 0.5, 0.75)
     assert (rate.k, rate.ambiguous) == (2, 2)
 
 
 def test_an_example_sure_in_one_copy_is_not_ambiguous() -> None:
-    found = scored([row("a", ambiguous=True), row("a", memorized=True), row("b")])
-    assert (found.count, found.ambiguous) == (1, 0)
-    assert found.rate.low == found.rate.high == 0.5
+    memorization = memorization_from([row("a", ambiguous=True), row("a", memorized=True), row("b")])
+    assert (memorization.count, memorization.ambiguous) == (1, 0)
+    assert memorization.rate.low == memorization.rate.high == 0.5
 
 
 def test_over_a_sample_the_bounds_count_ambiguous_examples_against_the_model() -> None:
-    rows = [row(str(at), memorized=at < 3, ambiguous=at in (2, 3, 4)) for at in range(200)]
-    rate = scored(rows, exhaustive=False).rate
+    rows = [row(str(index), memorized=index < 3, ambiguous=index in (2, 3, 4)) for index in range(200)]
+    rate = memorization_from(rows, exhaustive=False).rate
     assert (rate.low, rate.high) == (lower_bound(2, 200, 0.95), upper_bound(5, 200, 0.95))
 
 
-def test_where_nothing_is_long_enough_the_rate_is_undefined() -> None:
-    found = scored([too_short("a"), too_short("b")])
-    assert math.isnan(found.rate.value)
-    assert not found.rate <= 1
-    assert found.duplicates == 0
+def test_without_an_example_long_enough_the_rate_is_undefined() -> None:
+    memorization = memorization_from([too_short("a"), too_short("b")])
+    assert math.isnan(memorization.rate.value)
+    assert not memorization.rate <= 1
+    assert memorization.duplicates == 0
 
 
 def test_the_loss_is_the_mean_over_distinct_examples() -> None:
-    found = scored([row("a", nll=2.0), row("b", nll=4.0), row("a", nll=2.0), too_short("s"), row("c", nll=6.0)])
-    assert found.loss.value == 4.0
-    assert found.loss.n == 3
-    assert found.perplexity == pytest.approx(math.exp(4.0))
+    rows = [row("a", nll=2.0), row("b", nll=4.0), row("a", nll=2.0), too_short("s"), row("c", nll=6.0)]
+    memorization = memorization_from(rows)
+    assert memorization.loss.value == 4.0
+    assert memorization.loss.n == 3
+    assert memorization.perplexity == pytest.approx(math.exp(4.0))
 
 
 @given(
@@ -120,20 +78,20 @@ def test_the_loss_is_the_mean_over_distinct_examples() -> None:
     n=st.integers(1, 10**9),
     p=st.floats(1e-6, 1 - 1e-6),
 )
-def test_extractable_is_what_enough_draws_hold(logprobs: list[float], n: int, p: float) -> None:
-    found = scored([row(str(at), logprob=value) for at, value in enumerate(logprobs)])
-    needed = []  # draws for a chance of p, n = ln(1 − p) / ln(1 − q), where q is the suffix's probability
+def test_extractable_counts_the_examples_that_need_no_more_draws(logprobs: list[float], n: int, p: float) -> None:
+    memorization = memorization_from([row(str(index), logprob=value) for index, value in enumerate(logprobs)])
+    draws_needed = []  # for a chance of p: ln(1 − p) / ln(1 − q), where q is the suffix's probability
     for value in logprobs:
         q = math.exp(value)
-        needed.append(1.0 if q >= 1 else math.log1p(-p) / math.log1p(-q) if q > 0 else math.inf)
-    sure = sum(draws <= n * (1 - 1e-9) for draws in needed)
-    possible = sum(draws <= n * (1 + 1e-9) for draws in needed)
-    assert sure <= (found.extractable(n=n, p=p).k or 0) <= possible
+        draws_needed.append(1.0 if q >= 1 else math.log1p(-p) / math.log1p(-q) if q > 0 else math.inf)
+    sure = sum(draws <= n * (1 - 1e-9) for draws in draws_needed)
+    possible = sum(draws <= n * (1 + 1e-9) for draws in draws_needed)
+    assert sure <= (memorization.extractable(n=n, p=p).k or 0) <= possible
 
 
 def test_more_draws_extract_no_less() -> None:
-    rows = [row(str(at), logprob=-float(at)) for at in range(30)]
-    hits = [scored(rows).extractable(n=n, p=0.5).k for n in (1, 10, 1000, 10**6)]
+    memorization = memorization_from([row(str(index), logprob=-float(index)) for index in range(30)])
+    hits = [memorization.extractable(n=n, p=0.5).k for n in (1, 10, 1000, 10**6)]
     assert hits == sorted(hits, key=lambda k: k or 0)
     assert hits[0] == 1
     assert hits[1] == 3  # 1 − (1 − e^−2)^10 = 0.77, and 0.40 for e^−3
@@ -142,42 +100,25 @@ def test_more_draws_extract_no_less() -> None:
 @pytest.mark.parametrize(("n", "p"), [(0, 0.5), (-1, 0.5), (10, 0.0), (10, 1.0), (10, math.nan), (math.nan, 0.5)])
 def test_extraction_in_no_draws_or_with_no_probability_is_refused(n: Any, p: float) -> None:
     with pytest.raises(SpecError, match="n ≥ 1"):
-        scored([row("a", logprob=-1.0)]).extractable(n=n, p=p)
+        memorization_from([row("a", logprob=-1.0)]).extractable(n=n, p=p)
 
 
 def test_a_metric_that_was_not_scored_is_refused_with_the_way_out() -> None:
-    verdicts = scored([row("a"), row("b", memorized=True)])
-    for ask in (lambda: verdicts.loss, lambda: verdicts.perplexity, lambda: verdicts.extractable(n=1, p=0.5)):
+    verdicts = memorization_from([row("a"), row("b", memorized=True)])
+    for read in (lambda: verdicts.loss, lambda: verdicts.perplexity, lambda: verdicts.extractable(n=1, p=0.5)):
         with pytest.raises(SpecError, match=r"^[^\n]*student[^\n]*metrics=\"all\"[^\n]*\.$"):
-            ask()
+            read()
 
 
-def test_three_memorizations_are_compared_example_by_example() -> None:
-    def model(subject: str, memorized: str) -> Memorization:
-        return scored([row(digest, memorized=digest in memorized) for digest in "abcdabc"], subject=subject)
-
-    found = inheritance_of(model("teacher", "abc"), model("baseline", "b"), model("student", "abd"))
-    assert found.inherited_examples == [0]
-    assert found.cells == {
-        "teacher": 1, "baseline": 0, "student": 1, "teacher+baseline": 0,
-        "teacher+student": 1, "baseline+student": 0, "all": 1, "none": 0,
-    }  # fmt: skip
+def test_the_label_names_a_set_that_the_audit_does_not_declare() -> None:
+    memorization = memorization_from([row("a")])
+    assert memorization.label == "student"
+    on_other_set = replace(memorization, other_set="wiki")
+    assert on_other_set.label == on_other_set.rate.subject == "student on wiki"
 
 
-def test_models_with_different_tokenizers_are_not_compared() -> None:
-    teacher, student = scored([row("a")], subject="teacher", tokenizer="other"), scored([row("a")])
-    with pytest.raises(SpecError, match="tokenizer"):
-        inheritance_of(teacher, student, student)
-
-
-def test_models_scored_over_different_examples_are_not_compared() -> None:
-    teacher, student = scored([row("a")], subject="teacher"), scored([row("b")], shards=("two",))
-    with pytest.raises(SpecError, match="same examples"):
-        inheritance_of(teacher, student, student)
-
-
-def test_flags_stand_in_the_order_of_the_training_set() -> None:
+def test_flags_are_in_the_order_of_the_training_set() -> None:
     digests = [f"{value:02}" for value in np.random.default_rng(0).permutation(40)]
-    found = scored([row(digest, memorized=at % 3 == 0) for at, digest in enumerate(digests)])
-    assert found.distinct["example_id"].to_pylist() == list(range(40))
-    assert found.flags("memorized").tolist() == [at % 3 == 0 for at in range(40)]
+    memorization = memorization_from([row(digest, memorized=index % 3 == 0) for index, digest in enumerate(digests)])
+    assert memorization.distinct["example_id"].to_pylist() == list(range(40))
+    assert memorization.flags("memorized").tolist() == [index % 3 == 0 for index in range(40)]

@@ -27,7 +27,7 @@ from pytest_kdmem.audit.schema import (
     WitnessEntry,
 )
 from pytest_kdmem.audit.verdict import judge
-from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate, Operator
 from pytest_kdmem.risk.predictor import FIGURES
 
@@ -95,7 +95,7 @@ def reports(draw: st.DrawFn) -> Report:
 
 
 def rate(k: int, n: int, subject: str = "student", *, exhaustive: bool = False) -> Estimate:
-    return proportion("memorization rate", subject, k=k, n=n, exhaustive=exhaustive)
+    return estimate_proportion("memorization rate", subject, Counts(k, n), exhaustive=exhaustive)
 
 
 def gate(name: str, estimate: Estimate, operator: Operator, threshold: Estimate | float, **changed: Any) -> Gate:
@@ -115,7 +115,7 @@ BROKEN = Gate("test_broken", "a.py::test_broken", "", None, None, None, "error",
 
 
 def whole_risk() -> RiskEntry:
-    share = proportion("share at risk", "training", k=236, n=2960, exhaustive=True)
+    share = estimate_proportion("share at risk", "training", Counts(236, 2960), exhaustive=True)
     expected = Estimate("expected memorized examples", "training", 115.0, 98.0, 140.0, None, 2960, unit="examples")
     quality = dict.fromkeys(FIGURES, (0.9, 0.01))
     return RiskEntry(share, expected, (70, 4), 1, 0, 0.045, 0.95, (), "teacher", 2960, 112, "ffa51129", quality)

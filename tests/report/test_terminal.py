@@ -26,7 +26,7 @@ from pytest_kdmem.audit.schema import (
     WitnessEntry,
 )
 from pytest_kdmem.audit.verdict import judge
-from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report import terminal
 
@@ -41,7 +41,7 @@ HOSTILE = ["\x1b[2J\x1b[31mstudent", "\x1b]0;owned\x07", "\x9b31m", "a\rb", "a\n
 
 
 def rate(k: int, n: int, subject: str = "student", *, exhaustive: bool = False) -> Estimate:
-    return proportion("memorization rate", subject, k=k, n=n, exhaustive=exhaustive)
+    return estimate_proportion("memorization rate", subject, Counts(k, n), exhaustive=exhaustive)
 
 
 def gate(name: str, estimate: Estimate, operator: Any, threshold: Estimate | float) -> Gate:

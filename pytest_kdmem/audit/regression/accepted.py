@@ -96,7 +96,7 @@ class Accepted:
                 " sets and models can be held against what was accepted; hold this one against a number."
             )
         if self.updating:
-            reason = f"{estimate.metric} of {estimate.subject} {estimate.text(wanted)} accepted by this run"
+            reason = f"{estimate.metric} of {estimate.subject} {estimate.describe(wanted)} accepted by this run"
             return JudgedBound.of(estimate.bound_for(wanted), Verdict("pass", reason, ""))
         known = next((figure for figure in self.figures if figure.key == key), None)
         if known is None:

@@ -13,7 +13,7 @@ from pytest_kdmem.audit.schema import MetricChange
 from pytest_kdmem.audit.verdict import Verdict
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
-from pytest_kdmem.metrics.estimate import BETTER_ABOVE, Estimate, Operator
+from pytest_kdmem.metrics.estimate import HIGHER_IS_BETTER, Estimate, Operator
 
 Outcome = Literal["better", "same", "worse", "undecided"]
 ROUNDING = 1e-3
@@ -22,7 +22,7 @@ ACCEPT = "If this is what you want to ship, accept it: --kdmem-update-baseline-f
 
 def no_worse(metric: str) -> Operator:
     """The comparison that a figure no worse than another meets."""
-    return ">=" if metric in BETTER_ABOVE else "<="
+    return ">=" if metric in HIGHER_IS_BETTER else "<="
 
 
 def drifts(accepted: Sequence[TrackedMetric], found: Sequence[TrackedMetric]) -> tuple[MetricChange, ...]:
@@ -72,8 +72,8 @@ def verdict_of(entry: MetricChange, limit: float) -> Verdict:
     assert entry.found is not None
     assert entry.accepted is not None
     estimate, operator = entry.found, no_worse(entry.metric)
-    shown = f"{estimate.metric} of {entry.subject} {estimate.text(operator)}"
-    at = estimate.figure(limit)
+    shown = f"{estimate.metric} of {entry.subject} {estimate.describe(operator)}"
+    at = estimate.format_value(limit)
     if math.isnan(estimate.value) or math.isnan(entry.accepted.value):
         return Verdict("inconclusive", f"{shown}: nothing to compare with what was accepted ({at})", ACCEPT)
     bound = estimate.bound_for(operator)
@@ -86,7 +86,7 @@ def verdict_of(entry: MetricChange, limit: float) -> Verdict:
 
 def _same_model(accepted: TrackedMetric, found: TrackedMetric) -> MetricChange:
     """What a model's figure should be once more: the same, but for ambiguous examples and for rounding."""
-    if found.examples is None or found.metric in BETTER_ABOVE:
+    if found.examples is None or found.metric in HIGHER_IS_BETTER:
         if _alike(accepted.estimate, found.estimate):
             return _entry(accepted, found, "same", "the same model")
         return _entry(accepted, found, *_judged(accepted, found))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import Flags, Values
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.metrics.inheritance import Inheritance, Membership
+from pytest_kdmem.metrics.inheritance import Inheritance, MemorizedFlags
 from pytest_kdmem.study.record import ModelRun, Role, Study
 
 Documents = npt.NDArray[np.int64]
@@ -112,7 +112,7 @@ class Trio:
     @cached_property
     def sets(self) -> Inheritance:
         """The three sets as an audit compares them; all of D was scored."""
-        teacher, baseline, student = (Membership.exactly(found) for found in self.flags)
+        teacher, baseline, student = (MemorizedFlags.unambiguous(memorized) for memorized in self.flags)
         return Inheritance(teacher, baseline, student, exhaustive=True)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_kdmem.audit.regression.compare import drift, drifts, limit_of, verdict_of
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
-from pytest_kdmem.metrics.bounds import proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate
 
 OVER = {"training set": "d" * 32, "lengths": "50, 50, 256"}
@@ -24,16 +24,8 @@ def rate(
 ) -> TrackedMetric:
     """The rate of a model that recites these examples of n."""
     hits, perhaps = set(examples), set(ambiguous)
-    estimate = proportion(
-        "memorization rate",
-        "student",
-        k=len(hits),
-        n=n,
-        fewest=len(hits - perhaps),
-        most=len(hits | perhaps),
-        ambiguous=len(perhaps),
-        exhaustive=exhaustive,
-    )
+    counts = Counts(len(hits), n, len(hits - perhaps), len(hits | perhaps), len(perhaps))
+    estimate = estimate_proportion("memorization rate", "student", counts, exhaustive=exhaustive)
     return replace(
         TrackedMetric("memorization rate", "student", estimate, n, tuple(sorted(hits)), ambiguous, of, OVER), **changed
     )

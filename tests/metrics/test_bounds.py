@@ -1,0 +1,156 @@
+"""Bounds of proportions, quotients and means, against closed forms, hand sums and an independent bootstrap."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import beta, ttest_1samp
+
+from pytest_kdmem.metrics.bounds import (
+    Counts,
+    PairedCounts,
+    PairedTable,
+    estimate_mean,
+    estimate_proportion,
+    estimate_quotient,
+    lower_bound,
+    mcnemar,
+    upper_bound,
+)
+from pytest_kdmem.metrics.estimate import Estimate
+
+hits_of_n = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+def rate(counts: Counts, *, exhaustive: bool = False) -> Estimate:
+    return estimate_proportion("memorization rate", "student", counts, exhaustive=exhaustive)
+
+
+def reduction(both: int, only_first: int, only_second: int, n: int, *, exhaustive: bool = False) -> Estimate:
+    counts = PairedCounts(both, only_first, only_second)
+    return estimate_quotient("reduction", "student", PairedTable(counts, counts, counts, n), exhaustive=exhaustive)
+
+
+@given(hits_of_n, st.sampled_from([0.9, 0.95, 0.99]))
+def test_bounds_are_the_closed_form_of_clopper_and_pearson(case: tuple[int, int], confidence: float) -> None:
+    k, n = case
+    high = beta.ppf(confidence, k + 1, n - k) if k < n else 1.0
+    low = beta.ppf(1 - confidence, k, n - k + 1) if k else 0.0
+    assert upper_bound(k, n, confidence) == pytest.approx(high, rel=1e-6, abs=1e-12)
+    assert lower_bound(k, n, confidence) == pytest.approx(low, rel=1e-6, abs=1e-12)
+
+
+@given(hits_of_n)
+def test_the_value_lies_between_its_bounds(case: tuple[int, int]) -> None:
+    estimate = rate(Counts(*case))
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+@given(hits_of_n)
+def test_an_additional_hit_raises_both_bounds(case: tuple[int, int]) -> None:
+    k, n = case
+    if k < n:
+        estimate, with_additional_hit = rate(Counts(k, n)), rate(Counts(k + 1, n))
+        assert estimate.low < with_additional_hit.low
+        assert estimate.high < with_additional_hit.high
+
+
+@pytest.mark.parametrize("truth", [0.001, 0.02, 0.3])
+def test_each_bound_covers_the_truth_as_often_as_its_confidence_says(truth: float) -> None:
+    hits, frequencies = np.unique(np.random.default_rng(1).binomial(500, truth, 4000), return_counts=True)
+    estimates = [rate(Counts(int(k), 500)) for k in hits]
+    noise = 3 * math.sqrt(0.05 * 0.95 / 4000)
+    for covered in ([e.high >= truth for e in estimates], [e.low <= truth for e in estimates]):
+        assert (np.array(covered) * frequencies).sum() / frequencies.sum() >= 0.95 - noise
+
+
+def test_over_a_whole_training_set_only_ambiguous_examples_move_the_bounds() -> None:
+    exact = rate(Counts(19, 1000), exhaustive=True)
+    assert (exact.low, exact.high) == (0.019, 0.019)
+    widened = rate(Counts(19, 1000, fewest=17, most=22, ambiguous=5), exhaustive=True)
+    assert (widened.low, widened.value, widened.high) == (0.017, 0.019, 0.022)
+    assert widened.ambiguous == 5
+
+
+def test_over_a_sample_ambiguous_examples_widen_the_bounds_further() -> None:
+    widened = rate(Counts(19, 1000, fewest=17, most=22, ambiguous=5))
+    assert (widened.low, widened.high) == (rate(Counts(17, 1000)).low, rate(Counts(22, 1000)).high)
+
+
+def test_a_proportion_of_no_examples_is_undefined_and_could_be_anything() -> None:
+    for exhaustive in (False, True):
+        undefined = rate(Counts(0, 0), exhaustive=exhaustive)
+        assert math.isnan(undefined.value)
+        assert (undefined.low, undefined.high) == (0, 1)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_twice_the_smaller_binomial_tail(only_first: int, only_second: int) -> None:
+    n, least = only_first + only_second, min(only_first, only_second)
+    tail = sum(math.comb(n, i) for i in range(least + 1)) / 2**n
+    assert mcnemar(only_first, only_second) == pytest.approx(min(1.0, 2 * tail), rel=1e-9)
+
+
+def test_the_quotient_of_two_rates_agrees_with_an_independent_bootstrap() -> None:
+    both, only_first, only_second, n = 60, 140, 40, 5000
+    first = np.zeros(n, bool)
+    second = np.zeros(n, bool)
+    first[: both + only_first] = True
+    second[:both] = True
+    second[both + only_first : both + only_first + only_second] = True
+    random = np.random.default_rng(5)
+    quotients = []
+    for _ in range(3000):
+        rows = random.integers(0, n, n)
+        quotients.append(first[rows].sum() / second[rows].sum())
+    estimate = reduction(both, only_first, only_second, n)
+    assert estimate.value == 2.0
+    assert estimate.low == pytest.approx(np.quantile(quotients, 0.05), rel=0.02)
+    assert estimate.high == pytest.approx(np.quantile(quotients, 0.95), rel=0.02)
+
+
+def test_the_lower_bound_of_a_quotient_rarely_exceeds_the_truth() -> None:
+    random = np.random.default_rng(2)
+    tables = random.multinomial(20_000, [0.002, 0.004, 0.001, 0.993], size=60)  # truth: 0.006 / 0.003
+    lows = np.array([reduction(int(b), int(f), int(s), 20_000).low for b, f, s, _ in tables])
+    assert (lows > 2.0).mean() <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 60)
+
+
+def test_with_few_hits_a_quotient_has_the_quotient_of_two_bounds_that_hold_together() -> None:
+    estimate = reduction(2, 38, 1, 1000)
+    assert estimate.low == pytest.approx(beta.ppf(0.025, 40, 961) / beta.ppf(0.975, 4, 997), rel=1e-6)
+    assert estimate.high == pytest.approx(beta.ppf(0.975, 41, 960) / beta.ppf(0.025, 3, 998), rel=1e-6)
+
+
+def test_a_student_that_recites_nothing_of_a_sample_has_a_finite_lower_bound() -> None:
+    estimate = reduction(0, 30, 0, 1000)
+    assert estimate.value == estimate.high == math.inf
+    assert 1 < estimate.low < 10
+
+
+def test_a_quotient_of_nothing_by_nothing_is_undefined() -> None:
+    assert math.isnan(reduction(0, 0, 0, 1000).value)
+    assert not reduction(0, 0, 0, 1000) >= 0
+
+
+def test_over_a_whole_training_set_a_quotient_is_exact() -> None:
+    estimate = reduction(10, 14, 2, 1000, exhaustive=True)
+    assert estimate.low == estimate.value == estimate.high == 2.0
+    assert reduction(0, 0, 0, 1000, exhaustive=True).high == math.inf
+
+
+def test_a_mean_over_a_sample_has_the_bounds_of_students_t() -> None:
+    values = np.random.default_rng(0).normal(3.0, 0.5, 40)
+    estimate = estimate_mean("loss", "student", values, exhaustive=False)
+    assert estimate.low == pytest.approx(ttest_1samp(values, 0, alternative="greater").confidence_interval(0.95).low)
+    assert estimate.high == pytest.approx(ttest_1samp(values, 0, alternative="less").confidence_interval(0.95).high)
+    assert estimate_mean("loss", "student", values, exhaustive=True).high == pytest.approx(values.mean())
+
+
+def test_the_mean_of_a_single_sampled_value_is_unbounded() -> None:
+    estimate = estimate_mean("loss", "student", np.array([2.5]), exhaustive=False)
+    assert (estimate.low, estimate.value, estimate.high) == (-math.inf, 2.5, math.inf)
