@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_kdmem.report.risk import mean_and_deviation
+from pytest_kdmem.report.risk import format_statistic
 from pytest_kdmem.risk.features import features_of
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.pipeline import RiskPipeline
@@ -72,7 +72,7 @@ def main() -> None:
         for line in [*shipped(ScoreStore(Path(scratch))), *(studied(arguments.study) if arguments.study else ())]:
             figures = [*(line.figures[name] for name in SHOWN), line.shuffled]
             counts = f"{line.positives} of {line.examples}"
-            print(f"{line.name:<40}{counts:>14}" + "".join(f"{mean_and_deviation(one):>18}" for one in figures))
+            print(f"{line.name:<40}{counts:>14}" + "".join(f"{format_statistic(one):>18}" for one in figures))
     for setting, published in paper.PREDICTION.items():
         cells = [f"{published[name]:.4f}" if name in published else "–" for name in SHOWN]
         print(f"{'published, ' + ', '.join(setting):<54}" + "".join(f"{cell:>18}" for cell in cells))

@@ -68,10 +68,10 @@ def main(arguments: list[str] | None = None) -> Any:
         typer.echo(f"kdmem: {stopped}", err=True)
         sys.exit(INTERRUPTED)
     except KdmemError as error:
-        from pytest_kdmem.report.github import neutral
-        from pytest_kdmem.report.sanitize import plain
+        from pytest_kdmem.report.github import neutralize_commands
+        from pytest_kdmem.report.sanitize import sanitize
 
         # It may quote a file: no line of it is to be taken for a runner's command.
-        said = neutral("\n".join(plain(line) for line in _as_options(str(error)).splitlines()))
+        said = neutralize_commands("\n".join(sanitize(line) for line in _as_options(str(error)).splitlines()))
         typer.echo(f"kdmem: {said}", err=True)
         sys.exit(USAGE_ERROR)

@@ -23,12 +23,12 @@ def card(
     from pytest_kdmem.audit.report import read_report
     from pytest_kdmem.base.files import write_text
     from pytest_kdmem.cli import options
-    from pytest_kdmem.report.model_card import chosen, read_card, with_audit
+    from pytest_kdmem.report.model_card import insert_results, read_card, select_audit
 
     options.check_outputs({"README.md": readme}, {"the record": record})
-    told = chosen(read_report(record), audit)
+    told = select_audit(read_report(record), audit)
     before = read_card(readme)
-    after = with_audit(before, told)
+    after = insert_results(before, told)
     if after != before:
         write_text(after, readme)
     Console(highlight=False, markup=False, soft_wrap=True).print(f"figures in {readme}")

@@ -94,7 +94,7 @@ def confirm(
 def told(subject: str, found: Confirmation) -> list[str]:
     """What a person reads: a row per witness, the tolerances, and the disagreements."""
     from pytest_kdmem.base.text import count, percent
-    from pytest_kdmem.report.confirmation import in_logits
+    from pytest_kdmem.report.confirmation import format_tolerance
 
     share = percent(found.ambiguous / found.examples) if found.examples else "none"
     drawn = (
@@ -116,8 +116,8 @@ def told(subject: str, found: Confirmation) -> list[str]:
     seen = f" (margins differ by at most {apart:.2g})" if apart is not None else ""
     holds = "the claim holds" if found.within_claim else "the claim is too narrow"
     lines.append(
-        f"tolerance in logits: claimed {in_logits(found.claimed_tolerance)}, implied"
-        f" {in_logits(found.implied_tolerance)}{seen}: {holds}"
+        f"tolerance in logits: claimed {format_tolerance(found.claimed_tolerance)}, implied"
+        f" {format_tolerance(found.implied_tolerance)}{seen}: {holds}"
     )
     # Those that break the claim first.
     differing_from = [(witness, one) for witness in found.witnesses for one in witness.disagreements]

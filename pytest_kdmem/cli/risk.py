@@ -49,7 +49,7 @@ def risk(
 
     from pytest_kdmem.audit.summarize import risk_entry
     from pytest_kdmem.base.files import write_table
-    from pytest_kdmem.report.risk import fitted_report, risk_lines
+    from pytest_kdmem.report.risk import predictor_report, risk_lines
     from pytest_kdmem.risk.pipeline import RiskPipeline, label_source_from, prediction
     from pytest_kdmem.risk.predictor import write_predictor
     from pytest_kdmem.specs.declared import Extraction, Model
@@ -99,7 +99,7 @@ def risk(
         )
     if found.fitted is not None:
         published = PREDICTION[PYTHIA_FINEWEB] | (COEFFICIENTS[PYTHIA_FINEWEB] if features == "study" else {})
-        console.print(fitted_report(found.fitted, published, called="study, Pythia and FineWeb"))
+        console.print(predictor_report(found.fitted, published, published_name="study, Pythia and FineWeb"))
     entry = risk_entry(found.risk)
     assert entry is not None
     for line in (*risk_lines(entry), *(f"! {warning}" for warning in found.risk.warnings)):

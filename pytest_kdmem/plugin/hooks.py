@@ -140,7 +140,7 @@ def pytest_runtest_makereport(
     if call.when == "call" or report.failed or (call.when == "teardown" and made):
         from pytest_kdmem.plugin.gates import gates_of, unheld_reason
         from pytest_kdmem.plugin.tracebacks import shorten
-        from pytest_kdmem.report.junit import properties
+        from pytest_kdmem.report.junit import gate_properties
 
         if report.passed and (reason := unheld_reason(made)):
             report.outcome, report.longrepr = "failed", reason
@@ -148,7 +148,7 @@ def pytest_runtest_makereport(
         gates = gates_of(item, made, report, call, known=any(gate.nodeid == item.nodeid for gate in held))
         held += gates
         made.clear()
-        item.user_properties += [named for gate in gates for named in properties(gate)]  # of JUnit
+        item.user_properties += [named for gate in gates for named in gate_properties(gate)]  # of JUnit
         shorten(item, report, call.excinfo, gates)
     return report
 
@@ -193,7 +193,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if report is None or (verbosity < 0 and not report.failed and not accepted and not unwritten):
         return
     from pytest_kdmem.plugin.reporting import annotations_for
-    from pytest_kdmem.report.github import neutral
+    from pytest_kdmem.report.github import neutralize_commands
     from pytest_kdmem.report.terminal import render
 
     writer = config.get_terminal_writer()
@@ -201,11 +201,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     unicode = encoding.startswith("utf")
     terminalreporter.section("memorization audit")
     shown = render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, verbosity=verbosity)
-    terminalreporter.write(neutral(shown))
+    terminalreporter.write(neutralize_commands(shown))
     if accepted:
-        terminalreporter.write_line(neutral(accepted))
+        terminalreporter.write_line(neutralize_commands(accepted))
     for sentence in unwritten:
-        terminalreporter.write_line(neutral(sentence), red=True)
+        terminalreporter.write_line(neutralize_commands(sentence), red=True)
     terminalreporter.write(annotations_for(report, config))
 
 

@@ -25,12 +25,12 @@ def confirmation_line(subject: str, entry: ConfirmationEntry) -> str:
     line += f" by {len(entry.witnesses)} witnesses ({named})" if named else ""
     line += f": {count(entry.checked)} examples, {ambiguous} ambiguous, {said}"
     if entry.claimed_tolerance is not None:
-        implied = in_logits(entry.implied_tolerance)
-        line += f"; tolerance claimed {in_logits(entry.claimed_tolerance)}, implied {implied}"
+        implied = format_tolerance(entry.implied_tolerance)
+        line += f"; tolerance claimed {format_tolerance(entry.claimed_tolerance)}, implied {implied}"
     return line
 
 
-def in_logits(tolerance: float | None) -> str:
+def format_tolerance(tolerance: float | None) -> str:
     """A tolerance as it is read: ``2^-13``."""
     if tolerance is None:
         return "unknown"

@@ -12,7 +12,7 @@ from pytest_kdmem.audit.schema import DistributionsEntry, InheritanceEntry, Risk
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.svg import ACCENT, FAINT, INK, LINES, MARKERS, Picture, colour_of, composed, picture
 from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
 from pytest_kdmem.specs.roles import ROLE_ORDER
@@ -48,7 +48,7 @@ def _drawn(audit: AuditResult, prefix: str) -> Iterator[Picture]:
 
 
 def _named(roles: Sequence[str]) -> list[str]:
-    return [plain(role, 24).replace("$", r"\$") for role in roles]
+    return [sanitize(role, 24).replace("$", r"\$") for role in roles]
 
 
 def _rates(rates: dict[str, Estimate], prefix: str) -> Picture:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.schema import Gate
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sanitize import sanitize
 
 # GitHub drops a summary of more than 1 MiB; the rest is left to whoever else writes into it.
 MOST_BYTES = 1024 * 1024 - 16 * 1024
@@ -25,7 +25,7 @@ def append_summary(report: Report, path: Path) -> str:
     """Append to a job's summary, so that the whole file stays below GitHub's limit; what went wrong, or nothing."""
     from pytest_kdmem.report.markdown import render
 
-    what = f"The audit's summary was to be appended to {plain(str(path))}"
+    what = f"The audit's summary was to be appended to {sanitize(str(path))}"
     try:
         present = path.stat().st_size if path.exists() else 0
         between = "\n\n" if present else ""
@@ -53,23 +53,23 @@ def workflow_commands(report: Report, root: str = ".") -> str:
     missing = [nodeid for audit in report.audits for nodeid in audit.not_run]
     if missing:
         rest = ", …" if len(missing) > NAMED else ""
-        named = ", ".join(plain(nodeid, LONGEST_TITLE) for nodeid in missing[:NAMED])
+        named = ", ".join(sanitize(nodeid, LONGEST_TITLE) for nodeid in missing[:NAMED])
         lines.append(f"::warning title=memorization audit::{len(missing)} gates not run: {_data(named)}{rest}")
     return "".join(f"{line}\n" for line in lines)
 
 
-def neutral(text: str) -> str:
+def neutralize_commands(text: str) -> str:
     """Log text in which a runner finds no command: a blank parts what would begin one."""
     return BRACKET.sub("# #", COLONS.sub(r"\1 ", text))
 
 
 def _annotation(gate: Gate, root: str) -> str:
     path = gate.path if root == "." else f"{root}/{gate.path}"
-    place = {"file": plain(path), "line": str(max(1, gate.line))} if gate.path else {}
-    named = place | {"title": plain(f"{gate.outcome}: {gate.name}", LONGEST_TITLE)}
+    place = {"file": sanitize(path), "line": str(max(1, gate.line))} if gate.path else {}
+    named = place | {"title": sanitize(f"{gate.outcome}: {gate.name}", LONGEST_TITLE)}
     told = ",".join(f"{name}={_property(value)}" for name, value in named.items())
     said = (gate.reason, gate.next_step, gate.command and f"$ {gate.command}")
-    return f"::error {told}::" + _data("\n".join(plain(one, LONGEST_MESSAGE) for one in said if one))
+    return f"::error {told}::" + _data("\n".join(sanitize(one, LONGEST_MESSAGE) for one in said if one))
 
 
 def _data(text: str) -> str:

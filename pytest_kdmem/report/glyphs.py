@@ -11,7 +11,7 @@ from rich.box import ASCII2, ROUNDED, SIMPLE_HEAD, Box
 
 
 @dataclass(frozen=True)
-class Signs:
+class Glyphs:
     """The signs of a terminal. ``heights`` are of a sparkline, from nothing to all."""
 
     passed: str
@@ -26,16 +26,16 @@ class Signs:
     panel: Box
     replaced: tuple[tuple[str, str], ...] = ()
 
-    def say(self, text: str) -> str:
+    def clean(self, text: str) -> str:
         """One line of text in the signs that the terminal has; what would steer a terminal becomes "?"."""
         for sign, plain in self.replaced:
             text = text.replace(sign, plain)
         text = "".join("?" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") else sign for sign in text)
         return text.encode("ascii", "replace").decode("ascii") if self.replaced else text
 
-    def cut(self, text: str, width: int) -> str:
+    def truncate(self, text: str, width: int) -> str:
         """``say`` in at most ``width`` columns."""
-        said = self.say(text[: 4 * width])  # whatever is said is no shorter than a quarter
+        said = self.clean(text[: 4 * width])  # whatever is said is no shorter than a quarter
         if len(said) <= width:
             return said
         return said[: max(0, width - len(self.ellipsis))] + self.ellipsis
@@ -48,5 +48,5 @@ class Signs:
 
 
 PLAIN = (("≤", "<="), ("≥", ">="), ("×", "x"), ("…", "..."), ("–", "-"), ("→", "->"), ("−", "-"), ("∩", "&"))
-UNICODE = Signs("✓", "✗", "●", "·", "█", "─", "…", " ▁▂▃▄▅▆▇█", SIMPLE_HEAD, ROUNDED)
-ASCII = Signs("+", "x", "x", ".", "#", "-", "...", " .:-=+*#", ASCII2, ASCII_BOX, PLAIN)
+UNICODE = Glyphs("✓", "✗", "●", "·", "█", "─", "…", " ▁▂▃▄▅▆▇█", SIMPLE_HEAD, ROUNDED)
+ASCII = Glyphs("+", "x", "x", ".", "#", "-", "...", " .:-=+*#", ASCII2, ASCII_BOX, PLAIN)

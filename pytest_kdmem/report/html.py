@@ -18,9 +18,9 @@ from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.figures import pictures
-from pytest_kdmem.report.regression import drift_line
+from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.sentences import compared, gates_in_short, outcome_of, verdict_sentence
 from pytest_kdmem.report.svg import Picture
 from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
@@ -85,12 +85,12 @@ def _finalized(value: Any) -> Any:
     """Every foreign string is made plain on its way into the page, and escaped after that."""
     if isinstance(value, Markup):
         return value
-    return plain(value) if isinstance(value, str) else value
+    return sanitize(value) if isinstance(value, str) else value
 
 
 def _text(text: str) -> Markup:
     """Training text: line breaks are kept, all else that would steer is replaced."""
-    lines = (plain(line, LONGEST_TEXT) for line in text[:LONGEST_TEXT].split("\n"))
+    lines = (sanitize(line, LONGEST_TEXT) for line in text[:LONGEST_TEXT].split("\n"))
     return escape("\n".join(lines))
 
 
@@ -114,7 +114,7 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         if audit.inheritance is not None
         else [],
         "risk": risk_lines(audit.risk) if audit.risk is not None else (),
-        "drift": [(entry.outcome, drift_line(entry)) for entry in audit.drift],
+        "drift": [(entry.outcome, change_line(entry)) for entry in audit.drift],
         "confirmation": [confirmation_line(*one) for one in audit.confirmation.items()],
         "columns": list(audit.examples.models) if audit.examples is not None else [],
         "rows": rows[:MOST_ROWS],

@@ -10,14 +10,14 @@ from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.metrics.estimate import MIRRORED, SIGN, Estimate
-from pytest_kdmem.report.sanitize import REPLACEMENT, plain
+from pytest_kdmem.report.sanitize import REPLACEMENT, sanitize
 
 KINDS = {"fail": "failure", "inconclusive": "failure", "error": "error"}
-# Signs of unicode that steer nothing, and that no XML may hold.
+# Glyphs of unicode that steer nothing, and that no XML may hold.
 NOT_IN_XML = str.maketrans(dict.fromkeys("\ufffe\uffff", REPLACEMENT))
 
 
-def properties(gate: Gate) -> list[tuple[str, str]]:
+def gate_properties(gate: Gate) -> list[tuple[str, str]]:
     """What a gate compared, as names and values; ``kdmem_bound`` is the bound that the comparison reads."""
     named: list[tuple[str, str]] = [("kdmem_outcome", gate.outcome)]
     if gate.estimate is None or gate.operator is None or gate.threshold is None:
@@ -70,7 +70,7 @@ def _case(gate: Gate) -> ElementTree.Element:
         said.text = "\n".join(_text(line) for line in (gate.reason, gate.next_step, gate.command) if line)
     # The schema has properties of suites only; of cases, readers of JUnit know them in this form.
     told = ElementTree.SubElement(case, "system-out")
-    told.text = "\n".join(f"[[PROPERTY|{name}={value}]]" for name, value in properties(gate))
+    told.text = "\n".join(f"[[PROPERTY|{name}={value}]]" for name, value in gate_properties(gate))
     return case
 
 
@@ -91,4 +91,4 @@ def _timestamp(created: str) -> dict[str, str]:
 
 
 def _text(text: str) -> str:
-    return plain(text).translate(NOT_IN_XML)
+    return sanitize(text).translate(NOT_IN_XML)

@@ -13,9 +13,9 @@ from pytest_kdmem.audit.schema import Gate, InheritanceEntry, ModelEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
-from pytest_kdmem.report.regression import drift_line
+from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.sentences import compared, outcome_of, verdict_sentence
 from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
 
@@ -77,7 +77,7 @@ def render(report: Report, *, limit_bytes: int | None = None) -> str:
 
 def escaped(text: str) -> str:
     """Foreign text as it stands, in one line of a paragraph or of a table; nothing in it is Markdown or a link."""
-    shown = ACTIVE.sub(_written, plain(text).strip())
+    shown = ACTIVE.sub(_written, sanitize(text).strip())
     return LINKING.sub(rf"\g<0>{JOINER}", shown)
 
 
@@ -87,7 +87,7 @@ def _written(sign: re.Match[str]) -> str:
 
 def code(text: str) -> str:
     """Foreign text in a code span of one line, also in a table, whatever backticks it holds."""
-    shown = plain(text).replace("|", "\\|")
+    shown = sanitize(text).replace("|", "\\|")
     fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
     room = " " * ("`" in (shown[:1], shown[-1:]) or shown[:1] == shown[-1:] == " ")
     return f"{fence}{room}{shown}{room}{fence}" if shown.strip() else "–"
@@ -122,7 +122,7 @@ def _audit(audit: AuditResult, extent: Extent) -> str:
         _models(audit, extent),
         _sets(audit.inheritance, extent) if audit.inheritance is not None else "",
         _listed("Predicted risk", risk, "", escaped),
-        _listed("Against accepted figures", *extent.of([drift_line(entry) for entry in audit.drift]), escaped),
+        _listed("Against accepted figures", *extent.of([change_line(entry) for entry in audit.drift]), escaped),
         _listed("Confirmation", *extent.of(confirmed), escaped),
         _details(audit) if extent.details else "",
     ]

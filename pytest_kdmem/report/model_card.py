@@ -18,7 +18,7 @@ from pytest_kdmem.base.typed_json import to_json_number
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.markdown import escaped
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sanitize import sanitize
 
 KEY = "model-index"
 # By its name, results are known to be ours; hubs want an address beside it.
@@ -39,19 +39,21 @@ class Front(NamedTuple):
     indent: int
 
 
-def chosen(report: Report, name: str | None = None) -> AuditResult:
+def select_audit(report: Report, name: str | None = None) -> AuditResult:
     """The audit of a name, or the only one.
 
     Raises:
         SpecError: it is not one audit that is meant.
     """
-    names = ", ".join(plain(audit.name) or "the root" for audit in report.audits)
+    names = ", ".join(sanitize(audit.name) or "the root" for audit in report.audits)
     found = [audit for audit in report.audits if name is None or name == (audit.name or "the root")]
     if len(found) == 1:
         return found[0]
     if name is None:
         raise SpecError(f"A card tells of one audit, and the report has {len(found)}: {names}; choose by --audit.")
-    raise SpecError(f"An audit called {plain(name)} was expected in the report, which has {names}; choose by --audit.")
+    raise SpecError(
+        f"An audit called {sanitize(name)} was expected in the report, which has {names}; choose by --audit."
+    )
 
 
 def results(audit: AuditResult) -> list[dict[str, Any]]:
@@ -71,7 +73,7 @@ def results(audit: AuditResult) -> list[dict[str, Any]]:
     return found
 
 
-def with_audit(text: str, audit: AuditResult) -> str:
+def insert_results(text: str, audit: AuditResult) -> str:
     """A card with an audit's results in the place of those of an earlier one; all else in it stays, byte by byte.
 
     Raises:
@@ -144,14 +146,14 @@ def _result(data: DataEntry | None, metrics: list[dict[str, Any] | None]) -> dic
     if data is None or not measured:
         return None
     # Where it lies is nobody's business but the auditor's.
-    called = plain(last_part(data.source)) or "unknown"
-    dataset = {"name": called, "type": called, "args": {"digest": plain(data.digest)}}
+    called = sanitize(last_part(data.source)) or "unknown"
+    dataset = {"name": called, "type": called, "args": {"digest": sanitize(data.digest)}}
     return {"task": dict(TASK), "dataset": dataset, "metrics": measured, "source": dict(SOURCE)}
 
 
 def _new(audit: AuditResult, listed: list[dict[str, Any]]) -> dict[str, Any]:
     model = audit.models.get(_subject(audit))
-    return {"name": (plain(last_part(model.source)) if model is not None else "") or "model", "results": listed}
+    return {"name": (sanitize(last_part(model.source)) if model is not None else "") or "model", "results": listed}
 
 
 def _updated(index: Any, audit: AuditResult, ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -176,7 +178,7 @@ def _read(block: str) -> Front:
     try:
         root, content = yaml.compose(block, yaml.SafeLoader), yaml.safe_load(block)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        said = plain(" ".join(str(error).split()))
+        said = sanitize(" ".join(str(error).split()))
         raise DataError(f"A front matter in YAML was expected in the card, and it is none ({said}).") from None
     if root is None:
         return Front({}, None, 0)

@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from pytest_kdmem.audit.schema import MetricChange
 from pytest_kdmem.metrics.estimate import Estimate
 
-STYLE = {"better": "green", "worse": "red", "undecided": "yellow", "refused": "yellow", "unused": "yellow"}
+OUTCOME_STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "refused": "yellow", "unused": "yellow"}
 
 
-def drift_lines(drift: Sequence[MetricChange], *, whole: bool = True) -> list[tuple[str, str]]:
+def change_lines(drift: Sequence[MetricChange], *, whole: bool = True) -> list[tuple[str, str]]:
     """A line and its style for each figure; what stayed the same in one line together unless ``whole``."""
-    lines = [(drift_line(entry), STYLE.get(entry.outcome, "")) for entry in drift if whole or entry.outcome != "same"]
+    lines = [
+        (change_line(entry), OUTCOME_STYLES.get(entry.outcome, ""))
+        for entry in drift
+        if whole or entry.outcome != "same"
+    ]
     same = sum(entry.outcome == "same" for entry in drift)
     if same and not whole:
         lines.append((f"accepted figures: {same} the same", ""))
     return lines
 
 
-def drift_line(entry: MetricChange) -> str:
+def change_line(entry: MetricChange) -> str:
     """A figure, what was accepted, how far it has moved, and whether that is worse."""
     what = f"{entry.metric} of {entry.subject}"
     if entry.found is None or entry.accepted is None:

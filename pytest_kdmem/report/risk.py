@@ -53,22 +53,22 @@ def risk_lines(entry: RiskEntry) -> tuple[str, ...]:
     )
 
 
-def fitted_report(fitted: Fitted, published: Mapping[str, float], *, called: str) -> RenderableType:
+def predictor_report(fitted: Fitted, published: Mapping[str, float], *, published_name: str) -> RenderableType:
     """The protocol's figures beside published ones, and how the risks hold, as tables.
 
     Args:
         published: figures by name, and coefficients by feature.
-        called: what the published ones are called.
+        published_name: what the published ones are called.
     """
     found = fitted.assessment
     figures = Table(box=SIMPLE_HEAD, pad_edge=False)
     figures.add_column("figure", no_wrap=True)
     figures.add_column("mean ± std", justify="right", no_wrap=True)
-    figures.add_column(called, justify="right")
+    figures.add_column(published_name, justify="right")
     for name, figure in found.figures.items():
-        figures.add_row(SAID[name], mean_and_deviation(figure), _published(published.get(name)))
+        figures.add_row(SAID[name], format_statistic(figure), _published(published.get(name)))
     for name, figure in found.coefficients.items():
-        figures.add_row(f"weight of {name}", mean_and_deviation(figure), _published(published.get(name)))
+        figures.add_row(f"weight of {name}", format_statistic(figure), _published(published.get(name)))
     held = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("risk", "examples", "mean risk", "memorized", "95% interval"):
         held.add_column(heading, justify="right")
@@ -92,7 +92,7 @@ def fitted_report(fitted: Fitted, published: Mapping[str, float], *, called: str
     )
 
 
-def mean_and_deviation(figure: TrialStatistic) -> str:
+def format_statistic(figure: TrialStatistic) -> str:
     return f"{figure.mean:.4f} ± {figure.deviation:.4f}"
 
 

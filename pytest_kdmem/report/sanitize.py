@@ -10,7 +10,7 @@ REPLACEMENT = "\ufffd"
 LONGEST = 2000
 
 
-def plain(text: str, longest: int = LONGEST) -> str:
+def sanitize(text: str, longest: int = LONGEST) -> str:
     """One line of valid unicode that steers nothing; what is longer is cut, and says so."""
     shown = "".join(REPLACEMENT if unicodedata.category(sign) in STEERING else sign for sign in text[:longest])
     return shown if len(text) <= longest else f"{shown}… ({len(text):,} characters)".replace(",", " ")

@@ -15,7 +15,7 @@ from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sanitize import sanitize
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 NOT_HELD = "not-held"
@@ -41,8 +41,8 @@ def _run(audit: AuditResult) -> dict[str, Any]:
     }
     prints = _fingerprints(audit)
     return {
-        "tool": {"driver": driver | ({"version": plain(version)} if version else {})},
-        "automationDetails": {"id": "/".join(["pytest-kdmem", *filter(None, [plain(audit.name)]), ""])},
+        "tool": {"driver": driver | ({"version": sanitize(version)} if version else {})},
+        "automationDetails": {"id": "/".join(["pytest-kdmem", *filter(None, [sanitize(audit.name)]), ""])},
         "invocations": [invocation],
         "results": [
             _result(gate, rules.index(_rule(gate)), told)
@@ -53,7 +53,7 @@ def _run(audit: AuditResult) -> dict[str, Any]:
 
 
 def _rule(gate: Gate) -> str:
-    return plain(gate.metric).replace(" ", "-") or NOT_HELD if gate.estimate is not None else NOT_HELD
+    return sanitize(gate.metric).replace(" ", "-") or NOT_HELD if gate.estimate is not None else NOT_HELD
 
 
 def _described(rule: str) -> dict[str, Any]:
@@ -77,14 +77,14 @@ def _result(gate: Gate, rule: int, fingerprint: str) -> dict[str, Any]:
             "operator": gate.operator,
             "estimate": _figures(gate.estimate),
             "threshold": _figures(gate.threshold),
-            "command": plain(gate.command),
+            "command": sanitize(gate.command),
         },
     }
 
 
 def _locations(gate: Gate) -> list[dict[str, Any]]:
     """Where the gate stands, if that is told and lies below the root."""
-    path = PurePosixPath(plain(gate.path))
+    path = PurePosixPath(sanitize(gate.path))
     if not gate.path or path.is_absolute() or ".." in path.parts:
         return []
     place: dict[str, Any] = {"artifactLocation": {"uri": quote(str(path)), "uriBaseId": "%SRCROOT%"}}
@@ -94,12 +94,12 @@ def _locations(gate: Gate) -> list[dict[str, Any]]:
 def _figures(figure: Estimate | float | None) -> Any:
     content = to_json(figure)
     if isinstance(content, dict):
-        return {name: plain(value) if isinstance(value, str) else value for name, value in content.items()}
+        return {name: sanitize(value) if isinstance(value, str) else value for name, value in content.items()}
     return content
 
 
 def _said(*sentences: str) -> str:
-    return ACTIVE.sub(r"\g<0> ", "\n".join(plain(sentence) for sentence in sentences if sentence))
+    return ACTIVE.sub(r"\g<0> ", "\n".join(sanitize(sentence) for sentence in sentences if sentence))
 
 
 def _fingerprints(audit: AuditResult) -> list[str]:

@@ -9,18 +9,18 @@ from rich.text import Text
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import DistributionsEntry, InheritanceEntry
 from pytest_kdmem.base.text import count, percent
-from pytest_kdmem.report.glyphs import Signs
+from pytest_kdmem.report.glyphs import Glyphs
 from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
 
 # Columns of figures in order, and those that go first where there is no room.
 FIGURES = ("params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl", "margins")
 EXPENDABLE = ("margins", "params", "of", "held-out ppl", "ambiguous")
 SHORTEST_NAME = 8
-# Signs of a sparkline on either side of 0, and how many logits each is of.
+# Glyphs of a sparkline on either side of 0, and how many logits each is of.
 SIDE, LOGITS_A_SIGN = 5, 2
 
 
-def models_table(result: AuditResult, signs: Signs, width: int) -> Table:
+def models_table(result: AuditResult, signs: Glyphs, width: int) -> Table:
     """A row per model; figures are never cut: columns go instead, and names give way."""
     roles = roles_in_order(result)
     rows = {role: dict(zip(FIGURES, _figures(result, role, signs), strict=True)) for role in roles}
@@ -39,11 +39,11 @@ def models_table(result: AuditResult, signs: Signs, width: int) -> Table:
     for name in shown:
         table.add_column(name, justify="left" if name == "margins" else "right", no_wrap=True)
     for role in roles:
-        table.add_row(signs.cut(role, max(1, room())), *(rows[role][name] for name in shown))
+        table.add_row(signs.truncate(role, max(1, room())), *(rows[role][name] for name in shown))
     return table
 
 
-def _figures(result: AuditResult, role: str, signs: Signs) -> list[str]:
+def _figures(result: AuditResult, role: str, signs: Glyphs) -> list[str]:
     rate, held_out = result.memorization.get(role), result.held_out.get(role)
     cells = ["–"] * 5
     if rate is not None:
@@ -52,10 +52,10 @@ def _figures(result: AuditResult, role: str, signs: Signs) -> list[str]:
     parameters = result.models[role].parameters
     size = f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"
     said = [size, *cells, f"{held_out.perplexity:.2f}" if held_out else "–"]
-    return [*map(signs.say, said), _margins(result.distributions, role, signs)]
+    return [*map(signs.clean, said), _margins(result.distributions, role, signs)]
 
 
-def _margins(distributions: DistributionsEntry | None, role: str, signs: Signs) -> str:
+def _margins(distributions: DistributionsEntry | None, role: str, signs: Glyphs) -> str:
     """Examples by margin, recited ones right of the line; nothing where no margin is known.
 
     The two sides have a scale each: far more examples lie left of it.
@@ -78,7 +78,7 @@ def sets_line(entry: InheritanceEntry) -> str:
     return f"inherited {entry.ratio}; easy {entry.easy_share}; reduction {reduction}"
 
 
-def sets_table(entry: InheritanceEntry, signs: Signs, width: int) -> Group:
+def sets_table(entry: InheritanceEntry, signs: Glyphs, width: int) -> Group:
     """A row per cell: which of T, B, S hold it, what it is called, and a bar as long as it is large."""
     largest = max(entry.cells.get(cell, 0) for cell, *_ in CELL_ROWS)
     room = max(8, width - 46)
@@ -89,6 +89,6 @@ def sets_table(entry: InheritanceEntry, signs: Signs, width: int) -> Group:
         bar = signs.bar * (max(1, round(room * size / largest)) if size else 0)
         style = "red" if cell == "teacher+student" and size else ""
         lines.append(Text(f"{marks}  {called:<27}{count(size):>7}  {bar}", style=style, no_wrap=True, overflow="crop"))
-    lines.append(Text(signs.say(f"inherited {entry.ratio}; easy {entry.easy_share}")))
-    lines.append(Text(signs.say(f"reduction {entry.reduction}, McNemar p = {entry.p_value:.2g}")))
+    lines.append(Text(signs.clean(f"inherited {entry.ratio}; easy {entry.easy_share}")))
+    lines.append(Text(signs.clean(f"reduction {entry.reduction}, McNemar p = {entry.p_value:.2g}")))
     return Group(*lines)

@@ -15,8 +15,8 @@ from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import DataEntry, Gate
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.report.confirmation import confirmation_line
-from pytest_kdmem.report.glyphs import ASCII, UNICODE, Signs
-from pytest_kdmem.report.regression import drift_lines
+from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
+from pytest_kdmem.report.regression import change_lines
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import compared, outcome_of
 from pytest_kdmem.report.tables import models_table, sets_line, sets_table
@@ -44,7 +44,7 @@ def render(report: Report, *, width: int = 80, color: bool = False, unicode: boo
     for at, audit in enumerate(shown):
         if len(report.audits) > 1:
             parts += [Text()] * (at > 0)
-            title = Text(signs.cut(audit.name or "the root", width - 6), style="bold")
+            title = Text(signs.truncate(audit.name or "the root", width - 6), style="bold")
             parts.append(Rule(title, characters=signs.rule, align="left"))
         parts += _section(audit, signs, width, verbosity)
     if shown and len(report.audits) > 1:
@@ -65,36 +65,38 @@ def render(report: Report, *, width: int = 80, color: bool = False, unicode: boo
     return "".join(f"{line.rstrip()}\n" for line in sink.getvalue().split("\n")[:-1])
 
 
-def _section(result: AuditResult, signs: Signs, width: int, verbosity: int) -> list[RenderableType]:
+def _section(result: AuditResult, signs: Glyphs, width: int, verbosity: int) -> list[RenderableType]:
     """One audit; where quiet, only what failed in it."""
     panels: list[RenderableType] = [_panel(gate, signs, width) for gate in result.failed]
     if verbosity < 0:
         return panels
-    parts: list[RenderableType] = [Text("\n".join(signs.cut(line, width) for line in _settings(result, verbosity)))]
+    parts: list[RenderableType] = [
+        Text("\n".join(signs.truncate(line, width) for line in _settings(result, verbosity)))
+    ]
     if result.models:
         parts.append(models_table(result, signs, width))
     lines = list(_runs(result)) if verbosity > 0 else []
     lines += [confirmation_line(*one) for one in result.confirmation.items()]
-    parts += [Text(signs.say(line)) for line in lines]
-    parts += [Text(signs.cut(f"! {warning}", LONGEST_REASON), style="yellow") for warning in result.warnings]
+    parts += [Text(signs.clean(line)) for line in lines]
+    parts += [Text(signs.truncate(f"! {warning}", LONGEST_REASON), style="yellow") for warning in result.warnings]
     if result.inheritance is not None:
         whole = verbosity > 0
         parts += (
             [Text(), sets_table(result.inheritance, signs, width), Text()]
             if whole
-            else [Text(signs.say(sets_line(result.inheritance)))]
+            else [Text(signs.clean(sets_line(result.inheritance)))]
         )
     if result.risk is not None:
-        parts += [Text(signs.say(line)) for line in risk_lines(result.risk)[: None if verbosity > 0 else 1]]
-    parts += [Text(signs.say(line), style=style) for line, style in drift_lines(result.drift, whole=verbosity > 0)]
+        parts += [Text(signs.clean(line)) for line in risk_lines(result.risk)[: None if verbosity > 0 else 1]]
+    parts += [Text(signs.clean(line), style=style) for line, style in change_lines(result.drift, whole=verbosity > 0)]
     if verbosity > 0:
-        parts += [Text(signs.cut(line, width)) for line in _ids(result)]
+        parts += [Text(signs.truncate(line, width)) for line in _ids(result)]
     parts += [_gate_line(gate, signs, width) for gate in result.gates if gate.outcome == "pass"]
-    parts += [Text(signs.cut(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
+    parts += [Text(signs.truncate(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
     return parts + panels
 
 
-def _summary(report: Report, signs: Signs) -> Text:
+def _summary(report: Report, signs: Glyphs) -> Text:
     """One line over several audits: how many gates do not let their models ship, and in which."""
     gates = sum(len(audit.gates) for audit in report.audits)
     line = f"{len(report.audits)} audits, {gates} gate{'s' * (gates != 1)}"
@@ -103,7 +105,7 @@ def _summary(report: Report, signs: Signs) -> Text:
     held = ", all pass" if outcome_of(report.audits) == "pass" else ", all that were held pass" if gates else ""
     line += f", not passed: {', '.join(red)}" if red else held
     line += f"; {missing} not run" if missing else ""
-    return Text(signs.say(line), style=STYLE_OF_ALL[outcome_of(report.audits)])
+    return Text(signs.clean(line), style=STYLE_OF_ALL[outcome_of(report.audits)])
 
 
 def _runs(result: AuditResult) -> list[str]:
@@ -165,22 +167,22 @@ def _called(gate: Gate) -> str:
     return gate.name.removeprefix("test_").replace("_", " ")
 
 
-def _gate_line(gate: Gate, signs: Signs, width: int) -> Text:
-    figure = signs.say(compared(gate))
+def _gate_line(gate: Gate, signs: Glyphs, width: int) -> Text:
+    figure = signs.clean(compared(gate))
     room = max(1, width - 3 - len(figure))
-    name = signs.cut(_called(gate), room)
+    name = signs.truncate(_called(gate), room)
     return Text.assemble((f"{signs.passed} ", STYLE["pass"]), f"{name:<{room}} ", (figure, STYLE["pass"]))
 
 
-def _panel(gate: Gate, signs: Signs, width: int) -> Panel:
+def _panel(gate: Gate, signs: Glyphs, width: int) -> Panel:
     """What failed, why, what to do about it, and the command to run next."""
-    body = Text(signs.cut(gate.reason, LONGEST_REASON))
+    body = Text(signs.truncate(gate.reason, LONGEST_REASON))
     if gate.next_step:
-        body.append("\n" + signs.cut(f"→ {gate.next_step}", LONGEST_REASON))
+        body.append("\n" + signs.truncate(f"→ {gate.next_step}", LONGEST_REASON))
     if gate.command:
-        body.append("\n" + signs.say(f"$ {gate.command}"), style="bold")
-    title = Text(signs.cut(f"{signs.failed} {_called(gate)}: {gate.outcome}", width - 8))
-    place = Text(signs.cut(f"{gate.path}:{gate.line}", width - 8)) if gate.path else None
+        body.append("\n" + signs.clean(f"$ {gate.command}"), style="bold")
+    title = Text(signs.truncate(f"{signs.failed} {_called(gate)}: {gate.outcome}", width - 8))
+    place = Text(signs.truncate(f"{gate.path}:{gate.line}", width - 8)) if gate.path else None
     return Panel(
         body,
         title=title,

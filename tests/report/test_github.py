@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.report import github, markdown
-from pytest_kdmem.report.github import append_summary, neutral, workflow_commands
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.github import append_summary, neutralize_commands, workflow_commands
+from pytest_kdmem.report.sanitize import sanitize
 from tests.report.any_report import (
     BROKEN,
     FAILING,
@@ -104,9 +104,9 @@ def test_an_annotation_is_one_line_whatever_is_in_it(name: str, reason: str, pat
     one = replace(FAILING, name=name, reason=reason, path=path, next_step=step, command="", line=line)
     (found,) = commands(rendered(workflow_commands, whole(gates=(one,), not_run=())))
     assert found is not None
-    place = {"file": plain(path), "line": str(max(1, line))} if path else {}
-    assert found.properties == place | {"title": plain(f"fail: {name}", 200).rstrip()}
-    assert found.data == "\n".join(plain(said, 1000) for said in (reason, step) if said)
+    place = {"file": sanitize(path), "line": str(max(1, line))} if path else {}
+    assert found.properties == place | {"title": sanitize(f"fail: {name}", 200).rstrip()}
+    assert found.data == "\n".join(sanitize(said, 1000) for said in (reason, step) if said)
 
 
 @given(reports())
@@ -137,7 +137,7 @@ def test_saved_reports_are_annotated(path: Path) -> None:
     ],
 )  # fmt: skip
 def test_no_line_of_a_log_is_a_command(text: str) -> None:
-    assert_no_command(neutral(text))
+    assert_no_command(neutralize_commands(text))
 
 
 def assert_no_command(shown: str) -> None:
@@ -155,19 +155,19 @@ def assert_no_command(shown: str) -> None:
 @settings(max_examples=1000)
 def test_whatever_is_in_a_log_no_line_is_a_command(parts: list[str]) -> None:
     text = "".join(parts)
-    shown = neutral(text)
+    shown = neutralize_commands(text)
     assert_no_command(shown)
     assert shown.replace(" ", "") == text.replace(" ", "")
 
 
 @pytest.mark.parametrize("text", ["a.py::test_x passed", "std::vector", "# a [b]", "## [x]", "a: b\nc :: d", ""])
 def test_what_is_no_command_stays_as_it_is(text: str) -> None:
-    assert neutral(text) == text
+    assert neutralize_commands(text) == text
 
 
 def test_a_log_of_ten_megabytes_is_no_matter() -> None:
     for sign in ("\n", " ", ":", "#", "\r "):
-        neutral(sign * (10_000_000 // len(sign)))
+        neutralize_commands(sign * (10_000_000 // len(sign)))
 
 
 def test_a_summary_is_appended_to_what_stands_there(tmp_path: Path) -> None:

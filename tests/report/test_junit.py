@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.report.junit import properties, render
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.junit import gate_properties, render
+from pytest_kdmem.report.sanitize import sanitize
 from tests.report.any_report import (
     BROKEN,
     FAILING,
@@ -57,7 +57,7 @@ def told(case: ElementTree.Element) -> list[tuple[str, str]]:
 
 
 def in_xml(text: str) -> str:
-    return plain(text).replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd")
+    return sanitize(text).replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd")
 
 
 def test_outcomes_are_failures_errors_and_skips_and_are_counted() -> None:
@@ -89,21 +89,21 @@ def test_a_failure_says_why_what_next_and_by_which_command() -> None:
 
 
 def test_properties_tell_what_was_compared() -> None:
-    assert properties(FAILING) == [
+    assert gate_properties(FAILING) == [
         ("kdmem_outcome", "fail"), ("kdmem_metric", "memorization rate"), ("kdmem_subject", "student"),
         ("kdmem_value", "0.019"), ("kdmem_bound", f"{rate(19, 1000).high:.9g}"), ("kdmem_k", "19"), ("kdmem_n", "1000"),
         ("kdmem_threshold", "≤ 0.01"),
     ]  # fmt: skip
-    assert properties(BROKEN) == [("kdmem_outcome", "error")]
+    assert gate_properties(BROKEN) == [("kdmem_outcome", "error")]
 
 
 def test_the_bound_and_the_threshold_are_those_that_were_compared() -> None:
     reduction = Estimate("reduction", "student", 2.4, 2.25, 2.75, None, 9, unit="factor")
-    found = dict(properties(gate("test_r", reduction, ">=", 2.0)))
+    found = dict(gate_properties(gate("test_r", reduction, ">=", 2.0)))
     assert (found["kdmem_bound"], found["kdmem_threshold"], found["kdmem_k"]) == ("2.25", "≥ 2", "")
-    pair = dict(properties(gate("test_p", rate(1, 1000), "<=", rate(40, 1000, "baseline"))))
+    pair = dict(gate_properties(gate("test_p", rate(1, 1000), "<=", rate(40, 1000, "baseline"))))
     assert pair["kdmem_threshold"] == f"≤ {rate(40, 1000).low:.9g}"
-    undefined = dict(properties(replace(UNDECIDED, estimate=rate(0, 0), threshold=math.inf)))
+    undefined = dict(gate_properties(replace(UNDECIDED, estimate=rate(0, 0), threshold=math.inf)))
     assert (undefined["kdmem_value"], undefined["kdmem_threshold"]) == ("nan", "≤ inf")
 
 
@@ -146,7 +146,7 @@ def test_no_report_breaks_the_xml(report: Report) -> None:
         assert len(list(suite.iter("error"))) == int(suite.get("errors", ""))
         assert len(list(suite.iter("skipped"))) == int(suite.get("skipped", ""))
         for case, one in zip(cases, audit.gates, strict=False):
-            assert told(case) == properties(one)
+            assert told(case) == gate_properties(one)
             if one.outcome != "pass":
                 assert case[0].get("message") == in_xml(one.reason)
 
@@ -161,7 +161,7 @@ def test_any_report_is_valid(schema: xmlschema.XMLSchema, report: Report) -> Non
 @settings(max_examples=300)
 def test_pytest_writes_properties_as_they_are(text: str) -> None:
     estimate = replace(rate(1, 9), metric=text, subject=text)
-    for _, value in properties(Gate("n", "i", text, estimate, "<=", 0.5, "pass", "")):
+    for _, value in gate_properties(Gate("n", "i", text, estimate, "<=", 0.5, "pass", "")):
         assert bin_xml_escape(value) == value
 
 

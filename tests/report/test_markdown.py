@@ -15,7 +15,7 @@ from markdown_it.token import Token
 from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.report.markdown import JOINER, code, escaped, render
-from pytest_kdmem.report.sanitize import plain
+from pytest_kdmem.report.sanitize import sanitize
 from tests.report.any_report import (
     BROKEN,
     FAILING,
@@ -169,7 +169,7 @@ def test_foreign_text_is_read_as_it_stands(text: str) -> None:
         assert len(cells) in ((4,) if page.startswith("| h") else (0, 1))
         assert all(token.type == "text" for token in told)
         read = "".join(token.content for token in told)
-        assert read.replace(JOINER, "") == plain(text).strip().replace("$", "＄")
+        assert read.replace(JOINER, "") == sanitize(text).strip().replace("$", "＄")
         assert not FOUND_IN_TEXT.search(read)
 
 
@@ -180,8 +180,8 @@ def test_no_text_breaks_out_of_code(text: str) -> None:
     cells = [token.children for token in PARSER.parse(f"| h | k |\n| --- | --- |\n| {shown} | z |\n") if token.children]
     assert len(cells) == 4
     (span,) = cells[2] or ()
-    if plain(text).strip():
-        assert (span.type, span.content) == ("code_inline", plain(text))
+    if sanitize(text).strip():
+        assert (span.type, span.content) == ("code_inline", sanitize(text))
     else:
         assert (span.type, span.content) == ("text", "–")
 

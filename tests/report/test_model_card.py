@@ -23,7 +23,7 @@ from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.base.files import write_json
 from pytest_kdmem.cli.card import card
 from pytest_kdmem.errors import DataError, KdmemError, SpecError
-from pytest_kdmem.report.model_card import KEY, chosen, read_card, results, with_audit
+from pytest_kdmem.report.model_card import KEY, insert_results, read_card, results, select_audit
 from tests.report.any_report import HOSTILE, TEXT, rate, saved, whole
 
 OTHERS = """\
@@ -71,7 +71,7 @@ def front(text: str) -> dict[str, Any]:
 
 def test_hubs_read_the_figures_that_were_found() -> None:
     audit = whole()
-    found = ours(with_audit("# Title\n", audit))
+    found = ours(insert_results("# Title\n", audit))
     assert audit.inheritance is not None
     assert audit.risk is not None
     told = {
@@ -101,17 +101,17 @@ def test_hubs_write_the_same_results() -> None:
 
 def test_what_was_not_measured_is_not_told() -> None:
     audit = whole(memorization={"student": rate(0, 0)}, risk=None, held_out={})
-    assert ours(with_audit("", audit)).keys() == {"inheritance_ratio", "reduction"}
+    assert ours(insert_results("", audit)).keys() == {"inheritance_ratio", "reduction"}
     assert audit.inheritance is not None
     endless = replace(audit.inheritance.reduction, value=math.inf, high=math.inf)
-    text = with_audit("", replace(audit, inheritance=replace(audit.inheritance, reduction=endless)))
+    text = insert_results("", replace(audit, inheritance=replace(audit.inheritance, reduction=endless)))
     assert ours(text)["reduction"].metric_value == "inf"
     assert not re.search(r"\bnan\b", text, re.IGNORECASE)
 
 
 def test_where_only_another_model_was_audited_the_card_is_of_that() -> None:
     audit = whole(memorization={"teacher": rate(67, 1000, "teacher")}, held_out={}, risk=None)
-    text = with_audit("", audit)
+    text = insert_results("", audit)
     assert ours(text).keys() == {"memorization_rate"}
     assert front(text)[KEY][0]["name"] == "teacher"
 
@@ -119,11 +119,11 @@ def test_where_only_another_model_was_audited_the_card_is_of_that() -> None:
 @pytest.mark.parametrize("audit", [AuditResult("2026", {}, {}), whole(training_set=None, control_set=None)])
 def test_an_audit_without_figures_is_refused(audit: AuditResult) -> None:
     with pytest.raises(DataError, match="A measured figure of the student was expected"):
-        with_audit("", audit)
+        insert_results("", audit)
 
 
 def test_all_but_the_index_stays_byte_by_byte() -> None:
-    text = with_audit(OTHERS, whole())
+    text = insert_results(OTHERS, whole())
     before, _, rest = OTHERS.partition("model-index:\n")
     after = "\n# languages" + rest.partition("\n# languages")[2]
     assert text.startswith(before)
@@ -175,9 +175,9 @@ FORMS = {
 def test_a_card_of_any_form_keeps_what_it_has(form: str, mark: str, line_break: str) -> None:
     text = mark + FORMS[form].replace("\n", line_break)
     before, kept = re.sub("[⟨⟩]", "", text), re.split("⟨.*?⟩", text, flags=re.DOTALL)
-    after = with_audit(before, whole())
+    after = insert_results(before, whole())
     assert len(ours(after.removeprefix("\ufeff"))) == 5
-    assert with_audit(after, whole()) == after
+    assert insert_results(after, whole()) == after
     assert after.startswith(kept[0])
     assert after.endswith(kept[-1])
     if line_break in before:
@@ -190,17 +190,17 @@ def test_a_card_of_any_form_keeps_what_it_has(form: str, mark: str, line_break: 
 
 
 def test_an_earlier_audit_of_ours_is_replaced() -> None:
-    first = with_audit(OTHERS, whole())
-    second = with_audit(first, whole(memorization={"student": rate(3, 1000)}, name="audits/b"))
+    first = insert_results(OTHERS, whole())
+    second = insert_results(first, whole(memorization={"student": rate(3, 1000)}, name="audits/b"))
     assert ours(second)["memorization_rate"].metric_value == 0.003
     assert len(read_back(second)) == 6
-    assert with_audit(second, whole()) == first
+    assert insert_results(second, whole()) == first
 
 
 def test_ours_is_found_wherever_it_stands() -> None:
     index = [{"name": "a", "results": [{"x": 1}]}, {"name": "b", "results": [*results(whole()), {"y": 2}]}]
     text = f"---\n{yaml.safe_dump({KEY: index})}---\n"
-    told = front(with_audit(text, whole(risk=None)))[KEY]
+    told = front(insert_results(text, whole(risk=None)))[KEY]
     assert [len(model["results"]) for model in told] == [3, 1]
     assert told[1]["results"] == [{"y": 2}]
 
@@ -230,7 +230,7 @@ def test_ours_is_found_wherever_it_stands() -> None:
 )
 def test_what_cannot_be_written_into_is_refused_in_a_sentence(text: str, said: str) -> None:
     with pytest.raises(DataError, match=re.escape(said)) as caught:
-        with_audit(text, whole())
+        insert_results(text, whole())
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
 
@@ -245,11 +245,11 @@ def test_no_name_breaks_the_card(model: str, source: str, digest: str) -> None:
         models={"student": replace(audit.models["student"], source=model)},
         training_set=replace(audit.training_set, source=source, digest=digest),
     )
-    text = with_audit("# Title\n", hostile)
+    text = insert_results("# Title\n", hostile)
     text.encode()
     assert len(ours(text)) == 5
     assert text.endswith("---\n# Title\n")
-    assert with_audit(text, hostile) == text
+    assert insert_results(text, hostile) == text
 
 
 PARTS = (
@@ -262,11 +262,11 @@ PARTS = (
 @settings(max_examples=200)
 def test_any_card_is_written_whole_or_refused(text: str) -> None:
     try:
-        after = with_audit(text, whole())
+        after = insert_results(text, whole())
     except DataError:
         return
     assert len(ours(after)) == 5
-    assert with_audit(after, whole()) == after
+    assert insert_results(after, whole()) == after
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_nothing_tells_of_the_machine_or_the_text(path: str) -> None:
         training_set=replace(audit.training_set, source=f"{path}/train.jsonl"),
         settings={"cache_dir": path, "report": [path]},
     )
-    text = with_audit("", moved)
+    text = insert_results("", moved)
     assert "someone" not in text
     assert "train.jsonl" in text
 
@@ -289,19 +289,19 @@ def test_nothing_tells_of_the_machine_or_the_text(path: str) -> None:
 @saved
 def test_saved_reports_are_read_back(path: Path) -> None:
     (audit,) = read_report(path).audits
-    found = ours(with_audit(OTHERS, audit))
+    found = ours(insert_results(OTHERS, audit))
     assert found["memorization_rate"].metric_value == audit.memorization["student"].value
     assert "/" not in " ".join(one.dataset_name for one in found.values())
 
 
 def test_one_audit_is_chosen_by_its_name() -> None:
     one, other = whole(), whole(name="")
-    assert chosen(Report((one,))) is one
-    assert chosen(Report((one, other)), "audits/a") is one
-    assert chosen(Report((one, other)), "the root") is other
+    assert select_audit(Report((one,))) is one
+    assert select_audit(Report((one, other)), "audits/a") is one
+    assert select_audit(Report((one, other)), "the root") is other
     for name, said in ((None, "the report has 2: audits/a, the root"), ("c", "An audit called c was expected")):
         with pytest.raises(SpecError, match=said):
-            chosen(Report((one, other)), name)
+            select_audit(Report((one, other)), name)
 
 
 @pytest.fixture
@@ -321,7 +321,7 @@ def test_the_command_writes_the_card_in_place(tmp_path: Path, record: Path, caps
     path = tmp_path / "README.md"
     path.write_bytes(OTHERS.replace("\n", "\r\n").encode())
     run(str(record), str(path))
-    assert path.read_bytes().decode() == with_audit(OTHERS.replace("\n", "\r\n"), whole())
+    assert path.read_bytes().decode() == insert_results(OTHERS.replace("\n", "\r\n"), whole())
     assert ModelCard.load(path).data.model_name == "my model"
     assert str(path) in capsys.readouterr().out.replace("\n", "")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["README.md", "audit.json"]
@@ -361,11 +361,11 @@ def test_an_address_tells_no_more_than_the_file_s_name() -> None:
     audit = whole()
     assert audit.training_set is not None
     source = "s3://bucket/train.jsonl?region=eu&endpoint_override=https://minio.corp.internal:9000"
-    text = with_audit("", replace(audit, training_set=replace(audit.training_set, source=source)))
+    text = insert_results("", replace(audit, training_set=replace(audit.training_set, source=source)))
     assert "corp.internal" not in text
     assert "name: train.jsonl" in text
 
 
 def test_an_index_that_refers_to_itself_is_refused_in_a_sentence() -> None:
     with pytest.raises(DataError, match="expected"):
-        with_audit("---\nmodel-index: &a\n- *a\n---\n", whole())
+        insert_results("---\nmodel-index: &a\n- *a\n---\n", whole())
