@@ -1,41 +1,108 @@
-"""Reports and tables → files: written under another name and renamed, so that a file is whole or absent."""
+"""Files and folders that are written whole or not at all: under a temporary name beside their own, then renamed."""
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors import DataError, KdmemError
+
+# Makes the error that a failed write raises from the operating system's reason ("No space left on device").
+Failure = Callable[[str], KdmemError]
 
 
-def write_text(text: str, path: Path) -> None:
-    """Write text as UTF-8, whole or not at all.
+@contextmanager
+def atomic_file(path: Path, failure: Failure | None = None) -> Iterator[Path]:
+    """Yield a temporary path; the file that the block writes there becomes ``path`` when the block ends.
+
+    Its bytes are on the disk before it gets its name. If anything fails, the temporary file is removed and a file that
+    was at ``path`` before stays as it is.
+
+    Args:
+        path: The file to write; its folder is made if it is missing.
+        failure: Makes the error to raise; a `DataError` that names the path if not given.
 
     Raises:
-        DataError: the folder cannot be written.
+        KdmemError: The file cannot be written.
     """
-    # A name that is no UTF-8 holds lone surrogates, which a backslash spells as JSON does.
-    _write(path, lambda partial: partial.write_bytes(text.encode("utf-8", "backslashreplace")))
+    temporary = _temporary(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush_to_disk(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise (failure or _not_written("file", path))(error.strerror or str(error)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path, failure: Failure | None = None, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder; what the block writes into it becomes the folder ``path`` when the block ends.
+
+    All of its files are on the disk before the folder gets its name. If anything fails, the temporary folder is
+    removed.
+
+    Args:
+        path: The folder to write; an empty folder there is replaced.
+        failure: Makes the error to raise; a `DataError` that names the path if not given.
+        overwrite: Replace a folder at ``path`` that holds files.
+
+    Raises:
+        KdmemError: The folder cannot be written.
+    """
+    temporary = _temporary(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush_to_disk(file)
+        if overwrite:
+            shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            path.rmdir()  # not every system renames onto an empty folder
+        temporary.replace(path)
+    except OSError as error:
+        raise (failure or _not_written("folder", path))(error.strerror or str(error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(content: bytes, path: Path, failure: Failure | None = None) -> None:
+    """Write a file whole or not at all, as `atomic_file` does."""
+    with atomic_file(path, failure) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(text: str, path: Path, failure: Failure | None = None) -> None:
+    """Write text as UTF-8, whole or not at all, as `atomic_file` does."""
+    # A file name that is not UTF-8 holds lone surrogates, which a backslash escapes as JSON does.
+    write_bytes(text.encode("utf-8", "backslashreplace"), path, failure)
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write what is strict JSON, whole or not at all.
+    """Write an object as strict JSON, whole or not at all.
 
     Raises:
-        DataError: the folder cannot be written.
+        DataError: The file cannot be written.
     """
     write_text(laid_out(content) + "\n", path)
 
 
 def laid_out(content: Any, indent: str = "") -> str:
-    """Strict JSON that people read and diff: objects over lines, and a list of plain values on one."""
+    """Strict JSON that people read and compare: an object takes a line per key, a list of plain values one line."""
     deeper = indent + "  "
     if isinstance(content, Mapping) and content:
         lines = [f"{deeper}{_plain(str(key))}: {laid_out(value, deeper)}" for key, value in content.items()]
@@ -45,26 +112,30 @@ def laid_out(content: Any, indent: str = "") -> str:
     return _plain(content)
 
 
+def write_table(rows: pa.Table, path: Path) -> None:
+    """Write a table as parquet, whole or not at all.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        pq.write_table(rows, temporary)
+
+
 def _plain(content: Any) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
-def write_table(rows: pa.Table, path: Path) -> None:
-    """Write a score table as parquet, whole or not at all.
-
-    Raises:
-        DataError: the folder cannot be written.
-    """
-    _write(path, lambda partial: pq.write_table(rows, partial))
+def _temporary(path: Path) -> Path:
+    """A hidden name in the same folder, which no other thread or process chooses."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise DataError(f"A file was to be written at {path}, which is not possible ({error.strerror}).") from error
+def _flush_to_disk(path: Path) -> None:
+    """Without it, a rename may reach the disk before the file's bytes, and a power cut leaves an empty file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _not_written(kind: str, path: Path) -> Failure:
+    return lambda reason: DataError(f"A {kind} was to be written at {path}, which is not possible ({reason}).")

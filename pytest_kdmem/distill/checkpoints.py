@@ -6,7 +6,6 @@ A checkpoint does not depend on how many processes wrote it or whether they shar
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.optim import Optimizer
 
+from pytest_kdmem.base.files import atomic_folder
 from pytest_kdmem.errors import DataError
 
 PREFIX = "checkpoint-"
@@ -37,20 +37,16 @@ def write_checkpoint(
     states: Any = get_state_dict(model, optimizer, options=WHOLE)
     weights, optimizer_state = states
     if _is_first():
-        out = folder / f"{PREFIX}{progress['step']}"
-        partial = folder / f".{out.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        for abandoned in folder.glob(f".{PREFIX}*.partial"):  # a process that was killed while it wrote
+            shutil.rmtree(abandoned, ignore_errors=True)
         tensors = {f"weights/{name}": _owned(value) for name, value in weights.items()}
         for parameter, values in optimizer_state["state"].items():
             tensors |= {f"optimizer/{parameter}/{name}": _owned(value) for name, value in values.items()}
-        save_file(tensors, partial / TENSORS)
         content = {"progress": progress, "groups": optimizer_state["param_groups"]}
-        (partial / SETTINGS).write_text(json.dumps(content), encoding="utf-8")
-        (partial / STATE).write_text(trainer_state, encoding="utf-8")
-        _to_disk(partial)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.replace(out)
+        with atomic_folder(folder / f"{PREFIX}{progress['step']}", overwrite=True) as partial:
+            save_file(tensors, partial / TENSORS)
+            (partial / SETTINGS).write_text(json.dumps(content), encoding="utf-8")
+            (partial / STATE).write_text(trainer_state, encoding="utf-8")
         for old in _all_checkpoints(folder)[:-1]:
             shutil.rmtree(old, ignore_errors=True)
     if distributed.is_initialized():
@@ -123,10 +119,3 @@ def _is_first() -> bool:
 def _owned(value: Any) -> Tensor:
     """A tensor of its own: tied weights share memory, which safetensors refuses."""
     return torch.as_tensor(value).detach().cpu().clone().contiguous()
-
-
-def _to_disk(folder: Path) -> None:
-    """A rename may reach the disk before the files it names; a machine that is switched off then has neither."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())

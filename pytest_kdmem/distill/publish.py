@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import GenerationConfig
 
+from pytest_kdmem.base.files import atomic_folder
 from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.engines.transformers.loading import load_model, quiet
 from pytest_kdmem.errors import EngineError
@@ -41,10 +41,7 @@ def save_trained(
 
 
 def _write(weights: dict[str, Any], init: Model, checkpoint: Checkpoint, card: RunCard, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    with quiet():
+    with atomic_folder(out) as partial, quiet():
         # A fresh one, whose configuration says bfloat16 and whose weights nothing has sharded or wrapped.
         model = load_model(init, checkpoint, dtype="bfloat16")
         model.load_state_dict(weights)
@@ -56,10 +53,7 @@ def _write(weights: dict[str, Any], init: Model, checkpoint: Checkpoint, card: R
         # The start's own goes along as it is: transformers refuses to write one it finds at odds with itself.
         model.generation_config = GenerationConfig()
         model.save_pretrained(partial)
-    for file in sorted(checkpoint.folder.iterdir()):
-        if file.name.startswith(("generation_config", *TOKENIZER_FILES)) or file.suffix == ".py":
-            shutil.copyfile(file, partial / file.name)
-    write_run_card(replace(card, weights=weights_digest(partial)), partial)
-    if out.exists():
-        out.rmdir()
-    partial.replace(out)
+        for file in sorted(checkpoint.folder.iterdir()):
+            if file.name.startswith(("generation_config", *TOKENIZER_FILES)) or file.suffix == ".py":
+                shutil.copyfile(file, partial / file.name)
+        write_run_card(replace(card, weights=weights_digest(partial)), partial)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
+from pytest_kdmem.base.files import atomic_file, write_text
 from pytest_kdmem.corpus.examples import in_batches
 from pytest_kdmem.distill.process_group import ProcessGroup
 
@@ -43,11 +42,10 @@ def store_rows(
     for number, items in enumerate(in_batches(source, rows_a_shard)):
         path = folder / f"{number:06}.arrow"
         if number % processes.count == processes.index and not path.is_file():
-            with _atomically(path) as partial:
+            with atomic_file(path) as partial:
                 _write(partial, make(list(items)), schema)
     if processes.is_first:
-        with _atomically(folder / "shards") as partial:
-            partial.write_text(str(number + 1), encoding="ascii")
+        write_text(str(number + 1), folder / "shards")
 
 
 def stored_rows(folder: Path) -> Dataset:
@@ -83,13 +81,3 @@ def _write(path: Path, rows: Iterable[Record], schema: pa.Schema) -> None:
         for row in rows:
             columns = [pa.array([row[field.name]], field.type) for field in schema]
             writer.write_batch(pa.record_batch(columns, schema=schema))
-
-
-@contextmanager
-def _atomically(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

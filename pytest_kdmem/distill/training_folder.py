@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from pytest_kdmem.base.files import write_text
 from pytest_kdmem.distill.checkpoints import latest_checkpoint, step_of
 from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.errors import SpecError
@@ -125,6 +126,4 @@ def _begin(folder: Path, run_digest: str) -> None:
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    partial = folder / f".{RECORD}"
-    partial.write_text(json.dumps(record), encoding="utf-8")
-    partial.replace(folder / RECORD)
+    write_text(json.dumps(record), folder / RECORD)

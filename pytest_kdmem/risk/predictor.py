@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_kdmem.base.arrays import Flags, Values
+from pytest_kdmem.base.files import write_text
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.base.typed_json import from_json
 from pytest_kdmem.errors import DataError, SpecError
@@ -167,15 +166,8 @@ def write_predictor(predictor: Predictor, path: Path) -> None:
     if path.suffix != ".json":
         raise SpecError(f"A predictor is written to a path ending in .json; found {path}.")
     content = content_of(predictor)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content | {"checksum": _checksum(content)}, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise SpecError(f"A predictor cannot be written to {path} ({error.strerror}).") from None
+    text = json.dumps(content | {"checksum": _checksum(content)}, indent=1) + "\n"
+    write_text(text, path, lambda reason: SpecError(f"A predictor cannot be written to {path} ({reason})."))
 
 
 def read_predictor(path: Path) -> Predictor:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
-import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.base.files import write_json, write_table
+from pytest_kdmem.base.files import atomic_folder, write_json, write_table
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.sources import fingerprint, sha256
 from pytest_kdmem.errors import DataError, SpecError
@@ -118,9 +116,7 @@ def prefilter(
         raise DataError(
             f"Some examples were expected to stay of {source}, and all are at risk; set a budget (--at-most)."
         )
-    partial = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.mkdir(parents=True)
+    with atomic_folder(out, lambda reason: _not_written(out, reason)) as partial:
         data = copy_documents(training_set, partial, kept)
         if fingerprint(training_set) != before:
             raise DataError(f"{source} was changed while it was cleaned; run it again.")
@@ -129,14 +125,11 @@ def prefilter(
         write_json(
             manifest(source, pair.teacher.record.digest, data, rows, risk, found, str(budget)), partial / MANIFEST
         )
-        partial.replace(out)
-    except OSError as error:
-        raise DataError(
-            f"A cleaned training set was to be written to {out}, which failed ({error.strerror})."
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Cleaned(out, out / data.name, risk, found, rows)
+
+
+def _not_written(out: Path, reason: str) -> DataError:
+    return DataError(f"A cleaned training set was to be written to {out}, which failed ({reason}).")
 
 
 def manifest(

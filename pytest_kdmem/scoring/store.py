@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from pytest_kdmem.base.files import write_bytes
 from pytest_kdmem.corpus.shards import CorpusRecord, rows_digest
 from pytest_kdmem.errors import StoreError
 
@@ -66,7 +66,7 @@ class ScoreStore:
             except FileNotFoundError:
                 continue  # pruned meanwhile
             except OSError as error:
-                raise _unwritable(self.root, error) from error
+                raise _unwritable(self.root, error.strerror) from error
             if (table := rows_of(path.name, content)) is not None:
                 return table
             with suppress(OSError):  # counts as absent, whether it can be removed or not
@@ -103,7 +103,7 @@ class ScoreStore:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _unwritable(self.root, error) from error
+            raise _unwritable(self.root, error.strerror) from error
         for path in paths:
             if OWN_NAME.match(path.name) and path.suffix == ".parquet" and not path.name.startswith("."):
                 yield path.parent.name, path.name.partition(".")[0], path
@@ -148,7 +148,7 @@ class ScoreStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except OSError as error:
-            raise _unwritable(self.root, error) from error
+            raise _unwritable(self.root, error.strerror) from error
         self._listings.clear()  # others may have written while this one waited
         try:
             yield
@@ -203,25 +203,13 @@ class ScoreStore:
         self._write(path, _canonical({**keyed, "format": FORMAT, "checksum": checksum(_canonical(keyed))}))
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Write under another name and rename: a reader sees all of a file or none, whenever a process is killed."""
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink()
-            raise _unwritable(self.root, error) from error
+        """Write a file so that a reader sees all of it or none, whenever a process is killed."""
+        write_bytes(content, path, lambda reason: _unwritable(self.root, reason))
 
 
-def _unwritable(root: Path, error: OSError) -> StoreError:
+def _unwritable(root: Path, reason: str | None) -> StoreError:
     return StoreError(
-        f"A folder to read and write was expected for scores at {root} ({error.strerror});"
-        " name another with --kdmem-cache-dir."
+        f"A folder to read and write was expected for scores at {root} ({reason}); name another with --kdmem-cache-dir."
     )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
+from pytest_kdmem.base.files import write_bytes
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import from_json_number, to_json_number
 from pytest_kdmem.errors import DataError
@@ -196,14 +195,11 @@ def write_run_card(card: RunCard, folder: Path) -> None:
     """
     text = json.dumps(card.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path = folder / FILE_NAME
-    partial = folder / f".{FILE_NAME}.{secrets.token_hex(4)}.partial"
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise DataError(f"A run card was to be written at {path}, which is not possible ({error.strerror}).") from error
+    write_bytes(
+        text.encode("utf-8"),
+        path,
+        lambda reason: DataError(f"A run card was to be written at {path}, which is not possible ({reason})."),
+    )
 
 
 def _kind(kind: type, value: Any) -> Any:

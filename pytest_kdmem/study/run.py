@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
 
 from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.base.files import atomic_folder
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.distill.architectures import Family, train_tokenizer, write_untrained
 from pytest_kdmem.distill.process_group import require_single_process
@@ -150,12 +150,9 @@ class _Runner:
         digest = digest_of([step.family, shape, self.config.vocabulary, positions, self.config.seed, source])
         folder = self.out / "untrained" / f"{step.family}-{step.size}-{digest[:16]}"
         if not folder.is_dir():
-            partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-            shutil.rmtree(partial, ignore_errors=True)
             tokenizer = self._tokenizer(step.family)
-            with quiet():
+            with atomic_folder(folder) as partial, quiet():
                 write_untrained(step.family, step.shape, tokenizer, partial, positions=positions, seed=self.config.seed)
-            partial.replace(folder)  # whole or not there
         return Model(str(folder))
 
     def _tokenizer(self, family: Family) -> PreTrainedTokenizerFast:

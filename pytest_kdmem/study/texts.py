@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.base.files import atomic_folder
 from pytest_kdmem.corpus.presets import PRESETS
 from pytest_kdmem.corpus.sources import fingerprint, read_documents
 from pytest_kdmem.errors import DataError
@@ -68,17 +67,15 @@ def write_texts(config: StudyConfig, data: Path, out: Path) -> Texts:
     settings = [VERSION, config.extraction.window_tokens, config.repetition, config.seed, list(config.datasets)]
     folder = out / digest_of([settings, sources])[:16]
     if not folder.is_dir():
-        partial = out / f".{folder.name}.{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        pretraining: list[str] = []
-        for name, dataset in config.datasets.items():
-            division = divide(dataset, config, data, name)
-            pretraining += division.pretraining
-            rows = repeated(len(division.training), config.repetition, _random(config, name, "repetition"))
-            _write(partial / name / "training.jsonl", ((row, division.training[row]) for row in rows))
-            _write(partial / name / "held-out.jsonl", enumerate(division.held_out))
-        _write(partial / "pretraining.jsonl", enumerate(pretraining))
-        partial.replace(folder)  # whole or not there
+        with atomic_folder(folder) as partial:
+            pretraining: list[str] = []
+            for name, dataset in config.datasets.items():
+                division = divide(dataset, config, data, name)
+                pretraining += division.pretraining
+                rows = repeated(len(division.training), config.repetition, _random(config, name, "repetition"))
+                _write(partial / name / "training.jsonl", ((row, division.training[row]) for row in rows))
+                _write(partial / name / "held-out.jsonl", enumerate(division.held_out))
+            _write(partial / "pretraining.jsonl", enumerate(pretraining))
     return Texts(folder / "pretraining.jsonl", {name: _found(folder / name) for name in config.datasets})
 
 

@@ -156,20 +156,21 @@ def test_a_damaged_file_is_refused_by_its_path(tmp_path: Path, content: bytes) -
 
 
 def test_a_card_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
     with pytest.raises(DataError) as caught:
-        write_run_card(card(), tmp_path / "nowhere")
+        write_run_card(card(), tmp_path / "taken")
     one_sentence(caught.value)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_a_failed_write_leaves_the_card_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run_card(card(), tmp_path)
 
-    def full(self: Path, text: str, **how: Any) -> int:
-        self.open("w").write(text[:20])
+    def full(self: Path, content: bytes) -> int:
+        self.open("wb").write(content[:20])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DataError, match="No space left"):
         write_run_card(card(steps=1), tmp_path)
     monkeypatch.undo()
