@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.audit.merge import merge
-from pytest_kdmem.audit.result import SCHEMA_VERSION, AuditResult, check_version
+from pytest_kdmem.audit.result import AUDIT, AuditResult, decoded_audit
 from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.errors import DataError
 
 
@@ -38,22 +38,16 @@ class Report:
         """An audit alone as itself, several under ``audits``."""
         if len(self.audits) == 1:
             return self.audits[0].to_json()
-        return {"schema_version": SCHEMA_VERSION, "audits": [audit.to_json() for audit in self.audits]}
+        return {**REPORT.header, "audits": [audit.to_json() for audit in self.audits]}
 
     @staticmethod
-    def from_json(content: Mapping[str, Any]) -> Report:
+    def from_json(content: Any) -> Report:
         """Read what `to_json` gave.
 
         Raises:
             DataError: it is of another schema version, or no audit report.
         """
-        if "audits" not in content:
-            return Report((AuditResult.from_json(content),))
-        check_version(content)
-        audits = content["audits"]
-        if not isinstance(audits, list) or not all(isinstance(audit, dict) for audit in audits):
-            raise DataError("An audit report was expected, and its audits are no list of objects.")
-        return Report(tuple(map(AuditResult.from_json, audits)))
+        return REPORT.value(content)
 
 
 def read_report(path: Path) -> Report:
@@ -62,18 +56,19 @@ def read_report(path: Path) -> Report:
     Raises:
         DataError: there is no such file, or it is no audit report.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"An audit report was expected at {path}, and there is no such file.") from None
-    except (ValueError, OSError, RecursionError) as error:
-        raise DataError(f"An audit report was expected in {path}, which is no readable JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise DataError(f"An audit report was expected in {path}, which holds no JSON object.")
-    try:
-        return Report.from_json(content)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+    return REPORT.read(path)
+
+
+def _decoded(entries: dict[str, Any]) -> Report:
+    if "audits" not in entries:
+        return Report((decoded_audit(entries),))
+    audits = entries["audits"]
+    if not isinstance(audits, list):
+        raise TypeError("audits: list was expected")
+    return Report(tuple(map(AuditResult.from_json, audits)))
+
+
+REPORT = VersionedFile(AUDIT.name, AUDIT.version, _decoded, AUDIT.remedy)
 
 
 def assembled(

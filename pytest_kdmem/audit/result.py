@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from reprlib import repr as short
 from typing import Any
 
 from pytest_kdmem.audit.schema import (
@@ -19,8 +17,8 @@ from pytest_kdmem.audit.schema import (
     ModelEntry,
     RiskEntry,
 )
-from pytest_kdmem.base import typed_json
-from pytest_kdmem.errors import DataError
+from pytest_kdmem.base.typed_json import from_json, to_json
+from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.run_card import checked_summary
 
@@ -66,40 +64,40 @@ class AuditResult:
         return tuple(gate for gate in self.gates if gate.outcome != "pass")
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema_version": SCHEMA_VERSION, **typed_json.to_json(self)}
+        return {**AUDIT.header, **to_json(self)}
 
     @staticmethod
-    def from_json(content: Mapping[str, Any]) -> AuditResult:
+    def from_json(content: Any) -> AuditResult:
         """Read what `to_json` gave.
 
         Raises:
             DataError: it is of another schema version, or no audit report.
         """
-        check_version(content)
-        told = {key: value for key, value in content.items() if key != "schema_version"}
-        try:
-            for name in NEEDED:
-                told[name]
-            result = typed_json.from_json(AuditResult, told)
-            for model in result.models.values():
-                if model.run is not None:
-                    checked_summary(model.run)
-        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-            raise DataError(
-                f"An audit report was expected, and a part of it is missing or misnamed ({error})."
-            ) from None
-        return result
+        return AUDIT.value(content)
 
 
-# What the first reports of this schema version told, too.
-NEEDED = (
+# Entries that the first reports of this schema version have, too, although their fields have defaults.
+REQUIRED = (
     "models", "training_set", "control_set", "memorization", "memorized_examples", "held_out", "inheritance",
     "confirmation", "gates", "not_run",
 )  # fmt: skip
 
 
-def check_version(content: Mapping[str, Any]) -> None:
-    """Raise DataError for a report of another schema version than this package writes."""
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise DataError(f"An audit report of schema_version {SCHEMA_VERSION} was expected; found {short(version)}.")
+def decoded_audit(entries: dict[str, Any]) -> AuditResult:
+    """Decode the entries of a report of one audit.
+
+    Raises:
+        KeyError, TypeError, ValueError, DataError: An entry is missing, unknown or of another kind.
+    """
+    for name in REQUIRED:
+        entries[name]
+    result = from_json(AuditResult, entries)
+    for model in result.models.values():
+        if model.run is not None:
+            checked_summary(model.run)
+    return result
+
+
+AUDIT = VersionedFile(
+    "An audit report", SCHEMA_VERSION, decoded_audit, "write it again by an audit with this pytest-kdmem"
+)

@@ -1,38 +1,53 @@
-"""Frozen values ↔ strict JSON, by the annotations of their fields."""
+"""Frozen dataclasses ↔ strict JSON, by the annotations of their fields.
+
+A field whose JSON key differs from its name declares it: ``field(metadata={"json": "key"})``.
+"""
 
 from __future__ import annotations
 
 import math
 import types
 from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 Value = TypeVar("Value")
-Read = Callable[[Any], Any]
+Decode = Callable[[Any], Any]
+INT64 = range(-(1 << 63) + 1, 1 << 63)
 
 
 def to_json(value: Any) -> Any:
-    """Dataclasses as objects, tuples as lists, all the way down; NaN as None and an infinity as "inf" or "-inf"."""
+    """The JSON form of a value: dataclasses as objects, tuples and arrays as lists, NaN as None, infinity as "inf"."""
     if is_dataclass(value):
-        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+        return {_key(field): to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
         return {key: to_json(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return to_json(value.tolist())
     if isinstance(value, list | tuple):
         return [to_json(entry) for entry in value]
     return to_json_number(value)
 
 
-def from_json(kind: type[Value], content: Any) -> Value:
-    """What `to_json` was given, a value of ``kind``.
+def from_json(kind: type[Value], content: Any, *, complete: bool = False) -> Value:
+    """Decode what `to_json` made of a value of the dataclass ``kind``.
+
+    Args:
+        kind: The dataclass.
+        content: The JSON object.
+        complete: Also require the entries whose fields have a default.
 
     Raises:
-        TypeError, ValueError: it is none; the message names the field.
+        TypeError, ValueError: The content is none of that kind; the message names the field.
     """
-    of_kind: Any = kind
-    read: Value = _reader(of_kind)(content)
-    return read
+    annotation: Any = kind
+    value: Value = _decoder(annotation)(content)
+    if complete and (missing := {_key(field) for field in _fields(kind)} - content.keys()):
+        raise TypeError(f"{_listed(missing)} of {kind.__name__} missing")
+    return value
 
 
 def to_json_number(value: Any) -> Any:
@@ -43,103 +58,150 @@ def to_json_number(value: Any) -> Any:
 
 
 def from_json_number(value: Any) -> float:
-    """What `to_json_number` was given."""
+    """Decode what `to_json_number` made of a number."""
     return math.nan if value is None else float(value)
 
 
+def _fields(kind: Any) -> tuple[Field[Any], ...]:
+    return fields(kind)
+
+
+def _key(field: Field[Any]) -> str:
+    key: str = field.metadata.get("json", field.name)
+    return key
+
+
+def _listed(names: set[Any]) -> str:
+    return ", ".join(sorted(map(str, names)))
+
+
 @cache
-def _reader(kind: Any) -> Read:
-    """How a value of an annotation is read."""
+def _decoder(kind: Any) -> Decode:
+    """The function that decodes values of an annotation."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return lambda value: value
     if is_dataclass(kind):
-        return _fields_of(kind)
+        return _object(kind)
     if origin is Literal:
-        return _one_of(arguments)
+        return _choice(arguments)
     if origin in (Union, types.UnionType):
-        return _either(arguments)
+        return _union(arguments)
     if origin is tuple:
-        return _each(arguments[0]) if arguments[-1] is ... else _in_order(arguments)
+        return _tuple_of(arguments[0]) if arguments[-1] is ... else _tuple(arguments)
     if origin is dict:
-        return _entries(arguments[1])
+        return _mapping(arguments[1])
+    if origin is np.ndarray:
+        return _array
     if kind is float:
         return _number
-    return _exactly(dict if kind is dict else kind)
+    return _whole_number if kind is int else _exactly(kind)
 
 
-def _fields_of(kind: Any) -> Read:
+def _object(kind: Any) -> Decode:
     hints = get_type_hints(kind)
-    readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
-    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+    by_key = {_key(field): field for field in _fields(kind)}
+    decoders = {key: _decoder(hints[field.name]) for key, field in by_key.items()}
+    required = {key for key, field in by_key.items() if field.default is MISSING and field.default_factory is MISSING}
 
-    def read(value: Any) -> Any:
-        given = _exactly(dict)(value)
-        for what, names in (("missing", needed - given.keys()), ("unknown", given.keys() - readers.keys())):
-            if names:
-                raise TypeError(f"{', '.join(sorted(map(str, names)))} of {kind.__name__} {what}")
-        found = {}
-        for name, entry in given.items():
+    def decode(value: Any) -> Any:
+        entries = _exactly(dict)(value)
+        for problem, keys in (("missing", required - entries.keys()), ("unknown", entries.keys() - decoders.keys())):
+            if keys:
+                raise TypeError(f"{_listed(keys)} of {kind.__name__} {problem}")
+        arguments = {}
+        for key, entry in entries.items():
             try:
-                found[name] = readers[name](entry)
+                arguments[by_key[key].name] = decoders[key](entry)
             except (TypeError, ValueError) as error:
-                raise TypeError(f"{name}: {error}") from None
-        return kind(**found)
+                raise TypeError(f"{key}: {error}") from None
+        return kind(**arguments)
 
-    return read
+    return decode
 
 
-def _either(kinds: tuple[Any, ...]) -> Read:
-    """The one kind that an object, a number or nothing can be of."""
+def _union(kinds: tuple[Any, ...]) -> Decode:
+    """One dataclass for objects, and one kind or several plain kinds (``int | str``) for anything else."""
     optional = type(None) in kinds
-    told = [kind for kind in kinds if kind is not type(None)]
-    shaped = set(filter(is_dataclass, told))
-    objects = [_reader(kind) for kind in told if kind in shaped]
-    others = [_reader(kind) for kind in told if kind not in shaped]
+    dataclasses: list[Any] = [kind for kind in kinds if is_dataclass(kind)]
+    others = [kind for kind in kinds if kind is not type(None) and kind not in dataclasses]
+    decode_object = _decoder(dataclasses[0]) if dataclasses else None
+    decode_other = _plain(others) if len(others) > 1 else _decoder(others[0]) if others else None
 
-    def read(value: Any) -> Any:
+    def decode(value: Any) -> Any:
         if value is None and optional:
             return None
-        chosen = objects if objects and (isinstance(value, dict) or not others) else others
-        return chosen[0](value)
+        if decode_object and (isinstance(value, dict) or decode_other is None):
+            return decode_object(value)
+        assert decode_other is not None
+        return decode_other(value)
 
-    return read
-
-
-def _each(kind: Any) -> Read:
-    read = _reader(kind)
-    return lambda value: tuple(map(read, _exactly(list)(value)))
+    return decode
 
 
-def _in_order(kinds: tuple[Any, ...]) -> Read:
-    readers = [_reader(kind) for kind in kinds]
-    return lambda value: tuple(read(entry) for read, entry in zip(readers, _exactly(list)(value), strict=True))
+def _plain(kinds: list[Any]) -> Decode:
+    def decode(value: Any) -> Any:
+        if type(value) in kinds:
+            return value
+        if float in kinds:
+            return _number(value)
+        raise TypeError(f"{' or '.join(kind.__name__ for kind in kinds)} was expected")
+
+    return decode
 
 
-def _entries(kind: Any) -> Read:
-    read = _reader(kind)
-    return lambda value: {key: read(entry) for key, entry in _exactly(dict)(value).items()}
+def _tuple_of(kind: Any) -> Decode:
+    decode = _decoder(kind)
+    return lambda value: tuple(map(decode, _exactly(list)(value)))
 
 
-def _one_of(choices: tuple[Any, ...]) -> Read:
-    def read(value: Any) -> Any:
+def _tuple(kinds: tuple[Any, ...]) -> Decode:
+    decoders = [_decoder(kind) for kind in kinds]
+    return lambda value: tuple(decode(entry) for decode, entry in zip(decoders, _exactly(list)(value), strict=True))
+
+
+def _mapping(kind: Any) -> Decode:
+    decode = _decoder(kind)
+    return lambda value: {key: decode(entry) for key, entry in _exactly(dict)(value).items()}
+
+
+def _array(value: Any) -> Any:
+    """A float64 array of any shape; whether it is the expected one, its owner checks."""
+    array = np.array(_exactly(list)(value))
+    if array.dtype.kind not in "if":
+        raise TypeError("lists of numbers, all equally long, were expected")
+    return array.astype(np.float64)
+
+
+def _choice(choices: tuple[Any, ...]) -> Decode:
+    def decode(value: Any) -> Any:
         if value not in choices:
             raise ValueError(f"one of {', '.join(map(str, choices))} was expected")
         return value
 
-    return read
+    return decode
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not (value is None or isinstance(value, int | float) or value in ("inf", "-inf")):
         raise TypeError("a number was expected")
-    return from_json_number(value)
+    try:
+        return from_json_number(value)
+    except OverflowError:
+        raise ValueError("a number within the range of floats was expected") from None
 
 
-def _exactly(kind: type) -> Read:
-    def read(value: Any) -> Any:
+def _whole_number(value: Any) -> int:
+    number: int = _exactly(int)(value)
+    if number not in INT64:
+        raise ValueError("a whole number of 64 bits was expected")
+    return number
+
+
+def _exactly(kind: type) -> Decode:
+    def decode(value: Any) -> Any:
         if type(value) is not kind:
             raise TypeError(f"{kind.__name__} was expected")
         return value
 
-    return read
+    return decode

@@ -136,11 +136,13 @@ def record(scores: ScoreTable, found: Confirmation) -> dict[str, object]:
     """The same for machines: what was confirmed, by whom, and every disagreement."""
     from dataclasses import asdict
 
+    content = found.to_json()
     return {
         "model": {"source": scores.model.source, "digest": scores.checkpoint.digest},
         "training_set": {"source": scores.training_set.source, "digest": scores.record.digest},
         "numerics": asdict(scores.numerics),
         "confirmed": not found.outside and bool(found.checked and found.witnesses),
         "implied_tolerance": found.implied_tolerance,
-        **found.to_json(),
+        **content,
+        "witnesses": tuple(content["witnesses"]),  # a tuple is laid out on one line
     }

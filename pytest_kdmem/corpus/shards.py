@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.corpus.examples import Example, Tokenizer, in_batches, stream_examples
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
@@ -56,17 +57,13 @@ class CorpusRecord:
         return digest_of(list(self.shards))
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        content: dict[str, Any] = to_json(self)
+        return content
 
     @staticmethod
-    def from_json(content: dict[str, Any]) -> CorpusRecord:
-        return CorpusRecord(
-            int(content["examples"]),
-            int(content["too_short"]),
-            bool(content["exhaustive"]),
-            tuple(content["shards"]),
-            int(content["left_out"]),
-        )
+    def from_json(content: Any) -> CorpusRecord:
+        """Read what `to_json` gave; TypeError or ValueError if it is something else."""
+        return from_json(CorpusRecord, content, complete=True)
 
 
 class CorpusReader:

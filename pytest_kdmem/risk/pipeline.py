@@ -27,7 +27,7 @@ from pytest_kdmem.risk.features import STUDY, Features, features_of
 from pytest_kdmem.risk.fitting import FITTING, Fitted, fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_file, labels_from_rows, recited_by_both
 from pytest_kdmem.risk.predicted import RECALL, PredictedRisk, check_threshold, predict
-from pytest_kdmem.risk.predictor import DAMAGED, Predictor, content_of, predictor_digest, predictor_of, read_predictor
+from pytest_kdmem.risk.predictor import Predictor, content_of, predictor_digest, predictor_of, read_predictor
 from pytest_kdmem.scoring.score import score, score_pair
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import PairTable, ScoreTable
@@ -146,7 +146,7 @@ class RiskPipeline:
         digests = [hashlib.sha256(one.tobytes()).hexdigest() for one in (features.values, labels.memorized)]
         told = [features.names, asdict(features.source), labels.source, labels.digest]
         key = digest_of([FITTING, version("scikit-learn"), version("scipy"), *digests, *told])
-        with suppress(*DAMAGED):
+        with suppress(DataError):
             if (known := self.store.read_finding("predictors", key)) is not None:
                 return predictor_of(known)
         predictor = fit_predictor(features, labels).predictor

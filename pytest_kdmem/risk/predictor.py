@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_kdmem.base.arrays import Flags, Values
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.files import write_text
 from pytest_kdmem.base.text import count, percent
-from pytest_kdmem.base.typed_json import from_json
+from pytest_kdmem.base.typed_json import from_json, to_json
+from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.risk.calibration import Bin, bounded
 from pytest_kdmem.risk.features import Features, Source, check_names
@@ -29,8 +30,6 @@ MOST_OUTSIDE = 0.05
 ROWS_AT_ONCE = 1 << 16
 # Figures of the trials that a predictor tells (`protocol.Assessment`).
 FIGURES = ("roc_auc", "precision", "recall", "pr_auc", "true_precision", "true_recall")
-# What reading a content that is no predictor leads to.
-DAMAGED = (KeyError, TypeError, ValueError, AttributeError, OverflowError, SpecError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +153,7 @@ class Predictor:
 
 def predictor_digest(predictor: Predictor) -> str:
     """Of all that it is, as its file has it."""
-    return _checksum(content_of(predictor))
+    return digest_of(content_of(predictor))
 
 
 def write_predictor(predictor: Predictor, path: Path) -> None:
@@ -166,7 +165,7 @@ def write_predictor(predictor: Predictor, path: Path) -> None:
     if path.suffix != ".json":
         raise SpecError(f"A predictor is written to a path ending in .json; found {path}.")
     content = content_of(predictor)
-    text = json.dumps(content | {"checksum": _checksum(content)}, indent=1) + "\n"
+    text = json.dumps(content | {"checksum": digest_of(content)}, indent=1) + "\n"
     write_text(text, path, lambda reason: SpecError(f"A predictor cannot be written to {path} ({reason})."))
 
 
@@ -176,92 +175,48 @@ def read_predictor(path: Path) -> Predictor:
     Raises:
         DataError: there is no such file, it is no predictor or of another schema, or it was changed since.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"A predictor was expected at {path}, and there is no such file; check the path.") from None
-    except (OSError, ValueError, RecursionError):
-        raise DataError(f"A predictor was expected in {path}, which is no readable JSON.") from None
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise DataError(f"A predictor was expected in {path}, which is none; write one with kdmem risk --save.")
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise DataError(
-            f"A predictor of schema_version {SCHEMA_VERSION} was expected in {path}; found"
-            f" {content.get('schema_version')!r:.20}: fit it anew with this version."
-        )
-    if content.pop("checksum", None) != _checksum(content):
+    content = PREDICTOR.load(path)
+    if content.pop("checksum", None) != digest_of(content):
         raise DataError(f"The predictor in {path} was changed after it was written; fit it anew.")
-    try:
-        return predictor_of(content)
-    except DAMAGED:
-        raise DataError(
-            f"A whole predictor was expected in {path}, and a part is missing or misnamed; fit it anew."
-        ) from None
+    return PREDICTOR.value(content, path)
 
 
 def predictor_of(content: Mapping[str, Any]) -> Predictor:
     """What `content_of` gave.
 
     Raises:
-        KeyError, TypeError, ValueError, AttributeError, OverflowError, SpecError: it is none.
+        DataError: it is none.
     """
-    features = tuple(content["features"])
-    check_names(features)
-    d = len(features)
-    shapes: dict[str, tuple[int, ...]] = {
-        "mean": (d,),
-        "scale": (d,),
-        "coefficients": (d,),
-        "lowest": (d,),
-        "highest": (d,),
-    }
-    refits = len(content["refits"])
+    return PREDICTOR.value(content)
+
+
+def _decoded(entries: dict[str, Any]) -> Predictor:
+    predictor = from_json(Predictor, entries)
+    check_names(predictor.features)
+    d, refits = len(predictor.features), len(predictor.refits)
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("mean", "scale", "coefficients", "lowest", "highest"), (d,))
     shapes |= {"refits": (refits, 1 + d), "refit_bounds": (refits, 2), "recall_log_odds": (101,)}
-    arrays = {name: np.array(content[name], dtype=np.float64) for name in shapes}
+    arrays = {name: getattr(predictor, name) for name in shapes}
     if any(arrays[name].shape != shape or not np.isfinite(arrays[name]).all() for name, shape in shapes.items()):
         raise ValueError("an array of another shape, or not finite")
-    bounds = np.vstack([arrays["refit_bounds"], [content["least"], content["greatest"]]]).astype(np.float64)
+    bounds = np.vstack([predictor.refit_bounds, [predictor.least, predictor.greatest]])
     in_order = (bounds[:, 0] >= 0) & (bounds[:, 0] < bounds[:, 1]) & (bounds[:, 1] <= 1)
-    if not refits or not in_order.all() or not math.isfinite(content["intercept"]) or (arrays["scale"] <= 0).any():
+    if not refits or not in_order.all() or not math.isfinite(predictor.intercept) or (predictor.scale <= 0).any():
         raise ValueError("no refit, or a figure out of its range")
-    if (np.diff(arrays["recall_log_odds"]) < 0).any() or not str(content["labels"]).isprintable():
+    if (np.diff(predictor.recall_log_odds) < 0).any() or not predictor.labels.isprintable():
         raise ValueError("marks of recall out of order, or a name that would steer a terminal")
-    quality = {name: (float(mean), float(deviation)) for name, (mean, deviation) in content["quality"].items()}
-    if not set(FIGURES) <= set(quality) or not all(0 <= mean <= 1 for mean, _ in quality.values()):
+    means = [mean for mean, _ in predictor.quality.values()]
+    if not set(FIGURES) <= set(predictor.quality) or not all(0 <= mean <= 1 for mean in means):
         raise ValueError("figures of the trials are missing or out of their range")
-    source = content["source"]
-    return Predictor(
-        features=features,
-        intercept=float(content["intercept"]),
-        least=float(content["least"]),
-        greatest=float(content["greatest"]),
-        examples=int(content["examples"]),
-        positives=int(content["positives"]),
-        labels=str(content["labels"]),
-        labels_digest=str(content["labels_digest"]),
-        source=Source(**{**source, "extraction": Extraction(**source["extraction"])}),
-        quality=quality,
-        reliability=tuple(from_json(Bin, one) for one in content.get("reliability", ())),
-        **arrays,
-    )
+    return predictor
+
+
+PREDICTOR = VersionedFile("A predictor", SCHEMA_VERSION, _decoded, "fit it anew with kdmem risk --save", kind=KIND)
 
 
 def content_of(predictor: Predictor) -> dict[str, Any]:
     """As its file has it, but for the checksum."""
-    return {"kind": KIND, "schema_version": SCHEMA_VERSION, **_plain(asdict(predictor))}
-
-
-def _plain(value: Any) -> Any:
-    """Arrays and tuples as lists, all the way down."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return {**PREDICTOR.header, **to_json(predictor)}
 
 
 def _lengths(extraction: Extraction) -> str:

@@ -63,7 +63,7 @@ def confirm(
     key = _key(scores, chosen, engines, seed)
     with store.lock(key):
         if (content := store.read_confirmation(key)) is not None:
-            with suppress(KeyError, TypeError):
+            with suppress(TypeError, ValueError):
                 return Confirmation.from_json(content)
         examples = read_again(scores, chosen.claims, offline=settings.offline)
         progress.start(f"{scores.model.name} confirmed", 2 * len(engines) * len(examples))

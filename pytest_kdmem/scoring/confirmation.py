@@ -7,8 +7,8 @@ greedy decoding from their prefixes. Nothing is opened here; `confirming` hears 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.errors import EngineError
 
 # Distinct rows to check: so many of the memorized and so many of the others, drawn beside the ambiguous ones.
@@ -150,16 +151,13 @@ class Confirmation:
             )
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        content: dict[str, Any] = to_json(self)
+        return content
 
     @staticmethod
-    def from_json(content: Mapping[str, Any]) -> Confirmation:
-        """Read what `to_json` gave; KeyError or TypeError if it is something else."""
-        witnesses = [
-            Witness(**{**one, "disagreements": tuple(Disagreement(**each) for each in one["disagreements"])})
-            for one in content["witnesses"]
-        ]
-        return Confirmation(**{**content, "witnesses": tuple(witnesses)})
+    def from_json(content: Any) -> Confirmation:
+        """Read what `to_json` gave; TypeError or ValueError if it is something else."""
+        return from_json(Confirmation, content)
 
 
 def choose(rows: pa.Table, *, seed: int) -> Chosen:

@@ -119,7 +119,7 @@ class ScoreStore:
         content = self._read_json(self._corpora / f"{key}.json")
         try:
             return CorpusRecord.from_json(content) if content is not None else None
-        except (ValueError, KeyError, TypeError):
+        except (TypeError, ValueError):
             return None
 
     def write_record(self, key: str, record: CorpusRecord) -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as short
 from typing import Any
 
 from pytest_kdmem.base.files import write_bytes
 from pytest_kdmem.base.text import last_part
-from pytest_kdmem.base.typed_json import from_json_number, to_json_number
+from pytest_kdmem.base.typed_json import from_json, to_json, to_json_number
+from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.errors import DataError
 
 FILE_NAME = "kdmem_run.json"
 SCHEMA_VERSION = 1
-LARGEST = 1 << 63
 CURVES = ("loss_curve", "held_out")
 Curve = tuple[tuple[int, float], ...]
+Setting = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ class RunCard:
 
     weights: str
     mode: str
-    recipe: dict[str, Any]
+    recipe: dict[str, Setting]
     loss: str
     init: ModelOrigin
     teacher: ModelOrigin | None
     training_set: DataOrigin
     extraction: dict[str, int]
     steps: int
-    epochs: float
-    seconds: float
+    epochs: int | float
+    seconds: int | float
     processes: int
     resumed_at: tuple[int, ...]
     versions: dict[str, str]
@@ -93,8 +93,7 @@ class RunCard:
 
     def to_json(self) -> dict[str, Any]:
         """The card as strict JSON: a loss that is not finite is None or "inf"."""
-        curves = {name: [[step, to_json_number(loss)] for step, loss in getattr(self, name)] for name in CURVES}
-        return {"schema_version": SCHEMA_VERSION, **asdict(self), "resumed_at": list(self.resumed_at), **curves}
+        return {**RUN_CARD.header, **to_json(self)}
 
     def summary(self) -> dict[str, Any]:
         """The card without its curves, for reports; ``last_held_out`` stands for them.
@@ -108,51 +107,24 @@ class RunCard:
         return {**whole, "last_held_out": to_json_number(self.last_held_out)}
 
     @staticmethod
-    def from_json(content: Mapping[str, Any]) -> RunCard:
+    def from_json(content: Any) -> RunCard:
         """Read what `to_json` gave.
 
         Raises:
             DataError: it is of another schema version, or a part of it is missing, unknown or of another kind.
         """
-        version = content.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise DataError(
-                f"A run card of schema_version {SCHEMA_VERSION} was expected, and {short(version)} was found;"
-                " read it with the pytest-kdmem that wrote it."
-            )
-        parts = {key: value for key, value in content.items() if key != "schema_version"}
-        names = {field.name for field in fields(RunCard)}
-        if parts.keys() != names:
-            wrong = ", ".join(sorted(names ^ parts.keys()))
-            raise DataError(
-                f"A run card was expected, and {wrong} is missing or unknown in it; train the model again,"
-                f" or remove its {FILE_NAME}."
-            )
-        try:
-            json.dumps(parts, ensure_ascii=False, allow_nan=False).encode()  # as reports will hold it
-            return RunCard(
-                weights=_kind(str, parts["weights"]),
-                mode=_kind(str, parts["mode"]),
-                recipe={_kind(str, name): _setting(value) for name, value in _kind(dict, parts["recipe"]).items()},
-                loss=_kind(str, parts["loss"]),
-                init=_model(parts["init"]),
-                teacher=None if parts["teacher"] is None else _model(parts["teacher"]),
-                training_set=_data(parts["training_set"]),
-                extraction={_kind(str, name): _kind(int, length) for name, length in parts["extraction"].items()},
-                steps=_kind(int, parts["steps"]),
-                epochs=_number(parts["epochs"]),
-                seconds=_number(parts["seconds"]),
-                processes=_kind(int, parts["processes"]),
-                resumed_at=tuple(_kind(int, step) for step in _kind(list, parts["resumed_at"])),
-                versions={_kind(str, name): _kind(str, found) for name, found in parts["versions"].items()},
-                loss_curve=_curve(parts["loss_curve"]),
-                held_out=_curve(parts["held_out"]),
-            )
-        except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-            raise DataError(
-                f"A run card was expected, and a part of it is of another kind ({error}); train the model again,"
-                f" or remove its {FILE_NAME}."
-            ) from None
+        return RUN_CARD.value(content)
+
+
+def _decoded(entries: dict[str, Any]) -> RunCard:
+    json.dumps(entries, ensure_ascii=False, allow_nan=False).encode()  # reports must be able to hold all of it
+    card = from_json(RunCard, entries, complete=True)
+    if not (math.isfinite(card.epochs) and math.isfinite(card.seconds)):
+        raise ValueError("finite epochs and seconds were expected")
+    return card
+
+
+RUN_CARD = VersionedFile("A run card", SCHEMA_VERSION, _decoded, f"train the model again, or remove its {FILE_NAME}")
 
 
 def checked_summary(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,19 +144,7 @@ def read_run_card(folder: Path) -> RunCard | None:
     Raises:
         DataError: there is a file of its name that is no run card.
     """
-    path = folder / FILE_NAME
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (ValueError, OSError, RecursionError) as error:
-        raise DataError(f"A run card was expected in {path}, which is no readable JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise DataError(f"A run card was expected in {path}, which holds no JSON object.")
-    try:
-        return RunCard.from_json(content)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+    return RUN_CARD.read_if_present(folder / FILE_NAME)
 
 
 def write_run_card(card: RunCard, folder: Path) -> None:
@@ -200,43 +160,3 @@ def write_run_card(card: RunCard, folder: Path) -> None:
         path,
         lambda reason: DataError(f"A run card was to be written at {path}, which is not possible ({reason})."),
     )
-
-
-def _kind(kind: type, value: Any) -> Any:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{kind.__name__} expected, {type(value).__name__} found")
-    if isinstance(value, int) and not -LARGEST < value < LARGEST:
-        raise ValueError("a whole number of 64 bits expected")
-    return value
-
-
-def _setting(value: Any) -> Any:
-    if not isinstance(value, str | int | float | None):
-        raise TypeError(f"a setting expected, {type(value).__name__} found")
-    return value
-
-
-def _number(value: Any) -> float:
-    number: float = _kind(int, value) if isinstance(value, int) else _kind(float, value)
-    if not math.isfinite(number):
-        raise ValueError("a finite number expected")
-    return number
-
-
-def _model(content: Any) -> ModelOrigin:
-    source, digest = (_kind(str, content[key]) for key in ("source", "digest"))
-    return ModelOrigin(source, digest)
-
-
-def _data(content: Any) -> DataOrigin:
-    known = content["fingerprint"]
-    return DataOrigin(
-        source=_kind(str, content["source"]),
-        fingerprint=None if known is None else _kind(str, known),
-        examples=_kind(int, content["examples"]),
-        tokens=_kind(int, content["tokens"]),
-    )
-
-
-def _curve(content: Any) -> Curve:
-    return tuple((_kind(int, step), from_json_number(loss)) for step, loss in _kind(list, content))

@@ -80,7 +80,7 @@ def half_filled(path: Path, error: BaseException) -> None:
 def test_a_failure_leaves_nothing(
     tmp_path: Path, write: Callable[[Path, BaseException], None], error: BaseException, raised: type[BaseException]
 ) -> None:
-    with pytest.raises(raised, match="No space left" if raised is DataError else str(error)):
+    with pytest.raises(raised, match="No space left" if raised is DataError else None):
         write(tmp_path / "a", error)
     assert names_in(tmp_path) == []
 

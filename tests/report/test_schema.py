@@ -16,7 +16,7 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import NEEDED, SCHEMA_VERSION, AuditResult
+from pytest_kdmem.audit.result import REQUIRED, SCHEMA_VERSION, AuditResult
 from pytest_kdmem.audit.schema import (
     DistributionsEntry,
     ExamplesEntry,
@@ -120,7 +120,7 @@ def test_every_object_is_as_its_dataclass(kind: Any) -> None:
     needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
     if kind is AuditResult:
         properties = {"schema_version": {"const": SCHEMA_VERSION}} | properties
-        needed = ["schema_version", *needed, *NEEDED]
+        needed = ["schema_version", *needed, *REQUIRED]
     if "run" in properties:  # a summary of a card, which is checked as one
         properties["run"] = {"anyOf": [{"$ref": "#/$defs/RunCard"}, {"type": "null"}]}
     found = bare(DEFINED[kind.__name__])

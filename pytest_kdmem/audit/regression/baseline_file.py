@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
-from pytest_kdmem.base import typed_json
 from pytest_kdmem.base.files import write_json
-from pytest_kdmem.errors import DataError
+from pytest_kdmem.base.typed_json import from_json, to_json
+from pytest_kdmem.base.versioned_file import VersionedFile
 
 SCHEMA_VERSION = 1
 KIND = "kdmem accepted figures"
@@ -44,8 +43,7 @@ def write_accepted(accepted: AcceptedFigures, path: Path) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    content: dict[str, Any] = typed_json.to_json(accepted)
-    write_json({"kind": KIND, "schema_version": SCHEMA_VERSION, **content}, path)
+    write_json({**ACCEPTED.header, **to_json(accepted)}, path)
 
 
 def read_accepted(path: Path) -> AcceptedFigures:
@@ -54,27 +52,18 @@ def read_accepted(path: Path) -> AcceptedFigures:
     Raises:
         DataError: there is no such file, or it holds no accepted figures.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(
-            f"Accepted figures were expected at {path}, and there is no such file; accept this run's by"
-            " --kdmem-update-baseline-file."
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"Accepted figures were expected in {path}, which is no readable JSON ({error}).") from None
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise DataError(
-            f"Accepted figures were expected in {path}, and it holds none; name another --kdmem-baseline-file."
-        )
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise DataError(
-            f"Accepted figures of schema_version {SCHEMA_VERSION} were expected in {path}; found"
-            f" {content.get('schema_version')!r:.20}: accept them anew by --kdmem-update-baseline-file."
-        )
-    try:
-        return typed_json.from_json(AcceptedFigures, {"audits": content["audits"]})
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise DataError(
-            f"Accepted figures were expected in {path}, and a part is missing or misnamed ({error})."
-        ) from None
+    return ACCEPTED.read(path)
+
+
+def _decoded(entries: dict[str, Any]) -> AcceptedFigures:
+    return from_json(AcceptedFigures, {"audits": entries["audits"]})
+
+
+ACCEPTED = VersionedFile(
+    "A file of accepted figures",
+    SCHEMA_VERSION,
+    _decoded,
+    "accept this run's anew by --kdmem-update-baseline-file, or name another --kdmem-baseline-file",
+    "accept this run's by --kdmem-update-baseline-file",
+    KIND,
+)

@@ -1,0 +1,122 @@
+"""JSON files that name their schema version: read as a value, or refused in one sentence that names the way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from reprlib import repr as short
+from typing import Any, Generic, TypeVar
+
+from pytest_kdmem.errors import DataError, KdmemError
+
+Value = TypeVar("Value")
+# What a decoder raises for content that is not what was written.
+WRONG_CONTENT = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, KdmemError)
+LONGEST_REASON = 300
+
+
+@dataclass(frozen=True)
+class VersionedFile(Generic[Value]):
+    """A kind of JSON file: an object with the entry ``schema_version`` and, for some kinds, the entry ``kind``.
+
+    Attributes:
+        name: What messages call the content, with an article: ``A run card``.
+        version: The schema version that is written and read; every other one is refused.
+        decode: Makes the value from the other entries. Any of `WRONG_CONTENT` that it raises is given as the reason.
+        remedy: What to do about a file that is refused.
+        if_missing: What to do if there is no such file.
+        kind: Value of the entry ``kind``; None if files of this kind have no such entry.
+    """
+
+    name: str
+    version: int
+    decode: Callable[[dict[str, Any]], Value]
+    remedy: str
+    if_missing: str = "check the path"
+    kind: str | None = None
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The entries that every file of this kind begins with."""
+        version = {"schema_version": self.version}
+        return version if self.kind is None else {"kind": self.kind, **version}
+
+    def read(self, path: Path) -> Value:
+        """Read a file.
+
+        Raises:
+            DataError: There is no such file, or its content is refused.
+        """
+        return self.value(self.load(path), path)
+
+    def read_if_present(self, path: Path) -> Value | None:
+        """Read a file; None if there is no such file.
+
+        Raises:
+            DataError: Its content is refused.
+        """
+        content = self._load_if_present(path)
+        return None if content is None else self.value(content, path)
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Read the entries of a file, header included, without decoding them.
+
+        Raises:
+            DataError: There is no such file, it is no JSON object, or it is of another kind or version.
+        """
+        content = self._load_if_present(path)
+        if content is None:
+            raise DataError(f"{self.name} was expected at {path}, and there is no such file; {self.if_missing}.")
+        return self._checked(content, f" in {path}")
+
+    def value(self, content: object, path: Path | None = None) -> Value:
+        """Decode the content of a file.
+
+        Args:
+            content: What the file's JSON stands for.
+            path: The file that messages name, if the content comes from one.
+
+        Raises:
+            DataError: The content is no object, of another kind or version, or the decoder refuses it.
+        """
+        place = f" in {path}" if path else ""
+        entries = self._checked(content, place)
+        try:
+            return self.decode({key: entry for key, entry in entries.items() if key not in self.header})
+        except WRONG_CONTENT as error:
+            raise DataError(
+                f"{self.name} was expected{place}, and a part of it is missing, unknown or of another kind"
+                f" ({_reason(error)}); {self.remedy}."
+            ) from None
+
+    def _load_if_present(self, path: Path) -> object:
+        try:
+            content: object = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(
+                f"{self.name} was expected in {path}, which is no readable JSON ({_reason(error)}); {self.remedy}."
+            ) from None
+        return content if content is not None else []  # the JSON word null is a content, though none that is read
+
+    def _checked(self, content: object, place: str) -> dict[str, Any]:
+        if not isinstance(content, dict):
+            raise DataError(f"{self.name} was expected{place}; found no JSON object: {self.remedy}.")
+        if self.kind is not None and content.get("kind") != self.kind:
+            raise DataError(f"{self.name} was expected{place}; found a file of another kind: {self.remedy}.")
+        version = content.get("schema_version")
+        if version != self.version:
+            raise DataError(
+                f"{self.name} of schema_version {self.version} was expected{place}; found {short(version)}:"
+                f" {self.remedy}."
+            )
+        return content
+
+
+def _reason(error: Exception) -> str:
+    """An error's words on one line, without signs that would steer a terminal."""
+    words = "".join(sign if sign.isprintable() else "?" for sign in str(error))
+    return words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}…"
