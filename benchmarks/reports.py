@@ -10,19 +10,20 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from pytest_kdmem.audit.gates import gate_from
 from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.audit.summarize import data_entry, inheritance_entry, model_entry, risk_entry
 from pytest_kdmem.audit.summarize_examples import distributions_entry, examples_entry
-from pytest_kdmem.audit.verdict import judge
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.metrics.estimate import Comparison
 from pytest_kdmem.metrics.inheritance import compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.report.formats import FORMATS, write_report
@@ -68,10 +69,8 @@ def audited(rows: int) -> AuditResult:
     inherited = compute_inheritance(**found)
     gates = []
     for estimate, threshold in ((found["student"].rate, 0.001), (inherited.ratio, 0.5), (risk.share_at_risk, 0.005)):
-        said = judge(estimate, "<=", threshold)
-        name = f"test_{estimate.metric.replace(' ', '_')}"
-        place, ends = "audits/test_release.py", (said.outcome, said.reason, said.next_step)
-        gates.append(Gate(name, f"{place}::{name}", estimate.metric, estimate, "<=", threshold, *ends, path=place))
+        name, path = f"test_{estimate.metric.replace(' ', '_')}", "audits/test_release.py"
+        gates.append(replace(gate_from(name, f"{path}::{name}", Comparison(estimate, "<=", threshold)), path=path))
     return AuditResult(
         created="2026-01-01T00:00:00+00:00",
         versions={"pytest-kdmem": "0.1.0"},

@@ -12,6 +12,7 @@ import numpy as np
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.errors import ComparisonError, SpecError
+from pytest_kdmem.metrics.verdict import Verdict
 
 Unit = Literal["proportion", "factor", "nats", "examples"]
 Operator = Literal["<=", "<", ">=", ">"]
@@ -19,28 +20,10 @@ MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
 COMPLEMENT: dict[str, Operator] = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
-Comparison = tuple["Estimate", Operator, "Estimate | float"]
 # Metric of the gate on a training set. If it fails, the way out is to clean the set.
 SHARE_AT_RISK = "share at risk"
 # Metrics where a higher value is better; of every other metric a lower value is.
 HIGHER_IS_BETTER = ("reduction",)
-_gathered: list[Comparison] | None = None
-
-
-def record_comparisons(into: list[Comparison] | None) -> list[Comparison] | None:
-    """Have comparisons appended to a list from now on, in any thread; the list to which they were until now.
-
-    While a test of an audit runs these become the gates of the report.
-    """
-    global _gathered
-    before, _gathered = _gathered, into
-    return before
-
-
-def record(comparison: Comparison) -> None:
-    """Append a comparison where they are gathered."""
-    if _gathered is not None:
-        _gathered.append(comparison)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +90,7 @@ class Estimate:
             other = float(other)
             if math.isnan(other) or (self.unit == "proportion" and not 0 <= other <= 1):
                 raise SpecError(f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {other:g}.")
-        record((self, operator, other))
+        record(Comparison(self, operator, other))
         return satisfies(self, operator, other)
 
     def __str__(self) -> str:
@@ -150,6 +133,42 @@ class Estimate:
         """Return every field for JSON, which has no NaN (written as null) and no infinity (written as its name)."""
         content: dict[str, Any] = to_json(self)
         return content
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A comparison of an estimate with a threshold, as a test made it.
+
+    Attributes:
+        estimate: Left-hand side.
+        operator: Operator between the two sides.
+        threshold: Right-hand side, a number or another estimate.
+        verdict: Verdict that rests on more than the two sides, as on paired examples; None if they alone decide.
+    """
+
+    estimate: Estimate
+    operator: Operator
+    threshold: Estimate | float
+    verdict: Verdict | None = None
+
+
+_recorded: list[Comparison] | None = None
+
+
+def record_comparisons(comparisons: list[Comparison] | None) -> list[Comparison] | None:
+    """Append all comparisons, of any thread, to a list from now on, or to none; returns the list in use before.
+
+    The comparisons of an audit's test become the gates of its report.
+    """
+    global _recorded
+    before, _recorded = _recorded, comparisons
+    return before
+
+
+def record(comparison: Comparison) -> None:
+    """Append a comparison to the list set by `record_comparisons`, if there is one."""
+    if _recorded is not None:
+        _recorded.append(comparison)
 
 
 def is_undecided(estimate: Estimate, operator: Operator, limit: Estimate | float) -> bool:

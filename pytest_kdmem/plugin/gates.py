@@ -1,4 +1,4 @@
-"""What an audit compared → the gates of its report, and the words of its failed asserts."""
+"""What an audit's test compared, and how it ended → the gates of its report."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pytest_kdmem.audit.regression.accepted import Accepted
+from pytest_kdmem.audit.gates import gate_from
 from pytest_kdmem.audit.schema import Gate
-from pytest_kdmem.audit.verdict import JudgedBound, judge
 from pytest_kdmem.errors import KdmemError
-from pytest_kdmem.metrics.estimate import HIGHER_IS_BETTER, MIRRORED, Comparison, Estimate, Operator, is_undecided
+from pytest_kdmem.metrics.estimate import Comparison
 
 if TYPE_CHECKING:
     import pytest
@@ -57,7 +54,7 @@ def _gates(
         return []
     if getattr(report, "kdmem_error", False):
         return [_other(name, nodeid, "error", report, call)]
-    gates = [_gate(name, nodeid, *comparison) for comparison in comparisons]
+    gates = [gate_from(name, nodeid, comparison) for comparison in comparisons]
     if report.passed:
         # What does not hold and failed nothing was looked at, not required.
         held = [gate for gate in gates if gate.outcome == "pass"]
@@ -77,48 +74,6 @@ def explained(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException] | 
         return any(reason[:SHOWN] in said for reason in reasons)
     # An assert that pytest did not rewrite says nothing; one of a helper may be about anything.
     return isinstance(excinfo.value, AssertionError) and Path(excinfo.traceback[-1].path) == item.path
-
-
-def unheld_reason(comparisons: Sequence[Comparison]) -> str:
-    """Why a test that passed must not, or nothing.
-
-    It rests on a comparison that the data decide neither way; or none held, and the opposite of one speaks against the
-    model: then its assert was forgotten rather than negated.
-    """
-    verdicts = [judge(*comparison) for comparison in comparisons]
-    for (estimate, operator, threshold), verdict in zip(comparisons, verdicts, strict=True):
-        if verdict.outcome != "pass" and isinstance(threshold, JudgedBound):
-            return f"{verdict.reason}: a negated or unused comparison let it pass"
-        if not isinstance(threshold, JudgedBound) and is_undecided(estimate, operator, threshold):
-            return f"{verdict.reason}: undecided, and a negated or unused comparison let it pass"
-    if any(verdict.outcome == "pass" for verdict in verdicts):
-        return ""
-    for (estimate, operator, _), verdict in zip(comparisons, verdicts, strict=True):
-        if (operator in ("<=", "<")) != (estimate.metric in HIGHER_IS_BETTER):
-            return f"{verdict.reason}: it does not hold, and nothing required it to; assert it"
-    return ""
-
-
-def explain(op: str, left: object, right: object) -> list[str] | None:
-    """Lines for a failed ``assert left op right`` with an estimate on either side; the first one tells it all."""
-    if op not in MIRRORED:
-        return None
-    estimate, operator, threshold = (left, op, right) if isinstance(left, Estimate) else (right, MIRRORED[op], left)
-    if isinstance(estimate, Estimate) and isinstance(threshold, Accepted):
-        threshold = threshold.bound(estimate, operator)  # type: ignore[arg-type]
-    if not isinstance(estimate, Estimate) or not isinstance(threshold, Estimate | int | float | np.number):
-        return None
-    limit = threshold if isinstance(threshold, Estimate | JudgedBound) else float(threshold)
-    verdict = judge(estimate, operator, limit)  # type: ignore[arg-type]
-    return [line for line in (verdict.reason, verdict.next_step) if line]
-
-
-def _gate(name: str, nodeid: str, estimate: Estimate, operator: Operator, threshold: Estimate | float) -> Gate:
-    verdict = judge(estimate, operator, threshold)
-    limit = threshold if isinstance(threshold, Estimate) else float(threshold)
-    return Gate(
-        name, nodeid, estimate.metric, estimate, operator, limit, verdict.outcome, verdict.reason, verdict.next_step
-    )
 
 
 def _other(name: str, nodeid: str, outcome: Any, report: pytest.TestReport, call: pytest.CallInfo[Any]) -> Gate:

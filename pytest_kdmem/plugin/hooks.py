@@ -138,11 +138,12 @@ def pytest_runtest_makereport(
         say(report, call.excinfo)
     made: list[Comparison] = item.stash.get(COMPARISONS, [])
     if call.when == "call" or report.failed or (call.when == "teardown" and made):
-        from pytest_kdmem.plugin.gates import gates_of, unheld_reason
+        from pytest_kdmem.audit.gates import unproven_reason
+        from pytest_kdmem.plugin.gates import gates_of
         from pytest_kdmem.plugin.tracebacks import shorten
         from pytest_kdmem.report.junit import gate_properties
 
-        if report.passed and (reason := unheld_reason(made)):
+        if report.passed and (reason := unproven_reason(made)):
             report.outcome, report.longrepr = "failed", reason
         held = item.config.stash[GATES].setdefault(membership_of(item).audit, [])
         gates = gates_of(item, made, report, call, known=any(gate.nodeid == item.nodeid for gate in held))
@@ -157,7 +158,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     estimate = sys.modules.get("pytest_kdmem.metrics.estimate")
     if estimate is None or not any(isinstance(side, estimate.Estimate) for side in (left, right)):
         return None
-    from pytest_kdmem.plugin.gates import explain
+    from pytest_kdmem.audit.gates import explain
 
     return explain(op, left, right)
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
+from pytest_kdmem.audit.gates import gate_from
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import (
@@ -26,9 +27,8 @@ from pytest_kdmem.audit.schema import (
     RiskEntry,
     WitnessEntry,
 )
-from pytest_kdmem.audit.verdict import judge
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
-from pytest_kdmem.metrics.estimate import Estimate, Operator
+from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator
 from pytest_kdmem.risk.predictor import FIGURES
 
 DATA = Path(__file__).parent / "data"
@@ -100,12 +100,8 @@ def rate(k: int, n: int, subject: str = "student", *, exhaustive: bool = False) 
 
 def gate(name: str, estimate: Estimate, operator: Operator, threshold: Estimate | float, **changed: Any) -> Gate:
     """A gate as an audit holds it."""
-    verdict = judge(estimate, operator, threshold)
-    made = Gate(
-        name, f"audits/test_a.py::{name}", estimate.metric, estimate, operator, threshold,
-        verdict.outcome, verdict.reason, verdict.next_step, path="audits/test_a.py", line=12,
-    )  # fmt: skip
-    return replace(made, **changed)
+    audits_gate = gate_from(name, f"audits/test_a.py::{name}", Comparison(estimate, operator, threshold))
+    return replace(audits_gate, **{"path": "audits/test_a.py", "line": 12} | changed)
 
 
 PASSING = gate("test_baseline_recites_little", rate(1, 1000, "baseline"), "<=", 0.01)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from pytest_kdmem.audit.gates import gate_from
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import (
@@ -25,9 +26,8 @@ from pytest_kdmem.audit.schema import (
     ModelEntry,
     WitnessEntry,
 )
-from pytest_kdmem.audit.verdict import judge
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
-from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.report import terminal
 
 WIDTHS = [60, 80, 120, 200]
@@ -45,11 +45,7 @@ def rate(k: int, n: int, subject: str = "student", *, exhaustive: bool = False) 
 
 
 def gate(name: str, estimate: Estimate, operator: Any, threshold: Estimate | float) -> Gate:
-    verdict = judge(estimate, operator, threshold)
-    return Gate(
-        name, f"a.py::{name}", estimate.metric, estimate, operator, threshold,
-        verdict.outcome, verdict.reason, verdict.next_step,
-    )  # fmt: skip
+    return gate_from(name, f"a.py::{name}", Comparison(estimate, operator, threshold))
 
 
 def render(*audits: AuditResult, **how: Any) -> str:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from pytest_kdmem.audit.regression.compare import drift, limit_of, no_worse, verdict_of
+from pytest_kdmem.audit.regression.compare import RegressionVerdict, drift, limit_of, no_worse, verdict_of
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
-from pytest_kdmem.audit.verdict import JudgedBound, Verdict
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.estimate import Estimate, Operator, record
+from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator, record
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +59,12 @@ class Accepted:
         return self._meets(estimate, ">")
 
     def _meets(self, estimate: Estimate, operator: Operator) -> bool:
-        bound = self.bound(estimate, operator)
-        record((estimate, operator, bound))
-        return bound.verdict.outcome == "pass"
+        comparison = self.compare(estimate, operator)
+        record(comparison)
+        return comparison.verdict is not None and comparison.verdict.outcome == "pass"
 
-    def bound(self, estimate: Estimate, operator: Operator) -> JudgedBound:
-        """What an estimate is compared with.
+    def compare(self, estimate: Estimate, operator: Operator) -> Comparison:
+        """Compare an estimate with the accepted figure of its metric and subject.
 
         Raises:
             SpecError: it is compared the wrong way round, with too much allowed, is not what the audit's report will
@@ -96,8 +95,7 @@ class Accepted:
                 " sets and models can be held against what was accepted; hold this one against a number."
             )
         if self.updating:
-            reason = f"{estimate.metric} of {estimate.subject} {estimate.describe(wanted)} accepted by this run"
-            return JudgedBound.of(estimate.bound_for(wanted), Verdict("pass", reason, ""))
+            return Comparison(estimate, operator, estimate.bound_for(wanted), RegressionVerdict("pass"))
         known = next((figure for figure in self.figures if figure.key == key), None)
         if known is None:
             raise SpecError(
@@ -111,4 +109,4 @@ class Accepted:
                 f" {entry.reason}; audit as then, or accept this run's by --kdmem-update-baseline-file."
             )
         limit = limit_of(known, self.allowed)
-        return JudgedBound.of(limit, verdict_of(entry, limit))
+        return Comparison(estimate, operator, limit, verdict_of(entry, limit))

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from scipy.stats import binomtest
 
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.audit.schema import MetricChange
-from pytest_kdmem.audit.verdict import Verdict
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.estimate import HIGHER_IS_BETTER, Estimate, Operator
+from pytest_kdmem.metrics.verdict import Verdict
 
 Outcome = Literal["better", "same", "worse", "undecided"]
 ROUNDING = 1e-3
-ACCEPT = "If this is what you want to ship, accept it: --kdmem-update-baseline-file, and commit the file."
+
+
+@dataclass(frozen=True)
+class RegressionVerdict(Verdict):
+    """Verdict of a comparison with an accepted figure.
+
+    Attributes:
+        change: Change from the accepted figure; None if the run accepts its own figures.
+    """
+
+    change: MetricChange | None = None
 
 
 def no_worse(metric: str) -> Operator:
@@ -67,21 +78,18 @@ def limit_of(accepted: TrackedMetric, allowed: float) -> float:
     return accepted.estimate.bound_for(no_worse(accepted.metric)) + allowed
 
 
-def verdict_of(entry: MetricChange, limit: float) -> Verdict:
-    """What a gate says of a figure that must be no worse than ``limit``."""
+def verdict_of(entry: MetricChange, limit: float) -> RegressionVerdict:
+    """Judge a figure that must be no worse than ``limit``."""
     assert entry.found is not None
     assert entry.accepted is not None
-    estimate, operator = entry.found, no_worse(entry.metric)
-    shown = f"{estimate.metric} of {entry.subject} {estimate.describe(operator)}"
-    at = estimate.format_value(limit)
-    if math.isnan(estimate.value) or math.isnan(entry.accepted.value):
-        return Verdict("inconclusive", f"{shown}: nothing to compare with what was accepted ({at})", ACCEPT)
-    bound = estimate.bound_for(operator)
+    if math.isnan(entry.found.value) or math.isnan(entry.accepted.value):
+        return RegressionVerdict("inconclusive", defined=False, change=entry)
+    operator = no_worse(entry.metric)
+    bound = entry.found.bound_for(operator)
     within = bound <= limit if operator == "<=" else bound >= limit
     if within or entry.outcome == "same":  # the band of one model can differ from run to run
-        return Verdict("pass", f"{shown} no worse than accepted ({at})", "")
-    outcome: Literal["fail", "inconclusive"] = "inconclusive" if entry.outcome == "undecided" else "fail"
-    return Verdict(outcome, f"{shown} worse than accepted ({at}): {entry.reason}", ACCEPT)
+        return RegressionVerdict("pass", change=entry)
+    return RegressionVerdict("inconclusive" if entry.outcome == "undecided" else "fail", change=entry)
 
 
 def _same_model(accepted: TrackedMetric, found: TrackedMetric) -> MetricChange:

@@ -1,0 +1,114 @@
+"""Comparisons become gates; a test that passes without showing anything is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.audit.gates import explain, gate_from, unproven_reason
+from pytest_kdmem.audit.regression.accepted import Accepted
+from pytest_kdmem.audit.regression.compare import RegressionVerdict
+from pytest_kdmem.metrics.estimate import Comparison
+from pytest_kdmem.metrics.verdict import Verdict
+from tests.audit.figures import rate, recited_rate, reduction
+
+HOLDS = Comparison(rate(3, 1000), "<=", 0.01)
+FAILS = Comparison(rate(19, 1000), "<=", 0.01)
+UNDECIDED = Comparison(rate(9, 1000), "<=", 0.01)  # 0.90 %, bounds 0.47 % and 1.56 %
+SHOWN = "memorization rate of student 1.90% [≤ 2.78%] (19 of 1 000) > 1.00%"
+
+
+def test_a_gate_holds_both_sides_the_outcome_and_its_sentences() -> None:
+    gate = gate_from("test_rate", "a.py::test_rate", FAILS)
+    assert (gate.name, gate.nodeid, gate.metric) == ("test_rate", "a.py::test_rate", "memorization rate")
+    assert (gate.estimate, gate.operator, gate.threshold) == (FAILS.estimate, "<=", 0.01)
+    assert (gate.outcome, gate.reason) == ("fail", SHOWN)
+    assert gate.next_step.endswith(".")
+
+
+def test_a_gate_keeps_the_verdict_that_came_with_its_comparison() -> None:
+    comparison = Comparison(rate(0, 1000, exhaustive=True), "<=", 1.0, Verdict("inconclusive", defined=False))
+    assert gate_from("t", "a.py::t", comparison).outcome == "inconclusive"
+
+
+def test_comparisons_that_hold_prove_a_test() -> None:
+    assert unproven_reason([]) == ""
+    assert unproven_reason([HOLDS]) == ""
+    assert unproven_reason([HOLDS, FAILS]) == ""  # its negation may be what the test asserts
+
+
+def test_an_undecided_comparison_proves_nothing_even_beside_one_that_holds() -> None:
+    for comparisons in ([UNDECIDED], [HOLDS, UNDECIDED], [UNDECIDED, HOLDS]):
+        assert unproven_reason(comparisons).endswith(": undecided, and a negated or unused comparison let it pass")
+
+
+def test_a_forgotten_assert_is_told_from_a_negated_one() -> None:
+    forgotten = unproven_reason([FAILS])
+    assert forgotten == f"{SHOWN}: it does not hold, and nothing required it to; assert it"
+    negated = Comparison(rate(19, 1000), ">=", 0.1)  # false, and that it is false speaks for the model
+    assert unproven_reason([negated]) == ""
+
+
+def test_a_reduction_is_required_from_below() -> None:
+    assert unproven_reason([Comparison(reduction(1.5, 1.4, 1.6), ">=", 2.0)]).endswith("assert it")
+    assert unproven_reason([Comparison(reduction(1.5, 1.4, 1.6), "<=", 1.0)]) == ""
+
+
+@pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
+def test_a_comparison_with_an_accepted_figure_that_does_not_pass_proves_nothing(outcome: str) -> None:
+    verdict = RegressionVerdict(outcome)  # type: ignore[arg-type]
+    worse = Comparison(rate(0, 1000, exhaustive=True), "<=", 1.0, verdict)  # which the limit alone would let pass
+    assert unproven_reason([HOLDS, worse]).endswith(": a negated or unused comparison let it pass")
+
+
+@pytest.mark.parametrize(
+    ("left", "operator", "right"),
+    [(rate(19, 1000), "<=", 0.01), (0.01, ">=", rate(19, 1000)), (np.float32(0.01), ">=", rate(19, 1000))],
+    ids=["estimate first", "threshold first", "NumPy"],
+)
+def test_a_failed_assert_is_explained_whichever_side_its_estimate_stands_on(
+    left: object, operator: str, right: object
+) -> None:
+    lines = explain(operator, left, right)
+    assert lines is not None
+    assert lines[0] == SHOWN
+    assert len(lines) == 2
+
+
+def test_a_failed_assert_of_two_estimates_reads_from_the_left() -> None:
+    lines = explain("<", rate(18, 1000), rate(19, 1000, subject="baseline"))
+    assert lines is not None
+    assert lines[0].startswith("memorization rate of student 1.80%")
+    assert lines[0].endswith("of baseline")
+
+
+@pytest.mark.parametrize("accepted_first", [False, True])
+def test_a_failed_assert_against_accepted_figures_is_explained(accepted_first: bool) -> None:
+    before, now = recited_rate(range(40), 5000), recited_rate(range(60), 5000, of="b")
+    accepted = Accepted([before], lambda: [now])
+    sides = (accepted, ">=", now.estimate) if accepted_first else (now.estimate, "<=", accepted)
+    lines = explain(sides[1], sides[0], sides[2])
+    assert lines is not None
+    assert lines[0].startswith("memorization rate of student 1.20% (60 of 5 000) worse than accepted (0.80%): 20 newly")
+    assert "--kdmem-update-baseline-file" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("operator", "left", "right"),
+    [
+        ("==", rate(1, 9), 0.5),
+        ("in", rate(1, 9), [1]),
+        ("<=", 1, 2),
+        ("<=", rate(1, 9), "0.5"),
+        ("<=", [1], rate(1, 9)),
+    ],
+    ids=["equality", "membership", "numbers", "a word", "a list"],
+)
+def test_what_compares_no_estimate_is_left_to_pytest(operator: str, left: object, right: object) -> None:
+    assert explain(operator, left, right) is None
+
+
+def test_a_passing_assert_needs_no_next_step() -> None:
+    lines = explain("<=", rate(3, 1000), 0.01)
+    assert lines is not None
+    assert len(lines) == 1
