@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
-from pytest_kdmem.metrics.inheritance import compute_inheritance
+from pytest_kdmem.metrics.inheritance import inheritance_of
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
@@ -28,44 +29,36 @@ DECODED = {name: 500 if name.startswith("pythia/") else 120 for name in TRAINED}
     "pythia/base-small": 500,
 }
 EXTRACTION = Extraction(50, 50, 128)
-
-
-class _FirstMiss(StoppingCriteria):
-    """Ends a decoding once it has left the target: the verdict is settled."""
-
-    def __init__(self, target: np.ndarray) -> None:
-        self._target = torch.from_numpy(target.astype(np.int64))
-
-    def __call__(self, input_ids, scores, **kwargs):
-        spoken = input_ids.shape[1]
-        return torch.tensor([not torch.equal(input_ids[0], self._target[:spoken])])
+ROWS_PER_BATCH = 100
 
 
 def decoded_verdicts(folder: Path, examples: list[Example], extraction: Extraction) -> list[bool]:
-    """The reference: `generate`, greedy, float32, one example at a time."""
+    """The reference: greedy `generate` in float32, in batches of prefixes of one length, so that nothing is padded."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    model.generation_config = GenerationConfig()
-    found = []
-    for example in examples:
-        whole = example.ids[: extraction.scored_tokens]
-        prefix = torch.from_numpy(whole[None, : extraction.prefix_tokens].astype(np.int64))
-        out = model.generate(
-            prefix,
-            attention_mask=torch.ones_like(prefix),
+    model.generation_config = GenerationConfig()  # the checkpoint's own could end a row early
+    whole = torch.from_numpy(
+        np.stack([example.ids[: extraction.scored_tokens] for example in examples]).astype(np.int64)
+    )
+    decoded = [
+        model.generate(
+            prefixes,
+            attention_mask=torch.ones_like(prefixes),
             do_sample=False,
             max_new_tokens=extraction.suffix_tokens,
-            stopping_criteria=StoppingCriteriaList([_FirstMiss(whole)]),
         )
-        found.append(np.array_equal(out[0].numpy(), whole))
-    return found
+        for prefixes in whole[:, : extraction.prefix_tokens].split(ROWS_PER_BATCH)
+    ]
+    return (torch.cat(decoded) == whole).all(dim=1).tolist()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def store(tmp_path_factory) -> ScoreStore:
-    return ScoreStore(tmp_path_factory.mktemp("store"))
+    """One store for all workers of pytest-xdist, so that each model is scored once."""
+    base = tmp_path_factory.getbasetemp()
+    return ScoreStore((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shipped-scores")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def memorization_of(shipped, store):
     def memorization(name: str, part: str = "training", metrics: str = "verdict") -> Memorization:
         model = Model(str(shipped / "models" / name))
@@ -75,14 +68,14 @@ def memorization_of(shipped, store):
     return memorization
 
 
-def chosen(found: Memorization, folder: Path, size: int, extraction: Extraction) -> list[Example]:
+def chosen(memorization: Memorization, folder: Path, size: int, extraction: Extraction) -> list[Example]:
     """Examples to decode: up to 60 that are memorized, the rest drawn with a seed."""
-    data = found.scores.training_set
-    rows = found.scores.rows.to_pylist()
+    data = memorization.scores.training_set
+    rows = memorization.scores.rows.to_pylist()
     scored = {row["example_id"] for row in rows if row["status"] == "scored"}
     stream = stream_examples(data, load_tokenizer(folder), extraction)
     examples = [example for example in stream if example.position in scored]
-    memorized = set(found.examples[:60])
+    memorized = set(memorization.examples[:60])
     random = np.random.default_rng(0).permutation(len(examples))
     picked = [example for example in examples if example.position in memorized]
     picked += [examples[at] for at in random if examples[at].position not in memorized][: size - len(picked)]
@@ -90,25 +83,27 @@ def chosen(found: Memorization, folder: Path, size: int, extraction: Extraction)
     return picked
 
 
-def verdicts(found: Memorization, examples: list[Example]) -> list[bool]:
-    by_id = dict(zip(*(found.scores.rows[name].to_pylist() for name in ("example_id", "memorized")), strict=True))
+def verdicts(memorization: Memorization, examples: list[Example]) -> list[bool]:
+    by_id = dict(
+        zip(*(memorization.scores.rows[name].to_pylist() for name in ("example_id", "memorized")), strict=True)
+    )
     return [by_id[example.position] for example in examples]
 
 
 @pytest.mark.parametrize("name", DECODED)
 def test_verdicts_are_those_of_plain_decoding(shipped, memorization_of, name):
-    folder, found = shipped / "models" / name, memorization_of(name)
-    examples = chosen(found, folder, DECODED[name], EXTRACTION)
-    assert verdicts(found, examples) == decoded_verdicts(folder, examples, EXTRACTION)
+    folder, memorization = shipped / "models" / name, memorization_of(name)
+    examples = chosen(memorization, folder, DECODED[name], EXTRACTION)
+    assert verdicts(memorization, examples) == decoded_verdicts(folder, examples, EXTRACTION)
 
 
 def test_verdicts_at_other_lengths_are_those_of_plain_decoding(shipped, store):
     folder, extraction = shipped / "models/pythia/student", Extraction(20, 30, 128)
     data = TrainingSet(str(shipped / "corpus/training.jsonl.gz"), sample=600)
-    found = Memorization("student", score(Model(str(folder)), data, extraction, store, metrics="all"))
-    examples = chosen(found, folder, 150, extraction)
-    assert verdicts(found, examples) == decoded_verdicts(folder, examples, extraction)
-    assert any(verdicts(found, examples))
+    memorization = Memorization("student", score(Model(str(folder)), data, extraction, store, metrics="all"))
+    examples = chosen(memorization, folder, 150, extraction)
+    assert verdicts(memorization, examples) == decoded_verdicts(folder, examples, extraction)
+    assert any(verdicts(memorization, examples))
 
 
 @pytest.mark.parametrize(
@@ -121,9 +116,9 @@ def test_verdicts_at_other_lengths_are_those_of_plain_decoding(shipped, store):
 def test_verdicts_on_real_text_are_those_of_plain_decoding(shipped, real_text, store, file, how):
     folder, extraction = shipped / "models/pythia/teacher", Extraction(20, 3, 128)
     data = TrainingSet(str(real_text / file), **{"sample": 150, **how})
-    found = Memorization("teacher", score(Model(str(folder)), data, extraction, store))
-    examples = chosen(found, folder, 150, extraction)
-    assert verdicts(found, examples) == decoded_verdicts(folder, examples, extraction)
+    memorization = Memorization("teacher", score(Model(str(folder)), data, extraction, store))
+    examples = chosen(memorization, folder, 150, extraction)
+    assert verdicts(memorization, examples) == decoded_verdicts(folder, examples, extraction)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -154,31 +149,31 @@ def test_memorization_rises_with_repetition(shipped, memorization_of, name):
     count_of = {entry["id"]: entry["count"] for entry in ledger}
     with gzip.open(shipped / "corpus/training.jsonl.gz") as file:
         ids = [json.loads(line)["id"] for line in file]
-    found = memorization_of(name)
-    hits, of = defaultdict(int), defaultdict(int)
-    for row in found.distinct.to_pylist():
+    memorization = memorization_of(name)
+    memorized_by_count, examples_by_count = defaultdict(int), defaultdict(int)
+    for row in memorization.distinct.to_pylist():
         count = count_of[ids[row["example_id"]]]
         assert row["copies"] == count, "the ledger and the audit count the same copies"
-        hits[count] += row["memorized"]
-        of[count] += 1
-    rates = [hits[count] / of[count] for count in (4, 8, 16, 32, 64)]
+        memorized_by_count[count] += row["memorized"]
+        examples_by_count[count] += 1
+    rates = [memorized_by_count[count] / examples_by_count[count] for count in (4, 8, 16, 32, 64)]
     assert rates == sorted(rates)
-    assert hits[1] / of[1] < 0.01 < 0.9 < rates[-1]
+    assert memorized_by_count[1] / examples_by_count[1] < 0.01 < 0.9 < rates[-1]
 
 
 def test_the_ledger_counts_every_document(shipped, memorization_of):
-    found = memorization_of("pythia/student")
+    memorization = memorization_of("pythia/student")
     ledger = [json.loads(line) for line in (shipped / "corpus/ledger.jsonl").open()]
-    assert len(found.distinct) + found.too_short == len(ledger)
-    assert found.scores.record.examples == sum(entry["count"] for entry in ledger)
+    assert len(memorization.distinct) + memorization.too_short == len(ledger)
+    assert memorization.scores.record.examples == sum(entry["count"] for entry in ledger)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_most_of_what_the_student_recites_is_easy_for_all(memorization_of, family):
-    found = compute_inheritance(*(memorization_of(f"{family}/{role}") for role in TRIPLE))
-    assert found.easy_share >= 0.7
-    assert found.reduction >= 2
-    assert sum(found.cells.values()) == len(found.student.found)
+    inheritance = inheritance_of(*(memorization_of(f"{family}/{role}") for role in TRIPLE))
+    assert inheritance.easy_share >= 0.7
+    assert inheritance.reduction >= 2
+    assert sum(inheritance.cells.values()) == len(inheritance.student.found)
 
 
 def test_the_same_seed_gives_the_shipped_corpus(shipped, tmp_path, monkeypatch):
