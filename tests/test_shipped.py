@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
-from pytest_kdmem.metrics.inheritance import inheritance_of
+from pytest_kdmem.metrics.inheritance import compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
@@ -170,10 +170,10 @@ def test_the_ledger_counts_every_document(shipped, memorization_of):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_most_of_what_the_student_recites_is_easy_for_all(memorization_of, family):
-    inheritance = inheritance_of(*(memorization_of(f"{family}/{role}") for role in TRIPLE))
+    inheritance = compute_inheritance(*(memorization_of(f"{family}/{role}") for role in TRIPLE))
     assert inheritance.easy_share >= 0.7
     assert inheritance.reduction >= 2
-    assert sum(inheritance.cells.values()) == len(inheritance.student.found)
+    assert sum(inheritance.cells.values()) == len(inheritance.student.memorized)
 
 
 def test_the_same_seed_gives_the_shipped_corpus(shipped, tmp_path, monkeypatch):
