@@ -1,4 +1,4 @@
-"""`kdmem cache`: the score store, looked at and cleared."""
+"""`kdmem cache`: shows how much the score store holds, and clears it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pytest_kdmem.cli import options
 
-
-def info(cache_dir: options.CacheDir = Path(".kdmem")) -> None:
-    """How much is stored."""
+def info(cache_dir: Path) -> None:
+    """Print how much is stored."""
     from pytest_kdmem.scoring.store import ScoreStore
 
     stored = ScoreStore(cache_dir).info()
@@ -22,8 +20,10 @@ def info(cache_dir: options.CacheDir = Path(".kdmem")) -> None:
 
 
 def prune(
-    cache_dir: options.CacheDir = Path(".kdmem"),
-    older_than_days: Annotated[float, typer.Option(help="Keep what was written since.")] = 0.0,
+    cache_dir: Path,
+    older_than_days: Annotated[
+        float, typer.Option(help="Remove only scores that were written at least this many days ago.")
+    ] = 0.0,
 ) -> None:
     """Remove stored scores."""
     from pytest_kdmem.scoring.store import ScoreStore

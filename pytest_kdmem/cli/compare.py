@@ -1,4 +1,4 @@
-"""`kdmem compare`: two saved reports, figure by figure, over the same examples."""
+"""`kdmem compare`: compares two saved reports over the same examples."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ REGRESSED = 1
 
 
 def compare(
-    old: Annotated[Path, typer.Argument(help="Report of what was accepted (.json).", show_default=False)],
-    new: Annotated[Path, typer.Argument(help="Report of what is to ship (.json).", show_default=False)],
+    old: Annotated[Path, typer.Argument(help="Report of the accepted models (.json).", show_default=False)],
+    new: Annotated[Path, typer.Argument(help="Report of the models to be released (.json).", show_default=False)],
 ) -> None:
-    """Compare two saved reports by paired tests over the same examples; nothing is run.
+    """Compare two saved reports by paired tests over the same examples; no model is run.
 
-    Exits with 0 if nothing that ships has grown worse, 1 if something has, or may have, or cannot be compared, 2 if the
-    reports cannot be read or have nothing in common. Teacher and baseline are shown, and decide nothing.
+    Exits with 0 if no result of the student has become worse, with 1 if one has, may have, or cannot be compared, with
+    2 if a report cannot be read or the two have nothing in common. Results of teacher and baseline are shown, but do
+    not count.
     """
     from rich.console import Console
 
@@ -39,7 +40,9 @@ def compare(
             console.print(
                 neutralize_commands(signs.clean(change_line(entry))), style=OUTCOME_STYLES.get(entry.outcome, "")
             )
-    wrong = sum(len(section.regressed) for section in sections)
+    regressed = sum(len(section.regressed) for section in sections)
     figures = sum(len(section.drift) for section in sections)
-    console.print(f"{figures} figures compared: {f'{wrong} no longer hold' if wrong else 'none has grown worse'}")
-    sys.exit(REGRESSED if wrong else 0)
+    console.print(
+        f"{figures} figures compared: {f'{regressed} no longer hold' if regressed else 'none has grown worse'}"
+    )
+    sys.exit(REGRESSED if regressed else 0)

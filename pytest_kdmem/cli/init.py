@@ -1,7 +1,8 @@
-"""`kdmem init`: an audit to begin with, and the workflow that runs it."""
+"""`kdmem init`: writes an audit to begin with, and the CI workflow that runs it."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,19 +11,29 @@ import typer
 from pytest_kdmem.errors import SpecError
 
 
-def init(
-    folder: Annotated[Path, typer.Argument(help="Where the audit goes.")] = Path("audits"),
-    teacher: Annotated[str | None, typer.Option(help="Folder or hub id of the model that was distilled.")] = None,
-    student: Annotated[str | None, typer.Option(help="Folder or hub id of the model to be released.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="Folder or hub id of a fine-tuned model of its size.")] = None,
-    training_set: Annotated[str | None, typer.Option(help="What they were trained on.")] = None,
-    control_set: Annotated[str | None, typer.Option(help="Text that none of them was trained on.")] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
-    workflow: Annotated[str, typer.Option(help="Of CI: github, gitlab or none.")] = "github",
-) -> None:
-    """Write an audit of a release and a CI workflow; what is not named has a placeholder to be filled in.
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Models and texts of the audit; those not given get a placeholder."""
 
-    Nothing is written over: where a file stands already, nothing is written at all.
+    teacher: str | None
+    student: str | None
+    baseline: str | None
+    training_set: str | None
+    control_set: str | None
+
+
+def init(
+    sources: Sources,
+    text_column: str,
+    folder: Annotated[Path, typer.Argument(help="Folder to write the audit to.")] = Path("audits"),
+    workflow: Annotated[str, typer.Option(help="CI service whose workflow is written: github, gitlab or none.")] = (
+        "github"
+    ),
+) -> None:
+    """Write an audit of a model and a CI workflow that runs it.
+
+    Models and texts that are not given have placeholders to be filled in. No file is overwritten: if one of the files
+    exists, nothing is written at all.
     """
     from rich.console import Console
 
@@ -30,18 +41,11 @@ def init(
 
     if workflow not in (*WORKFLOWS, "none"):
         raise SpecError(f"--workflow must be one of {', '.join(WORKFLOWS)}, none; found {workflow!r}.")
-    named = {
-        "teacher": teacher,
-        "student": student,
-        "baseline": baseline,
-        "training_set": training_set,
-        "control_set": control_set,
-    }
-    sources = {role: source for role, source in named.items() if source is not None}
-    made = write_starter(Starter(folder, Path.cwd(), sources, text_column, workflow))
+    given = {role: source for role, source in asdict(sources).items() if source is not None}
+    written = write_starter(Starter(folder, Path.cwd(), given, text_column, workflow))
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for path in made:
+    for path in written:
         console.print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     if workflow == "gitlab":
         console.print(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
-    console.print(f"next: pytest {folder}" if sources else f"next: name your models in {folder / 'conftest.py'}")
+    console.print(f"next: pytest {folder}" if given else f"next: name your models in {folder / 'conftest.py'}")

@@ -1,4 +1,4 @@
-"""`kdmem merge`: the score stores of array jobs, gathered."""
+"""`kdmem merge`: gathers the scores of array jobs in one store."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from typing import Annotated
 
 import typer
 
-from pytest_kdmem.cli import options
-
 INCOMPLETE = 1
 
 
 def merge(
-    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Folders that --cache-dir named in parts.")],
-    cache_dir: options.CacheDir = Path(".kdmem"),
+    stores: Annotated[
+        list[Path],
+        typer.Argument(metavar="STORE...", help="Folders of scores that the parts named with --cache-dir."),
+    ],
+    cache_dir: Path,
 ) -> None:
-    """Gather scores of the parts of a run (`--shard 3/16`) that were kept in folders of their own.
+    """Gather the scores of a run's parts (`--shard 3/16`) that were kept in folders of their own.
 
-    Exits with 0 if the runs they belong to are complete now, 1 if parts are missing or damaged or it cannot be told.
+    Exits with 0 if the runs that the parts belong to are complete now, with 1 if parts are missing or damaged, or if
+    that cannot be determined.
     """
     from pytest_kdmem.base.text import count
     from pytest_kdmem.scoring.merge_stores import merge as merge_stores
     from pytest_kdmem.scoring.store import ScoreStore
 
-    found = merge_stores(stores, ScoreStore(cache_dir))
-    typer.echo(f"{count(found.taken)} shards taken into {cache_dir}, which had {count(found.known)}")
-    for one in found.coverage:
-        if one.examples is None or one.shards is None:
+    merged = merge_stores(stores, ScoreStore(cache_dir))
+    typer.echo(f"{count(merged.taken)} shards taken into {cache_dir}, which had {count(merged.known)}")
+    for run in merged.coverage:
+        if run.examples is None or run.shards is None:
             typer.echo(
-                f"weights {one.weights}: {count(one.scored)} shards, and it cannot be told whether that is all: no"
+                f"weights {run.weights}: {count(run.scored)} shards, and it cannot be told whether that is all: no"
                 " training set is remembered for it"
             )
             continue
-        state = "complete" if one.whole else "MISSING some"
+        state = "complete" if run.whole else "MISSING some"
         typer.echo(
-            f"weights {one.weights}, training set of {count(one.examples)} examples:"
-            f" {count(one.scored)} of {count(one.shards)} shards, {state}"
+            f"weights {run.weights}, training set of {count(run.examples)} examples:"
+            f" {count(run.scored)} of {count(run.shards)} shards, {state}"
         )
-    for path in found.damaged:
+    for path in merged.damaged:
         typer.echo(f"damaged and left out: {path}; score that part again")
-    if not found.whole:
+    if not merged.whole:
         raise typer.Exit(INCOMPLETE)

@@ -1,100 +1,111 @@
-"""`kdmem prefilter`: a training set without what a student to come would memorize."""
+"""`kdmem prefilter`: writes a training set without the examples that a student would memorize."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.cli import options
+from pytest_kdmem.cli.options import ExampleOptions, RunOptions, StoreOptions
+from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
+from pytest_kdmem.errors import SpecError
+
+if TYPE_CHECKING:
+    from pytest_kdmem.risk.prefilter import Budget, Cleaned
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanedOutput:
+    """Where the cleaned training set goes, and how much is left out of it."""
+
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder to make for the cleaned training set, a manifest, and the predictor."),
+    ]
+    recall: Annotated[
+        str | None,
+        typer.Option(help="Leave out as much as finds this share of the memorized examples, such as 95%."),
+    ] = None
+    at_most: Annotated[
+        str | None, typer.Option(help="Leave out at most this share of the training set's rows, such as 0.5%.")
+    ] = None
+
+    def budget(self, threshold: float | None) -> Budget:
+        """Return how much is left out.
+
+        Raises:
+            SpecError: More than one limit is given, or one is not between 0 and 1.
+        """
+        from pytest_kdmem.risk.prefilter import Budget
+
+        return Budget(threshold, parse_share("--recall", self.recall), parse_share("--at-most", self.at_most))
 
 
 def prefilter(
-    training_set: options.DataSource,
-    teacher: options.Teacher,
-    baseline: options.Baseline,
-    out: Annotated[Path, typer.Option(help="Folder to be made: the cleaned data, a manifest, and the predictor.")],
-    labels_from: options.LabelsFrom = None,
-    predictor: options.PredictorFile = None,
-    threshold: options.RiskThreshold = None,
-    recall: Annotated[
-        str | None, typer.Option(help="Leave out so much that this share of what is memorized is found (95%).")
-    ] = None,
-    at_most: Annotated[str | None, typer.Option(help="Leave out at most this share of the rows (0.5%).")] = None,
-    features: options.Features = "study",
-    text_column: options.TextColumn = "text",
-    form: options.Form = "documents",
-    split: options.Split = "train",
-    prefix_tokens: options.PrefixTokens = 50,
-    suffix_tokens: options.SuffixTokens = 50,
-    window_tokens: options.WindowTokens = 256,
-    dtype: options.DType = "auto",
-    device: options.Device = "auto",
-    batch_size: options.BatchSize = None,
-    executor: options.Executor = "local",
-    workers: options.Workers = None,
-    cpus_per_worker: options.CpusPerWorker = 1,
-    cache_dir: options.CacheDir = Path(".kdmem"),
-    no_cache: options.NoCache = False,
-    offline: options.Offline = False,
-    trust_remote_code: options.TrustRemoteCode = False,
+    pair: PairOptions,
+    output: CleanedOutput,
+    predictor: PredictorOptions,
+    examples: ExampleOptions,
+    run: RunOptions,
+    store: StoreOptions,
 ) -> None:
-    """Write a training set without what is at risk, in its own format, and a manifest of what was left out and why.
+    """Write a training set without the examples at risk, in its own format, and a manifest of what was left out.
 
-    An example at risk goes with all its copies and near-duplicates; all else stays as it is, in its order.
+    An example at risk is left out with all its copies and near-duplicates. All other rows stay as they are, in their
+    order.
     """
-    from pytest_kdmem.base.text import count, percent
-    from pytest_kdmem.risk.pipeline import RiskPipeline, label_source_from
-    from pytest_kdmem.risk.prefilter import Budget
-    from pytest_kdmem.risk.prefilter import prefilter as clean
-    from pytest_kdmem.specs.declared import Extraction, Model
+    from pytest_kdmem.risk.prefilter import prefilter as write_cleaned
 
-    run = options.run_settings(
-        engine="transformers",
-        dtype=dtype,
-        device=device,
-        batch_size=batch_size,
-        tensor_parallel=1,
-        executor=executor,
-        workers=workers,
-        cpus_per_worker=cpus_per_worker,
-        shard=None,
-        offline=offline,
+    settings = run.settings()
+    budget = output.budget(predictor.risk_threshold)
+    labels, names = predictor.label_source(), predictor.feature_names()
+    with store.opened() as opened:
+        pipeline = pair.pipeline(examples, run, opened, settings)
+        cleaned = write_cleaned(pipeline, labels, output.out, names=names, budget=budget)
+    for line in summary_lines(cleaned, budget):
+        typer.echo(line)
+
+
+def summary_lines(cleaned: Cleaned, budget: Budget) -> list[str]:
+    """Return what is printed: warnings, how much was left out and why, and what stays at risk."""
+    from pytest_kdmem.base.text import count, percent
+
+    lines = [f"! {warning}" for warning in cleaned.risk.warnings]
+    dropped = cleaned.dropping
+    reasons = ", ".join(f"{count(rows)} {reason}" for reason, rows in dropped.counts().items())
+    lines.append(
+        f"left out {count(len(dropped.rows))} of {count(cleaned.rows)} rows"
+        f" ({percent(len(dropped.rows) / cleaned.rows)}): {reasons}; a risk of {dropped.threshold:.2g} or more, which"
+        f" finds {percent(dropped.recall)}"
     )
-    budget = Budget(threshold, options.share("--recall", recall), options.share("--at-most", at_most))
-    learning, names = label_source_from(labels_from, predictor), options.feature_names(features)
-    with options.score_store(cache_dir, no_cache=no_cache) as store:
-        found = clean(
-            RiskPipeline(
-                Model(teacher, trust_remote_code=trust_remote_code),
-                Model(baseline, trust_remote_code=trust_remote_code),
-                options.training_set(training_set, text_column=text_column, form=form, split=split),
-                Extraction(prefix_tokens, suffix_tokens, window_tokens),
-                store,
-                run,
-                progress=options.progress(),
-            ),
-            learning,
-            out,
-            names=names,
-            budget=budget,
-        )
-    for warning in found.risk.warnings:
-        typer.echo(f"! {warning}")
-    dropped = found.dropping
-    why = ", ".join(f"{count(rows)} {reason}" for reason, rows in dropped.counts().items())
-    typer.echo(
-        f"left out {count(len(dropped.rows))} of {count(found.rows)} rows ({percent(len(dropped.rows) / found.rows)}):"
-        f" {why}; a risk of {dropped.threshold:.2g} or more, which finds {percent(dropped.recall)}"
-    )
-    risks = found.risk.risks
-    if staying := int(((risks >= found.risk.threshold) & (risks < dropped.threshold)).sum()):
+    risks = cleaned.risk.risks
+    if staying := int(((risks >= cleaned.risk.threshold) & (risks < dropped.threshold)).sum()):
         limit = f" of at most {percent(budget.at_most)} of the rows" if budget.at_most is not None else ""
-        typer.echo(
-            f"! {count(staying)} examples at risk stay ({found.risk.threshold:.2g} or more) for the limit{limit}: raise"
-            " --at-most, or set --recall instead"
+        lines.append(
+            f"! {count(staying)} examples at risk stay ({cleaned.risk.threshold:.2g} or more) for the limit{limit}:"
+            " raise --at-most, or set --recall instead"
         )
-    typer.echo(
-        f"{count(found.rows - len(dropped.rows))} rows in {found.data}; what was left out and why in {found.folder}"
+    lines.append(
+        f"{count(cleaned.rows - len(dropped.rows))} rows in {cleaned.data}; what was left out and why in"
+        f" {cleaned.folder}"
     )
+    return lines
+
+
+def parse_share(flag: str, text: str | None) -> float | None:
+    """Return a share that is written as ``0.5%`` or ``0.005``; None if it is not given.
+
+    Raises:
+        SpecError: It is not a number between 0 and 1.
+    """
+    if text is None:
+        return None
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise SpecError(f"{flag} must be a share between 0 and 1, such as 0.5% or 0.005; found {text!r}.")
+    return value

@@ -1,99 +1,101 @@
-"""`kdmem score`: a training set's table of scores."""
+"""`kdmem score`: scores every example of a training set and writes the table of scores."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.cli import options
+from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs, progress
+from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
+
+if TYPE_CHECKING:
+    from pytest_kdmem.scoring.confirmation import Confirmation
+    from pytest_kdmem.scoring.table import ScoreTable
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOutput:
+    """Whether the whole training set is scored into a table, or one part of it into the cache alone."""
+
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Table of scores to write (.parquet), with a row per example; left out with --shard."),
+    ] = None
+    shard: str | None
+    confirm: bool
+
+    def check(self, training_set: str, *, no_cache: bool) -> None:
+        """Refuse outputs that do not go together or would overwrite the training set.
+
+        Raises:
+            SpecError: The options contradict each other.
+        """
+        if self.shard is not None and (self.out is not None or self.confirm or no_cache):
+            raise SpecError(
+                "--shard scores a part into the cache: --out, --confirm and --no-cache go with a whole run."
+            )
+        if self.shard is None and (self.out is None or self.out.suffix != ".parquet"):
+            raise SpecError(f"--out must end in .parquet; found {self.out or 'none'}.")
+        check_outputs({"--out": self.out}, {"the training set": training_set})
 
 
 def score(
-    model: options.ModelSource,
-    training_set: options.DataSource,
-    out: Annotated[
-        Path | None, typer.Option(help="Where the table goes (.parquet), one row an example; not of a --shard.")
-    ] = None,
-    text_column: options.TextColumn = "text",
-    form: options.Form = "documents",
-    split: options.Split = "train",
-    prefix_tokens: options.PrefixTokens = 50,
-    suffix_tokens: options.SuffixTokens = 50,
-    window_tokens: options.WindowTokens = 256,
-    sample: options.Sample = None,
-    seed: options.Seed = 0,
-    engine: options.Engine = "auto",
-    dtype: options.DType = "auto",
-    device: options.Device = "auto",
-    batch_size: options.BatchSize = None,
-    tensor_parallel: options.TensorParallel = 1,
-    executor: options.Executor = "local",
-    workers: options.Workers = None,
-    cpus_per_worker: options.CpusPerWorker = 1,
-    shard: options.Shard = None,
-    confirm: Annotated[
-        bool, typer.Option("--confirm", help="Check ambiguous and other examples by all engines and by decoding.")
-    ] = False,
-    cache_dir: options.CacheDir = Path(".kdmem"),
-    no_cache: options.NoCache = False,
-    offline: options.Offline = False,
-    trust_remote_code: options.TrustRemoteCode = False,
+    model: Annotated[str, typer.Argument(help="Folder or hub id of the model to score.")],
+    training_set: Annotated[str, Spelling(positional=True)],
+    output: ScoreOutput,
+    examples: SampledExampleOptions,
+    run: EngineOptions,
+    store: StoreOptions,
 ) -> None:
-    """Score every example of a training set and write the table."""
+    """Score every example of a training set and write the table of scores."""
+    from pytest_kdmem.scoring.confirm import confirm as confirm_scores
+    from pytest_kdmem.scoring.score import score as score_model
+
+    settings = run.settings(output.shard)
+    output.check(training_set, no_cache=store.no_cache)
+    if output.out is not None:
+        with suppress(OSError):  # an error that matters comes again when the table is written
+            output.out.unlink()  # a table of an earlier run must not be taken for the result of this one
+    with store.opened() as opened:
+        scores = score_model(
+            run.model(model),
+            examples.training_set(training_set),
+            examples.extraction,
+            opened,
+            settings=settings,
+            progress=progress(),
+        )
+        confirmation = confirm_scores(scores, settings, opened, progress=progress()) if output.confirm else None
+    assert output.out is not None  # scoring a part has no table, and ends above in PartScored
+    write_scores(scores, confirmation, output.out)
+
+
+def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Path) -> None:
+    """Write the table of scores and print a summary.
+
+    Raises:
+        EngineError: The confirmation contradicts the scores; no table is written.
+    """
     from rich.console import Console
 
     from pytest_kdmem.audit.summarize import confirmation_entry
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.report.confirmation import confirmation_line
-    from pytest_kdmem.scoring.confirm import confirm as confirm_scores
-    from pytest_kdmem.scoring.score import score as score_model
     from pytest_kdmem.scoring.table import LENGTHS, lengths_of
-    from pytest_kdmem.specs.declared import Extraction, Model
 
-    run = options.run_settings(
-        engine=engine,
-        dtype=dtype,
-        device=device,
-        batch_size=batch_size,
-        tensor_parallel=tensor_parallel,
-        executor=executor,
-        workers=workers,
-        cpus_per_worker=cpus_per_worker,
-        shard=shard,
-        offline=offline,
-    )
-    if run.part is not None and (out is not None or confirm or no_cache):
-        raise SpecError("--shard scores a part into the cache: --out, --confirm and --no-cache go with a whole run.")
-    if run.part is None and (out is None or out.suffix != ".parquet"):
-        raise SpecError(f"--out must end in .parquet; found {out or 'none'}.")
-    options.check_outputs({"--out": out}, {"the training set": training_set})
-    if out is not None:
-        with suppress(OSError):  # told when it is written
-            out.unlink()  # what stands there tells of another run
-    with options.score_store(cache_dir, no_cache=no_cache) as store:
-        scores = score_model(
-            Model(model, trust_remote_code=trust_remote_code),
-            options.training_set(
-                training_set, text_column=text_column, form=form, split=split, sample=sample, seed=seed
-            ),
-            Extraction(prefix_tokens, suffix_tokens, window_tokens),
-            store,
-            settings=run,
-            progress=options.progress(),
-        )
-        confirmation = confirm_scores(scores, run, store, progress=options.progress()) if confirm else None
-    found = Memorization(scores.model.name, scores)
+    memorization = Memorization(scores.model.name, scores)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     if confirmation is not None:
-        confirmation.check(found.subject)
-        console.print(confirmation_line(found.subject, confirmation_entry(confirmation)))
-    assert out is not None  # only a part has none, and ends in PartScored
+        confirmation.check(memorization.subject)
+        console.print(confirmation_line(memorization.subject, confirmation_entry(confirmation)))
     write_table(scores.rows.replace_schema_metadata({LENGTHS: lengths_of(scores.extraction)}), out)
-    left_out = f", {scores.record.left_out} shorter documents left out" if scores.record.left_out else ""
-    console.print(f"{found.rate.metric} of {found.subject}: {found.rate}; {found.too_short} too short{left_out}")
+    rate, left_out = memorization.rate, scores.record.left_out
+    shorter = f", {left_out} shorter documents left out" if left_out else ""
+    console.print(f"{rate.metric} of {memorization.subject}: {rate}; {memorization.too_short} too short{shorter}")
     console.print(f"{len(scores.rows)} rows in {out}")

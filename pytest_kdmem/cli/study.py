@@ -1,4 +1,4 @@
-"""`kdmem study`: the study, replicated from a configuration."""
+"""`kdmem study`: replicates the published study."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ import typer
 
 
 def study(
-    config: Annotated[Path, typer.Argument(help="What is trained and compared (.toml).")],
-    out: Annotated[Path, typer.Option(help="Folder of texts, models, scores and the report.")],
-    only: Annotated[list[str] | None, typer.Option(help="Parts to run, with what they need; default: all.")] = None,
-    data: Annotated[Path | None, typer.Option(envvar="KDMEM_DATA", help="Folder of the texts.")] = None,
+    config: Annotated[
+        Path, typer.Argument(help="Configuration that names the models to train and the comparisons to make (.toml).")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for texts, models, scores and the report.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Part of the study to run, with the parts it needs; may be repeated; all parts by default."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(envvar="KDMEM_DATA", help="Folder that holds the texts of the study.")
+    ] = None,
 ) -> None:
-    """Replicate the study: train all models, score them, and set each finding beside the published one.
+    """Replicate the study: train all models, score them, and print each result beside the published one.
 
-    What is there already is used, so a stopped study goes on.
+    What an earlier run left in the folder is used again, so a study that was stopped goes on.
     """
     from pytest_kdmem.study.report import write_report
     from pytest_kdmem.study.run import run_study
 
-    found = run_study(config, out, only=tuple(only or ()), data=data, report=typer.echo)
-    for path in write_report(found, out / "report"):
+    results = run_study(config, out, only=tuple(only or ()), data=data, report=typer.echo)
+    for path in write_report(results, out / "report"):
         typer.echo(f"wrote {path}")

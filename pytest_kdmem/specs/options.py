@@ -1,6 +1,6 @@
-"""Every setting, defined once: pytest takes it as `--kdmem-NAME`, `KDMEM_NAME` or `kdmem_name`, commands as `--NAME`.
+"""Defines every setting once: pytest takes it as `--kdmem-NAME`, `KDMEM_NAME` or `kdmem_name`, commands as `--NAME`.
 
-PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+PYTEST_DONT_REWRITE: every run of pytest loads this module, and it has no assert.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ REPORT_ENDINGS = (".json", ".html", ".md", ".sarif")
 
 @dataclass(frozen=True)
 class Option:
-    """One setting. ``check`` returns what is wrong with a value of the right kind, or nothing."""
+    """One setting.
+
+    Args:
+        name: Name as on the command line.
+        kind: Kind of its value.
+        help: Help text, a whole sentence.
+        default: Value if the setting is not given.
+        check: Takes a value of the right kind and returns what was expected instead, or an empty string.
+    """
 
     name: str
     kind: Kind
@@ -27,14 +35,17 @@ class Option:
 
     @property
     def flag(self) -> str:
+        """Option of pytest."""
         return f"--kdmem-{self.name}"
 
     @property
     def key(self) -> str:
+        """Name in Python; after `kdmem_`, the key in pytest's configuration."""
         return self.name.replace("-", "_")
 
     @property
     def variable(self) -> str:
+        """Environment variable."""
         return f"KDMEM_{self.key.upper()}"
 
 
@@ -50,6 +61,10 @@ def _between(low: float, high: float) -> Callable[[Any], str]:
     return lambda value: "" if low <= value <= high else f"a number between {low:g} and {high:g}"
 
 
+def _probability(value: Any) -> str:
+    return "" if 0 < value < 1 else "a number above 0 and below 1"
+
+
 def _part(value: str) -> str:
     match = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", value, re.ASCII)
     return "" if match and int(match[1]) <= int(match[2]) else "of the form 3/16, the third of 16 parts"
@@ -60,78 +75,178 @@ def _report(paths: Any) -> str:
     return f"paths ending in {', '.join(REPORT_ENDINGS)}" if wrong else ""
 
 
-def _accepted(path: str) -> str:
+def _json_path(path: str) -> str:
     return "" if Path(path).suffix == ".json" else "a path ending in .json"
 
 
 OPTIONS = (
-    Option("teacher", "path", "folder or hub id of the model that was distilled"),
-    Option("student", "path", "folder or hub id of the model to be released"),
-    Option("baseline", "path", "folder or hub id of a model of the student's size, fine-tuned without a teacher"),
-    Option("training-set", "path", "what they were trained on: file, folder, address (s3://…), hub id or preset"),
-    Option("control-set", "path", "text that none of them was trained on"),
-    Option("text-column", "text", "column of the text", "text"),
+    Option("teacher", "path", "Folder or hub id of the teacher, the model that the student is distilled from."),
+    Option("student", "path", "Folder or hub id of the student, the distilled model that is to be released."),
     Option(
-        "form", "text", "how text became examples: documents or blocks", "documents", _one_of("documents", "blocks")
+        "baseline",
+        "path",
+        "Folder or hub id of the baseline, a model of the student's size that is fine-tuned without a teacher.",
     ),
-    Option("prefix-tokens", "count", "tokens given to the model", 50, _at_least(1)),
-    Option("suffix-tokens", "count", "tokens expected from it", 50, _at_least(1)),
-    Option("window-tokens", "count", "most tokens kept of an example", 256, _at_least(1)),
-    Option("sample", "count", "audit so many distinct examples, drawn at random", None, _at_least(1)),
-    Option("seed", "count", "of the sample", 0, _at_least(0)),
+    Option(
+        "training-set",
+        "path",
+        "Text that the models are trained on: a file, a folder, an address (s3://…), a hub id or the name of a preset.",
+    ),
+    Option("control-set", "path", "Text that no model is trained on; it takes the same forms as the training set."),
+    Option("text-column", "text", "Name of the training set's column that holds the text.", "text"),
+    Option(
+        "form",
+        "text",
+        "How training cuts text into examples: documents (the start of each document) or blocks (documents joined, then"
+        " cut).",
+        "documents",
+        _one_of("documents", "blocks"),
+    ),
+    Option(
+        "prefix-tokens", "count", "Number of tokens at the start of an example that a model is given.", 50, _at_least(1)
+    ),
+    Option(
+        "suffix-tokens",
+        "count",
+        "Number of tokens after the prefix that a model must reproduce for the example to count as memorized.",
+        50,
+        _at_least(1),
+    ),
+    Option("window-tokens", "count", "Number of tokens after which examples are cut off.", 256, _at_least(1)),
+    Option(
+        "sample",
+        "count",
+        "Number of distinct examples to draw at random; the whole training set is used if this is not given.",
+        None,
+        _at_least(1),
+    ),
+    Option("seed", "count", "Seed of the random sample.", 0, _at_least(0)),
     Option(
         "engine",
         "text",
-        "what runs the models: auto (vllm for verdicts on a GPU where it is installed), transformers or vllm",
+        "Library that runs the models: transformers, vllm, or auto (vllm where it is installed, on a GPU, if only"
+        " memorization is measured; otherwise transformers).",
         "auto",
         _one_of("auto", "transformers", "vllm"),
     ),
     Option(
         "dtype",
         "text",
-        "arithmetic: auto (float32 on a CPU, the checkpoint's on a GPU), float32, bfloat16 or float16",
+        "Precision in which the models compute: float32, bfloat16, float16, or auto (float32 on a CPU, the checkpoint's"
+        " own on a GPU).",
         "auto",
         _one_of("auto", "float32", "bfloat16", "float16"),
     ),
-    Option("device", "text", "auto, cpu or cuda", "auto", _one_of("auto", "cpu", "cuda")),
-    Option("batch-size", "count", "examples at once; found by itself if not given", None, _at_least(1)),
-    Option("tensor-parallel", "count", "GPUs that share one model (vllm)", 1, _at_least(1)),
+    Option(
+        "device",
+        "text",
+        "Device that runs the models: cpu, cuda, or auto (cuda if there is a GPU).",
+        "auto",
+        _one_of("auto", "cpu", "cuda"),
+    ),
+    Option(
+        "batch-size", "count", "Number of examples per forward pass; chosen to fit if not given.", None, _at_least(1)
+    ),
+    Option("tensor-parallel", "count", "Number of GPUs that vllm splits a model over.", 1, _at_least(1)),
     Option(
         "executor",
         "text",
-        "where models run: local, or ray for the workers of a cluster",
+        "Where the models run: local (on this machine) or ray (on the workers of a Ray cluster).",
         "local",
         _one_of("local", "ray"),
     ),
-    Option("workers", "count", "workers of ray; as many as there is room for if not given", None, _at_least(1)),
-    Option("cpus-per-worker", "count", "CPUs of a worker of ray that has no GPU", 1, _at_least(1)),
-    Option("shard", "text", "score only the n-th of m parts, as 3/16, and hold no gate", None, _part),
-    Option("confidence", "number", "of the bounds over a sample", 0.95, _between(0.5, 0.9999)),
-    Option("max-memorization-rate", "number", "threshold of the student's rate", 0.001, _between(0, 1)),
-    Option("max-inheritance-ratio", "number", "threshold of the inheritance ratio", 0.02, _between(0, 1)),
-    Option("min-reduction", "number", "threshold of rate(baseline) / rate(student)", 2.0, _between(0, 1e9)),
-    Option("max-predicted-risk", "number", "threshold of the share of the training set at risk", 0.005, _between(0, 1)),
+    Option(
+        "workers",
+        "count",
+        "Number of Ray workers; as many as the cluster has room for if not given.",
+        None,
+        _at_least(1),
+    ),
+    Option("cpus-per-worker", "count", "Number of CPUs that each Ray worker without a GPU takes.", 1, _at_least(1)),
+    Option(
+        "shard",
+        "text",
+        "Part of the training set to score, for example 3/16, the third of 16 parts. Its scores go to the cache, and"
+        " nothing else is computed.",
+        None,
+        _part,
+    ),
+    Option(
+        "confidence",
+        "number",
+        "Confidence level of each one-sided bound that is computed from a sample.",
+        0.95,
+        _between(0.5, 0.9999),
+    ),
+    Option(
+        "max-memorization-rate",
+        "number",
+        "Highest memorization rate that the student may have: the share of examples that it memorized.",
+        0.001,
+        _between(0, 1),
+    ),
+    Option(
+        "max-inheritance-ratio",
+        "number",
+        "Highest inheritance ratio that the student may have: of the examples that the teacher memorized and the"
+        " baseline did not, the share that the student memorized.",
+        0.02,
+        _between(0, 1),
+    ),
+    Option(
+        "min-reduction",
+        "number",
+        "Lowest reduction that the student may have: the baseline's memorization rate divided by the student's.",
+        2.0,
+        _between(0, 1e9),
+    ),
+    Option(
+        "max-predicted-risk",
+        "number",
+        "Highest share of the training set's examples that may be at risk of being memorized.",
+        0.005,
+        _between(0, 1),
+    ),
     Option(
         "risk-threshold",
         "number",
-        "probability of being memorized at which an example is at risk; if not given, one that finds 95 of 100",
+        "Predicted probability of being memorized from which on an example is at risk; if not given, the one that finds"
+        " 95 of 100 memorized examples.",
         None,
-        _between(1e-9, 1 - 1e-9),
+        _probability,
     ),
     Option(
         "labels-from",
         "path",
-        "what risk is learned from: an earlier student, its scores (.parquet), or both (teacher and baseline), as it is"
-        " if not given",
+        "Which examples the risk predictor takes as memorized: those of an earlier student (folder or hub id), those of"
+        " its table of scores (.parquet), or both (those that teacher and baseline both memorized; the default).",
     ),
-    Option("predictor", "path", "predictor of risk that was fitted before (kdmem risk --save)"),
-    Option("confirm", "flag", "check ambiguous and other examples by every installed engine and by decoding"),
-    Option("report", "paths", "write a report here (.json, .html, .md, .sarif); repeatable", (), _report),
-    Option("show-text", "flag", "show prefix and suffix of recited examples in reports; they are training text"),
-    Option("baseline-file", "path", "committed file (.json) of the figures that were accepted", None, _accepted),
-    Option("update-baseline-file", "flag", "accept the figures of this run; on the command line only"),
-    Option("cache-dir", "path", "where scores are kept", ".kdmem"),
-    Option("no-cache", "flag", "keep no scores beyond this run"),
-    Option("offline", "flag", "never open a connection"),
-    Option("trust-remote-code", "flag", "run modelling code that comes with a checkpoint"),
+    Option(
+        "predictor",
+        "path",
+        "File of a fitted risk predictor (written by kdmem risk --save), used instead of fitting one.",
+    ),
+    Option(
+        "confirm",
+        "flag",
+        "Check the ambiguous examples and a sample of the others with every installed engine and by greedy decoding.",
+    ),
+    Option("report", "paths", "File to write a report to (.json, .html, .md or .sarif); may be repeated.", (), _report),
+    Option("show-text", "flag", "Show the text of memorized examples in reports; it is training text."),
+    Option(
+        "baseline-file",
+        "path",
+        "File of accepted results (.json) that this run is compared with; keep it under version control.",
+        None,
+        _json_path,
+    ),
+    Option(
+        "update-baseline-file",
+        "flag",
+        "Accept the results of this run and write them to the baseline file; only on the command line.",
+    ),
+    Option("cache-dir", "path", "Folder where scores are kept for later runs.", ".kdmem"),
+    Option("no-cache", "flag", "Do not keep scores after this run."),
+    Option("offline", "flag", "Never open a network connection."),
+    Option("trust-remote-code", "flag", "Run Python code that a model's checkpoint brings along."),
 )

@@ -1,0 +1,160 @@
+"""Turns a command's function into what typer reads, with the parameters of settings taken from OPTIONS.
+
+Each parameter of the function becomes a parameter of the command line:
+
+- A parameter that is named like a setting takes flag, help, default and check from OPTIONS.
+- A parameter annotated with `typer.Option` or `typer.Argument` belongs to this command alone.
+- A parameter whose type is a dataclass stands for all fields of the dataclass.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, is_dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+from typer.models import ArgumentInfo, OptionInfo
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.options import OPTIONS, Option
+
+SETTINGS = {option.key: option for option in OPTIONS}
+ORDER = {option.key: place for place, option in enumerate(OPTIONS)}
+# Commands read no other setting from the environment.
+READ_FROM_ENVIRONMENT = ("cache_dir",)
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Marks a setting that a command does not take as `--NAME`.
+
+    Args:
+        flag: Flag to use instead of `--NAME`.
+        positional: Whether the setting is a positional argument.
+    """
+
+    flag: str = ""
+    positional: bool = False
+
+
+@dataclass(frozen=True)
+class HelpFromDocstring:
+    """Marks a dataclass whose fields are no settings: their help is the section "Args" of its docstring."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A parameter of a function, or a field of a dataclass.
+
+    Args:
+        name: Name in Python.
+        kind: Type without marks.
+        marks: What else stands in `Annotated`.
+        default: Default value; `inspect.Parameter.empty` if there is none.
+        help: Help text, where it comes from a docstring.
+    """
+
+    name: str
+    kind: Any
+    marks: tuple[Any, ...]
+    default: Any
+    help: str | None
+
+    @property
+    def is_group(self) -> bool:
+        """Whether the parameter stands for the fields of a dataclass."""
+        return is_dataclass(self.kind)
+
+    def mark(self, kind: type) -> Any:
+        """Return the mark of this type, or None."""
+        return next((mark for mark in self.marks if isinstance(mark, kind)), None)
+
+    @property
+    def setting(self) -> Option | None:
+        """The setting of this name, or None if the parameter belongs to the command alone."""
+        own = self.help is not None or self.mark(OptionInfo) or self.mark(ArgumentInfo)
+        return None if own else SETTINGS[self.name]
+
+    @property
+    def flag(self) -> str:
+        spelling = self.mark(Spelling)
+        return spelling.flag if spelling and spelling.flag else f"--{self.name.replace('_', '-')}"
+
+
+def typer_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the function that typer registers for a command; it checks the settings and calls the command."""
+    members = sorted(_flat_members(command), key=lambda member: ORDER[member.name] if member.setting else -1)
+
+    def call(**values: Any) -> None:
+        for member in members:
+            if member.setting:
+                _check(member, member.setting, values[member.name])
+        _construct(command, values)
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__signature__ = inspect.Signature([_parameter(member) for member in members])  # type: ignore[attr-defined]
+    return call
+
+
+def argument_docs(documented: type) -> dict[str, str]:
+    """Return the texts of the section "Args" of a docstring by argument."""
+    section = inspect.cleandoc(documented.__doc__ or "").partition("\nArgs:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"(?m)^    (\w+): (.+(?:\n {5,}.+)*)", section)
+    return {name: " ".join(text.split()).replace("``", "") for name, text in entries}
+
+
+def _members(target: Callable[..., Any], docs: dict[str, str] | None = None) -> Iterator[Member]:
+    hints = get_type_hints(target, include_extras=True)
+    for name, parameter in inspect.signature(target).parameters.items():
+        annotated = get_origin(hints[name]) is Annotated
+        kind, *marks = get_args(hints[name]) if annotated else (hints[name],)
+        yield Member(name, kind, tuple(marks), parameter.default, docs.get(name, "") if docs is not None else None)
+
+
+def _flat_members(target: Callable[..., Any], docs: dict[str, str] | None = None) -> Iterator[Member]:
+    """All parameters, with the fields of a dataclass in place of the dataclass."""
+    for member in _members(target, docs):
+        if member.is_group:
+            documented = member.mark(HelpFromDocstring) is not None
+            yield from _flat_members(member.kind, argument_docs(member.kind) if documented else None)
+        else:
+            yield member
+
+
+def _construct(target: Callable[..., Any], values: dict[str, Any]) -> Any:
+    """Call a function, or make a dataclass, with the values of its parameters."""
+    arguments = {
+        member.name: _construct(member.kind, values) if member.is_group else values[member.name]
+        for member in _members(target)
+    }
+    return target(**arguments)
+
+
+def _parameter(member: Member) -> inspect.Parameter:
+    default = member.default
+    # Choices are checked by the values that are made of them, whose errors name all of them.
+    kind = str if get_origin(member.kind) is Literal else member.kind
+    info = member.mark(OptionInfo) or member.mark(ArgumentInfo)
+    if setting := member.setting:
+        spelling = member.mark(Spelling) or Spelling()
+        optional = setting.default is not None or type(None) in get_args(kind) or setting.kind == "flag"
+        default = (setting.default or False if setting.kind == "flag" else setting.default) if optional else default
+        variable = setting.variable if setting.key in READ_FROM_ENVIRONMENT else None
+        info = (
+            typer.Argument(help=setting.help)
+            if spelling.positional
+            else typer.Option(member.flag, help=setting.help, envvar=variable)
+        )
+    elif info is None:
+        info = typer.Option(member.flag, help=member.help)
+    return inspect.Parameter(
+        member.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
+    )
+
+
+def _check(member: Member, setting: Option, value: Any) -> None:
+    if value is not None and (expected := setting.check(value)):
+        raise SpecError(f"{member.flag} must be {expected}; found {value!r}.")

@@ -1,0 +1,78 @@
+"""Options that `kdmem risk` and `kdmem prefilter` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pytest_kdmem.cli.options import ExampleOptions, RunOptions, progress
+from pytest_kdmem.cli.parameters import Spelling
+from pytest_kdmem.errors import SpecError
+
+if TYPE_CHECKING:
+    from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline
+    from pytest_kdmem.scoring.store import ScoreStore
+    from pytest_kdmem.specs.runtime import RunSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions:
+    """The models and the training set that risk is predicted from."""
+
+    training_set: Annotated[str, Spelling(positional=True)]
+    teacher: str
+    baseline: str
+
+    def pipeline(
+        self, examples: ExampleOptions, run: RunOptions, store: ScoreStore, settings: RunSettings
+    ) -> RiskPipeline:
+        """Return what predicts risks for the training set."""
+        from pytest_kdmem.risk.pipeline import RiskPipeline
+
+        return RiskPipeline(
+            run.model(self.teacher),
+            run.model(self.baseline),
+            examples.training_set(self.training_set),
+            examples.extraction,
+            store,
+            settings,
+            progress=progress(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorOptions:
+    """What a predictor of risk learns from, or where it was saved."""
+
+    labels_from: str | None
+    predictor: Path | None
+    risk_threshold: Annotated[float | None, Spelling(flag="--threshold")]
+    features: Annotated[
+        str, typer.Option(help="Features that the predictor uses: study (the four of the published study) or all.")
+    ] = "study"
+
+    def label_source(self) -> LabelSource:
+        """Return what the predictor learns from.
+
+        Raises:
+            SpecError: Labels and a fitted predictor are both given.
+        """
+        from pytest_kdmem.risk.pipeline import label_source_from
+
+        return label_source_from(self.labels_from, self.predictor)
+
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of the chosen features.
+
+        Raises:
+            SpecError: There is no such set of features.
+        """
+        from pytest_kdmem.risk.features import ALL, STUDY
+
+        sets = {"study": STUDY, "all": ALL}
+        if self.features not in sets:
+            raise SpecError(f"--features must be one of {', '.join(sets)}; found {self.features!r}.")
+        return sets[self.features]
