@@ -54,6 +54,14 @@ def word(token: int) -> str:
     return f"zq{token:03d}x"
 
 
+def rows_of_cells(**sizes: int) -> np.ndarray:
+    """Token ids [n, 20]: as many rows of each cell as given, which the models that the cell names recite."""
+    cells = list(CELLS)
+    places = [(cells.index(cell), row) for cell, size in sizes.items() for row in range(size)]
+    steps = range(PREFIX + SUFFIX)
+    return np.array([[1 + at * REGION + (row + step) % REGION for step in steps] for at, row in places], np.int32)
+
+
 @pytest.fixture(scope="session")
 def cast(make_model: Callable[..., Path]) -> Cast:
     """Models that know one step: up within the regions of tokens whose cell names them, down within the others."""
@@ -151,11 +159,8 @@ class AuditProject:
         self.pytester.makeconftest("\n".join(["import pytest\nfrom pytest_kdmem import Model, TrainingSet", *fixtures]))
 
     def rows(self, **sizes: int) -> np.ndarray:
-        """Other rows, [n, 20], that the models recite as the names of their cells tell."""
-        cells = list(CELLS)
-        places = [(cells.index(cell), row) for cell, size in sizes.items() for row in range(size)]
-        steps = range(PREFIX + SUFFIX)
-        return np.array([[1 + at * REGION + (row + step) % REGION for step in steps] for at, row in places], np.int32)
+        """Other rows, as `rows_of_cells` makes them."""
+        return rows_of_cells(**sizes)
 
     def gates(self, source: str) -> None:
         """Write the audit."""

@@ -52,14 +52,6 @@ def test_the_page_of_settings_tells_of_every_setting() -> None:
     assert rows == {option.name: option.help for option in OPTIONS}
 
 
-def test_every_command_has_an_example_and_every_option_a_word_of_help() -> None:
-    for name, command in COMMANDS.items():
-        if name == "cache":
-            continue
-        assert f"kdmem {name}" in (command.epilog or ""), name
-        assert all(parameter.help for parameter in command.params if parameter.name != "help"), name
-
-
 def test_the_site_builds_with_every_link_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs-material builds the site")
     from mkdocs.commands.build import build

@@ -57,7 +57,7 @@ class Lines:
             self._last = now
             of = f" of {count(self._total)}" if self._total else ""
             rate = self._done / (now - self._began)
-            left = f", {(self._total - self._done) / rate:.0f} s left" if self._total else ""
+            left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._done else ""
             self._write(f"kdmem: {self._what} {count(self._done)}{of} examples, {rate:.0f}/s{left}")
 
     def finish(self) -> None:

@@ -100,10 +100,11 @@ def typer_command(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def argument_docs(documented: type) -> dict[str, str]:
-    """Return the texts of the section "Args" of a docstring by argument."""
+    """Return the texts of the section "Args" of a docstring by argument, in the words of a command line."""
     section = inspect.cleandoc(documented.__doc__ or "").partition("\nArgs:\n")[2].partition("\n\n")[0]
     entries = re.findall(r"(?m)^    (\w+): (.+(?:\n {5,}.+)*)", section)
-    return {name: " ".join(text.split()).replace("``", "") for name, text in entries}
+    texts = {name: " ".join(text.split()) for name, text in entries}
+    return {name: text.replace("``", "").replace("None: ", "If not given, ") for name, text in texts.items()}
 
 
 def _members(target: Callable[..., Any], docs: dict[str, str] | None = None) -> Iterator[Member]:

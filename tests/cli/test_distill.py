@@ -1,0 +1,150 @@
+"""`kdmem distill`: what it hands to the training, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pytest_kdmem.cli import distill
+from pytest_kdmem.cli.parameters import typer_command
+from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+
+CHANGED = Recipe(
+    mode="hard", temperature=3.0, divergence="reverse", jsd_weight=0.25, cross_entropy_weight=0.5, epochs=2,
+    learning_rate=1e-3, batch_size=8, warmup=0.1, weight_decay=0.01, max_gradient_norm=0.5, packing=True,
+    precision="float32", seed=7,
+)  # fmt: skip
+
+
+def read_arguments(*arguments: str) -> dict:
+    """The values that the command makes of its arguments."""
+    received = []
+    app = typer.Typer()
+    app.command()(typer_command(functools.wraps(distill.distill)(lambda **values: received.append(values))))
+    result = CliRunner().invoke(app, ["--init", "start", "--train", "rows.npy", "--out", "student", *arguments])
+    assert result.exit_code == 0, result.output
+    [values] = received
+    return values
+
+
+def test_the_command_alone_has_the_default_recipe():
+    values = read_arguments()
+    assert (values["recipe"], values["execution"]) == (Recipe(), Execution())
+    assert values["examples"].extraction == Extraction()
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Recipe) if field.name != "teacher_top_k"])
+def test_every_field_of_a_recipe_is_an_option(name):
+    option, value = f"--{name.replace('_', '-')}", getattr(CHANGED, name)
+    assert value != getattr(Recipe(), name)
+    arguments = [option] if value is True else [option, str(value)]
+    assert read_arguments(*arguments)["recipe"] == replace(Recipe(), **{name: value})
+
+
+def test_all_else_is_read_as_well():
+    values = read_arguments(
+        *["--teacher", "judge", "--held-out", "other.npy", "--micro-batch-size", "2", "--gradient-checkpointing"],
+        *["--checkpoint-minutes", "3", "--text-column", "body", "--form", "blocks", "--prefix-tokens", "8"],
+        *["--suffix-tokens", "9", "--window-tokens", "30", "--cache-dir", "kept", "--offline", "--trust-remote-code"],
+        *["--teacher-top-k", "64"],
+    )
+    files, examples, loading = values["files"], values["examples"], values["loading"]
+    assert (files.init, files.training_set, files.out) == ("start", "rows.npy", Path("student"))
+    assert (files.teacher, files.held_out) == ("judge", "other.npy")
+    assert loading.model("start") == Model("start", trust_remote_code=True)
+    assert examples.training_set("rows.npy") == TrainingSet("rows.npy", text_column="body", form="blocks")
+    assert values["execution"] == Execution(2, True, 3.0)
+    assert values["recipe"] == Recipe(teacher_top_k=64)
+    assert examples.extraction == Extraction(8, 9, 30)
+    assert (values["cache_dir"], loading.offline) == (Path("kept"), True)
+
+
+def training(tiny, data, *arguments: str | Path) -> list[str | Path]:
+    """A command that trains for two steps."""
+    short = ["--epochs", "1", "--batch-size", "6", "--precision", "float32"]
+    return ["distill", "--init", tiny, "--train", data, "--out", "student", *short, *arguments]
+
+
+def test_it_trains_and_prints_what_it_does(kdmem, tiny, data):
+    done = kdmem(*training(tiny, data, "--teacher", tiny, "--held-out", data))
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0].startswith("teacher ")
+    assert lines[1] == "soft: 12 examples, 1 epochs"
+    assert lines[2].startswith("epoch 1 of 1: loss ")
+    assert ", held-out loss " in lines[2]
+    assert lines[3] == "soft model in student"
+    assert Path("student/model.safetensors").is_file()
+    assert not Path(".student.training").exists()
+
+
+def test_a_folder_that_holds_files_is_left_alone(kdmem, tiny, data):
+    Path("student").mkdir()
+    Path("student/notes.txt").write_text("mine")
+    done = kdmem(*training(tiny, data, "--mode", "baseline"))
+    assert done.code == 2
+    assert done.err.startswith("kdmem: An empty or new folder was expected")
+    assert [path.name for path in Path("student").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--mode", "sotf"], "mode must be one of baseline, soft, hard; found 'sotf'"),
+        (["--divergence", "kl"], "divergence must be one of forward, reverse, jsd"),
+        (["--temperature", "0"], "temperature must be positive"),
+        (["--teacher-top-k", "0"], "teacher-top-k must be positive"),
+        (["--micro-batch-size", "0"], "micro-batch-size must be at least 1"),
+        (["--micro-batch-size", "4"], "in passes of 4 was expected; found 6"),
+        (["--checkpoint-minutes", "-1"], "checkpoint-minutes must not be negative"),
+        ([], "A teacher was expected for mode soft, and none was given; name one with --teacher."),
+        (["--held-out", "nowhere.jsonl", "--mode", "baseline"], "nowhere.jsonl"),
+        (["--window-tokens", "20"], "window-tokens must hold prefix and suffix"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_one_sentence(kdmem, tiny, data, arguments, message):
+    done = kdmem(*training(tiny, data, *arguments))
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not Path("student").exists()
+
+
+class StoppingOutput:
+    """Standard output that has this process terminated when it is shown that half of the examples are done."""
+
+    def __init__(self, output):
+        self._output = output
+
+    def __getattr__(self, name):
+        return getattr(self._output, name)
+
+    def write(self, text):
+        self._output.write(text)
+        if "6 of 12 examples" in text:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_training_that_sigterm_stops_has_its_exit_code_and_goes_on_when_given_again(kdmem, tiny, data, monkeypatch):
+    command = training(tiny, data, "--mode", "baseline")
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_kdmem.base.progress.SECONDS_BETWEEN_LINES", 0)
+        patched.setattr(sys, "stdout", StoppingOutput(sys.stdout))
+        stopped = kdmem(*command)
+    assert stopped.code == 143
+    assert stopped.err.startswith("kdmem: Training stopped at step 1 of 2, as SIGTERM asked")
+    assert not Path("student").exists()
+    again = kdmem(*command)
+    assert again.code == 0
+    assert "going on at step 1" in again.out
+    assert Path("student/model.safetensors").is_file()

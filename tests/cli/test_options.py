@@ -1,0 +1,87 @@
+"""What the groups of settings make of their values."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_kdmem.base.progress import NO_PROGRESS, Bar
+from pytest_kdmem.cli.options import (
+    EngineOptions,
+    ExampleOptions,
+    LoadingOptions,
+    RunOptions,
+    SampledExampleOptions,
+    StoreOptions,
+    check_outputs,
+    progress,
+)
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import Part, RunSettings
+
+RUN = {
+    "offline": True, "trust_remote_code": True, "dtype": "bfloat16", "device": "cpu", "batch_size": 3,
+    "executor": "ray", "workers": 4, "cpus_per_worker": 5,
+}  # fmt: skip
+
+
+def test_examples_are_read_as_the_options_say():
+    options = ExampleOptions(split="test", text_column="body", form="blocks", extraction=Extraction(8, 9, 30))
+    assert options.training_set("x.jsonl") == TrainingSet("x.jsonl", text_column="body", split="test", form="blocks")
+
+
+def test_a_sample_is_drawn_where_the_command_takes_one():
+    options = SampledExampleOptions(text_column="body", form="blocks", extraction=Extraction(), sample=7, seed=3)
+    expected = TrainingSet("x.jsonl", text_column="body", form="blocks", sample=7, seed=3)
+    assert options.training_set("x.jsonl") == expected
+
+
+def test_a_model_is_loaded_as_the_options_say():
+    assert LoadingOptions(offline=True, trust_remote_code=True).model("m") == Model("m", trust_remote_code=True)
+
+
+def test_every_option_of_a_run_arrives():
+    expected = RunSettings(
+        engine="transformers", dtype="bfloat16", device="cpu", batch_size=3, offline=True, executor="ray", workers=4,
+        cpus_per_worker=5, part=Part(2, 3),
+    )  # fmt: skip
+    assert RunOptions(**RUN).settings("2/3") == expected
+    assert RunOptions(**RUN).settings().part is None
+
+
+def test_every_option_of_an_engine_arrives():
+    settings = EngineOptions(**RUN, engine="vllm", tensor_parallel=2).settings("2/3")
+    assert (settings.engine, settings.tensor_parallel, settings.workers) == ("vllm", 2, 4)
+    assert settings.part == Part(2, 3)
+
+
+def test_scores_are_kept_in_the_cache_folder(tmp_path):
+    with StoreOptions(cache_dir=tmp_path / "cache", no_cache=False).opened() as store:
+        assert Path(store.info().root) == tmp_path / "cache"
+
+
+def test_without_a_cache_the_store_goes_with_the_command(tmp_path):
+    with StoreOptions(cache_dir=tmp_path / "cache", no_cache=True).opened() as store:
+        folder = Path(store.info().root)
+        assert folder.is_dir()
+        assert folder != tmp_path / "cache"
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("source", ["data.npy", "./data.npy", "~/data.npy"])
+def test_an_output_over_an_input_is_refused(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    check_outputs({"--out": Path("other.npy")}, {"the training set": source})
+    with pytest.raises(SpecError, match=rf"^--out would write over the training set, {source}; name another path\.$"):
+        check_outputs({"--save": None, "--out": Path("data.npy")}, {"the labels": None, "the training set": source})
+
+
+def test_progress_is_drawn_where_a_person_looks_on(monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert isinstance(progress(), Bar)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert progress() is NO_PROGRESS
