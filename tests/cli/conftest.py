@@ -90,7 +90,7 @@ def scored(scored_cache: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def training_lines() -> list[str]:
-    """Lines of a training set: 100 distinct rows of the cast, ten of the recited ones a second time, and a blank line."""
+    """Lines of a training set: 100 distinct rows of the cast, ten of them a second time, and a blank line."""
     distinct = rows_of_cells(**{"teacher+baseline": 10, "all": 15, "none": 37, "teacher": 20, "student": 18})
     texts = [" ".join(word(token) for token in row) for row in distinct.tolist()]
     lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate([*texts, *texts[:10]])]

@@ -121,5 +121,5 @@ def test_a_share_is_a_percentage_or_a_fraction():
 
 @pytest.mark.parametrize("text", ["", "%", "0", "1", "100%", "-1%", "nan", "inf", "half"])
 def test_what_is_no_share_between_0_and_1_is_refused(text):
-    with pytest.raises(SpecError, match="--recall must be a share between 0 and 1, such as 0.5% or 0.005; found"):
+    with pytest.raises(SpecError, match=r"^--recall must be a share between 0 and 1, such as 0\.5% or 0\.005; found"):
         parse_share("--recall", text)
