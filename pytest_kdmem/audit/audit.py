@@ -102,7 +102,7 @@ class Audit:
         if self.confirms and training_set != self.control_set:
             confirmation = confirm(scores, self.run, self.store, progress=self.progress)
             self._confirmed[found.label] = confirmation  # reported, whichever way it went
-            if not confirmation.within_claim:
+            if not confirmation.within_claimed_tolerance:
                 said = f"{found.label}: margins differ by more than the tolerance that its run claimed"
                 self._warnings[f"{said}; audit with --kdmem-dtype float32 if ambiguous examples matter"] = None
             confirmation.check(found.label)

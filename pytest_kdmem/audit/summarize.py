@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -20,6 +19,7 @@ from pytest_kdmem.audit.schema import (
     RiskEntry,
     WitnessEntry,
 )
+from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
@@ -111,11 +111,11 @@ def confirmation_entry(found: Confirmation) -> ConfirmationEntry:
         checked=found.checked,
         ambiguous_checked=found.ambiguous_checked,
         disagreements=tuple(
-            {"engine": witness.engine, "way": witness.way, **asdict(one)}
-            for witness in found.witnesses
-            for one in witness.disagreements
+            {"engine": check.engine, "way": check.method, **to_json(disagreement)}
+            for check in found.engine_checks
+            for disagreement in check.disagreements
         ),
-        witnesses=tuple(WitnessEntry(one.engine, one.way, one.checked) for one in found.witnesses),
+        witnesses=tuple(WitnessEntry(check.engine, check.method, check.checked) for check in found.engine_checks),
         ambiguous=found.ambiguous,
         claimed_tolerance=found.claimed_tolerance,
         implied_tolerance=found.implied_tolerance,

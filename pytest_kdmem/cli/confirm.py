@@ -12,7 +12,7 @@ from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, Store
 from pytest_kdmem.cli.parameters import Spelling
 
 if TYPE_CHECKING:
-    from pytest_kdmem.scoring.confirmation import Confirmation, Disagreement, Witness
+    from pytest_kdmem.scoring.confirmation import Confirmation, Disagreement, EngineCheck
     from pytest_kdmem.scoring.table import ScoreTable
 
 MOST_SHOWN = 20
@@ -58,7 +58,7 @@ def confirm(
         typer.echo(line)
     if json is not None:
         write_json(to_record(scores, confirmation), json)
-    if confirmation.outside:
+    if confirmation.outside_band:
         raise typer.Exit(NOT_CONFIRMED)
     confirmation.check(scores.model.name)
 
@@ -69,7 +69,7 @@ def summary_lines(subject: str, confirmation: Confirmation) -> list[str]:
 
     lines = [_counts_line(subject, confirmation), *_table_lines(confirmation), _tolerance_line(confirmation)]
     disagreements = [
-        (witness, disagreement) for witness in confirmation.witnesses for disagreement in witness.disagreements
+        (witness, disagreement) for witness in confirmation.engine_checks for disagreement in witness.disagreements
     ]
     # Disagreements outside the band come first: they are what fails.
     disagreements.sort(key=lambda pair: pair[1].ambiguous)
@@ -95,13 +95,13 @@ def _counts_line(subject: str, confirmation: Confirmation) -> str:
 def _table_lines(confirmation: Confirmation) -> list[str]:
     from pytest_kdmem.base.text import count
 
-    width = max((len(str(witness)) for witness in confirmation.witnesses), default=0)
+    width = max((len(str(witness)) for witness in confirmation.engine_checks), default=0)
     lines = [f"{'witness':<{width}}  checked    agree  disagree  outside the band"]
-    for witness in confirmation.witnesses:
+    for witness in confirmation.engine_checks:
         differing = len(witness.disagreements)
         lines.append(
             f"{witness!s:<{width}}  {count(witness.checked):>7}  {count(witness.checked - differing):>7}"
-            f"  {count(differing):>8}  {count(len(witness.outside)):>16}"
+            f"  {count(differing):>8}  {count(len(witness.outside_band)):>16}"
         )
     return lines
 
@@ -111,16 +111,16 @@ def _tolerance_line(confirmation: Confirmation) -> str:
 
     difference = confirmation.greatest_difference
     margins = f" (margins differ by at most {difference:.2g})" if difference is not None else ""
-    verdict = "the claim holds" if confirmation.within_claim else "the claim is too narrow"
+    verdict = "the claim holds" if confirmation.within_claimed_tolerance else "the claim is too narrow"
     return (
         f"tolerance in logits: claimed {format_tolerance(confirmation.claimed_tolerance)}, implied"
         f" {format_tolerance(confirmation.implied_tolerance)}{margins}: {verdict}"
     )
 
 
-def _disagreement_line(witness: Witness, disagreement: Disagreement) -> str:
+def _disagreement_line(witness: EngineCheck, disagreement: Disagreement) -> str:
     margin = f"margin {disagreement.margin:.2g}" if disagreement.margin is not None else "margin unknown"
-    verdict = "memorized" if disagreement.found else "not memorized"
+    verdict = "memorized" if disagreement.observed else "not memorized"
     band = "inside" if disagreement.ambiguous else "outside"
     return f"example {disagreement.example_id}, {margin}: {verdict} to {witness}, {band} the band"
 
@@ -134,7 +134,7 @@ def to_record(scores: ScoreTable, confirmation: Confirmation) -> dict[str, objec
         "model": {"source": scores.model.source, "digest": scores.checkpoint.digest},
         "training_set": {"source": scores.training_set.source, "digest": scores.record.digest},
         "numerics": asdict(scores.numerics),
-        "confirmed": not confirmation.outside and bool(confirmation.checked and confirmation.witnesses),
+        "confirmed": not confirmation.outside_band and bool(confirmation.checked and confirmation.engine_checks),
         "implied_tolerance": confirmation.implied_tolerance,
         **content,
         "witnesses": tuple(content["witnesses"]),  # a tuple is laid out on one line

@@ -27,7 +27,7 @@ def merge(
     from pytest_kdmem.scoring.store import ScoreStore
 
     merged = merge_stores(stores, ScoreStore(cache_dir))
-    typer.echo(f"{count(merged.taken)} shards taken into {cache_dir}, which had {count(merged.known)}")
+    typer.echo(f"{count(merged.copied)} shards taken into {cache_dir}, which had {count(merged.present)}")
     for run in merged.coverage:
         if run.examples is None or run.shards is None:
             typer.echo(
@@ -35,12 +35,12 @@ def merge(
                 " training set is remembered for it"
             )
             continue
-        state = "complete" if run.whole else "MISSING some"
+        state = "complete" if run.complete else "MISSING some"
         typer.echo(
             f"weights {run.weights}, training set of {count(run.examples)} examples:"
             f" {count(run.scored)} of {count(run.shards)} shards, {state}"
         )
     for path in merged.damaged:
         typer.echo(f"damaged and left out: {path}; score that part again")
-    if not merged.whole:
+    if not merged.complete:
         raise typer.Exit(INCOMPLETE)

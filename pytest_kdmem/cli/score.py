@@ -87,14 +87,14 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pat
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.report.confirmation import confirmation_line
-    from pytest_kdmem.scoring.table import LENGTHS, lengths_of
+    from pytest_kdmem.scoring.table import LENGTHS_KEY, encode_lengths
 
     memorization = Memorization(scores.model.name, scores)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     if confirmation is not None:
         confirmation.check(memorization.subject)
         console.print(confirmation_line(memorization.subject, confirmation_entry(confirmation)))
-    write_table(scores.rows.replace_schema_metadata({LENGTHS: lengths_of(scores.extraction)}), out)
+    write_table(scores.rows.replace_schema_metadata({LENGTHS_KEY: encode_lengths(scores.extraction)}), out)
     rate, left_out = memorization.rate, scores.record.left_out
     shorter = f", {left_out} shorter documents left out" if left_out else ""
     console.print(f"{rate.metric} of {memorization.subject}: {rate}; {memorization.too_short} too short{shorter}")

@@ -14,7 +14,7 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.sources import sha256
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.risk.features import Features
-from pytest_kdmem.scoring.table import LENGTHS, SCHEMA, lengths_of
+from pytest_kdmem.scoring.table import LENGTHS_KEY, SCHEMA, encode_lengths
 
 BOTH = "teacher and baseline"
 
@@ -70,7 +70,7 @@ def labels_from_file(path: Path, features: Features) -> Labels:
     needed = ["digest", "status", "memorized", "ambiguous"]
     try:
         rows = pq.read_table(path, columns=needed)
-        lengths = (rows.schema.metadata or {}).get(LENGTHS)
+        lengths = (rows.schema.metadata or {}).get(LENGTHS_KEY)
         rows = rows.cast(pa.schema([SCHEMA.field(name) for name in needed]))
         digest = sha256(path)
     except FileNotFoundError:
@@ -85,9 +85,9 @@ def labels_from_file(path: Path, features: Features) -> Labels:
             " kdmem score MODEL TRAINING_SET --out scores.parquet."
         )
     own = features.source.extraction
-    if lengths is not None and lengths != lengths_of(own):
+    if lengths is not None and lengths != encode_lengths(own):
         raise DataError(
-            f"Labels of prefix, suffix and window {lengths_of(own).decode()} were expected in {path}, and its scores"
-            f" are of {lengths.decode(errors='replace')}; score that model with the same lengths."
+            f"Labels of prefix, suffix and window {encode_lengths(own).decode()} were expected in {path}, and its"
+            f" scores are of {lengths.decode(errors='replace')}; score that model with the same lengths."
         )
     return labels_from_rows(rows, features, str(path), digest)

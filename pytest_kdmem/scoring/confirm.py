@@ -1,4 +1,4 @@
-"""Score table → Confirmation: the chosen rows are read again and put to every engine that is installed."""
+"""Checks a score table's verdicts with every installed engine, and stores the outcome."""
 
 from __future__ import annotations
 
@@ -17,26 +17,24 @@ from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_n
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.engines.vllm.versions import DISTRIBUTIONS
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.scoring.confirmation import (
+from pytest_kdmem.scoring.check_sample import (
     AMBIGUOUS_SAMPLE,
     CONTROL_SAMPLE,
-    Chosen,
-    Claim,
-    Confirmation,
-    Statement,
-    choose,
-    compare,
+    CheckSample,
+    Expected,
+    choose_sample,
 )
+from pytest_kdmem.scoring.confirmation import Confirmation, EngineVerdicts, compare_verdicts
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.runtime import RunSettings
 
-# Raised when the same inputs are confirmed in another way than before.
+# Raised when the same inputs are checked in another way than before.
 PROTOCOL = 1
-# What an engine is asked for: transformers, every column, which gives the margins of sure misses as well, so that any
-# other margin of the row has one to be held against; vLLM tells no more than verdicts, and margins near them.
-ASKED: dict[str, Metrics] = {"transformers": "all", "vllm": "verdict"}
-# Examples at once. Batches that the engines size by themselves are powers of two, so none of theirs has this shape.
+# What each engine computes. transformers computes every column, which includes the margins of sure misses, so that any
+# other margin of a row has one to be compared with. vLLM gives verdicts, and margins near them only.
+METRICS: dict[str, Metrics] = {"transformers": "all", "vllm": "verdict"}
+# Largest batch. The engines choose powers of two by themselves, so none of their batches has this shape.
 BATCH_SIZE = 24
 
 
@@ -48,121 +46,136 @@ def confirm(
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> Confirmation:
-    """Put the ambiguous rows and a seeded control sample to every engine that is installed, scored and decoded.
+    """Check the ambiguous rows and a random sample of the others with every installed engine, scored and decoded.
 
-    The engine that made the table is a witness too: it computes in batches of another shape, which may move its
-    margins. Engines run one after the other in this process, under the executor ``ray`` as well. What was confirmed
-    before with the same weights, rows, engines and versions is read from the store.
+    The engine that made the table is run again as well: in batches of another shape, which may move its margins.
+    The engines run one after the other in this process, under the executor ``ray`` too. An earlier outcome for the
+    same weights, rows, engines and versions is read from the store.
+
+    Args:
+        scores: The table to check.
+        settings: How the engines are run.
+        store: Where the outcome is kept.
+        seed: Seed of the random sample.
+        progress: Receives the number of examples checked.
 
     Raises:
-        EngineError: an engine does not run, or the training set is no longer the one that was scored.
-        KdmemError: training set or store cannot be read.
+        EngineError: An engine does not run, or the training set has changed since it was scored.
+        KdmemError: The training set or the store cannot be read.
     """
-    chosen = choose(scores.rows, seed=seed)
-    engines = witnesses_of(scores)
-    key = _key(scores, chosen, engines, seed)
+    sample = choose_sample(scores.rows, seed=seed)
+    engines = engines_to_run(scores)
+    key = _key(scores, sample, engines, seed)
     with store.lock(key):
         if (content := store.read_confirmation(key)) is not None:
             with suppress(TypeError, ValueError):
                 return Confirmation.from_json(content)
-        examples = read_again(scores, chosen.claims, offline=settings.offline)
+        examples = read_examples(scores, sample.rows, offline=settings.offline)
+        settings = with_other_batches(settings, len(examples))
         progress.start(f"{scores.model.name} confirmed", 2 * len(engines) * len(examples))
         try:
-            heard = [
-                statement
+            engine_verdicts = [
+                verdicts
                 for numerics in engines
-                for statement in _hear(numerics, scores, examples, in_other_batches(settings, len(examples)), progress)
+                for verdicts in _run_engine(numerics, scores, examples, settings, progress)
             ]
         finally:
             progress.finish()
-        confirmation = compare(chosen, heard, tolerance=scores.tolerance)
+        confirmation = compare_verdicts(sample, engine_verdicts, tolerance=scores.tolerance)
         store.write_confirmation(key, confirmation.to_json())
     return confirmation
 
 
-def witnesses_of(scores: ScoreTable) -> list[Numerics]:
-    """Numerics of every installed engine that runs this model, on the table's device and in its dtype."""
-    made = scores.numerics
-    fits = not unfit_for_vllm(scores.model, scores.checkpoint) and _vllm_device() == made.device
+def engines_to_run(scores: ScoreTable) -> list[Numerics]:
+    """Numerics of every installed engine that runs the table's model, on the table's device and in its dtype."""
+    used = scores.numerics
+    vllm_fits = not unfit_for_vllm(scores.model, scores.checkpoint) and _vllm_device() == used.device
     return [
         resolve_numerics(
-            scores.model, scores.checkpoint, engine=name, device=made.device, dtype=made.dtype, metrics=ASKED[name]
+            scores.model, scores.checkpoint, engine=name, device=used.device, dtype=used.dtype, metrics=METRICS[name]
         )
         for name in installed_engines()
-        if name != "vllm" or fits or "vllm" in made.engine
+        if name != "vllm" or vllm_fits or "vllm" in used.engine
     ]
 
 
 def _vllm_device() -> str | None:
-    """What the installed vLLM was built for, as its wheel tells: it runs on nothing else."""
+    """The one device that the installed vLLM was built for, read from the name and version of its wheel."""
     for name in DISTRIBUTIONS:
         with suppress(PackageNotFoundError):
-            found = version(name)
-            return "cpu" if name.endswith("cpu") or "+cpu" in found else "cuda"
+            return "cpu" if name.endswith("cpu") or "+cpu" in version(name) else "cuda"
     return None
 
 
-def read_again(scores: ScoreTable, claims: Sequence[Claim], *, offline: bool) -> list[Example]:
-    """The examples that claims are about, read no further than the last of them.
+def read_examples(scores: ScoreTable, rows: Sequence[Expected], *, offline: bool) -> list[Example]:
+    """Read the sampled examples from the training set, no further than the last of them.
 
-    A position is a place in the whole training set, sampled or not, so they are found without drawing again.
+    A position counts the whole training set, sampled or not, so the sample need not be drawn again.
 
     Raises:
-        EngineError: one is missing or holds other tokens than when it was scored.
+        EngineError: An example is missing, or holds other tokens than when it was scored.
     """
     tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
-    wanted = {claim.example_id: claim for claim in claims}
-    found: list[Example] = []
+    positions = {row.example_id for row in rows}
+    examples: list[Example] = []
     for example in stream_examples(scores.training_set, tokenizer, scores.extraction, offline=offline):
-        if example.position in wanted:
-            found.append(example)
-            if len(found) == len(wanted):
+        if example.position in positions:
+            examples.append(example)
+            if len(examples) == len(positions):
                 break
-    digests = {example.position: example.digest for example in found}
-    if changed := [claim.example_id for claim in claims if digests.get(claim.example_id) != claim.digest]:
+    digests = {example.position: example.digest for example in examples}
+    if changed := [row.example_id for row in rows if digests.get(row.example_id) != row.digest]:
         raise EngineError(
             f"The examples of {scores.training_set.source} were expected as they were scored, and {len(changed)} of the"
-            f" {len(claims)} to confirm are missing or changed (first: example {changed[0]}); score it again as it is."
+            f" {len(rows)} to confirm are missing or changed (first: example {changed[0]}); score it again as it is."
         )
-    return found
+    return examples
 
 
-def in_other_batches(settings: RunSettings, examples: int) -> RunSettings:
-    """The settings with batches of another shape than these examples were scored in, and no larger ones."""
+def with_other_batches(settings: RunSettings, examples: int) -> RunSettings:
+    """The settings with a batch size that differs from the one used for scoring, and is no larger."""
     largest = BATCH_SIZE if settings.batch_size is None else min(BATCH_SIZE, settings.batch_size - 1)
-    return replace(settings, batch_size=max(1, min(largest, examples // 2)))  # nor all of a small set at once
+    # Half of the examples at most: a small set may have been scored in one batch.
+    return replace(settings, batch_size=max(1, min(largest, examples // 2)))
 
 
-def _hear(
+def _run_engine(
     numerics: Numerics,
     scores: ScoreTable,
     examples: Sequence[Example],
     settings: RunSettings,
     progress: Progress,
-) -> list[Statement]:
-    """What one engine says of the examples, in both ways."""
+) -> list[EngineVerdicts]:
+    """One engine's verdicts on the examples by both methods."""
     extraction = scores.extraction
-    first, last = extraction.prefix_tokens, extraction.scored_tokens
+    prefix_end, suffix_end = extraction.prefix_tokens, extraction.scored_tokens
     with (
         device_to_itself(numerics.device),
         closing(open_engine(scores.model, scores.checkpoint, numerics, extraction, settings)) as engine,
     ):
-        again = engine.score(examples, extraction, ASKED[numerics.engine], progress.advance)
-        spoken = engine.decode([example.ids[:first] for example in examples], extraction.suffix_tokens)
+        rescored = engine.score(examples, extraction, METRICS[numerics.engine], progress.advance)
+        continuations = engine.decode([example.ids[:prefix_end] for example in examples], extraction.suffix_tokens)
     progress.advance(len(examples))
     reproduced = [
-        np.array_equal(continuation, example.ids[first:last])
-        for example, continuation in zip(examples, spoken, strict=True)
+        np.array_equal(continuation, example.ids[prefix_end:suffix_end])
+        for example, continuation in zip(examples, continuations, strict=True)
     ]
+    no_margins = np.full(len(examples), np.nan)
     return [
-        Statement(numerics.engine, "scored", again.memorized, again.margin.astype(np.float64)),
-        Statement(numerics.engine, "decoded", np.array(reproduced, dtype=bool), np.full(len(examples), np.nan)),
+        EngineVerdicts(numerics.engine, "scored", rescored.memorized, rescored.margin.astype(np.float64)),
+        EngineVerdicts(numerics.engine, "decoded", np.array(reproduced, dtype=bool), no_margins),
     ]
 
 
-def _key(scores: ScoreTable, chosen: Chosen, engines: Sequence[Numerics], seed: int) -> str:
-    """Of all that a confirmation is a function of, the claims themselves included."""
+def _key(scores: ScoreTable, sample: CheckSample, engines: Sequence[Numerics], seed: int) -> str:
+    """Digest of everything that a confirmation depends on, the table's verdicts included."""
     run = [scores.checkpoint.digest, scores.record.digest, scores.extraction.digest, scores.numerics.digest]
-    asked = [[numerics.digest, ASKED[numerics.engine]] for numerics in engines]
-    drawn = [seed, CONTROL_SAMPLE, AMBIGUOUS_SAMPLE]
-    return digest_of([PROTOCOL, run, asked, drawn, scores.tolerance, asdict(chosen)])
+    metrics = [[numerics.digest, METRICS[numerics.engine]] for numerics in engines]
+    sizes = [seed, CONTROL_SAMPLE, AMBIGUOUS_SAMPLE]
+    # The names of these fields are part of the digest, so they stay: stored confirmations are found by it.
+    content = {
+        "claims": [asdict(row) for row in sample.rows],
+        "examples": sample.examples,
+        "ambiguous": sample.ambiguous,
+    }
+    return digest_of([PROTOCOL, run, metrics, sizes, scores.tolerance, content])

@@ -1,151 +1,140 @@
-"""Verdicts of a score table, held against what witnesses say of some of its rows: values and comparison.
+"""Comparison of a score table's verdicts with those of independent engine checks over some of its rows.
 
-A witness is an engine in one of two ways: ``scored``, its own pass over the chosen rows, or ``decoded``, its real
-greedy decoding from their prefixes. Nothing is opened here; `confirming` hears the witnesses.
+An engine check is one engine by one method: ``scored``, a second pass over the rows, or ``decoded``, greedy decoding
+from their prefixes. This module holds the values and the comparison; `scoring.confirm` runs the engines.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from pytest_kdmem.base.arrays import Flags, Values
 from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.errors import EngineError
+from pytest_kdmem.scoring.check_sample import CheckSample
 
-# Distinct rows to check: so many of the memorized and so many of the others, drawn beside the ambiguous ones.
-CONTROL_SAMPLE = 64
-# And so many of the ambiguous at most, as a broad band over a large set holds more than can be decoded.
-AMBIGUOUS_SAMPLE = 4096
-
-Way = Literal["scored", "decoded"]
-Margins = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What the table says of an example; ``margin`` in logits, None of a sure miss whose least margin is unknown."""
-
-    example_id: int
-    digest: str
-    memorized: bool
-    ambiguous: bool
-    margin: float | None
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The claims to check, by position, out of ``examples`` distinct scored ones, of which ``ambiguous`` are so."""
-
-    claims: tuple[Claim, ...]
-    examples: int
-    ambiguous: int
+Method = Literal["scored", "decoded"]
 
 
 @dataclass(frozen=True, eq=False)
-class Statement:
-    """What a witness says of the chosen rows, in order: verdicts ``[n]``, and margins ``[n]``, NaN where unknown."""
+class EngineVerdicts:
+    """One engine check's verdicts ``[n]`` on the sampled rows, and its margins ``[n]`` in logits, NaN where unknown."""
 
     engine: str
-    way: Way
-    memorized: npt.NDArray[np.bool_]
-    margins: Margins
+    method: Method
+    memorized: Flags
+    margins: Values
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An example whose verdict, ``claimed`` by the table, a witness ``found`` to be another.
+    """An example on which an engine check contradicts the table.
 
-    ``margin`` (logits) is the table's; where it knows none, that of the scored witness farthest from zero; else None.
+    Attributes:
+        expected: The table's verdict: memorized or not.
+        observed: The engine check's verdict.
+        ambiguous: Whether the table calls the example ambiguous.
+        margin: The table's margin in logits; if unknown, the margin farthest from zero of the checks that scored it;
+            None if no check knows it.
     """
 
     example_id: int
-    claimed: bool
-    found: bool
+    expected: bool = field(metadata={"json": "claimed"})
+    observed: bool = field(metadata={"json": "found"})
     ambiguous: bool
     margin: float | None
 
 
 @dataclass(frozen=True)
-class Witness:
-    """An engine and the way it was asked, over ``checked`` examples."""
+class EngineCheck:
+    """The outcome of one engine by one method over ``checked`` examples."""
 
     engine: str
-    way: Way
+    method: Method = field(metadata={"json": "way"})
     checked: int
     disagreements: tuple[Disagreement, ...]
 
     def __str__(self) -> str:
-        return f"{self.engine} {self.way}"
+        return f"{self.engine} {self.method}"
 
     @property
-    def outside(self) -> tuple[Disagreement, ...]:
-        """Disagreements on examples that the table took for sure."""
-        return tuple(one for one in self.disagreements if not one.ambiguous)
+    def outside_band(self) -> tuple[Disagreement, ...]:
+        """Disagreements on examples that the table does not call ambiguous."""
+        return tuple(disagreement for disagreement in self.disagreements if not disagreement.ambiguous)
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """How far witnesses bear a table out.
+    """The outcome of all engine checks of one score table.
 
-    ``examples`` and ``ambiguous`` count distinct examples of the set, ``checked`` and ``ambiguous_checked`` those that
-    the witnesses were asked about. ``claimed_tolerance`` is the band of the run, in logits; ``greatest_difference`` how
-    far the margins of one example lie apart at most, the table's and the scored witnesses', None where no two know it.
+    Attributes:
+        examples: Number of distinct scored examples in the table.
+        ambiguous: Number of these that are ambiguous.
+        checked: Number of examples that every engine check was run on.
+        ambiguous_checked: Number of these that are ambiguous.
+        engine_checks: The outcome of each engine by each method.
+        claimed_tolerance: Half the width of the run's ambiguous band, in logits.
+        greatest_difference: Largest difference, in logits, between two margins of one example, the table's margin
+            included; None if no example has two known margins.
     """
 
     examples: int
     ambiguous: int
     checked: int
     ambiguous_checked: int
-    witnesses: tuple[Witness, ...]
+    engine_checks: tuple[EngineCheck, ...] = field(metadata={"json": "witnesses"})
     claimed_tolerance: float
     greatest_difference: float | None
 
     @property
     def implied_tolerance(self) -> float | None:
-        """The least power of two that spans the greatest difference and every disagreement of known margin; logits.
+        """The least power of two, in logits, that covers the greatest difference and every disagreement's margin.
 
-        0 where all margins are the same to the last bit; None where nothing tells.
+        It is 0 if all margins are the same to the last bit, and None if no margin is known twice and no disagreement
+        has a known margin.
         """
-        seen = [
-            abs(one.margin) for witness in self.witnesses for one in witness.disagreements if one.margin is not None
+        magnitudes = [
+            abs(disagreement.margin)
+            for check in self.engine_checks
+            for disagreement in check.disagreements
+            if disagreement.margin is not None
         ]
         if self.greatest_difference is not None:
-            seen.append(self.greatest_difference)
-        return power_of_two_above(max(seen)) if seen else None
+            magnitudes.append(self.greatest_difference)
+        return power_of_two_above(max(magnitudes)) if magnitudes else None
 
     @property
-    def within_claim(self) -> bool:
-        """Whether the band that was claimed is as wide as what was seen."""
+    def within_claimed_tolerance(self) -> bool:
+        """Whether the claimed tolerance is at least the implied one."""
         return (self.implied_tolerance or 0.0) <= self.claimed_tolerance
 
     @property
-    def outside(self) -> int:
-        """Disagreements outside the band that was claimed, over all witnesses."""
-        return sum(len(witness.outside) for witness in self.witnesses)
+    def outside_band(self) -> int:
+        """Number of disagreements on examples that the table does not call ambiguous, over all engine checks."""
+        return sum(len(check.outside_band) for check in self.engine_checks)
 
     def check(self, subject: str) -> None:
-        """Raise EngineError if a disagreement lies outside the band that the run claimed, or nothing was checked."""
-        if not self.checked or not self.witnesses:
+        """Raise EngineError if an engine disagrees outside the ambiguous band, or if nothing was checked."""
+        if not self.checked or not self.engine_checks:
             raise EngineError(
-                f"Examples to confirm the scores of {subject} by were expected, and none was checked; audit without"
-                " --kdmem-confirm, or over a set with examples long enough."
+                f"Examples to confirm the scores of {subject} with were expected, and none was checked; audit without"
+                " --kdmem-confirm, or over a set with examples that are long enough."
             )
-        dissenting = [witness for witness in self.witnesses if witness.outside]
-        if dissenting:
-            witness, others = dissenting[0], len(dissenting) - 1
-            first = witness.outside[0]
+        failed = [check for check in self.engine_checks if check.outside_band]
+        if failed:
+            check, others = failed[0], len(failed) - 1
+            first = check.outside_band[0]
             margin = f"margin {first.margin:.3g}" if first.margin is not None else "margin unknown"
-            also = f"; {others} of the other witnesses differ{'s' * (others == 1)} as well" if others else ""
+            also = f"; {others} of the other engine checks differ{'s' * (others == 1)} as well" if others else ""
             raise EngineError(
                 f"Verdicts on {subject} were expected to be confirmed outside the ambiguous band of"
-                f" {self.claimed_tolerance:.3g} logits, and {witness} differs on {len(witness.outside)} of"
+                f" {self.claimed_tolerance:.3g} logits, and {check} differs on {len(check.outside_band)} of"
                 f" {self.checked} examples (first: example {first.example_id}, {margin}){also}: try"
                 " --kdmem-dtype float32, or another --kdmem-engine."
             )
@@ -156,80 +145,70 @@ class Confirmation:
 
     @staticmethod
     def from_json(content: Any) -> Confirmation:
-        """Read what `to_json` gave; TypeError or ValueError if it is something else."""
+        """Decode what `to_json` made.
+
+        Raises:
+            TypeError, ValueError: The content is something else.
+        """
         return from_json(Confirmation, content)
 
 
-def choose(rows: pa.Table, *, seed: int) -> Chosen:
-    """The ambiguous rows of a score table, and a seeded sample of the sure ones; of exact duplicates one."""
-    columns = ["example_id", "digest", "memorized", "ambiguous", "margin"]
-    scored = rows.filter(pc.equal(rows["status"], "scored")).select(columns)
-    # Copies may lie in batches of different shape: the one that is ambiguous stands for them, else the first.
-    scored = scored.sort_by([("ambiguous", "descending"), ("example_id", "ascending")])
-    codes = [chunk.indices.to_numpy() for chunk in scored["digest"].dictionary_encode().chunks]
-    _, first = np.unique(np.concatenate(codes or [np.empty(0, np.int32)]), return_index=True)
-    distinct = scored.take(first).sort_by("example_id")
-    memorized, ambiguous = (distinct[name].to_numpy().astype(bool) for name in ("memorized", "ambiguous"))
-    random = np.random.default_rng(seed)
-    drawn = [
-        random.permutation(np.flatnonzero(pool))[:size]
-        for pool, size in (
-            (ambiguous, AMBIGUOUS_SAMPLE),
-            (memorized & ~ambiguous, CONTROL_SAMPLE),
-            (~memorized & ~ambiguous, CONTROL_SAMPLE),
-        )
-    ]
-    claims = [
-        Claim(**{**row, "margin": _finite(row["margin"])})
-        for row in distinct.take(np.sort(np.concatenate(drawn))).to_pylist()
-    ]
-    return Chosen(tuple(claims), len(distinct), int(ambiguous.sum()))
-
-
-def compare(chosen: Chosen, heard: Sequence[Statement], *, tolerance: float) -> Confirmation:
-    """Hold the claims against what was heard of each.
+def compare_verdicts(
+    sample: CheckSample, engine_verdicts: Sequence[EngineVerdicts], *, tolerance: float
+) -> Confirmation:
+    """Compare the table's verdicts with those of every engine check.
 
     Args:
-        tolerance: the band that the run claimed, in logits.
+        sample: The table's verdicts on the sampled rows.
+        engine_verdicts: Each engine check's verdicts on these rows, in the same order.
+        tolerance: Half the width of the run's ambiguous band, in logits.
     """
-    claims = chosen.claims
-    claimed = np.array([math.nan if claim.margin is None else claim.margin for claim in claims], dtype=np.float64)
-    margins = np.stack([claimed, *(statement.margins for statement in heard)])
+    margins = np.stack([_table_margins(sample), *(verdicts.margins for verdicts in engine_verdicts)])
     margins[~np.isfinite(margins)] = np.nan
-    shared = margins[:, np.isfinite(margins).sum(axis=0) >= 2]
-    apart = np.nanmax(shared, axis=0) - np.nanmin(shared, axis=0) if shared.size else None
-    witnesses = []
-    for statement in heard:
-        differing = [
-            Disagreement(claim.example_id, claim.memorized, bool(found), claim.ambiguous, _telling(column))
-            for claim, found, column in zip(claims, statement.memorized, margins.T, strict=True)
-            if found != claim.memorized
-        ]
-        witnesses.append(Witness(statement.engine, statement.way, len(statement.memorized), tuple(differing)))
     return Confirmation(
-        examples=chosen.examples,
-        ambiguous=chosen.ambiguous,
-        checked=len(claims),
-        ambiguous_checked=sum(claim.ambiguous for claim in claims),
-        witnesses=tuple(witnesses),
+        examples=sample.examples,
+        ambiguous=sample.ambiguous,
+        checked=len(sample.rows),
+        ambiguous_checked=sum(expected.ambiguous for expected in sample.rows),
+        engine_checks=tuple(_engine_check(sample, verdicts, margins) for verdicts in engine_verdicts),
         claimed_tolerance=tolerance,
-        greatest_difference=float(apart.max()) if apart is not None else None,
+        greatest_difference=_greatest_difference(margins),
     )
 
 
+def _table_margins(sample: CheckSample) -> Values:
+    margins = [math.nan if expected.margin is None else expected.margin for expected in sample.rows]
+    return np.array(margins, dtype=np.float64)
+
+
+def _greatest_difference(margins: npt.NDArray[np.float64]) -> float | None:
+    """The largest spread of one example's margins ``[sources, examples]``, among those known twice or more."""
+    known_twice = margins[:, np.isfinite(margins).sum(axis=0) >= 2]
+    if not known_twice.size:
+        return None
+    return float((np.nanmax(known_twice, axis=0) - np.nanmin(known_twice, axis=0)).max())
+
+
+def _engine_check(sample: CheckSample, verdicts: EngineVerdicts, margins: npt.NDArray[np.float64]) -> EngineCheck:
+    disagreements = tuple(
+        Disagreement(
+            expected.example_id, expected.memorized, bool(observed), expected.ambiguous, _reported_margin(column)
+        )
+        for expected, observed, column in zip(sample.rows, verdicts.memorized, margins.T, strict=True)
+        if observed != expected.memorized
+    )
+    return EngineCheck(verdicts.engine, verdicts.method, len(verdicts.memorized), disagreements)
+
+
+def _reported_margin(margins: Values) -> float | None:
+    """Of one example's margins, the table's first: the table's own, else the one farthest from zero, else None."""
+    if np.isfinite(margins[0]):
+        return float(margins[0])
+    finite = margins[np.isfinite(margins)]
+    return float(finite[np.abs(finite).argmax()]) if len(finite) else None
+
+
 def power_of_two_above(value: float) -> float:
-    """The least power of two that is at least a finite ``value`` of 0 or more; 0 of 0."""
+    """The least power of two that is at least a finite ``value`` of 0 or more; 0 for 0."""
     mantissa, exponent = math.frexp(value)  # value = mantissa · 2**exponent, mantissa in [0.5, 1)
     return math.ldexp(0.5 if mantissa == 0.5 else math.ceil(mantissa), exponent)
-
-
-def _telling(margins: Margins) -> float | None:
-    """Of one example's margins, the table's first: its own, or the witnesses' farthest from zero."""
-    known = margins[np.isfinite(margins)]
-    if not len(known):
-        return None
-    return float(margins[0] if np.isfinite(margins[0]) else known[np.abs(known).argmax()])
-
-
-def _finite(margin: float | None) -> float | None:
-    return margin if margin is not None and math.isfinite(margin) else None

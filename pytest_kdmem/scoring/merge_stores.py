@@ -1,4 +1,4 @@
-"""Score stores of parts of a run → one store, and what is still missing in it."""
+"""Merges the score stores of a run's parts into one, and counts the shards that are still missing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from pathlib import Path
 
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.errors import StoreError
-from pytest_kdmem.scoring.store import ScoreStore, rows_of
+from pytest_kdmem.scoring.store import ScoreStore, read_rows
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many ``shards`` of one training set are ``scored`` by one model; ``weights`` is its digest's beginning.
+    """How much of one training set is scored by one model.
 
-    ``examples`` and ``shards`` are None of those that are in no training set remembered, as is the rule with sources
-    that are not at hand: how many there should be is not known, so they are never whole.
+    Attributes:
+        weights: First characters of the model's digest.
+        key: The store's key of model, protocol and numerics.
+        examples: Number of examples of the training set, or None if the store has no record of it.
+        scored: Number of its shards that are scored.
+        shards: Number of its shards, or None if the store has no record of it: then the run never counts as complete.
     """
 
     weights: str
@@ -27,73 +31,78 @@ class Coverage:
     shards: int | None
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         return self.scored == self.shards
 
 
 @dataclass(frozen=True)
-class Merged:
-    """What was done: shards ``taken``, whole ones ``known`` before, ``damaged`` files of which there is no good copy.
+class MergeResult:
+    """What a merge did.
 
-    ``coverage`` tells what is there now of the runs that the stores took part in.
+    Attributes:
+        copied: Number of shards that were copied into the store.
+        present: Number of intact shards that the store held before.
+        damaged: Damaged files whose shards no source holds intact.
+        coverage: What the store holds now of each run that the sources belong to.
     """
 
-    taken: int
-    known: int
+    copied: int
+    present: int
     damaged: tuple[Path, ...]
     coverage: tuple[Coverage, ...]
 
     @property
-    def whole(self) -> bool:
-        return not self.damaged and all(one.whole for one in self.coverage)
+    def complete(self) -> bool:
+        return not self.damaged and all(coverage.complete for coverage in self.coverage)
 
 
-def merge(sources: Sequence[Path], into: ScoreStore) -> Merged:
-    """Copy what other stores hold into one; a whole shard that it has already stays as it is.
+def merge(sources: Sequence[Path], into: ScoreStore) -> MergeResult:
+    """Copy the shards and records of other stores into one; shards that it holds intact stay as they are.
 
     Raises:
-        StoreError: a source is no score store or cannot be read, or the target cannot be read or written.
+        StoreError: A source is no score store or cannot be read, or the target cannot be read or written.
     """
     for source in sources:
         if not _is_store(source):
             raise StoreError(f"A score store was expected at {source}, and it has no folder `scores`; check the path.")
-    # Read, not listed: what is damaged goes, and a good copy takes its place.
-    known = {(key, shard) for key, shard, _ in into.shards() if into.read_shard(key, shard) is not None}
-    before, taken = len(known), 0
-    touched: set[str] = set()
+    # Each shard is read and not only listed: a damaged file is removed, and an intact copy may take its place.
+    intact = {(key, shard) for key, shard, _ in into.shards() if into.read_shard(key, shard) is not None}
+    present, copied = len(intact), 0
+    source_keys: set[str] = set()
     damaged: list[tuple[str, str, Path]] = []
     for source in sources:
         store = ScoreStore(source)
         for key, shard, path in store.shards():
-            touched.add(key)
-            if (key, shard) in known:
+            source_keys.add(key)
+            if (key, shard) in intact:
                 continue
-            content = _bytes(path)
-            if rows_of(path.name, content) is None:
+            content = _read_bytes(path)
+            if read_rows(path.name, content) is None:
                 damaged.append((key, shard, path))
                 continue
-            into.take_shard(key, path.name, content)
-            known.add((key, shard))
-            taken += 1
+            into.add_shard_file(key, path.name, content)
+            intact.add((key, shard))
+            copied += 1
         for record_key, record in store.records():
             into.write_record(record_key, record)
-    lost = tuple(path for key, shard, path in damaged if (key, shard) not in known)
-    return Merged(taken, before, lost, tuple(_coverage(known, touched, [record for _, record in into.records()])))
+    lost = tuple(path for key, shard, path in damaged if (key, shard) not in intact)
+    records = [record for _, record in into.records()]
+    return MergeResult(copied, present, lost, tuple(_coverage(intact, source_keys, records)))
 
 
-def _coverage(known: set[tuple[str, str]], keys: set[str], records: Sequence[CorpusRecord]) -> Iterator[Coverage]:
-    """Of each key and each training set that it has shards of, how many of them it has; then those of no such set."""
+def _coverage(intact: set[tuple[str, str]], keys: set[str], records: Sequence[CorpusRecord]) -> Iterator[Coverage]:
+    """The coverage of each key and recorded training set, then of each key's shards that no record names."""
     scored: dict[str, set[str]] = defaultdict(set)
-    for key, shard in known:
+    for key, shard in intact:
         scored[key].add(shard)
-    remembered = {shard for record in records for shard in record.shards}
+    recorded = {shard for record in records for shard in record.shards}
     for key in sorted(keys):
         weights = key.partition("-")[0]
         for record in records:
-            if present := sum(shard in scored[key] for shard in record.shards):
-                yield Coverage(weights, key, record.examples, present, len(record.shards))
-        if others := scored[key] - remembered:
-            yield Coverage(weights, key, None, len(others), None)
+            if count := sum(shard in scored[key] for shard in record.shards):
+                yield Coverage(weights, key, record.examples, count, len(record.shards))
+        if unrecorded := scored[key] - recorded:
+            yield Coverage(weights, key, None, len(unrecorded), None)
 
 
 def _is_store(source: Path) -> bool:
@@ -105,7 +114,7 @@ def _is_store(source: Path) -> bool:
         ) from error
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

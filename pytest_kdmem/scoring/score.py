@@ -14,7 +14,7 @@ from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import EngineError, PartScored, SpecError
-from pytest_kdmem.scoring.combine_engines import composed
+from pytest_kdmem.scoring.combine_engines import combine_engines
 from pytest_kdmem.scoring.job import Job
 from pytest_kdmem.scoring.pair_job import PairJob
 from pytest_kdmem.scoring.run import PROTOCOL, Scored, ScoreRun
@@ -123,7 +123,7 @@ def _both_engines(
     if parts:
         raise parts[-1]
     verdicts, columns = tables
-    return composed(verdicts, columns)
+    return combine_engines(verdicts, columns)
 
 
 def _job(model: Model, extraction: Extraction, settings: RunSettings, metrics: Metrics) -> Job:

@@ -67,7 +67,7 @@ class ScoreStore:
                 continue  # pruned meanwhile
             except OSError as error:
                 raise _unwritable(self.root, error.strerror) from error
-            if (table := rows_of(path.name, content)) is not None:
+            if (table := read_rows(path.name, content)) is not None:
                 return table
             with suppress(OSError):  # counts as absent, whether it can be removed or not
                 path.unlink(missing_ok=True)
@@ -82,9 +82,9 @@ class ScoreStore:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         content = sink.getvalue().to_pybytes()
-        self.take_shard(key, f"{shard}.{checksum(content)}.parquet", content)
+        self.add_shard_file(key, f"{shard}.{checksum(content)}.parquet", content)
 
-    def take_shard(self, key: str, name: str, content: bytes) -> None:
+    def add_shard_file(self, key: str, name: str, content: bytes) -> None:
         """Store a shard's file, of this store or another, as it is."""
         path, listing = self._scores / key / name, self._listing(key)
         self._write(path, content)
@@ -221,7 +221,7 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def rows_of(name: str, content: bytes) -> pa.Table | None:
+def read_rows(name: str, content: bytes) -> pa.Table | None:
     """The rows in a shard's file, or None where its bytes or its rows are not those that its name tells."""
     shard, written, *_ = name.split(".")
     if checksum(content) != written:

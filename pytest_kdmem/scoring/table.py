@@ -1,4 +1,4 @@
-"""The one table that every metric is a function of: a row per example."""
+"""The score table, a row per example, from which every metric is computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
-# One row per example; the columns are what users read, so their names and order stay.
+# Users read these columns, so their names and order stay.
 SCHEMA = pa.schema(
     [
         ("example_id", pa.int64()),
@@ -28,24 +28,32 @@ SCHEMA = pa.schema(
     ]
 )
 
-# What two models make of each example together: null where it is too short.
+# KL(teacher ‖ baseline) of each example; null if the example is too short.
 KL_SCHEMA = pa.schema([("example_id", pa.int64()), ("digest", pa.string()), ("kl", pa.float32())])
 
+# Metadata key of an exported table: a digest covers the window only, so the lengths are written beside it.
+LENGTHS_KEY = b"kdmem.lengths"
 
-# Metadata of a table that stands by itself, as digests tell of the window only.
-LENGTHS = b"kdmem.lengths"
 
-
-def lengths_of(extraction: Extraction) -> bytes:
-    """As that metadata has them."""
+def encode_lengths(extraction: Extraction) -> bytes:
+    """The value of that key: prefix, suffix and window tokens."""
     return f"{extraction.prefix_tokens}, {extraction.suffix_tokens}, {extraction.window_tokens}".encode()
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores of one model over one training set, and where they came from.
+    """Scores of one model over one training set, with what they were computed from.
 
-    ``rows`` follows SCHEMA; ``tolerance`` is in logits; ``scored_now`` counts examples that were not in the store.
+    Attributes:
+        model: The scored model.
+        checkpoint: The model's files as they were when it was scored.
+        training_set: The training set.
+        record: The shards of the training set and its counts.
+        numerics: Engine, device, dtype and versions.
+        extraction: Lengths of prefix, suffix and window.
+        rows: The scores by SCHEMA.
+        tolerance: Half the width of the ambiguous band, in logits.
+        scored_now: Number of examples that were scored in this run and not read from the store.
     """
 
     model: Model
@@ -61,10 +69,13 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class PairTable:
-    """Scores of teacher and baseline over one training set, every column filled, and how far the two are apart.
+    """Scores of teacher and baseline over one training set, every column filled, and the divergence of the two.
 
-    ``kl`` follows KL_SCHEMA: of each example the mean over the window's predicted tokens of KL(teacher ‖ baseline) in
-    nats, over the tokenizer's vocabulary.
+    Attributes:
+        teacher: The teacher's scores.
+        baseline: The baseline's scores.
+        kl: By KL_SCHEMA, for each example the mean over the window's predicted tokens of KL(teacher ‖ baseline) in
+            nats, over the tokenizer's vocabulary.
     """
 
     teacher: ScoreTable

@@ -61,13 +61,13 @@ def turned(monkeypatch, opens) -> None:
     """Decoding that disagrees about one example, which the student recites."""
     open_engine = confirming.open_engine
     monkeypatch.setattr(confirming, "open_engine", lambda *given: _OneTurned(open_engine(*given)))
-    choose = confirming.choose
+    choose = confirming.choose_sample
 
     def recited_only(rows, *, seed):
         chosen = choose(rows, seed=seed)
-        return replace(chosen, claims=tuple(claim for claim in chosen.claims if claim.memorized))
+        return replace(chosen, rows=tuple(row for row in chosen.rows if row.memorized))
 
-    monkeypatch.setattr(confirming, "choose", recited_only)
+    monkeypatch.setattr(confirming, "choose_sample", recited_only)
 
 
 def test_what_was_confirmed_is_told_in_a_line_and_in_the_report(audit_project, opens):

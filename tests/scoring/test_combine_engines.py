@@ -11,7 +11,7 @@ import pytest
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.scoring.combine_engines import composed
+from pytest_kdmem.scoring.combine_engines import combine_engines
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import SCHEMA
@@ -51,7 +51,7 @@ def changed(table, row, **cells):
 
 def test_every_column_is_there_and_the_report_names_both(tables):
     verdicts, columns = tables
-    found = composed(verdicts, columns)
+    found = combine_engines(verdicts, columns)
     assert found.rows.schema == SCHEMA
     assert found.rows["memorized"].equals(verdicts.rows["memorized"])
     for name in ("margin", "logprob", "nll", "entropy", "zlib_bytes", "digest", "status"):
@@ -68,7 +68,7 @@ def test_a_difference_outside_the_band_is_an_error(tables, row):
     hit = verdicts.rows["memorized"][row].as_py()
     flipped = changed(verdicts, row, memorized=not hit, first_miss=3 if hit else -1)
     with pytest.raises(EngineError, match=rf"differ on 1 of 41 examples \(first: example {row}, margin "):
-        composed(flipped, columns)
+        combine_engines(flipped, columns)
 
 
 @pytest.mark.parametrize("row", [0, 1])
@@ -77,7 +77,7 @@ def test_a_difference_inside_the_band_is_ambiguous(tables, row):
     hit = verdicts.rows["memorized"][row].as_py()
     flipped = changed(verdicts, row, memorized=not hit, first_miss=3 if hit else -1)
     near = changed(columns, row, margin=verdicts.tolerance / 2 * (1 if hit else -1))
-    found = composed(flipped, near)
+    found = combine_engines(flipped, near)
     assert found.rows["ambiguous"].to_pylist()[:40] == [at == row for at in range(40)]
     assert found.rows["memorized"][row].as_py() is not hit
     # The gate's end counts it either way.
@@ -87,14 +87,14 @@ def test_a_difference_inside_the_band_is_ambiguous(tables, row):
 def test_the_wider_band_holds(tables):
     verdicts, columns = tables
     wide = replace(verdicts, tolerance=1e9)
-    assert composed(wide, columns).tolerance == 1e9
-    assert composed(wide, columns).rows["ambiguous"].to_pylist()[:40] == [True] * 40
+    assert combine_engines(wide, columns).tolerance == 1e9
+    assert combine_engines(wide, columns).rows["ambiguous"].to_pylist()[:40] == [True] * 40
 
 
 def test_tables_of_different_examples_are_refused(tables):
     verdicts, columns = tables
     other = changed(verdicts, 3, digest="0" * 32)
     with pytest.raises(EngineError, match="changed between their runs"):
-        composed(other, columns)
+        combine_engines(other, columns)
     with pytest.raises(EngineError, match="changed between their runs"):
-        composed(replace(verdicts, rows=verdicts.rows.slice(1)), columns)
+        combine_engines(replace(verdicts, rows=verdicts.rows.slice(1)), columns)

@@ -1,4 +1,4 @@
-"""A shipped model, confirmed by both engines: what each says of the other's verdicts."""
+"""A shipped model, confirmed by both engines: each checks the other's verdicts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [
 
 EXTRACTION = Extraction(50, 50, 128)
 ROWS = 400
-WITNESSES = ["transformers scored", "transformers decoded", "vllm scored", "vllm decoded"]
+ENGINE_CHECKS = ["transformers scored", "transformers decoded", "vllm scored", "vllm decoded"]
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +57,17 @@ def confirmed(shipped: Path, data: Path, store: ScoreStore, engine: str, metrics
 
 @pytest.mark.parametrize(("engine", "metrics"), [("transformers", "verdict"), ("vllm", "verdict"), ("vllm", "all")])
 def test_both_engines_confirm_the_verdicts_of_either(shipped, data, store, engine, metrics):
-    found = confirmed(shipped, data, store, engine, metrics)
-    assert [str(witness) for witness in found.witnesses] == WITNESSES
-    assert {witness.checked for witness in found.witnesses} == {found.checked}
-    assert found.checked > 64
-    assert found.outside == 0
-    assert found.greatest_difference is not None
-    assert found.within_claim, found
-    found.check("student")
+    confirmation = confirmed(shipped, data, store, engine, metrics)
+    assert [str(check) for check in confirmation.engine_checks] == ENGINE_CHECKS
+    assert {check.checked for check in confirmation.engine_checks} == {confirmation.checked}
+    assert confirmation.checked > 64
+    assert confirmation.outside_band == 0
+    assert confirmation.greatest_difference is not None
+    assert confirmation.within_claimed_tolerance, confirmation
+    confirmation.check("student")
 
 
-def test_what_both_engines_confirmed_is_remembered(shipped, data, store, monkeypatch):
-    from pytest_kdmem.scoring import confirm as confirming
-
+def test_what_both_engines_confirmed_is_stored(shipped, data, store, no_model_loads):
     first = confirmed(shipped, data, store, "vllm")
-    monkeypatch.setattr(confirming, "open_engine", lambda *given: pytest.fail("an engine was opened"))
+    no_model_loads()  # transformers would be the first to run again
     assert confirmed(shipped, data, store, "vllm") == first

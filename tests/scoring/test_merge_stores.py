@@ -50,7 +50,7 @@ def test_four_parts_and_a_merge_are_one_run(tiny, data, parts, tmp_path, monkeyp
     whole = scored(tiny, data, tmp_path / "whole")
     found = merge(parts, ScoreStore(tmp_path / "merged"))
     assert contents(tmp_path / "merged") == contents(tmp_path / "whole")
-    assert (found.taken, found.known, found.whole) == (12, 0, True)
+    assert (found.copied, found.present, found.complete) == (12, 0, True)
     from pytest_kdmem.engines.transformers import engine as transformers
 
     monkeypatch.setattr(transformers, "TransformersEngine", lambda *a, **k: pytest.fail("a model was loaded"))
@@ -79,7 +79,7 @@ def test_a_part_gives_no_figures_even_where_all_are_there(tiny, data, tmp_path):
 
 def test_what_is_missing_is_told(parts, tmp_path, capsys):
     found = merge(parts[:3], ScoreStore(tmp_path / "a"))
-    assert not found.whole
+    assert not found.complete
     assert [(one.scored, one.shards, one.examples) for one in found.coverage] == [(9, 12, 90)]
     with pytest.raises(SystemExit) as ended:
         main(["merge", *map(str, parts[:3]), "--cache-dir", str(tmp_path / "b")])
@@ -95,7 +95,7 @@ def test_merging_again_takes_nothing(parts, tmp_path):
     merge(parts, ScoreStore(tmp_path))
     before = contents(tmp_path)
     found = merge(parts, ScoreStore(tmp_path))
-    assert (found.taken, found.known, found.whole) == (0, 12, True)
+    assert (found.copied, found.present, found.complete) == (0, 12, True)
     assert contents(tmp_path) == before
 
 
@@ -106,10 +106,10 @@ def test_a_damaged_shard_is_left_out_unless_another_store_has_it(tiny, data, tmp
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-1])
     found = merge([tmp_path / "part"], ScoreStore(tmp_path / "a"))
-    assert (found.taken, found.damaged, found.whole) == (2, (victim,), False)
+    assert (found.copied, found.damaged, found.complete) == (2, (victim,), False)
     scored(tiny, data, tmp_path / "whole")
     found = merge([tmp_path / "part", tmp_path / "whole"], ScoreStore(tmp_path / "b"))
-    assert (found.damaged, found.whole) == ((), True)
+    assert (found.damaged, found.complete) == ((), True)
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path, parts):
@@ -125,7 +125,7 @@ def test_a_shard_under_the_name_of_another_is_left_out(parts, tmp_path):
     other.rename(renamed)
     one.unlink()
     found = merge([tmp_path / "part"], ScoreStore(tmp_path / "into"))
-    assert (found.taken, found.damaged, found.whole) == (1, (renamed,), False)
+    assert (found.copied, found.damaged, found.complete) == (1, (renamed,), False)
 
 
 def test_a_good_copy_takes_the_place_of_a_damaged_one(parts, tmp_path):
@@ -135,12 +135,12 @@ def test_a_good_copy_takes_the_place_of_a_damaged_one(parts, tmp_path):
     victim = next(into.rglob("*.parquet"))
     victim.write_bytes(victim.read_bytes()[:-1])
     found = merge(parts, ScoreStore(into))
-    assert (found.taken, found.known, found.whole) == (1, 11, True)
+    assert (found.copied, found.present, found.complete) == (1, 11, True)
     assert contents(into) == before
     victim.write_bytes(victim.read_bytes()[:-1])
     shard = victim.name.partition(".")[0]
     lacking = [part for part in parts if not list(part.rglob(f"{shard}.*"))]
-    assert not merge(lacking, ScoreStore(into)).whole, "what the target counted for is damaged"
+    assert not merge(lacking, ScoreStore(into)).complete, "what the target counted for is damaged"
 
 
 def test_of_a_training_set_that_is_not_remembered_it_cannot_be_told_whether_all_is_there(parts, tmp_path, capsys):
@@ -155,7 +155,7 @@ def test_of_a_training_set_that_is_not_remembered_it_cannot_be_told_whether_all_
     assert "12 shards, and it cannot be told whether that is all: no training set is remembered for it" in out
     found = merge([*folders, parts[0]], ScoreStore(tmp_path / "a"))
     assert [(one.scored, one.shards) for one in found.coverage] == [(12, 12)]
-    assert found.whole
+    assert found.complete
 
 
 def test_a_file_that_cannot_be_read_is_one_sentence(parts, tmp_path, monkeypatch):
