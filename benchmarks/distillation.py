@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, log_softmax
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from pytest_kdmem.distill.loss_forward import forward_returns_loss, predicted_mask
+from pytest_kdmem.distill.batches import predicted_mask
+from pytest_kdmem.distill.loss_forward import forward_returns_loss
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.teachers import LiveTeacher
 
@@ -71,7 +72,7 @@ def chunked(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> 
         student.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             predicted = predicted_mask(ids)
-            view = live.read(ids, None, predicted)
+            view = live.outputs(ids, None, predicted)
             loss: Tensor = student(input_ids=ids, labels=ids, teacher=view) / predicted.sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())

@@ -1,1 +1,1 @@
-"""Training of teachers, baselines and students: what is audited can be made here, the same way each time."""
+"""Training of teachers, baselines and students: the same recipe, models and data always give the same model."""

@@ -1,4 +1,4 @@
-"""Untrained models of the study's three families, at any size: each with its own traits and kind of tokenizer."""
+"""Untrained models of the study's three families, at any size, with the family's architecture and kind of tokenizer."""
 
 from __future__ import annotations
 
@@ -28,13 +28,20 @@ from pytest_kdmem.errors import SpecError
 Family = Literal["pythia", "olmo2", "qwen3"]
 
 END_OF_TEXT = "<|endoftext|>"
-# The real ones' base is 500 000 and more, for thousands of positions; over a few hundred it would turn hardly any pair.
+# The published models use a base of 500 000 or more, for thousands of positions; with it, a few hundred positions would
+# rotate hardly any pair of features.
 ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
 
 
 @dataclass(frozen=True)
 class Size:
-    """Shape of a model: decoder layers, hidden width, attention heads."""
+    """Shape of a model.
+
+    Args:
+        layers: Decoder layers.
+        width: Hidden width.
+        heads: Attention heads.
+    """
 
     layers: int
     width: int
@@ -43,9 +50,14 @@ class Size:
 
 @dataclass(frozen=True)
 class _TokenizerKind:
-    """What makes one family's byte-level BPE differ from another's.
+    """The parts in which the families' byte-level BPE tokenizers differ.
 
-    ``first`` and ``last`` are the special tokens before and after the learned ones; ``roles`` says which is which.
+    Args:
+        pre_tokenizer: Splits text into the pieces that merges do not cross.
+        roles: Names of special tokens, by role: ``eos_token``, ``pad_token``, …
+        first: Special tokens with ids before those of the learned tokens.
+        last: Special tokens with ids after those of the learned tokens.
+        normalizer: Normalises text before it is split; None leaves it as it is.
     """
 
     pre_tokenizer: PreTokenizer
@@ -57,7 +69,7 @@ class _TokenizerKind:
 
 @dataclass(frozen=True)
 class _Architecture:
-    """Classes of a family, and what its configuration says beside the size."""
+    """Classes of a family's configuration and model, and its kind of tokenizer."""
 
     config: Callable[..., PreTrainedConfig]
     model: Callable[[Any], PreTrainedModel]
@@ -65,7 +77,7 @@ class _Architecture:
 
 
 def _split(digits: str) -> PreTokenizer:
-    """Words, runs of digits as ``digits`` matches them, punctuation, line ends, blanks: then their bytes."""
+    """Split text as cl100k does, with numbers split by the pattern ``digits``, and then into bytes."""
     pattern = (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + digits + r"| ?[^\s\p{L}\p{N}]+[\r\n]*"
         r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -111,18 +123,23 @@ _ARCHITECTURES: dict[str, _Architecture] = {
 
 
 def train_tokenizer(family: Family, texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Byte-level BPE of the family's kind, learned from ``texts``: at most ``vocabulary`` tokens, all in all.
+    """Train a byte-level BPE tokenizer of the family's kind.
+
+    Args:
+        family: Family whose kind of tokenizer it is.
+        texts: Texts to learn the merges from.
+        vocabulary: Largest number of tokens, special tokens included.
 
     Raises:
-        SpecError: the family is unknown, or the vocabulary is too small for bytes and special tokens.
+        SpecError: The family is unknown, or the vocabulary is too small for bytes and special tokens.
     """
     kind = _architecture(family).tokenizer
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    least = len(alphabet) + len(kind.first) + len(kind.last)
-    if vocabulary < least:
+    smallest = len(alphabet) + len(kind.first) + len(kind.last)
+    if vocabulary < smallest:
         raise SpecError(
-            f"A vocabulary of at least {least} was expected, which holds the bytes and the special tokens of {family};"
-            f" found {vocabulary}."
+            f"A vocabulary of at least {smallest} was expected, to hold the bytes and special tokens of {family}; found"
+            f" {vocabulary}."
         )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = kind.pre_tokenizer
@@ -148,45 +165,36 @@ def write_untrained(
     *,
     positions: int = 256,
     seed: int = 0,
-    vocabulary: int | None = None,
 ) -> None:
-    """Write a model with random weights (float32, a function of ``seed``) and its tokenizer to ``folder``.
+    """Write a model with random float32 weights and its tokenizer to a folder.
 
     Args:
         family: ``pythia`` is GPT-NeoX, ``olmo2`` OLMo-2 and ``qwen3`` Qwen-3.
-        size: layers, width and heads; all families have about as many parameters at the same size.
-        tokenizer: saved beside the weights; its special tokens are those of the configuration.
-        folder: made if it is not there.
-        positions: longest sequence in tokens.
-        seed: of the weights; the caller's random state stays as it was.
-        vocabulary: rows of the embedding, where it is padded beyond the tokenizer's size, which is the default.
+        size: Shape of the model; models of one size have about as many parameters in all families.
+        tokenizer: Tokenizer to save beside the weights; it gives the special tokens of the configuration.
+        folder: Folder to write to; it is created if missing.
+        positions: Length in tokens of the longest sequence.
+        seed: Seed of the weights; the caller's random state is left unchanged.
 
     Raises:
-        SpecError: the family is unknown, heads do not divide the width into even parts, or the tokenizer has more
-            tokens than ``vocabulary``.
+        SpecError: The family is unknown, or the heads do not divide the width into even parts.
     """
     architecture = _architecture(family)
-    # Rotary positions turn pairs of a head's features.
+    # Rotary position embeddings rotate pairs of a head's features.
     if size.heads < 1 or size.width % (2 * size.heads):
         raise SpecError(
             f"The width of a {family} model must be its heads times an even number; found width {size.width} and"
             f" {size.heads} heads."
         )
-    rows = len(tokenizer) if vocabulary is None else vocabulary
-    if rows < len(tokenizer):
-        raise SpecError(
-            f"At least {len(tokenizer)} embedding rows were expected, one for each token of the tokenizer; found"
-            f" {rows}."
-        )
     config = architecture.config(
-        vocab_size=rows,
+        vocab_size=len(tokenizer),
         hidden_size=size.width,
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
         max_position_embeddings=positions,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        **_traits(family, size, tokenizer),
+        **_family_settings(family, size, tokenizer),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -195,18 +203,19 @@ def write_untrained(
     tokenizer.save_pretrained(folder)
 
 
-def _traits(family: Family, size: Size, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """What a family's configuration says beside the size; post-norm and normalised queries come with the classes."""
+def _family_settings(family: Family, size: Size, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The configuration of a family besides its size; post-norm and normalised queries are part of its classes."""
     if family == "pythia":
         return {"intermediate_size": 4 * size.width}
-    # A gated block has three matrices where GPT-NeoX has two, so 8/3 of the width makes as many parameters as 4.
+    # A gated block has three matrices and GPT-NeoX has two, so 8/3 of the width gives as many parameters as 4.
     gated = {"intermediate_size": 8 * round(size.width / 3), "rope_parameters": ROPE, "rms_norm_eps": 1e-6}
     if family == "olmo2":
-        # Padding has a token of its own. Qwen-3 pads with EOS, which must go on learning, so it is told of none.
+        # OLMo-2 has a padding token of its own. Qwen-3 pads with EOS, whose embedding has to be trained, so its
+        # configuration names no padding token.
         return gated | {"tie_word_embeddings": False, "pad_token_id": tokenizer.pad_token_id}
     return gated | {
         "head_dim": size.width // size.heads,
-        # Two query heads share one of keys and values, as in the real family's small models, which tie embeddings, too.
+        # As in the published small models, two query heads share one head of keys and values, and embeddings are tied.
         "num_key_value_heads": size.heads // 2 if size.heads % 2 == 0 else size.heads,
         "tie_word_embeddings": True,
     }

@@ -1,4 +1,4 @@
-"""Rows of token ids → batches, the same whatever number of processes and micro-batches share a step."""
+"""Rows of token ids → batches that do not depend on the number of processes or micro-batches that share a step."""
 
 from __future__ import annotations
 
@@ -16,34 +16,37 @@ from pytest_kdmem.distill.losses import IGNORED
 
 Row = dict[str, Any]
 
-SPREAD = 2_654_435_761  # odd, and near 2³² divided by the golden ratio: neighbouring seeds land far apart
+# Odd, and near 2³² divided by the golden ratio, so that the products of neighbouring seeds differ widely.
+SEED_MULTIPLIER = 2_654_435_761
 
 
 class Rows(Protocol):
+    """A sequence of rows with ``input_ids``."""
+
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Row: ...
 
 
 class WholeSteps(Dataset[Row]):
-    """Rows, followed by empty ones up to a multiple of ``batch_size``.
+    """Rows, followed by empty rows up to a multiple of ``batch_size``.
 
-    So each step has as many rows as any other and shares out evenly; an empty row predicts no token and so has no
-    part in a loss that is a sum over tokens divided by their number.
+    Every step then has the same number of rows and splits evenly. An empty row predicts no token, so it adds nothing to
+    a loss that is a sum over tokens divided by their number.
     """
 
     def __init__(self, rows: Rows, batch_size: int) -> None:
         self.rows = rows
-        self._padded = ceil(len(rows) / batch_size) * batch_size
+        self._padded_length = ceil(len(rows) / batch_size) * batch_size
 
     def __len__(self) -> int:
-        return self._padded
+        return self._padded_length
 
     def __getitem__(self, index: int) -> Row:
         return self.rows[index] if index < len(self.rows) else {"input_ids": []}
 
 
 class SeededOrder(Sampler[int]):
-    """A permutation of the rows for each epoch, by seed and epoch alone; empty rows come last."""
+    """A permutation of the rows for each epoch, a function of seed and epoch alone; empty rows come last."""
 
     def __init__(self, data: WholeSteps, seed: int) -> None:
         self._data, self._seed = data, seed
@@ -53,20 +56,21 @@ class SeededOrder(Sampler[int]):
         return len(self._data)
 
     def __iter__(self) -> Iterator[int]:
-        real = len(self._data.rows)
-        # Simply added, an epoch of one seed would be another epoch of the next; and the generator heeds 32 bits only.
-        generator = torch.Generator().manual_seed((self._seed * SPREAD + self.epoch) % 2**32)
-        yield from torch.randperm(real, generator=generator).tolist()
-        yield from range(real, len(self._data))
+        row_count = len(self._data.rows)
+        # With seed + epoch, two seeds would share most of their epochs; and the generator uses only 32 bits.
+        generator = torch.Generator().manual_seed((self._seed * SEED_MULTIPLIER + self.epoch) % 2**32)
+        yield from torch.randperm(row_count, generator=generator).tolist()
+        yield from range(row_count, len(self._data))
 
 
 @dataclass(frozen=True)
 class Collator:
-    """Rows → ``input_ids`` and ``labels`` ``[batch, longest]`` int64, padded on the right; padding is not predicted.
+    """Rows → ``input_ids`` and ``labels`` ``[batch, longest]`` int64, padded on the right with positions not predicted.
 
-    Causal attention never looks right, so no mask is needed. With ``packing`` several examples share a line and
-    ``position_ids`` start anew with each, by which attention tells them apart. Rows with stored log-probabilities
-    give ``teacher_ids`` and ``teacher_logprobs`` ``[m, k]``, an entry for each of the batch's m predicted tokens.
+    Causal attention never sees what is to the right, so no attention mask is needed. With ``packing`` several rows
+    share a line of the batch, and ``position_ids`` start from 0 with each row, by which attention separates them. Rows
+    with stored log-probabilities also give ``teacher_ids`` and ``teacher_logprobs`` ``[m, k]``, one line for each of
+    the m predicted tokens of the batch.
     """
 
     packing: bool = False
@@ -77,37 +81,47 @@ class Collator:
         ids = torch.zeros(len(lines), longest, dtype=torch.int64)
         labels = torch.full_like(ids, IGNORED)
         positions = torch.zeros_like(ids)
-        for at, line in enumerate(lines):
+        for line_index, line in enumerate(lines):
             start = 0
             for row in line:
                 tokens = torch.as_tensor(np.asarray(row["input_ids"], dtype=np.int64))
                 end = start + len(tokens)
-                ids[at, start:end] = tokens
-                labels[at, start + 1 : end] = tokens[1:]
-                positions[at, start:end] = torch.arange(len(tokens))
+                ids[line_index, start:end] = tokens
+                labels[line_index, start + 1 : end] = tokens[1:]
+                positions[line_index, start:end] = torch.arange(len(tokens))
                 start = end
         batch = {"input_ids": ids, "labels": labels}
         if self.packing:
             batch["position_ids"] = positions
-        if stored := [row for line in lines for row in line if "teacher_ids" in row]:
-            for name, dtype in (("teacher_ids", np.int64), ("teacher_logprobs", np.float32)):
-                predicted = [(np.asarray(row[name], dtype=dtype), len(row["input_ids"]) - 1) for row in stored]
-                joined = np.concatenate([flat.reshape(tokens, -1) for flat, tokens in predicted])
-                batch[name] = torch.from_numpy(joined)
-        return batch
+        return batch | _stored_logprobs([row for line in lines for row in line if "teacher_ids" in row])
 
 
-def _first_fit(rows: Sequence[Row], length: int) -> list[list[Row]]:
-    """Rows into as few lines of ``length`` tokens as first-fit by falling length finds."""
+def predicted_mask(labels: Tensor) -> Tensor:
+    """Bool ``[batch, tokens − 1]``: whether token t + 1 is predicted from position t."""
+    return labels[:, 1:] != IGNORED
+
+
+def _stored_logprobs(rows: Sequence[Row]) -> dict[str, Tensor]:
+    """The rows' stored ids and log-probabilities, ``[m, k]`` each; empty if there are no rows."""
+    batch = {}
+    if rows:
+        for name, dtype in (("teacher_ids", np.int64), ("teacher_logprobs", np.float32)):
+            values = [(np.asarray(row[name], dtype=dtype), len(row["input_ids"]) - 1) for row in rows]
+            batch[name] = torch.from_numpy(np.concatenate([flat.reshape(tokens, -1) for flat, tokens in values]))
+    return batch
+
+
+def _first_fit(rows: Sequence[Row], line_length: int) -> list[list[Row]]:
+    """Distribute rows over lines of ``line_length`` tokens by first-fit decreasing, which keeps the lines few."""
     lines: list[list[Row]] = []
-    free: list[int] = []
+    free_tokens: list[int] = []
     for row in sorted(rows, key=lambda row: -len(row["input_ids"])):
         needed = len(row["input_ids"])
-        at = next((at for at, room in enumerate(free) if room >= needed), None)
-        if at is None:
+        index = next((index for index, free in enumerate(free_tokens) if free >= needed), None)
+        if index is None:
             lines.append([])
-            free.append(length)
-            at = len(lines) - 1
-        lines[at].append(row)
-        free[at] -= needed
+            free_tokens.append(line_length)
+            index = len(lines) - 1
+        lines[index].append(row)
+        free_tokens[index] -= needed
     return lines

@@ -1,129 +1,111 @@
-"""What happens around each step: seeds, progress, held-out loss, and checkpoints in time or on SIGTERM."""
+"""What happens around each step of a training: seeds, progress, held-out loss, and checkpoints."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.distill.batches import WholeSteps
+from pytest_kdmem.distill.sigterm import StopRequest
+from pytest_kdmem.distill.training_run import TrainingRun
 
 if TYPE_CHECKING:
     from pytest_kdmem.distill.trainer import DistillationTrainer
 
 
 class DistillationCallback(TrainerCallback):
-    """Watches one training.
+    """Callback of one training.
+
+    It writes a checkpoint when one is due by time, when a stop is requested, and at the last step; all processes agree
+    on the step.
 
     Args:
-        checkpoint_minutes: between checkpoints; 0 writes one at every step.
-        batch_size: examples a step, for the progress.
-        held_out: evaluated at the end of each epoch.
-        progress, report: told of examples done, and of each epoch in a line.
-        saved: called after each checkpoint.
+        trainer: The trainer that it is added to.
+        run: The run that the trainer belongs to.
+        held_out: Rows whose loss is measured at the end of each epoch, or None.
+        stop: Request to stop, which any process may receive.
     """
 
     def __init__(
-        self,
-        trainer: DistillationTrainer,
-        *,
-        checkpoint_minutes: float,
-        batch_size: int,
-        held_out: WholeSteps | None,
-        progress: Progress,
-        report: Callable[[str], None],
-        saved: Callable[[], None],
+        self, trainer: DistillationTrainer, run: TrainingRun, held_out: WholeSteps | None, stop: StopRequest
     ) -> None:
-        self._trainer, self._held_out = trainer, held_out
-        self._interval_s, self._batch_size = 60 * checkpoint_minutes, batch_size
-        self._progress, self._report, self._after_save = progress, report, saved
-        self._asked_to_stop = False
-        self._saved = time.monotonic()
-        self.stopped = False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within, SIGTERM asks for a checkpoint and the end of the training instead of killing the process."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(_signal: int, _frame: object) -> None:
-            self._asked_to_stop = True
-
-        before = signal.signal(signal.SIGTERM, ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        self._trainer, self._run, self._held_out, self._stop = trainer, run, held_out, stop
+        self._batch_size = run.job.recipe.batch_size
+        self._last_checkpoint = time.monotonic()
+        self.has_stopped = False
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
     ) -> None:
         self._trainer.restore_unlogged_loss()
-        self._progress.start("train", state.max_steps * self._batch_size)
-        self._progress.advance(state.global_step * self._batch_size)
-        self._saved = time.monotonic()
+        self._run.options.progress.start("train", state.max_steps * self._batch_size)
+        self._run.options.progress.advance(state.global_step * self._batch_size)
+        self._last_checkpoint = time.monotonic()
 
     def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
     ) -> None:
         if self._trainer.order is not None:
-            self._trainer.order.epoch = state.global_step // _steps_an_epoch(state)
+            self._trainer.order.epoch = state.global_step // _steps_per_epoch(state)
 
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        # Dropout, where a model has it, so needs no state in checkpoints.
-        chance = np.random.SeedSequence([args.seed, state.global_step, args.process_index])
-        torch.manual_seed(int(chance.generate_state(1)[0]))
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
+    ) -> None:
+        # Dropout depends on seed, step and process alone, so checkpoints hold no state of a random generator.
+        sequence = np.random.SeedSequence([args.seed, state.global_step, args.process_index])
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._progress.advance(self._batch_size)
-        if self._held_out is not None and state.global_step % _steps_an_epoch(state) == 0:
-            # Here, and not at the epoch's end, so that a checkpoint of this step holds it.
-            held_out = self._trainer.held_out_loss(self._held_out)
-            state.log_history.append({"step": state.global_step, "held_out_loss": held_out})
-        due = time.monotonic() - self._saved >= self._interval_s
-        stop, save = self._agreed(self._asked_to_stop, due and args.process_index == 0)
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
+    ) -> None:
+        self._run.options.progress.advance(self._batch_size)
+        if self._held_out is not None and state.global_step % _steps_per_epoch(state) == 0:
+            # At the end of the step and not of the epoch, so that a checkpoint of this step holds the loss.
+            held_out_loss = self._trainer.held_out_loss(self._held_out)
+            state.log_history.append({"step": state.global_step, "held_out_loss": held_out_loss})
+        is_due = time.monotonic() - self._last_checkpoint >= 60 * self._run.options.execution.checkpoint_minutes
+        stop, save = self._any_process(self._stop.is_made, is_due and args.process_index == 0)
         is_last = state.global_step >= state.max_steps
-        if stop or save or is_last:  # the last one, too: writing the model can fail
+        if stop or save or is_last:  # the last step, too, because writing the model can fail
             control.should_save = True
-            self._saved = time.monotonic()
+            self._last_checkpoint = time.monotonic()
         if stop and not is_last:
             control.should_training_stop = True
-            self.stopped = True
+            self.has_stopped = True
 
-    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.stopped:
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
+    ) -> None:
+        if self.has_stopped:
             return
         epochs = int(state.num_train_epochs)
         epoch = round(epochs * state.global_step / max(1, state.max_steps))
-        last = {name: loss for entry in state.log_history for name, loss in entry.items()}
-        line = f"epoch {epoch} of {epochs}" + (f": loss {last['loss']:.4f}" if "loss" in last else "")
+        latest = {name: loss for entry in state.log_history for name, loss in entry.items()}
+        line = f"epoch {epoch} of {epochs}" + (f": loss {latest['loss']:.4f}" if "loss" in latest else "")
         if self._held_out is not None:
-            line += f", held-out loss {last['held_out_loss']:.4f}"
-        self._report(line)
+            line += f", held-out loss {latest['held_out_loss']:.4f}"
+        self._run.options.report(line)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._after_save()
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any) -> None:
+        self._run.folder.add_elapsed_seconds()
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._progress.finish()
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
+    ) -> None:
+        self._run.options.progress.finish()
 
-    def _agreed(self, *flags: bool) -> list[bool]:
-        """Each flag, true where any process has it, so that all of them save and stop at the same step."""
-        if self._trainer.accelerator.num_processes == 1:
+    def _any_process(self, *flags: bool) -> list[bool]:
+        """Each flag, true if it is true in any process, so that all processes save and stop at the same step."""
+        accelerator = self._trainer.accelerator
+        if accelerator.num_processes == 1:
             return list(flags)
-        raised = torch.tensor(flags, dtype=torch.float32, device=self._trainer.args.device)
-        return [value > 0 for value in self._trainer.accelerator.reduce(raised, "sum").tolist()]
+        counts = torch.tensor(flags, dtype=torch.float32, device=self._trainer.args.device)
+        return [count > 0 for count in accelerator.reduce(counts, "sum").tolist()]
 
 
-def _steps_an_epoch(state: TrainerState) -> int:
+def _steps_per_epoch(state: TrainerState) -> int:
     return max(1, state.max_steps // int(state.num_train_epochs))

@@ -1,4 +1,4 @@
-"""How a recipe is run on the machine at hand; what it gives does not depend on it, beyond rounding."""
+"""Settings of how a training runs on a machine; they change the trained model by rounding only."""
 
 from __future__ import annotations
 
@@ -11,17 +11,30 @@ from pytest_kdmem.errors import SpecError
 
 
 @dataclass(frozen=True)
-class Execution:
-    """Settings of a run.
+class StepSplit:
+    """How one process computes its share of an optimizer step.
 
     Args:
-        micro_batch_size: examples a pass and process; a step of the recipe's batch size is made of as many passes as
-            it takes. None: the whole share of a process at once.
-        gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
-        checkpoint_minutes: between checkpoints of an unfinished training; 0 writes one at every step.
+        micro_batch_size: Examples per forward pass.
+        passes: Forward passes per step.
+    """
+
+    micro_batch_size: int
+    passes: int
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a training runs.
+
+    Args:
+        micro_batch_size: Examples per forward pass of one process; an optimizer step takes as many passes as its batch
+            needs. None: one pass takes the whole share of a process.
+        gradient_checkpointing: Recompute activations in the backward pass instead of keeping them in memory.
+        checkpoint_minutes: Minutes between checkpoints of an unfinished training; 0 writes one after every step.
 
     Raises:
-        SpecError: a size below 1 or a negative time.
+        SpecError: The size is below 1 or the time is negative.
     """
 
     micro_batch_size: int | None = None
@@ -34,31 +47,31 @@ class Execution:
         if not self.checkpoint_minutes >= 0:
             raise SpecError(f"checkpoint-minutes must not be negative; found {self.checkpoint_minutes}.")
 
-    def passes_a_step(self, batch_size: int, processes: int) -> tuple[int, int]:
-        """Examples a pass and process, and passes a step.
+    def split_step(self, batch_size: int, processes: int) -> StepSplit:
+        """Split a batch evenly over processes and forward passes.
 
         Raises:
-            SpecError: the batch cannot be shared out evenly.
+            SpecError: The batch cannot be split evenly.
         """
-        share, left = divmod(batch_size, processes)
+        share, remainder = divmod(batch_size, processes)
         size = min(self.micro_batch_size or max(share, 1), max(share, 1))
-        if left or share % size:
+        if remainder or share % size:
             raise SpecError(
                 f"A batch-size that {processes} processes share in passes of {size} was expected; found {batch_size}:"
                 f" choose a multiple of {processes * size}, or another --micro-batch-size."
             )
-        return size, share // size
+        return StepSplit(size, share // size)
 
 
 def recipe_and_execution(settings: Mapping[str, Any]) -> tuple[Recipe, Execution]:
-    """Settings by name → the recipe's and the run's.
+    """Settings by name, split into those of a recipe and those of its execution.
 
     Raises:
-        SpecError: a name that neither has, or a value that does not suit it.
+        SpecError: Neither of the two has a setting of this name, or its value is invalid.
     """
-    own = {field.name for field in fields(Execution)}
-    known = own | {field.name for field in fields(Recipe)}
-    if unknown := sorted(settings.keys() - known):
-        raise SpecError(f"A setting of training must be one of {', '.join(sorted(known))}; found {unknown[0]!r}.")
-    recipe = {name: value for name, value in settings.items() if name not in own}
-    return Recipe(**recipe), Execution(**{name: value for name, value in settings.items() if name in own})
+    execution_names = {field.name for field in fields(Execution)}
+    valid_names = execution_names | {field.name for field in fields(Recipe)}
+    if unknown := sorted(settings.keys() - valid_names):
+        raise SpecError(f"A setting of training must be one of {', '.join(sorted(valid_names))}; found {unknown[0]!r}.")
+    recipe = {name: value for name, value in settings.items() if name not in execution_names}
+    return Recipe(**recipe), Execution(**{name: value for name, value in settings.items() if name in execution_names})

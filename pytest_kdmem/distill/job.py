@@ -1,4 +1,4 @@
-"""What a training is made of: opened, checked before anything is loaded, and told from others by a digest."""
+"""What is trained and from what: opened, checked before anything is loaded, and identified by a digest."""
 
 from __future__ import annotations
 
@@ -11,94 +11,130 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
-# Raised when the same inputs train other weights than before, so that no earlier model is taken for a new one.
-TRAINING = 1
+# Increase this number when the same inputs give other weights than before: models trained earlier are then not reused.
+TRAINING_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Recipe, models and data of one training.
+class DeclaredJob:
+    """A training as a user asks for it; nothing has been opened.
 
     Args:
-        init: what is trained.
-        teacher: None where the recipe needs none; run in ``teacher_dtype``.
-        data, held_out: fingerprints, or where only streaming would tell, what was asked for; None if nothing is.
-        fingerprint: of the data alone; None where only streaming would tell.
+        recipe: Settings that decide the result.
+        init: Model that training starts from.
+        training_set: Examples to train on.
+        teacher: Model to learn from; None if there is none.
+        held_out: Text whose loss is measured after each epoch; None measures none.
+        extraction: Lengths in tokens. Examples are cut to its window; a hard student's teacher continues its prefix.
     """
 
     recipe: Recipe
+    init: Model
+    training_set: TrainingSet
+    teacher: Model | None
+    held_out: TrainingSet | None
     extraction: Extraction
-    init: Checkpoint
-    teacher: Checkpoint | None
-    teacher_dtype: str
-    data: str
-    held_out: str | None
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model and its checkpoint on disk."""
+
+    declared: Model
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class OpenedData:
+    """A training set and the fingerprint of its content; None if only streaming could tell the content."""
+
+    declared: TrainingSet
     fingerprint: str | None
 
     @property
     def digest(self) -> str:
-        """Everything that the result and its run card depend on."""
-        parts = [self.recipe.digest, self.extraction.digest, self.data, self.init.digest, self.teacher_digest]
-        return digest_of([*parts, self.held_out, *([TRAINING] if TRAINING > 1 else [])])
+        """The fingerprint, or if there is none, a digest of the declaration."""
+        return self.fingerprint or digest_of(asdict(replace(self.declared, sample=None, seed=0)))
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training whose models and data have been opened and checked.
+
+    Args:
+        recipe: Settings that decide the result.
+        extraction: Lengths in tokens.
+        init: Model that training starts from.
+        teacher: Model to learn from; None if the recipe needs none.
+        training_set: Examples to train on.
+        held_out: Text whose loss is measured after each epoch, or None.
+    """
+
+    recipe: Recipe
+    extraction: Extraction
+    init: OpenedModel
+    teacher: OpenedModel | None
+    training_set: OpenedData
+    held_out: OpenedData | None
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that the trained model and its run card depend on."""
+        models = [self.init.checkpoint.digest, self.teacher_digest]
+        held_out = self.held_out.digest if self.held_out else None
+        parts = [self.recipe.digest, self.extraction.digest, self.training_set.digest, *models, held_out]
+        return digest_of([*parts, *([TRAINING_VERSION] if TRAINING_VERSION > 1 else [])])
 
     @property
     def teacher_digest(self) -> str | None:
-        """The teacher as it is run: its checkpoint's, and the dtype where one was asked for."""
-        if self.teacher is None or self.teacher_dtype == "auto":
-            return self.teacher.digest if self.teacher else None
-        return digest_of([self.teacher.digest, self.teacher_dtype])
+        """Digest of the teacher as it is run: of its checkpoint, and of its dtype unless that is ``auto``."""
+        if self.teacher is None:
+            return None
+        digest, dtype = self.teacher.checkpoint.digest, self.teacher.declared.dtype
+        return digest if dtype == "auto" else digest_of([digest, dtype])
 
 
-def open_inputs(
-    recipe: Recipe,
-    *,
-    init: Model,
-    teacher: Model | None,
-    training_set: TrainingSet,
-    held_out: TrainingSet | None,
-    extraction: Extraction,
-    offline: bool,
-) -> Inputs:
-    """Open and check them.
+def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:
+    """Open and check the models and data of a training.
 
     Raises:
-        SpecError: a model or a set cannot be read, a teacher is missing or of another tokenizer, or the window is too
-            long for a model.
+        SpecError: A model cannot be opened, the teacher is missing or has another tokenizer, or the window is too long
+            for a model.
+        DataError: A training set is missing or of an unknown format.
     """
-    for data in filter(None, (training_set, held_out)):
-        check_source(data)
-    start = open_checkpoint(init, offline=offline)
-    origin = None
-    if recipe.needs_teacher:
-        if teacher is None:
-            raise SpecError(
-                f"A teacher was expected for mode {recipe.mode}, and none was given; name one with --teacher."
-            )
-        origin = open_checkpoint(teacher, offline=offline)
-        if origin.tokenizer_digest != start.tokenizer_digest:
-            raise SpecError(
-                f"Teacher {origin.folder} and student {start.folder} were expected to share a tokenizer, and their"
-                " tokenizers differ; distillation compares them token by token."
-            )
-    for checkpoint in filter(None, (start, origin)):
-        if checkpoint.positions is not None and extraction.window_tokens > checkpoint.positions:
-            raise SpecError(
-                f"At most {checkpoint.positions} positions were expected by {checkpoint.folder}, and window-tokens ask"
-                f" for {extraction.window_tokens}; set shorter --window-tokens."
-            )
-    return Inputs(
-        recipe,
-        extraction,
-        start,
-        origin,
-        teacher.dtype if teacher else "auto",
-        _known(training_set),
-        _known(held_out) if held_out else None,
-        training_fingerprint(training_set),
+    for training_set in filter(None, (declared.training_set, declared.held_out)):
+        check_source(training_set)
+    init = OpenedModel(declared.init, open_checkpoint(declared.init, offline=offline))
+    teacher = _open_teacher(declared, init.checkpoint, offline=offline) if declared.recipe.needs_teacher else None
+    for model in filter(None, (init, teacher)):
+        _check_positions(model.checkpoint, declared.extraction)
+    return TrainingJob(
+        declared.recipe,
+        declared.extraction,
+        init,
+        teacher,
+        OpenedData(declared.training_set, training_fingerprint(declared.training_set)),
+        OpenedData(declared.held_out, training_fingerprint(declared.held_out)) if declared.held_out else None,
     )
 
 
-def _known(training_set: TrainingSet) -> str:
-    """A set by its content, or where that is unknown, by how it was asked for."""
-    asked = asdict(replace(training_set, sample=None, seed=0))
-    return training_fingerprint(training_set) or digest_of(asked)
+def _open_teacher(declared: DeclaredJob, init: Checkpoint, *, offline: bool) -> OpenedModel:
+    if declared.teacher is None:
+        raise SpecError(
+            f"A teacher was expected for mode {declared.recipe.mode}, and none was given; name one with --teacher."
+        )
+    checkpoint = open_checkpoint(declared.teacher, offline=offline)
+    if checkpoint.tokenizer_digest != init.tokenizer_digest:
+        raise SpecError(
+            f"Teacher {checkpoint.folder} and student {init.folder} were expected to share a tokenizer, and their"
+            " tokenizers differ; distillation compares them token by token. Choose two models of one tokenizer."
+        )
+    return OpenedModel(declared.teacher, checkpoint)
+
+
+def _check_positions(checkpoint: Checkpoint, extraction: Extraction) -> None:
+    if checkpoint.positions is not None and extraction.window_tokens > checkpoint.positions:
+        raise SpecError(
+            f"A window of at most {checkpoint.positions} tokens was expected, because {checkpoint.folder} has"
+            f" no more positions; window-tokens is {extraction.window_tokens}: set shorter --window-tokens."
+        )

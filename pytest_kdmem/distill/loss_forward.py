@@ -1,4 +1,4 @@
-"""A model that gives its loss instead of logits while it is trained."""
+"""While a model is trained, its forward pass returns its loss instead of logits."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ from contextlib import contextmanager
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from pytest_kdmem.distill.batches import predicted_mask
 from pytest_kdmem.distill.chunked_loss import TeacherOutputs, summed_loss
-from pytest_kdmem.distill.losses import IGNORED, Objective
+from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
 
 CROSS_ENTROPY = Objective()
 
 
-def predicted_mask(labels: Tensor) -> Tensor:
-    """Bool ``[batch, tokens − 1]``: whether token t + 1 is predicted from position t."""
-    return labels[:, 1:] != IGNORED
-
-
 @contextmanager
 def forward_returns_loss(model: PreTrainedModel, objective: Objective) -> Iterator[None]:
-    """Within, ``model(input_ids, labels, position_ids, teacher)`` is the sum of its loss over predicted tokens.
+    """Inside the block, ``model(input_ids, labels, position_ids, teacher)`` is its loss, summed over predicted tokens.
 
-    The loss is taken inside the model's own forward, so whatever wraps the model (DDP, FSDP, autocast) wraps the head
-    and the loss, too, and gathers the head's weights where they are sharded. In evaluation it is cross-entropy.
+    The loss is computed inside the model's own forward pass. So whatever wraps the model (DDP, FSDP, autocast) also
+    wraps the head and the loss, and gathers the head's weights if they are sharded. In evaluation mode the loss is
+    cross-entropy.
 
     Raises:
-        EngineError: the model's head is not a standard one, or it has a loss of its own beside.
+        EngineError: The model's head is not a standard one, or the model adds a loss of its own.
     """
     head = StandardHead(model)
     if getattr(model.config.get_text_config(), "output_router_logits", False):
         raise EngineError(
             f"A model without router losses was expected, and {type(model).__name__} asks for them by"
-            " output_router_logits, which this loss does not hold; set it to false in its config.json."
+            " output_router_logits; this trainer does not compute them. Set output_router_logits to false in its"
+            " config.json."
         )
 
     def forward(
@@ -46,8 +44,8 @@ def forward_returns_loss(model: PreTrainedModel, objective: Objective) -> Iterat
     ) -> Tensor:
         predicted = predicted_mask(labels)
         hidden = head.backbone(input_ids, position_ids)[:, :-1][predicted]
-        chosen = objective if model.training else CROSS_ENTROPY
-        return summed_loss(head, hidden, labels[:, 1:][predicted], chosen, teacher)
+        loss = objective if model.training else CROSS_ENTROPY
+        return summed_loss(head, hidden, labels[:, 1:][predicted], loss, teacher)
 
     model.forward = forward
     try:

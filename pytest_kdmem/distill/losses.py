@@ -1,7 +1,7 @@
 """Divergences between next-token distributions, each with its gradient in closed form.
 
-A closed form needs no graph over the vocabulary, so a chunk of positions costs a few buffers of its own size and its
-backward pass is done before the next chunk begins.
+With a closed form autograd keeps no graph over the vocabulary: a chunk of positions needs a few buffers of its own
+size, and its gradient is complete before the next chunk begins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ IGNORED = -100
 
 
 class Loss(NamedTuple):
-    """Of m positions: each one's loss ``[m]`` in nats and its gradient ``[m, vocabulary]``, both float32."""
+    """Loss of m positions.
+
+    Args:
+        value: ``[m]`` float32, in nats.
+        gradient: ``[m, vocabulary]`` float32: derivative of each value with respect to its position's logits.
+    """
 
     value: Tensor
     gradient: Tensor
@@ -28,15 +33,16 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """What a position is trained for: ``(1 − w) · T² · D(teacher, student) + w · cross-entropy``.
+    """The loss of one position: ``(1 − w) · T² · D(teacher, student) + w · cross-entropy``.
 
     Args:
-        divergence: D, over distributions at ``temperature`` T; None is cross-entropy alone.
-        temperature: T; the factor T² keeps the gradient's scale independent of it (arXiv 2601.15394).
+        divergence: D, taken between distributions at ``temperature``; None means cross-entropy alone.
+        temperature: T. The factor T² keeps the gradient's scale independent of it (arXiv 2601.15394).
         jsd_weight: β of the generalised Jensen–Shannon divergence.
         cross_entropy_weight: w.
-        vocabulary: ids the tokenizer knows. D is taken over these alone, so teacher and student may be padded to
-            different sizes; cross-entropy is taken over all of the student's, so that padding stays improbable.
+        vocabulary: Number of token ids that the tokenizer uses. D covers only these, because the embeddings of teacher
+            and student may be padded to different sizes; cross-entropy covers every row of the student's head, so that
+            padding rows stay improbable.
     """
 
     divergence: Divergence | None = None
@@ -47,15 +53,20 @@ class Objective:
 
     @property
     def labels_weight(self) -> float:
-        """Weight of cross-entropy: 1 where there is no divergence."""
+        """Weight of cross-entropy: 1 without a divergence."""
         return 1.0 if self.divergence is None else self.cross_entropy_weight
 
     def divergence_of(self, teacher_logprobs: Tensor, student_logprobs: Tensor) -> Loss:
-        """``T² · D`` and its gradient with respect to the student's logits, of log-probabilities at T."""
+        """``T² · D`` and its gradient with respect to the student's logits.
+
+        Args:
+            teacher_logprobs: ``[m, vocabulary]`` float32, at temperature T.
+            student_logprobs: ``[m, vocabulary]`` float32, at temperature T.
+        """
         value, gradient = _DIVERGENCES[self.divergence or "forward"](
             teacher_logprobs, student_logprobs, self.jsd_weight
         )
-        # ∂/∂logit = T² · ∂D/∂(logit / T) · 1/T. Rounding may leave a divergence a hair below its least value, 0.
+        # ∂/∂logit = T² · ∂D/∂(logit / T) · 1/T. Rounding can leave a divergence slightly below its minimum, 0.
         return Loss(value.clamp(min=0).mul_(self.temperature**2), gradient.mul_(self.temperature))
 
 
@@ -63,7 +74,7 @@ def cross_entropy(student_logprobs: Tensor, labels: Tensor) -> Loss:
     """−log q(label); the gradient is q − onehot(label).
 
     Args:
-        student_logprobs: ``[m, vocabulary]`` float32; used up.
+        student_logprobs: ``[m, vocabulary]`` float32; overwritten.
         labels: ``[m]`` int64.
     """
     index = labels[:, None]
@@ -82,23 +93,22 @@ def forward_kl(log_p: Tensor, log_q: Tensor, _weight: float = 0.0) -> Loss:
 
 def reverse_kl(log_p: Tensor, log_q: Tensor, _weight: float = 0.0) -> Loss:
     """KL(q ‖ p) = Σ q · (log q − log p); the gradient is q · (log q − log p − KL)."""
-    q, ratio = log_q.exp(), log_q - log_p
-    value = (q * ratio).sum(dim=1)
-    return Loss(value, ratio.sub_(value[:, None]).mul_(q))
+    q, log_ratio = log_q.exp(), log_q - log_p
+    value = (q * log_ratio).sum(dim=1)
+    return Loss(value, log_ratio.sub_(value[:, None]).mul_(q))
 
 
 def generalised_jsd(log_p: Tensor, log_q: Tensor, weight: float) -> Loss:
     """β · KL(p ‖ m) + (1 − β) · KL(q ‖ m), m = β · p + (1 − β) · q (arXiv 2306.13649).
 
-    What p contributes to the gradient cancels against m's dependence on q; q · (g − Σ q · g) is left, with
-    g = (1 − β) · log(q / m).
+    The gradient is q · (g − Σ q · g) with g = (1 − β) · log(q / m); the term of p and the dependence of m on q cancel.
     """
     log_m = torch.logaddexp(log_p + log(weight), log_q + log(1 - weight))
     p, q = log_p.exp(), log_q.exp()
-    to_middle = (log_q - log_m).mul_(1 - weight)
-    student_part = (q * to_middle).sum(dim=1)
+    student_log_ratio = (log_q - log_m).mul_(1 - weight)
+    student_part = (q * student_log_ratio).sum(dim=1)
     value = weight * (p * (log_p - log_m)).sum(dim=1) + student_part
-    return Loss(value, to_middle.sub_(student_part[:, None]).mul_(q))
+    return Loss(value, student_log_ratio.sub_(student_part[:, None]).mul_(q))
 
 
 _DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Loss]] = {

@@ -1,4 +1,4 @@
-"""The processes that train one model together, as `torchrun` or `accelerate launch` started them."""
+"""The group of processes that train one model together, as `torchrun` or `accelerate launch` started them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from accelerate import PartialState
 
 from pytest_kdmem.errors import SpecError
 
-WAITS_HOURS = 48
+# A teacher may generate text for hours while another process has nothing left to do and waits.
+TIMEOUT_HOURS = 48
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process among ``count``, numbered from 0."""
+    """This process and its group.
+
+    Args:
+        index: Number of this process, from 0.
+        count: Number of processes.
+        device: Device that this process computes on.
+    """
 
     index: int
     count: int
@@ -28,27 +35,26 @@ class ProcessGroup:
         return self.index == 0
 
     def wait(self) -> None:
-        """Until every process has come here."""
+        """Wait until every process of the group calls this."""
         PartialState().wait_for_everyone()
 
-    def first_only(self, act: Callable[[], None]) -> None:
-        """Let the first act, and the others wait until it has."""
+    def run_on_first(self, act: Callable[[], None]) -> None:
+        """Call ``act`` in the first process while the others wait for it."""
         if self.is_first:
             act()
         self.wait()
 
 
 def join_process_group() -> ProcessGroup:
-    """Join those that were launched together; alone without a launcher."""
-    # A teacher may write for hours while another process has nothing left to do.
-    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(hours=WAITS_HOURS))
+    """Join the processes that a launcher started together; without a launcher, the group is this process alone."""
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(hours=TIMEOUT_HOURS))
     return ProcessGroup(state.process_index, state.num_processes, state.device)
 
 
-def require_single_process(where: str) -> None:
-    """Raise SpecError in a process that a launcher started beside others."""
+def require_single_process(caller: str) -> None:
+    """Raise SpecError if a launcher started this process together with others."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SpecError(
-            f"One process was expected to train models of {where}, and WORLD_SIZE is {os.environ['WORLD_SIZE']};"
+            f"One process was expected to train models of {caller}, and WORLD_SIZE is {os.environ['WORLD_SIZE']};"
             " several train one model together by `torchrun … -m pytest_kdmem distill`."
         )

@@ -1,4 +1,4 @@
-"""How a model is trained: a frozen value that names a run and finds it again."""
+"""The settings that decide what a training gives."""
 
 from __future__ import annotations
 
@@ -19,33 +19,37 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 WHOLE_NUMBERS = ("epochs", "batch_size", "seed", "teacher_top_k")
 MAY_BE_ZERO = ("seed", "warmup", "weight_decay", "cross_entropy_weight", "max_gradient_norm")
-PARTS_OF_ONE = ("warmup", "cross_entropy_weight", "jsd_weight")
+SHARES = ("warmup", "cross_entropy_weight", "jsd_weight")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides what a training run gives; the defaults are the study's Pythia student (arXiv 2601.15394).
+    """Settings of a training; the defaults are those of the study's Pythia student (arXiv 2601.15394).
 
     Args:
-        mode: ``baseline`` is cross-entropy on the training set (teachers are made so, too), ``soft`` matches the
-            teacher's distribution, ``hard`` is cross-entropy on text that the teacher generated.
-        temperature: T of the soft loss, which is scaled by T².
-        divergence: of the soft loss: ``forward`` KL(teacher ‖ student), ``reverse`` KL, or generalised ``jsd``.
-        jsd_weight: β of ``jsd``, the teacher's weight in the middle distribution.
-        cross_entropy_weight: share of cross-entropy on the training set in the soft loss.
-        teacher_top_k: learn from that many stored log-probabilities a token and the mass of the rest, so that the
-            teacher need not be loaded beside the student; None learns from all of them.
-        epochs: passes over the training set, repeated examples included.
-        learning_rate: peak; cosine decay after a linear warm-up over ``warmup`` of the steps.
-        batch_size: examples a step, over all processes and micro-batches.
-        weight_decay: of AdamW.
-        max_gradient_norm: gradients are scaled down to it; 0 leaves them.
-        packing: put short examples side by side in rows of window length, blind to each other.
-        precision: of the forward pass; weights, losses and gradients of weights are float32.
-        seed: of the order of the data.
+        mode: ``baseline`` trains with cross-entropy on the training set (teachers are trained this way, too), ``soft``
+            matches the teacher's next-token distribution, ``hard`` trains with cross-entropy on text that the teacher
+            generated.
+        temperature: Temperature T of the soft loss, which is scaled by T².
+        divergence: Divergence of the soft loss: ``forward`` KL(teacher ‖ student), ``reverse`` KL, or generalised
+            ``jsd``.
+        jsd_weight: β of ``jsd``: weight of the teacher in the mixture distribution.
+        cross_entropy_weight: Weight of cross-entropy on the training set in the soft loss.
+        teacher_top_k: Number of the teacher's log-probabilities that are stored for each token. The student learns from
+            these and from the probability that remains, and the teacher need not be loaded beside it. None: the student
+            learns from the whole distribution of a loaded teacher.
+        epochs: Passes over the training set, repeated examples included.
+        learning_rate: Peak learning rate, followed by cosine decay.
+        batch_size: Examples per optimizer step, over all processes and micro-batches.
+        warmup: Share of the steps over which the learning rate rises linearly to its peak.
+        weight_decay: Weight decay of the AdamW optimizer.
+        max_gradient_norm: Norm to which larger gradients are scaled down; 0 turns scaling off.
+        packing: Put short examples side by side in one row, where they do not attend to each other.
+        precision: Precision of the forward pass. Weights, losses and gradients of weights are float32.
+        seed: Seed of the order of the examples.
 
     Raises:
-        SpecError: an unknown choice, or a number outside its range.
+        SpecError: A choice is unknown, or a number is outside its range.
     """
 
     mode: Mode = "soft"
@@ -73,7 +77,7 @@ class Recipe:
             raise SpecError(f"jsd-weight must lie between 0 and 1; found {self.jsd_weight!r}.")
         if self.teacher_top_k is not None and self.divergence != "forward":
             raise SpecError(
-                f"Divergence forward was expected with teacher-top-k, which stores no more than it needs;"
+                f"Divergence forward was expected with teacher-top-k, which stores only what forward KL needs;"
                 f" found {self.divergence}."
             )
 
@@ -83,23 +87,25 @@ class Recipe:
 
     @property
     def loss(self) -> str:
-        """The loss in words, as reports name it."""
+        """The loss in words, as reports show it."""
         if self.mode != "soft":
             return "cross-entropy" if self.mode == "baseline" else "cross-entropy on the teacher's text"
         name = {"forward": "forward KL", "reverse": "reverse KL", "jsd": f"JSD, β = {self.jsd_weight:g}"}
-        words = f"{name[self.divergence]}, T = {self.temperature:g}"
+        description = f"{name[self.divergence]}, T = {self.temperature:g}"
         if self.teacher_top_k is not None:
-            words += f", top {self.teacher_top_k}"
+            description += f", top {self.teacher_top_k}"
         if self.cross_entropy_weight:
-            words += f", {self.cross_entropy_weight:g} cross-entropy"
-        return words
+            description += f", {self.cross_entropy_weight:g} cross-entropy"
+        return description
 
     @property
     def digest(self) -> str:
+        """Digest of all settings."""
         return digest_of(asdict(self))
 
 
 def _check(name: str, value: Any) -> None:
+    """Raise SpecError if a setting has a value of the wrong type or outside its range."""
     shown = name.replace("_", "-")
     if name in CHOICES:
         if value not in CHOICES[name]:
@@ -113,5 +119,5 @@ def _check(name: str, value: Any) -> None:
         raise SpecError(f"{shown} must be a {'whole number' if name in WHOLE_NUMBERS else 'number'}; found {value!r}.")
     if not (0 < value < float("inf") or (name in MAY_BE_ZERO and value == 0)):
         raise SpecError(f"{shown} must be positive; found {value!r}.")
-    if name in PARTS_OF_ONE and value > 1:
+    if name in SHARES and value > 1:
         raise SpecError(f"{shown} must be at most 1; found {value!r}.")

@@ -1,12 +1,12 @@
-"""Rows made once and kept in a folder, in shards: only missing ones are made, by any number of processes."""
+"""Rows that are made once and kept in a folder, in shards; several processes share the work of making them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
@@ -16,67 +16,81 @@ from pytest_kdmem.distill.process_group import ProcessGroup
 
 ROWS_PER_SHARD = 4096
 
-IDS = pa.schema([("input_ids", pa.list_(pa.int32()))])
-WITH_TEACHER = pa.schema([*IDS, ("teacher_ids", pa.list_(pa.int32())), ("teacher_logprobs", pa.list_(pa.float32()))])
+TOKEN_IDS = pa.schema([("input_ids", pa.list_(pa.int32()))])
+WITH_TEACHER = pa.schema(
+    [*TOKEN_IDS, ("teacher_ids", pa.list_(pa.int32())), ("teacher_logprobs", pa.list_(pa.float32()))]
+)
 
 Record = dict[str, Any]
 
 
-def store_rows(
-    folder: Path,
-    source: Iterable[Any],
-    make: Callable[[list[Any]], Iterable[Record]],
-    schema: pa.Schema,
-    processes: ProcessGroup,
-    *,
-    rows_a_shard: int = ROWS_PER_SHARD,
-) -> None:
-    """Write ``make(shard of source)`` for every shard that is not there and falls to this process.
+@dataclass(frozen=True)
+class RowStore:
+    """A folder of shards.
 
     Args:
-        source: the same items in the same order in every process and every run.
-        make: a shard's items → the rows to keep; called only for shards that are missing.
+        folder: The folder; it is created when rows are added.
+        processes: The processes that share the work: shard n falls to process n modulo their number.
+        rows_per_shard: Rows in each shard but the last.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    number = -1
-    for number, items in enumerate(in_batches(source, rows_a_shard)):
-        path = folder / f"{number:06}.arrow"
-        if number % processes.count == processes.index and not path.is_file():
-            with atomic_file(path) as partial:
-                _write(partial, make(list(items)), schema)
-    if processes.is_first:
-        write_text(str(number + 1), folder / "shards")
+
+    folder: Path
+    processes: ProcessGroup
+    rows_per_shard: int = ROWS_PER_SHARD
+
+    def is_complete(self) -> bool:
+        """Whether every shard has been written."""
+        return self._count_file.is_file() and all(path.is_file() for path in self._shard_paths())
+
+    def add_missing(
+        self, source: Iterable[Any], make: Callable[[list[Any]], Iterable[Record]], schema: pa.Schema
+    ) -> None:
+        """Write the shards that fall to this process and do not exist yet.
+
+        Args:
+            source: The same items in the same order in every process and every run.
+            make: Makes the rows of a shard from its items; called only for missing shards.
+            schema: Columns of the rows.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        count = 0
+        for items in in_batches(source, self.rows_per_shard):
+            path = self._shard_path(count)
+            if count % self.processes.count == self.processes.index and not path.is_file():
+                with atomic_file(path) as temporary:
+                    _write_shard(temporary, make(list(items)), schema)
+            count += 1
+        if self.processes.is_first:
+            write_text(str(count), self._count_file)
+
+    def rows(self) -> Dataset:
+        """All rows, memory-mapped, in the order of the source; waits until every process has written its shards."""
+        self.processes.wait()
+        shards = [Dataset.from_file(str(path)) for path in self._shard_paths()]
+        filled = [shard for shard in shards if len(shard)]
+        if not filled:
+            return shards[0] if shards else Dataset.from_dict({"input_ids": []})
+        return concatenate_datasets(filled).with_format("numpy")
+
+    @property
+    def _count_file(self) -> Path:
+        """Holds the number of shards."""
+        return self.folder / "shards"
+
+    def _shard_paths(self) -> list[Path]:
+        count = int(self._count_file.read_text(encoding="ascii"))
+        return [self._shard_path(number) for number in range(count)]
+
+    def _shard_path(self, number: int) -> Path:
+        return self.folder / f"{number:06}.arrow"
 
 
-def stored_rows(folder: Path) -> Dataset:
-    """All rows, memory-mapped, in the order of the source; to be called once every process has stored its part."""
-    shards = int((folder / "shards").read_text(encoding="ascii"))
-    paths = [folder / f"{number:06}.arrow" for number in range(shards)]
-    parts = [Dataset.from_file(str(path)) for path in paths]
-    filled = [part for part in parts if len(part)]
-    if not filled:
-        return Dataset.from_dict({"input_ids": []}) if not parts else parts[0]
-    return concatenate_datasets(filled).with_format("numpy")
-
-
-def are_stored(folder: Path) -> bool:
-    """Whether every shard is there."""
-    if not (folder / "shards").is_file():
-        return False
-    shards = int((folder / "shards").read_text(encoding="ascii"))
-    return all((folder / f"{number:06}.arrow").is_file() for number in range(shards))
-
-
-def tokens_of(rows: Dataset) -> int:
-    """Token ids over all rows."""
+def count_tokens(rows: Dataset) -> int:
+    """Number of token ids in all rows."""
     return sum(len(row["input_ids"]) for row in rows.select_columns("input_ids"))
 
 
-def as_ids(tokens: np.ndarray[Any, Any]) -> Record:
-    return {"input_ids": tokens}
-
-
-def _write(path: Path, rows: Iterable[Record], schema: pa.Schema) -> None:
+def _write_shard(path: Path, rows: Iterable[Record], schema: pa.Schema) -> None:
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
         for row in rows:
             columns = [pa.array([row[field.name]], field.type) for field in schema]

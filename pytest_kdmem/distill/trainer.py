@@ -1,50 +1,45 @@
-"""Training as a `transformers.Trainer`: loss, order of rows and checkpoints are ours, the rest is its own."""
+"""A `transformers.Trainer` with a loss, an order of rows and checkpoints of its own."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from math import ceil, isfinite
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer
 
-from pytest_kdmem.distill.batches import SeededOrder, WholeSteps
+from pytest_kdmem.distill.batches import SeededOrder, WholeSteps, predicted_mask
 from pytest_kdmem.distill.checkpoints import read_checkpoint, write_checkpoint
-from pytest_kdmem.distill.execution import Execution
-from pytest_kdmem.distill.loss_forward import predicted_mask
-from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.teachers import LiveTeacher, StoredOutputs
 from pytest_kdmem.errors import EngineError
 
-POINTS_OF_CURVE = 500
-
 
 class DistillationTrainer(Trainer):
-    """Trains a model that is `forward_returns_loss` an objective, from a teacher where there is one.
+    """Trains a model whose forward pass returns its loss (`forward_returns_loss`), with a teacher if there is one.
 
-    One loss = sum over predicted tokens / predicted tokens of the whole step, over all micro-batches and processes. The
-    teacher is frozen and stands outside the model, so neither DDP nor a checkpoint holds it.
+    The loss of a step is its sum over predicted tokens divided by their number, both over all micro-batches and
+    processes. The teacher is frozen and no part of the model, so neither DDP nor a checkpoint holds it.
 
     Args:
-        teacher: reads each batch beside the student; None where none is needed, or batches bring what it said.
-        train_dataset: `WholeSteps`, so that every step shares out evenly.
+        teacher: Reads each batch beside the student; None if none is needed, or if rows hold its log-probabilities.
+        arguments: Arguments of `transformers.Trainer`; ``train_dataset`` must be a `WholeSteps`.
     """
 
     loss_is_scaled_for_ga = True
 
     def __init__(self, *, teacher: LiveTeacher | None, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.model_accepts_loss_kwargs = True  # asks Trainer for the step's token count
+        self.model_accepts_loss_kwargs = True  # makes Trainer pass the number of the step's predicted tokens
         self.remove_callback(PrinterCallback)  # prints dictionaries where the progress bar is off
         self.teacher = teacher
         if teacher is not None:
             teacher.to(self.args.device)
         self.order: SeededOrder | None = None
-        self.resumed: dict[str, Any] = {}
+        self._resumed_progress: dict[str, Any] = {}
 
     def compute_loss(
         self,
@@ -53,34 +48,34 @@ class DistillationTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        loss = self._summed(model, inputs)
+        loss = self._summed_loss(model, inputs)
         tokens = num_items_in_batch if num_items_in_batch is not None else predicted_mask(inputs["labels"]).sum()
-        # DDP and FSDP average gradients over processes, and the count is that of all of them.
+        # DDP and FSDP average gradients over processes, while the number of tokens is that of all processes together.
         loss = loss * self.accelerator.num_processes / torch.as_tensor(tokens, device=loss.device).clamp(min=1)
         return (loss, {}) if return_outputs else loss
 
-    def _summed(self, model: nn.Module, inputs: dict[str, Tensor | Any]) -> Tensor:
+    def _summed_loss(self, model: nn.Module, inputs: dict[str, Tensor | Any]) -> Tensor:
         ids, labels, positions = inputs["input_ids"], inputs["labels"], inputs.get("position_ids")
-        view: Any = None
+        outputs: Any = None
         if model.training and "teacher_ids" in inputs:
-            view = StoredOutputs(inputs["teacher_ids"], inputs["teacher_logprobs"])
+            outputs = StoredOutputs(inputs["teacher_ids"], inputs["teacher_logprobs"])
         elif model.training and self.teacher is not None:
             with self.accelerator.autocast():
-                view = self.teacher.read(ids, positions, predicted_mask(labels))
-        # Through the wrapped model, so that DDP and FSDP see the pass.
-        loss: Tensor = model(input_ids=ids, labels=labels, position_ids=positions, teacher=view)
+                outputs = self.teacher.outputs(ids, positions, predicted_mask(labels))
+        # Through the wrapped model, so that DDP and FSDP take part in the pass.
+        loss: Tensor = model(input_ids=ids, labels=labels, position_ids=positions, teacher=outputs)
         return loss
 
     @torch.no_grad()
     def held_out_loss(self, rows: WholeSteps) -> float:
-        """Cross-entropy in nats a token over ``rows``, of all processes together."""
+        """Cross-entropy in nats per predicted token over ``rows``, of all processes together."""
         model, was_training = self.model_wrapped, self.model_wrapped.training
         model.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         for batch in self.get_eval_dataloader(rows):
             inputs = self._prepare_inputs(batch)
             with self.compute_loss_context_manager():
-                sums[0] += self._summed(model, inputs).double()
+                sums[0] += self._summed_loss(model, inputs).double()
             sums[1] += predicted_mask(inputs["labels"]).sum()
         model.train(was_training)
         total, tokens = self.accelerator.reduce(sums, "sum").tolist()
@@ -107,82 +102,41 @@ class DistillationTrainer(Trainer):
         self.order = SeededOrder(self.train_dataset, self.args.seed)  # type: ignore[arg-type]
         return self.order
 
-    # Checkpoints of Trainer's own are pickled, and tied to the number of processes.
+    # Trainer's own checkpoints are pickled and tied to the number of processes; the next methods replace them.
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        unlogged = float(self.accelerator.reduce(self._tr_loss.detach().clone(), "mean"))
-        self._check_finite(unlogged)
+        unlogged_loss = float(self.accelerator.reduce(self._tr_loss.detach().clone(), "mean"))
+        self._check_finite(unlogged_loss)
         progress = {
             "step": self.state.global_step,
             "scheduler": self.lr_scheduler.state_dict(),  # type: ignore[union-attr]
-            # The loss since the last log line, so that the curve goes on where it stood.
-            "unlogged_loss": unlogged,
+            # The loss since the last log line, so that a resumed training continues the curve.
+            "unlogged_loss": unlogged_loss,
             "logged_at": self._globalstep_last_logged,
         }
         state = json.dumps(asdict(self.state))
-        write_checkpoint(Path(str(self.args.output_dir)), model, _inner(self.optimizer), progress, state)
+        write_checkpoint(Path(str(self.args.output_dir)), model, _unwrapped(self.optimizer), progress, state)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        """Nothing yet: weights come back with the optimizer, when both are wrapped."""
+        """Do nothing: weights are loaded together with the optimizer, once both are wrapped."""
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
-            progress = read_checkpoint(Path(checkpoint), self.model_wrapped, _inner(self.optimizer))
+            progress = read_checkpoint(Path(checkpoint), self.model_wrapped, _unwrapped(self.optimizer))
             self.lr_scheduler.load_state_dict(progress["scheduler"])  # type: ignore[union-attr]
-            self.resumed = progress
+            self._resumed_progress = progress
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        """Nothing: chance follows from seed, step and process, see `DistillationCallback`."""
+        """Do nothing: random numbers depend on seed, step and process alone, see `DistillationCallback`."""
 
     def restore_unlogged_loss(self) -> None:
-        """Go on with the loss curve where the checkpoint left it; Trainer has just begun a new one."""
-        if self.resumed:
-            self._tr_loss += self.resumed["unlogged_loss"]
-            self._globalstep_last_logged = self.resumed["logged_at"]
+        """Continue the loss curve of the checkpoint; Trainer has just begun a new one."""
+        if self._resumed_progress:
+            self._tr_loss += self._resumed_progress["unlogged_loss"]
+            self._globalstep_last_logged = self._resumed_progress["logged_at"]
 
 
-def arguments_of(
-    recipe: Recipe, execution: Execution, folder: Path, passes: tuple[int, int], examples: int
-) -> TrainingArguments:
-    """Trainer's arguments for a recipe.
-
-    Args:
-        folder: of checkpoints.
-        passes: examples a pass and process, and passes a step.
-    """
-    micro_batch, passes_a_step = passes
-    steps = recipe.epochs * -(-examples // recipe.batch_size)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=micro_batch,
-        per_device_eval_batch_size=micro_batch,
-        gradient_accumulation_steps=passes_a_step,
-        gradient_checkpointing=execution.gradient_checkpointing,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type="cosine",
-        # Given as a share, 1 would be one step; and the first step of a warm-up changes nothing.
-        warmup_steps=ceil(recipe.warmup * steps) if steps > 1 else 0,
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.max_gradient_norm,
-        seed=recipe.seed,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=recipe.precision == "bfloat16",
-        ddp_find_unused_parameters=False,
-        save_strategy="no",
-        logging_steps=max(1, steps // POINTS_OF_CURVE),
-        logging_nan_inf_filter=False,
-        report_to=[],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )
-    # Trainer would spread one process over all GPUs by nn.DataParallel; several processes are the launcher's matter.
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments
-
-
-def _inner(optimizer: Any) -> torch.optim.Optimizer:
+def _unwrapped(optimizer: Any) -> torch.optim.Optimizer:
     """The optimizer inside accelerate's wrapper."""
     inner: torch.optim.Optimizer = getattr(optimizer, "optimizer", optimizer)
     return inner

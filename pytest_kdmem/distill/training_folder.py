@@ -1,4 +1,4 @@
-"""The folder of a training that has not ended: what is needed to go on, bound to the settings it was begun with."""
+"""The folder of an unfinished training: all that is needed to go on, bound to the job that it was begun for."""
 
 from __future__ import annotations
 
@@ -14,116 +14,128 @@ from typing import Any
 from filelock import FileLock
 
 from pytest_kdmem.base.files import write_text
-from pytest_kdmem.distill.checkpoints import latest_checkpoint, step_of
+from pytest_kdmem.distill.checkpoints import checkpoint_step, latest_checkpoint
 from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.errors import SpecError
 
-RECORD, LOCK = "training.json", "lock"
+RECORD_FILE, LOCK_FILE = "training.json", "lock"
 
 
 @dataclass
 class TrainingFolder:
-    """Beside the model to be: checkpoints, rows, and a record of the stretches trained so far."""
+    """A folder beside the model to be: checkpoints, rows, and a record of the run.
 
-    folder: Path
+    Args:
+        path: The folder.
+        processes: The processes that use it; the first one writes.
+        record: ``run`` is the digest of the job, ``seconds`` the time trained so far, ``resumed_at`` the steps at
+            which training was resumed.
+    """
+
+    path: Path
     processes: ProcessGroup
     record: dict[str, Any]
-    _counted: float = 0.0
+    _counted_until: float = 0.0
 
     @staticmethod
     @contextmanager
-    def of(out: Path, run_digest: str, processes: ProcessGroup) -> Iterator[TrainingFolder]:
-        """Open the folder that belongs to ``out``, or make it; one run at a time.
+    def open(out: Path, job_digest: str, processes: ProcessGroup) -> Iterator[TrainingFolder]:
+        """Lock the folder that belongs to the model folder ``out``, and create it if it is missing.
 
         Raises:
-            SpecError: it was begun with other settings.
+            SpecError: The folder holds a checkpoint of another job, or cannot be written; or ``out`` holds files.
         """
-        folder = out.with_name(f".{out.name}.training")
+        path = out.with_name(f".{out.name}.training")
         with ExitStack() as stack:
             if processes.is_first:
-                stack.callback(_locked(folder).release)
-                check_out(out)  # another run may have ended while this one waited
-                _begin(folder, run_digest)
+                stack.callback(_acquire_lock(path).release)
+                check_output_folder(out)  # again, because another run may have ended while this one waited
+                _begin_record(path, job_digest)
             processes.wait()
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            if record["run"] != run_digest:
+            record = json.loads((path / RECORD_FILE).read_text(encoding="utf-8"))
+            if record["run"] != job_digest:
                 raise SpecError(
-                    f"A training of the same recipe, models and data was expected in {folder}, which holds an"
-                    " unfinished one of others; delete it, or name another --out."
+                    f"A training of the same recipe, models and data was expected in {path}, which holds an unfinished"
+                    " training of others; delete it, or choose another --out."
                 )
             processes.wait()
-            yield TrainingFolder(folder, processes, record)
+            yield TrainingFolder(path, processes, record)
 
-    def resumes_at(self, checkpoint: Path) -> int:
-        """Note that the run goes on from a checkpoint; gives its step."""
-        step = step_of(checkpoint)
+    def record_resumption(self, checkpoint: Path) -> int:
+        """Record that training resumes at a checkpoint, and return its step.
+
+        Raises:
+            DataError: The checkpoint is damaged.
+        """
+        step = checkpoint_step(checkpoint)
         self.record["resumed_at"].append(step)
         self._write()
         return step
 
-    def begin_stretch(self) -> None:
-        """Count seconds from now on."""
-        self._counted = time.monotonic()
+    def start_clock(self) -> None:
+        """Begin to count training time."""
+        self._counted_until = time.monotonic()
 
-    def note_seconds(self) -> None:
-        """Add what went by since the last time."""
+    def add_elapsed_seconds(self) -> None:
+        """Record the training time since the last call."""
         now = time.monotonic()
-        self.record["seconds"] += now - self._counted
-        self._counted = now
+        self.record["seconds"] += now - self._counted_until
+        self._counted_until = now
         self._write()
 
     @property
     def seconds(self) -> float:
-        """Of training, all stretches together; of one that was killed, up to its last checkpoint."""
+        """Recorded training time of all resumed runs together; of a killed run, up to its last checkpoint."""
         return float(self.record["seconds"])
 
     @property
     def resumed_at(self) -> tuple[int, ...]:
+        """Steps at which training was resumed."""
         return tuple(self.record["resumed_at"])
 
-    def finished(self) -> None:
-        """Remove it: the model stands in its place."""
-        self.processes.first_only(lambda: shutil.rmtree(self.folder, ignore_errors=True))
+    def remove(self) -> None:
+        """Delete the folder, once the trained model is written."""
+        self.processes.run_on_first(lambda: shutil.rmtree(self.path, ignore_errors=True))
 
     def _write(self) -> None:
         if self.processes.is_first:
-            _write_record(self.folder, self.record)
+            _write_record(self.path, self.record)
 
 
-def _locked(folder: Path) -> FileLock:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        lock.acquire()
-    except OSError as error:
-        raise SpecError(
-            f"A folder that can be written was expected for {folder}, and it cannot ({error.strerror}); choose another"
-            " --out."
-        ) from error
-    return lock
-
-
-def check_out(out: Path) -> None:
-    """Raise SpecError where a trained model cannot be put."""
+def check_output_folder(out: Path) -> None:
+    """Raise SpecError if a trained model cannot be put there."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(
             f"An empty or new folder was expected for the trained model; {out} is a file or holds files already."
         )
 
 
-def _begin(folder: Path, run_digest: str) -> None:
-    """Note what is begun; another run that never came to a checkpoint makes room, since it has nothing to lose."""
-    if (folder / RECORD).is_file():
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if record["run"] == run_digest or latest_checkpoint(folder):
+def _acquire_lock(path: Path) -> FileLock:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / LOCK_FILE)
+        lock.acquire()
+    except OSError as error:
+        raise SpecError(
+            f"A folder that can be written was expected for {path}, and it cannot ({error.strerror}); choose another"
+            " --out."
+        ) from error
+    return lock
+
+
+def _begin_record(path: Path, job_digest: str) -> None:
+    """Write a new record, unless there is one of this job; what a job without a checkpoint left is deleted first."""
+    if (path / RECORD_FILE).is_file():
+        record = json.loads((path / RECORD_FILE).read_text(encoding="utf-8"))
+        if record["run"] == job_digest or latest_checkpoint(path):
             return
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name != LOCK:
-                path.unlink()
-    _write_record(folder, {"run": run_digest, "resumed_at": [], "seconds": 0.0})
+        for child in path.iterdir():
+            if child.is_dir():
+                shutil.rmtree(child)
+            elif child.name != LOCK_FILE:
+                child.unlink()
+    _write_record(path, {"run": job_digest, "resumed_at": [], "seconds": 0.0})
 
 
-def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    write_text(json.dumps(record), folder / RECORD)
+def _write_record(path: Path, record: dict[str, Any]) -> None:
+    write_text(json.dumps(record), path / RECORD_FILE)

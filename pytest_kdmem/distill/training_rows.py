@@ -1,4 +1,4 @@
-"""What a recipe trains on: the training set, the teacher's text, or rows with the teacher's log-probabilities."""
+"""The rows that a recipe trains on: the training set, the teacher's text, or rows with its log-probabilities."""
 
 from __future__ import annotations
 
@@ -12,95 +12,106 @@ from transformers import PreTrainedModel
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.examples import Tokenizer, stream_examples
-from pytest_kdmem.distill.process_group import ProcessGroup
-from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.distill.sequence_level import teacher_text
-from pytest_kdmem.distill.stored_rows import IDS, Record, as_ids, store_rows, stored_rows
-from pytest_kdmem.distill.top_k import with_top_k
+from pytest_kdmem.distill.job import OpenedData
+from pytest_kdmem.distill.sequence_level import TEXTS_PER_SHARD, teacher_text
+from pytest_kdmem.distill.stored_rows import ROWS_PER_SHARD, TOKEN_IDS, Record, RowStore
+from pytest_kdmem.distill.top_k import add_top_k_logprobs
+from pytest_kdmem.distill.training_run import TrainingRun
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
-# Raised when the same teacher and data give other stored rows than before.
-FORMAT = 1
+# Increase this number when the same teacher and data give other stored rows than before.
+ROWS_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
 class RowSource:
-    """Where rows come from and where they are kept.
+    """Makes the rows of one run, and stores them.
 
     Args:
-        training_set: as its digest ``fingerprint`` knows it; None where only streaming would tell.
-        text_digest: of all that turns text into ids.
-        vocabulary: rows of the smallest embedding that reads them; an id beyond them is an error.
-        scratch: a folder of this run alone.
-        cache: for what a teacher made, which other runs can use.
+        run: The run.
+        tokenizer: Tokenizer of the models; None if they have none and data are token ids.
+        embedding_rows: Rows of the smallest embedding that reads the token ids; an id beyond them is an error.
     """
 
-    training_set: TrainingSet
-    fingerprint: str | None
+    run: TrainingRun
     tokenizer: Tokenizer | None
-    text_digest: str
-    extraction: Extraction
-    vocabulary: int
-    scratch: Path
-    cache: Path
-    processes: ProcessGroup
-    offline: bool
+    embedding_rows: int
 
-    def examples(self, training_set: TrainingSet, name: str) -> Dataset:
-        """Token ids of every example that predicts a token, repeats included.
+    def examples(self, data: OpenedData, folder_name: str) -> Dataset:
+        """Token ids of every example that predicts a token, repeated examples included.
 
         Raises:
-            DataError: there is none, or an id lies outside the vocabulary.
+            DataError: There is no such example, or a token id is outside the vocabulary.
         """
-        sequences = stream_examples(
-            replace(training_set, sample=None), self.tokenizer, self.extraction, offline=self.offline
+        source = data.declared.source
+        examples = stream_examples(
+            replace(data.declared, sample=None),
+            self.tokenizer,
+            self.run.job.extraction,
+            offline=self.run.options.offline,
         )
-        usable = ((example.position, example.ids) for example in sequences if len(example.ids) > 1)
+        usable = ((example.position, example.ids) for example in examples if len(example.ids) > 1)
 
-        def checked(items: list[tuple[int, TokenIds]]) -> Iterator[Record]:
+        def check_ids(items: list[tuple[int, TokenIds]]) -> Iterator[Record]:
             for position, ids in items:
-                if ids.max() >= self.vocabulary:
+                if ids.max() >= self.embedding_rows:
                     raise DataError(
-                        f"Ids below {self.vocabulary} were expected in {training_set.source}; example {position} holds"
+                        f"Ids below {self.embedding_rows} were expected in {source}; example {position} holds"
                         f" {ids.max()}: give the tokenizer that belongs to the model."
                     )
-                yield as_ids(ids)
+                yield {"input_ids": ids}
 
-        folder = self.scratch / name
-        store_rows(folder, usable, checked, IDS, self.processes)
-        self.processes.wait()
-        rows = stored_rows(folder)
+        store = self._store(self.run.folder.path / folder_name)
+        store.add_missing(usable, check_ids, TOKEN_IDS)
+        rows = store.rows()
         if not len(rows):
-            raise DataError(f"Examples to train on were expected in {training_set.source}, and there are none.")
+            raise DataError(f"Examples to train on were expected in {source}, and there are none.")
         return rows
 
-    def of(
-        self, recipe: Recipe, teacher_digest: str | None, vocabulary: int, load_teacher: Callable[[], PreTrainedModel]
-    ) -> Dataset:
-        """The recipe's rows; the teacher is loaded only where something of it is not stored yet.
+    def training_rows(self, vocabulary: int, load_teacher: Callable[[], PreTrainedModel]) -> Dataset:
+        """The recipe's rows.
+
+        Args:
+            vocabulary: Number of token ids that the teacher's log-probabilities cover.
+            load_teacher: Loads the teacher; called only if some of its rows are not stored yet.
 
         Raises:
-            DataError: as `examples`, or no example is long enough for the teacher to continue.
+            DataError: As in `examples`, or no example is long enough for the teacher to continue.
         """
-        rows = self.examples(self.training_set, "examples")
+        job, recipe = self.run.job, self.run.job.recipe
+        rows = self.examples(job.training_set, "examples")
         if recipe.mode == "hard":
-            folder = self._made_by(teacher_digest, "text")
-            rows = teacher_text(load_teacher, rows, self.extraction, self.vocabulary, folder, self.processes)
+            store = self._store(self._teacher_folder("text"), TEXTS_PER_SHARD)
+            rows = teacher_text(load_teacher, rows, job.extraction, self.embedding_rows, store)
             if not len(rows):
                 raise DataError(
-                    f"Examples of {self.extraction.prefix_tokens} tokens or more were expected in"
-                    f" {self.training_set.source} for the teacher to continue, and there are none."
+                    f"Examples of {job.extraction.prefix_tokens} tokens or more were expected in"
+                    f" {job.training_set.declared.source} for the teacher to continue, and there are none."
                 )
         elif recipe.mode == "soft" and recipe.teacher_top_k is not None:
-            how = (f"top-{recipe.teacher_top_k}", recipe.temperature, recipe.precision, vocabulary)
-            rows = with_top_k(
-                load_teacher, rows, recipe, vocabulary, self._made_by(teacher_digest, *how), self.processes
+            folder = self._teacher_folder(
+                f"top-{recipe.teacher_top_k}", recipe.temperature, recipe.precision, vocabulary
             )
+            rows = add_top_k_logprobs(load_teacher, rows, recipe, vocabulary, self._store(folder))
         return rows
 
-    def _made_by(self, teacher_digest: str | None, what: str, *how: object) -> Path:
-        if self.fingerprint is None:  # nothing tells whether the data is the same the next time
-            return self.scratch / what
-        key = digest_of([FORMAT, teacher_digest, self.fingerprint, self.text_digest, asdict(self.extraction), *how])
-        return self.cache / "teachers" / f"{what}-{key}"
+    def _store(self, folder: Path, rows_per_shard: int = ROWS_PER_SHARD) -> RowStore:
+        return RowStore(folder, self.run.processes, rows_per_shard)
+
+    def _teacher_folder(self, kind: str, *settings: object) -> Path:
+        """Folder of rows that the teacher makes, named by all that they depend on."""
+        job = self.run.job
+        if job.training_set.fingerprint is None:  # then another run cannot tell whether its data are the same
+            return self.run.folder.path / kind
+        text_digest = job.init.checkpoint.text_digest
+        key = digest_of(
+            [
+                ROWS_VERSION,
+                job.teacher_digest,
+                job.training_set.fingerprint,
+                text_digest,
+                asdict(job.extraction),
+                *settings,
+            ]
+        )
+        return self.run.cache_dir / "teachers" / f"{kind}-{key}"

@@ -146,5 +146,5 @@ def test_a_training_that_sigterm_stops_has_its_exit_code_and_goes_on_when_given_
     assert not Path("student").exists()
     again = kdmem(*command)
     assert again.code == 0
-    assert "going on at step 1" in again.out
+    assert "resuming at step 1" in again.out
     assert Path("student/model.safetensors").is_file()

@@ -11,9 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.distill.batches import Collator, SeededOrder, WholeSteps, _first_fit
+from pytest_kdmem.distill.batches import Collator, SeededOrder, WholeSteps, _first_fit, predicted_mask
 from pytest_kdmem.distill.execution import Execution
-from pytest_kdmem.distill.loss_forward import predicted_mask
 from pytest_kdmem.distill.losses import IGNORED
 from pytest_kdmem.errors import SpecError
 
@@ -120,9 +119,10 @@ def test_a_step_is_shared_out_whole_or_refused(batch_size, processes, micro_batc
     share, left = divmod(batch_size, processes)
     if left or (micro_batch and share % min(micro_batch, share)):
         with pytest.raises(SpecError, match=f"found {batch_size}"):
-            execution.passes_a_step(batch_size, processes)
+            execution.split_step(batch_size, processes)
     else:
-        size, passes = execution.passes_a_step(batch_size, processes)
+        split = execution.split_step(batch_size, processes)
+        size, passes = split.micro_batch_size, split.passes
         assert size * passes * processes == batch_size
         assert size <= (micro_batch or batch_size)
 

@@ -120,7 +120,7 @@ def test_dropout_differs_from_step_to_step(train, make_model):
 
 @pytest.mark.parametrize("recipe", [{"mode": "hard"}, {"teacher_top_k": 4, "packing": True}], ids=str)
 def test_what_the_teacher_said_is_not_asked_again(train, stop, teacher, monkeypatch, recipe):
-    from pytest_kdmem.distill import run
+    from pytest_kdmem.distill import prepare as run
 
     stop("stopped", 1, teacher=teacher, **recipe)
     loaded = []
@@ -332,7 +332,7 @@ def test_an_unfinished_training_of_other_settings_is_not_taken_up(train, stop, t
     how = {name: others[name] for name in changed if name in others}
     recipe |= {name: value for name, value in changed.items() if name not in others}
     with pytest.raises(
-        SpecError, match=r"expected in .*\.out\.training, which holds an unfinished one of others; delete"
+        SpecError, match=r"expected in .*\.out\.training, which holds an unfinished training of others; delete"
     ):
         train("out", how=how, **recipe)
     assert not (tmp_path / "out").exists()

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pytest_kdmem.distill import chunked_loss
-from pytest_kdmem.distill.batches import Collator
-from pytest_kdmem.distill.loss_forward import forward_returns_loss, predicted_mask
+from pytest_kdmem.distill.batches import Collator, predicted_mask
+from pytest_kdmem.distill.loss_forward import forward_returns_loss
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.teachers import LiveTeacher
 from tests.distill.reference_loss import IGNORED, assert_gradients, of_models
@@ -21,7 +21,7 @@ def step(model, teacher, rows, objective, *, packing=False):
     predicted = predicted_mask(batch["labels"])
     view = None
     if teacher is not None:
-        view = LiveTeacher(teacher, objective.temperature).read(
+        view = LiveTeacher(teacher, objective.temperature).outputs(
             batch["input_ids"], batch.get("position_ids"), predicted
         )
     model.zero_grad()
@@ -205,7 +205,7 @@ def test_a_frozen_head_or_a_frozen_backbone_is_left_alone(toy, unequal_rows):
         predicted = predicted_mask(batch["labels"])
         with forward_returns_loss(one, objective):
             one.train()
-            view = LiveTeacher(judge, 2.0).read(batch["input_ids"], None, predicted)
+            view = LiveTeacher(judge, 2.0).outputs(batch["input_ids"], None, predicted)
             (one(**batch, teacher=view) / predicted.sum()).backward()
         for name, weight in one.named_parameters():
             if name.startswith(frozen):

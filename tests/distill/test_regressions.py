@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_kdmem.distill.batches import Collator
-from pytest_kdmem.distill.loss_forward import forward_returns_loss, predicted_mask
+from pytest_kdmem.distill.batches import Collator, predicted_mask
+from pytest_kdmem.distill.loss_forward import forward_returns_loss
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.specs.declared import TrainingSet
@@ -82,7 +82,7 @@ def test_padding_and_the_end_of_text_were_taken_for_each_other(toy):
     def loss(rows):
         batch = Collator()([{"input_ids": row} for row in rows])
         predicted = predicted_mask(batch["labels"])
-        view = LiveTeacher(judge, 2.0).read(batch["input_ids"], None, predicted)
+        view = LiveTeacher(judge, 2.0).outputs(batch["input_ids"], None, predicted)
         with forward_returns_loss(model.eval(), objective):
             model.train()
             return model(**batch, teacher=view).item(), int(predicted.sum())
@@ -104,7 +104,7 @@ def test_the_teacher_dropped_out(toy, unequal_rows):
     live = LiveTeacher(judge, 2.0)
     batch = Collator()([{"input_ids": row} for row in unequal_rows])
     predicted = predicted_mask(batch["labels"])
-    one, other = (live.read(batch["input_ids"], None, predicted).hidden for _ in range(2))
+    one, other = (live.outputs(batch["input_ids"], None, predicted).hidden for _ in range(2))
     assert torch.equal(one, other)
 
 

@@ -12,10 +12,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_kdmem.corpus.sources import training_fingerprint
-from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.execution import Execution, StepSplit
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill, distill_once
-from pytest_kdmem.distill.trainer import arguments_of
+from pytest_kdmem.distill.training_arguments import training_arguments
 from pytest_kdmem.errors import DataError, EngineError, SpecError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.score import score
@@ -125,7 +125,7 @@ def test_what_a_recipe_says_reaches_the_weights(train, teacher, changed):
 def test_warm_up_is_a_share_of_the_steps(tmp_path, share, steps):
     """A share of 1 is all of them; transformers would take it for one step."""
     recipe = Recipe(warmup=share, epochs=10, batch_size=8)
-    assert arguments_of(recipe, Execution(), tmp_path, (8, 1), 16).get_warmup_steps(20) == steps
+    assert training_arguments(recipe, Execution(), StepSplit(8, 1), tmp_path, 16).get_warmup_steps(20) == steps
 
 
 def test_what_is_written_is_a_bfloat16_model_with_tokenizer_and_card(train, init, tmp_path):

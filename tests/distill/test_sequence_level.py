@@ -8,9 +8,10 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM
 
-from pytest_kdmem.distill import run
+from pytest_kdmem.distill import prepare as run
 from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.distill.sequence_level import distinct_prefixes, teacher_text
+from pytest_kdmem.distill.stored_rows import RowStore
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -37,7 +38,7 @@ def by_hand(model, prefix: list[int], length: int) -> list[int]:
 def test_each_prefix_is_continued_greedily_to_the_window(teacher_model, rows, extraction, tmp_path):
     examples = np.load(rows)[:5].tolist()
     blinded = [row[:8] + [1] * 16 for row in examples]  # only the prefix may be looked at
-    said = teacher_text(lambda: teacher_model, dataset(blinded), extraction, 300, tmp_path / "text", ALONE)
+    said = teacher_text(lambda: teacher_model, dataset(blinded), extraction, 300, RowStore(tmp_path / "text", ALONE))
     assert [row["input_ids"].tolist() for row in said] == [by_hand(teacher_model, row[:8], 24) for row in examples]
 
 
@@ -47,7 +48,11 @@ def test_repeats_come_out_as_often_as_they_went_in_and_short_examples_drop_out(t
     prefixes, copies = distinct_prefixes(dataset([one, other, one, short, same_prefix]), 8)
     assert ([prefix.tolist() for prefix in prefixes], copies) == ([one[:8], other[:8]], [0, 1, 0, 0])
     said = teacher_text(
-        lambda: teacher_model, dataset([one, other, one, short, same_prefix]), extraction, 300, tmp_path / "text", ALONE
+        lambda: teacher_model,
+        dataset([one, other, one, short, same_prefix]),
+        extraction,
+        300,
+        RowStore(tmp_path / "text", ALONE),
     )
     assert [row["input_ids"][:8].tolist() for row in said] == [one[:8], other[:8], one[:8], one[:8]]
     assert {len(row["input_ids"]) for row in said} == {24}
@@ -58,24 +63,30 @@ def test_what_was_said_is_kept(teacher_model, rows, extraction, tmp_path):
         raise AssertionError("the teacher was loaded again")
 
     examples = dataset(np.load(rows).tolist())
-    first = teacher_text(lambda: teacher_model, examples, extraction, 300, tmp_path / "text", ALONE)
-    again = teacher_text(unwanted, examples, extraction, 300, tmp_path / "text", ALONE)
+    first = teacher_text(lambda: teacher_model, examples, extraction, 300, RowStore(tmp_path / "text", ALONE))
+    again = teacher_text(unwanted, examples, extraction, 300, RowStore(tmp_path / "text", ALONE))
     assert [row["input_ids"].tolist() for row in first] == [row["input_ids"].tolist() for row in again]
 
 
 def test_shards_are_shared_out_over_processes(teacher_model, rows, extraction, tmp_path, monkeypatch):
     """Each makes its own, and together they make what one makes alone."""
-    monkeypatch.setattr("pytest_kdmem.distill.sequence_level.TEXTS_PER_SHARD", 3)
     examples = dataset(np.load(rows)[:10].tolist())
-    alone = teacher_text(lambda: teacher_model, examples, extraction, 300, tmp_path / "alone", ALONE)
-    monkeypatch.setattr(ProcessGroup, "wait", lambda self: None)
+    alone = teacher_text(lambda: teacher_model, examples, extraction, 300, RowStore(tmp_path / "alone", ALONE, 3))
     with pytest.raises(FileNotFoundError):  # read before the first has written its part
         teacher_text(
-            lambda: teacher_model, examples, extraction, 300, tmp_path / "shared", ProcessGroup(1, 2, ALONE.device)
+            lambda: teacher_model,
+            examples,
+            extraction,
+            300,
+            RowStore(tmp_path / "shared", ProcessGroup(1, 2, ALONE.device), 3),
         )
     assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == ["000001.arrow", "000003.arrow"]
     shared = teacher_text(
-        lambda: teacher_model, examples, extraction, 300, tmp_path / "shared", ProcessGroup(0, 2, ALONE.device)
+        lambda: teacher_model,
+        examples,
+        extraction,
+        300,
+        RowStore(tmp_path / "shared", ProcessGroup(0, 2, ALONE.device), 3),
     )
     assert [row["input_ids"].tolist() for row in shared] == [row["input_ids"].tolist() for row in alone]
     assert not list((tmp_path / "shared").glob(".*"))
@@ -83,10 +94,10 @@ def test_shards_are_shared_out_over_processes(teacher_model, rows, extraction, t
 
 def test_an_id_that_the_student_cannot_embed_is_an_error(teacher_model, rows, extraction, tmp_path):
     examples = dataset(np.load(rows).tolist())
-    said = teacher_text(lambda: teacher_model, examples, extraction, 300, tmp_path / "text", ALONE)
+    said = teacher_text(lambda: teacher_model, examples, extraction, 300, RowStore(tmp_path / "text", ALONE))
     greatest = max(int(row["input_ids"].max()) for row in said)
     with pytest.raises(DataError, match=f"Ids below {greatest} were expected of the teacher, and it wrote {greatest}"):
-        teacher_text(lambda: teacher_model, examples, extraction, greatest, tmp_path / "again", ALONE)
+        teacher_text(lambda: teacher_model, examples, extraction, greatest, RowStore(tmp_path / "again", ALONE))
 
 
 def test_no_example_with_a_whole_prefix_is_an_error(train, teacher, tmp_path):

@@ -12,7 +12,8 @@ import torch
 from datasets import Dataset
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from pytest_kdmem.distill import job, publish, run
+from pytest_kdmem.distill import job, publish
+from pytest_kdmem.distill import train as train_module
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.loss_forward import CROSS_ENTROPY, forward_returns_loss
 from pytest_kdmem.distill.recipe import Recipe
@@ -57,11 +58,13 @@ def test_router_losses_are_not_dropped_silently():
 
 def test_data_that_only_streaming_would_tell_apart_is_told_apart_by_how_it_was_asked_for(init, monkeypatch):
     monkeypatch.setattr(job, "check_source", lambda data: None)
-    how = {"init": init, "teacher": None, "held_out": None, "extraction": Extraction(8, 8, 24), "offline": True}
+    how = {"init": init, "teacher": None, "held_out": None, "extraction": Extraction(8, 8, 24)}
     asked = [TrainingSet("own/a"), TrainingSet("own/b"), TrainingSet("own/a", split="test")]
     asked.append(TrainingSet("own/a", form="blocks"))
-    opened = [job.open_inputs(Recipe(mode="baseline"), training_set=data, **how) for data in asked]
-    assert {one.fingerprint for one in opened} == {None}
+    opened = [
+        job.open_job(job.DeclaredJob(Recipe(mode="baseline"), training_set=data, **how), offline=True) for data in asked
+    ]
+    assert {one.training_set.fingerprint for one in opened} == {None}
     assert len({one.digest for one in opened}) == len(asked)
 
 
@@ -73,7 +76,7 @@ def test_a_window_longer_than_a_models_positions_is_refused(init, teacher, tmp_p
     (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 20}))
     models = {"teacher": teacher} | {who: Model(str(short))}
     how = {"init": models["init"]} if who == "init" else {}
-    with pytest.raises(SpecError, match=r"At most 20 positions were expected by .*short, and window-tokens ask for 24"):
+    with pytest.raises(SpecError, match=r"A window of at most 20 tokens was expected, because .*short has"):
         train(teacher=models["teacher"], how=how)
 
 
@@ -86,27 +89,27 @@ def test_a_start_whose_generation_settings_contradict_each_other_is_trained_and_
 
 
 def test_a_model_that_cannot_be_written_costs_no_step(train, monkeypatch, tmp_path):
-    write = publish._write
-    monkeypatch.setattr(publish, "_write", lambda *arguments: (_ for _ in ()).throw(OSError("disk full")))
+    write = publish._write_model
+    monkeypatch.setattr(publish, "_write_model", lambda *arguments: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         train(mode="baseline", epochs=2)
-    monkeypatch.setattr(publish, "_write", write)
+    monkeypatch.setattr(publish, "_write_model", write)
     told: list[str] = []
     train(mode="baseline", epochs=2, how={"report": told.append})
-    assert told[0].endswith("going on at step 4")
+    assert told[0].endswith("resuming at step 4")
     assert len(told) == 1, "no epoch was trained again"
 
 
 def test_a_checkpoint_of_broken_weights_replaces_no_good_one(train, monkeypatch, tmp_path):
     """A loss is looked at when it is logged; between two log lines a checkpoint may come due."""
-    real = run.arguments_of
+    real = train_module.training_arguments
 
     def rarely_logged(*arguments):
         found = real(*arguments)
         found.logging_steps = 1000
         return found
 
-    monkeypatch.setattr(run, "arguments_of", rarely_logged)
+    monkeypatch.setattr(train_module, "training_arguments", rarely_logged)
     with pytest.raises(EngineError, match="A finite loss was expected"):
         train(mode="baseline", epochs=20, learning_rate=1e30, max_gradient_norm=0.0, how={
             "execution": Execution(checkpoint_minutes=0)
@@ -129,8 +132,8 @@ def test_nothing_is_differentiated_where_nothing_asks_for_it(toy, monkeypatch):
 
 
 def test_tokens_are_counted_without_what_the_teacher_said():
-    from pytest_kdmem.distill.stored_rows import tokens_of
+    from pytest_kdmem.distill.stored_rows import count_tokens
 
     rows = Dataset.from_dict({"input_ids": [[1, 2], [3]], "teacher_ids": [[0] * 9, [0]]}).with_format("numpy")
-    assert tokens_of(rows) == 3
+    assert count_tokens(rows) == 3
     assert isinstance(rows[0]["input_ids"], np.ndarray)

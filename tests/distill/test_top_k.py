@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pytest_kdmem.distill import run
+from pytest_kdmem.distill import prepare as run
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.teachers import StoredOutputs
 

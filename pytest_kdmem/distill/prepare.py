@@ -1,0 +1,110 @@
+"""A training run → the models, rows and loss to train with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datasets import Dataset
+from transformers import PreTrainedModel, set_seed
+
+from pytest_kdmem.corpus.examples import load_tokenizer
+from pytest_kdmem.distill.batches import WholeSteps
+from pytest_kdmem.distill.losses import Objective
+from pytest_kdmem.distill.packing import check_packing
+from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.teachers import LiveTeacher
+from pytest_kdmem.distill.training_rows import RowSource
+from pytest_kdmem.distill.training_run import TrainingRun
+from pytest_kdmem.engines.transformers.loading import load_model
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that a training needs in memory.
+
+    Args:
+        model: The model to train, float32.
+        objective: The loss to train it with.
+        rows: The rows to train on.
+        held_out: Rows whose loss is measured after each epoch, or None.
+        teacher: The teacher that reads each batch beside the model; None if rows hold all that is needed of a teacher.
+    """
+
+    model: PreTrainedModel
+    objective: Objective
+    rows: Dataset
+    held_out: WholeSteps | None
+    teacher: LiveTeacher | None
+
+
+def prepare(run: TrainingRun) -> Prepared:
+    """Load the models and make or reuse the rows.
+
+    Raises:
+        DataError: The training set cannot be read, or holds nothing to train on.
+        EngineError: A model cannot be loaded, or does not keep packed examples apart.
+    """
+    job, recipe = run.job, run.job.recipe
+    init = job.init
+    tokenizer = load_tokenizer(init.checkpoint.folder, trust_remote_code=init.declared.trust_remote_code)
+    set_seed(recipe.seed)
+    model = load_model(init.declared, init.checkpoint, dtype="float32", attention=_attention(run))
+    embedding_rows = model.config.get_text_config().vocab_size
+    if job.teacher is not None:
+        embedding_rows = min(embedding_rows, job.teacher.checkpoint.vocabulary)
+    vocabulary = min(tokenizer.size, embedding_rows) if tokenizer else embedding_rows
+    source = RowSource(run, tokenizer, embedding_rows)
+    rows = source.training_rows(vocabulary, lambda: load_teacher(run))
+    if recipe.packing:
+        check_packing(model)
+    held_out = WholeSteps(source.examples(job.held_out, "held-out"), recipe.batch_size) if job.held_out else None
+    return Prepared(model, objective_of(recipe, vocabulary), rows, held_out, _live_teacher(run))
+
+
+def objective_of(recipe: Recipe, vocabulary: int) -> Objective:
+    """The loss of a recipe over ``vocabulary`` token ids."""
+    is_soft = recipe.mode == "soft"
+    return Objective(
+        divergence=recipe.divergence if is_soft else None,
+        temperature=recipe.temperature,
+        jsd_weight=recipe.jsd_weight,
+        cross_entropy_weight=recipe.cross_entropy_weight if is_soft else 0.0,
+        vocabulary=vocabulary,
+    )
+
+
+def load_teacher(run: TrainingRun) -> PreTrainedModel:
+    """Load the teacher on the device of this process, in float32 on CPUs unless another dtype was declared."""
+    teacher = run.job.teacher
+    assert teacher is not None
+    run.options.report(f"teacher {teacher.declared.name}")
+    default_dtype = "float32" if _is_on_cpu(run) else teacher.checkpoint.dtype
+    return load_model(
+        teacher.declared,
+        teacher.checkpoint,
+        dtype=default_dtype if teacher.declared.dtype == "auto" else teacher.declared.dtype,
+        device=str(run.processes.device),
+        attention=_attention(run),
+    )
+
+
+def _live_teacher(run: TrainingRun) -> LiveTeacher | None:
+    recipe = run.job.recipe
+    if recipe.mode != "soft" or recipe.teacher_top_k is not None:
+        return None
+    teacher = LiveTeacher(load_teacher(run), recipe.temperature)
+    if recipe.packing:
+        check_packing(teacher.model)
+    return teacher
+
+
+def _attention(run: TrainingRun) -> str | None:
+    """Implementation of attention; None leaves the choice to transformers.
+
+    On CPUs the backward pass of fused attention takes 40 % of a step, and plain matrix products a third less.
+    """
+    return "eager" if _is_on_cpu(run) else None
+
+
+def _is_on_cpu(run: TrainingRun) -> bool:
+    return run.processes.device.type == "cpu"

@@ -1,0 +1,90 @@
+"""Prepared models and rows → a trained model, from the latest checkpoint if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import nn
+
+from pytest_kdmem.distill.batches import Collator, WholeSteps
+from pytest_kdmem.distill.callback import DistillationCallback
+from pytest_kdmem.distill.checkpoints import latest_checkpoint
+from pytest_kdmem.distill.loss_forward import forward_returns_loss
+from pytest_kdmem.distill.prepare import Prepared
+from pytest_kdmem.distill.sigterm import StopRequest
+from pytest_kdmem.distill.trainer import DistillationTrainer
+from pytest_kdmem.distill.training_arguments import training_arguments
+from pytest_kdmem.distill.training_run import TrainingRun
+from pytest_kdmem.engines.transformers.loading import is_out_of_memory
+from pytest_kdmem.errors import EngineError, TrainingInterrupted
+from pytest_kdmem.specs.run_card import Curve
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training gave.
+
+    Args:
+        model: The trained model, as DDP or FSDP wrapped it.
+        steps: Optimizer steps from the beginning of the training.
+        loss_curve: (step, training loss), in order.
+        held_out: (step, loss on held-out text), in order.
+    """
+
+    model: nn.Module
+    steps: int
+    loss_curve: Curve
+    held_out: Curve
+
+
+def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
+    """Train until the last epoch ends.
+
+    Raises:
+        EngineError: The loss is not finite, or memory runs out.
+        TrainingInterrupted: A stop was requested; everything up to the last whole step is saved.
+    """
+    recipe, rows, folder = run.job.recipe, prepared.rows, run.folder
+    trainer = DistillationTrainer(
+        teacher=prepared.teacher,
+        model=prepared.model,
+        args=training_arguments(recipe, run.options.execution, run.split, folder.path, len(rows)),
+        train_dataset=WholeSteps(rows, recipe.batch_size),
+        data_collator=Collator(recipe.packing),
+    )
+    callback = DistillationCallback(trainer, run, prepared.held_out, stop)
+    trainer.add_callback(callback)
+    checkpoint = latest_checkpoint(folder.path)
+    resumption = f", resuming at step {folder.record_resumption(checkpoint)}" if checkpoint else ""
+    run.options.report(f"{recipe.mode}: {len(rows)} examples, {recipe.epochs} epochs{resumption}")
+    folder.start_clock()
+    with forward_returns_loss(prepared.model, prepared.objective), _memory_errors_explained(run):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    folder.add_elapsed_seconds()
+    if callback.has_stopped:
+        raise TrainingInterrupted(
+            f"Training stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, as SIGTERM asked,"
+            " and every step is saved; the same command goes on from there."
+        )
+    return Trained(
+        trainer.model_wrapped, trainer.state.global_step, _curve(trainer, "loss"), _curve(trainer, "held_out_loss")
+    )
+
+
+@contextmanager
+def _memory_errors_explained(run: TrainingRun) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise EngineError(
+            f"Memory for passes of {run.split.micro_batch_size} examples was expected on {run.processes.device}, and it"
+            " ran out; set a smaller --micro-batch-size, or --gradient-checkpointing."
+        ) from error
+
+
+def _curve(trainer: DistillationTrainer, name: str) -> Curve:
+    return tuple((int(entry["step"]), entry[name]) for entry in trainer.state.log_history if name in entry)
