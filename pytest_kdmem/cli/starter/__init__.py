@@ -1,4 +1,4 @@
-"""What `kdmem init` writes: an audit of one release, and the workflow that runs it."""
+"""The files that `kdmem init` writes: an audit of one release, and the CI workflow that runs it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pytest_kdmem.base.files import write_text
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.checkpoint import looks_like_hub_id
+from pytest_kdmem.specs.roles import DATA_ROLES
 
-# Where each is written, from the project's root.
+# Path of each workflow, relative to the project's root.
 WORKFLOWS = {"github": ".github/workflows/memorization-audit.yml", "gitlab": ".gitlab/memorization-audit.yml"}
-PLACEHOLDERS = {"teacher": "runs/teacher", "student": "runs/student", "baseline": "runs/baseline"}
+MODEL_PLACEHOLDERS = {"teacher": "runs/teacher", "student": "runs/student", "baseline": "runs/baseline"}
 DATA_PLACEHOLDERS = {"training_set": "data/train.jsonl"}
+PLACEHOLDERS = {*MODEL_PLACEHOLDERS.values(), *DATA_PLACEHOLDERS.values()}
 
 
 @dataclass(frozen=True)
 class Starter:
     """An audit to be written.
 
-    Attributes:
-        folder: of the audit.
-        root: of the project, which paths are told from.
-        sources: by role, as given; none at all, and placeholders stand in their place.
-        workflow: a key of WORKFLOWS, or "none".
+    Args:
+        folder: Folder of the audit.
+        root: Root of the project; paths below it are written relative to it.
+        sources: Models and texts by role, as the user gave them. Roles that an audit needs and that are not given get
+            a placeholder.
+        text_column: Column of the training set that holds the text.
+        workflow: CI service whose workflow is written, a key of WORKFLOWS; or "none".
     """
 
     folder: Path
@@ -39,83 +43,95 @@ class Starter:
     workflow: str = "github"
 
     def files(self) -> dict[Path, str]:
-        """Paths and contents."""
-        models = {role: self.sources.get(role, place) for role, place in PLACEHOLDERS.items()}
-        data = {role: self.sources[role] for role in ("training_set", "control_set") if role in self.sources}
-        data = DATA_PLACEHOLDERS | data
-        inside = self.folder.resolve().is_relative_to(self.root.resolve())
-        up = len(self.folder.resolve().relative_to(self.root.resolve()).parts) if inside else 0
-        told = {
-            "models": {role: self._spelled(source, inside) for role, source in models.items()},
-            "data": {role: self._spelled(source, inside) for role, source in data.items()},
-            "text_column": self.text_column,
-            "up": up,
-            "placeholders": not self.sources,
-            "has_control_set": "control_set" in data,
-            "audits": self.folder.resolve().relative_to(self.root.resolve()).as_posix() if inside else str(self.folder),
+        """Return the content of each file by its path."""
+        values = self._template_values()
+        # pytest takes test files of the same name for one module, unless their folders are packages.
+        folder_name = re.sub(r"\W+", "_", self.folder.resolve().name)
+        test_name = "test_release.py" if folder_name == "audits" else f"test_{folder_name}.py"
+        contents = {
+            self.folder / "conftest.py": _render("conftest.py.j2", values),
+            self.folder / test_name: _render("test_release.py.j2", values),
         }
-        told["rooted"] = any("ROOT" in spelled for spelled in (*told["models"].values(), *told["data"].values()))  # type: ignore[attr-defined]
-        # pytest takes test files of one name, in folders that are no packages, for one module.
-        called = re.sub(r"\W+", "_", self.folder.resolve().name)
-        test = "test_release.py" if called == "audits" else f"test_{called}.py"
-        made = {self.folder / "conftest.py": _rendered("conftest.py.j2", told)}
-        made[self.folder / test] = _rendered("test_release.py.j2", told)
         if self.workflow != "none":
-            made[self.root / WORKFLOWS[self.workflow]] = _rendered(f"{self.workflow}.yml.j2", told)
-        return made
+            contents[self.root / WORKFLOWS[self.workflow]] = _render(f"{self.workflow}.yml.j2", values)
+        return contents
 
-    def _spelled(self, source: str, inside: bool) -> str:
-        """A source as Python has it: from the root where it lies below, or else as it was given."""
+    @property
+    def _inner_path(self) -> Path | None:
+        """Path of the folder relative to the root; None if it lies elsewhere."""
+        folder, root = self.folder.resolve(), self.root.resolve()
+        return folder.relative_to(root) if folder.is_relative_to(root) else None
+
+    def _template_values(self) -> dict[str, object]:
+        data = DATA_PLACEHOLDERS | {role: self.sources[role] for role in DATA_ROLES if role in self.sources}
+        models = {role: self.sources.get(role, place) for role, place in MODEL_PLACEHOLDERS.items()}
+        data_expressions = {role: self._expression(source) for role, source in data.items()}
+        model_expressions = {role: self._expression(source) for role, source in models.items()}
+        inner_path = self._inner_path
+        return {
+            "models": model_expressions,
+            "data": data_expressions,
+            "text_column": self.text_column,
+            "levels_below_root": len(inner_path.parts) if inner_path is not None else 0,
+            "uses_root": any(
+                expression.startswith("ROOT / ")
+                for expression in (*model_expressions.values(), *data_expressions.values())
+            ),
+            "has_placeholders": not self.sources,
+            "has_control_set": "control_set" in data,
+            "audits": inner_path.as_posix() if inner_path is not None else str(self.folder),
+        }
+
+    def _expression(self, source: str) -> str:
+        """Return a source as a Python expression: relative to ROOT if it lies below, or else a string."""
         path = Path(source).expanduser()
-        # What is to be made in a folder that is there is no hub's.
-        local = path.exists() or source in _PLACES or (self.root / path).parent.is_dir()
-        if "://" in source or (not local and looks_like_hub_id(source)):
-            return _literal(source)
-        # As it is named: a link into another place stays the link.
+        # A path that does not exist yet is no hub id if its folder exists.
+        is_local = path.exists() or source in PLACEHOLDERS or (self.root / path).parent.is_dir()
+        if "://" in source or (not is_local and looks_like_hub_id(source)):
+            return _python_string(source)
+        # Links are not resolved: what a link points to may be replaced.
         absolute = Path(normpath(path if path.is_absolute() else self.root / path))
-        if inside and absolute.is_relative_to(self.root):
-            return f"ROOT / {_literal(absolute.relative_to(self.root).as_posix())}"
-        return _literal(str(absolute))
-
-
-_PLACES = {*PLACEHOLDERS.values(), *DATA_PLACEHOLDERS.values()}
+        if self._inner_path is not None and absolute.is_relative_to(self.root):
+            return f"ROOT / {_python_string(absolute.relative_to(self.root).as_posix())}"
+        return _python_string(str(absolute))
 
 
 def write_starter(starter: Starter) -> list[Path]:
-    """Write all of it, and nothing where anything stands already.
+    """Write all files and return their paths; if one of them exists, nothing is written.
 
     Raises:
-        DataError: a file of that name is there, or cannot be written.
+        DataError: A file exists, or cannot be written.
     """
-    made = starter.files()
-    if there := [path for path in made if path.exists() or path.is_symlink()]:
-        of_workflow = starter.workflow != "none" and there[0] == starter.root / WORKFLOWS[starter.workflow]
-        way_out = "add --workflow=none, and let it audit the folder above" if of_workflow else "name another folder"
+    contents = starter.files()
+    existing = next((path for path in contents if path.exists() or path.is_symlink()), None)
+    if existing is not None:
+        is_workflow = starter.workflow != "none" and existing == starter.root / WORKFLOWS[starter.workflow]
+        way_out = "add --workflow=none, and let it audit the folder above" if is_workflow else "name another folder"
         raise DataError(
-            f"New files were expected to be written, and {there[0]} is there already; {way_out}, or move it."
+            f"New files were expected to be written, and {existing} is there already; {way_out}, or move it."
         )
-    for path, content in made.items():
+    for path, content in contents.items():
         write_text(content, path)
-    return list(made)
+    return list(contents)
 
 
-def _literal(text: str) -> str:
-    """A Python string; JSON's spelling, as double quotes are this project's."""
+def _python_string(text: str) -> str:
+    """Quote a text as a Python string, which JSON spells with the double quotes that formatters want."""
     return json.dumps(text)
 
 
-def _in_yaml(text: str) -> str:
-    """A YAML string in which GitHub finds no expression."""
+def _yaml_string(text: str) -> str:
+    """Quote a text as a YAML string in which GitHub evaluates no expression."""
     return json.dumps(text).replace("${{", "${{ '${{' }}")
 
 
-def _rendered(name: str, told: Mapping[str, object]) -> str:
-    environment = Environment(  # without autoescape: it writes Python and YAML, and quotes what is foreign itself
+def _render(template: str, values: Mapping[str, object]) -> str:
+    environment = Environment(  # without autoescape, as no HTML is written; the filters quote what users gave
         loader=PackageLoader("pytest_kdmem.cli.starter", ""),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"literal": _literal, "yaml": _in_yaml}
-    return environment.get_template(name).render(told)
+    environment.filters |= {"python_string": _python_string, "yaml_string": _yaml_string}
+    return environment.get_template(template).render(values)
