@@ -16,10 +16,10 @@ import numpy as np
 
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill_once
-from pytest_kdmem.risk.calibration import brier, reliability
-from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.pipeline import RiskPipeline
+from pytest_kdmem.risk.reliability import brier_score, reliability_bins
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
@@ -37,9 +37,9 @@ def main() -> None:
     arguments = parser.parse_args()
     teacher, baseline, known = (Model(str(MODELS / role)) for role in ("teacher", "baseline", "student"))
     corpus, store = TrainingSet(str(FIXTURES / "corpus/training.jsonl.gz")), ScoreStore(arguments.out / "scores")
-    predicting = RiskPipeline(teacher, baseline, corpus, EXTRACTION, store, RunSettings())
-    features = features_of(predicting.pair())
-    predictor = fit_predictor(features, predicting.labels(features, known)).predictor
+    pipeline = RiskPipeline(teacher, baseline, corpus, EXTRACTION, store, RunSettings())
+    features = extract_features(pipeline.score_pair())
+    predictor = fit_predictor(features, pipeline.load_labels(features, known)).predictor
     risks = predictor.risk(predictor.log_odds(features.values))
     refits = np.concatenate(list(predictor.refit_risks(features.values))).T
     print(f"learned from seed 0: {predictor.positives} of {predictor.examples} memorized")
@@ -52,12 +52,13 @@ def main() -> None:
             teacher=teacher,
             extraction=EXTRACTION,
         )
-        memorized = predicting.labels(features, student).memorized
-        print(f"seed {seed}: {memorized.sum()} memorized, Brier score {brier(risks, memorized):.5f}")
-        for one in reliability(risks, refits, memorized):
+        memorized = pipeline.load_labels(features, student).memorized
+        print(f"seed {seed}: {memorized.sum()} memorized, Brier score {brier_score(risks, memorized):.5f}")
+        for one in reliability_bins(risks, refits, memorized):
             told = f"{100 * one.low:.1f} to {100 * one.high:.1f} %"
             came = f"{round(one.observed * one.n)} of {one.n} ({100 * one.observed:.1f} %)"
-            print(f"  risk {one.lower:g}–{one.upper:g}: told {told}, came {came}{'' if one.holds else ': outside'}")
+            outside = "" if one.covers_observed else ": outside"
+            print(f"  risk {one.lower:g}–{one.upper:g}: told {told}, came {came}{outside}")
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_kdmem.report.risk import format_statistic
-from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.pipeline import RiskPipeline
-from pytest_kdmem.risk.trials import TrialStatistic, chance
+from pytest_kdmem.risk.trials import TrialStatistic, shuffled_roc_auc
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
@@ -47,12 +47,12 @@ def shipped(store: ScoreStore) -> Iterator[Line]:
     for name in STUDENTS:
         folder = ROOT / "fixtures/models" / name
         teacher, baseline = (Model(str(folder.parent / role)) for role in ("teacher", "baseline"))
-        predicting = RiskPipeline(teacher, baseline, corpus, Extraction(50, 50, 128), store, RunSettings())
-        features = features_of(predicting.pair())
-        labels = predicting.labels(features, Model(str(folder)))
+        pipeline = RiskPipeline(teacher, baseline, corpus, Extraction(50, 50, 128), store, RunSettings())
+        features = extract_features(pipeline.score_pair())
+        labels = pipeline.load_labels(features, Model(str(folder)))
         found = fit_predictor(features, labels).assessment
-        shuffled = chance(features.values, labels.memorized, features.names, labels.source)
-        yield Line(f"shipped, {name}", found.positives, found.examples, found.figures, shuffled)
+        shuffled = shuffled_roc_auc(features.values, labels.memorized, features.names, labels.source)
+        yield Line(f"shipped, {name}", found.positives, found.examples, found.metrics, shuffled)
 
 
 def studied(out: Path) -> Iterator[Line]:

@@ -27,10 +27,10 @@ from pytest_kdmem.metrics.estimate import Comparison
 from pytest_kdmem.metrics.inheritance import compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.report.formats import FORMATS, write_report
-from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.risk.labels import recited_by_both
-from pytest_kdmem.risk.predicted import predict
+from pytest_kdmem.risk.labels import labels_from_both_models
+from pytest_kdmem.risk.predicted import apply_predictor
 from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -64,8 +64,8 @@ def audited(rows: int) -> AuditResult:
     found = {role: Memorization(role, scores(role, hard < rate, rng)) for role, rate in RATES.items()}
     teacher, baseline = (found[role].scores for role in ("teacher", "baseline"))
     kl = pa.table({"example_id": np.arange(rows), "digest": teacher.rows["digest"], "kl": hard.astype(np.float32)})
-    features = features_of(PairTable(teacher, baseline, kl.cast(KL_SCHEMA)))
-    risk = predict(features, fit_predictor(features, recited_by_both(features)).predictor)
+    features = extract_features(PairTable(teacher, baseline, kl.cast(KL_SCHEMA)))
+    risk = apply_predictor(features, fit_predictor(features, labels_from_both_models(features)).predictor)
     inherited = compute_inheritance(**found)
     gates = []
     for estimate, threshold in ((found["student"].rate, 0.001), (inherited.ratio, 0.5), (risk.share_at_risk, 0.005)):

@@ -23,12 +23,13 @@ from transformers import PreTrainedTokenizerFast
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.distill.architectures import Size, write_untrained
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.risk.labels import recited_by_both
-from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline
-from pytest_kdmem.risk.predicted import predict
-from pytest_kdmem.risk.prefilter import Budget, Cleaned, prefilter
+from pytest_kdmem.risk.label_source import LabelSource
+from pytest_kdmem.risk.labels import labels_from_both_models
+from pytest_kdmem.risk.pipeline import RiskPipeline
+from pytest_kdmem.risk.predicted import apply_predictor
+from pytest_kdmem.risk.prefilter import Budget, CleanedSet, prefilter
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint
@@ -57,11 +58,11 @@ def features(rows: int) -> None:
     pair = drawn_pair(rows)
     held = peak_megabytes()
     start = time.perf_counter()
-    found = features_of(pair)
+    found = extract_features(pair)
     at_features = time.perf_counter()
-    fitted = fit_predictor(found, recited_by_both(found))
+    fitted = fit_predictor(found, labels_from_both_models(found))
     at_fit = time.perf_counter()
-    risk = predict(found, fitted.predictor)
+    risk = apply_predictor(found, fitted.predictor)
     end = time.perf_counter()
     print(f"{rows} rows: features {at_features - start:.1f} s, trials and fit {at_fit - at_features:.1f} s,", end=" ")
     print(f"prediction {end - at_fit:.1f} s, in all {end - start:.1f} s; {risk.share_at_risk}")
@@ -111,24 +112,24 @@ def clean(gigabytes: float, characters: int) -> None:
         documents = write_text(folder / "train.jsonl", gigabytes, characters)
         teacher, baseline = (Model(str(untrained(folder / f"model{seed}", seed))) for seed in (0, 1))
         data, store = TrainingSet(str(folder / "train.jsonl")), ScoreStore(folder / "store")
-        predicting = RiskPipeline(teacher, baseline, data, extraction, store, RunSettings())
+        pipeline = RiskPipeline(teacher, baseline, data, extraction, store, RunSettings())
         start = time.perf_counter()
-        pair = predicting.pair()
+        pair = pipeline.score_pair()
         scored = time.perf_counter()
         memorized = np.random.default_rng(0).random(documents) < BASE_RATE
         rows = pair.teacher.rows.drop_columns(["memorized"]).append_column("memorized", pa.array(memorized))
         pq.write_table(rows, folder / "labels.parquet")
         del pair, rows
         held = peak_megabytes()
-        learning, budget = LabelSource(folder / "labels.parquet"), Budget(at_most=0.005)
-        found = prefilter(predicting, learning, folder / "cleaned", budget=budget)
+        label_source, budget = LabelSource(folder / "labels.parquet"), Budget(at_most=0.005)
+        found = prefilter(pipeline, label_source, folder / "cleaned", budget=budget)
         end = time.perf_counter()
         size = (folder / "train.jsonl").stat().st_size / 1e9
         print(
             f"{size:.2f} GB, {documents} documents: scored in {scored - start:.0f} s, cleaned in {end - scored:.0f} s"
         )
         whole = holds(folder / "train.jsonl", found)
-        print(f"{len(found.dropping.rows)} rows left out; what is left is in order and byte for byte: {whole}")
+        print(f"{len(found.removal.rows)} rows left out; what is left is in order and byte for byte: {whole}")
         print(f"peak memory {peak_megabytes():.0f} MB, {held:.0f} MB of it by scoring")
 
 
@@ -151,9 +152,9 @@ def untrained(folder: Path, seed: int) -> Path:
     return folder
 
 
-def holds(source: Path, found: Cleaned) -> bool:
+def holds(source: Path, found: CleanedSet) -> bool:
     """Whether what was written is the source without the rows that were left out."""
-    dropped = set(found.dropping.rows["example_id"].to_pylist())
+    dropped = set(found.removal.rows["example_id"].to_pylist())
     with source.open("rb") as whole, found.data.open("rb") as left:
         return all(line == next(left) for at, line in enumerate(whole) if at not in dropped) and not left.read(1)
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_kdmem.audit.regression.baseline_file import read_accepted
 from pytest_kdmem.audit.report import read_report
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.risk.predictor import read_predictor
+from pytest_kdmem.risk.predictor_file import read_predictor
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet

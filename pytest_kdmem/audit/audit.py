@@ -28,8 +28,9 @@ from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline, prediction
-from pytest_kdmem.risk.predicted import PredictedRisk
+from pytest_kdmem.risk.label_source import LabelSource
+from pytest_kdmem.risk.pipeline import RiskPipeline
+from pytest_kdmem.risk.predicted import Cutoff, PredictedRisk
 from pytest_kdmem.scoring.confirm import confirm
 from pytest_kdmem.scoring.confirmation import Confirmation
 from pytest_kdmem.scoring.score import score
@@ -130,26 +131,27 @@ class Audit:
         teacher: Model,
         baseline: Model,
         training_set: TrainingSet,
-        learning: LabelSource,
+        label_source: LabelSource,
         threshold: float | None = None,
     ) -> PredictedRisk:
         """What a student to come will memorize; the pass over teacher and baseline gives their verdicts as well."""
-        learning.check(self.extraction, threshold)
-        predicting = RiskPipeline(
+        cutoff = Cutoff(threshold)
+        label_source.check(self.extraction)
+        pipeline = RiskPipeline(
             teacher, baseline, training_set, self.extraction, self.store, self.run, progress=self.progress
         )
         if self.run.part is not None:
             with suppress(PartScored):
-                predicting.pair()
-            students = {learning.labels_from} if isinstance(learning.labels_from, Model) else set()
+                pipeline.score_pair()
+            students = {label_source.labels_from} if isinstance(label_source.labels_from, Model) else set()
             self._score_part(students | set(self.roles.values()), training_set, "verdict")
         source = fingerprint(training_set) or ""
-        pair = predicting.pair()
+        pair = pipeline.score_pair()
         for scores in (pair.teacher, pair.baseline):
             self._check_same_examples(scores)
             if scores.numerics == self._numerics(scores):
                 self._keep(scores, scores.checkpoint.digest, source, "all")
-        risk = prediction(predicting, pair, learning, threshold=threshold, confidence=self.confidence).risk
+        risk = pipeline.predict(pair, label_source, cutoff=cutoff, confidence=self.confidence).risk
         self._warnings |= dict.fromkeys(f"predicted risk: {said}" for said in risk.warnings)
         own = {"teacher": teacher, "baseline": baseline}.items() <= self.roles.items()
         if self._risk is None or (own and training_set == self.training_set):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pytest_kdmem.metrics.estimate import Estimate, Operator
-from pytest_kdmem.risk.calibration import Bin
+from pytest_kdmem.risk.reliability import Bin
 
 
 def _check(holds: bool, expected: str) -> None:

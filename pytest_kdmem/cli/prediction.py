@@ -13,7 +13,8 @@ from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
 
 if TYPE_CHECKING:
-    from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline
+    from pytest_kdmem.risk.label_source import LabelSource
+    from pytest_kdmem.risk.pipeline import RiskPipeline
     from pytest_kdmem.scoring.store import ScoreStore
     from pytest_kdmem.specs.runtime import RunSettings
 
@@ -60,9 +61,9 @@ class PredictorOptions:
         Raises:
             SpecError: Labels and a fitted predictor are both given.
         """
-        from pytest_kdmem.risk.pipeline import label_source_from
+        from pytest_kdmem.risk.label_source import parse_label_source
 
-        return label_source_from(self.labels_from, self.predictor)
+        return parse_label_source(self.labels_from, self.predictor)
 
     def feature_names(self) -> tuple[str, ...]:
         """Return the names of the chosen features.
@@ -70,9 +71,9 @@ class PredictorOptions:
         Raises:
             SpecError: There is no such set of features.
         """
-        from pytest_kdmem.risk.features import ALL, STUDY
+        from pytest_kdmem.risk.features import ALL_FEATURES, STUDY_FEATURES
 
-        sets = {"study": STUDY, "all": ALL}
+        sets = {"study": STUDY_FEATURES, "all": ALL_FEATURES}
         if self.features not in sets:
             raise SpecError(f"--features must be one of {', '.join(sets)}; found {self.features!r}.")
         return sets[self.features]

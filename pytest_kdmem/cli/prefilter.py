@@ -13,7 +13,7 @@ from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
 
 if TYPE_CHECKING:
-    from pytest_kdmem.risk.prefilter import Budget, Cleaned
+    from pytest_kdmem.risk.prefilter import Budget, CleanedSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +60,20 @@ def prefilter(
 
     settings = run.settings()
     budget = output.budget(predictor.risk_threshold)
-    labels, names = predictor.label_source(), predictor.feature_names()
+    label_source, feature_names = predictor.label_source(), predictor.feature_names()
     with store.opened() as opened:
         pipeline = pair.pipeline(examples, run, opened, settings)
-        cleaned = write_cleaned(pipeline, labels, output.out, names=names, budget=budget)
+        cleaned = write_cleaned(pipeline, label_source, output.out, feature_names=feature_names, budget=budget)
     for line in summary_lines(cleaned, budget):
         typer.echo(line)
 
 
-def summary_lines(cleaned: Cleaned, budget: Budget) -> list[str]:
+def summary_lines(cleaned: CleanedSet, budget: Budget) -> list[str]:
     """Return what is printed: warnings, how much was left out and why, and what stays at risk."""
     from pytest_kdmem.base.text import count, percent
 
     lines = [f"! {warning}" for warning in cleaned.risk.warnings]
-    dropped = cleaned.dropping
+    dropped = cleaned.removal
     reasons = ", ".join(f"{count(rows)} {reason}" for reason, rows in dropped.counts().items())
     lines.append(
         f"left out {count(len(dropped.rows))} of {count(cleaned.rows)} rows"

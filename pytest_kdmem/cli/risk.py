@@ -13,7 +13,7 @@ from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
 
 if TYPE_CHECKING:
-    from pytest_kdmem.risk.pipeline import Prediction
+    from pytest_kdmem.risk.pipeline import PipelineResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,28 +60,29 @@ def risk(
     Only a logistic regression is trained. Its quality is measured as in the published study, and the study's results
     are printed beside it.
     """
-    from pytest_kdmem.risk.pipeline import prediction
+    from pytest_kdmem.risk.predicted import Cutoff
 
     settings = run.settings(output.shard)
-    labels, names = predictor.label_source(), predictor.feature_names()
+    label_source, feature_names = predictor.label_source(), predictor.feature_names()
     output.check(pair, predictor)
-    labels.check(examples.extraction, predictor.risk_threshold)
+    cutoff = Cutoff(predictor.risk_threshold)
+    label_source.check(examples.extraction)
     with store.opened() as opened:
         pipeline = pair.pipeline(examples, run, opened, settings)
-        predicted = prediction(
-            pipeline, pipeline.pair(), labels, names=names, threshold=predictor.risk_threshold, assessed=True
+        predicted = pipeline.predict(
+            pipeline.score_pair(), label_source, feature_names=feature_names, cutoff=cutoff, assess=True
         )
     write_results(predicted, predictor.features, output)
 
 
-def write_results(predicted: Prediction, features: str, output: RiskOutput) -> None:
+def write_results(predicted: PipelineResult, features: str, output: RiskOutput) -> None:
     """Print the risks and the quality of the predictor, and write what was asked for."""
     from rich.console import Console
 
     from pytest_kdmem.audit.summarize import risk_entry
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.report.risk import predictor_report, risk_lines
-    from pytest_kdmem.risk.predictor import write_predictor
+    from pytest_kdmem.risk.predictor_file import write_predictor
     from pytest_kdmem.study.published import COEFFICIENTS, PREDICTION, PYTHIA_FINEWEB
 
     console = Console(highlight=False, markup=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.progress import progress_of
 from pytest_kdmem.plugin.session import AUDITS
 from pytest_kdmem.plugin.settings import Settings, cache_of, settings_of
-from pytest_kdmem.risk.pipeline import LabelSource, label_source_from
+from pytest_kdmem.risk.label_source import LabelSource, parse_label_source
 from pytest_kdmem.scoring.score import check_positions
 from pytest_kdmem.specs.checkpoint import check_same_tokenizer, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -120,7 +120,7 @@ def extraction_of(settings: Settings) -> Extraction:
     return Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
 
 
-def learning_of(
+def choose_label_source(
     settings: Settings, labels_from: Model | str | Path | None = None, predictor: str | Path | None = None
 ) -> LabelSource:
     """What risk is learned from: what was set for this run, or else what a test gives, or else the settings.
@@ -130,11 +130,11 @@ def learning_of(
     """
     given = labels_from is not None or predictor is not None
     if given and not settings.overrides("labels_from") and not settings.overrides("predictor"):
-        return label_source_from(labels_from, predictor)
+        return parse_label_source(labels_from, predictor)
     for chosen, other in (("labels_from", "predictor"), ("predictor", "labels_from")):
         if settings.overrides(chosen) and not settings.overrides(other):
-            return label_source_from(**{other: None, chosen: settings[chosen]})
-    return label_source_from(settings["labels_from"], settings["predictor"])
+            return parse_label_source(**{other: None, chosen: settings[chosen]})
+    return parse_label_source(settings["labels_from"], settings["predictor"])
 
 
 def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:

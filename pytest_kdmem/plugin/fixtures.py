@@ -130,7 +130,7 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
         predictor: str | Path | None = None,
         threshold: float | None = None,
     ) -> PredictedRisk:
-        from pytest_kdmem.plugin.audit_setup import checked, learning_of
+        from pytest_kdmem.plugin.audit_setup import checked, choose_label_source
         from pytest_kdmem.plugin.settings import settings_of
 
         def chosen(role: str, given: Any) -> Any:
@@ -141,7 +141,7 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
             chosen("teacher", teacher),
             chosen("baseline", baseline),
             chosen("training_set", training_set),
-            learning_of(settings, labels_from, predictor),
+            choose_label_source(settings, labels_from, predictor),
             settings["risk_threshold"] if threshold is None or settings.overrides("risk_threshold") else threshold,
         )
 

@@ -207,7 +207,7 @@ def _reliability(entry: RiskEntry, prefix: str) -> Picture:
         axes.set_xlabel("predicted risk (examples)")
         axes.set_ylabel("memorized, %")
 
-    held = sum(one.holds for one in entry.reliability)
+    held = sum(one.covers_observed for one in entry.reliability)
     said = (
         f"In {held} of {len(entry.reliability)} bins what was memorized (point) lies in the range to be expected (bar)"
         " around the mean risk (dash)."

@@ -16,7 +16,7 @@ from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.bounds import lower_bound
 
 if TYPE_CHECKING:
-    from pytest_kdmem.risk.fitting import Fitted
+    from pytest_kdmem.risk.fitting import FittedPredictor
     from pytest_kdmem.risk.trials import TrialStatistic
 
 SAID = {
@@ -53,7 +53,7 @@ def risk_lines(entry: RiskEntry) -> tuple[str, ...]:
     )
 
 
-def predictor_report(fitted: Fitted, published: Mapping[str, float], *, published_name: str) -> RenderableType:
+def predictor_report(fitted: FittedPredictor, published: Mapping[str, float], *, published_name: str) -> RenderableType:
     """The protocol's figures beside published ones, and how the risks hold, as tables.
 
     Args:
@@ -65,7 +65,7 @@ def predictor_report(fitted: Fitted, published: Mapping[str, float], *, publishe
     figures.add_column("figure", no_wrap=True)
     figures.add_column("mean ± std", justify="right", no_wrap=True)
     figures.add_column(published_name, justify="right")
-    for name, figure in found.figures.items():
+    for name, figure in found.metrics.items():
         figures.add_row(SAID[name], format_statistic(figure), _published(published.get(name)))
     for name, figure in found.coefficients.items():
         figures.add_row(f"weight of {name}", format_statistic(figure), _published(published.get(name)))

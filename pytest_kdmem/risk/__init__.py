@@ -1,1 +1,1 @@
-"""Predicted risk: which examples will a student memorize, told before it is distilled."""
+"""Predict, before distilling, which training examples a student will memorize, and remove them."""

@@ -1,4 +1,4 @@
-"""Standardised logistic regression (study, finding 6), fitted to a sample of three negatives for each positive."""
+"""Standardised logistic regression (study, finding 6), fitted to three negatives for each positive."""
 
 from __future__ import annotations
 
@@ -16,82 +16,89 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError
 
 NEGATIVES_PER_POSITIVE = 3
-# To hold out 30 % and still have three to judge by.
-FEWEST_POSITIVES = 10
-
+# With fewer examples of either class, the 30 % that a trial holds out are fewer than three.
+FEWEST_PER_CLASS = 10
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def on_one_thread(call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """The same on one thread of BLAS and OpenMP: in fits this small, several wait for each other on a busy machine."""
+def on_one_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Run a function with one BLAS and OpenMP thread: in fits this small, more of them wait for each other."""
 
-    @wraps(call)
+    @wraps(function)
     def limited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(limits=1):
-            return call(*args, **kwargs)
+            return function(*args, **kwargs)
 
     return limited
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
-    """A fitted classifier: log-odds = intercept + coefficients · (x − mean) / scale, arrays ``[d]``."""
+class LinearClassifier:
+    """A fitted classifier: log-odds = intercept + coefficients · (x − mean) / scale, with arrays of shape ``[d]``."""
 
     mean: Values
     scale: Values
     coefficients: Values
     intercept: float
 
-    def log_odds(self, values: Values) -> Values:
-        """Of rows ``[n, d]``, ``[n]``."""
-        # Folded into one product, so that a million rows are not copied to be standardised.
+    def log_odds(self, features: Values) -> Values:
+        """Return the log-odds ``[n]`` of rows of features ``[n, d]``."""
+        # A single product with rescaled weights avoids a standardised copy of a million rows.
         weights = self.coefficients / self.scale
-        found: Values = values @ weights + (self.intercept - float(self.mean @ weights))
-        return found
+        log_odds: Values = features @ weights + (self.intercept - float(self.mean @ weights))
+        return log_odds
 
 
 def check_classes(labels: Flags, source: str) -> None:
-    """Raise DataError where there is too little of either class to learn from."""
+    """Check that there are enough examples of either class to learn from.
+
+    Args:
+        labels: Whether each example was memorized, bool ``[n]``.
+        source: Name of the model that gave the labels, for the error message.
+
+    Raises:
+        DataError: There are too few examples of a class.
+    """
     positives, negatives = int(labels.sum()), int((~labels).sum())
-    if positives < FEWEST_POSITIVES:
+    if positives < FEWEST_PER_CLASS:
         raise DataError(
-            f"At least {FEWEST_POSITIVES} memorized examples are needed to learn what is at risk; found {positives} of"
+            f"At least {FEWEST_PER_CLASS} memorized examples are needed to learn what is at risk; found {positives} of"
             f" {count(len(labels))}, by {source}: label from a model that memorizes more (--labels-from), or use a"
-            " predictor fitted elsewhere (--predictor)."
+            " predictor fitted to other data (--predictor)."
         )
-    if negatives < FEWEST_POSITIVES:
+    if negatives < FEWEST_PER_CLASS:
         raise DataError(
-            f"At least {FEWEST_POSITIVES} examples that are not memorized are needed to learn what is at risk; found"
-            f" {negatives} of {count(len(labels))}, by {source}: with one class only there is nothing to tell apart."
+            f"At least {FEWEST_PER_CLASS} examples that are not memorized are needed to learn what is at risk; found"
+            f" {negatives} of {count(len(labels))}, by {source}: a classifier cannot be fitted to one class alone."
         )
 
 
-def drawn(labels: Flags, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Rows of all positives and of three times as many negatives, or of all there are, drawn anew at each call."""
+def draw_rows(labels: Flags, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Draw the rows of a training sample: all positives, then three times as many random negatives, or all."""
     positives, negatives = np.flatnonzero(labels), np.flatnonzero(~labels)
     size = min(NEGATIVES_PER_POSITIVE * len(positives), len(negatives))
     return np.concatenate([positives, rng.choice(negatives, size, replace=False)])
 
 
 def sampling_offset(labels: Flags) -> float:
-    """What is added to log-odds learned from `drawn` rows, so that they hold where negatives are as many as they are.
+    """Return what corrects log-odds that were learned from `draw_rows` for the negatives that it left out.
 
-    Leaving out negatives multiplies the odds by all / drawn and leaves the coefficients as they are (King and Zeng
-    2001, “Logistic Regression in Rare Events Data”, prior correction).
+    Leaving out negatives multiplies the odds by all / drawn and does not change the coefficients (King and Zeng 2001,
+    “Logistic Regression in Rare Events Data”, prior correction).
     """
     positives, negatives = int(labels.sum()), int((~labels).sum())
     return math.log(min(NEGATIVES_PER_POSITIVE * positives, negatives) / negatives)
 
 
-def fit(values: Values, labels: Flags) -> Linear:
-    """Fit to rows ``[n, d]`` with labels ``[n]`` of both classes."""
+def fit_classifier(features: Values, labels: Flags) -> LinearClassifier:
+    """Fit a classifier to features ``[n, d]`` and labels ``[n]`` of both classes."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(values)
-    model = LogisticRegression(max_iter=1000).fit(scaler.transform(values), labels)
-    return Linear(scaler.mean_, scaler.scale_, model.coef_[0], float(model.intercept_[0]))
+    scaler = StandardScaler().fit(features)
+    model = LogisticRegression(max_iter=1000).fit(scaler.transform(features), labels)
+    return LinearClassifier(scaler.mean_, scaler.scale_, model.coef_[0], float(model.intercept_[0]))

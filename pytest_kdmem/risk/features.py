@@ -1,4 +1,4 @@
-"""Score tables of teacher and baseline → what tells, before distilling, whether a student will memorize an example."""
+"""Extract features of examples from the score tables of teacher and baseline."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import PairTable
 from pytest_kdmem.specs.declared import Extraction
 
-COLUMNS = ("nll", "zlib_bytes", "margin", "logprob", "entropy")
+SCORE_COLUMNS = ("nll", "zlib_bytes", "margin", "logprob", "entropy")
 
 
-class Columns(NamedTuple):
-    """Columns of n examples, float64 ``[n]`` each: of either model's score table by name, and of both."""
+class PairColumns(NamedTuple):
+    """Columns of n examples, each float64 ``[n]``: of either model's score table by name, and of the pair."""
 
     teacher: Mapping[str, Values]
     baseline: Mapping[str, Values]
@@ -28,30 +28,31 @@ class Columns(NamedTuple):
     copies: Values
 
 
-# The study's four (finding 6), and further ones, which are reported apart so that the four stay comparable.
-STUDY_FEATURES: dict[str, Callable[[Columns], Values]] = {
-    "teacher_perplexity": lambda of: np.exp(of.teacher["nll"]),
-    "baseline_perplexity": lambda of: np.exp(of.baseline["nll"]),
-    "kl": lambda of: of.kl,
-    "zlib_bytes": lambda of: of.teacher["zlib_bytes"],
+FeatureFunction = Callable[[PairColumns], Values]
+# The study's four features (finding 6). Further features are kept apart, so that results stay comparable to the study.
+_STUDY: dict[str, FeatureFunction] = {
+    "teacher_perplexity": lambda columns: np.exp(columns.teacher["nll"]),
+    "baseline_perplexity": lambda columns: np.exp(columns.baseline["nll"]),
+    "kl": lambda columns: columns.kl,
+    "zlib_bytes": lambda columns: columns.teacher["zlib_bytes"],
 }
-FURTHER_FEATURES: dict[str, Callable[[Columns], Values]] = {
-    "teacher_margin": lambda of: of.teacher["margin"],
-    "baseline_margin": lambda of: of.baseline["margin"],
-    "teacher_logprob": lambda of: of.teacher["logprob"],
-    "baseline_logprob": lambda of: of.baseline["logprob"],
-    "teacher_entropy": lambda of: of.teacher["entropy"],
-    "baseline_entropy": lambda of: of.baseline["entropy"],
-    "copies": lambda of: of.copies,
+_FURTHER: dict[str, FeatureFunction] = {
+    "teacher_margin": lambda columns: columns.teacher["margin"],
+    "baseline_margin": lambda columns: columns.baseline["margin"],
+    "teacher_logprob": lambda columns: columns.teacher["logprob"],
+    "baseline_logprob": lambda columns: columns.baseline["logprob"],
+    "teacher_entropy": lambda columns: columns.teacher["entropy"],
+    "baseline_entropy": lambda columns: columns.baseline["entropy"],
+    "copies": lambda columns: columns.copies,
 }
-FEATURES = STUDY_FEATURES | FURTHER_FEATURES
-STUDY = tuple(STUDY_FEATURES)
-ALL = tuple(FEATURES)
+FEATURE_FUNCTIONS = _STUDY | _FURTHER
+STUDY_FEATURES = tuple(_STUDY)
+ALL_FEATURES = tuple(FEATURE_FUNCTIONS)
 
 
 @dataclass(frozen=True)
-class Source:
-    """What features were taken from: digests of both models, their tokenizer and the examples, and the lengths."""
+class FeatureSource:
+    """What features were computed from: digests of both models, their tokenizer and the examples, and the lengths."""
 
     teacher: str
     baseline: str
@@ -65,14 +66,15 @@ class Features:
     """Features of the n distinct examples that are long enough, in the order of their first copies.
 
     Attributes:
-        names: of the d features.
-        values: float64 ``[n, d]``, all finite.
-        example_ids: int64 ``[n]``, positions in the training set.
-        digests: ``[n]``, of the token ids.
-        copies: int64 ``[n]``, how often each stands in the training set, as far as it was looked at.
-        recited_by_both: bool ``[n]``, whether teacher and baseline recite it, ambiguous verdicts included.
-        exhaustive: whether all of the training set was looked at.
-        name: of the training set.
+        names: Names of the d features.
+        values: Features, float64 ``[n, d]``, all finite.
+        example_ids: Positions in the training set, int64 ``[n]``.
+        digests: Digests of the token ids ``[n]``.
+        copies: Number of copies of each example among those scored, int64 ``[n]``.
+        recited_by_both: Whether teacher and baseline recite it, bool ``[n]``; ambiguous verdicts count as recited.
+        exhaustive: Whether the whole training set was scored.
+        training_set_name: Name of the training set in messages.
+        source: What the features were computed from.
     """
 
     names: tuple[str, ...]
@@ -82,21 +84,21 @@ class Features:
     copies: ExampleIds
     recited_by_both: Flags
     exhaustive: bool
-    name: str
-    source: Source
+    training_set_name: str
+    source: FeatureSource
 
     def __len__(self) -> int:
         return len(self.values)
 
 
-def features_of(pair: PairTable, names: Sequence[str] = STUDY) -> Features:
-    """Features from the two models' rows; nothing is run again.
+def extract_features(pair: PairTable, names: Sequence[str] = STUDY_FEATURES) -> Features:
+    """Compute features from the score rows of the two models; no model is run.
 
     Raises:
-        SpecError: an unknown feature.
-        DataError: a feature is missing or not finite for some example.
+        SpecError: A feature does not exist, or is not defined over a sample.
+        DataError: A feature is missing or not finite for some example.
     """
-    check_names(names)
+    check_feature_names(names)
     if "copies" in names and not pair.teacher.record.exhaustive:
         raise SpecError(
             f"All of {pair.teacher.training_set.source} was expected for the feature copies, and a sample holds each"
@@ -105,20 +107,24 @@ def features_of(pair: PairTable, names: Sequence[str] = STUDY) -> Features:
     teacher, baseline = Memorization("teacher", pair.teacher), Memorization("baseline", pair.baseline)
     distinct = teacher.distinct
     ids, copies = (distinct[name].to_numpy().astype(np.int64) for name in ("example_id", "copies"))
-    wanted = distinct["example_id"].combine_chunks()
-    sides = [_columns(found.scores.rows, wanted) for found in (teacher, baseline)]
-    kl = _values(pair.kl.filter(pc.is_in(pair.kl["example_id"], wanted))["kl"])
-    columns = Columns(sides[0], sides[1], kl, copies.astype(np.float64))
+    first_copies = distinct["example_id"].combine_chunks()
+    kl = pair.kl.filter(pc.is_in(pair.kl["example_id"], first_copies))["kl"]
+    columns = PairColumns(
+        _score_columns(pair.teacher.rows, first_copies),
+        _score_columns(pair.baseline.rows, first_copies),
+        _as_float(kl),
+        copies.astype(np.float64),
+    )
     return Features(
         names=tuple(names),
-        values=matrix(names, columns, ids, pair.teacher.training_set.source),
+        values=feature_matrix(names, columns, ids, pair.teacher.training_set.source),
         example_ids=ids,
         digests=distinct["digest"].combine_chunks(),
         copies=copies,
         recited_by_both=teacher.flags("possible") & baseline.flags("possible"),
         exhaustive=pair.teacher.record.exhaustive,
-        name=pair.teacher.training_set.name,
-        source=Source(
+        training_set_name=pair.teacher.training_set.name,
+        source=FeatureSource(
             pair.teacher.checkpoint.digest,
             pair.baseline.checkpoint.digest,
             pair.teacher.checkpoint.tokenizer_digest,
@@ -128,46 +134,51 @@ def features_of(pair: PairTable, names: Sequence[str] = STUDY) -> Features:
     )
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raise SpecError for a feature that there is not."""
+def check_feature_names(names: Sequence[str]) -> None:
+    """Raise SpecError unless the names are those of features, at least one, and each given once."""
     for name in names:
-        if name not in FEATURES:
-            raise SpecError(f"A feature of risk must be one of {', '.join(FEATURES)}; found {name!r}.")
+        if name not in FEATURE_FUNCTIONS:
+            raise SpecError(f"A feature of risk must be one of {', '.join(ALL_FEATURES)}; found {name!r}.")
     if not names or len(set(names)) < len(names):
         raise SpecError(f"Features of risk must be named once each, at least one; found {list(names)}.")
 
 
-def matrix(names: Sequence[str], columns: Columns, ids: ExampleIds, source: str) -> Values:
-    """Features ``[n, d]`` of columns.
+def feature_matrix(names: Sequence[str], columns: PairColumns, ids: ExampleIds, source: str) -> Values:
+    """Compute features ``[n, d]`` from columns of n examples.
+
+    Args:
+        names: Names of the d features.
+        columns: Columns of the examples.
+        ids: Positions of the examples in the training set, for the error message.
+        source: Source of the training set, for the error message.
 
     Raises:
-        DataError: one is not finite, with the first example of which that is so.
+        DataError: A feature is not finite; the message names the first such example.
     """
-    with np.errstate(over="ignore"):  # told below
-        values = np.column_stack([FEATURES[name](columns) for name in names])
-    broken = np.argwhere(~np.isfinite(values))
-    if len(broken):
-        row, at = broken[0]
-        found = values[row, at]
-        why = (
+    with np.errstate(over="ignore"):  # an overflow is reported below
+        values = np.column_stack([FEATURE_FUNCTIONS[name](columns) for name in names])
+    not_finite = np.argwhere(~np.isfinite(values))
+    if len(not_finite):
+        row, column = not_finite[0]
+        reason = (
             "no tokenizer lies beside the models, so there is no text to compress"
-            if names[at] == "zlib_bytes"
+            if names[column] == "zlib_bytes"
             else "score both models anew, in float32"
         )
         raise DataError(
-            f"A finite {names[at]} was expected of every example of {source}, and it is {found} at example"
-            f" {ids[row]} ({len(set(broken[:, 0].tolist()))} of {len(values)} in all): {why}."
+            f"A finite {names[column]} was expected of every example of {source}, and it is {values[row, column]} at"
+            f" example {ids[row]} ({len(set(not_finite[:, 0].tolist()))} of {len(values)} in all): {reason}."
         )
     return values
 
 
-def _columns(rows: pa.Table, wanted: pa.Array) -> dict[str, Values]:
-    """Columns of the rows at which each distinct example first stands."""
-    chosen = rows.filter(pc.is_in(rows["example_id"], wanted))
-    return {name: _values(chosen[name]) for name in COLUMNS}
+def _score_columns(rows: pa.Table, first_copies: pa.Array) -> dict[str, Values]:
+    """Return columns of the score rows at the given positions, by name."""
+    selected = rows.filter(pc.is_in(rows["example_id"], first_copies))
+    return {name: _as_float(selected[name]) for name in SCORE_COLUMNS}
 
 
-def _values(column: pa.ChunkedArray) -> Values:
-    """As float64, NaN where nothing is known."""
+def _as_float(column: pa.ChunkedArray) -> Values:
+    """Return a column as float64, with NaN for null."""
     values: Values = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     return values

@@ -1,4 +1,4 @@
-"""Teacher × baseline × training set → PredictedRisk, with a predictor fitted to it or elsewhere."""
+"""Predict risk from teacher, baseline and training set; scores, near-duplicates and predictors are kept in a store."""
 
 from __future__ import annotations
 
@@ -15,86 +15,51 @@ import pyarrow.compute as pc
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
-from pytest_kdmem.base.text import percent
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
 from pytest_kdmem.corpus.near_duplicates import PROTOCOL as NEAR_DUPLICATES
 from pytest_kdmem.corpus.near_duplicates import NearDuplicate, near_duplicates
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
-from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.risk.features import STUDY, Features, features_of
-from pytest_kdmem.risk.fitting import FITTING, Fitted, fit_predictor
-from pytest_kdmem.risk.labels import Labels, labels_from_file, labels_from_rows, recited_by_both
-from pytest_kdmem.risk.predicted import RECALL, PredictedRisk, check_threshold, predict
-from pytest_kdmem.risk.predictor import Predictor, content_of, predictor_digest, predictor_of, read_predictor
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.risk.features import STUDY_FEATURES, Features, extract_features
+from pytest_kdmem.risk.fitting import FITTING_VERSION, FittedPredictor, fit_predictor
+from pytest_kdmem.risk.label_source import LabelSource
+from pytest_kdmem.risk.labels import Labels, labels_from_both_models, labels_from_file, labels_from_rows
+from pytest_kdmem.risk.predicted import Cutoff, PredictedRisk, apply_predictor
+from pytest_kdmem.risk.predictor import Predictor
+from pytest_kdmem.risk.predictor_file import predictor_digest, predictor_from_json, predictor_to_json, read_predictor
 from pytest_kdmem.scoring.score import score, score_pair
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import PairTable, ScoreTable
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 
-BOTH = "both"
 
+@dataclass(frozen=True, eq=False)
+class PipelineResult:
+    """A prediction and its predictor.
 
-@dataclass(frozen=True)
-class LabelSource:
-    """What a prediction is learned from: labels, or a predictor that was fitted before.
-
-    Args:
-        labels_from: an earlier student, which is scored; a table that `kdmem score` wrote of one (.parquet); or None:
-            what teacher and baseline both recite.
-        predictor: file that `kdmem risk --save` wrote.
+    Attributes:
+        risk: The predicted risks.
+        fitted: The predictor with its assessment, if that was asked for and the predictor was not read from a file.
     """
 
-    labels_from: Model | Path | None = None
-    predictor: Path | None = None
-
-    def check(self, extraction: Extraction, threshold: float | None) -> None:
-        """Tell now, before any model is loaded, what can be seen to be wrong.
-
-        Raises:
-            DataError: labels or predictor are not there, or cannot be read.
-            SpecError: the predictor is of other lengths, or the threshold no probability.
-        """
-        check_threshold(threshold)
-        if isinstance(self.labels_from, Path) and not self.labels_from.is_file():
-            raise DataError(
-                f"A table of scores was expected at {self.labels_from}, and there is no such file; check the path."
-            )
-        if self.predictor is not None:
-            read_predictor(self.predictor).check_lengths(extraction)
-
-
-def label_source_from(labels_from: str | Path | Model | None, predictor: str | Path | None) -> LabelSource:
-    """What settings and commands say: ``both``, a folder, a hub id or a .parquet file; or a predictor's file.
-
-    Raises:
-        SpecError: labels and a predictor are both given.
-    """
-    if labels_from is not None and predictor is not None:
-        named = labels_from.source if isinstance(labels_from, Model) else labels_from
-        raise SpecError(
-            f"Either labels or a fitted predictor was expected; found both ({named} and {predictor}): drop"
-            " --kdmem-labels-from or --kdmem-predictor."
-        )
-    if isinstance(labels_from, str | Path):
-        if str(labels_from) == BOTH:
-            labels_from = None
-        elif str(labels_from).endswith(".parquet"):
-            labels_from = Path(labels_from).expanduser()
-        else:
-            labels_from = Model(str(labels_from))
-    return LabelSource(labels_from, Path(predictor).expanduser() if predictor is not None else None)
+    risk: PredictedRisk
+    fitted: FittedPredictor | None
 
 
 @dataclass(frozen=True)
 class RiskPipeline:
-    """Over what, and how, risk is predicted; the pair is scored once, and read from the store after that.
+    """Predicts the risk of a training set from the scores of teacher and baseline.
 
-    Raises:
-        KdmemError: models, training set or store cannot be used.
-        PartScored: only a part is scored in this run.
+    Attributes:
+        teacher, baseline: The two models.
+        training_set: The training set whose examples are at risk.
+        extraction: Lengths of prefix, suffix and window.
+        store: Store of scores, near-duplicates and predictors, each of which is computed once.
+        run: Settings of engine, executor and device.
+        progress: Called with the progress of scoring.
     """
 
     teacher: Model
@@ -105,8 +70,13 @@ class RiskPipeline:
     run: RunSettings
     progress: Progress = NO_PROGRESS
 
-    def pair(self) -> PairTable:
-        """Rows of teacher and baseline, and how far the two are apart."""
+    def score_pair(self) -> PairTable:
+        """Score teacher and baseline together, which also gives the KL divergence between them.
+
+        Raises:
+            KdmemError: The models, the training set or the store cannot be used.
+            PartScored: Only a part is scored in this run.
+        """
         return score_pair(
             self.teacher,
             self.baseline,
@@ -117,50 +87,63 @@ class RiskPipeline:
             progress=self.progress,
         )
 
-    def near_duplicates(self, scores: ScoreTable, wanted: frozenset[str]) -> tuple[NearDuplicate, ...]:
-        """Examples that are nearly one of those wanted, by digest; found once, and read from the store after that."""
-        if not wanted:
-            return ()
-        key = digest_of([NEAR_DUPLICATES, scores.record.digest, sorted(wanted)])
-        if (known := self.store.read_finding("near-duplicates", key)) is not None:
-            return tuple(NearDuplicate(int(at), str(digest), str(of)) for at, digest, of in known["found"])
-        tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
+    def predict(
+        self,
+        pair: PairTable,
+        label_source: LabelSource,
+        *,
+        feature_names: tuple[str, ...] = STUDY_FEATURES,
+        cutoff: Cutoff | None = None,
+        confidence: float = 0.95,
+        assess: bool = False,
+    ) -> PipelineResult:
+        """Fit a predictor to the training set, or read one that was fitted before, and apply it.
 
-        def examples(read: ReadDocuments = read_documents) -> Iterator[Example]:
-            return stream_examples(self.training_set, tokenizer, self.extraction, offline=self.run.offline, read=read)
-
-        def some(training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
-            documents = read_documents(training_set, offline=offline)
-            return (document for at, document in enumerate(documents) if at in places)
-
-        rows = scores.rows.filter(pc.is_in(scores.rows["digest"], pa.array(sorted(wanted))))
-        places = frozenset(rows["example_id"].to_pylist())
-        # Where each document is an example, only those that are wanted need tokens to be known.
-        among = partial(examples, some) if takes_every_document(self.training_set) else None
-        found = tuple(near_duplicates(examples, wanted, among))
-        self.store.write_finding("near-duplicates", key, {"found": found})
-        return found
-
-    def predictor(self, features: Features, labels: Labels) -> Predictor:
-        """Fitted once to these features and labels, and read from the store after that."""
-        digests = [hashlib.sha256(one.tobytes()).hexdigest() for one in (features.values, labels.memorized)]
-        told = [features.names, asdict(features.source), labels.source, labels.digest]
-        key = digest_of([FITTING, version("scikit-learn"), version("scipy"), *digests, *told])
-        with suppress(DataError):
-            if (known := self.store.read_finding("predictors", key)) is not None:
-                return predictor_of(known)
-        predictor = fit_predictor(features, labels).predictor
-        self.store.write_finding("predictors", key, content_of(predictor))
-        return predictor
-
-    def labels(self, features: Features, labels_from: Model | Path | None) -> Labels:
-        """What is known to have been memorized.
+        Args:
+            pair: Scores of teacher and baseline over the training set.
+            label_source: What the predictor is learned from.
+            feature_names: Features to fit to; a predictor that was fitted before has its own.
+            cutoff: How the threshold is chosen at or above which an example is at risk.
+            confidence: Confidence level of each one-sided bound.
+            assess: Fit anew even if the store has the predictor, because only fitting gives the assessment.
 
         Raises:
-            DataError: it is of another corpus.
+            DataError: There are too few labels of either class, or labels or predictor cannot be read.
+            SpecError: The predictor does not apply to these features, or its threshold finds too little.
+        """
+        cutoff, fitted = cutoff or Cutoff(), None
+        if label_source.predictor_path is not None:
+            predictor = read_predictor(label_source.predictor_path)
+            features, learned_from = extract_features(pair, predictor.features), predictor_digest(predictor)
+        else:
+            features = extract_features(pair, feature_names)
+            labels = self.load_labels(features, label_source.labels_from)
+            learned_from = labels.digest
+            fitted = fit_predictor(features, labels) if assess else None
+            predictor = fitted.predictor if fitted is not None else self.fitted_predictor(features, labels)
+        risk = apply_predictor(features, predictor, cutoff, confidence=confidence)
+        comparable_on = {
+            "training set": pair.teacher.record.digest,
+            "teacher": pair.teacher.checkpoint.digest,
+            "baseline": pair.baseline.checkpoint.digest,
+            "predictor": learned_from,
+            "risk threshold": str(cutoff),
+        }
+        at_risk = frozenset(features.digests.filter(pa.array(risk.at_risk)).to_pylist())
+        if features.exhaustive:  # a sample shows neither copies nor near-duplicates
+            pairs = self.near_duplicates(pair.teacher, at_risk)
+            either = {digest for near in pairs for digest in (near.digest, near.of)}
+            risk = replace(risk, near_duplicates=at_risk & either)
+        return PipelineResult(replace(risk, comparable_on=comparable_on), fitted)
+
+    def load_labels(self, features: Features, labels_from: Model | Path | None) -> Labels:
+        """Return labels of the examples: by a student, which is scored if necessary, a file, or both models.
+
+        Raises:
+            DataError: The labels are of another corpus.
         """
         if labels_from is None:
-            return recited_by_both(features)
+            return labels_from_both_models(features)
         if isinstance(labels_from, Path):
             return labels_from_file(labels_from, features)
         scores = score(
@@ -174,62 +157,47 @@ class RiskPipeline:
         )
         return labels_from_rows(scores.rows, features, labels_from.name, scores.checkpoint.digest)
 
+    def fitted_predictor(self, features: Features, labels: Labels) -> Predictor:
+        """Return the predictor of these features and labels from the store, or fit and store it."""
+        digests = [hashlib.sha256(array.tobytes()).hexdigest() for array in (features.values, labels.memorized)]
+        inputs = [features.names, asdict(features.source), labels.source, labels.digest]
+        key = digest_of([FITTING_VERSION, version("scikit-learn"), version("scipy"), *digests, *inputs])
+        with suppress(DataError):
+            if (content := self.store.read_finding("predictors", key)) is not None:
+                return predictor_from_json(content)
+        predictor = fit_predictor(features, labels).predictor
+        self.store.write_finding("predictors", key, predictor_to_json(predictor))
+        return predictor
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Risks, and what was fitted to give them, where that was asked for and the predictor was not fitted before."""
+    def near_duplicates(self, scores: ScoreTable, digests: frozenset[str]) -> tuple[NearDuplicate, ...]:
+        """Return the near-duplicates of the examples with these digests from the store, or search and store them."""
+        if not digests:
+            return ()
+        key = digest_of([NEAR_DUPLICATES, scores.record.digest, sorted(digests)])
+        if (content := self.store.read_finding("near-duplicates", key)) is not None:
+            return tuple(NearDuplicate(int(index), str(digest), str(of)) for index, digest, of in content["found"])
+        pairs = tuple(self._search_near_duplicates(scores, digests))
+        self.store.write_finding("near-duplicates", key, {"found": pairs})
+        return pairs
 
-    risk: PredictedRisk
-    fitted: Fitted | None
+    def _search_near_duplicates(self, scores: ScoreTable, digests: frozenset[str]) -> Iterator[NearDuplicate]:
+        tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
+        rows = scores.rows.filter(pc.is_in(scores.rows["digest"], pa.array(sorted(digests))))
+        positions = frozenset(rows["example_id"].to_pylist())
 
+        def all_examples(read: ReadDocuments = read_documents) -> Iterator[Example]:
+            return stream_examples(self.training_set, tokenizer, self.extraction, offline=self.run.offline, read=read)
 
-def prediction(
-    predicting: RiskPipeline,
-    pair: PairTable,
-    learning: LabelSource,
-    *,
-    names: tuple[str, ...] = STUDY,
-    threshold: float | None = None,
-    recall: float = RECALL,
-    confidence: float = 0.95,
-    assessed: bool = False,
-) -> Prediction:
-    """Fit a predictor to the training set itself, or take one fitted elsewhere, and apply it.
+        def read_selected(training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+            documents = read_documents(training_set, offline=offline)
+            return (document for position, document in enumerate(documents) if position in positions)
 
-    Args:
-        names: of the features; a fitted predictor has its own.
-        assessed: fit anew, for what only that tells of a predictor.
-
-    Raises:
-        DataError: there are too few labels of either class, or labels or predictor cannot be read.
-        SpecError: the predictor is of another kind of data, or its threshold finds too little.
-    """
-    fitted = None
-    if learning.predictor is not None:
-        predictor = read_predictor(learning.predictor)
-        features, learned_from = features_of(pair, predictor.features), predictor_digest(predictor)
-    else:
-        features = features_of(pair, names)
-        labels = predicting.labels(features, learning.labels_from)
-        learned_from = labels.digest
-        fitted = fit_predictor(features, labels) if assessed else None
-        predictor = fitted.predictor if fitted is not None else predicting.predictor(features, labels)
-    risk = predict(features, predictor, threshold=threshold, recall=recall, confidence=confidence)
-    comparable_on = {
-        "training set": pair.teacher.record.digest,
-        "teacher": pair.teacher.checkpoint.digest,
-        "baseline": pair.baseline.checkpoint.digest,
-        "predictor": learned_from,
-        "risk threshold": f"{threshold:g}" if threshold is not None else f"recall of {percent(recall)}",
-    }
-    wanted = frozenset(features.digests.filter(pa.array(risk.at_risk)).to_pylist())
-    if features.exhaustive:  # of a sample neither copies nor near-duplicates are known
-        near = predicting.near_duplicates(pair.teacher, wanted)
-        risk = replace(risk, near_duplicates=wanted & {name for one in near for name in one[1:]})
-    return Prediction(replace(risk, comparable_on=comparable_on), fitted)
+        # If each document is an example, only those with the wanted digests have to be tokenized.
+        selected = partial(all_examples, read_selected) if takes_every_document(self.training_set) else None
+        return iter(near_duplicates(all_examples, digests, selected))
 
 
 def takes_every_document(training_set: TrainingSet) -> bool:
-    """Whether the n-th document of the source is the n-th example."""
+    """Return whether the n-th document of the source is the n-th example."""
     _, selection = resolve(training_set)
     return training_set.form == "documents" and not selection.rule

@@ -1,10 +1,10 @@
-"""Predictor × features → PredictedRisk: what a student to come is likely to memorize, and how sure that is."""
+"""Apply a predictor to features: the risk of each example, and what a future student is expected to memorize."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -14,31 +14,57 @@ from pytest_kdmem.base.text import percent
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, Estimate
-from pytest_kdmem.risk.calibration import counts_to_come
 from pytest_kdmem.risk.features import Features
-from pytest_kdmem.risk.predictor import Predictor, predictor_digest
+from pytest_kdmem.risk.predictor import Predictor
+from pytest_kdmem.risk.predictor_file import predictor_digest
+from pytest_kdmem.risk.reliability import draw_memorized_count
 
-# Where no threshold is set: at or above it lie 95 % of what trials on held-out examples found to be memorized. A
-# predictor that can tell nothing apart has such a threshold, too, above which nearly everything lies.
-RECALL = 0.95
-# A threshold that more of the memorized lie below than above gates nothing.
+# By default the threshold is that which 95 % of the memorized examples reach in trials on held-out examples. A useless
+# predictor has such a threshold as well, and nearly all examples reach it.
+DEFAULT_RECALL = 0.95
+# A gate on a threshold that fewer of the memorized examples reach would be without meaning.
 LEAST_RECALL = 0.5
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """How the threshold is chosen at or above which an example is at risk.
+
+    Attributes:
+        threshold: The threshold itself, between 0 and 1; if None, it is derived from ``recall``.
+        recall: Share of the memorized examples that reach the derived threshold in trials on held-out examples.
+
+    Raises:
+        SpecError: The threshold is not between 0 and 1.
+    """
+
+    threshold: float | None = None
+    recall: float = DEFAULT_RECALL
+
+    def __post_init__(self) -> None:
+        threshold = self.threshold
+        if threshold is not None and (not isinstance(threshold, int | float) or not 0 < threshold < 1):
+            raise SpecError(f"A risk threshold must lie between 0 and 1, and be neither; found {threshold!r}.")
+
+    def __str__(self) -> str:
+        return f"{self.threshold:g}" if self.threshold is not None else f"recall of {percent(self.recall)}"
 
 
 @dataclass(frozen=True, eq=False)
 class PredictedRisk:
-    """What teacher, baseline and text tell, before distilling, of what a student will memorize.
+    """What a future student is predicted to memorize, from the scores of teacher and baseline and from the text.
 
     Attributes:
-        features: of the n distinct examples that are long enough.
-        predictor: that gave the risks, and ``warnings`` of where it may not hold.
-        risks: float64 ``[n]``, probabilities.
-        threshold: an example of this risk or more is at risk.
-        recall: share of what is memorized that lies at or above the threshold, by trials on held-out examples.
-        share_at_risk: examples at risk of all distinct ones; bounds over the refits of the predictor, and over the
-            sample where there is one.
-        expected_memorized: how many of the n will be memorized; bounds of the number to come, over refits and chance.
-        near_duplicates: digests of examples at risk that are nearly another one, as far as that was looked for.
+        features: Features of the n distinct examples that are long enough.
+        predictor: The predictor that gave the risks.
+        risks: Probability that a student memorizes the example, float64 ``[n]``.
+        threshold: An example of this risk or more is at risk.
+        recall: Share of the memorized examples that reach the threshold, by trials on held-out examples.
+        share_at_risk: Share of the distinct examples that are at risk, with bounds over the refits of the predictor,
+            and over the sample if only a sample was scored.
+        expected_memorized: Expected number of memorized examples, with bounds over the refits and chance.
+        warnings: Reasons why the predictor may not hold for these features.
+        near_duplicates: Digests of the examples at risk that have a near-duplicate in the training set, if looked for.
         comparable_on: Digests and the requested threshold; two predictions are comparable only where these agree.
     """
 
@@ -57,24 +83,24 @@ class PredictedRisk:
         raise ComparisonError("A predicted risk is neither true nor false; compare its share_at_risk with a threshold.")
 
     def __repr__(self) -> str:
-        return f"PredictedRisk({self.features.name}: {self.share_at_risk})"
+        return f"PredictedRisk({self.features.training_set_name}: {self.share_at_risk})"
 
     @property
     def at_risk(self) -> Flags:
-        """Bool ``[n]``."""
+        """Which examples are at risk, bool ``[n]``."""
         return self.risks >= self.threshold
 
     @property
     def examples(self) -> list[int]:
-        """Positions in the training set of the examples at risk, each at its first copy, highest risk first."""
+        """Positions in the training set of the examples at risk, each that of its first copy, highest risk first."""
         at_risk = np.flatnonzero(self.at_risk)
         order = at_risk[np.argsort(-self.risks[at_risk], kind="stable")]
         ids: list[int] = self.features.example_ids[order].tolist()
         return ids
 
     @property
-    def repeated(self) -> tuple[int, int] | None:
-        """Of the examples at risk, how many have exact duplicates, and how many of the others a near-duplicate.
+    def duplicate_counts(self) -> tuple[int, int] | None:
+        """Number of examples at risk with exact duplicates, and of the others with near-duplicates.
 
         None over a sample, which holds each example once.
         """
@@ -82,16 +108,18 @@ class PredictedRisk:
             return None
         copies = self.features.copies[self.at_risk]
         digests = self.features.digests.filter(pa.array(self.at_risk)).to_pylist()
-        near = sum(copy == 1 and name in self.near_duplicates for copy, name in zip(copies, digests, strict=True))
-        return int((copies > 1).sum()), int(near)
+        only_near = sum(
+            copy == 1 and digest in self.near_duplicates for copy, digest in zip(copies, digests, strict=True)
+        )
+        return int((copies > 1).sum()), int(only_near)
 
     @property
-    def digest(self) -> str:
-        """Of the predictor's figures."""
+    def predictor_digest(self) -> str:
+        """Digest of the predictor's content."""
         return predictor_digest(self.predictor)
 
     def table(self) -> pa.Table:
-        """A row per distinct example: example_id, digest, copies, risk, at_risk, and the features by name."""
+        """Return a row for each distinct example: example_id, digest, copies, risk, at_risk, and features by name."""
         features = self.features
         columns = {
             "example_id": features.example_ids,
@@ -103,91 +131,126 @@ class PredictedRisk:
         return pa.table(columns | dict(zip(features.names, features.values.T, strict=True)))
 
 
-def check_threshold(threshold: float | None) -> None:
-    """Raise SpecError for what is no probability between 0 and 1."""
-    if threshold is not None and (not isinstance(threshold, int | float) or not 0 < threshold < 1):
-        raise SpecError(f"A risk threshold must lie between 0 and 1, and be neither; found {threshold!r}.")
-
-
-def predict(
+def apply_predictor(
     features: Features,
     predictor: Predictor,
+    cutoff: Cutoff | None = None,
     *,
-    threshold: float | None = None,
-    recall: float = RECALL,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> PredictedRisk:
-    """Apply a predictor.
+    """Predict the risk of each example.
 
     Args:
-        threshold: probability at or above which an example is at risk; if None, that which finds ``recall`` of what
-            is memorized.
-        confidence: of each bound.
+        features: Features of the examples.
+        predictor: The predictor to apply.
+        cutoff: How the threshold is chosen; by default that which finds 95 % of the memorized examples.
+        confidence: Confidence level of each one-sided bound.
+        seed: Seed of the draws of how many examples will be memorized.
 
     Raises:
-        SpecError: the predictor was fitted to other features or lengths, or most of the examples lie outside what it
-            saw, or it finds less than half of what is memorized at this threshold.
+        SpecError: The predictor was fitted to other features or lengths, too many examples lie outside the range that
+            it was fitted to, or fewer than half of the memorized examples reach the threshold.
     """
-    warnings = predictor.check(features)
-    log_odds = predictor.log_odds(features.values)
-    check_threshold(threshold)
-    cut = predictor.finding(recall) if threshold is None else predictor.log_odds_of(threshold)
-    found = predictor.recall_at(cut)
-    if threshold is not None and found < LEAST_RECALL:
-        best = float(predictor.risk(np.array(predictor.finding(RECALL))))
+    cutoff = cutoff or Cutoff()
+    warnings = predictor.check_features(features)
+    threshold, recall = _threshold_and_recall(predictor, cutoff)
+    outside = predictor.is_outside(features.values)
+    # Outside the range that it was fitted to, a predictor does not know that an example is safe, so it is at risk.
+    predicted = predictor.risk(predictor.log_odds(features.values))
+    risks = np.where(outside, np.maximum(predicted, threshold), predicted)
+    refit_counts = _counts_over_refits(predictor, features.values, outside, threshold, np.random.default_rng(seed))
+    if not (np.isfinite(risks).all() and np.isfinite(refit_counts.memorized).all()):
+        raise SpecError(
+            f"Finite risks were expected of every example of {features.training_set_name}, and the predictor gives"
+            " none."
+        )
+    return PredictedRisk(
+        features,
+        predictor,
+        risks,
+        threshold,
+        recall,
+        _share_at_risk(features, risks, threshold, refit_counts, confidence),
+        _expected_memorized(features, risks, refit_counts, confidence),
+        warnings,
+    )
+
+
+def _threshold_and_recall(predictor: Predictor, cutoff: Cutoff) -> tuple[float, float]:
+    """Return the threshold, and the share of the memorized examples that reach it in trials on held-out examples."""
+    if cutoff.threshold is None:
+        log_odds = predictor.log_odds_for_recall(cutoff.recall)
+        return float(predictor.risk(np.array(log_odds))), predictor.recall_at(log_odds)
+    threshold = cutoff.threshold
+    recall = predictor.recall_at(predictor.log_odds_for_risk(threshold))
+    if recall < LEAST_RECALL:
+        lower = float(predictor.risk(np.array(predictor.log_odds_for_recall(DEFAULT_RECALL))))
         raise SpecError(
             f"A risk threshold that finds at least {percent(LEAST_RECALL)} of what is memorized was expected, and"
-            f" {threshold:g} finds {percent(found)} in trials on held-out examples ({best:.2g} finds"
-            f" {percent(RECALL)}): set a lower --kdmem-risk-threshold, or none."
+            f" {threshold:g} finds {percent(recall)} in trials on held-out examples ({lower:.2g} finds"
+            f" {percent(DEFAULT_RECALL)}): set a lower --kdmem-risk-threshold, or none."
         )
-    risks, outside = predictor.risk(log_odds), predictor.outside(features.values)
-    at_or_above = threshold if threshold is not None else float(predictor.risk(np.array(cut)))
-    # Where the predictor saw nothing alike its word is none, and what is not known to be safe is not.
-    risks = np.where(outside, np.maximum(risks, at_or_above), risks)
-    n, k = len(features), int((risks >= at_or_above).sum())
-    at_risk, to_come = _over_refits(predictor, features.values, outside, at_or_above, np.random.default_rng(seed))
-    if not (np.isfinite(risks).all() and np.isfinite(to_come).all()):
-        raise SpecError(
-            f"Finite risks were expected of every example of {features.name}, and the predictor gives none."
-        )
+    return threshold, recall
+
+
+@dataclass(frozen=True, eq=False)
+class _RefitCounts:
+    """Numbers of examples by each refit of a predictor, float64 ``[refits]``.
+
+    Attributes:
+        at_risk: Number of examples at risk.
+        memorized: Number of examples memorized in one random draw; NaN if a risk is not finite.
+    """
+
+    at_risk: Values
+    memorized: Values
+
+
+def _counts_over_refits(
+    predictor: Predictor, values: Values, outside: Flags, threshold: float, rng: np.random.Generator
+) -> _RefitCounts:
+    """Count over the refits of a predictor; ``outside`` are the rows ``[n]`` that are at risk whatever their risk."""
+    at_risk = np.zeros(len(predictor.refits))
+    memorized = np.zeros(len(predictor.refits))
+    start = 0
+    for block in predictor.refit_risks(values):
+        is_outside = outside[start : start + len(block), None]
+        start += len(block)
+        at_risk += ((block >= threshold) | is_outside).sum(axis=0)
+        is_finite = np.isfinite(block).all()
+        memorized += [draw_memorized_count(risks, rng) for risks in block.T] if is_finite else math.nan
+    return _RefitCounts(at_risk, memorized)
+
+
+def _share_at_risk(
+    features: Features, risks: Values, threshold: float, refit_counts: _RefitCounts, confidence: float
+) -> Estimate:
+    n, k = len(features), int((risks >= threshold).sum())
     tails = (1 - confidence, confidence)
-    fewest, most = (int(one) for one in np.quantile(at_risk, tails, method="inverted_cdf"))
-    low, high = (float(one) for one in np.quantile(to_come, tails, method="inverted_cdf"))
-    share = estimate_proportion(
+    fewest, most = (int(bound) for bound in np.quantile(refit_counts.at_risk, tails, method="inverted_cdf"))
+    return estimate_proportion(
         SHARE_AT_RISK,
-        features.name,
+        features.training_set_name,
         Counts(k, n, min(k, fewest), max(k, most)),
         exhaustive=features.exhaustive,
         confidence=confidence,
     )
-    expected = Estimate(
+
+
+def _expected_memorized(features: Features, risks: Values, refit_counts: _RefitCounts, confidence: float) -> Estimate:
+    tails = (1 - confidence, confidence)
+    low, high = (float(bound) for bound in np.quantile(refit_counts.memorized, tails, method="inverted_cdf"))
+    expected = float(risks.sum())
+    return Estimate(
         "expected memorized examples",
-        features.name,
-        float(risks.sum()),
-        low,
-        high,
+        features.training_set_name,
+        expected,
+        min(low, expected),
+        max(high, expected),
         None,
-        n,
+        len(features),
         exhaustive=features.exhaustive,
         confidence=confidence,
         unit="examples",
     )
-    expected = replace(expected, low=min(low, expected.value), high=max(high, expected.value))
-    return PredictedRisk(features, predictor, risks, at_or_above, found, share, expected, warnings)
-
-
-def _over_refits(
-    predictor: Predictor, values: Values, outside: Flags, threshold: float, rng: np.random.Generator
-) -> tuple[Values, Values]:
-    """``[refits]`` each: examples at risk, and how many come to be memorized in one draw; NaN if a risk is none."""
-    at_risk = np.zeros(len(predictor.refits))
-    to_come = np.zeros(len(predictor.refits))
-    start = 0
-    for block in predictor.refit_risks(values):
-        beyond = outside[start : start + len(block), None]
-        start += len(block)
-        at_risk += ((block >= threshold) | beyond).sum(axis=0)
-        finite = np.isfinite(block).all()
-        to_come += [counts_to_come(risks, rng) for risks in block.T] if finite else math.nan
-    return at_risk, to_come

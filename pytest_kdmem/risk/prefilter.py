@@ -1,4 +1,4 @@
-"""Training set → a copy without what is at risk, with a manifest of what was left out, why, and by which predictor."""
+"""Write a copy of a training set without the examples at risk, with a manifest of what was removed and why."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ from pytest_kdmem.base.files import atomic_folder, write_json, write_table
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.sources import fingerprint, sha256
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.risk.features import STUDY
-from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline, prediction
-from pytest_kdmem.risk.predicted import RECALL, PredictedRisk
-from pytest_kdmem.risk.predictor import write_predictor
-from pytest_kdmem.risk.removal import Dropping, candidates, dropping, rows_within
+from pytest_kdmem.risk.features import STUDY_FEATURES
+from pytest_kdmem.risk.label_source import LabelSource
+from pytest_kdmem.risk.pipeline import RiskPipeline
+from pytest_kdmem.risk.predicted import DEFAULT_RECALL, Cutoff, PredictedRisk
+from pytest_kdmem.risk.predictor_file import write_predictor
+from pytest_kdmem.risk.removal import Removal, plan_removal, removal_candidates, rows_within
+from pytest_kdmem.specs.declared import TrainingSet
 
 SCHEMA_VERSION = 1
 KIND = "kdmem cleaned training set"
-MANIFEST, DROPPED_ROWS, PREDICTOR = "manifest.json", "dropped.parquet", "predictor.json"
+MANIFEST_FILE, REMOVED_ROWS_FILE, PREDICTOR_FILE = "manifest.json", "dropped.parquet", "predictor.json"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is left out; at most one is given, and without one 95 % of what is memorized is to be found.
+    """How much is removed; at most one limit is given. By default 95 % of what is memorized is to be found.
 
-    Args:
-        threshold: an example of this risk or more is left out.
-        recall: the threshold is that which finds this share of what is memorized.
-        at_most: the riskiest examples are left out, with their copies, up to this share of the rows.
+    Attributes:
+        threshold: Examples of this risk or more are removed.
+        recall: Examples are removed down to the risk that finds this share of what is memorized.
+        at_most: The riskiest examples are removed, with their copies, up to this share of the rows.
 
     Raises:
-        SpecError: two are given, or a share is not between 0 and 1.
+        SpecError: Two limits are given, or one is not between 0 and 1.
     """
 
     threshold: float | None = None
@@ -48,8 +50,8 @@ class Budget:
     def __post_init__(self) -> None:
         given = {name: value for name, value in asdict(self).items() if value is not None}
         if len(given) > 1:
-            named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise SpecError(f"One of --threshold, --recall and --at-most was expected; found {named}: keep one.")
+            options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise SpecError(f"One of --threshold, --recall and --at-most was expected; found {options}: keep one.")
         for name, value in given.items():
             if not 0 < value < 1:
                 raise SpecError(f"{name.replace('_', '-')} must lie between 0 and 1; found {value:g}.")
@@ -59,102 +61,123 @@ class Budget:
             return f"risk of {self.threshold:g} or more"
         if self.at_most is not None:
             return f"at most {100 * self.at_most:g}% of the rows"
-        return f"{100 * (self.recall or RECALL):g}% of what is memorized"
+        return f"{100 * (self.recall or DEFAULT_RECALL):g}% of what is memorized"
+
+    @property
+    def cutoff(self) -> Cutoff:
+        """How the threshold is chosen at or above which an example is at risk."""
+        return Cutoff(self.threshold, self.recall or DEFAULT_RECALL)
+
+    def max_rows(self, rows: int) -> float:
+        """Return the most of this number of rows that may be removed; infinity without a limit."""
+        return math.inf if self.at_most is None else rows_within(self.at_most, rows)
 
 
 @dataclass(frozen=True, eq=False)
-class Cleaned:
-    """A cleaned training set: its folder, the data in it, what was left out, and of what."""
+class CleanedSet:
+    """A cleaned copy of a training set.
+
+    Attributes:
+        folder: Folder of the copy.
+        data: Path of the data in it.
+        risk: Predicted risk of the original training set.
+        removal: The removed rows.
+        rows: Number of rows of the original training set.
+    """
 
     folder: Path
     data: Path
     risk: PredictedRisk
-    dropping: Dropping
+    removal: Removal
     rows: int
 
 
 def prefilter(
-    predicting: RiskPipeline,
-    learning: LabelSource,
+    pipeline: RiskPipeline,
+    label_source: LabelSource,
     out: Path,
     *,
-    names: tuple[str, ...] = STUDY,
+    feature_names: tuple[str, ...] = STUDY_FEATURES,
     budget: Budget | None = None,
-) -> Cleaned:
-    """Predict risks and write what is left of the training set into a new folder, whole or not at all.
+) -> CleanedSet:
+    """Predict the risk of a training set and write it without what is at risk, whole or not at all.
 
-    The folder holds the data in the source's own format and name, ``manifest.json``, ``dropped.parquet`` (a row for
-    each row left out) and ``predictor.json``, with which the cleaned set can be gated.
+    The new folder holds the data in the source's own format and name, ``manifest.json``, ``dropped.parquet`` (one row
+    for each removed row) and ``predictor.json``, with which the cleaned set can be gated.
 
     Raises:
-        SpecError: the folder is there already, or the source cannot be copied without some of its documents.
-        DataError: nothing would be left, or the source was changed meanwhile.
-        KdmemError: as `predicting.prediction`.
+        SpecError: The folder exists, or the source cannot be copied without some of its documents.
+        DataError: Nothing would be left, or the source changed while it was read.
+        KdmemError: As `RiskPipeline.predict`.
     """
     budget = budget or Budget()
-    training_set = predicting.training_set
+    training_set = pipeline.training_set
     check_copyable(training_set)
-    learning.check(predicting.extraction, budget.threshold)
-    if (name := Path(training_set.source).expanduser().resolve().name) in (MANIFEST, DROPPED_ROWS, PREDICTOR):
-        raise SpecError(f"A training set of another name was expected, as {name} lies beside what is left; rename it.")
-    if os.path.lexists(out):
-        raise SpecError(f"A folder to be made was expected as --out, and {out} is there already; remove it.")
+    label_source.check(pipeline.extraction)
+    _check_names(training_set, out)
     before = fingerprint(training_set)
-    pair = predicting.pair()
-    risk = prediction(
-        predicting, pair, learning, names=names, threshold=budget.threshold, recall=budget.recall or RECALL
-    ).risk
+    pair = pipeline.score_pair()
+    risk = pipeline.predict(pair, label_source, feature_names=feature_names, cutoff=budget.cutoff).risk
     rows = pair.teacher.record.examples
-    at_most_rows = math.inf if budget.at_most is None else rows_within(budget.at_most, rows)
-    chosen = pa.array(candidates(risk, at_most_rows))
-    near = predicting.near_duplicates(pair.teacher, frozenset(risk.features.digests.take(chosen).to_pylist()))
-    found = dropping(risk, pair.teacher.rows, near, at_most_rows)
+    max_rows = budget.max_rows(rows)
+    candidates = risk.features.digests.take(pa.array(removal_candidates(risk, max_rows)))
+    near_duplicates = pipeline.near_duplicates(pair.teacher, frozenset(candidates.to_pylist()))
+    removal = plan_removal(risk, pair.teacher.rows, near_duplicates, max_rows)
     kept = np.ones(rows, dtype=bool)
-    kept[found.rows["example_id"].to_numpy()] = False
-    source = training_set.source
+    kept[removal.rows["example_id"].to_numpy()] = False
     if not kept.any():
         raise DataError(
-            f"Some examples were expected to stay of {source}, and all are at risk; set a budget (--at-most)."
+            f"Some examples were expected to stay of {training_set.source}, and all are at risk; set a budget"
+            " (--at-most)."
         )
-    with atomic_folder(out, lambda reason: _not_written(out, reason)) as partial:
+    with atomic_folder(out, lambda reason: _write_error(out, reason)) as partial:
         data = copy_documents(training_set, partial, kept)
         if fingerprint(training_set) != before:
-            raise DataError(f"{source} was changed while it was cleaned; run it again.")
-        write_table(found.rows, partial / DROPPED_ROWS)
-        write_predictor(risk.predictor, partial / PREDICTOR)
-        write_json(
-            manifest(source, pair.teacher.record.digest, data, rows, risk, found, str(budget)), partial / MANIFEST
-        )
-    return Cleaned(out, out / data.name, risk, found, rows)
+            raise DataError(f"{training_set.source} was changed while it was cleaned; run it again.")
+        write_table(removal.rows, partial / REMOVED_ROWS_FILE)
+        write_predictor(risk.predictor, partial / PREDICTOR_FILE)
+        partial_copy = CleanedSet(partial, data, risk, removal, rows)
+        write_json(_manifest(training_set.source, partial_copy, budget), partial / MANIFEST_FILE)
+    return CleanedSet(out, out / data.name, risk, removal, rows)
 
 
-def _not_written(out: Path, reason: str) -> DataError:
+def _write_error(out: Path, reason: str) -> DataError:
     return DataError(f"A cleaned training set was to be written to {out}, which failed ({reason}).")
 
 
-def manifest(
-    source: str, digest: str, data: Path, rows: int, risk: PredictedRisk, found: Dropping, budget: str
-) -> dict[str, Any]:
-    """What was left out of which training set, why, and by which predictor; no text of it."""
+def _check_names(training_set: TrainingSet, out: Path) -> None:
+    """Raise SpecError if the folder exists or the training set has the name of a file that is written beside it."""
+    name = Path(training_set.source).expanduser().resolve().name
+    if name in (MANIFEST_FILE, REMOVED_ROWS_FILE, PREDICTOR_FILE):
+        raise SpecError(
+            f"A training set of another name was expected, as {name} is written beside the cleaned data; rename it."
+        )
+    if os.path.lexists(out):
+        raise SpecError(f"A folder to be made was expected as --out, and {out} exists; remove it.")
+
+
+def _manifest(source: str, cleaned: CleanedSet, budget: Budget) -> dict[str, Any]:
+    """Return what was removed from which training set, why, and by which predictor, without any text of it."""
+    risk, removal, data = cleaned.risk, cleaned.removal, cleaned.data
     predictor = risk.predictor
     return {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": version("pytest-kdmem"),
-        "training_set": {"source": source, "digest": digest, "rows": rows},
+        "training_set": {"source": source, "digest": risk.features.source.training_set, "rows": cleaned.rows},
         "written": {
             "name": data.name,
             "sha256": sha256(data) if data.is_file() else None,
-            "rows": rows - len(found.rows),
+            "rows": cleaned.rows - len(removal.rows),
         },
-        "asked_for": budget,
-        "threshold": found.threshold,
-        "recall": found.recall,
-        "dropped": found.counts(),
+        "asked_for": str(budget),
+        "threshold": removal.threshold,
+        "recall": removal.recall,
+        "dropped": removal.counts(),
         "expected_memorized": risk.expected_memorized.to_json(),
         "predictor": {
-            "digest": risk.digest,
+            "digest": risk.predictor_digest,
             "features": list(predictor.features),
             "labels": predictor.labels,
             "labels_digest": predictor.labels_digest,
@@ -163,7 +186,7 @@ def manifest(
             "teacher": predictor.source.teacher,
             "baseline": predictor.source.baseline,
             "training_set": predictor.source.training_set,
-            "quality": {name: list(figure) for name, figure in predictor.quality.items()},
+            "quality": {name: list(statistic) for name, statistic in predictor.quality.items()},
         },
         "warnings": list(risk.warnings),
     }

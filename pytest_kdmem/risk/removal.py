@@ -1,4 +1,4 @@
-"""Risks → the rows of a training set that are to be left out, and why each of them."""
+"""Choose which rows of a training set are removed because of their risk, and record the reason of each."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pytest_kdmem.risk.predicted import PredictedRisk
 
 Reason = Literal["at risk", "exact duplicate", "near-duplicate"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
-# ``risk`` is null of what is too short to have one; ``of`` is the digest of the example at risk.
-DROPPED = pa.schema(
+# ``risk`` is null for rows that are too short to have one; ``of`` is the digest of the example at risk.
+REMOVED_SCHEMA = pa.schema(
     [
         ("example_id", pa.int64()),
         ("digest", pa.string()),
@@ -33,14 +33,14 @@ DROPPED = pa.schema(
 
 
 @dataclass(frozen=True, eq=False)
-class Dropping:
-    """What is to be left out of a training set.
+class Removal:
+    """The rows to be removed from a training set.
 
     Attributes:
-        rows: by DROPPED, in the order of the training set: an example at risk at its first copy, its further copies
-            (exact duplicates), and its near-duplicates.
-        threshold: the least risk of an example that is left out for its own.
-        recall: share of what is memorized that has such a risk, by trials on held-out examples.
+        rows: Table of REMOVED_SCHEMA in the order of the training set: examples at risk, each at its first copy, their
+            further copies (exact duplicates), and their near-duplicates.
+        threshold: The least risk of an example that is removed for its own risk.
+        recall: Share of the memorized examples of this risk or more, by trials on held-out examples.
     """
 
     rows: pa.Table
@@ -48,88 +48,113 @@ class Dropping:
     recall: float
 
     def counts(self) -> dict[str, int]:
-        """Rows by reason."""
+        """Return the number of rows for each reason."""
         reasons = self.rows["reason"].to_pylist()
         return {reason: reasons.count(reason) for reason in REASONS}
 
 
-def candidates(risk: PredictedRisk, at_most_rows: float = math.inf) -> ExampleIds:
-    """Indices of the distinct examples that may be left out, highest risk first.
+def removal_candidates(risk: PredictedRisk, max_rows: float = math.inf) -> ExampleIds:
+    """Return the indices of the distinct examples that may be removed, highest risk first.
 
     Args:
-        at_most_rows: as many of the riskiest as have no more copies than this together; without it, those at risk.
+        risk: Predicted risks.
+        max_rows: The riskiest examples that have at most this many copies together are candidates. If infinite, the
+            examples at risk are.
     """
     order = np.argsort(-risk.risks, kind="stable")
-    if math.isinf(at_most_rows):
+    if math.isinf(max_rows):
         return order[: int(risk.at_risk.sum())]
-    return order[np.cumsum(risk.features.copies[order]) <= at_most_rows]
+    return order[np.cumsum(risk.features.copies[order]) <= max_rows]
 
 
-def dropping(
-    risk: PredictedRisk, rows: pa.Table, near: Sequence[NearDuplicate], at_most_rows: float = math.inf
-) -> Dropping:
-    """What to leave out: the candidates in order of their risk, each with its copies and near-duplicates.
+def plan_removal(
+    risk: PredictedRisk, rows: pa.Table, near_duplicates: Sequence[NearDuplicate], max_rows: float = math.inf
+) -> Removal:
+    """Choose the rows to remove: the candidates in order of their risk, each with its copies and near-duplicates.
 
     Args:
+        risk: Predicted risks.
         rows: ``example_id`` and ``digest`` of all rows of the training set.
-        near: near-duplicates of the candidates.
-        at_most_rows: the first candidate that would lead beyond it, and all after it, stay.
+        near_duplicates: Near-duplicates of the candidates.
+        max_rows: Most rows to remove. The first candidate that would exceed it is kept, and all after it.
 
     Raises:
-        SpecError: not even the riskiest example can be left out.
+        SpecError: Not even the riskiest example fits into ``max_rows``.
     """
     features = risk.features
-    order = candidates(risk, at_most_rows)
+    order = removal_candidates(risk, max_rows)
     digests = features.digests.take(pa.array(order)).to_pylist()
-    nearly: dict[str, set[str]] = defaultdict(set)
-    for one in near:
-        nearly[one.of].add(one.digest)
-    wanted = pa.array([*digests, *sorted({one.digest for one in near} - set(digests))], pa.string())
-    places: dict[str, list[int]] = defaultdict(list)
-    for row in rows.filter(pc.is_in(rows["digest"], wanted)).select(["example_id", "digest"]).to_pylist():
-        places[row["digest"]].append(row["example_id"])
-    left_out: dict[str, str] = {}  # digest → that of the example at risk
-    total, last = 0, None
-    for at, digest in zip(order, digests, strict=True):
-        new = {digest, *nearly[digest]} - left_out.keys()
-        rows_more = sum(len(places[one]) for one in new)
-        if total + rows_more > at_most_rows:
+    near_by_candidate: dict[str, set[str]] = defaultdict(set)
+    for near in near_duplicates:
+        near_by_candidate[near.of].add(near.digest)
+    all_digests = pa.array([*digests, *sorted({near.digest for near in near_duplicates} - set(digests))], pa.string())
+    positions = _positions(rows, all_digests)
+    removed: dict[str, str] = {}  # digest → digest of the example at risk because of which it is removed
+    total, last_index = 0, None
+    for index, digest in zip(order, digests, strict=True):
+        new = {digest, *near_by_candidate[digest]} - removed.keys()
+        new_rows = sum(len(positions[new_digest]) for new_digest in new)
+        if total + new_rows > max_rows:
             break
-        total, last = total + rows_more, at
-        left_out |= dict.fromkeys(new, digest) | {digest: digest}
-    if last is None and not math.isinf(at_most_rows):
+        total, last_index = total + new_rows, index
+        removed |= dict.fromkeys(new, digest) | {digest: digest}
+    if last_index is None and not math.isinf(max_rows):
         raise SpecError(
-            f"A budget for at least one example was expected, and {count(int(at_most_rows))} rows are fewer than the"
-            f" riskiest example of {features.name} has with its copies: set a larger --at-most."
+            f"A budget for at least one example was expected, and {count(int(max_rows))} rows are fewer than the"
+            f" riskiest example of {features.training_set_name} has with its copies: set a larger --at-most."
         )
-    threshold = risk.threshold if last is None or math.isinf(at_most_rows) else float(risk.risks[last])
-    recall = risk.recall if threshold == risk.threshold else _recall_at(risk, int(last or 0))
-    at = pc.index_in(wanted, features.digests).to_pylist()
-    known = {name: float(risk.risks[row]) for name, row in zip(wanted.to_pylist(), at, strict=True) if row is not None}
-    return Dropping(_table(left_out, places, known), threshold, recall)
+    threshold, recall = risk.threshold, risk.recall
+    if last_index is not None and not math.isinf(max_rows):
+        threshold = float(risk.risks[last_index])
+        recall = _recall_at(risk, int(last_index)) if threshold != risk.threshold else risk.recall
+    indices = pc.index_in(all_digests, features.digests).to_pylist()
+    risks = {
+        digest: float(risk.risks[index])
+        for digest, index in zip(all_digests.to_pylist(), indices, strict=True)
+        if index is not None
+    }
+    return Removal(_removed_rows(removed, positions, risks), threshold, recall)
 
 
 def rows_within(share: float, rows: int) -> int:
-    """The most rows that a budget allows.
+    """Return the most rows that a share of all rows allows.
 
     Raises:
-        SpecError: the share is not between 0 and 1.
+        SpecError: The share is not between 0 and 1.
     """
     if not 0 < share < 1:
         raise SpecError(f"A budget must lie between 0% and 100%; found {percent(share)}.")
-    return math.floor(share * rows + 1e-9)  # 0.07 · 100 is a little more than 7, and 0.29 · 100 a little less than 29
+    # The small addend makes up for rounding: 0.29 · 100 is a little less than 29.
+    return math.floor(share * rows + 1e-9)
+
+
+def _positions(rows: pa.Table, digests: pa.Array) -> dict[str, list[int]]:
+    """Return the positions of all rows with one of the digests, by digest."""
+    positions: dict[str, list[int]] = defaultdict(list)
+    for row in rows.filter(pc.is_in(rows["digest"], digests)).select(["example_id", "digest"]).to_pylist():
+        positions[row["digest"]].append(row["example_id"])
+    return positions
 
 
 def _recall_at(risk: PredictedRisk, index: int) -> float:
+    """Return the share of the memorized examples that are at least as risky as the example at an index."""
     return risk.predictor.recall_at(float(risk.predictor.log_odds(risk.features.values[index : index + 1])[0]))
 
 
-def _table(left_out: dict[str, str], places: dict[str, list[int]], risks: dict[str, float]) -> pa.Table:
+def _removed_rows(removed: dict[str, str], positions: dict[str, list[int]], risks: dict[str, float]) -> pa.Table:
+    """Return the table of removed rows.
+
+    Args:
+        removed: Digest of each removed example → digest of the example at risk because of which it is removed.
+        positions: Positions of the rows by digest.
+        risks: Risks by digest.
+    """
     rows = []
-    for digest, of in left_out.items():
-        for at, example in enumerate(sorted(places[digest])):
-            reason = "near-duplicate" if digest != of else "exact duplicate" if at else "at risk"
-            rows.append((example, digest, reason, risks.get(digest), of))
+    for digest, risky_digest in removed.items():
+        for copy, example_id in enumerate(sorted(positions[digest])):
+            is_near = digest != risky_digest
+            reason = "near-duplicate" if is_near else "exact duplicate" if copy else "at risk"
+            rows.append((example_id, digest, reason, risks.get(digest), risky_digest))
     rows.sort()
-    columns = [pa.array([row[at] for row in rows], kind.type) for at, kind in enumerate(DROPPED)]
-    return pa.table(columns, schema=DROPPED)
+    columns = [pa.array([row[index] for row in rows], field.type) for index, field in enumerate(REMOVED_SCHEMA)]
+    return pa.table(columns, schema=REMOVED_SCHEMA)

@@ -1,52 +1,56 @@
-"""The study's protocol (finding 6): how well memorization can be predicted, and what its sampling hides.
+"""Assess by the study's protocol (finding 6) how well memorization can be predicted from features.
 
-In each of 100 trials all positives and three times as many negatives, drawn anew, are split; 30 % are held out, as many
-of either class as there are in the sample. Beside the study's figures over the held-out sample stand those over every
-example that was not trained on, weighted so that positives are as rare as in the training set.
+In each of 100 trials all positives and three times as many negatives, drawn anew, are split, and 30 % of either class
+are held out. The study's metrics are measured on the held-out sample. Its sampling hides how rare positives are, so
+each trial also measures metrics over every example that it did not train on, weighted to the true prevalence.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_kdmem.base.arrays import Flags, Values
-from pytest_kdmem.risk.classifier import check_classes, drawn, fit, on_one_thread, sampling_offset
-from pytest_kdmem.risk.predictor import FIGURES
+from pytest_kdmem.risk.classifier import check_classes, draw_rows, fit_classifier, on_one_thread, sampling_offset
 
 TRIALS = 100
 HELD_OUT = 0.3
+# Metrics of the trials that a predictor's file records.
+TRIAL_METRICS = ("roc_auc", "precision", "recall", "pr_auc", "true_precision", "true_recall")
 
 
 @dataclass(frozen=True)
 class TrialStatistic:
-    """One figure over all trials."""
+    """Mean and sample standard deviation of a metric over all trials."""
 
     mean: float
     deviation: float
 
     @staticmethod
-    def of(values: Sequence[float] | Values) -> TrialStatistic:
-        """Mean and sample standard deviation."""
-        found = np.asarray(values, dtype=np.float64)
-        return TrialStatistic(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else 0.0)
+    def from_values(values: Sequence[float] | Values) -> TrialStatistic:
+        """Summarize the values of single trials."""
+        array = np.asarray(values, dtype=np.float64)
+        return TrialStatistic(float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """What the trials found.
+    """Results of the trials.
 
     Attributes:
-        examples, positives: that there are.
-        roc_auc, precision, recall: over held-out samples of one positive to three negatives, at even odds.
-        coefficients: of the standardised features, by name.
-        pr_auc: average precision at the true prevalence; ``prevalence`` is what chance would give.
-        true_precision: at the study's cut, over every example not trained on: what ``precision`` is in the wild.
-        true_recall: of odds that are even once they are corrected for the sampling.
-        log_odds: ``[examples]``, corrected for the sampling, mean over the trials that did not train on an example;
-            NaN for one that every trial did.
+        examples, positives: Number of examples, and of memorized examples.
+        roc_auc: Area under the ROC curve on held-out samples of one positive to three negatives.
+        precision, recall: On the same samples, where a prediction of even odds or more counts as positive.
+        coefficients: Coefficients of the standardised features, by name.
+        pr_auc: Average precision at the true prevalence; chance would give ``prevalence``.
+        true_precision: Precision at the study's even odds, over every example not trained on, at the true prevalence.
+        true_recall: Recall at odds that are even after the correction for the sampling.
+        log_odds: Log-odds ``[examples]``, corrected for the sampling: the mean over the trials that did not train on
+            the example, NaN if every trial did.
     """
 
     examples: int
@@ -62,77 +66,106 @@ class Assessment:
 
     @property
     def prevalence(self) -> float:
+        """Share of the examples that are memorized."""
         return self.positives / self.examples
 
     @property
-    def figures(self) -> dict[str, TrialStatistic]:
-        """Those over all trials, by name."""
-        return {name: getattr(self, name) for name in FIGURES}
+    def metrics(self) -> dict[str, TrialStatistic]:
+        """Metrics of the trials by name."""
+        return {name: getattr(self, name) for name in TRIAL_METRICS}
 
 
 @on_one_thread
-def assess(
+def run_trials(
     values: Values, labels: Flags, names: tuple[str, ...], source: str, *, trials: int = TRIALS, seed: int = 0
 ) -> Assessment:
-    """Run the protocol on features ``[n, d]`` and labels ``[n]``; ``source`` is what messages call the labels.
+    """Run the study's protocol.
+
+    Args:
+        values: Features, float64 ``[n, d]``.
+        labels: Whether each example was memorized, bool ``[n]``.
+        names: Names of the d features.
+        source: Name of the model that gave the labels, for error messages.
+        trials: Number of trials.
+        seed: Seed of the draws of the first trial.
 
     Raises:
-        DataError: there are too few examples of either class.
+        DataError: There are too few examples of either class.
     """
-    from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
     from sklearn.model_selection import train_test_split
 
     check_classes(labels, source)
     offset = sampling_offset(labels)
-    found: dict[str, list[float]] = {name: [] for name in FIGURES}
+    metrics: dict[str, list[float]] = defaultdict(list)
     coefficients = []
-    total, times = np.zeros(len(labels)), np.zeros(len(labels))
+    log_odds_sum, times_left_out = np.zeros(len(labels)), np.zeros(len(labels))
     for trial in range(trials):
-        rng = np.random.default_rng([seed, trial])
-        rows = drawn(labels, rng)
+        rows = draw_rows(labels, np.random.default_rng([seed, trial]))
         train, test = train_test_split(rows, test_size=HELD_OUT, stratify=labels[rows], random_state=seed + trial)
-        model = fit(values[train], labels[train])
-        coefficients.append(model.coefficients)
-        odds = model.log_odds(values)
-        said = odds[test] >= 0
-        found["roc_auc"].append(float(roc_auc_score(labels[test], odds[test])))
-        found["precision"].append(float(precision_score(labels[test], said, zero_division=0.0)))
-        found["recall"].append(float(recall_score(labels[test], said)))
-        rest = np.ones(len(labels), dtype=bool)
-        rest[train] = False
-        truth = labels[rest]
-        weights = _prevalence_weights(labels, truth)
-        found["pr_auc"].append(float(average_precision_score(truth, odds[rest], sample_weight=weights)))
-        said = odds[rest] >= 0
-        found["true_precision"].append(float(precision_score(truth, said, sample_weight=weights, zero_division=0.0)))
-        found["true_recall"].append(float((odds[rest][truth] + offset >= 0).mean()))
-        total[rest] += odds[rest] + offset
-        times[rest] += 1
+        classifier = fit_classifier(values[train], labels[train])
+        coefficients.append(classifier.coefficients)
+        log_odds = classifier.log_odds(values)
+        not_trained_on = np.ones(len(labels), dtype=bool)
+        not_trained_on[train] = False
+        for name, value in _trial_metrics(labels, log_odds, test, not_trained_on, offset).items():
+            metrics[name].append(value)
+        log_odds_sum[not_trained_on] += log_odds[not_trained_on] + offset
+        times_left_out[not_trained_on] += 1
     with np.errstate(invalid="ignore"):
-        mean = total / times
+        mean_log_odds = log_odds_sum / times_left_out
+    by_feature = zip(names, np.array(coefficients).T, strict=True)
     return Assessment(
         examples=len(labels),
         positives=int(labels.sum()),
-        coefficients={
-            name: TrialStatistic.of(column) for name, column in zip(names, np.array(coefficients).T, strict=True)
-        },
-        log_odds=mean,
-        **{name: TrialStatistic.of(values) for name, values in found.items()},
+        coefficients={name: TrialStatistic.from_values(column) for name, column in by_feature},
+        log_odds=mean_log_odds,
+        **{name: TrialStatistic.from_values(metrics[name]) for name in TRIAL_METRICS},
     )
 
 
-def chance(
+def shuffled_roc_auc(
     values: Values, labels: Flags, names: tuple[str, ...], source: str, *, trials: int = TRIALS, seed: int = 0
 ) -> TrialStatistic:
-    """ROC-AUC of the same trials where as many others are labelled in each, drawn anew: 0.5 if nothing leaks."""
-    found = []
+    """Run the same trials with labels shuffled anew in each, and return ROC-AUC: 0.5 if no label leaks.
+
+    Args are those of `run_trials`.
+    """
+    roc_aucs = []
     for trial in range(trials):
-        mixed = np.random.default_rng([seed, trial, 3]).permutation(labels)
-        found.append(assess(values, mixed, names, source, trials=1, seed=seed + trial).roc_auc.mean)
-    return TrialStatistic.of(found)
+        shuffled = np.random.default_rng([seed, trial, 3]).permutation(labels)
+        roc_aucs.append(run_trials(values, shuffled, names, source, trials=1, seed=seed + trial).roc_auc.mean)
+    return TrialStatistic.from_values(roc_aucs)
 
 
-def _prevalence_weights(labels: Flags, kept: Flags) -> Values:
-    """Weights of the examples not trained on, by which each class weighs what it does among all."""
-    of_class = [(~labels).sum() / max(1, (~kept).sum()), labels.sum() / kept.sum()]
-    return np.asarray(of_class, dtype=np.float64)[kept.astype(np.intp)]
+def _trial_metrics(
+    labels: Flags, log_odds: Values, test: npt.NDArray[np.intp], not_trained_on: Flags, offset: float
+) -> dict[str, float]:
+    """Return the metrics of one trial by name.
+
+    Args:
+        labels: Whether each example was memorized, bool ``[n]``.
+        log_odds: Uncorrected log-odds ``[n]`` by the classifier of the trial.
+        test: Rows of the held-out sample.
+        not_trained_on: Which examples the classifier was not trained on, bool ``[n]``.
+        offset: Correction of log-odds for the sampling.
+    """
+    from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
+
+    rest_labels, rest_log_odds = labels[not_trained_on], log_odds[not_trained_on]
+    weights = _prevalence_weights(labels, rest_labels)
+    precision = precision_score(labels[test], log_odds[test] >= 0, zero_division=0.0)
+    true_precision = precision_score(rest_labels, rest_log_odds >= 0, sample_weight=weights, zero_division=0.0)
+    return {
+        "roc_auc": float(roc_auc_score(labels[test], log_odds[test])),
+        "precision": float(precision),
+        "recall": float(recall_score(labels[test], log_odds[test] >= 0)),
+        "pr_auc": float(average_precision_score(rest_labels, rest_log_odds, sample_weight=weights)),
+        "true_precision": float(true_precision),
+        "true_recall": float((rest_log_odds[rest_labels] + offset >= 0).mean()),
+    }
+
+
+def _prevalence_weights(labels: Flags, rest_labels: Flags) -> Values:
+    """Return weights of the examples not trained on, with which each class has the weight it has among all."""
+    class_weights = [(~labels).sum() / max(1, (~rest_labels).sum()), labels.sum() / rest_labels.sum()]
+    return np.asarray(class_weights, dtype=np.float64)[rest_labels.astype(np.intp)]

@@ -31,7 +31,8 @@ class ModelRun:
         held_out_loss: nats a token, over the data set's held-out text.
         scores: a row per row of D, repeats included; every column filled.
         pair: of a baseline, its scores and those of the teacher of its part, with how far the two are apart.
-        left_out: of a student that was distilled on a part of D, the rows of D that it never saw (`cleaning.DROPPED`).
+        left_out: of a student that was distilled on a part of D, the rows of D that it never saw
+            (`removal.REMOVED_SCHEMA`).
     """
 
     part: str

@@ -20,8 +20,9 @@ from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.engines.transformers.loading import quiet
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.risk.pipeline import LabelSource, RiskPipeline
-from pytest_kdmem.risk.prefilter import DROPPED_ROWS, Budget, prefilter
+from pytest_kdmem.risk.label_source import LabelSource
+from pytest_kdmem.risk.pipeline import RiskPipeline
+from pytest_kdmem.risk.prefilter import REMOVED_ROWS_FILE, Budget, prefilter
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
@@ -131,15 +132,15 @@ class _Runner:
         assert part is not None and step.dataset is not None  # noqa: PT018
         assert step.teacher is not None and step.cleaned_by is not None  # noqa: PT018
         recall = part.recall
-        predicting = self._predicting(self.models[step.teacher], self.models[step.cleaned_by], step.dataset)
-        models = [open_checkpoint(model).digest for model in (predicting.teacher, predicting.baseline)]
-        digest = digest_of([*models, fingerprint(predicting.training_set), recall, self.config.extraction.digest])
+        pipeline = self._pipeline(self.models[step.teacher], self.models[step.cleaned_by], step.dataset)
+        models = [open_checkpoint(model).digest for model in (pipeline.teacher, pipeline.baseline)]
+        digest = digest_of([*models, fingerprint(pipeline.training_set), recall, self.config.extraction.digest])
         folder = self.out / "cleaned" / f"{step.dataset}-{digest[:16]}"
         if not folder.is_dir():
-            prefilter(predicting, LabelSource(), folder, budget=Budget(recall=recall))
+            prefilter(pipeline, LabelSource(), folder, budget=Budget(recall=recall))
         return folder
 
-    def _predicting(self, teacher: Model, baseline: Model, dataset: str) -> RiskPipeline:
+    def _pipeline(self, teacher: Model, baseline: Model, dataset: str) -> RiskPipeline:
         store = ScoreStore(self.out / "scores")
         return RiskPipeline(teacher, baseline, self._whole(dataset), self.config.extraction, store, RunSettings())
 
@@ -177,9 +178,11 @@ class _Runner:
             parameters=open_checkpoint(model).parameters,
             seconds=seconds,
             held_out_loss=Memorization(step.name, self._scores(model, held_out)).loss.value,
-            pair=self._predicting(teacher, model, step.dataset).pair() if teacher is not None and is_paired else None,
+            pair=self._pipeline(teacher, model, step.dataset).score_pair()
+            if teacher is not None and is_paired
+            else None,
             scores=self._scores(model, self._whole(step.dataset)).rows,  # of a cleaned D, too, over all of it
-            left_out=pq.read_table(self._cleaned(step) / DROPPED_ROWS) if step.cleaned_by is not None else None,
+            left_out=pq.read_table(self._cleaned(step) / REMOVED_ROWS_FILE) if step.cleaned_by is not None else None,
         )
 
     def _scores(self, model: Model, data: TrainingSet) -> ScoreTable:

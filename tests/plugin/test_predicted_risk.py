@@ -94,11 +94,11 @@ def test_teacher(memorization, teacher, baseline):
 
 
 def test_what_was_fitted_is_kept_and_damage_is_fitted_anew(project, monkeypatch):
-    from pytest_kdmem.risk import pipeline as predicting
+    from pytest_kdmem.risk import pipeline
 
     fitted = []
-    real = predicting.fit_predictor
-    monkeypatch.setattr(predicting, "fit_predictor", lambda *given: (fitted.append(1), real(*given))[1])
+    real = pipeline.fit_predictor
+    monkeypatch.setattr(pipeline, "fit_predictor", lambda *given: (fitted.append(1), real(*given))[1])
     project.gates(GATE)
     for name in ("first", "second"):
         project.run(f"--kdmem-report={name}.json")

@@ -29,7 +29,7 @@ from pytest_kdmem.audit.schema import (
 )
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator
-from pytest_kdmem.risk.predictor import FIGURES
+from pytest_kdmem.risk.trials import TRIAL_METRICS
 
 DATA = Path(__file__).parent / "data"
 SAVED = sorted(DATA.rglob("*.json"))
@@ -113,7 +113,7 @@ BROKEN = Gate("test_broken", "a.py::test_broken", "", None, None, None, "error",
 def whole_risk() -> RiskEntry:
     share = estimate_proportion("share at risk", "training", Counts(236, 2960), exhaustive=True)
     expected = Estimate("expected memorized examples", "training", 115.0, 98.0, 140.0, None, 2960, unit="examples")
-    quality = dict.fromkeys(FIGURES, (0.9, 0.01))
+    quality = dict.fromkeys(TRIAL_METRICS, (0.9, 0.01))
     return RiskEntry(share, expected, (70, 4), 1, 0, 0.045, 0.95, (), "teacher", 2960, 112, "ffa51129", quality)
 
 

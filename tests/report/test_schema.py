@@ -25,7 +25,7 @@ from pytest_kdmem.audit.schema import (
     RepetitionBin,
 )
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.risk.calibration import Bin
+from pytest_kdmem.risk.reliability import Bin
 from pytest_kdmem.specs.run_card import CURVES, RunCard
 from tests.report.any_report import of_reports, rate, reports, saved, whole
 

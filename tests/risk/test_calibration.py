@@ -10,7 +10,8 @@ from scipy.special import expit, logit
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 
-from pytest_kdmem.risk.calibration import Calibration, brier, calibrate, counts_to_come, probability, reliability
+from pytest_kdmem.risk.calibration import Calibration, calibrate, probability
+from pytest_kdmem.risk.reliability import brier_score, draw_memorized_count, reliability_bins
 
 
 @given(st.floats(0.3, 3.0), st.floats(-3.0, 1.0))
@@ -74,13 +75,13 @@ def test_log_odds_that_tell_nothing_or_lie_give_all_the_same_risk():
 
 
 def test_calibration_moves_odds_linearly():
-    assert Calibration(2.0, -1.0).of(np.array([0.0, 1.0])).tolist() == [-1.0, 1.0]
+    assert Calibration(2.0, -1.0).rescale(np.array([0.0, 1.0])).tolist() == [-1.0, 1.0]
 
 
 def test_numbers_to_come_have_the_distribution_of_their_risks():
     rng = np.random.default_rng(0)
     risks = np.concatenate([rng.random(40), rng.random(3000) * 0.02])
-    drawn = np.array([counts_to_come(risks, rng) for _ in range(4000)])
+    drawn = np.array([draw_memorized_count(risks, rng) for _ in range(4000)])
     exact = np.ones(1)  # the Poisson binomial, one example after another
     for risk in risks:
         exact = np.convolve(exact, [1 - risk, risk])
@@ -92,30 +93,30 @@ def test_numbers_to_come_have_the_distribution_of_their_risks():
 def test_reliability_holds_where_risks_are_right_and_not_where_they_are_not():
     rng = np.random.default_rng(4)
     risks = rng.random(5000)
-    right = reliability(risks, [risks] * 100, rng.random(5000) < risks)
-    wrong = reliability(risks, [risks] * 100, rng.random(5000) < risks**3)
+    right = reliability_bins(risks, [risks] * 100, rng.random(5000) < risks)
+    wrong = reliability_bins(risks, [risks] * 100, rng.random(5000) < risks**3)
     assert sum(one.n for one in right) == 5000
-    assert sum(one.holds for one in right) >= len(right) - 1
-    assert not any(one.holds for one in wrong if 0.2 < one.expected < 0.9)
+    assert sum(one.covers_observed for one in right) >= len(right) - 1
+    assert not any(one.covers_observed for one in wrong if 0.2 < one.expected < 0.9)
     for one in right:
         assert one.lower <= one.expected <= one.upper
 
 
 def test_an_interval_is_that_of_the_binomial_where_a_bin_has_one_risk():
-    [one] = reliability(np.full(200, 0.2), [np.full(200, 0.2)] * 100, np.zeros(200, bool))
+    [one] = reliability_bins(np.full(200, 0.2), [np.full(200, 0.2)] * 100, np.zeros(200, bool))
     assert one.low * 200 == pytest.approx(binom(200, 0.2).ppf(0.025), abs=2)
     assert one.high * 200 == pytest.approx(binom(200, 0.2).ppf(0.975), abs=2)
-    assert (one.lower, one.upper, one.observed, one.holds) == (0.1, 0.3, 0.0, False)
+    assert (one.lower, one.upper, one.observed, one.covers_observed) == (0.1, 0.3, 0.0, False)
 
 
 def test_refits_that_differ_widen_an_interval():
     labels, risks = np.zeros(200, bool), np.full(200, 0.2)
-    [sure] = reliability(risks, [risks] * 50, labels)
-    [unsure] = reliability(risks, [np.full(200, risk) for risk in np.linspace(0.05, 0.35, 50)], labels)
+    [sure] = reliability_bins(risks, [risks] * 50, labels)
+    [unsure] = reliability_bins(risks, [np.full(200, risk) for risk in np.linspace(0.05, 0.35, 50)], labels)
     assert unsure.low < sure.low < sure.high < unsure.high
 
 
 def test_brier_and_probability_are_the_textbook_s():
-    assert brier(np.array([0.2, 0.9]), np.array([False, True])) == pytest.approx((0.04 + 0.01) / 2)
+    assert brier_score(np.array([0.2, 0.9]), np.array([False, True])) == pytest.approx((0.04 + 0.01) / 2)
     assert probability(np.array([-800.0, 0.0, 800.0])).tolist() == [0.0, 0.5, 1.0]
     assert probability(logit(np.array([0.3]))) == pytest.approx(0.3)

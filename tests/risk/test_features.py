@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.risk.features import ALL, STUDY, features_of
+from pytest_kdmem.risk.features import ALL_FEATURES, STUDY_FEATURES, extract_features
 
 
 def test_the_study_s_four_are_what_their_names_say(make_pair):
     pair = make_pair()
-    found = features_of(pair)
-    assert found.names == STUDY == ("teacher_perplexity", "baseline_perplexity", "kl", "zlib_bytes")
+    found = extract_features(pair)
+    assert found.names == STUDY_FEATURES == ("teacher_perplexity", "baseline_perplexity", "kl", "zlib_bytes")
     for at, (rows, name) in enumerate(((pair.teacher.rows, "nll"), (pair.baseline.rows, "nll"))):
         assert np.allclose(found.values[:, at], np.exp(rows[name].to_numpy().astype(float)))
     assert np.allclose(found.values[:, 2], pair.kl["kl"].to_numpy())
@@ -22,18 +22,18 @@ def test_the_study_s_four_are_what_their_names_say(make_pair):
 
 def test_further_ones_stand_behind_them(make_pair):
     pair = make_pair()
-    found = features_of(pair, ALL)
-    assert found.names[:4] == STUDY
-    assert np.allclose(found.values[:, :4], features_of(pair).values)
-    assert np.allclose(found.values[:, ALL.index("baseline_margin")], pair.baseline.rows["margin"].to_numpy())
-    assert np.allclose(found.values[:, ALL.index("teacher_entropy")], pair.teacher.rows["entropy"].to_numpy())
-    assert (found.values[:, ALL.index("copies")] == 1).all()
+    found = extract_features(pair, ALL_FEATURES)
+    assert found.names[:4] == STUDY_FEATURES
+    assert np.allclose(found.values[:, :4], extract_features(pair).values)
+    assert np.allclose(found.values[:, ALL_FEATURES.index("baseline_margin")], pair.baseline.rows["margin"].to_numpy())
+    assert np.allclose(found.values[:, ALL_FEATURES.index("teacher_entropy")], pair.teacher.rows["entropy"].to_numpy())
+    assert (found.values[:, ALL_FEATURES.index("copies")] == 1).all()
 
 
 def test_copies_are_one_example_at_its_first_place(make_pair):
     digests = [f"{at:032x}" for at in range(600)]
     digests[500], digests[501] = digests[3], digests[7]
-    found = features_of(make_pair(digests=digests), (*STUDY, "copies"))
+    found = extract_features(make_pair(digests=digests), (*STUDY_FEATURES, "copies"))
     assert len(found) == 598
     assert found.example_ids.tolist() == [at for at in range(600) if at not in (500, 501)]
     assert found.copies[[3, 4, 7]].tolist() == [2, 1, 2]
@@ -42,7 +42,7 @@ def test_copies_are_one_example_at_its_first_place(make_pair):
 
 
 def test_what_both_recite_is_known(make_pair):
-    assert features_of(make_pair(both=25)).recited_by_both.tolist() == [at < 25 for at in range(600)]
+    assert extract_features(make_pair(both=25)).recited_by_both.tolist() == [at < 25 for at in range(600)]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_is_not_finite_is_refused_with_its_place(make_pair, column, value, 
     values = np.ones(600)
     values[5] = value
     with pytest.raises(DataError, match=words):
-        features_of(make_pair(**{column: values}))
+        extract_features(make_pair(**{column: values}))
 
 
 def test_missing_zlib_bytes_are_told_as_the_lack_of_a_tokenizer(make_pair):
@@ -69,15 +69,15 @@ def test_missing_zlib_bytes_are_told_as_the_lack_of_a_tokenizer(make_pair):
     at = pair.teacher.rows.column_names.index("zlib_bytes")
     rows = pair.teacher.rows.set_column(at, "zlib_bytes", pa.nulls(600, pa.int32()))
     with pytest.raises(DataError, match="no tokenizer lies beside the models"):
-        features_of(replace(pair, teacher=replace(pair.teacher, rows=rows)))
+        extract_features(replace(pair, teacher=replace(pair.teacher, rows=rows)))
 
 
 def test_copies_are_known_of_a_whole_set_only(make_pair):
     with pytest.raises(SpecError, match="for the feature copies, and a sample holds each example once"):
-        features_of(make_pair(exhaustive=False), ALL)
+        extract_features(make_pair(exhaustive=False), ALL_FEATURES)
 
 
 @pytest.mark.parametrize("names", [("kl", "surprise"), ("kl", "kl"), ()])
 def test_features_are_known_ones_named_once(make_pair, names):
     with pytest.raises(SpecError, match="of risk must be"):
-        features_of(make_pair(), names)
+        extract_features(make_pair(), names)

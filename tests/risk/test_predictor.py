@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.risk.labels import recited_by_both
-from pytest_kdmem.risk.predicted import predict
-from pytest_kdmem.risk.predictor import predictor_digest, read_predictor, write_predictor
+from pytest_kdmem.risk.labels import labels_from_both_models
+from pytest_kdmem.risk.predicted import apply_predictor
+from pytest_kdmem.risk.predictor_file import predictor_digest, read_predictor, write_predictor
 from pytest_kdmem.specs.declared import Extraction
 
 
 @pytest.fixture(scope="module")
 def fitted(make_pair):
-    features = features_of(make_pair())
-    return fit_predictor(features, recited_by_both(features)).predictor
+    features = extract_features(make_pair())
+    return fit_predictor(features, labels_from_both_models(features)).predictor
 
 
 def rewritten(path, **changes):
@@ -36,9 +36,9 @@ def test_what_is_written_is_read_again_and_predicts_the_same(fitted, make_pair, 
     write_predictor(fitted, tmp_path / "p.json")
     again = read_predictor(tmp_path / "p.json")
     assert predictor_digest(again) == predictor_digest(fitted)
-    features = features_of(make_pair(seed=0))
+    features = extract_features(make_pair(seed=0))
     assert np.array_equal(again.log_odds(features.values), fitted.log_odds(features.values))
-    one, other = (predict(features, predictor) for predictor in (fitted, again))
+    one, other = (apply_predictor(features, predictor) for predictor in (fitted, again))
     assert one.share_at_risk.to_json() == other.share_at_risk.to_json()
 
 
@@ -99,19 +99,19 @@ def test_it_is_written_whole_or_not_at_all(fitted, tmp_path):
 def test_a_predictor_whose_risks_are_no_numbers_gates_nothing(fitted, make_pair):
     broken = replace(fitted, scale=np.full(4, 1e-320), coefficients=np.array([1.0, -1.0, 0.0, 0.0]))
     with np.errstate(all="ignore"), pytest.raises(SpecError, match="Finite risks were expected"):
-        predict(features_of(make_pair()), broken)
+        apply_predictor(extract_features(make_pair()), broken)
 
 
 def test_it_refuses_other_lengths(fitted, make_pair):
-    features = features_of(make_pair(extraction=Extraction(50, 50, 256)))
+    features = extract_features(make_pair(extraction=Extraction(50, 50, 256)))
     with pytest.raises(SpecError, match=r"50, 50, 256 .* was expected, and this one was fitted to 50, 50, 128"):
-        predict(features, fitted)
+        apply_predictor(features, fitted)
 
 
 def test_it_warns_of_a_few_examples_outside_what_it_saw_and_refuses_many(fitted, make_pair):
     zlib = np.full(600, 400)
     zlib[-30:] = 10_000
-    found = predict(features_of(make_pair(zlib_bytes=zlib)), fitted)
+    found = apply_predictor(extract_features(make_pair(zlib_bytes=zlib)), fitted)
     [said] = found.warnings
     assert "30 of 600 examples of train lie outside" in said
     assert "most by zlib_bytes" in said
@@ -120,14 +120,14 @@ def test_it_warns_of_a_few_examples_outside_what_it_saw_and_refuses_many(fitted,
     assert found.share_at_risk.low >= 30 / 600
     zlib[-31:] = 10_000
     with pytest.raises(SpecError, match=r"31 of 600 examples .* at most 5.00% may: fit it to data of this kind"):
-        predict(features_of(make_pair(zlib_bytes=zlib)), fitted)
+        apply_predictor(extract_features(make_pair(zlib_bytes=zlib)), fitted)
 
 
 def test_it_warns_of_other_models(fitted, make_pair):
-    features = features_of(make_pair())
-    assert predict(features, fitted).warnings == ()
+    features = extract_features(make_pair())
+    assert apply_predictor(features, fitted).warnings == ()
     other = replace(features, source=replace(features.source, teacher="another", tokenizer="another"))
-    assert predict(other, fitted).warnings == (
+    assert apply_predictor(other, fitted).warnings == (
         "the predictor was fitted with another teacher",
         "the predictor was fitted with another tokenizer",
     )
@@ -136,14 +136,14 @@ def test_it_warns_of_other_models(fitted, make_pair):
 def test_log_odds_of_a_risk_are_those_that_have_it(fitted):
     predictor = replace(fitted, least=0.01, greatest=0.9)
     for risk in (0.02, 0.3, 0.89):
-        assert predictor.risk(np.array([predictor.log_odds_of(risk)])) == pytest.approx([risk])
-    assert predictor.log_odds_of(0.005) == -np.inf
-    assert predictor.log_odds_of(0.95) == np.inf
+        assert predictor.risk(np.array([predictor.log_odds_for_risk(risk)])) == pytest.approx([risk])
+    assert predictor.log_odds_for_risk(0.005) == -np.inf
+    assert predictor.log_odds_for_risk(0.95) == np.inf
 
 
 def test_recall_marks_find_what_they_promise(fitted):
     for recall in (0.5, 0.9, 0.95, 1.0):
-        assert fitted.recall_at(fitted.finding(recall)) >= recall
-    assert fitted.finding(0.99) <= fitted.finding(0.5)
+        assert fitted.recall_at(fitted.log_odds_for_recall(recall)) >= recall
+    assert fitted.log_odds_for_recall(0.99) <= fitted.log_odds_for_recall(0.5)
     assert fitted.recall_at(-1e9) == 1
     assert fitted.recall_at(1e9) == 0

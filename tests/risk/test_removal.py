@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from pytest_kdmem.corpus.near_duplicates import NearDuplicate
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.risk.features import features_of
+from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.risk.labels import recited_by_both
-from pytest_kdmem.risk.predicted import predict
-from pytest_kdmem.risk.removal import candidates, dropping, rows_within
+from pytest_kdmem.risk.labels import labels_from_both_models
+from pytest_kdmem.risk.predicted import apply_predictor
+from pytest_kdmem.risk.removal import plan_removal, removal_candidates, rows_within
 
 
 @pytest.fixture(scope="module")
 def real(make_pair):
-    features = features_of(make_pair(200, 20))
-    return predict(features, fit_predictor(features, recited_by_both(features)).predictor)
+    features = extract_features(make_pair(200, 20))
+    return apply_predictor(features, fit_predictor(features, labels_from_both_models(features)).predictor)
 
 
 def name(at: int) -> str:
@@ -48,7 +48,7 @@ def posed(real, risks: list[float], copies: list[int], threshold: float = 0.5):
 def test_an_example_at_risk_goes_with_its_copies_and_near_duplicates(real):
     risk, rows = posed(real, [0.9, 0.1, 0.6, 0.2, 0.05], [2, 3, 1, 1, 1])
     near = [NearDuplicate(3, name(3), name(0)), NearDuplicate(2, name(2), name(0))]
-    found = dropping(risk, rows, near)
+    found = plan_removal(risk, rows, near)
     told = [(row["example_id"], row["reason"], row["of"]) for row in found.rows.to_pylist()]
     assert told == [
         (0, "at risk", name(0)),
@@ -63,7 +63,7 @@ def test_an_example_at_risk_goes_with_its_copies_and_near_duplicates(real):
 
 def test_a_budget_takes_the_riskiest_first_and_says_what_risk_that_is(real):
     risk, rows = posed(real, [0.2, 0.9, 0.8, 0.1], [1, 2, 1, 5])
-    found = dropping(risk, rows, [], at_most_rows=3)
+    found = plan_removal(risk, rows, [], max_rows=3)
     assert found.rows["example_id"].to_pylist() == [1, 2, 4]
     assert found.threshold == 0.8
 
@@ -71,20 +71,20 @@ def test_a_budget_takes_the_riskiest_first_and_says_what_risk_that_is(real):
 def test_a_budget_too_small_for_the_riskiest_is_refused(real):
     risk, rows = posed(real, [0.2, 0.9], [1, 4])
     with pytest.raises(SpecError, match=r"3 rows are fewer than the riskiest example of train has .* --at-most"):
-        dropping(risk, rows, [], at_most_rows=3)
+        plan_removal(risk, rows, [], max_rows=3)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 0.99), st.integers(1, 4)), min_size=2, max_size=12), st.data())
 def test_no_budget_is_exceeded_and_a_larger_one_takes_no_less(real, drawn, data):
     risk, rows = posed(real, [one for one, _ in drawn], [copies for _, copies in drawn])
     n = len(drawn)
-    order = candidates(risk, len(rows)).tolist()
+    order = removal_candidates(risk, len(rows)).tolist()
     pairs = data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=5))
     near = [NearDuplicate(a, name(a), name(b)) for a, b in pairs if a != b]
     taken = []
     for budget in range(1, len(rows) + 1):
         try:
-            found = dropping(risk, rows, near, budget)
+            found = plan_removal(risk, rows, near, budget)
         except SpecError:
             assert budget < drawn[order[0]][1] + sum(copies for _, copies in drawn)
             continue

@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from pytest_kdmem.base.text import percent
-from pytest_kdmem.risk.calibration import Bin, reliability
-from pytest_kdmem.risk.classifier import FEWEST_POSITIVES
-from pytest_kdmem.risk.features import Features, features_of
-from pytest_kdmem.risk.fitting import Fitted, fit_predictor
-from pytest_kdmem.risk.labels import Labels, labels_from_rows, recited_by_both
-from pytest_kdmem.risk.predicted import RECALL
-from pytest_kdmem.risk.trials import TrialStatistic, chance
+from pytest_kdmem.risk.classifier import FEWEST_PER_CLASS
+from pytest_kdmem.risk.features import Features, extract_features
+from pytest_kdmem.risk.fitting import FittedPredictor, fit_predictor
+from pytest_kdmem.risk.labels import Labels, labels_from_both_models, labels_from_rows
+from pytest_kdmem.risk.predicted import DEFAULT_RECALL
+from pytest_kdmem.risk.reliability import Bin, reliability_bins
+from pytest_kdmem.risk.trials import TrialStatistic, shuffled_roc_auc
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.examples import described
 from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
@@ -90,7 +90,7 @@ class _Case:
         return labels_from_rows(self.run.scores, self.features, described(self.run), described(self.run))
 
     @cached_property
-    def fitted(self) -> Fitted:
+    def fitted(self) -> FittedPredictor:
         return fit_predictor(self.features, self.labels)
 
     @property
@@ -114,7 +114,7 @@ def risk(study: Study) -> Risk:
 def _tell_apart(labels: Labels) -> bool:
     """Whether there are enough of either class to learn from."""
     positives = int(labels.memorized.sum())
-    return min(positives, len(labels.memorized) - positives) >= FEWEST_POSITIVES
+    return min(positives, len(labels.memorized) - positives) >= FEWEST_PER_CLASS
 
 
 def _cases(study: Study) -> Iterator[_Case]:
@@ -123,7 +123,7 @@ def _cases(study: Study) -> Iterator[_Case]:
             of = "main" if part == "temperature" else part
             baselines = study.select(part=of, family=run.family, dataset=run.dataset, role="baseline", seed=run.seed)
             if baselines and baselines[0].pair is not None:
-                yield _Case(run, features_of(baselines[0].pair))
+                yield _Case(run, extract_features(baselines[0].pair))
 
 
 def _prediction(case: _Case) -> Prediction:
@@ -135,16 +135,16 @@ def _prediction(case: _Case) -> Prediction:
         case.run.seed,
         case.run.temperature,
         Share(found.positives, found.examples),
-        found.figures,
+        found.metrics,
         found.coefficients,
-        chance(features.values, labels.memorized, features.names, labels.source),
+        shuffled_roc_auc(features.values, labels.memorized, features.names, labels.source),
     )
 
 
 def _transfers(cases: Sequence[_Case], first_seed: int) -> Iterator[Transfer]:
     """Of the first seed each, but where the seed is what differs."""
     for case in (case for case in cases if case.run.seed == first_seed):
-        both = recited_by_both(case.features)
+        both = labels_from_both_models(case.features)
         if _tell_apart(both):
             yield _transfer("none", fit_predictor(case.features, both), f"teacher and baseline ({case.name})", case)
     for first in cases:
@@ -160,16 +160,16 @@ def _transfers(cases: Sequence[_Case], first_seed: int) -> Iterator[Transfer]:
                 yield _transfer(differing[0], first.fitted, first.name, second)
 
 
-def _transfer(by: str, fitted: Fitted, learned_from: str, case: _Case) -> Transfer:
+def _transfer(by: str, fitted: FittedPredictor, learned_from: str, case: _Case) -> Transfer:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     predictor, memorized = fitted.predictor, case.labels.memorized
     log_odds = predictor.log_odds(case.features.values)
-    at_risk = log_odds >= predictor.finding(RECALL)
+    at_risk = log_odds >= predictor.log_odds_for_recall(DEFAULT_RECALL)
     bins: tuple[Bin, ...] = ()
     if by == "seed":
         refits = np.concatenate(list(predictor.refit_risks(case.features.values)))
-        bins = reliability(predictor.risk(log_odds), refits.T, memorized)
+        bins = reliability_bins(predictor.risk(log_odds), refits.T, memorized)
     return Transfer(
         by,
         learned_from,
@@ -198,7 +198,7 @@ def rows(result: Risk) -> tuple[Row, ...]:
         name = f"{transfer.learned_from} → {transfer.applied_to}" if transfer.by != "none" else transfer.learned_from
         told = "to its student" if transfer.by == "none" else f"to another {transfer.by}"
         lines.append(row(name, f"ROC-AUC, {told}", "area", [transfer.roc_auc]))
-        lines.append(share_row(name, f"found where {percent(RECALL)} are to be, {told}", [transfer.found]))
+        lines.append(share_row(name, f"found where {percent(DEFAULT_RECALL)} are to be, {told}", [transfer.found]))
         for one in (one for one in transfer.reliability if one.lower >= LOWEST_SHOWN):
             held = Share(round(one.observed * one.n), one.n)
             interval = f"{percent(one.low)} to {percent(one.high)} expected"

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.risk.removal import DROPPED
+from pytest_kdmem.risk.removal import REMOVED_SCHEMA
 from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -112,7 +112,7 @@ class ByHand:
             for at, document in enumerate(self.rows)
             if document in gone
         ]
-        return replace(student, part="prefilter", left_out=pa.Table.from_pylist(rows, schema=DROPPED))
+        return replace(student, part="prefilter", left_out=pa.Table.from_pylist(rows, schema=REMOVED_SCHEMA))
 
     def study(self, *runs: ModelRun) -> Study:
         return Study("by hand", {"seeds": [0, 1, 2]}, runs, {run.dataset: self.rows for run in runs})

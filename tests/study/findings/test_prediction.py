@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.risk.calibration import Bin
-from pytest_kdmem.risk.features import STUDY
-from pytest_kdmem.risk.trials import FIGURES, TrialStatistic
+from pytest_kdmem.risk.features import STUDY_FEATURES
+from pytest_kdmem.risk.reliability import Bin
+from pytest_kdmem.risk.trials import TRIAL_METRICS, TrialStatistic
 from pytest_kdmem.study.findings import prefilter, risk
 from pytest_kdmem.study.findings.figures import Share
 from pytest_kdmem.study.report import plain
@@ -76,11 +76,11 @@ def test_features_that_separate_predict_the_memorized(told):
     one, _ = told.predictions
     assert (one.part, one.family, one.dataset, one.seed) == ("main", "pythia", "fineweb", 0)
     assert (one.memorized.k, one.memorized.n) == (200, 3000)
-    assert set(one.figures) == set(FIGURES)
+    assert set(one.figures) == set(TRIAL_METRICS)
     assert one.figures["roc_auc"].mean > 0.999
     assert one.figures["pr_auc"].mean > 0.99
     assert one.figures["recall"].mean > 0.99
-    assert tuple(one.coefficients) == STUDY
+    assert tuple(one.coefficients) == STUDY_FEATURES
     assert all(figure.mean < 0 for figure in one.coefficients.values())  # the less, the likelier memorized
 
 
@@ -102,7 +102,7 @@ def test_a_predictor_is_no_better_than_what_it_is_applied_to(told):
     assert to_random.roc_auc == pytest.approx(0.5, abs=0.05)
     assert to_random.pr_auc == pytest.approx(200 / 3000, abs=0.03)
     assert (to_random.found.n, to_random.at_risk.n) == (200, 3000)
-    assert not all(one.holds for one in to_random.reliability)
+    assert not all(one.covers_observed for one in to_random.reliability)
     assert to_easy.applied_to == "pythia, fineweb, T = 2, seed 0"
 
 
@@ -187,7 +187,7 @@ def test_rows_have_a_figure_of_each_seed_beside_the_published(told):
 
 
 def prediction(part, temperature, memorized):
-    figures = {name: TrialStatistic(memorized / 100, 0.0) for name in FIGURES}
+    figures = {name: TrialStatistic(memorized / 100, 0.0) for name in TRIAL_METRICS}
     share, chance = Share(memorized, 100), TrialStatistic(0.5, 0.0)
     return risk.Prediction(part, "pythia", "fineweb", 0, temperature, share, figures, {}, chance)
 
