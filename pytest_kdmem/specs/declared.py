@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, get_args
@@ -10,25 +9,19 @@ from typing import Literal, get_args
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import choice, number, optional, require, source, whole_number
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Form = Literal["documents", "blocks"]
 Documents = Literal["lines", "articles"]
 
-
-def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SpecError(f"{what} must be one of {', '.join(choices)}; found {value!r}.")
-
-
-def _check_count(what: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SpecError(f"{what} must be a whole number of at least {least}; found {value!r}.")
-
-
-def _check_path(what: str, value: object) -> None:
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise SpecError(f"{what} must be a path or a hub id; found {value!r}.")
+_TRAINING_SET_CHECKS = {
+    "form": choice(*get_args(Form)),
+    "documents": choice(*get_args(Documents)),
+    "sample": optional(whole_number(1)),
+    "seed": whole_number(0, bits=64),
+    "minimum_tokens": whole_number(0),
+}
 
 
 @dataclass(frozen=True)
@@ -51,9 +44,9 @@ class Model:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        _check_path("a model's source", self.source)
+        require("a model's source", self.source, source)
         object.__setattr__(self, "source", os.fspath(self.source))
-        _check_choice(f"dtype of model {self.source}", self.dtype, get_args(DType))
+        require(f"dtype of model {self.source}", self.dtype, choice(*get_args(DType)))
 
     @property
     def name(self) -> str:
@@ -114,16 +107,10 @@ class TrainingSet:
     minimum_tokens: int = 0
 
     def __post_init__(self) -> None:
-        _check_path("a training set's source", self.source)
+        require("a training set's source", self.source, source)
         object.__setattr__(self, "source", os.fspath(self.source))
-        _check_choice(f"form of training set {self.source}", self.form, get_args(Form))
-        _check_choice(f"documents of training set {self.source}", self.documents, get_args(Documents))
-        if self.sample is not None:
-            _check_count(f"sample of training set {self.source}", self.sample, 1)
-        _check_count(f"seed of training set {self.source}", self.seed, 0)
-        _check_count(f"minimum_tokens of training set {self.source}", self.minimum_tokens, 0)
-        if self.seed >= 1 << 64:
-            raise SpecError(f"seed of training set {self.source} must be below 2**64; found {self.seed}.")
+        for name, check in _TRAINING_SET_CHECKS.items():
+            require(f"{name} of training set {self.source}", getattr(self, name), check)
 
     @property
     def name(self) -> str:
@@ -160,7 +147,7 @@ class Extraction:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check_count(field.name.replace("_", "-"), getattr(self, field.name), 1)
+            require(field.name.replace("_", "-"), getattr(self, field.name), whole_number(1))
         if self.window_tokens < self.scored_tokens:
             raise SpecError(
                 f"window-tokens must hold prefix and suffix ({self.prefix_tokens} + {self.suffix_tokens} ="
@@ -192,12 +179,7 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, highest = getattr(self, field.name), 1.0 if field.name.startswith("max") else math.inf
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not (0 <= value <= highest and math.isfinite(value))
-            ):
-                span = "between 0 and 1" if highest == 1 else "0 or more"
-                raise SpecError(f"{field.name.replace('_', '-')} must be {span}; found {value!r}.")
+            value = getattr(self, field.name)
+            limits = number(least=0, most=1) if field.name.startswith("max") else number(least=0)
+            require(field.name.replace("_", "-"), value, limits)
             object.__setattr__(self, field.name, float(value))

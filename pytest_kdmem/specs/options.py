@@ -5,11 +5,12 @@ PYTEST_DONT_REWRITE: every run of pytest loads this module, and it has no assert
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from pytest_kdmem.specs.checks import Check, choice, number, part_of_run, path_ending_in, whole_number
+from pytest_kdmem.specs.declared import DType, Form
+from pytest_kdmem.specs.runtime import DEVICES, ENGINES, EXECUTORS
 
 Kind = Literal["text", "path", "count", "number", "flag", "paths"]
 REPORT_ENDINGS = (".json", ".html", ".md", ".sarif")
@@ -31,7 +32,7 @@ class Option:
     kind: Kind
     help: str
     default: Any = None
-    check: Callable[[Any], str] = lambda value: ""
+    check: Check = lambda value: ""
 
     @property
     def flag(self) -> str:
@@ -49,34 +50,9 @@ class Option:
         return f"KDMEM_{self.key.upper()}"
 
 
-def _one_of(*choices: str) -> Callable[[Any], str]:
-    return lambda value: "" if value in choices else f"one of {', '.join(choices)}"
-
-
-def _at_least(least: int) -> Callable[[Any], str]:
-    return lambda value: "" if value >= least else f"a whole number of at least {least}"
-
-
-def _between(low: float, high: float) -> Callable[[Any], str]:
-    return lambda value: "" if low <= value <= high else f"a number between {low:g} and {high:g}"
-
-
-def _probability(value: Any) -> str:
-    return "" if 0 < value < 1 else "a number above 0 and below 1"
-
-
-def _part(value: str) -> str:
-    match = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", value, re.ASCII)
-    return "" if match and int(match[1]) <= int(match[2]) else "of the form 3/16, the third of 16 parts"
-
-
-def _report(paths: Any) -> str:
-    wrong = [path for path in paths if Path(path).suffix not in REPORT_ENDINGS]
-    return f"paths ending in {', '.join(REPORT_ENDINGS)}" if wrong else ""
-
-
-def _json_path(path: str) -> str:
-    return "" if Path(path).suffix == ".json" else "a path ending in .json"
+def _paths_ending_in(*endings: str) -> Check:
+    check = path_ending_in(*endings)
+    return lambda paths: next((expected for path in paths if (expected := check(path))), "")
 
 
 OPTIONS = (
@@ -100,34 +76,38 @@ OPTIONS = (
         "How training cuts text into examples: documents (the start of each document) or blocks (documents joined, then"
         " cut).",
         "documents",
-        _one_of("documents", "blocks"),
+        choice(*get_args(Form)),
     ),
     Option(
-        "prefix-tokens", "count", "Number of tokens at the start of an example that a model is given.", 50, _at_least(1)
+        "prefix-tokens",
+        "count",
+        "Number of tokens at the start of an example that a model is given.",
+        50,
+        whole_number(1),
     ),
     Option(
         "suffix-tokens",
         "count",
         "Number of tokens after the prefix that a model must reproduce for the example to count as memorized.",
         50,
-        _at_least(1),
+        whole_number(1),
     ),
-    Option("window-tokens", "count", "Number of tokens after which examples are cut off.", 256, _at_least(1)),
+    Option("window-tokens", "count", "Number of tokens after which examples are cut off.", 256, whole_number(1)),
     Option(
         "sample",
         "count",
         "Number of distinct examples to draw at random; the whole training set is used if this is not given.",
         None,
-        _at_least(1),
+        whole_number(1),
     ),
-    Option("seed", "count", "Seed of the random sample.", 0, _at_least(0)),
+    Option("seed", "count", "Seed of the random sample.", 0, whole_number(0)),
     Option(
         "engine",
         "text",
         "Library that runs the models: transformers, vllm, or auto (vllm where it is installed, on a GPU, if only"
         " memorization is measured; otherwise transformers).",
         "auto",
-        _one_of("auto", "transformers", "vllm"),
+        choice(*ENGINES),
     ),
     Option(
         "dtype",
@@ -135,55 +115,55 @@ OPTIONS = (
         "Precision in which the models compute: float32, bfloat16, float16, or auto (float32 on a CPU, the checkpoint's"
         " own on a GPU).",
         "auto",
-        _one_of("auto", "float32", "bfloat16", "float16"),
+        choice(*get_args(DType)),
     ),
     Option(
         "device",
         "text",
         "Device that runs the models: cpu, cuda, or auto (cuda if there is a GPU).",
         "auto",
-        _one_of("auto", "cpu", "cuda"),
+        choice(*DEVICES),
     ),
     Option(
-        "batch-size", "count", "Number of examples per forward pass; chosen to fit if not given.", None, _at_least(1)
+        "batch-size", "count", "Number of examples per forward pass; chosen to fit if not given.", None, whole_number(1)
     ),
-    Option("tensor-parallel", "count", "Number of GPUs that vllm splits a model over.", 1, _at_least(1)),
+    Option("tensor-parallel", "count", "Number of GPUs that vllm splits a model over.", 1, whole_number(1)),
     Option(
         "executor",
         "text",
         "Where the models run: local (on this machine) or ray (on the workers of a Ray cluster).",
         "local",
-        _one_of("local", "ray"),
+        choice(*EXECUTORS),
     ),
     Option(
         "workers",
         "count",
         "Number of Ray workers; as many as the cluster has room for if not given.",
         None,
-        _at_least(1),
+        whole_number(1),
     ),
-    Option("cpus-per-worker", "count", "Number of CPUs that each Ray worker without a GPU takes.", 1, _at_least(1)),
+    Option("cpus-per-worker", "count", "Number of CPUs that each Ray worker without a GPU takes.", 1, whole_number(1)),
     Option(
         "shard",
         "text",
         "Part of the training set to score, for example 3/16, the third of 16 parts. Its scores go to the cache, and"
         " nothing else is computed.",
         None,
-        _part,
+        part_of_run,
     ),
     Option(
         "confidence",
         "number",
         "Confidence level of each one-sided bound that is computed from a sample.",
         0.95,
-        _between(0.5, 0.9999),
+        number(least=0.5, most=0.9999),
     ),
     Option(
         "max-memorization-rate",
         "number",
         "Highest memorization rate that the student may have: the share of examples that it memorized.",
         0.001,
-        _between(0, 1),
+        number(least=0, most=1),
     ),
     Option(
         "max-inheritance-ratio",
@@ -191,21 +171,21 @@ OPTIONS = (
         "Highest inheritance ratio that the student may have: of the examples that the teacher memorized and the"
         " baseline did not, the share that the student memorized.",
         0.02,
-        _between(0, 1),
+        number(least=0, most=1),
     ),
     Option(
         "min-reduction",
         "number",
         "Lowest reduction that the student may have: the baseline's memorization rate divided by the student's.",
         2.0,
-        _between(0, 1e9),
+        number(least=0, most=1e9),
     ),
     Option(
         "max-predicted-risk",
         "number",
         "Highest share of the training set's examples that may be at risk of being memorized.",
         0.005,
-        _between(0, 1),
+        number(least=0, most=1),
     ),
     Option(
         "risk-threshold",
@@ -213,7 +193,7 @@ OPTIONS = (
         "Predicted probability of being memorized from which on an example is at risk; if not given, the one that finds"
         " 95 of 100 memorized examples.",
         None,
-        _probability,
+        number(above=0, below=1),
     ),
     Option(
         "labels-from",
@@ -231,14 +211,20 @@ OPTIONS = (
         "flag",
         "Check the ambiguous examples and a sample of the others with every installed engine and by greedy decoding.",
     ),
-    Option("report", "paths", "File to write a report to (.json, .html, .md or .sarif); may be repeated.", (), _report),
+    Option(
+        "report",
+        "paths",
+        "File to write a report to (.json, .html, .md or .sarif); may be repeated.",
+        (),
+        _paths_ending_in(*REPORT_ENDINGS),
+    ),
     Option("show-text", "flag", "Show the text of memorized examples in reports; it is training text."),
     Option(
         "baseline-file",
         "path",
         "File of accepted results (.json) that this run is compared with; keep it under version control.",
         None,
-        _json_path,
+        path_ending_in(".json"),
     ),
     Option(
         "update-baseline-file",

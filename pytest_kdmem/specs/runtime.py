@@ -6,12 +6,24 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import choice, optional, part_of_run, require, whole_number
 from pytest_kdmem.specs.declared import DType
 
 EXAMPLES_PER_SHARD = 2048
 ENGINES = ("auto", "transformers", "vllm")
 DEVICES = ("auto", "cpu", "cuda")
 EXECUTORS = ("local", "ray")
+
+_CHECKS = {
+    "engine": choice(*ENGINES),
+    "device": choice(*DEVICES),
+    "dtype": choice(*get_args(DType)),
+    "executor": choice(*EXECUTORS),
+    "batch_size": optional(whole_number(1)),
+    "tensor_parallel": whole_number(1),
+    "workers": optional(whole_number(1)),
+    "cpus_per_worker": whole_number(1),
+}
 
 
 @dataclass(frozen=True)
@@ -35,14 +47,9 @@ def part_from(text: str) -> Part:
     Raises:
         SpecError: it is no such pair of numbers.
     """
-    number, slash, of = text.partition("/")
-    if (
-        slash
-        and all(one.isascii() and one.isdigit() and len(one) < 10 for one in (number, of))
-        and 1 <= int(number) <= int(of)
-    ):
-        return Part(int(number), int(of))
-    raise SpecError(f"shard must be of the form 3/16, the third of 16 parts; found {text[:40]!r}.")
+    require("shard", text, part_of_run)
+    number, _, of = text.partition("/")
+    return Part(int(number), int(of))
 
 
 @dataclass(frozen=True)
@@ -74,17 +81,9 @@ class RunSettings:
     examples_per_shard: int = EXAMPLES_PER_SHARD
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("engine", self.engine, ENGINES),
-            ("device", self.device, DEVICES),
-            ("dtype", self.dtype, get_args(DType)),
-            ("executor", self.executor, EXECUTORS),
-        ):
-            if value not in choices:
-                raise SpecError(f"{name} must be one of {', '.join(choices)}; found {value!r}.")
-        for name in ("batch_size", "tensor_parallel", "workers", "cpus_per_worker"):
-            count = getattr(self, name)
-            if name == "tensor_parallel" and self.engine == "transformers" and count > 1:
-                raise SpecError(f"tensor-parallel is vLLM's: 1 was expected with engine transformers; found {count}.")
-            if count is not None and count < 1:
-                raise SpecError(f"{name.replace('_', '-')} must be at least 1; found {count}.")
+        for name, check in _CHECKS.items():
+            require(name.replace("_", "-"), getattr(self, name), check)
+        if self.engine == "transformers" and self.tensor_parallel > 1:
+            raise SpecError(
+                f"tensor-parallel is vLLM's: 1 was expected with engine transformers; found {self.tensor_parallel}."
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +10,7 @@ from typing import Any, get_args
 from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Mode, Recipe
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import choice, nonempty_text, number, optional, require, whole_number
 from pytest_kdmem.specs.declared import Documents, Extraction
 
 PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter")
@@ -36,7 +36,7 @@ class Shares:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            between(f"share {each.name}", getattr(self, each.name), 0, 1)
+            require(f"share {each.name}", getattr(self, each.name), number(least=0, most=1))
         if self.training == 0 or self.pretraining == 0 or sum(asdict(self).values()) > 1 + 1e-9:
             raise SpecError(
                 "shares of pretraining and training must be above 0, and all of them at most 1 together; found"
@@ -69,14 +69,13 @@ class Dataset:
     characters: int | None = None
 
     def __post_init__(self) -> None:
-        whole("examples", self.examples, 1)
-        whole("held_out_examples", self.held_out_examples, 1)
-        if self.characters is not None:
-            whole("characters", self.characters, 1)
-        one_of("documents", self.documents, get_args(Documents))
-        for name in ("text", "text_column") + (("held_out",) if self.held_out is not None else ()):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise SpecError(f"{name} must be a text; found {getattr(self, name)!r}.")
+        require("examples", self.examples, whole_number(1))
+        require("held_out_examples", self.held_out_examples, whole_number(1))
+        require("characters", self.characters, optional(whole_number(1)))
+        require("documents", self.documents, choice(*sorted(get_args(Documents))))
+        require("text", self.text, nonempty_text)
+        require("text_column", self.text_column, nonempty_text)
+        require("held_out", self.held_out, optional(nonempty_text))
         if (self.held_out is None) != (self.shares.held_out > 0):
             raise SpecError(
                 f"Held-out text must be either a file (held_out) or a share of the text above 0; found"
@@ -98,7 +97,7 @@ class TemperaturePart:
 
     def __post_init__(self) -> None:
         for value in self.values:
-            between("a temperature", value, 1e-3, 1e3)
+            require("a temperature", value, number(least=1e-3, most=1e3))
         if len(set(self.values)) < len(self.values):
             raise SpecError(f"values must differ; found {list(self.values)}.")
 
@@ -144,7 +143,7 @@ class PrefilterPart:
     def __post_init__(self) -> None:
         if not self.datasets or any(self.datasets.count(name) > 1 for name in self.datasets):
             raise SpecError(f"datasets must name at least one, each once; found {list(self.datasets)}.")
-        between("recall", self.recall, 1e-3, 1 - 1e-3)
+        require("recall", self.recall, number(least=1e-3, most=1 - 1e-3))
 
 
 @dataclass(frozen=True)
@@ -189,26 +188,26 @@ class StudyConfig:
         texts = [text for dataset in self.datasets.values() for text in dataset.texts]
         if len(set(texts)) < len(texts):  # one data set's D would be pre-trained on as another's text
             raise SpecError(f"Each text must be read once, so that no part shares a document; found {texts}.")
-        whole("vocabulary", self.vocabulary, 1)
-        whole("seed", self.seed, 0)
+        require("vocabulary", self.vocabulary, whole_number(1))
+        require("seed", self.seed, whole_number(0))
         for seed in self.seeds:
-            whole("a seed", seed, 0)
+            require("a seed", seed, whole_number(0))
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise SpecError(f"seeds must name at least one, each once; found {list(self.seeds)}.")
         for copies, share in self.repetition:
-            whole("copies in repetition", copies, 2)
-            between("a share in repetition", share, 0, 1)
+            require("copies in repetition", copies, whole_number(2))
+            require("a share in repetition", share, number(least=0, most=1))
         if sum(share for _, share in self.repetition) > 1 + 1e-9:
             raise SpecError(f"shares in repetition must be at most 1 together; found {list(self.repetition)}.")
         for family in (self.family, *(self.families.families if self.families is not None else ())):
-            one_of("a family", family, get_args(Family))
+            require("a family", family, choice(*sorted(get_args(Family))))
         if self.size is not None:
-            one_of("size in parts.size", self.size.size, tuple(set(self.sizes) - {"large", "small"}))
+            require("size in parts.size", self.size.size, choice(*sorted(set(self.sizes) - {"large", "small"})))
         for part in (self.temperature, self.size, self.families, self.pilot):
             if part is not None:
-                one_of("dataset of a part", part.dataset, tuple(self.datasets))
+                require("dataset of a part", part.dataset, choice(*sorted(self.datasets)))
         for dataset in self.prefilter.datasets if self.prefilter is not None else ():
-            one_of("a data set of parts.prefilter", dataset, tuple(self.datasets))
+            require("a data set of parts.prefilter", dataset, choice(*sorted(self.datasets)))
         if self.families is not None and len({self.family, *self.families.families}) <= len(self.families.families):
             raise SpecError(
                 f"families must be others than {self.family}, each once; found {list(self.families.families)}."
@@ -222,23 +221,3 @@ class StudyConfig:
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
-
-
-def whole(what: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SpecError(f"{what} must be a whole number of at least {least}; found {value!r}.")
-
-
-def between(what: str, value: object, least: float, most: float) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not least <= value <= most
-    ):
-        raise SpecError(f"{what} must be a number from {least:g} to {most:g}; found {value!r}.")
-
-
-def one_of(what: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SpecError(f"{what} must be one of {', '.join(sorted(choices)) or 'none there is'}; found {value!r}.")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Mode, Recipe
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import nonempty_text, require, whole_number
 from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.study.config import (
     MODES,
@@ -23,7 +24,6 @@ from pytest_kdmem.study.config import (
     SizePart,
     StudyConfig,
     TemperaturePart,
-    whole,
 )
 
 Table = TypeVar("Table")
@@ -68,8 +68,7 @@ class _File:
 
 def _study(content: dict[str, Any]) -> StudyConfig:
     file = _table(_File, content, "the study")
-    if not isinstance(file.name, str) or not file.name:
-        raise SpecError(f"name must be a text; found {file.name!r}.")
+    require("name", file.name, nonempty_text)
     readers: dict[str, Callable[[Any, str], Any]] = {
         "temperature": lambda table, where: _table(TemperaturePart, table, where, values=_tuple),
         "size": lambda table, where: _table(SizePart, table, where),
@@ -139,7 +138,7 @@ def _sizes(content: Any, where: str) -> dict[str, Size]:
     sizes = {name: _table(Size, table, f"{where}.{name}") for name, table in _keyed(content, where).items()}
     for name, size in sizes.items():
         for key, value in asdict(size).items():
-            whole(f"{key} of {where}.{name}", value, 1)
+            require(f"{key} of {where}.{name}", value, whole_number(1))
         if size.width % (2 * size.heads):
             raise SpecError(
                 f"width of {where}.{name} must be its heads times an even number; found width {size.width} and"

@@ -103,7 +103,7 @@ def test_a_folder_that_holds_files_is_left_alone(kdmem, tiny, data):
         (["--divergence", "kl"], "divergence must be one of forward, reverse, jsd"),
         (["--temperature", "0"], "temperature must be positive"),
         (["--teacher-top-k", "0"], "teacher-top-k must be positive"),
-        (["--micro-batch-size", "0"], "micro-batch-size must be at least 1"),
+        (["--micro-batch-size", "0"], "micro-batch-size must be a whole number of at least 1"),
         (["--micro-batch-size", "4"], "in passes of 4 was expected; found 6"),
         (["--checkpoint-minutes", "-1"], "checkpoint-minutes must not be negative"),
         ([], "A teacher was expected for mode soft, and none was given; name one with --teacher."),

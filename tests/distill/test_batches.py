@@ -130,7 +130,7 @@ def test_a_step_is_shared_out_whole_or_refused(batch_size, processes, micro_batc
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"micro_batch_size": 0}, "micro-batch-size must be at least 1; found 0"),
+        ({"micro_batch_size": 0}, "micro-batch-size must be a whole number of at least 1; found 0"),
         ({"checkpoint_minutes": -1.0}, "checkpoint-minutes must not be negative"),
         ({"checkpoint_minutes": float("nan")}, "checkpoint-minutes must not be negative; found nan"),
     ],

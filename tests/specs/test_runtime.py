@@ -17,10 +17,10 @@ from pytest_kdmem.specs.runtime import Part, RunSettings, part_from
         ("device", "tpu", "device must be one of auto, cpu, cuda; found 'tpu'"),
         ("dtype", "int8", "dtype must be one of auto, float32, bfloat16, float16; found 'int8'"),
         ("executor", "dask", "executor must be one of local, ray; found 'dask'"),
-        ("batch_size", 0, "batch-size must be at least 1; found 0"),
-        ("tensor_parallel", 0, "tensor-parallel must be at least 1; found 0"),
-        ("workers", -1, "workers must be at least 1; found -1"),
-        ("cpus_per_worker", 0, "cpus-per-worker must be at least 1; found 0"),
+        ("batch_size", 0, "batch-size must be a whole number of at least 1; found 0"),
+        ("tensor_parallel", 0, "tensor-parallel must be a whole number of at least 1; found 0"),
+        ("workers", -1, "workers must be a whole number of at least 1; found -1"),
+        ("cpus_per_worker", 0, "cpus-per-worker must be a whole number of at least 1; found 0"),
     ],
 )
 def test_a_setting_outside_its_choices_is_refused(setting, value, said):
@@ -41,7 +41,6 @@ def test_a_part_reads_as_it_is_written():
     assert str(part_from("3/16")) == "3/16"
 
 
-@pytest.mark.parametrize("text", ["", "3", "3/", "/3", "0/3", "4/3", "-1/3", "1/3/5", "a/b", "1.0/3", "³/4", " 1/3"])
-def test_what_is_no_part_is_refused(text):
-    with pytest.raises(SpecError, match="of the form 3/16"):
-        part_from(text)
+def test_what_is_no_part_is_refused():
+    with pytest.raises(SpecError, match=r"^shard must be of the form 3/16, the third of 16 parts; found '4/3'\.$"):
+        part_from("4/3")

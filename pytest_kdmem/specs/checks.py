@@ -1,0 +1,100 @@
+"""Checks of single values, each of which returns what was expected, or an empty string if the value is right.
+
+PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytest_kdmem.errors import SpecError
+
+# From a value to what was expected instead ("a whole number of at least 1"), or "" if the value is right.
+Check = Callable[[Any], str]
+
+
+def require(name: str, value: Any, check: Check) -> None:
+    """Raise SpecError, which names the value and what was expected of it, unless it passes the check."""
+    if expected := check(value):
+        raise SpecError(f"{name} must be {expected}; found {value!r}.")
+
+
+def choice(*choices: str) -> Check:
+    """One of some words."""
+    expected = f"one of {', '.join(choices)}" if choices else "left out, as there is nothing to choose from"
+    return lambda value: "" if value in choices else expected
+
+
+def whole_number(least: int, *, bits: int | None = None) -> Check:
+    """A whole number (True and 1.0 are none) of at least ``least`` and, if ``bits`` are given, below 2**bits."""
+    below = math.inf if bits is None else 2**bits
+
+    def check(value: Any) -> str:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            return f"a whole number of at least {least}"
+        return "" if value < below else f"below 2**{bits}"
+
+    return check
+
+
+def number(
+    *, least: float | None = None, most: float | None = None, above: float | None = None, below: float | None = None
+) -> Check:
+    """A finite number within limits; ``least`` and ``most`` are allowed themselves, ``above`` and ``below`` are not."""
+    if least is not None and most is not None:
+        expected = f"a number between {least:g} and {most:g}"
+    else:
+        limits = {"of at least": least, "above": above, "of at most": most, "below": below}
+        expected = "a number " + " and ".join(
+            f"{word} {limit:g}" for word, limit in limits.items() if limit is not None
+        )
+
+    def check(value: Any) -> str:
+        is_right = (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and (least is None or value >= least)
+            and (most is None or value <= most)
+            and (above is None or value > above)
+            and (below is None or value < below)
+        )
+        return "" if is_right else expected
+
+    return check
+
+
+def optional(check: Check) -> Check:
+    """None, or a value that passes another check."""
+    return lambda value: "" if value is None else check(value)
+
+
+def truth(value: Any) -> str:
+    """True or False."""
+    return "" if isinstance(value, bool) else "true or false"
+
+
+def nonempty_text(value: Any) -> str:
+    """Text of at least one character."""
+    return "" if isinstance(value, str) and value else "a text"
+
+
+def source(value: Any) -> str:
+    """A path, or what may be a hub id or an address."""
+    return "" if isinstance(value, str | os.PathLike) and os.fspath(value) else "a path or a hub id"
+
+
+def part_of_run(value: Any) -> str:
+    """A part of a run that array jobs share, such as ``3/16``."""
+    number, slash, parts = str(value).partition("/")
+    plain = all(text.isascii() and text.isdigit() and len(text) < 10 for text in (number, parts))
+    return "" if slash and plain and 1 <= int(number) <= int(parts) else "of the form 3/16, the third of 16 parts"
+
+
+def path_ending_in(*endings: str) -> Check:
+    """A path with one of some endings."""
+    return lambda value: "" if Path(value).suffix in endings else f"a path ending in {', '.join(endings)}"
