@@ -1,1 +1,1 @@
-"""Reports: each a pure function of the audits of a session."""
+"""Reports. Each format is a pure function of the audits of a session."""

@@ -1,4 +1,4 @@
-"""A confirmation in a line, the same in every report."""
+"""Describes the confirmation of a model's verdicts in one line, the same in every report."""
 
 from __future__ import annotations
 
@@ -10,28 +10,37 @@ from pytest_kdmem.scoring.confirmation import power_of_two_above
 
 
 def confirmation_line(subject: str, entry: ConfirmationEntry) -> str:
-    """Who was asked about a model's verdicts, what they said, and how wide a band that makes."""
-    ways: dict[str, list[str]] = {}
-    for witness in entry.witnesses:
-        ways.setdefault(witness.engine, []).append(witness.way)
-    named = ", ".join(f"{engine} {' and '.join(asked)}" for engine, asked in ways.items())
-    differing, outside = len(entry.disagreements), sum(not one.get("ambiguous") for one in entry.disagreements)
-    said = f"{count(differing)} disagreement{'s' * (differing != 1)}" if differing else "no disagreement"
-    said += f", {count(outside)} outside the band" if outside else " inside the band" * bool(differing)
+    """Return which engines checked the verdicts, how many disagreements they found, and the tolerance these imply."""
+    outside_band = sum(not disagreement.get("ambiguous") for disagreement in entry.disagreements)
     ambiguous = count(entry.ambiguous_checked)
     if entry.ambiguous is not None and entry.ambiguous != entry.ambiguous_checked:
         ambiguous += f" of {count(entry.ambiguous)}"
-    line = f"{subject} {'not ' * bool(outside)}confirmed"
-    line += f" by {len(entry.witnesses)} witnesses ({named})" if named else ""
-    line += f": {count(entry.checked)} examples, {ambiguous} ambiguous, {said}"
+    line = f"{subject} {'not ' * bool(outside_band)}confirmed{_checks(entry)}"
+    line += f": {count(entry.checked)} examples, {ambiguous} ambiguous, {_disagreements(entry, outside_band)}"
     if entry.claimed_tolerance is not None:
         implied = format_tolerance(entry.implied_tolerance)
         line += f"; tolerance claimed {format_tolerance(entry.claimed_tolerance)}, implied {implied}"
     return line
 
 
+def _checks(entry: ConfirmationEntry) -> str:
+    ways_by_engine: dict[str, list[str]] = {}
+    for check in entry.witnesses:
+        ways_by_engine.setdefault(check.engine, []).append(check.way)
+    engines = ", ".join(f"{engine} {' and '.join(ways)}" for engine, ways in ways_by_engine.items())
+    return f" by {len(entry.witnesses)} witnesses ({engines})" if engines else ""
+
+
+def _disagreements(entry: ConfirmationEntry, outside_band: int) -> str:
+    total = len(entry.disagreements)
+    if not total:
+        return "no disagreement"
+    where = f", {count(outside_band)} outside the band" if outside_band else " inside the band"
+    return f"{count(total)} disagreement{'s' * (total != 1)}{where}"
+
+
 def format_tolerance(tolerance: float | None) -> str:
-    """A tolerance as it is read: ``2^-13``."""
+    """Return a tolerance in logits as a power of two, such as ``2^-13``, or as a decimal number if it is none."""
     if tolerance is None:
         return "unknown"
     if not math.isfinite(tolerance) or tolerance <= 0 or power_of_two_above(tolerance) != tolerance:

@@ -1,4 +1,4 @@
-"""The formats of a report, by the ending of its file."""
+"""Writes reports in the format that the ending of a file names."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from pytest_kdmem.audit.report import Report
 from pytest_kdmem.base.files import laid_out, write_text
 from pytest_kdmem.errors import SpecError
 
-WIDTH = 100  # columns of a text file
+TEXT_WIDTH = 100  # columns
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write a report in the format that its ending names, whole or not at all.
+    """Write a report in the format that the path's ending names. The file is written whole or not at all.
 
     Raises:
-        SpecError: there is no such format.
-        DataError: the folder cannot be written.
+        SpecError: No format has this ending.
+        DataError: The folder cannot be written.
     """
     check_ending(path)
     write_text(FORMATS[path.suffix](report), path)
 
 
 def check_ending(path: Path) -> None:
-    """Raise SpecError for a path that names no format."""
+    """Raise SpecError if no format has the path's ending."""
     if path.suffix not in FORMATS:
         raise SpecError(f"A report ends in one of {', '.join(FORMATS)}; found {path}.")
 
 
+# Each format is imported where it is used, because most runs write none.
 def _json(report: Report) -> str:
     return laid_out(report.to_json()) + "\n"
 
@@ -60,10 +61,10 @@ def _junit(report: Report) -> str:
 def _text(report: Report) -> str:
     from pytest_kdmem.report.terminal import render
 
-    return render(report, width=WIDTH, verbosity=1)
+    return render(report, width=TEXT_WIDTH, verbosity=1)
 
 
-# All but the last two are written by audits, too: pytest has JUnit and a terminal of its own.
+# Audits write only the first four: pytest itself writes JUnit and the terminal report.
 FORMATS: dict[str, Callable[[Report], str]] = {
     ".json": _json,
     ".html": _html,

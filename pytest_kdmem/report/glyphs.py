@@ -1,4 +1,4 @@
-"""What is drawn where a terminal has unicode and where it has not, and what no name may do to a terminal."""
+"""The characters that terminal reports are drawn with, in Unicode and in ASCII."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from rich.box import ASCII as ASCII_BOX
 from rich.box import ASCII2, ROUNDED, SIMPLE_HEAD, Box
 
+from pytest_kdmem.report.sanitize import CONTROL_CATEGORIES
+
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The signs of a terminal. ``heights`` are of a sparkline, from nothing to all."""
+    """The characters of one kind of terminal.
+
+    Attributes:
+        heights: Characters of a sparkline, from empty to full.
+        replacements: Pairs of a character and its spelling in ASCII; empty where the terminal has Unicode.
+    """
 
     passed: str
     failed: str
@@ -24,29 +31,33 @@ class Glyphs:
     heights: str
     box: Box
     panel: Box
-    replaced: tuple[tuple[str, str], ...] = ()
+    replacements: tuple[tuple[str, str], ...] = ()
 
     def clean(self, text: str) -> str:
-        """One line of text in the signs that the terminal has; what would steer a terminal becomes "?"."""
-        for sign, plain in self.replaced:
-            text = text.replace(sign, plain)
-        text = "".join("?" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") else sign for sign in text)
-        return text.encode("ascii", "replace").decode("ascii") if self.replaced else text
+        """Return one line of text in the terminal's characters, with "?" for control characters."""
+        for character, spelling in self.replacements:
+            text = text.replace(character, spelling)
+        text = "".join(
+            "?" if unicodedata.category(character) in CONTROL_CATEGORIES else character for character in text
+        )
+        return text.encode("ascii", "replace").decode("ascii") if self.replacements else text
 
     def truncate(self, text: str, width: int) -> str:
-        """``say`` in at most ``width`` columns."""
-        said = self.clean(text[: 4 * width])  # whatever is said is no shorter than a quarter
-        if len(said) <= width:
-            return said
-        return said[: max(0, width - len(self.ellipsis))] + self.ellipsis
+        """Return the cleaned text, cut to at most ``width`` characters."""
+        cleaned = self.clean(text[: 4 * width])  # cleaning never shortens text, so this much is enough
+        if len(cleaned) <= width:
+            return cleaned
+        return cleaned[: max(0, width - len(self.ellipsis))] + self.ellipsis
 
     def sparkline(self, counts: Sequence[int]) -> str:
-        """A sign a count, as high as its share of the greatest; a count of one is seen, too."""
+        """Return one character per count, as high as its share of the greatest; no count above 0 looks empty."""
         greatest = max(counts, default=0)
         steps = len(self.heights) - 1
         return "".join(self.heights[-(-steps * count // greatest) if greatest else 0] for count in counts)
 
 
-PLAIN = (("≤", "<="), ("≥", ">="), ("×", "x"), ("…", "..."), ("–", "-"), ("→", "->"), ("−", "-"), ("∩", "&"))
+ASCII_SPELLINGS = (
+    ("≤", "<="), ("≥", ">="), ("×", "x"), ("…", "..."), ("–", "-"), ("→", "->"), ("−", "-"), ("∩", "&"),
+)  # fmt: skip
 UNICODE = Glyphs("✓", "✗", "●", "·", "█", "─", "…", " ▁▂▃▄▅▆▇█", SIMPLE_HEAD, ROUNDED)
-ASCII = Glyphs("+", "x", "x", ".", "#", "-", "...", " .:-=+*#", ASCII2, ASCII_BOX, PLAIN)
+ASCII = Glyphs("+", "x", "x", ".", "#", "-", "...", " .:-=+*#", ASCII2, ASCII_BOX, ASCII_SPELLINGS)

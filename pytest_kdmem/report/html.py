@@ -1,4 +1,4 @@
-"""Report → one HTML file: it loads nothing, runs nothing foreign, and reads without its script."""
+"""Renders a report as one HTML file that loads nothing, runs only its own script, and reads without it."""
 
 from __future__ import annotations
 
@@ -17,39 +17,60 @@ from pytest_kdmem.audit.schema import ExamplesEntry, Gate, ModelColumns
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
-from pytest_kdmem.report.figures import pictures
+from pytest_kdmem.report.figures import draw_pictures
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sanitize import sanitize
-from pytest_kdmem.report.sentences import compared, gates_in_short, outcome_of, verdict_sentence
-from pytest_kdmem.report.svg import Picture
-from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
+from pytest_kdmem.report.sentences import (
+    comparison_text,
+    gate_summary,
+    gate_title,
+    overall_outcome,
+    verdict_sentence,
+)
+from pytest_kdmem.report.venn import CELLS, ordered_roles
 
-MOST_ROWS = 2000
-SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
-LONGEST_TEXT = 4000
+MAX_ROWS = 2000
+SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
+MAX_TEXT_LENGTH = 4000
+# Examples of these kinds come first, in this order.
+KINDS_FIRST = ("inherited", "student", "recited", "ambiguous")
 
 
 @dataclass(frozen=True)
-class Row:
-    """An example as the page lists it. ``kinds`` are what it can be filtered by."""
+class ModelCell:
+    """What one model made of one example; the margin is in logits, None if it is unknown."""
 
-    at: int
+    memorized: bool
+    ambiguous: bool
+    margin: float | None
+
+
+@dataclass(frozen=True)
+class ExampleRow:
+    """An example in the page's table.
+
+    Attributes:
+        index: Position of the example in the columns of `ExamplesEntry`.
+        kinds: Names of the page's filters that show the example.
+    """
+
+    index: int
     example_id: int
     digest: str
     copies: int
     zlib_bytes: int | None
     risk: float | None
     kinds: tuple[str, ...]
-    models: tuple[tuple[bool, bool, float | None], ...]  # memorized, ambiguous, margin
+    models: tuple[ModelCell, ...]
 
 
 def render(report: Report) -> str:
-    """The page, as valid UTF-8 once it is encoded."""
+    """Return the page."""
     environment = Environment(
         loader=PackageLoader("pytest_kdmem.report"),
         autoescape=True,
-        finalize=_finalized,
+        finalize=_sanitize_value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -57,111 +78,109 @@ def render(report: Report) -> str:
     environment.filters |= {
         "count": count,
         "percent": percent,
-        "compared": compared,
-        "called": _called,
-        "in_short": gates_in_short,
-        "text": _text,
+        "comparison": comparison_text,
+        "gate_title": _title,
+        "summary": gate_summary,
+        "training_text": _training_text,
     }
     environment.tests["estimate"] = lambda value: isinstance(value, Estimate)
-    script = _asset("report.js")
+    script = _read_asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
-        report=report,
         verdict=verdict_sentence(report),
-        outcome=outcome_of(report.audits),
-        sections=[_section(audit, f"a{at}") for at, audit in enumerate(report.audits)],
-        signs=SIGNS,
-        style=Markup(_asset("report.css")),
+        outcome=overall_outcome(report.audits),
+        sections=[_section(audit, f"a{index}") for index, audit in enumerate(report.audits)],
+        symbols=SYMBOLS,
+        style=Markup(_read_asset("report.css")),
         script=Markup(script),
         script_digest=Markup(f"sha256-{digest}"),
     )
 
 
-def _asset(name: str) -> str:
+def _read_asset(name: str) -> str:
     return files("pytest_kdmem.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _finalized(value: Any) -> Any:
-    """Every foreign string is made plain on its way into the page, and escaped after that."""
+def _sanitize_value(value: Any) -> Any:
+    """Sanitize a string that enters the page; jinja2 escapes it after that."""
     if isinstance(value, Markup):
         return value
     return sanitize(value) if isinstance(value, str) else value
 
 
-def _text(text: str) -> Markup:
-    """Training text: line breaks are kept, all else that would steer is replaced."""
-    lines = (sanitize(line, LONGEST_TEXT) for line in text[:LONGEST_TEXT].split("\n"))
+def _training_text(text: str) -> Markup:
+    """Return training text with its line breaks, escaped, and without other control characters."""
+    lines = (sanitize(line, MAX_TEXT_LENGTH) for line in text[:MAX_TEXT_LENGTH].split("\n"))
     return escape("\n".join(lines))
 
 
-def _called(gate: Gate) -> str:
-    name = gate.name.removeprefix("test_").replace("_", " ")
-    return name[:1].upper() + name[1:]
+def _title(gate: Gate) -> str:
+    title = gate_title(gate)
+    return title[:1].upper() + title[1:]
 
 
 def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
-    """What the template shows of one audit."""
-    drawn: dict[str, Picture] = pictures(audit, prefix)
-    rows = _rows(audit)
+    """Return what the template shows of one audit; all its ids begin with the prefix."""
+    rows = _example_rows(audit)
+    inheritance, examples = audit.inheritance, audit.examples
     return {
         "audit": audit,
         "prefix": prefix,
         "name": audit.name or "the root",
         "gates": sorted(audit.gates, key=lambda gate: gate.outcome == "pass"),
-        "roles": roles_in_order(audit),
-        "pictures": drawn,
-        "cells": [(members, called, audit.inheritance.cells.get(cell, 0)) for cell, members, called in CELL_ROWS]
-        if audit.inheritance is not None
-        else [],
+        "roles": ordered_roles(audit),
+        "pictures": draw_pictures(audit, prefix),
+        "cells": [(cell, inheritance.cells.get(cell.key, 0)) for cell in CELLS] if inheritance is not None else [],
         "risk": risk_lines(audit.risk) if audit.risk is not None else (),
-        "drift": [(entry.outcome, change_line(entry)) for entry in audit.drift],
-        "confirmation": [confirmation_line(*one) for one in audit.confirmation.items()],
-        "columns": list(audit.examples.models) if audit.examples is not None else [],
-        "rows": rows[:MOST_ROWS],
-        "rows_in_all": len(rows),
-        "has_text": audit.examples is not None and bool(audit.examples.prefix),
+        "changes": [(change.outcome, change_line(change)) for change in audit.drift],
+        "confirmations": [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()],
+        "columns": list(examples.models) if examples is not None else [],
+        "rows": rows[:MAX_ROWS],
+        "total_rows": len(rows),
+        "has_text": examples is not None and bool(examples.prefix),
     }
 
 
-def _rows(audit: AuditResult) -> list[Row]:
-    """Inherited examples first, then what the student recites, what anyone recites, and the rest by risk."""
+def _example_rows(audit: AuditResult) -> list[ExampleRow]:
+    """Return inherited examples first, then those that the student recites, that any model does, and others by risk."""
     entry = audit.examples
     if entry is None:
         return []
     inherited = set(audit.inheritance.inherited_examples) if audit.inheritance is not None else set()
     threshold = audit.risk.threshold if audit.risk is not None else None
-    rows = [_row(entry, at, inherited, threshold) for at in range(len(entry.example_id))]
-    order = ("inherited", "student", "recited", "ambiguous")
-    rank = {kind: place for place, kind in enumerate(order)}
-    return sorted(
-        rows, key=lambda row: (min((rank.get(k, 9) for k in row.kinds), default=9), -(row.risk or 0.0), row.example_id)
-    )
+    rank = {kind: position for position, kind in enumerate(KINDS_FIRST)}
+
+    def order(row: ExampleRow) -> tuple[int, float, int]:
+        kind_rank = min((rank.get(kind, len(rank)) for kind in row.kinds), default=len(rank))
+        return kind_rank, -(row.risk or 0.0), row.example_id
+
+    rows = [_example_row(entry, index, inherited, threshold) for index in range(len(entry.example_id))]
+    return sorted(rows, key=order)
 
 
-def _row(entry: ExamplesEntry, at: int, inherited: set[int], threshold: float | None) -> Row:
-    models = tuple(_of_model(columns, at) for columns in entry.models.values())
-    by_role = dict(zip(entry.models, models, strict=True))
-    memorized = [found[0] for found in models]
-    risk, example_id = entry.risk[at], entry.example_id[at]
-    kinds = {
+def _example_row(entry: ExamplesEntry, index: int, inherited: set[int], threshold: float | None) -> ExampleRow:
+    cells = {role: _model_cell(columns, index) for role, columns in entry.models.items()}
+    memorized = [cell.memorized for cell in cells.values()]
+    risk, example_id = entry.risk[index], entry.example_id[index]
+    is_of_kind = {
         "inherited": example_id in inherited,
         "easy": len(memorized) == 3 and all(memorized),
-        "student": by_role.get("student", (False,))[0],
+        "student": "student" in cells and cells["student"].memorized,
         "recited": any(memorized),
-        "ambiguous": any(found[1] for found in models),
+        "ambiguous": any(cell.ambiguous for cell in cells.values()),
         "risk": risk is not None and threshold is not None and risk >= threshold,
     }
-    return Row(
-        at,
-        example_id,
-        entry.digest[at],
-        entry.copies[at],
-        entry.zlib_bytes[at],
-        risk,
-        tuple(kind for kind, holds in kinds.items() if holds),
-        models,
+    return ExampleRow(
+        index=index,
+        example_id=example_id,
+        digest=entry.digest[index],
+        copies=entry.copies[index],
+        zlib_bytes=entry.zlib_bytes[index],
+        risk=risk,
+        kinds=tuple(kind for kind, applies in is_of_kind.items() if applies),
+        models=tuple(cells.values()),
     )
 
 
-def _of_model(columns: ModelColumns, at: int) -> tuple[bool, bool, float | None]:
-    return bool(columns.memorized[at]), bool(columns.ambiguous[at]), columns.margin[at]
+def _model_cell(columns: ModelColumns, index: int) -> ModelCell:
+    return ModelCell(bool(columns.memorized[index]), bool(columns.ambiguous[index]), columns.margin[index])

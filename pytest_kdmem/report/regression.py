@@ -1,4 +1,4 @@
-"""What became of accepted figures, in the words of every report."""
+"""Describes how metrics changed against accepted ones, in the words of every report."""
 
 from __future__ import annotations
 
@@ -10,34 +10,44 @@ from pytest_kdmem.metrics.estimate import Estimate
 OUTCOME_STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "refused": "yellow", "unused": "yellow"}
 
 
-def change_lines(drift: Sequence[MetricChange], *, whole: bool = True) -> list[tuple[str, str]]:
-    """A line and its style for each figure; what stayed the same in one line together unless ``whole``."""
+def change_lines(changes: Sequence[MetricChange], *, show_unchanged: bool = True) -> list[tuple[str, str]]:
+    """Return a line and its style for each change.
+
+    Args:
+        changes: The changes of one audit.
+        show_unchanged: Whether metrics that stayed the same get a line each. Otherwise one line counts them.
+    """
     lines = [
-        (change_line(entry), OUTCOME_STYLES.get(entry.outcome, ""))
-        for entry in drift
-        if whole or entry.outcome != "same"
+        (change_line(change), OUTCOME_STYLES.get(change.outcome, ""))
+        for change in changes
+        if show_unchanged or change.outcome != "same"
     ]
-    same = sum(entry.outcome == "same" for entry in drift)
-    if same and not whole:
-        lines.append((f"accepted figures: {same} the same", ""))
+    unchanged = sum(change.outcome == "same" for change in changes)
+    if unchanged and not show_unchanged:
+        lines.append((f"accepted figures: {unchanged} the same", ""))
     return lines
 
 
-def change_line(entry: MetricChange) -> str:
-    """A figure, what was accepted, how far it has moved, and whether that is worse."""
-    what = f"{entry.metric} of {entry.subject}"
-    if entry.found is None or entry.accepted is None:
-        known = entry.accepted if entry.found is None else entry.found
-        figure = known.format_value(known.value) if known is not None else ""
-        return f"{entry.outcome}: {what} {figure} ({entry.reason})"
-    moved = f"{entry.accepted.format_value(entry.accepted.value)} → {entry.found.format_value(entry.found.value)}"
-    if entry.difference is not None and entry.low is not None and entry.high is not None and abs(entry.difference) > 0:
-        moved += f", {signed(entry.found, entry.difference)}"
-        if entry.low < entry.high:
-            moved += f" [{signed(entry.found, entry.low)} to {signed(entry.found, entry.high)}]"
-    return f"{entry.outcome}: {what} {moved} ({entry.reason})"
+def change_line(change: MetricChange) -> str:
+    """Return the outcome, the metric, its accepted and its new value, their difference, and the reason."""
+    metric = f"{change.metric} of {change.subject}"
+    if change.found is None or change.accepted is None:
+        estimate = change.accepted if change.found is None else change.found
+        value = estimate.format_value(estimate.value) if estimate is not None else ""
+        return f"{change.outcome}: {metric} {value} ({change.reason})"
+    values = f"{change.accepted.format_value(change.accepted.value)} → {change.found.format_value(change.found.value)}"
+    return f"{change.outcome}: {metric} {values}{_difference(change, change.found)} ({change.reason})"
 
 
-def signed(estimate: Estimate, difference: float) -> str:
-    """A difference in the estimate's unit, with its sign."""
+def _difference(change: MetricChange, estimate: Estimate) -> str:
+    if change.difference is None or change.low is None or change.high is None or not abs(change.difference) > 0:
+        return ""
+    difference = f", {_signed(estimate, change.difference)}"
+    if change.low < change.high:
+        difference += f" [{_signed(estimate, change.low)} to {_signed(estimate, change.high)}]"
+    return difference
+
+
+def _signed(estimate: Estimate, difference: float) -> str:
+    """Return a difference with its sign, in the estimate's unit."""
     return f"{'+' if difference >= 0 else '−'}{estimate.format_value(abs(difference))}"

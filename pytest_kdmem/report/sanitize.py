@@ -1,16 +1,23 @@
-"""Foreign text made harmless: names, reasons and texts of a training set may hold anything."""
+"""Makes foreign text harmless: names, reasons and training text may hold any character."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Controls, format signs (which turn the direction of text), surrogates, line and paragraph separators.
-STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Unicode categories of control characters, format characters (which can reverse the direction of text), surrogates,
+# line separators and paragraph separators.
+CONTROL_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 REPLACEMENT = "\ufffd"
-LONGEST = 2000
+MAX_LENGTH = 2000
 
 
-def sanitize(text: str, longest: int = LONGEST) -> str:
-    """One line of valid unicode that steers nothing; what is longer is cut, and says so."""
-    shown = "".join(REPLACEMENT if unicodedata.category(sign) in STEERING else sign for sign in text[:longest])
-    return shown if len(text) <= longest else f"{shown}… ({len(text):,} characters)".replace(",", " ")
+def sanitize(text: str, max_length: int = MAX_LENGTH) -> str:
+    """Return the text as one line of valid Unicode without control characters.
+
+    Longer text is cut, and its length is appended.
+    """
+    kept = "".join(
+        REPLACEMENT if unicodedata.category(character) in CONTROL_CATEGORIES else character
+        for character in text[:max_length]
+    )
+    return kept if len(text) <= max_length else f"{kept}… ({len(text):,} characters)".replace(",", " ")

@@ -1,4 +1,4 @@
-"""What every report says in the same words: the verdict over all, and a gate's comparison."""
+"""Sentences that all reports share: the verdict over all audits, and how a gate's comparison reads."""
 
 from __future__ import annotations
 
@@ -13,51 +13,67 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.estimate import MIRRORED, SIGN, Estimate
 
 
-def outcome_of(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "inconclusive"]:
-    """What audits say together: nothing, where one held no figure against a threshold, or not all its gates."""
+def overall_outcome(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "inconclusive"]:
+    """Return the outcome of all audits together.
+
+    It is inconclusive if an audit compared no estimate with a threshold, or did not run all its tests.
+    """
     if any(audit.failed for audit in audits):
         return "fail"
-    decided = all(_compares(audit) and not audit.not_run and not audit.narrowed for audit in audits)
+    decided = all(_compared_an_estimate(audit) and not audit.not_run and not audit.narrowed for audit in audits)
     return "pass" if decided else "inconclusive"
 
 
-def _compares(audit: AuditResult) -> bool:
+def _compared_an_estimate(audit: AuditResult) -> bool:
     return any(gate.estimate is not None for gate in audit.gates)
 
 
 def verdict_sentence(report: Report) -> str:
-    """Whether what was audited may ship, as far as its gates say."""
-    outcome = outcome_of(report.audits)
-    gates = [gate for audit in report.audits for gate in audit.gates]
-    failed, missing = len(report.failed), sum(len(audit.not_run) for audit in report.audits)
+    """Return whether the audited models may ship, and how many gates say so."""
+    outcome = overall_outcome(report.audits)
+    gates, failed = sum(len(audit.gates) for audit in report.audits), len(report.failed)
+    not_run = sum(len(audit.not_run) for audit in report.audits)
     if outcome == "fail":
-        rest = f"; {count(missing)} not run" if missing else ""
-        return f"Do not ship: {count(failed)} of {count(len(gates))} gates did not pass{rest}"
+        return f"Do not ship: {count(failed)} of {count(gates)} gates did not pass{_not_run_clause(not_run)}"
     if outcome == "inconclusive":
-        held = f"{count(len(gates))} of {count(len(gates) + missing)} gates held{', all pass' * bool(gates)}"
-        chosen = "; not all tests were asked for" if any(audit.narrowed for audit in report.audits) else ""
-        empty = sum(not _compares(audit) for audit in report.audits)
-        where = f" in {count(empty)} of {count(len(report.audits))} audits" if len(report.audits) > 1 else ""
-        none = f"; no estimate was compared{where}" if empty and gates else ""
-        return f"Not decided: {held}{none}{chosen}"
-    return f"May ship: all {count(len(gates))} gates pass" if len(gates) > 1 else "May ship: its one gate passes"
+        return f"Not decided: {_undecided_reason(report, gates, not_run)}"
+    return f"May ship: all {count(gates)} gates pass" if gates > 1 else "May ship: its one gate passes"
 
 
-def gates_in_short(audit: AuditResult) -> str:
-    """How many gates of one audit hold, in a few words."""
+def _undecided_reason(report: Report, gates: int, not_run: int) -> str:
+    audits = report.audits
+    reason = f"{count(gates)} of {count(gates + not_run)} gates held{', all pass' * bool(gates)}"
+    without_estimate = sum(not _compared_an_estimate(audit) for audit in audits)
+    if without_estimate and gates:
+        reason += "; no estimate was compared"
+        reason += f" in {count(without_estimate)} of {count(len(audits))} audits" if len(audits) > 1 else ""
+    return reason + ("; not all tests were asked for" if any(audit.narrowed for audit in audits) else "")
+
+
+def _not_run_clause(not_run: int) -> str:
+    return f"; {count(not_run)} not run" if not_run else ""
+
+
+def gate_summary(audit: AuditResult) -> str:
+    """Return in a few words how many gates of one audit pass."""
     if audit.failed:
         return f"{count(len(audit.failed))} not passed"
-    rest = f"; {count(len(audit.not_run))} not run" if audit.not_run else ""
-    return f"{'all pass' if _compares(audit) else 'no estimate compared'}{rest}"
+    passed = "all pass" if _compared_an_estimate(audit) else "no estimate compared"
+    return passed + _not_run_clause(len(audit.not_run))
 
 
-def compared(gate: Gate) -> str:
-    """The figure of a gate against its threshold, or its outcome."""
+def gate_title(gate: Gate) -> str:
+    """Return the name of a gate's test in words."""
+    return gate.name.removeprefix("test_").replace("_", " ")
+
+
+def comparison_text(gate: Gate) -> str:
+    """Return the bound that a gate compared and its threshold, or the gate's outcome if it compared nothing."""
     if gate.estimate is None or gate.operator is None or gate.threshold is None:
         return gate.outcome
-    estimate, limit = gate.estimate, gate.threshold
+    estimate, threshold = gate.estimate, gate.threshold
     if math.isnan(estimate.value):
         return "undefined"
-    against = limit.bound_for(MIRRORED[gate.operator]) if isinstance(limit, Estimate) else limit
+    limit = threshold.bound_for(MIRRORED[gate.operator]) if isinstance(threshold, Estimate) else threshold
     bound = estimate.format_value(estimate.bound_for(gate.operator))
-    return f"{bound} {SIGN[gate.operator]} {estimate.format_value(against)}"
+    return f"{bound} {SIGN[gate.operator]} {estimate.format_value(limit)}"

@@ -1,4 +1,4 @@
-"""A drawing of matplotlib → SVG that stands in a page: it follows light and dark, and no id in it occurs twice."""
+"""Draws matplotlib figures as inline SVG that follows the page's light or dark colours."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colours that stand for a variable of the page's style.
+# Placeholder colours. Each is replaced by a CSS variable of the page after drawing.
 INK, FAINT, ACCENT = "#000001", "#000002", "#000003"
-ROLES = {"teacher": "#000011", "baseline": "#000012", "student": "#000013"}
-OTHER = "#000014"
-VARIABLES = {INK: "ink", FAINT: "faint", ACCENT: "accent", OTHER: "other"} | {
-    colour: role for role, colour in ROLES.items()
+ROLE_COLOURS = {"teacher": "#000011", "baseline": "#000012", "student": "#000013"}
+OTHER_COLOUR = "#000014"
+CSS_VARIABLES = {INK: "ink", FAINT: "faint", ACCENT: "accent", OTHER_COLOUR: "other"} | {
+    colour: role for role, colour in ROLE_COLOURS.items()
 }
-# Where a style names one, and not in a label: text stands between tags.
-COLOUR = re.compile(rf"((?:fill|stroke|stop-color)[:=]\s*\"?)({'|'.join(VARIABLES)})(?=[\";])")
-# Told apart by marker and line as well as by colour.
+# Matches a placeholder only inside a style or a colour attribute, so that a label of the same text stays as it is.
+COLOUR = re.compile(rf"((?:fill|stroke|stop-color)[:=]\s*\"?)({'|'.join(CSS_VARIABLES)})(?=[\";])")
+# Markers and line styles tell the roles apart without colour.
 MARKERS = {"teacher": "s", "baseline": "o", "student": "^"}
 LINES = {"teacher": "-", "baseline": "--", "student": "-."}
-WIDTH = 6.4  # inches, of every picture
+WIDTH = 6.4  # inches
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "kdmem", "svg.fonttype": "none", "font.size": 9.0, "font.family": "sans-serif",
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "axes.facecolor": "none",
@@ -38,7 +38,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG, what it is called, and what it shows in words."""
+    """An SVG with its name, its title, and a description of what it shows."""
 
     name: str
     title: str
@@ -46,31 +46,28 @@ class Picture:
     svg: Markup
 
 
-def picture(
+def draw_axes(
     name: str, title: str, description: str, height: float, draw: Callable[[Axes], None], prefix: str
 ) -> Picture:
-    """One drawing on one pair of axes.
+    """Draw a picture that has one pair of axes.
 
     Args:
-        height: in inches.
-        prefix: of its ids, another for each picture of a page.
+        height: Height in inches.
+        draw: Draws into the axes.
+        prefix: Prefix of all ids in the SVG. It must differ between the audits of a page.
     """
-
-    def on(figure: Figure) -> None:
-        draw(figure.subplots())
-
-    return composed(name, title, description, height, on, prefix)
+    return draw_figure(name, title, description, height, lambda figure: draw(figure.subplots()), prefix)
 
 
-def composed(
+def draw_figure(
     name: str, title: str, description: str, height: float, draw: Callable[[Figure], None], prefix: str
 ) -> Picture:
-    """A drawing of several axes, which ``draw`` makes."""
+    """Draw a picture whose axes ``draw`` creates; the arguments are those of `draw_axes`."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # letters that its font lacks: the reader's fonts draw them
+        warnings.simplefilter("ignore")  # about letters that matplotlib's font lacks: the browser's fonts have them
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure)
         sink = io.StringIO()
@@ -78,21 +75,22 @@ def composed(
     return Picture(name, title, description, _inline(sink.getvalue(), f"{prefix}-{name}", title, description))
 
 
-def colour_of(role: str) -> str:
-    return ROLES.get(role, OTHER)
+def role_colour(role: str) -> str:
+    """Return the placeholder colour of a role."""
+    return ROLE_COLOURS.get(role, OTHER_COLOUR)
 
 
 def _inline(svg: str, prefix: str, title: str, description: str) -> Markup:
-    """The drawing as an element of a page, with a title and a description for who does not see it."""
-    inner = svg[svg.index("<svg") :]
-    box = re.search(r'viewBox="([\d. ]+)"', inner)
-    inner = inner[inner.index(">") + 1 : inner.rindex("</svg>")]
-    inner = re.sub(r"(?s)<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", inner)
-    inner = re.sub(r'\bid="', f'id="{prefix}-', inner)
-    inner = inner.replace('xlink:href="#', f'href="#{prefix}-').replace("url(#", f"url(#{prefix}-")
-    inner = COLOUR.sub(lambda found: f"{found[1]}var(--{VARIABLES[found[2]]})", inner)
+    """Return the drawing as an ``svg`` element with unique ids, a title, and a description for screen readers."""
+    content = svg[svg.index("<svg") :]
+    view_box = re.search(r'viewBox="([\d. ]+)"', content)
+    content = content[content.index(">") + 1 : content.rindex("</svg>")]
+    content = re.sub(r"(?s)<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", content)
+    content = re.sub(r'\bid="', f'id="{prefix}-', content)
+    content = content.replace('xlink:href="#', f'href="#{prefix}-').replace("url(#", f"url(#{prefix}-")
+    content = COLOUR.sub(lambda colour: f"{colour[1]}var(--{CSS_VARIABLES[colour[2]]})", content)
     head = Markup('<svg viewBox="{}" role="img" aria-labelledby="{}-t {}-d"><title id="{}-t">{}</title>').format(
-        box[1] if box else "0 0 1 1", prefix, prefix, prefix, title
+        view_box[1] if view_box else "0 0 1 1", prefix, prefix, prefix, title
     )
-    # What matplotlib wrote is ours but for its labels, and those it escapes.
-    return head + Markup('<desc id="{}-d">{}</desc>').format(prefix, escape(description)) + Markup(inner + "</svg>")
+    # The only foreign text in matplotlib's SVG is that of labels, which matplotlib escapes.
+    return head + Markup('<desc id="{}-d">{}</desc>').format(prefix, escape(description)) + Markup(content + "</svg>")

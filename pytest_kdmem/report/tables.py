@@ -1,4 +1,4 @@
-"""An audit's models and sets → tables for a terminal."""
+"""Tables of an audit's models and of inheritance, for a terminal."""
 
 from __future__ import annotations
 
@@ -10,85 +10,92 @@ from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import DistributionsEntry, InheritanceEntry
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.report.glyphs import Glyphs
-from pytest_kdmem.report.venn import CELL_ROWS, roles_in_order
+from pytest_kdmem.report.venn import CELLS, INHERITED, ordered_roles
 
-# Columns of figures in order, and those that go first where there is no room.
-FIGURES = ("params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl", "margins")
+# Columns after the model's name, and those that are dropped first where the terminal is narrow.
+COLUMNS = ("params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl", "margins")
 EXPENDABLE = ("margins", "params", "of", "held-out ppl", "ambiguous")
-SHORTEST_NAME = 8
-# Glyphs of a sparkline on either side of 0, and how many logits each is of.
-SIDE, LOGITS_A_SIGN = 5, 2
+MIN_NAME_WIDTH = 8
+COLUMN_PADDING = 3  # a space on either side of a column, and the line between two columns
+# Columns of an inheritance table beside its bars.
+INHERITANCE_LABELS_WIDTH = 46
+MIN_BAR_WIDTH = 8
+# Characters of a sparkline on either side of margin 0, and logits that one character stands for.
+SPARKLINE_SIDE, LOGITS_PER_CHARACTER = 5, 2
 
 
-def models_table(result: AuditResult, signs: Glyphs, width: int) -> Table:
-    """A row per model; figures are never cut: columns go instead, and names give way."""
-    roles = roles_in_order(result)
-    rows = {role: dict(zip(FIGURES, _figures(result, role, signs), strict=True)) for role in roles}
-    shown = [name for name in FIGURES if name != "margins" or any(row[name] for row in rows.values())]
+def models_table(result: AuditResult, glyphs: Glyphs, width: int) -> Table:
+    """Return a table with a row per model.
 
-    def room() -> int:
-        # Of each column, a space on either side and a line between.
-        figures = sum(3 + max(len(name), *(len(row[name]) for row in rows.values())) for name in shown)
-        return width - figures - 3
+    Numbers are never cut: where the terminal is narrow, columns are dropped and names are truncated.
+    """
+    roles = ordered_roles(result)
+    rows = {role: dict(zip(COLUMNS, _cells(result, role, glyphs), strict=True)) for role in roles}
+    columns = [name for name in COLUMNS if name != "margins" or any(row[name] for row in rows.values())]
 
-    for name in EXPENDABLE:
-        if room() < SHORTEST_NAME and name in shown:
-            shown.remove(name)
-    table = Table(box=signs.box, pad_edge=False, padding=(0, 1), show_edge=False)
+    def name_width() -> int:
+        widths = (max(len(column), *(len(row[column]) for row in rows.values())) for column in columns)
+        return width - sum(COLUMN_PADDING + column_width for column_width in widths) - COLUMN_PADDING
+
+    for column in EXPENDABLE:
+        if name_width() < MIN_NAME_WIDTH and column in columns:
+            columns.remove(column)
+    table = Table(box=glyphs.box, pad_edge=False, padding=(0, 1), show_edge=False)
     table.add_column("model", no_wrap=True)
-    for name in shown:
-        table.add_column(name, justify="left" if name == "margins" else "right", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "margins" else "right", no_wrap=True)
     for role in roles:
-        table.add_row(signs.truncate(role, max(1, room())), *(rows[role][name] for name in shown))
+        table.add_row(glyphs.truncate(role, max(1, name_width())), *(rows[role][column] for column in columns))
     return table
 
 
-def _figures(result: AuditResult, role: str, signs: Glyphs) -> list[str]:
+def _cells(result: AuditResult, role: str, glyphs: Glyphs) -> list[str]:
     rate, held_out = result.memorization.get(role), result.held_out.get(role)
-    cells = ["–"] * 5
+    rate_cells = ["–"] * 5
     if rate is not None:
         bound = "exact" if rate.exhaustive and rate.low == rate.high else f"≤ {percent(rate.high)}"
-        cells = [count(rate.k or 0), count(rate.n), percent(rate.value), bound, count(rate.ambiguous)]
+        rate_cells = [count(rate.k or 0), count(rate.n), percent(rate.value), bound, count(rate.ambiguous)]
     parameters = result.models[role].parameters
     size = f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"
-    said = [size, *cells, f"{held_out.perplexity:.2f}" if held_out else "–"]
-    return [*map(signs.clean, said), _margins(result.distributions, role, signs)]
+    cells = [size, *rate_cells, f"{held_out.perplexity:.2f}" if held_out else "–"]
+    return [*map(glyphs.clean, cells), _margins_sparkline(result.distributions, role, glyphs)]
 
 
-def _margins(distributions: DistributionsEntry | None, role: str, signs: Glyphs) -> str:
-    """Examples by margin, recited ones right of the line; nothing where no margin is known.
+def _margins_sparkline(distributions: DistributionsEntry | None, role: str, glyphs: Glyphs) -> str:
+    """Return a sparkline of examples by margin, with "|" at 0, or an empty string if no margin is known.
 
-    The two sides have a scale each: far more examples lie left of it.
+    Recited examples are to the right of 0. The two sides are scaled apart, because far more examples are to the left.
     """
     if distributions is None or role not in distributions.models:
         return ""
-    left, right = [0] * SIDE, [0] * SIDE
-    for edge, counted in zip(distributions.edges, distributions.models[role].margins, strict=False):
-        place = int(abs(edge if edge >= 0 else edge + 1) // LOGITS_A_SIGN)
+    left, right = [0] * SPARKLINE_SIDE, [0] * SPARKLINE_SIDE
+    for edge, examples in zip(distributions.edges, distributions.models[role].margins, strict=False):
+        distance = int(abs(edge if edge >= 0 else edge + 1) // LOGITS_PER_CHARACTER)
         side = right if edge >= 0 else left
-        side[min(SIDE - 1, place)] += counted
+        side[min(SPARKLINE_SIDE - 1, distance)] += examples
     if not any(left + right):
         return ""
-    return signs.sparkline(left[::-1]) + "|" + signs.sparkline(right)
+    return glyphs.sparkline(left[::-1]) + "|" + glyphs.sparkline(right)
 
 
-def sets_line(entry: InheritanceEntry) -> str:
-    """The three sets in a line."""
+def inheritance_line(entry: InheritanceEntry) -> str:
+    """Return the inherited share, the easy share and the reduction in one line."""
     reduction = entry.reduction.format_value(entry.reduction.value)
     return f"inherited {entry.ratio}; easy {entry.easy_share}; reduction {reduction}"
 
 
-def sets_table(entry: InheritanceEntry, signs: Glyphs, width: int) -> Group:
-    """A row per cell: which of T, B, S hold it, what it is called, and a bar as long as it is large."""
-    largest = max(entry.cells.get(cell, 0) for cell, *_ in CELL_ROWS)
-    room = max(8, width - 46)
+def inheritance_table(entry: InheritanceEntry, glyphs: Glyphs, width: int) -> Group:
+    """Return a row per cell of the Venn diagram: who recites its examples, its label, its size, and a bar."""
+    largest = max(entry.cells.get(cell.key, 0) for cell in CELLS)
+    bar_width = max(MIN_BAR_WIDTH, width - INHERITANCE_LABELS_WIDTH)
     lines = [Text("T B S  who recites the same examples", style="bold")]
-    for cell, members, called in CELL_ROWS:
-        size = entry.cells.get(cell, 0)
-        marks = " ".join(signs.yes if member == "1" else signs.no for member in members)
-        bar = signs.bar * (max(1, round(room * size / largest)) if size else 0)
-        style = "red" if cell == "teacher+student" and size else ""
-        lines.append(Text(f"{marks}  {called:<27}{count(size):>7}  {bar}", style=style, no_wrap=True, overflow="crop"))
-    lines.append(Text(signs.clean(f"inherited {entry.ratio}; easy {entry.easy_share}")))
-    lines.append(Text(signs.clean(f"reduction {entry.reduction}, McNemar p = {entry.p_value:.2g}")))
+    for cell in CELLS:
+        size = entry.cells.get(cell.key, 0)
+        members = " ".join(glyphs.yes if member == "1" else glyphs.no for member in cell.members)
+        bar = glyphs.bar * (max(1, round(bar_width * size / largest)) if size else 0)
+        style = "red" if cell.key == INHERITED and size else ""
+        row = f"{members}  {cell.label:<27}{count(size):>7}  {bar}"
+        lines.append(Text(row, style=style, no_wrap=True, overflow="crop"))
+    lines.append(Text(glyphs.clean(f"inherited {entry.ratio}; easy {entry.easy_share}")))
+    lines.append(Text(glyphs.clean(f"reduction {entry.reduction}, McNemar p = {entry.p_value:.2g}")))
     return Group(*lines)

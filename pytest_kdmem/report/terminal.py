@@ -1,4 +1,4 @@
-"""Report → text for a terminal: of each audit its models, a line for each gate, and a panel for each that failed."""
+"""Renders a report as text for a terminal: each audit's models, a line per gate, and a panel per failed gate."""
 
 from __future__ import annotations
 
@@ -18,37 +18,46 @@ from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
 from pytest_kdmem.report.regression import change_lines
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.sentences import compared, outcome_of
-from pytest_kdmem.report.tables import models_table, sets_line, sets_table
-from pytest_kdmem.report.venn import roles_in_order
+from pytest_kdmem.report.sentences import comparison_text, gate_title, overall_outcome
+from pytest_kdmem.report.tables import inheritance_line, inheritance_table, models_table
+from pytest_kdmem.report.venn import ordered_roles
 
-STYLE = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red"}
-STYLE_OF_ALL = {outcome: f"bold {style}" for outcome, style in STYLE.items()}
-# A reason is a sentence; what is longer was not written here, and would drown the rest.
-LONGEST_REASON = 600
-MOST_IDS = 12
+STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red"}
+# A reason of ours is one sentence. Anything longer comes from elsewhere and would drown the rest.
+MAX_REASON_LENGTH = 600
+MAX_IDS = 12
+BORDER_WIDTH = 6  # columns around the title of a rule; a panel has two more
 
 
 def render(report: Report, *, width: int = 80, color: bool = False, unicode: bool = True, verbosity: int = 0) -> str:
-    """The report as text with a final newline; of several audits each under its name, and a line over all of them.
+    """Return the report as text that ends with a newline.
+
+    Of several audits, each stands under its name, and a line sums them up.
 
     Args:
-        width: columns.
-        color: with ANSI colours.
-        unicode: with signs beyond ASCII.
-        verbosity: as pytest has it: below 0 only what failed, above 0 with sets, ids, engines and versions.
+        report: The report to render.
+        width: Columns of the terminal.
+        color: Whether to use ANSI colours.
+        unicode: Whether to use characters beyond ASCII.
+        verbosity: Verbosity of pytest. Below 0, only failed gates are shown. Above 0, inheritance tables, example ids,
+            engines and versions are shown too.
     """
-    signs = UNICODE if unicode else ASCII
+    glyphs = UNICODE if unicode else ASCII
+    several = len(report.audits) > 1
     shown = [audit for audit in report.audits if audit.failed or verbosity >= 0]
     parts: list[RenderableType] = []
-    for at, audit in enumerate(shown):
-        if len(report.audits) > 1:
-            parts += [Text()] * (at > 0)
-            title = Text(signs.truncate(audit.name or "the root", width - 6), style="bold")
-            parts.append(Rule(title, characters=signs.rule, align="left"))
-        parts += _section(audit, signs, width, verbosity)
-    if shown and len(report.audits) > 1:
-        parts += [Rule(characters=signs.rule), _summary(report, signs)]
+    for index, audit in enumerate(shown):
+        if several:
+            parts += [Text()] * (index > 0)
+            title = Text(glyphs.truncate(audit.name or "the root", width - BORDER_WIDTH), style="bold")
+            parts.append(Rule(title, characters=glyphs.rule, align="left"))
+        parts += _audit_parts(audit, glyphs, width, verbosity)
+    if shown and several:
+        parts += [Rule(characters=glyphs.rule), _summary(report, glyphs)]
+    return _print(parts, width, color)
+
+
+def _print(parts: list[RenderableType], width: int, color: bool) -> str:
     sink = io.StringIO()
     console = Console(
         file=sink,
@@ -65,56 +74,58 @@ def render(report: Report, *, width: int = 80, color: bool = False, unicode: boo
     return "".join(f"{line.rstrip()}\n" for line in sink.getvalue().split("\n")[:-1])
 
 
-def _section(result: AuditResult, signs: Glyphs, width: int, verbosity: int) -> list[RenderableType]:
-    """One audit; where quiet, only what failed in it."""
-    panels: list[RenderableType] = [_panel(gate, signs, width) for gate in result.failed]
+def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int) -> list[RenderableType]:
+    panels: list[RenderableType] = [_gate_panel(gate, glyphs, width) for gate in result.failed]
     if verbosity < 0:
         return panels
-    parts: list[RenderableType] = [
-        Text("\n".join(signs.truncate(line, width) for line in _settings(result, verbosity)))
-    ]
+    verbose = verbosity > 0
+    header = "\n".join(glyphs.truncate(line, width) for line in _header_lines(result, verbose))
+    parts: list[RenderableType] = [Text(header)]
     if result.models:
-        parts.append(models_table(result, signs, width))
-    lines = list(_runs(result)) if verbosity > 0 else []
-    lines += [confirmation_line(*one) for one in result.confirmation.items()]
-    parts += [Text(signs.clean(line)) for line in lines]
-    parts += [Text(signs.truncate(f"! {warning}", LONGEST_REASON), style="yellow") for warning in result.warnings]
-    if result.inheritance is not None:
-        whole = verbosity > 0
-        parts += (
-            [Text(), sets_table(result.inheritance, signs, width), Text()]
-            if whole
-            else [Text(signs.clean(sets_line(result.inheritance)))]
-        )
+        parts.append(models_table(result, glyphs, width))
+    lines = _training_lines(result) if verbose else []
+    lines += [confirmation_line(subject, entry) for subject, entry in result.confirmation.items()]
+    parts += [Text(glyphs.clean(line)) for line in lines]
+    parts += [Text(glyphs.truncate(f"! {warning}", MAX_REASON_LENGTH), style="yellow") for warning in result.warnings]
+    if result.inheritance is not None and verbose:
+        parts += [Text(), inheritance_table(result.inheritance, glyphs, width), Text()]
+    elif result.inheritance is not None:
+        parts.append(Text(glyphs.clean(inheritance_line(result.inheritance))))
     if result.risk is not None:
-        parts += [Text(signs.clean(line)) for line in risk_lines(result.risk)[: None if verbosity > 0 else 1]]
-    parts += [Text(signs.clean(line), style=style) for line, style in change_lines(result.drift, whole=verbosity > 0)]
-    if verbosity > 0:
-        parts += [Text(signs.truncate(line, width)) for line in _ids(result)]
-    parts += [_gate_line(gate, signs, width) for gate in result.gates if gate.outcome == "pass"]
-    parts += [Text(signs.truncate(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
+        parts += [Text(glyphs.clean(line)) for line in risk_lines(result.risk)[: None if verbose else 1]]
+    changes = change_lines(result.drift, show_unchanged=verbose)
+    parts += [Text(glyphs.clean(line), style=style) for line, style in changes]
+    if verbose:
+        parts += [Text(glyphs.truncate(line, width)) for line in _id_lines(result)]
+    parts += [_gate_line(gate, glyphs, width) for gate in result.gates if gate.outcome == "pass"]
+    parts += [Text(glyphs.truncate(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
     return parts + panels
 
 
-def _summary(report: Report, signs: Glyphs) -> Text:
-    """One line over several audits: how many gates do not let their models ship, and in which."""
+def _summary(report: Report, glyphs: Glyphs) -> Text:
+    """Return a line over several audits: how many gates did not pass, and in which audits."""
     gates = sum(len(audit.gates) for audit in report.audits)
+    not_run = sum(len(audit.not_run) for audit in report.audits)
+    failures = [f"{len(audit.failed)} in {audit.name or 'the root'}" for audit in report.audits if audit.failed]
+    outcome = overall_outcome(report.audits)
     line = f"{len(report.audits)} audits, {gates} gate{'s' * (gates != 1)}"
-    red = [f"{len(audit.failed)} in {audit.name or 'the root'}" for audit in report.audits if audit.failed]
-    missing = sum(len(audit.not_run) for audit in report.audits)
-    held = ", all pass" if outcome_of(report.audits) == "pass" else ", all that were held pass" if gates else ""
-    line += f", not passed: {', '.join(red)}" if red else held
-    line += f"; {missing} not run" if missing else ""
-    return Text(signs.clean(line), style=STYLE_OF_ALL[outcome_of(report.audits)])
+    if failures:
+        line += f", not passed: {', '.join(failures)}"
+    elif outcome == "pass":
+        line += ", all pass"
+    elif gates:
+        line += ", all that were held pass"
+    line += f"; {not_run} not run" if not_run else ""
+    return Text(glyphs.clean(line), style=f"bold {STYLES[outcome]}")
 
 
-def _runs(result: AuditResult) -> list[str]:
-    """A line for each model of ours: how it was made."""
+def _training_lines(result: AuditResult) -> list[str]:
+    """Return a line on how each model was trained, for the models with a run card."""
     lines = []
-    for role in roles_in_order(result):
+    for role in ordered_roles(result):
         run = result.models[role].run
         if run is not None:
-            # A teacher of mode "baseline" would read oddly, and its loss says all.
+            # "teacher: baseline" would mislead: plain fine-tuning is called "baseline", whatever the model's role.
             parts = [run["mode"]] * (run["mode"] != "baseline") + [run["loss"]]
             parts += [f"teacher {shortened(run['teacher']['digest'])}"] if run["teacher"] else []
             parts += [f"{run['epochs']:g} epochs", f"{count(run['steps'])} steps"]
@@ -122,73 +133,74 @@ def _runs(result: AuditResult) -> list[str]:
     return lines
 
 
-def _ids(result: AuditResult) -> list[str]:
-    """Which examples, as far as a line holds them."""
-    entry = result.inheritance
-    listed = {"inherited": entry.inherited_examples if entry else ()}
-    listed["recited by the student"] = result.memorized_examples.get("student", ())
-    lines = []
-    for what, ids in listed.items():
-        rest = f" and {count(len(ids) - MOST_IDS)} more" if len(ids) > MOST_IDS else ""
-        lines += [f"{what}: examples {', '.join(map(str, ids[:MOST_IDS]))}{rest}"] if ids else []
-    return lines
+def _id_lines(result: AuditResult) -> list[str]:
+    """Return lines with the ids of inherited and recited examples, the first few of each."""
+    inherited = result.inheritance.inherited_examples if result.inheritance else ()
+    ids_by_label = {
+        "inherited": inherited,
+        "recited by the student": result.memorized_examples.get("student", ()),
+    }
+    return [
+        f"{label}: examples {', '.join(map(str, ids[:MAX_IDS]))}"
+        + (f" and {count(len(ids) - MAX_IDS)} more" if len(ids) > MAX_IDS else "")
+        for label, ids in ids_by_label.items()
+        if ids
+    ]
 
 
-def _settings(result: AuditResult, verbosity: int) -> list[str]:
+def _header_lines(result: AuditResult, verbose: bool) -> list[str]:
     lines = [_data_line("training set", result.training_set), _data_line("control set", result.control_set)]
-    if verbosity > 0 and "prefix_tokens" in result.settings and "suffix_tokens" in result.settings:
-        confidence = result.settings.get("confidence")
-        sure = f"; bounds at {100 * confidence:g}% confidence" if isinstance(confidence, int | float) else ""
+    settings = result.settings
+    if verbose and "prefix_tokens" in settings and "suffix_tokens" in settings:
+        confidence = settings.get("confidence")
+        bounds = f"; bounds at {100 * confidence:g}% confidence" if isinstance(confidence, int | float) else ""
         lines.append(
-            f"extraction    prefix of {result.settings['prefix_tokens']} tokens, suffix of"
-            f" {result.settings['suffix_tokens']}{sure}"
+            f"extraction    prefix of {settings['prefix_tokens']} tokens, suffix of {settings['suffix_tokens']}{bounds}"
         )
-    if verbosity > 0:
+    if verbose:
         engines = {
-            f"{m.engine}, {m.device}, {m.dtype}, ambiguous within {m.tolerance:.1g}" for m in result.models.values()
+            f"{model.engine}, {model.device}, {model.dtype}, ambiguous within {model.tolerance:.1g}"
+            for model in result.models.values()
         }
         lines += [f"engine        {engine}" for engine in sorted(engines)]
         lines += [f"versions      {', '.join(f'{name} {version}' for name, version in result.versions.items())}"]
     return [line for line in lines if line]
 
 
-def _data_line(what: str, entry: DataEntry | None) -> str:
+def _data_line(label: str, entry: DataEntry | None) -> str:
     if entry is None:
         return ""
-    name = last_part(entry.source)
-    extent = "" if entry.exhaustive else " sampled"
-    rest = [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
-    rest += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
-    rest += [f"{count(entry.left_out)} shorter documents left out"] * bool(entry.left_out)
-    return f"{what:<14}{name}: {count(entry.distinct)} distinct{extent}" + "".join(f", {one}" for one in rest)
+    sampled = "" if entry.exhaustive else " sampled"
+    details = [f"{count(entry.distinct)} distinct{sampled}"]
+    details += [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
+    details += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
+    details += [f"{count(entry.left_out)} shorter documents left out"] * bool(entry.left_out)
+    return f"{label:<14}{last_part(entry.source)}: {', '.join(details)}"
 
 
-def _called(gate: Gate) -> str:
-    return gate.name.removeprefix("test_").replace("_", " ")
+def _gate_line(gate: Gate, glyphs: Glyphs, width: int) -> Text:
+    comparison = glyphs.clean(comparison_text(gate))
+    name_width = max(1, width - 3 - len(comparison))
+    name = glyphs.truncate(gate_title(gate), name_width)
+    passed = STYLES["pass"]
+    return Text.assemble((f"{glyphs.passed} ", passed), f"{name:<{name_width}} ", (comparison, passed))
 
 
-def _gate_line(gate: Gate, signs: Glyphs, width: int) -> Text:
-    figure = signs.clean(compared(gate))
-    room = max(1, width - 3 - len(figure))
-    name = signs.truncate(_called(gate), room)
-    return Text.assemble((f"{signs.passed} ", STYLE["pass"]), f"{name:<{room}} ", (figure, STYLE["pass"]))
-
-
-def _panel(gate: Gate, signs: Glyphs, width: int) -> Panel:
-    """What failed, why, what to do about it, and the command to run next."""
-    body = Text(signs.truncate(gate.reason, LONGEST_REASON))
+def _gate_panel(gate: Gate, glyphs: Glyphs, width: int) -> Panel:
+    """Return a panel with the reason of a failed gate, what to do about it, and the command to run next."""
+    body = Text(glyphs.truncate(gate.reason, MAX_REASON_LENGTH))
     if gate.next_step:
-        body.append("\n" + signs.truncate(f"→ {gate.next_step}", LONGEST_REASON))
+        body.append("\n" + glyphs.truncate(f"→ {gate.next_step}", MAX_REASON_LENGTH))
     if gate.command:
-        body.append("\n" + signs.clean(f"$ {gate.command}"), style="bold")
-    title = Text(signs.truncate(f"{signs.failed} {_called(gate)}: {gate.outcome}", width - 8))
-    place = Text(signs.truncate(f"{gate.path}:{gate.line}", width - 8)) if gate.path else None
+        body.append("\n" + glyphs.clean(f"$ {gate.command}"), style="bold")
+    title_width = width - BORDER_WIDTH - 2
+    location = Text(glyphs.truncate(f"{gate.path}:{gate.line}", title_width)) if gate.path else None
     return Panel(
         body,
-        title=title,
+        title=Text(glyphs.truncate(f"{glyphs.failed} {gate_title(gate)}: {gate.outcome}", title_width)),
         title_align="left",
-        subtitle=place,
+        subtitle=location,
         subtitle_align="right",
-        border_style=STYLE[gate.outcome],
-        box=signs.panel,
+        border_style=STYLES[gate.outcome],
+        box=glyphs.panel,
     )

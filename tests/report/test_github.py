@@ -1,8 +1,9 @@
-"""What GitHub's runner reads: annotations as they were meant, commands nowhere else, summaries below its limit."""
+"""GitHub's runner reads annotations as they are meant, reads no other commands, and gets summaries below its limit."""
 
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,27 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_kdmem.audit.report import Report, read_report
-from pytest_kdmem.report import github, markdown
-from pytest_kdmem.report.github import append_summary, neutralize_commands, workflow_commands
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.report import markdown
+from pytest_kdmem.report.github import MAX_SUMMARY_BYTES, append_summary, neutralize_commands, workflow_commands
 from pytest_kdmem.report.sanitize import sanitize
-from tests.report.any_report import (
+from tests.report.any_report import HOSTILE, TEXT, random_reports
+from tests.report.audits import (
     BROKEN,
     FAILING,
-    HOSTILE,
     PASSING,
-    TEXT,
+    each_saved_report,
+    full_audit,
     gate,
-    of_reports,
     rate,
-    rendered,
-    reports,
-    saved,
-    whole,
+    render_audits,
+    saved_report,
 )
 
 MIB = 1024 * 1024
-UNESCAPED = {"data": ("\r", "\n", "%"), "property": ("\r", "\n", ":", ",", "%")}
+ESCAPES = {"data": ("\r", "\n", "%"), "property": ("\r", "\n", ":", ",", "%")}
 
 
 class Command(NamedTuple):
@@ -40,30 +39,32 @@ class Command(NamedTuple):
     data: str
 
 
-def unescaped(text: str, kind: str) -> str:
-    for sign in UNESCAPED[kind]:
-        text = text.replace(f"%{ord(sign):02X}", sign)
+def unescape(text: str, kind: str) -> str:
+    for character in ESCAPES[kind]:
+        text = text.replace(f"%{ord(character):02X}", character)
     return text
 
 
-def read(line: str) -> Command | None:
-    """A line as the runner reads it: colons after blanks, or else ``##[`` anywhere."""
-    known = re.match(r"\s*::([^\s:]*)(?: ((?:(?!::).)*))?::(.*)", line, re.DOTALL)
-    if known is not None:
-        pairs = [pair.partition("=") for pair in (known[2] or "").strip().split(",") if pair]
-        return Command(
-            known[1], {key: unescaped(value, "property") for key, _, value in pairs}, unescaped(known[3], "data")
-        )
-    old = re.search(r"##\[([^\]\s]*)([^\]]*)\](.*)", line, re.DOTALL)
-    return None if old is None else Command(old[1], {}, old[3])
+def parse_line(line: str) -> Command | None:
+    """The command that the runner reads in a line: after blanks and two colons, or after ``##[`` anywhere."""
+    match = re.match(r"\s*::([^\s:]*)(?: ((?:(?!::).)*))?::(.*)", line, re.DOTALL)
+    if match is not None:
+        pairs = [pair.partition("=") for pair in (match[2] or "").strip().split(",") if pair]
+        properties = {key: unescape(value, "property") for key, _, value in pairs}
+        return Command(match[1], properties, unescape(match[3], "data"))
+    old_form = re.search(r"##\[([^\]\s]*)([^\]]*)\](.*)", line, re.DOTALL)
+    return None if old_form is None else Command(old_form[1], {}, old_form[3])
 
 
-def commands(text: str) -> list[Command | None]:
-    return [read(line) for line in re.split("\r\n|\r|\n", text)[:-1]]
+def parse_log(text: str) -> list[Command]:
+    """The commands of a log in which every line is a command."""
+    commands = [parse_line(line) for line in re.split("\r\n|\r|\n", text)[:-1]]
+    assert None not in commands
+    return [command for command in commands if command is not None]
 
 
-def test_a_gate_that_failed_is_an_error_at_its_line() -> None:
-    text = rendered(workflow_commands, whole(gates=(PASSING, FAILING), not_run=()))
+def test_a_failed_gate_is_an_error_at_its_line() -> None:
+    text = render_audits(workflow_commands, full_audit(gates=(PASSING, FAILING), not_run=()))
     assert text == (
         "::error file=audits/test_a.py,line=12,title=fail%3A test_student_recites_little::"
         "memorization rate of student 1.90%25 [≤ 2.78%25] (19 of 1 000) > 1.00%25"
@@ -71,61 +72,57 @@ def test_a_gate_that_failed_is_an_error_at_its_line() -> None:
     )
 
 
-def test_where_no_place_is_told_there_is_none() -> None:
-    (found,) = commands(rendered(workflow_commands, whole(gates=(BROKEN,), not_run=())))
-    assert found == Command("error", {"title": "error: test_broken"}, BROKEN.reason)
+def test_a_gate_without_a_path_is_an_error_without_a_place() -> None:
+    (command,) = parse_log(render_audits(workflow_commands, full_audit(gates=(BROKEN,), not_run=())))
+    assert command == Command("error", {"title": "error: test_broken"}, BROKEN.reason)
 
 
-def test_gates_not_run_are_a_warning() -> None:
-    missing = tuple(f"a.py::test_{at}" for at in range(7))
-    (found,) = commands(rendered(workflow_commands, whole(gates=(PASSING,), not_run=missing)))
-    named = ", ".join(missing[:5])
-    assert found == Command("warning", {"title": "memorization audit"}, f"7 gates not run: {named}, …")
+def test_gates_that_were_not_run_are_a_warning() -> None:
+    not_run = tuple(f"a.py::test_{index}" for index in range(7))
+    (command,) = parse_log(render_audits(workflow_commands, full_audit(gates=(PASSING,), not_run=not_run)))
+    named = ", ".join(not_run[:5])
+    assert command == Command("warning", {"title": "memorization audit"}, f"7 gates not run: {named}, …")
 
 
-def test_all_that_passes_is_no_annotation() -> None:
-    assert rendered(workflow_commands, whole(gates=(PASSING,), not_run=())) == ""
+def test_passing_gates_give_no_annotation() -> None:
+    assert render_audits(workflow_commands, full_audit(gates=(PASSING,), not_run=())) == ""
 
 
 @pytest.mark.parametrize("failed", [1, 10, 11, 37])
-def test_no_more_errors_than_github_shows_and_the_last_says_how_many_more(failed: int) -> None:
-    gates = tuple(gate(f"test_{at}", rate(19, 1000), "<=", 0.01) for at in range(failed))
-    found = commands(rendered(workflow_commands, whole(gates=gates[:5]), whole(name="b", gates=gates[5:], not_run=())))
-    errors = [one for one in found if one is not None and one.name == "error"]
+def test_there_are_no_more_errors_than_github_shows_and_the_last_counts_the_rest(failed: int) -> None:
+    gates = tuple(gate(f"test_{index}", rate(19, 1000), "<=", 0.01) for index in range(failed))
+    audits = full_audit(gates=gates[:5]), full_audit(name="b", gates=gates[5:], not_run=())
+    errors = [command for command in parse_log(render_audits(workflow_commands, *audits)) if command.name == "error"]
     assert len(errors) == min(failed, 10)
-    told = [one.properties["title"] for one in errors if "line" in one.properties]
-    assert told == [f"fail: test_{at}" for at in range(failed if failed <= 10 else 9)]
+    titles = [error.properties["title"] for error in errors if "line" in error.properties]
+    assert titles == [f"fail: test_{index}" for index in range(failed if failed <= 10 else 9)]
     assert (errors[-1].data == f"{failed - 9} more gates did not pass") == (failed > 10)
 
 
 @given(TEXT, TEXT, TEXT, TEXT, st.integers(0, 10**6))
-@settings(max_examples=300)
-def test_an_annotation_is_one_line_whatever_is_in_it(name: str, reason: str, path: str, step: str, line: int) -> None:
-    one = replace(FAILING, name=name, reason=reason, path=path, next_step=step, command="", line=line)
-    (found,) = commands(rendered(workflow_commands, whole(gates=(one,), not_run=())))
-    assert found is not None
+@settings(max_examples=100)
+def test_an_annotation_is_one_line_whatever_it_holds(name: str, reason: str, path: str, step: str, line: int) -> None:
+    hostile = replace(FAILING, name=name, reason=reason, path=path, next_step=step, command="", line=line)
+    (command,) = parse_log(render_audits(workflow_commands, full_audit(gates=(hostile,), not_run=())))
     place = {"file": sanitize(path), "line": str(max(1, line))} if path else {}
-    assert found.properties == place | {"title": sanitize(f"fail: {name}", 200).rstrip()}
-    assert found.data == "\n".join(sanitize(said, 1000) for said in (reason, step) if said)
+    assert command.properties == place | {"title": sanitize(f"fail: {name}", 200).rstrip()}
+    assert command.data == "\n".join(sanitize(text, 1000) for text in (reason, step) if text)
 
 
-@given(reports())
-@of_reports
-def test_every_line_is_a_command_of_ours(report: Report) -> None:
-    text = workflow_commands(report)
-    text.encode()
-    found = commands(text)
-    assert {one.name for one in found if one is not None} <= {"error", "warning"}
-    assert None not in found
-    assert len(found) == min(10, len(report.failed)) + any(audit.not_run for audit in report.audits)
+def test_every_line_of_any_report_is_an_error_or_a_warning() -> None:
+    for report in random_reports():
+        text = workflow_commands(report)
+        text.encode()
+        commands = parse_log(text)
+        assert {command.name for command in commands} <= {"error", "warning"}
+        assert len(commands) == min(10, len(report.failed)) + any(audit.not_run for audit in report.audits)
 
 
-@saved
-def test_saved_reports_are_annotated(path: Path) -> None:
-    report = read_report(path)
-    assert [one.data.splitlines()[0] for one in commands(workflow_commands(report)) if one] == [
-        one.reason for one in report.failed
-    ]
+@each_saved_report
+def test_saved_reports_give_the_reasons_of_their_failed_gates(saved: str) -> None:
+    report = saved_report(saved)
+    reasons = [command.data.splitlines()[0] for command in parse_log(workflow_commands(report))]
+    assert reasons == [failed.reason for failed in report.failed]
 
 
 @pytest.mark.parametrize(
@@ -136,15 +133,15 @@ def test_saved_reports_are_annotated(path: Path) -> None:
         ":::error::x::y", "##vso[task.setvariable variable=a]b", "##teamcity[x]",
     ],
 )  # fmt: skip
-def test_no_line_of_a_log_is_a_command(text: str) -> None:
+def test_no_line_of_a_neutralized_log_is_a_command(text: str) -> None:
     assert_no_command(neutralize_commands(text))
 
 
-def assert_no_command(shown: str) -> None:
-    for line in re.split("\r\n|\r|\n", shown):
+def assert_no_command(text: str) -> None:
+    for line in re.split("\r\n|\r|\n", text):
         assert not line.lstrip().startswith("::")
         assert not re.search(r"##\w*\[", line)
-        assert read(line) is None
+        assert parse_line(line) is None
 
 
 @given(
@@ -152,56 +149,64 @@ def assert_no_command(shown: str) -> None:
         st.sampled_from((*HOSTILE, ":", "::", "#", "##", "[", " ", "\t", "\n", "\r", "error", "\u00a0")), max_size=8
     )
 )
-@settings(max_examples=1000)
-def test_whatever_is_in_a_log_no_line_is_a_command(parts: list[str]) -> None:
+@settings(max_examples=500)
+def test_neutralizing_only_adds_blanks_and_leaves_no_command(parts: list[str]) -> None:
     text = "".join(parts)
-    shown = neutralize_commands(text)
-    assert_no_command(shown)
-    assert shown.replace(" ", "") == text.replace(" ", "")
+    neutralized = neutralize_commands(text)
+    assert_no_command(neutralized)
+    assert neutralized.replace(" ", "") == text.replace(" ", "")
 
 
 @pytest.mark.parametrize("text", ["a.py::test_x passed", "std::vector", "# a [b]", "## [x]", "a: b\nc :: d", ""])
-def test_what_is_no_command_stays_as_it_is(text: str) -> None:
+def test_text_without_a_command_stays_as_it_is(text: str) -> None:
     assert neutralize_commands(text) == text
 
 
-def test_a_log_of_ten_megabytes_is_no_matter() -> None:
-    for sign in ("\n", " ", ":", "#", "\r "):
-        neutralize_commands(sign * (10_000_000 // len(sign)))
+@pytest.mark.parametrize("repeated", ["\n", " ", ":", "#", "\r "])
+def test_a_log_of_a_megabyte_is_neutralized_in_linear_time(repeated: str) -> None:
+    """A pattern that backtracks takes minutes here, and hours for ten megabytes."""
+    text = repeated * (MIB // len(repeated))
+    started = time.process_time()
+    neutralized = neutralize_commands(f"{text}\n::error::x")
+    assert time.process_time() - started < 5
+    assert neutralized.endswith("\n: :error::x")
+    assert neutralized.replace(" ", "") == f"{text}\n::error::x".replace(" ", "")
 
 
-def test_a_summary_is_appended_to_what_stands_there(tmp_path: Path) -> None:
+def test_a_summary_is_appended_to_the_file(tmp_path: Path) -> None:
     path = tmp_path / "summary.md"
-    assert append_summary(Report((whole(),)), path) == ""
-    assert path.read_text() == rendered(markdown.render, whole())
+    assert append_summary(Report((full_audit(),)), path) == ""
+    assert path.read_text() == render_audits(markdown.render, full_audit())
     path.write_text("<details>before")
-    assert append_summary(Report((whole(),)), path) == ""
-    assert path.read_text() == "<details>before\n\n" + rendered(markdown.render, whole())
+    assert append_summary(Report((full_audit(),)), path) == ""
+    assert path.read_text() == "<details>before\n\n" + render_audits(markdown.render, full_audit())
 
 
 @pytest.mark.parametrize("present", [0, 500_000, MIB - 100_000, MIB - 17_000, MIB - 1000, MIB, 2 * MIB])
 def test_the_whole_file_stays_below_the_limit(tmp_path: Path, present: int) -> None:
     path = tmp_path / "summary.md"
     path.write_bytes(b"x" * present)
-    many = whole(gates=tuple(replace(FAILING, name=f"test_{at}", reason="ä" * 1900) for at in range(400)))
-    said = append_summary(Report((many,)), path)
+    gates = tuple(replace(FAILING, name=f"test_{index}", reason="ä" * 1900) for index in range(400))
+    error_message = append_summary(Report((full_audit(gates=gates),)), path)
     written = path.stat().st_size - present
     assert path.stat().st_size < MIB or written == 0
-    assert (written == 0) == bool(said)
+    assert (written == 0) == bool(error_message)
     assert written > 0 or present > MIB - 20_000
-    if said:
-        assert said.endswith(".")
-        assert str(path) in said
+    if error_message:
+        assert error_message.endswith(".")
+        assert str(path) in error_message
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/s.md", "a\0b", "x" * 5000, "\ud800"])
-def test_a_summary_that_cannot_be_written_is_a_sentence(tmp_path: Path, name: str) -> None:
+def test_a_summary_that_cannot_be_written_is_an_error_message(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    said = append_summary(Report((whole(),)), path)
+    error_message = append_summary(Report((full_audit(),)), path)
     if not path.name.startswith("\ud800"):
-        assert re.fullmatch(r"The audit's summary was to be appended to [^\n]*, which is not possible \(.*\)\.", said)
-    said.encode()
+        assert re.fullmatch(
+            r"The audit's summary was to be appended to [^\n]*, which is not possible \(.*\)\.", error_message
+        )
+    error_message.encode()
 
 
-def test_the_limit_leaves_room_for_others() -> None:
-    assert github.MOST_BYTES < MIB
+def test_a_summary_leaves_room_for_other_writers() -> None:
+    assert MAX_SUMMARY_BYTES < MIB

@@ -1,8 +1,7 @@
-"""An audit in a model's card is read by hubs as it was found, and nothing else in the card is touched."""
+"""Hubs read an audit's results from a model card, and everything else in the card stays as it was."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
@@ -18,15 +16,14 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.base.files import write_json
-from pytest_kdmem.cli.card import card
-from pytest_kdmem.errors import DataError, KdmemError, SpecError
-from pytest_kdmem.report.model_card import KEY, insert_results, read_card, results, select_audit
-from tests.report.any_report import HOSTILE, TEXT, rate, saved, whole
+from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.report.model_card import KEY, index_results, insert_results, read_card, select_audit
+from tests.report.any_report import TEXT
+from tests.report.audits import each_saved_report, full_audit, rate, saved_report
 
-OTHERS = """\
+CARD = """\
 ---
 # what this is
 license: 'mit'   # as upstream
@@ -52,55 +49,58 @@ model-index: of the text
 """
 
 
-def read_back(text: str) -> list[EvalResult]:
-    found = ModelCard(text).data.eval_results
-    assert isinstance(found, list)
-    return found
+def read_results(text: str) -> list[EvalResult]:
+    """All results of a card, as huggingface_hub reads them."""
+    results = ModelCard(text).data.eval_results
+    assert isinstance(results, list)
+    return results
 
 
 def ours(text: str) -> dict[str, EvalResult]:
-    return {one.metric_type: one for one in read_back(text) if one.source_name == "pytest-kdmem"}
+    """Our results of a card, by metric."""
+    return {result.metric_type: result for result in read_results(text) if result.source_name == "pytest-kdmem"}
 
 
-def front(text: str) -> dict[str, Any]:
-    matched = REGEX_YAML_BLOCK.search(text.removeprefix("\ufeff"))
-    assert matched is not None
-    content: dict[str, Any] = yaml.safe_load(matched[2])
+def front_matter(text: str) -> dict[str, Any]:
+    match = REGEX_YAML_BLOCK.search(text.removeprefix("\ufeff"))
+    assert match is not None
+    content: dict[str, Any] = yaml.safe_load(match[2])
     return content
 
 
-def test_hubs_read_the_figures_that_were_found() -> None:
-    audit = whole()
-    found = ours(insert_results("# Title\n", audit))
+def test_hubs_read_the_estimates_of_the_audit() -> None:
+    audit = full_audit()
+    results = ours(insert_results("# Title\n", audit))
     assert audit.inheritance is not None
     assert audit.risk is not None
-    told = {
+    estimates = {
         "memorization_rate": audit.memorization["student"],
         "inheritance_ratio": audit.inheritance.ratio,
         "reduction": audit.inheritance.reduction,
         "share_at_risk": audit.risk.share_at_risk,
         "loss": audit.held_out["student"].loss,
     }
-    assert found.keys() == told.keys()
-    for kind, estimate in told.items():
-        one = found[kind]
-        assert one.metric_value == estimate.value
-        assert one.metric_args is not None
-        assert (one.metric_args["low"], one.metric_args["high"]) == (estimate.low, estimate.high)
-        assert (one.metric_args.get("k"), one.metric_args["n"]) == (estimate.k, estimate.n)
-        assert one.task_type == "text-generation"
-        assert one.metric_name
+    assert results.keys() == estimates.keys()
+    for kind, estimate in estimates.items():
+        result = results[kind]
+        assert result.metric_value == estimate.value
+        assert result.metric_args is not None
+        assert (result.metric_args["low"], result.metric_args["high"]) == (estimate.low, estimate.high)
+        assert (result.metric_args.get("k"), result.metric_args["n"]) == (estimate.k, estimate.n)
+        assert result.task_type == "text-generation"
+        assert result.metric_name
         data = "control.jsonl" if kind == "loss" else "train.jsonl"
-        assert (one.dataset_name, one.dataset_type) == (data, data)
+        assert (result.dataset_name, result.dataset_type) == (data, data)
 
 
 def test_hubs_write_the_same_results() -> None:
-    _, found = model_index_to_eval_results([{"name": "m", "results": results(whole())}])
-    assert eval_results_to_model_index("m", found) == [{"name": "m", "results": results(whole())}]
+    model = {"name": "m", "results": index_results(full_audit())}
+    _, results = model_index_to_eval_results([model])
+    assert eval_results_to_model_index("m", results) == [model]
 
 
-def test_what_was_not_measured_is_not_told() -> None:
-    audit = whole(memorization={"student": rate(0, 0)}, risk=None, held_out={})
+def test_metrics_that_were_not_measured_are_left_out() -> None:
+    audit = full_audit(memorization={"student": rate(0, 0)}, risk=None, held_out={})
     assert ours(insert_results("", audit)).keys() == {"inheritance_ratio", "reduction"}
     assert audit.inheritance is not None
     endless = replace(audit.inheritance.reduction, value=math.inf, high=math.inf)
@@ -109,32 +109,32 @@ def test_what_was_not_measured_is_not_told() -> None:
     assert not re.search(r"\bnan\b", text, re.IGNORECASE)
 
 
-def test_where_only_another_model_was_audited_the_card_is_of_that() -> None:
-    audit = whole(memorization={"teacher": rate(67, 1000, "teacher")}, held_out={}, risk=None)
+def test_if_only_another_model_was_audited_the_results_are_that_model_s() -> None:
+    audit = full_audit(memorization={"teacher": rate(67, 1000, "teacher")}, held_out={}, risk=None)
     text = insert_results("", audit)
     assert ours(text).keys() == {"memorization_rate"}
-    assert front(text)[KEY][0]["name"] == "teacher"
+    assert front_matter(text)[KEY][0]["name"] == "teacher"
 
 
-@pytest.mark.parametrize("audit", [AuditResult("2026", {}, {}), whole(training_set=None, control_set=None)])
-def test_an_audit_without_figures_is_refused(audit: AuditResult) -> None:
+@pytest.mark.parametrize("audit", [AuditResult("2026", {}, {}), full_audit(training_set=None, control_set=None)])
+def test_an_audit_that_measured_nothing_is_refused(audit: AuditResult) -> None:
     with pytest.raises(DataError, match="A measured figure of the student was expected"):
         insert_results("", audit)
 
 
-def test_all_but_the_index_stays_byte_by_byte() -> None:
-    text = insert_results(OTHERS, whole())
-    before, _, rest = OTHERS.partition("model-index:\n")
+def test_everything_but_the_index_stays_byte_by_byte() -> None:
+    text = insert_results(CARD, full_audit())
+    before, _, rest = CARD.partition("model-index:\n")
     after = "\n# languages" + rest.partition("\n# languages")[2]
     assert text.startswith(before)
     assert text.endswith(after)
-    assert front(text)[KEY][0]["results"][:1] == front(OTHERS)[KEY][0]["results"]
-    assert front(text)[KEY][0]["name"] == "my model"
-    assert len(read_back(text)) == 6
+    assert front_matter(text)[KEY][0]["results"][:1] == front_matter(CARD)[KEY][0]["results"]
+    assert front_matter(text)[KEY][0]["name"] == "my model"
+    assert len(read_results(text)) == 6
 
 
-# Cards of every form; what is in ⟨⟩ is replaced, and all else stays.
-OTHER = "{task: {type: t}, dataset: {name: d, type: d}, metrics: []}"
+# Cards of every form. Text between ⟨ and ⟩ is replaced, and everything else stays.
+FOREIGN_RESULT = "{task: {type: t}, dataset: {name: d, type: d}, metrics: []}"
 FORMS = {
     "nothing": "⟨⟩",
     "no front matter": "⟨⟩# Title\n",
@@ -163,21 +163,21 @@ FORMS = {
         "---\n⟨model-index:\n- name: m\n  results:\n  - task: {type: t}\n    dataset: {name: d, type: d}\n"
         "    metrics:\n    - type: ppl\n      value: |\n        a\n        b\n⟩\n\nlicense: mit\n---\n"
     ),
-    "in brackets": f"---\ntags: [x]\n⟨model-index: [{{name: m, results: [{OTHER}]}}] # b\n⟩z: 'é'\n---\n",
+    "in brackets": f"---\ntags: [x]\n⟨model-index: [{{name: m, results: [{FOREIGN_RESULT}]}}] # b\n⟩z: 'é'\n---\n",
     "at the end": "---\nlicense: mit\n⟨model-index:\n- name: m\n  results: [\n  ]\n⟩---\n",
-    "all of it": OTHERS.replace("model-index:\n  -", "⟨model-index:\n  -").replace('org"}\n', 'org"}\n⟩'),
+    "all of it": CARD.replace("model-index:\n  -", "⟨model-index:\n  -").replace('org"}\n', 'org"}\n⟩'),
 }
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "BOM"])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_card_of_any_form_keeps_what_it_has(form: str, mark: str, line_break: str) -> None:
+def test_a_card_of_any_form_keeps_its_other_content(form: str, mark: str, line_break: str) -> None:
     text = mark + FORMS[form].replace("\n", line_break)
     before, kept = re.sub("[⟨⟩]", "", text), re.split("⟨.*?⟩", text, flags=re.DOTALL)
-    after = insert_results(before, whole())
+    after = insert_results(before, full_audit())
     assert len(ours(after.removeprefix("\ufeff"))) == 5
-    assert insert_results(after, whole()) == after
+    assert insert_results(after, full_audit()) == after
     assert after.startswith(kept[0])
     assert after.endswith(kept[-1])
     if line_break in before:
@@ -185,28 +185,28 @@ def test_a_card_of_any_form_keeps_what_it_has(form: str, mark: str, line_break: 
     added = after.removeprefix(kept[0]).removesuffix(kept[-1]).lstrip()
     assert added.startswith("model-index:" if kept[0] != mark else "---")
     assert added.count("---") == (0 if kept[0] != mark else 2)
-    others = any(one in before for one in (OTHER, "type: ppl", "perplexity"))
-    assert len(front(after)[KEY][0]["results"]) == 2 + others
+    has_foreign_result = any(text in before for text in (FOREIGN_RESULT, "type: ppl", "perplexity"))
+    assert len(front_matter(after)[KEY][0]["results"]) == 2 + has_foreign_result
 
 
-def test_an_earlier_audit_of_ours_is_replaced() -> None:
-    first = insert_results(OTHERS, whole())
-    second = insert_results(first, whole(memorization={"student": rate(3, 1000)}, name="audits/b"))
+def test_results_of_an_earlier_audit_are_replaced() -> None:
+    first = insert_results(CARD, full_audit())
+    second = insert_results(first, full_audit(memorization={"student": rate(3, 1000)}, name="audits/b"))
     assert ours(second)["memorization_rate"].metric_value == 0.003
-    assert len(read_back(second)) == 6
-    assert insert_results(second, whole()) == first
+    assert len(read_results(second)) == 6
+    assert insert_results(second, full_audit()) == first
 
 
-def test_ours_is_found_wherever_it_stands() -> None:
-    index = [{"name": "a", "results": [{"x": 1}]}, {"name": "b", "results": [*results(whole()), {"y": 2}]}]
+def test_earlier_results_are_removed_from_every_model_of_the_index() -> None:
+    index = [{"name": "a", "results": [{"x": 1}]}, {"name": "b", "results": [*index_results(full_audit()), {"y": 2}]}]
     text = f"---\n{yaml.safe_dump({KEY: index})}---\n"
-    told = front(insert_results(text, whole(risk=None)))[KEY]
-    assert [len(model["results"]) for model in told] == [3, 1]
-    assert told[1]["results"] == [{"y": 2}]
+    updated = front_matter(insert_results(text, full_audit(risk=None)))[KEY]
+    assert [len(model["results"]) for model in updated] == [3, 1]
+    assert updated[1]["results"] == [{"y": 2}]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("---\na: [\n---\n", "in YAML"),
         ("---\na: \x01\n---\n", "in YAML"),
@@ -228,17 +228,17 @@ def test_ours_is_found_wherever_it_stands() -> None:
         ("---\n" + "a: " + "[" * 3000 + "\n---\n", "in YAML"),
     ],
 )
-def test_what_cannot_be_written_into_is_refused_in_a_sentence(text: str, said: str) -> None:
-    with pytest.raises(DataError, match=re.escape(said)) as caught:
-        insert_results(text, whole())
+def test_a_card_that_cannot_be_updated_is_refused(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        insert_results(text, full_audit())
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
 
 
 @given(TEXT, TEXT, TEXT)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_no_name_breaks_the_card(model: str, source: str, digest: str) -> None:
-    audit = whole()
+    audit = full_audit()
     assert audit.training_set is not None
     hostile = replace(
         audit,
@@ -259,21 +259,21 @@ PARTS = (
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=9).map("".join))
-@settings(max_examples=200)
-def test_any_card_is_written_whole_or_refused(text: str) -> None:
+@settings(max_examples=100)
+def test_any_card_is_updated_or_refused(text: str) -> None:
     try:
-        after = insert_results(text, whole())
+        after = insert_results(text, full_audit())
     except DataError:
         return
     assert len(ours(after)) == 5
-    assert insert_results(after, whole()) == after
+    assert insert_results(after, full_audit()) == after
 
 
 @pytest.mark.parametrize(
     "path", ["/home/someone/secret/student", "C:\\Users\\someone\\student", "/home/someone/secret/"]
 )
-def test_nothing_tells_of_the_machine_or_the_text(path: str) -> None:
-    audit = whole()
+def test_a_card_holds_no_path_of_the_machine(path: str) -> None:
+    audit = full_audit()
     assert audit.training_set is not None
     moved = replace(
         audit,
@@ -286,79 +286,36 @@ def test_nothing_tells_of_the_machine_or_the_text(path: str) -> None:
     assert "train.jsonl" in text
 
 
-@saved
-def test_saved_reports_are_read_back(path: Path) -> None:
-    (audit,) = read_report(path).audits
-    found = ours(insert_results(OTHERS, audit))
-    assert found["memorization_rate"].metric_value == audit.memorization["student"].value
-    assert "/" not in " ".join(one.dataset_name for one in found.values())
+@each_saved_report
+def test_hubs_read_the_results_of_saved_reports(saved: str) -> None:
+    (audit,) = saved_report(saved).audits
+    results = ours(insert_results(CARD, audit))
+    assert results["memorization_rate"].metric_value == audit.memorization["student"].value
+    assert "/" not in " ".join(result.dataset_name for result in results.values())
 
 
 def test_one_audit_is_chosen_by_its_name() -> None:
-    one, other = whole(), whole(name="")
-    assert select_audit(Report((one,))) is one
-    assert select_audit(Report((one, other)), "audits/a") is one
-    assert select_audit(Report((one, other)), "the root") is other
-    for name, said in ((None, "the report has 2: audits/a, the root"), ("c", "An audit called c was expected")):
-        with pytest.raises(SpecError, match=said):
-            select_audit(Report((one, other)), name)
+    first, second = full_audit(), full_audit(name="")
+    assert select_audit(Report((first,))) is first
+    assert select_audit(Report((first, second)), "audits/a") is first
+    assert select_audit(Report((first, second)), "the root") is second
+    for name, message in ((None, "the report has 2: audits/a, the root"), ("c", "An audit called c was expected")):
+        with pytest.raises(SpecError, match=message):
+            select_audit(Report((first, second)), name)
 
 
-@pytest.fixture
-def record(tmp_path: Path) -> Path:
-    path = tmp_path / "audit.json"
-    write_json(whole().to_json(), path)
-    return path
-
-
-def run(*arguments: str) -> None:
-    app = typer.Typer()
-    app.command()(card)
-    app(list(arguments), standalone_mode=False)
-
-
-def test_the_command_writes_the_card_in_place(tmp_path: Path, record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_bytes(OTHERS.replace("\n", "\r\n").encode())
-    run(str(record), str(path))
-    assert path.read_bytes().decode() == insert_results(OTHERS.replace("\n", "\r\n"), whole())
-    assert ModelCard.load(path).data.model_name == "my model"
-    assert str(path) in capsys.readouterr().out.replace("\n", "")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["README.md", "audit.json"]
-
-
-def test_the_command_makes_a_card_where_there_is_none(tmp_path: Path, record: Path) -> None:
-    path = tmp_path / "README.md"
-    run(str(record), str(path))
-    assert ModelCard.load(path).text == "\n# student\n"
-    stamp = path.stat().st_mtime_ns
-    run(str(record), str(path))
-    assert path.stat().st_mtime_ns == stamp
-
-
-def test_the_command_refuses_in_a_sentence_and_leaves_the_card(tmp_path: Path, record: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_bytes(b"---\na: [\n---\n")
-    several = tmp_path / "several.json"
-    several.write_text(json.dumps(Report((whole(), whole(name="b"))).to_json()))
-    for arguments in (
-        (record, path), (record, tmp_path), (record, tmp_path / "no" / "README.md"), (record, record), (several, path),
-        (tmp_path / "absent.json", path),
-    ):  # fmt: skip
-        with pytest.raises(KdmemError, match=r"^[^\n]+\.$"):
-            run(*map(str, arguments))
-    assert path.read_bytes() == b"---\na: [\n---\n"
+    assert read_card(path) == ""
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="no readable text"):
         read_card(path)
+    with pytest.raises(DataError, match="there is no such folder"):
+        read_card(tmp_path / "no" / "README.md")
 
 
-def test_hostile_names_are_known() -> None:
-    assert "\ud800" in HOSTILE  # or the properties above show little
-
-
-def test_an_address_tells_no_more_than_the_file_s_name() -> None:
-    audit = whole()
+def test_of_an_address_a_card_holds_only_the_file_name() -> None:
+    audit = full_audit()
     assert audit.training_set is not None
     source = "s3://bucket/train.jsonl?region=eu&endpoint_override=https://minio.corp.internal:9000"
     text = insert_results("", replace(audit, training_set=replace(audit.training_set, source=source)))
@@ -368,4 +325,4 @@ def test_an_address_tells_no_more_than_the_file_s_name() -> None:
 
 def test_an_index_that_refers_to_itself_is_refused_in_a_sentence() -> None:
     with pytest.raises(DataError, match="expected"):
-        insert_results("---\nmodel-index: &a\n- *a\n---\n", whole())
+        insert_results("---\nmodel-index: &a\n- *a\n---\n", full_audit())

@@ -5,27 +5,27 @@ for (const tools of document.querySelectorAll(".tools")) {
   const rows = Array.from(body.rows);
   const search = tools.querySelector("input");
   const select = tools.querySelector("select");
-  const told = tools.querySelector("output");
+  const status = tools.querySelector("output");
 
   const filter = () => {
     const wanted = search.value.trim().toLowerCase();
     let shown = 0;
     for (const row of rows) {
-      const named = row.cells[0].dataset.v.startsWith(wanted) || row.cells[1].dataset.v.startsWith(wanted);
+      const matches = row.cells[0].dataset.v.startsWith(wanted) || row.cells[1].dataset.v.startsWith(wanted);
       const kind = !select.value || row.dataset.kinds.split(" ").includes(select.value);
-      row.hidden = !(named && kind);
+      row.hidden = !(matches && kind);
       shown += row.hidden ? 0 : 1;
     }
-    told.textContent = `${shown} of ${rows.length} shown`;
+    status.textContent = `${shown} of ${rows.length} shown`;
   };
 
   const sort = (column, header) => {
     const descending = header.getAttribute("aria-sort") !== "descending";
-    for (const other of header.parentNode.cells) other.removeAttribute("aria-sort");
+    for (const sibling of header.parentNode.cells) sibling.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", descending ? "descending" : "ascending");
     const key = (row) => row.cells[column].dataset.v;
-    const compare = (one, other) => {
-      const [a, b] = [key(one), key(other)];
+    const compare = (first, second) => {
+      const [a, b] = [key(first), key(second)];
       if (a === "" || b === "") return (a === "") - (b === "");
       const order = column === 1 ? (a < b ? -1 : a > b ? 1 : 0) : Number(a) - Number(b);
       return descending ? -order : order;
