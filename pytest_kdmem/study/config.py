@@ -1,4 +1,4 @@
-"""A study as a value: frozen, and checked where it is made."""
+"""The configuration of a study, as frozen values that are checked when they are made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_kdmem.specs.checks import choice, nonempty_text, number, optional, r
 from pytest_kdmem.specs.declared import Documents, Extraction
 
 PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter")
-# What each recipe of a study trains, and by which loss.
+# The loss with which each recipe of a study trains.
 MODES: dict[str, Mode] = {
     "base-large": "baseline",
     "base-small": "baseline",
@@ -52,11 +52,11 @@ class Dataset:
         text: file relative to the data folder, in any format of a training set, or a preset's name.
         examples: distinct examples of D.
         held_out_examples: distinct examples of the held-out set.
-        shares: of the text.
-        documents: ``lines`` takes a line or row as one; ``articles`` joins WikiText's lines.
+        shares: how the text is divided.
+        documents: ``lines`` makes a document of each line or row; ``articles`` joins WikiText's lines.
         held_out: text of the held-out set; without it, a share of ``text``.
-        text_column: of the rows.
-        characters: most that is read of a text; all of it if None.
+        text_column: column of the text.
+        characters: number of characters read from the text; all of it if None.
     """
 
     text: str
@@ -84,7 +84,7 @@ class Dataset:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All that is read."""
+        """Every text that is read."""
         return (self.text,) if self.held_out is None else (self.text, self.held_out)
 
 
@@ -148,21 +148,21 @@ class PrefilterPart:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """All that determines a study, apart from the bytes of its texts.
+    """Everything that determines a study, except the bytes of its texts.
 
     Args:
-        name: of the study.
-        datasets: by name; the base models are pre-trained on the pre-training shares of all of them.
-        sizes: by name; ``large`` is the teacher's and ``small`` the students'.
-        recipes: by what they train; their seed is set by the plan.
-        repetition: (copies, share of the distinct examples of D) of what D holds more than once.
-        family: architecture of all parts but ``families``.
-        vocabulary: tokens of each family's tokenizer.
-        seeds: orders of the data for baseline and students; all else has the first.
-        seed: of the texts' division and of untrained weights.
+        name: name of the study.
+        datasets: data sets by name; the base models are pre-trained on the pre-training shares of all of them.
+        sizes: model shapes by name; ``large`` is the teacher's and ``small`` the students'.
+        recipes: training recipes by role; the plan sets their seed.
+        repetition: (copies, share of the distinct examples of D) for the examples that D contains more than once.
+        family: architecture of all parts except ``families``.
+        vocabulary: size of each family's tokenizer.
+        seeds: seeds of the order of the data for baseline and students; everything else uses the first.
+        seed: seed of the division of the texts and of untrained weights.
 
     Raises:
-        SpecError: a value is of the wrong kind, or names something that is not there.
+        SpecError: a value is of the wrong kind, or names something that does not exist.
     """
 
     name: str
@@ -186,7 +186,7 @@ class StudyConfig:
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
                 raise SpecError(f"Names of data sets and sizes must be letters, digits, - and _; found {name!r}.")
         texts = [text for dataset in self.datasets.values() for text in dataset.texts]
-        if len(set(texts)) < len(texts):  # one data set's D would be pre-trained on as another's text
+        if len(set(texts)) < len(texts):  # else the D of one data set would be pre-training text of another
             raise SpecError(f"Each text must be read once, so that no part shares a document; found {texts}.")
         require("vocabulary", self.vocabulary, whole_number(1))
         require("seed", self.seed, whole_number(0))
@@ -215,7 +215,7 @@ class StudyConfig:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that are asked for, ``main`` first."""
+        """The parts that the configuration has, ``main`` first."""
         return tuple(part for part in PARTS if part == "main" or getattr(self, part) is not None)
 
     def to_json(self) -> dict[str, Any]:

@@ -22,18 +22,18 @@ class Step:
     """One model to train.
 
     Args:
-        name: of the step; no other has it.
-        part: that asks for it; ``base`` for base models, which parts share.
+        name: unique name of the step.
+        part: part that needs it; ``base`` for base models, which the parts share.
         family: architecture and tokenizer.
         role: ``base`` is pre-trained from random weights; models of the other roles are scored and recorded.
         size: the name of its shape.
         shape: layers, width, heads.
         recipe: with its seed.
-        dataset: it is trained on; None is the pre-training text.
-        init: the step it starts from; None is random weights.
-        teacher: the step a student learns from.
-        cleaned_by: the baseline's step that, with the teacher's, tells what of the data set is left out; None leaves
-            out nothing.
+        dataset: data set it is trained on; None for the pre-training text.
+        init: step whose model it starts from; None for random weights.
+        teacher: step whose model a student learns from.
+        cleaned_by: step of the baseline that, with the teacher, predicts which examples are left out of the data set;
+            None to leave out nothing.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Step:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """The steps whose models it is made of."""
+        """The steps whose models it needs."""
         return tuple(name for name in (self.init, self.teacher, self.cleaned_by) if name is not None)
 
 
@@ -74,7 +74,7 @@ def plan(config: StudyConfig, only: tuple[str, ...] = ()) -> tuple[Step, ...]:
         main = _Maker.of(config, "main")
         before = (main.tuned("soft", name, seed=seed) for name in config.prefilter.datasets for seed in config.seeds)
         wanted.update(step.name for step in before)
-    for step in reversed(steps.values()):  # whatever a step is made of stands before it
+    for step in reversed(steps.values()):  # parents stand before their steps
         if step.name in wanted:
             wanted.update(step.parents)
     return tuple(step for step in steps.values() if step.name in wanted)
@@ -95,7 +95,7 @@ class _Maker:
         return _Maker(config, part, config.family, config.sizes, config.recipes)
 
     def base(self, size: str) -> Step:
-        """A base model; all but the large one are pre-trained as the small one."""
+        """A base model. All except the large one are pre-trained with the small one's recipe."""
         recipe = self.config.recipes["base-large" if size == "large" else "base-small"]
         recipe = replace(recipe, seed=self.config.seeds[0])
         return Step(f"base/{self.family}/{size}", "base", self.family, "base", size, self.sizes[size], recipe)

@@ -98,7 +98,7 @@ def _rates(setting: SettingRates) -> Panel:
     return draw
 
 
-def _cluster(points: cluster.Points) -> Panel:
+def _cluster(points: cluster.ClusterPoints) -> Panel:
     """The easy set over random examples."""
 
     def draw(axes: Axes) -> None:
@@ -116,7 +116,7 @@ def _cluster(points: cluster.Points) -> Panel:
     return draw
 
 
-def _forced(groups: Sequence[forced.Points]) -> Panel:
+def _forced(groups: Sequence[forced.CertaintyPoints]) -> Panel:
     """T∩B∖S under each model, over random examples under the baseline."""
 
     def draw(axes: Axes) -> None:

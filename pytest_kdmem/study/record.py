@@ -1,4 +1,4 @@
-"""What a study leaves behind: a score table per model, and which rows of D share a document."""
+"""The results of a study: a score table per model, and which rows of D are copies of one document."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Role = Literal["teacher", "baseline", "soft", "hard"]
 
 @dataclass(frozen=True, eq=False)
 class ModelRun:
-    """One trained model and what it makes of its training set.
+    """One trained model and its scores on its training set.
 
     Args:
-        part: what the model was trained for: ``main``, ``temperature``, ``size``, ``families``, ``pilot`` or
+        part: part that the model was trained for: ``main``, ``temperature``, ``size``, ``families``, ``pilot`` or
             ``prefilter``.
-        family: of its architecture and tokenizer; ids are comparable within one family only.
-        dataset: the name of the data it was trained on.
+        family: family of its architecture and tokenizer; token ids are comparable within one family only.
+        dataset: name of the data set it was trained on.
         role: teacher, baseline, soft or hard student.
-        size: the name of its size, such as ``large`` or ``small``.
-        seed: of the order of its data.
-        temperature: T of a soft student; None for the others.
-        parameters: of the whole model.
-        seconds: its training took.
-        held_out_loss: nats a token, over the data set's held-out text.
+        size: name of its size, such as ``large`` or ``small``.
+        seed: seed of the order of its data.
+        temperature: temperature of a soft student; None for the others.
+        parameters: number of parameters of the whole model.
+        seconds: seconds of training.
+        held_out_loss: loss on the data set's held-out text, in nats per token.
         scores: a row per row of D, repeats included; every column filled.
-        pair: of a baseline, its scores and those of the teacher of its part, with how far the two are apart.
-        left_out: of a student that was distilled on a part of D, the rows of D that it never saw
+        pair: for a baseline, its scores and those of the teacher of its part, with the divergence between the two.
+        left_out: for a student that was distilled on a part of D, the rows of D that it never saw
             (`removal.REMOVED_SCHEMA`).
     """
 
@@ -55,10 +55,11 @@ class Study:
     """All models of a study.
 
     Args:
-        name: of the study.
+        name: name of the study.
         settings: the configuration as plain values.
-        runs: the models, parents before what was made from them.
-        documents: data set → the number of the text in each row of D: the same for repeats, and in every family.
+        runs: the models, parents before the models made from them.
+        documents: for each data set, the number of the document in each row of D; copies have the same number, and all
+            families use the same numbers.
     """
 
     name: str
@@ -67,25 +68,25 @@ class Study:
     documents: dict[str, tuple[int, ...]]
 
     def select(self, **wanted: object) -> tuple[ModelRun, ...]:
-        """The runs whose fields equal all that is wanted, in the order they were made; there may be none."""
+        """The runs whose fields have the wanted values, in the order they were made; possibly none."""
         return tuple(run for run in self.runs if all(getattr(run, name) == value for name, value in wanted.items()))
 
     def one(self, **wanted: object) -> ModelRun:
-        """The only run that is as wanted.
+        """The one run whose fields have the wanted values.
 
         Raises:
             DataError: there is none, or more than one.
         """
-        found = self.select(**wanted)
-        if len(found) == 1:
-            return found[0]
+        runs = self.select(**wanted)
+        if len(runs) == 1:
+            return runs[0]
         described = ", ".join(f"{name} {value}" for name, value in wanted.items()) or "any"
-        if not found:
+        if not runs:
             raise DataError(
                 f"A model of the study was expected with {described}, and study {self.name} holds none;"
                 " run the part that trains it."
             )
         raise DataError(
-            f"One model of the study was expected with {described}, and study {self.name} holds {len(found)};"
+            f"One model of the study was expected with {described}, and study {self.name} holds {len(runs)};"
             " ask for more fields to tell them apart."
         )

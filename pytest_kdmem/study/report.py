@@ -1,4 +1,4 @@
-"""Study → findings.json, tables.md and plots: figures, the published ones beside them, and whether they go one way."""
+"""Study → findings.json, tables.md and plots: measured figures beside the published ones, and whether they agree."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SUFFIXES: dict[Unit, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What is reported under one heading: how to find it, and how it becomes rows; the number is the study's."""
+    """One heading of the report: the function that computes its result, and the one that turns it into rows."""
 
     key: str
     title: str
@@ -89,24 +89,24 @@ def write_report(study: Study, out: Path) -> tuple[Path, ...]:
     Raises:
         DataError: scores are missing or not finite.
     """
-    found = {finding.key: finding.find(study) for finding in FINDINGS}
+    results = {finding.key: finding.find(study) for finding in FINDINGS}
     out.mkdir(parents=True, exist_ok=True)
     plots = write_plots(study, out)
     figures, tables = out / "findings.json", out / "tables.md"
-    document = json.dumps(to_json(study, found), indent=2, ensure_ascii=False, allow_nan=False)
+    document = json.dumps(to_json(study, results), indent=2, ensure_ascii=False, allow_nan=False)
     figures.write_text(document + "\n", encoding="utf-8")
-    tables.write_text(to_markdown(study, found, plots), encoding="utf-8")
+    tables.write_text(to_markdown(study, results, plots), encoding="utf-8")
     return figures, tables, *plots
 
 
-def to_json(study: Study, found: Mapping[str, Any]) -> dict[str, Any]:
+def to_json(study: Study, results: Mapping[str, Any]) -> dict[str, Any]:
     """All figures as plain values: dicts, lists, strings, finite numbers, None for what is undefined."""
     findings = {
         finding.key: {
             "title": finding.title,
-            "status": "run" if found[finding.key] else NOT_RUN,
-            "rows": plain(finding.rows(found[finding.key])),
-            "figures": plain(found[finding.key]),
+            "status": "run" if results[finding.key] else NOT_RUN,
+            "rows": plain(finding.rows(results[finding.key])),
+            "figures": plain(results[finding.key]),
         }
         for finding in FINDINGS
     }
@@ -115,7 +115,7 @@ def to_json(study: Study, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A result as JSON knows it.
+    """A result as plain JSON values.
 
     Raises:
         DataError: a number is not finite, or a value of a kind that has no place in JSON.
@@ -140,19 +140,19 @@ def plain(value: Any) -> Any:
     )
 
 
-def to_markdown(study: Study, found: Mapping[str, Any], plots: Sequence[Path] = ()) -> str:
+def to_markdown(study: Study, results: Mapping[str, Any], plots: Sequence[Path] = ()) -> str:
     """A heading and a table for each finding; “not run” where the study has nothing for it."""
     blocks = [f"# Study {_cell(study.name)}, beside {PAPER}", LEGEND, f"**Direction.** {RULE}", _data(study)]
     blocks += ["## Models", _models(study)]
     for finding in FINDINGS:
-        lines = finding.rows(found[finding.key])
+        lines = finding.rows(results[finding.key])
         blocks += [f"## {finding.title}", _table(lines) if lines else f"{NOT_RUN}."]
     blocks += ["## Plots", *(f"![{plot.stem.replace('-', ' ')}]({plot.name})" for plot in plots)] if plots else []
     return "\n\n".join(blocks) + "\n"
 
 
 def _data(study: Study) -> str:
-    """What the models were trained on, in a paragraph."""
+    """A paragraph on what the models were trained on."""
     sizes = "; ".join(
         f"{_cell(name)}, {number(len(set(documents)), 'examples')} distinct examples in"
         f" {number(len(documents), 'examples')} rows"
@@ -204,7 +204,7 @@ def measured(spread: Spread, unit: Unit) -> str:
 
 
 def number(value: float | None, unit: Unit) -> str:
-    """A figure as a reader sees it, without its unit."""
+    """A figure as it is printed, without its unit."""
     if value is None:
         return UNDEFINED
     match unit:
@@ -223,5 +223,5 @@ def number(value: float | None, unit: Unit) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that ends neither its cell nor its line."""
+    """Text in which nothing ends the table's cell or line."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")

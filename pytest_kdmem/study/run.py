@@ -1,4 +1,4 @@
-"""Carries a study out: texts, untrained models, training, scores; what stands in its folder already is used."""
+"""Runs a study: texts, untrained models, training, scores. What is in its folder already is used."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from pytest_kdmem.study.record import ModelRun, Study
 from pytest_kdmem.study.texts import Texts, write_texts
 
 Report = Callable[[str], None]
-# Parts of which it is told what predicts the students' memorization.
+# Parts for which the students' memorization is predicted.
 PREDICTED_IN = ("main", "families")
 
 
@@ -46,14 +46,14 @@ def run_study(
 ) -> Study:
     """Train and score the models of a study, or of some of its parts.
 
-    A run that was killed goes on where it was: texts, models and scores are found again by what they depend on.
+    A run that was killed resumes: texts, models and scores are found by the digests of what they depend on.
 
     Args:
         config: TOML file of the study.
         out: folder of its texts, models and scores.
-        only: parts, with the models they rest on or are compared with; all parts if empty.
+        only: parts to run, with the models they are made of or compared with; all parts if empty.
         data: folder of the texts; the environment's KDMEM_DATA if None, and without it ``../shared/data``.
-        report: told a line for each model, with its seconds of training and whether it was found.
+        report: called with a line for each model: its seconds of training, and whether it was there already.
 
     Raises:
         SpecError: the configuration is wrong, or has no such part, or one of several processes calls it.
@@ -70,7 +70,7 @@ def run_study(
 
 
 def data_folder() -> Path:
-    """Where the texts are looked for if nobody says."""
+    """The folder of the texts if none is given."""
     return Path(os.environ.get("KDMEM_DATA", Path("..") / "shared" / "data"))
 
 
@@ -99,7 +99,7 @@ class _Runner:
     def _train(self, step: Step) -> tuple[Model, float, bool]:
         """The model, the seconds its training took, and whether it was there already."""
         models_dir = self.out / "models"
-        known = set(models_dir.glob("*"))
+        existing = set(models_dir.glob("*"))
         model = distill_once(
             step.recipe,
             init=self.models[step.init] if step.init is not None else self._untrained(step),
@@ -114,7 +114,7 @@ class _Runner:
             raise DataError(
                 f"A run card was expected in {folder}, which holds none; remove the folder to train the model again."
             )
-        return model, card.seconds, folder in known
+        return model, card.seconds, folder in existing
 
     def _training_set(self, step: Step) -> TrainingSet:
         if step.dataset is None:
@@ -127,7 +127,7 @@ class _Runner:
         return TrainingSet(str(self.texts.datasets[dataset].training))
 
     def _cleaned(self, step: Step) -> Path:
-        """The folder of D without what teacher and baseline tell to be at risk, made once."""
+        """The folder of D without the examples that teacher and baseline predict to be at risk; written once."""
         part = self.config.prefilter
         assert part is not None and step.dataset is not None  # noqa: PT018
         assert step.teacher is not None and step.cleaned_by is not None  # noqa: PT018

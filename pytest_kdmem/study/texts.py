@@ -22,7 +22,7 @@ from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.study.config import Dataset, StudyConfig
 
-# English has some 4 characters a token, with a small vocabulary fewer: most pieces fill their window.
+# English has some 4 characters per token, and fewer with a small vocabulary, so most pieces fill their window.
 CHARACTERS_PER_TOKEN = 5
 # Raised when the same settings give other texts than before.
 VERSION = 1
@@ -55,7 +55,7 @@ class Division:
 
 
 def write_texts(config: StudyConfig, data: Path, out: Path) -> Texts:
-    """Write a study's texts below ``out``, or find those of the same settings and sources there.
+    """Write a study's texts below ``out``, unless those of the same settings and sources are there already.
 
     Raises:
         DataError: a source is missing or holds too little text.
@@ -76,7 +76,7 @@ def write_texts(config: StudyConfig, data: Path, out: Path) -> Texts:
                 _write(partial / name / "training.jsonl", ((row, division.training[row]) for row in rows))
                 _write(partial / name / "held-out.jsonl", enumerate(division.held_out))
             _write(partial / "pretraining.jsonl", enumerate(pretraining))
-    return Texts(folder / "pretraining.jsonl", {name: _found(folder / name) for name in config.datasets})
+    return Texts(folder / "pretraining.jsonl", {name: _read_texts(folder / name) for name in config.datasets})
 
 
 def divide(dataset: Dataset, config: StudyConfig, data: Path, name: str) -> Division:
@@ -91,30 +91,30 @@ def divide(dataset: Dataset, config: StudyConfig, data: Path, name: str) -> Divi
     shares = asdict(dataset.shares)
     parts = dict(zip(shares, allot(documents, list(shares.values())), strict=True))
     if dataset.held_out is not None:
-        known = set(documents)
-        others = dict.fromkeys(_documents(dataset.held_out, dataset, data))
-        parts["held_out"] = [document for document in others if document not in known]
+        training_documents = set(documents)
+        held_out = dict.fromkeys(_documents(dataset.held_out, dataset, data))
+        parts["held_out"] = [document for document in held_out if document not in training_documents]
     if not parts["pretraining"]:
         raise DataError(f"Documents to pre-train on were expected in {dataset.text}, and its share holds none.")
     length = config.extraction.window_tokens * CHARACTERS_PER_TOKEN
     seen: set[str] = set()
     drawn = {}
     for part, wanted in (("training", dataset.examples), ("held_out", dataset.held_out_examples)):
-        found = [piece for piece in _pieces_of(parts[part], length) if piece not in seen]
-        seen.update(found)
-        if len(found) < wanted:
+        distinct_pieces = [piece for piece in _pieces_of(parts[part], length) if piece not in seen]
+        seen.update(distinct_pieces)
+        if len(distinct_pieces) < wanted:
             raise DataError(
                 f"{wanted} distinct pieces of {length} characters were expected in the {part} text of data set {name};"
-                f" found {len(found)}: ask for fewer examples or give it more text."
+                f" found {len(distinct_pieces)}: ask for fewer examples or give it more text."
             )
-        drawn[part] = tuple(rng.sample(found, wanted))
+        drawn[part] = tuple(rng.sample(distinct_pieces, wanted))
     return Division(tuple(parts["pretraining"]), drawn["training"], drawn["held_out"])
 
 
 def allot(documents: Sequence[str], shares: Sequence[float]) -> list[list[str]]:
-    """Documents to parts, each to the part that is furthest behind its share of the characters so far.
+    """Assign each document to the part that is furthest behind its share of the characters so far.
 
-    Shares that leave something over leave documents over.
+    If the shares are below 1 together, some documents are assigned to no part.
     """
     wanted = [*shares, max(0.0, 1.0 - sum(shares))]
     held = [0] * len(wanted)
@@ -138,7 +138,7 @@ def pieces(document: str, length: int) -> list[str]:
 def repeated(distinct: int, repetition: Sequence[tuple[int, float]], rng: random.Random) -> list[int]:
     """Rows of D, shuffled, as numbers of distinct examples.
 
-    For each (copies, share), share · distinct of them, rounded down, stand there ``copies`` times; all others once.
+    For each (copies, share), share · distinct examples, rounded down, occur ``copies`` times; all others occur once.
     """
     shuffled = rng.sample(range(distinct), distinct)
     # Decimal shares are not exact as floats: 0.29 · 100 is a little less than 29.
@@ -186,7 +186,7 @@ def _write(path: Path, rows: Iterable[tuple[int, str]]) -> None:
         file.writelines(json.dumps({"id": number, "text": text}) + "\n" for number, text in rows)
 
 
-def _found(folder: Path) -> DatasetTexts:
+def _read_texts(folder: Path) -> DatasetTexts:
     training = folder / "training.jsonl"
     with training.open(encoding="utf-8") as file:
         rows: Iterator[Any] = map(json.loads, file)

@@ -71,9 +71,9 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    found = tmp_path_factory.mktemp("study")
-    (found / "study.toml").write_text(STUDY, encoding="utf-8")
-    return found
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "study.toml").write_text(STUDY, encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +90,8 @@ def students(study):
 @pytest.fixture(scope="module")
 def cleaned(folder, study) -> Path:
     """The only folder of cleaned data: the students of both seeds share it."""
-    (found,) = (folder / "out" / "cleaned").iterdir()
-    return found
+    (cleaned,) = (folder / "out" / "cleaned").iterdir()
+    return cleaned
 
 
 def recited_by_both(study: Study) -> Flags:
@@ -193,14 +193,14 @@ def test_a_second_run_finds_everything_again(study, folder, study_data):
     assert [line.split(": ")[0] for line in lines] == [step.name for step in steps]
     assert all(line.endswith(" s (reused)") for line in lines)
     assert {path: path.stat().st_mtime_ns for path in (folder / "out" / "cleaned").rglob("*")} == files
-    for one, other in zip(again.runs, study.runs, strict=True):
-        assert (one.part, one.role, one.seed) == (other.part, other.role, other.seed)
-        assert one.held_out_loss == other.held_out_loss
-        assert one.scores.equals(other.scores)
-        if other.pair is not None:
-            assert one.pair.kl.equals(other.pair.kl)
-        if other.left_out is not None:
-            assert one.left_out.equals(other.left_out)
+    for repeated, first in zip(again.runs, study.runs, strict=True):
+        assert (repeated.part, repeated.role, repeated.seed) == (first.part, first.role, first.seed)
+        assert repeated.held_out_loss == first.held_out_loss
+        assert repeated.scores.equals(first.scores)
+        if first.pair is not None:
+            assert repeated.pair.kl.equals(first.pair.kl)
+        if first.left_out is not None:
+            assert repeated.left_out.equals(first.left_out)
 
 
 def test_the_finding_tells_of_the_fall(study, students):
@@ -218,21 +218,23 @@ def test_the_finding_tells_of_the_fall(study, students):
 
 
 def test_the_finding_on_prediction_needs_a_baseline_of_the_same_seed(study):
-    found = risk(study)
-    assert [(one.part, one.seed) for one in found.predictions] == [("main", 0)]  # seed 1 has none in this part
-    (one,) = found.predictions
+    result = risk(study)
+    assert [(prediction.part, prediction.seed) for prediction in result.predictions] == [
+        ("main", 0)
+    ]  # seed 1 has none in this part
+    (prediction,) = result.predictions
     student = examples_of(study, study.one(part="main", role="soft", seed=0))
-    assert (one.memorized.k, one.memorized.n) == (student.memorized.sum(), 40)
-    assert one.figures["roc_auc"].mean > 0.95
-    assert one.shuffled.mean == pytest.approx(0.5, abs=0.1)
-    (transfer,) = found.transfers
+    assert (prediction.memorized.k, prediction.memorized.n) == (student.memorized.sum(), 40)
+    assert prediction.figures["roc_auc"].mean > 0.95
+    assert prediction.shuffled.mean == pytest.approx(0.5, abs=0.1)
+    (transfer,) = result.transfers
     assert (transfer.by, transfer.applied_to) == ("none", "pythia, web, T = 1, seed 0")
 
 
 def test_the_report_holds_both_findings(study, tmp_path):
     write_report(study, tmp_path)
-    found = json.loads((tmp_path / "findings.json").read_text(encoding="utf-8"))["findings"]
-    assert [found[key]["status"] for key in ("risk", "prefilter")] == ["run", "run"]
-    fall = next(row for row in found["prefilter"]["rows"] if row["figure"] == "fall")
+    findings = json.loads((tmp_path / "findings.json").read_text(encoding="utf-8"))["findings"]
+    assert [findings[key]["status"] for key in ("risk", "prefilter")] == ["run", "run"]
+    fall = next(row for row in findings["prefilter"]["rows"] if row["figure"] == "fall")
     assert fall["measured"]["mean"] > 0.8
     assert "| pythia, web | memorized before and after | " in (tmp_path / "tables.md").read_text(encoding="utf-8")

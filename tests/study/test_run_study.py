@@ -62,12 +62,15 @@ def fields_of(run: ModelRun) -> tuple[object, ...]:
     return tuple(getattr(run, name) for name in NAMES)
 
 
-def assert_same(found: Study, expected: Study) -> None:
-    assert [fields_of(run) for run in found.runs] == [fields_of(run) for run in expected.runs]
-    for one, other in zip(found.runs, expected.runs, strict=True):
-        assert one.scores.equals(other.scores)
-        assert (one.held_out_loss, one.parameters) == (other.held_out_loss, other.parameters)
-    assert found.documents == expected.documents
+def assert_same(actual: Study, expected: Study) -> None:
+    assert [fields_of(run) for run in actual.runs] == [fields_of(run) for run in expected.runs]
+    for actual_run, expected_run in zip(actual.runs, expected.runs, strict=True):
+        assert actual_run.scores.equals(expected_run.scores)
+        assert (actual_run.held_out_loss, actual_run.parameters) == (
+            expected_run.held_out_loss,
+            expected_run.parameters,
+        )
+    assert actual.documents == expected.documents
 
 
 def test_a_killed_study_goes_on_where_it_was(resumed, toy):

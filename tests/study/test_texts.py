@@ -27,7 +27,7 @@ def texts_of(path: Path) -> list[str]:
 def files_of(texts: Texts) -> list[bytes]:
     paths = [
         texts.pretraining,
-        *(path for found in texts.datasets.values() for path in (found.training, found.held_out)),
+        *(path for dataset in texts.datasets.values() for path in (dataset.training, dataset.held_out)),
     ]
     return [path.read_bytes() for path in paths]
 
@@ -63,9 +63,9 @@ def test_shares_of_one_in_all_leave_nothing_over():
 
 @given(st.text(alphabet="ab \n\tü。", max_size=300), st.integers(2, 40))
 def test_pieces_are_the_documents_own_text_in_order(document, length):
-    found = pieces(document, length)
+    cut = pieces(document, length)
     at = 0
-    for piece in found:
+    for piece in cut:
         start = document.index(piece, at)
         assert not document[at:start].strip(), "text between two pieces is left out"
         at = start + len(piece)
@@ -104,8 +104,8 @@ def test_no_document_stands_in_two_parts(toy, study_data, seed):
     division = divide(toy.datasets["web"], replace(toy, seed=seed), study_data, "web")
     documents = texts_of(study_data / "web.jsonl")
 
-    def sources(found):
-        return {index for index, document in enumerate(documents) for text in found if text in document}
+    def sources(cut):
+        return {index for index, document in enumerate(documents) for text in cut if text in document}
 
     parts = [sources(division.pretraining), sources(division.training), sources(division.held_out)]
     assert all(parts)
@@ -138,10 +138,10 @@ def test_texts_that_stand_there_are_used_and_changed_sources_are_read_anew(toy, 
 
 
 def test_rows_of_d_hold_the_planted_repeats_under_one_number(toy, study_data, tmp_path):
-    found = write_texts(toy, study_data, tmp_path).datasets["web"]
-    rows = [json.loads(line) for line in found.training.read_text(encoding="utf-8").splitlines()]
-    assert tuple(row["id"] for row in rows) == found.documents
-    assert Counter(Counter(found.documents).values()) == {3: 4, 5: 2, 1: 10}
+    dataset = write_texts(toy, study_data, tmp_path).datasets["web"]
+    rows = [json.loads(line) for line in dataset.training.read_text(encoding="utf-8").splitlines()]
+    assert tuple(row["id"] for row in rows) == dataset.documents
+    assert Counter(Counter(dataset.documents).values()) == {3: 4, 5: 2, 1: 10}
     assert len({(row["id"], row["text"]) for row in rows}) == len({row["text"] for row in rows}) == 16
 
 
@@ -151,9 +151,9 @@ def test_articles_and_a_held_out_file(wiki, study_data, tmp_path):
     assert all(re.match(r" = wiki \d+ = ", article) for article in articles)
     assert all(article.count(" = = Section = = ") == 1 for article in articles)
     held_out = (study_data / "wiki-held-out.txt").read_text(encoding="utf-8")
-    known = [text.split()[-1] for text in texts_of(texts.datasets["web"].held_out)]
-    assert len(known) == 4
-    assert all(word in held_out for word in known)
+    held_out_numbers = [text.split()[-1] for text in texts_of(texts.datasets["web"].held_out)]
+    assert len(held_out_numbers) == 4
+    assert all(word in held_out for word in held_out_numbers)
 
 
 def test_a_held_out_document_that_is_training_text_is_left_out(wiki, study_data, tmp_path):

@@ -11,12 +11,12 @@ from pytest_kdmem.base.arrays import Values
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, decided, rank_sum
 from pytest_kdmem.study.findings.examples import Setting, Trio, drawn, settings
-from pytest_kdmem.study.findings.figures import Row, Unit, row
+from pytest_kdmem.study.findings.figures import Claim, Row, Unit, row
 from pytest_kdmem.study.record import Study
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
+class ClusterPoints:
     """zlib bytes and baseline perplexity of the easy set and of random examples, float64 ``[n]`` each."""
 
     setting: str
@@ -29,7 +29,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Quartiles:
-    """Of n values; None of none."""
+    """Quartiles of n values; None if n is 0."""
 
     n: int
     lower: float | None
@@ -73,8 +73,8 @@ class Cluster:
     perplexity: tuple[Contrast, ...]
 
 
-def points(study: Study) -> tuple[Points, ...]:
-    """What stands behind the clusters: each setting at its first seed."""
+def points(study: Study) -> tuple[ClusterPoints, ...]:
+    """The points behind the clusters: each setting at its first seed."""
     return tuple(
         _points(setting, trio) for setting in settings(study, "main", "families") for trio in setting.trios()[:1]
     )
@@ -82,29 +82,29 @@ def points(study: Study) -> tuple[Points, ...]:
 
 def cluster(study: Study) -> tuple[Cluster, ...]:
     """The easy set against random examples, in each setting that has all three models of one seed."""
-    found = (_of(setting) for setting in settings(study, "main", "families"))
-    return tuple(each for each in found if each.seeds)
+    clusters = (_of(setting) for setting in settings(study, "main", "families"))
+    return tuple(each for each in clusters if each.seeds)
 
 
 def _of(setting: Setting) -> Cluster:
     trios = setting.trios()
-    found = [_points(setting, trio) for trio in trios]
+    points_by_seed = [_points(setting, trio) for trio in trios]
     return Cluster(
         setting.part,
         setting.family,
         setting.dataset,
         tuple(trio.seed for trio in trios),
-        tuple(_contrast(each.easy_zlib, each.random_zlib) for each in found),
-        tuple(_contrast(each.easy_perplexity, each.random_perplexity, log=True) for each in found),
+        tuple(_contrast(each.easy_zlib, each.random_zlib) for each in points_by_seed),
+        tuple(_contrast(each.easy_perplexity, each.random_perplexity, log=True) for each in points_by_seed),
     )
 
 
-def _points(setting: Setting, trio: Trio) -> Points:
+def _points(setting: Setting, trio: Trio) -> ClusterPoints:
     teacher, baseline, student = trio.flags
     easy = teacher & baseline & student
     random = drawn(~easy, paper.RANDOM_EXAMPLES, trio.seed)
     zlib, perplexity = trio.baseline.column("zlib_bytes"), np.exp(trio.baseline.column("nll"))
-    return Points(setting.name, trio.seed, zlib[easy], perplexity[easy], zlib[random], perplexity[random])
+    return ClusterPoints(setting.name, trio.seed, zlib[easy], perplexity[easy], zlib[random], perplexity[random])
 
 
 def _contrast(easy: Values, random: Values, *, log: bool = False) -> Contrast:
@@ -135,10 +135,10 @@ def rows(result: Sequence[Cluster]) -> tuple[Row, ...]:
 
 
 def _rows(name: str, metric: str, unit: Unit, contrasts: Sequence[Contrast]) -> list[Row]:
-    claim, votes = "lower than random examples", [contrast.vote for contrast in contrasts]
+    claim = Claim("lower than random examples", [contrast.vote for contrast in contrasts])
     ratios = [contrast.variance_ratio for contrast in contrasts]
     return [
-        row(name, f"median {metric}, easy", unit, [each.easy.median for each in contrasts], None, claim, votes),
+        row(name, f"median {metric}, easy", unit, [each.easy.median for each in contrasts], None, claim),
         row(name, f"median {metric}, random", unit, [each.random.median for each in contrasts]),
         row(name, f"variance of {metric}, easy / random", "times", ratios),
     ]

@@ -1,4 +1,4 @@
-"""Does what is measured go the way the study says? Each seed votes, and a vote needs a test to back it."""
+"""Whether measured figures go in the direction that the paper claims. Each seed votes, by a statistical test."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ RULE = (
 
 
 def agreement(votes: Sequence[Vote]) -> Agreement:
-    """What the seeds' votes come to."""
+    """The verdict of all seeds together."""
     if votes and all(vote == 1 for vote in votes):
         return "agrees"
     return "does not" if -1 in votes and 1 not in votes else "cannot be told at this n"
 
 
 def decided(p_value: float, *, right: bool) -> Vote:
-    """A vote for or against, where the test decides at all."""
+    """A vote for or against, or 0 if the test is not significant."""
     if p_value >= LEVEL:
         return 0
     return 1 if right else -1
@@ -83,14 +83,14 @@ def sides(differences: Sequence[float]) -> tuple[Vote, ...]:
 
 
 def both(first: Vote, second: Vote) -> Vote:
-    """Whether both claims hold: decided against by either, for only by both."""
+    """Whether both claims hold: one vote against is enough to refute, both must vote for."""
     return first if first < second else second
 
 
 def greater(first: Values, second: Values) -> Vote:
     """Whether the first of paired values ``[n]`` are the greater, by Wilcoxon's signed ranks."""
     difference = first - second
-    if not difference.any():  # nor are there any pairs, perhaps
+    if not difference.any():  # also where there are no pairs
         return 0
     side = float(wilcoxon(difference, alternative="greater").pvalue)
     return decided(float(wilcoxon(difference).pvalue), right=side < 0.5)
@@ -100,5 +100,5 @@ def rank_sum(first: Values, second: Values) -> tuple[float, float] | None:
     """Mann–Whitney U of the first group, and its two-sided p-value; None if either group is empty."""
     if not len(first) or not len(second):
         return None
-    found = mannwhitneyu(first, second)
-    return float(found.statistic), float(found.pvalue)
+    test = mannwhitneyu(first, second)
+    return float(test.statistic), float(test.pvalue)

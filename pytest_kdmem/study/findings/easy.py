@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import most
 from pytest_kdmem.study.findings.examples import Setting, settings
-from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
+from pytest_kdmem.study.findings.figures import Claim, Row, Share, row, share_row
 from pytest_kdmem.study.record import Study
 
 
 @dataclass(frozen=True)
 class Easy:
-    """Of the soft students of one setting, by seed.
+    """The easy examples of the soft students of one setting, by seed.
 
     Attributes:
         of_student: |T ∩ B ∩ S| of |S|.
@@ -31,8 +31,8 @@ class Easy:
 
 def easy(study: Study) -> tuple[Easy, ...]:
     """The easy set in each setting that has a teacher, a baseline and a soft student of one seed."""
-    found = (_of(setting) for setting in settings(study, "main", "families"))
-    return tuple(each for each in found if each.seeds)
+    easy_sets = (_of(setting) for setting in settings(study, "main", "families"))
+    return tuple(each for each in easy_sets if each.seeds)
 
 
 def _of(setting: Setting) -> Easy:
@@ -51,9 +51,9 @@ def rows(result: Sequence[Easy]) -> tuple[Row, ...]:
     lines: list[Row] = []
     for each in result:
         key, name = (each.family, each.dataset), f"{each.family}, {each.dataset}"
-        shares, votes = each.of_student, [most(share.k, share.n) for share in each.of_student]
+        shares, claim = each.of_student, Claim("most", [most(share.k, share.n) for share in each.of_student])
         lines += [
-            share_row(name, "T∩B∩S of S", shares, paper.EASY_SHARES.get(key), "most", votes),
+            share_row(name, "T∩B∩S of S", shares, paper.EASY_SHARES.get(key), claim),
             row(name, "T∩B∩S", "examples", [share.k for share in shares], paper.EASY.get(key)),
             row(name, "S", "examples", [share.n for share in shares], paper.STUDENT_MEMORIZED.get(key)),
             row(name, "T∩B∖S", "examples", each.left_out, paper.LEFT_OUT.get(key)),

@@ -1,4 +1,4 @@
-"""Score tables by document: what each model did with each distinct example of D, and models side by side."""
+"""Score tables by document: the verdict of each model on each distinct example of D, and models compared."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Examples:
     Attributes:
         run: the model.
         documents: int64 ``[n]``.
-        copies: how often each stands in D, int64 ``[n]``.
-        memorized: bool ``[n]``; true if any copy was recited.
-        ambiguous: bool ``[n]``; the numerical tolerance could turn the verdict.
-        too_short: distinct examples left out, for want of tokens.
+        copies: number of rows of D that hold each example, int64 ``[n]``.
+        memorized: bool ``[n]``; true if any copy was memorized.
+        ambiguous: bool ``[n]``; the verdict could change within the numerical tolerance.
+        too_short: distinct examples that are left out because they have too few tokens.
     """
 
     run: ModelRun
@@ -118,11 +118,11 @@ class Trio:
 
 def same_examples(first: Examples, *others: Examples) -> None:
     """Raise DataError unless all models have the same examples long enough."""
-    for other in others:
-        if not np.array_equal(first.documents, other.documents):
+    for second in others:
+        if not np.array_equal(first.documents, second.documents):
             raise DataError(
                 f"The same examples were expected to be long enough for {described(first.run)} and"
-                f" {described(other.run)}, and they are not; compare models of one tokenizer, scored with the same"
+                f" {described(second.run)}, and they are not; compare models of one tokenizer, scored with the same"
                 " lengths."
             )
 
@@ -176,8 +176,8 @@ class Setting:
 
 def settings(study: Study, *parts: str) -> Iterator[Setting]:
     """Every family and data set of these parts, in the order they were made."""
-    found = dict.fromkeys((run.part, run.family, run.dataset) for part in parts for run in study.select(part=part))
-    return (Setting(study, *key) for key in found)
+    keys = dict.fromkeys((run.part, run.family, run.dataset) for part in parts for run in study.select(part=part))
+    return (Setting(study, *key) for key in keys)
 
 
 def drawn(candidates: Flags, size: int, seed: int = 0) -> npt.NDArray[np.intp]:

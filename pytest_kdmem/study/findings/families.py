@@ -1,7 +1,7 @@
 """Finding 5: other families memorize other documents, though the texts' zlib bytes agree.
 
-Ids of tokens are no ground for comparison between families, so sets are compared by document. zlib bytes are those of
-the decoded window; windows are counted in tokens, so two families see stretches of different length of one document.
+Token ids cannot be compared between families, so sets are compared by document. zlib bytes are those of the decoded
+window. Windows are counted in tokens, so the windows of two families cover different lengths of the same document.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.stats import pearsonr
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, agreement, decided, few
 from pytest_kdmem.study.findings.examples import Documents, Examples, settings
-from pytest_kdmem.study.findings.figures import Row, Share, row, share_row, spread
+from pytest_kdmem.study.findings.figures import Claim, Row, Share, row, share_row, spread
 from pytest_kdmem.study.record import Role, Study
 
 ROLES: tuple[Role, ...] = ("teacher", "baseline", "soft")
@@ -28,7 +28,7 @@ class Pair:
 
     Attributes:
         overlap: role → documents that both memorized, of those that either did.
-        overlap_once: the same of documents that stand in D once; what stands there often, every family recites.
+        overlap_once: the same over documents that occur once in D; every family recites those that occur often.
         zlib_r: Pearson's r of zlib bytes over the documents; None below three documents or where all are alike.
         zlib_p_value: of r being 0, two-sided.
     """
@@ -56,40 +56,42 @@ def families(study: Study) -> tuple[Pair, ...]:
             place = by_place.setdefault((setting.dataset, trio.seed), {})
             place[setting.family] = {"teacher": trio.teacher, "baseline": trio.baseline, "soft": trio.student}
     return tuple(
-        _pair(dataset, seed, (one, found[one]), (other, found[other]))
-        for (dataset, seed), found in sorted(by_place.items())
-        for one, other in combinations(found, 2)
+        _pair(dataset, seed, (first, models[first]), (second, models[second]))
+        for (dataset, seed), models in sorted(by_place.items())
+        for first, second in combinations(models, 2)
     )
 
 
 def _pair(
-    dataset: str, seed: int, one: tuple[str, dict[Role, Examples]], other: tuple[str, dict[Role, Examples]]
+    dataset: str, seed: int, first: tuple[str, dict[Role, Examples]], second: tuple[str, dict[Role, Examples]]
 ) -> Pair:
-    (first, first_models), (second, second_models) = one, other
+    (first_family, first_models), (second_family, second_models) = first, second
     overlap, overlap_once = (
         {role: _overlap(first_models[role], second_models[role], once=once) for role in ROLES} for once in (False, True)
     )
     common, in_first, in_second = _common(first_models["baseline"], second_models["baseline"])
     r, p_value = None, None
-    one_zlib = first_models["baseline"].column("zlib_bytes")[in_first]
-    other_zlib = second_models["baseline"].column("zlib_bytes")[in_second]
-    if len(common) > 2 and np.ptp(one_zlib) and np.ptp(other_zlib):
-        found = pearsonr(one_zlib, other_zlib)
-        r, p_value = float(found.statistic), float(found.pvalue)
-    return Pair(dataset, first, second, seed, len(common), overlap, overlap_once, r, p_value)
+    first_zlib = first_models["baseline"].column("zlib_bytes")[in_first]
+    second_zlib = second_models["baseline"].column("zlib_bytes")[in_second]
+    if len(common) > 2 and np.ptp(first_zlib) and np.ptp(second_zlib):
+        correlation = pearsonr(first_zlib, second_zlib)
+        r, p_value = float(correlation.statistic), float(correlation.pvalue)
+    return Pair(dataset, first_family, second_family, seed, len(common), overlap, overlap_once, r, p_value)
 
 
-def _common(one: Examples, other: Examples) -> tuple[Documents, Documents, Documents]:
-    """Documents long enough for both, and where they stand in each."""
-    common, in_one, in_other = np.intersect1d(one.documents, other.documents, assume_unique=True, return_indices=True)
-    return common, in_one, in_other
+def _common(first: Examples, second: Examples) -> tuple[Documents, Documents, Documents]:
+    """Documents that are long enough for both, and their positions in each."""
+    common, in_first, in_second = np.intersect1d(
+        first.documents, second.documents, assume_unique=True, return_indices=True
+    )
+    return common, in_first, in_second
 
 
-def _overlap(one: Examples, other: Examples, *, once: bool) -> Share:
-    _, in_one, in_other = _common(one, other)
-    counted = one.copies[in_one] == 1 if once else np.ones(len(in_one), dtype=bool)
-    first, second = one.memorized[in_one] & counted, other.memorized[in_other] & counted
-    return Share(int((first & second).sum()), int((first | second).sum()))
+def _overlap(first: Examples, second: Examples, *, once: bool) -> Share:
+    _, in_first, in_second = _common(first, second)
+    counted = first.copies[in_first] == 1 if once else np.ones(len(in_first), dtype=bool)
+    by_first, by_second = first.memorized[in_first] & counted, second.memorized[in_second] & counted
+    return Share(int((by_first & by_second).sum()), int((by_first | by_second).sum()))
 
 
 def rows(result: Sequence[Pair]) -> tuple[Row, ...]:
@@ -102,8 +104,8 @@ def rows(result: Sequence[Pair]) -> tuple[Row, ...]:
                 ("", [pair.overlap[role] for pair in pairs]),
                 (", 1 × in D", [pair.overlap_once[role] for pair in pairs]),
             ):
-                votes = [few(share.k, share.n) for share in shared]
-                lines.append(share_row(name, figure + which, shared, paper.SHARED_BETWEEN_FAMILIES, "few", votes))
+                claim = Claim("few", [few(share.k, share.n) for share in shared])
+                lines.append(share_row(name, figure + which, shared, paper.SHARED_BETWEEN_FAMILIES, claim))
         correlations: list[Vote] = [
             0 if pair.zlib_r is None or pair.zlib_p_value is None else decided(pair.zlib_p_value, right=pair.zlib_r > 0)
             for pair in pairs

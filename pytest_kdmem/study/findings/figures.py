@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pytest_kdmem.errors import DataError
@@ -18,7 +18,7 @@ Unit = Literal["percent", "examples", "nats", "perplexity", "times", "r", "bytes
 
 @dataclass(frozen=True)
 class Share:
-    """k of n examples; of none, undefined."""
+    """k of n examples; undefined if n is 0."""
 
     k: int
     n: int
@@ -33,22 +33,22 @@ class Share:
 class Spread:
     """One figure per seed, None where it is undefined.
 
-    A mean over the seeds where a figure happens to be defined would be selective, so it needs them all.
+    The mean needs all seeds: a mean over those where the figure happens to be defined would be selective.
     """
 
     values: tuple[float | None, ...]
 
     def __post_init__(self) -> None:
-        wrong = [value for value in self.values if value is not None and not math.isfinite(value)]
-        if wrong:
+        not_finite = [value for value in self.values if value is not None and not math.isfinite(value)]
+        if not_finite:
             raise DataError(
-                f"Finite figures were expected of each model of the study, and one is {wrong[0]};"
+                f"Finite figures were expected of each model of the study, and one is {not_finite[0]};"
                 " train that model again."
             )
 
     @property
     def n(self) -> int:
-        """Seeds."""
+        """Number of seeds."""
         return len(self.values)
 
     @property
@@ -72,17 +72,17 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a finding's table.
+    """One row of a finding's table.
 
     Attributes:
         setting: family and data set.
         figure: what is measured.
-        unit: how it is printed.
-        measured: the figure of each seed.
-        published: the study's figure in the setting of the same name, None if it gave none.
-        claim: what the study says of it, as a direction; empty if it says nothing.
-        agreement: whether what is measured goes that way; None without a claim.
-        counts: the examples behind each seed's figure, where it is a share.
+        unit: how the figure is printed.
+        measured: the figure for each seed.
+        published: the published figure for the setting of the same name; None if there is none.
+        claim: the direction that the paper claims; empty if it claims none.
+        agreement: whether the measured figures go in the claimed direction; None without a claim.
+        counts: the number of examples behind each seed's figure, if it is a share.
     """
 
     setting: str
@@ -95,6 +95,19 @@ class Row:
     counts: tuple[Share, ...] = ()
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What the paper claims of a figure.
+
+    Attributes:
+        direction: the claim in words, such as “fewer than before”.
+        votes: the vote of each seed.
+    """
+
+    direction: str
+    votes: Sequence[Vote]
+
+
 def spread(values: Iterable[float | None]) -> Spread:
     return Spread(tuple(values))
 
@@ -104,13 +117,11 @@ def share_row(
     figure: str,
     shares: Sequence[Share],
     published: float | None = None,
-    claim: str = "",
-    votes: Sequence[Vote] = (),
+    claim: Claim | None = None,
 ) -> Row:
-    """A share of each seed, printed in percent with its counts."""
-    measured = spread(share.value for share in shares)
-    decided = agreement(votes) if claim else None
-    return Row(setting, figure, "percent", measured, published, claim, decided, tuple(shares))
+    """A row for a share, printed in percent with the counts of each seed."""
+    percent_row = row(setting, figure, "percent", (share.value for share in shares), published, claim)
+    return replace(percent_row, counts=tuple(shares))
 
 
 def row(
@@ -119,8 +130,10 @@ def row(
     unit: Unit,
     values: Iterable[float | None],
     published: float | None = None,
-    claim: str = "",
-    votes: Sequence[Vote] = (),
+    claim: Claim | None = None,
 ) -> Row:
-    """Any other figure of each seed."""
-    return Row(setting, figure, unit, spread(values), published, claim, agreement(votes) if claim else None)
+    """A row for any other figure, with a value for each seed."""
+    measured = spread(values)
+    if claim is None:
+        return Row(setting, figure, unit, measured, published)
+    return Row(setting, figure, unit, measured, published, claim.direction, agreement(claim.votes))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, alike, fewer, most
 from pytest_kdmem.study.findings.examples import Setting, Trio, same_examples, settings
-from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
+from pytest_kdmem.study.findings.figures import Claim, Row, Share, row, share_row
 from pytest_kdmem.study.record import Study
 
 
@@ -47,8 +47,10 @@ class SoftAgainstHard:
 
 def soft_against_hard(study: Study) -> tuple[SoftAgainstHard, ...]:
     """Each setting of the main part that has both students of one seed, with teacher and baseline."""
-    found = (SoftAgainstHard(setting.family, setting.dataset, _seeds(setting)) for setting in settings(study, "main"))
-    return tuple(each for each in found if each.seeds)
+    students = (
+        SoftAgainstHard(setting.family, setting.dataset, _seeds(setting)) for setting in settings(study, "main")
+    )
+    return tuple(each for each in students if each.seeds)
 
 
 def _seeds(setting: Setting) -> tuple[SoftHard, ...]:
@@ -81,18 +83,21 @@ def rows(result: Sequence[SoftAgainstHard]) -> tuple[Row, ...]:
     for each in result:
         key, name, seeds = (each.family, each.dataset), f"{each.family}, {each.dataset}", each.seeds
         rates = paper.RATES.get(key, {})
-        same, more = [seed.alike for seed in seeds], [seed.hard_inherits_more for seed in seeds]
+        like_soft = Claim("like soft", [seed.alike for seed in seeds])
+        more_than_soft = Claim("more than soft", [seed.hard_inherits_more for seed in seeds])
         shared, easy = [seed.shared for seed in seeds], [seed.hard_easy for seed in seeds]
         soft_has, hard_has = [seed.soft_inherited for seed in seeds], [seed.hard_inherited for seed in seeds]
         quotients = [seed.inherited_quotient for seed in seeds]
-        mostly = [[most(share.k, share.n) for share in shares] for shares in (shared, easy)]
+        most_shared, most_easy = (
+            Claim("most", [most(share.k, share.n) for share in shares]) for shares in (shared, easy)
+        )
         lines += [
             share_row(name, "memorized, soft", [seed.soft for seed in seeds], rates.get("soft")),
-            share_row(name, "memorized, hard", [seed.hard for seed in seeds], rates.get("hard"), "like soft", same),
-            share_row(name, "H∩S of H", shared, paper.HARD_SHARED.get(key), "most", mostly[0]),
-            share_row(name, "T∩B∩H of H", easy, paper.HARD_EASY.get(key), "most", mostly[1]),
+            share_row(name, "memorized, hard", [seed.hard for seed in seeds], rates.get("hard"), like_soft),
+            share_row(name, "H∩S of H", shared, paper.HARD_SHARED.get(key), most_shared),
+            share_row(name, "T∩B∩H of H", easy, paper.HARD_EASY.get(key), most_easy),
             share_row(name, "T∩S∖B of T∖B", soft_has, paper.INHERITED_RATIOS.get(key)),
-            share_row(name, "T∩H∖B of T∖B", hard_has, None, "more than soft", more),
+            share_row(name, "T∩H∖B of T∖B", hard_has, None, more_than_soft),
             row(name, "T∩S∖B", "examples", [share.k for share in soft_has], paper.INHERITED.get(key)),
             row(name, "T∩H∖B", "examples", [share.k for share in hard_has], paper.HARD_INHERITED.get(key)),
             row(name, "inherited, hard / soft", "times", quotients, paper.HARD_OVER_SOFT_INHERITED.get(key)),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import few
 from pytest_kdmem.study.findings.examples import Setting, settings
-from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
+from pytest_kdmem.study.findings.figures import Claim, Row, Share, row, share_row
 from pytest_kdmem.study.record import Study
 
 
 @dataclass(frozen=True)
 class Inherited:
-    """Of the soft students of one setting, by seed.
+    """What the soft students of one setting inherited, by seed.
 
     Attributes:
         of_teacher_only: |T ∩ S \\ B| of |T \\ B|.
@@ -31,8 +31,8 @@ class Inherited:
 
 def inherited(study: Study) -> tuple[Inherited, ...]:
     """Inheritance in each setting that has a teacher, a baseline and a soft student of one seed."""
-    found = (_of(setting) for setting in settings(study, "main", "families"))
-    return tuple(each for each in found if each.seeds)
+    inherited_sets = (_of(setting) for setting in settings(study, "main", "families"))
+    return tuple(each for each in inherited_sets if each.seeds)
 
 
 def _of(setting: Setting) -> Inherited:
@@ -51,9 +51,9 @@ def rows(result: Sequence[Inherited]) -> tuple[Row, ...]:
     lines: list[Row] = []
     for each in result:
         key, name = (each.family, each.dataset), f"{each.family}, {each.dataset}"
-        shares, votes = each.of_teacher_only, [few(share.k, share.n) for share in each.of_teacher_only]
+        shares, claim = each.of_teacher_only, Claim("few", [few(share.k, share.n) for share in each.of_teacher_only])
         lines += [
-            share_row(name, "T∩S∖B of T∖B", shares, paper.INHERITED_RATIOS.get(key), "few", votes),
+            share_row(name, "T∩S∖B of T∖B", shares, paper.INHERITED_RATIOS.get(key), claim),
             row(name, "T∩S∖B", "examples", [share.k for share in shares], paper.INHERITED.get(key)),
             row(name, "T∖B", "examples", [share.n for share in shares], paper.TEACHER_ONLY.get(key)),
         ]

@@ -1,4 +1,4 @@
-"""Finding 7: without what is predicted at risk, a student memorizes next to nothing, and what it does is new."""
+"""Finding 7: a student of the cleaned set memorizes almost nothing, and what it memorizes is new."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, fewer
 from pytest_kdmem.study.findings.examples import Examples, examples_of, same_examples
-from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
+from pytest_kdmem.study.findings.figures import Claim, Row, Share, row, share_row
 from pytest_kdmem.study.record import ModelRun, Study
 
 
@@ -19,11 +19,11 @@ class Loop:
     """Students of one seed, distilled on D and on D without what is at risk; all counts are of distinct examples.
 
     Attributes:
-        left_out: examples of D that were left out, of those long enough; ``left_out_rows`` counts all rows.
-        before, after: memorized of D by the student of D, and by that of what is left.
-        kept: of what the first memorized, what the second does, too.
-        new: what the second memorized and the first did not (the onion effect).
-        loss_before, loss_after: held out, in nats a token.
+        left_out: share of the examples of D that were left out, of those long enough; ``left_out_rows`` counts rows.
+        before, after: share of D that the student of D memorized, and the student of the cleaned set.
+        kept: number of examples that both memorized.
+        new: number of examples that only the second memorized (the onion effect).
+        loss_before, loss_after: held-out loss in nats per token.
     """
 
     family: str
@@ -46,7 +46,7 @@ class Loop:
 
     @property
     def price(self) -> float:
-        """Of the held-out loss, relative to that before."""
+        """Relative change of the held-out loss."""
         return self.loss_after / self.loss_before - 1
 
 
@@ -83,8 +83,8 @@ def _loop(study: Study, run: ModelRun) -> Loop:
     )
 
 
-def _memorized(found: Examples) -> Share:
-    return Share(int(found.memorized.sum()), len(found))
+def _memorized(examples: Examples) -> Share:
+    return Share(int(examples.memorized.sum()), len(examples))
 
 
 def rows(result: Sequence[Loop]) -> tuple[Row, ...]:
@@ -94,7 +94,7 @@ def rows(result: Sequence[Loop]) -> tuple[Row, ...]:
         key, name = (family, dataset), f"{family}, {dataset}"
         before, after = paper.MEMORIZED_BEFORE_CLEANING.get(key), paper.MEMORIZED_AFTER_CLEANING.get(key)
         fall = 1 - after / before if before and after is not None else None
-        votes = [loop.fewer for loop in loops]
+        claim = Claim("fewer than before", [loop.fewer for loop in loops])
         lines += [
             share_row(name, "left out, of distinct examples", [loop.left_out for loop in loops]),
             share_row(name, "left out, of rows", [loop.left_out_rows for loop in loops]),
@@ -102,7 +102,7 @@ def rows(result: Sequence[Loop]) -> tuple[Row, ...]:
             row(
                 name, "memorized after distilling on what is left", "examples", [loop.after.k for loop in loops], after
             ),
-            row(name, "fall", "percent", [loop.fall for loop in loops], fall, "fewer than before", votes),
+            row(name, "fall", "percent", [loop.fall for loop in loops], fall, claim),
             row(name, "memorized before and after", "examples", [loop.kept for loop in loops]),
             row(name, "newly memorized", "examples", [loop.new for loop in loops], after),
             row(name, "held-out loss, on D", "nats", [loop.loss_before for loop in loops]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import Vote, agreement, both, fewer, sides
 from pytest_kdmem.study.findings.examples import Examples, Setting, Trio, settings
-from pytest_kdmem.study.findings.figures import Row, Share, Spread, row, share_row, spread
+from pytest_kdmem.study.findings.figures import Claim, Row, Share, Spread, row, share_row, spread
 from pytest_kdmem.study.record import Role, Study
 
 ROLES: tuple[Role, ...] = ("teacher", "baseline", "soft", "hard")
@@ -40,7 +40,7 @@ class RoleRates:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StudentComparison:
     """A student and the baseline of its seed, over the same examples.
 
     Attributes:
@@ -67,14 +67,14 @@ class SettingRates:
     family: str
     dataset: str
     roles: tuple[RoleRates, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[StudentComparison, ...]
     teacher_above_baseline: tuple[Vote, ...]
 
     def role(self, name: str) -> RoleRates | None:
         """The role's rates, None if no model has it."""
         return next((each for each in self.roles if each.role == name), None)
 
-    def compared(self, name: str) -> tuple[Comparison, ...]:
+    def compared(self, name: str) -> tuple[StudentComparison, ...]:
         return tuple(each for each in self.comparisons if each.role == name)
 
 
@@ -84,7 +84,7 @@ def rates(study: Study, *parts: str) -> tuple[SettingRates, ...]:
 
 
 def _rates_of(setting: Setting) -> SettingRates:
-    roles = tuple(_role(role, found) for role in ROLES if (found := setting.of(role)))
+    roles = tuple(_role(role, by_seed) for role in ROLES if (by_seed := setting.of(role)))
     trios = {role: setting.trios(role) for role in STUDENTS}
     comparisons = tuple(_compared(role, trio) for role in STUDENTS for trio in trios[role])
     above = tuple(fewer(trio.baseline.memorized, trio.teacher.memorized) for trio in trios["soft"])
@@ -103,13 +103,13 @@ def _role(role: Role, by_seed: dict[int, Examples]) -> RoleRates:
     )
 
 
-def _compared(role: Role, trio: Trio) -> Comparison:
+def _compared(role: Role, trio: Trio) -> StudentComparison:
     _, baseline, student = trio.flags
     reduction = trio.sets.reduction.value if student.any() else None
     less = fewer(student, baseline)
     difference = trio.student.run.held_out_loss - trio.baseline.run.held_out_loss
     verdict = "no" if less == -1 or difference > 0 else "yes" if less == 1 else "undecided"
-    return Comparison(
+    return StudentComparison(
         role,
         trio.seed,
         int((baseline & ~student).sum()),
@@ -132,21 +132,21 @@ def rate_rows(setting: SettingRates) -> list[Row]:
     key, name = (setting.family, setting.dataset), f"{setting.family}, {setting.dataset}"
     published = paper.RATES.get(key, {}) if setting.part != "pilot" else {}
     claims = {
-        "teacher": ("more than the baseline", setting.teacher_above_baseline),
-        "soft": ("less than the baseline", tuple(each.memorizes_less for each in setting.compared("soft"))),
-        "hard": ("less than the baseline", tuple(each.memorizes_less for each in setting.compared("hard"))),
+        "teacher": Claim("more than the baseline", setting.teacher_above_baseline),
+        "soft": Claim("less than the baseline", [each.memorizes_less for each in setting.compared("soft")]),
+        "hard": Claim("less than the baseline", [each.memorizes_less for each in setting.compared("hard")]),
     }
     lines = []
     for role in setting.roles:
-        claim, votes = claims.get(role.role, ("", ()))
-        lines.append(share_row(name, f"memorized, {role.role}", role.memorized, published.get(role.role), claim, votes))
+        claim = claims.get(role.role)
+        lines.append(share_row(name, f"memorized, {role.role}", role.memorized, published.get(role.role), claim))
         lines.append(row(name, f"within numerical tolerance, {role.role}", "examples", role.ambiguous))
     for student in STUDENTS:
         if compared := setting.compared(student):
             reduction = paper.REDUCTIONS.get(key) if student == "soft" and setting.part != "pilot" else None
             values = [each.reduction for each in compared]
             lines.append(row(name, f"baseline / {student}", "times", values, reduction))
-    # The lengths are the tokenizer's, so one role speaks for all.
+    # Lengths depend on the tokenizer only, so they are the same for all roles.
     lines += [row(name, "too short, left out of all", "examples", role.too_short[:1]) for role in setting.roles[:1]]
     return lines
 
@@ -158,15 +158,15 @@ def _loss_rows(setting: SettingRates) -> list[Row]:
     for role in setting.roles:
         compared = setting.compared(role.role)
         votes = sides([each.loss_difference for each in compared])
-        claim = "no worse than the baseline" if role.role == "soft" else ""
+        claim = Claim("no worse than the baseline", votes) if role.role == "soft" else None
         figure = f"held-out loss, {role.role}"
-        lines.append(row(name, figure, "nats", role.losses.values, losses.get(role.role), claim, votes))
+        lines.append(row(name, figure, "nats", role.losses.values, losses.get(role.role), claim))
         figure = f"held-out perplexity, {role.role}"
         lines.append(row(name, figure, "perplexity", role.perplexities.values, perplexities.get(role.role)))
     if compared := setting.compared("soft"):
         holds = Share(sum(each.verdict == "yes" for each in compared), len(compared))
         no_worse = sides([each.loss_difference for each in compared])
         decided = agreement([both(each.memorizes_less, side) for each, side in zip(compared, no_worse, strict=True)])
-        claim, figure = "memorizes less at no worse held-out loss", "seeds whose soft student does"
-        lines.append(Row(name, figure, "percent", spread([holds.value]), None, claim, decided, (holds,)))
+        direction, figure = "memorizes less at no worse held-out loss", "seeds whose soft student does"
+        lines.append(Row(name, figure, "percent", spread([holds.value]), None, direction, decided, (holds,)))
     return lines

@@ -1,4 +1,4 @@
-"""How memorization rises with the number of times an example stands in D, by role."""
+"""How memorization rises with the number of copies of an example in D, by role."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_kdmem.study.record import Study
 
 @dataclass(frozen=True)
 class Bucket:
-    """Distinct examples that stand in D this many times: how many of them each seed's model memorized."""
+    """Distinct examples with this many copies in D, and how many of them each seed's model memorized."""
 
     role: str
     copies: int
@@ -32,22 +32,22 @@ class Repetition:
 
 def repetition(study: Study) -> tuple[Repetition, ...]:
     """Memorized by repetition, in every setting where some example stands more than once."""
-    found = (
+    repetitions = (
         Repetition(setting.part, setting.family, setting.dataset, _buckets(setting))
         for setting in settings(study, "main", "families")
     )
-    return tuple(each for each in found if any(bucket.copies > 1 for bucket in each.buckets))
+    return tuple(each for each in repetitions if any(bucket.copies > 1 for bucket in each.buckets))
 
 
 def _buckets(setting: Setting) -> tuple[Bucket, ...]:
-    found = []
+    buckets = []
     for role in ROLES:
         models = list(setting.of(role).values())
         for copies in sorted({int(each) for model in models for each in np.unique(model.copies)}):
             at = [(model, model.copies == copies) for model in models]
             shares = tuple(Share(int(model.memorized[where].sum()), int(where.sum())) for model, where in at)
-            found.append(Bucket(role, copies, shares))
-    return tuple(found)
+            buckets.append(Bucket(role, copies, shares))
+    return tuple(buckets)
 
 
 def rows(result: Sequence[Repetition]) -> tuple[Row, ...]:

@@ -23,11 +23,16 @@ from pytest_kdmem.study.record import ModelRun, Study
 
 # Of the bins of a reliability curve in the table; all are in findings.json.
 LOWEST_SHOWN = 0.1
-SAID = {"roc_auc": "ROC-AUC", "precision": "precision", "recall": "recall", "pr_auc": "PR-AUC at the true prevalence"}
+METRIC_LABELS = {
+    "roc_auc": "ROC-AUC",
+    "precision": "precision",
+    "recall": "recall",
+    "pr_auc": "PR-AUC at the true prevalence",
+}
 
 
 @dataclass(frozen=True)
-class Prediction:
+class StudentPrediction:
     """The protocol on one student; figures are mean and standard deviation over 100 trials, by name.
 
     Attributes:
@@ -71,7 +76,7 @@ class Transfer:
 class Risk:
     """Of all students that memorized enough to learn from, and left enough."""
 
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[StudentPrediction, ...]
     transfers: tuple[Transfer, ...]
 
     def __bool__(self) -> bool:
@@ -126,17 +131,17 @@ def _cases(study: Study) -> Iterator[_Case]:
                 yield _Case(run, extract_features(baselines[0].pair))
 
 
-def _prediction(case: _Case) -> Prediction:
-    features, labels, found = case.features, case.labels, case.fitted.assessment
-    return Prediction(
+def _prediction(case: _Case) -> StudentPrediction:
+    features, labels, assessment = case.features, case.labels, case.fitted.assessment
+    return StudentPrediction(
         case.run.part,
         case.run.family,
         case.run.dataset,
         case.run.seed,
         case.run.temperature,
-        Share(found.positives, found.examples),
-        found.metrics,
-        found.coefficients,
+        Share(assessment.positives, assessment.examples),
+        assessment.metrics,
+        assessment.coefficients,
         shuffled_roc_auc(features.values, labels.memorized, features.names, labels.source),
     )
 
@@ -151,10 +156,10 @@ def _transfers(cases: Sequence[_Case], first_seed: int) -> Iterator[Transfer]:
         for second in cases:
             differing = [
                 name
-                for name, one, other in zip(
+                for name, learned, applied in zip(
                     ("family", "dataset", "temperature", "seed"), first.place, second.place, strict=True
                 )
-                if one != other
+                if learned != applied
             ]
             if len(differing) == 1 and ("seed" in differing or first.run.seed == first_seed):
                 yield _transfer(differing[0], first.fitted, first.name, second)
@@ -184,23 +189,26 @@ def _transfer(by: str, fitted: FittedPredictor, learned_from: str, case: _Case) 
 
 def rows(result: Risk) -> tuple[Row, ...]:
     lines: list[Row] = []
-    places: dict[tuple[str, str, str, float | None], list[Prediction]] = {}
+    places: dict[tuple[str, str, str, float | None], list[StudentPrediction]] = {}
     for each in result.predictions:
         places.setdefault((each.part, each.family, each.dataset, each.temperature), []).append(each)
-    for (part, family, dataset, temperature), found in places.items():
+    for (part, family, dataset, temperature), predictions in places.items():
         published = paper.PREDICTION.get((family, dataset), {}) if part != "temperature" else {}
         name = f"{family}, {dataset}" + (f", T = {temperature:g}" if part == "temperature" else "")
-        lines.append(share_row(name, "memorized by the student", [one.memorized for one in found]))
-        for key, said in SAID.items():
-            lines.append(row(name, said, "area", [one.figures[key].mean for one in found], published.get(key)))
-        lines.append(row(name, "ROC-AUC, labels shuffled", "area", [one.shuffled.mean for one in found]))
+        lines.append(share_row(name, "memorized by the student", [prediction.memorized for prediction in predictions]))
+        for key, label in METRIC_LABELS.items():
+            means = [prediction.figures[key].mean for prediction in predictions]
+            lines.append(row(name, label, "area", means, published.get(key)))
+        shuffled = [prediction.shuffled.mean for prediction in predictions]
+        lines.append(row(name, "ROC-AUC, labels shuffled", "area", shuffled))
     for transfer in result.transfers:
         name = f"{transfer.learned_from} → {transfer.applied_to}" if transfer.by != "none" else transfer.learned_from
-        told = "to its student" if transfer.by == "none" else f"to another {transfer.by}"
-        lines.append(row(name, f"ROC-AUC, {told}", "area", [transfer.roc_auc]))
-        lines.append(share_row(name, f"found where {percent(DEFAULT_RECALL)} are to be, {told}", [transfer.found]))
-        for one in (one for one in transfer.reliability if one.lower >= LOWEST_SHOWN):
-            held = Share(round(one.observed * one.n), one.n)
-            interval = f"{percent(one.low)} to {percent(one.high)} expected"
-            lines.append(share_row(name, f"memorized of risk {one.lower:g}–{one.upper:g} ({interval})", [held]))
+        target = "to its student" if transfer.by == "none" else f"to another {transfer.by}"
+        lines.append(row(name, f"ROC-AUC, {target}", "area", [transfer.roc_auc]))
+        lines.append(share_row(name, f"found where {percent(DEFAULT_RECALL)} are to be, {target}", [transfer.found]))
+        for risk_bin in (risk_bin for risk_bin in transfer.reliability if risk_bin.lower >= LOWEST_SHOWN):
+            memorized = Share(round(risk_bin.observed * risk_bin.n), risk_bin.n)
+            interval = f"{percent(risk_bin.low)} to {percent(risk_bin.high)} expected"
+            risks = f"{risk_bin.lower:g}–{risk_bin.upper:g}"
+            lines.append(share_row(name, f"memorized of risk {risks} ({interval})", [memorized]))
     return tuple(lines)

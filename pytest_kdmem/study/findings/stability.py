@@ -11,7 +11,7 @@ from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.study import published as paper
 from pytest_kdmem.study.findings.direction import FEWEST_SEEDS, most
 from pytest_kdmem.study.findings.examples import Examples, Setting, examples_of, same_examples, settings
-from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
+from pytest_kdmem.study.findings.figures import Claim, Row, Share, row, share_row
 from pytest_kdmem.study.record import Study
 
 
@@ -68,8 +68,8 @@ class Stability:
 def stability(study: Study) -> Stability:
     """Sets of the main part over its seeds, and against baselines of another size."""
     main = list(settings(study, "main"))
-    over_seeds = tuple(found for setting in main if (found := _over_seeds(setting)))
-    return Stability(over_seeds, tuple(found for setting in main for found in _over_sizes(setting)))
+    over_seeds = tuple(seeds for setting in main if (seeds := _over_seeds(setting)))
+    return Stability(over_seeds, tuple(sizes for setting in main for sizes in _over_sizes(setting)))
 
 
 def _over_seeds(setting: Setting) -> OverSeeds | None:
@@ -96,15 +96,15 @@ def _over_seeds(setting: Setting) -> OverSeeds | None:
 
 
 def _over_sizes(setting: Setting) -> list[OverSizes]:
-    study, found = setting.study, []
+    study, over_sizes = setting.study, []
     teachers, baselines = list(setting.of("teacher").values()), setting.of("baseline")
     for run in study.select(part="size", family=setting.family, dataset=setting.dataset, role="baseline"):
         if run.seed not in baselines:
             continue
-        main, other = baselines[run.seed], examples_of(study, run)
-        same_examples(main, other, *teachers)
-        smaller, larger = sorted((main, other), key=lambda model: model.run.parameters)
-        found.append(
+        main, further = baselines[run.seed], examples_of(study, run)
+        same_examples(main, further, *teachers)
+        smaller, larger = sorted((main, further), key=lambda model: model.run.parameters)
+        over_sizes.append(
             OverSizes(
                 setting.family,
                 setting.dataset,
@@ -115,7 +115,7 @@ def _over_sizes(setting: Setting) -> list[OverSizes]:
                 _held(main.memorized, teachers[0]) if teachers else None,
             )
         )
-    return found
+    return over_sizes
 
 
 def _held(examples: Flags, by: Examples) -> Share:
@@ -142,11 +142,9 @@ def rows(result: Stability) -> tuple[Row, ...]:
         held = sizes.smaller_by_larger
         figure = f"{sizes.smaller} baseline's set held by the {sizes.larger} one"
         published_share = paper.SMALLER_HELD_BY_LARGER.get(key)
-        lines.append(share_row(name, figure, [held], published_share, "most", [most(held.k, held.n)]))
+        lines.append(share_row(name, figure, [held], published_share, Claim("most", [most(held.k, held.n)])))
         if (held_by := sizes.baseline_by_teacher) is not None:
             published_share = paper.BASELINE_HELD_BY_TEACHER.get(key)
-            votes = [most(held_by.k, held_by.n)]
-            lines.append(
-                share_row(name, "baseline's set held by the teacher", [held_by], published_share, "most", votes)
-            )
+            claim = Claim("most", [most(held_by.k, held_by.n)])
+            lines.append(share_row(name, "baseline's set held by the teacher", [held_by], published_share, claim))
     return tuple(lines)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.study.findings.direction import Vote, fewer
 from pytest_kdmem.study.findings.examples import described, examples_of, same_examples
-from pytest_kdmem.study.findings.figures import Row, Share, row, share_row
+from pytest_kdmem.study.findings.figures import Claim, Row, Share, row, share_row
 from pytest_kdmem.study.record import ModelRun, Study
 
 
@@ -81,9 +81,9 @@ def rows(result: Sequence[Sweep]) -> tuple[Row, ...]:
         hottest = max(point.temperature for point in sweeps[0].points)
         for at in sorted({point.temperature for sweep in sweeps for point in sweep.points}):
             points = [point for sweep in sweeps for point in sweep.points if point.temperature == at]
-            claim = "less than at the lowest temperature" if at == hottest else ""
+            claim = Claim("less than at the lowest temperature", votes) if at == hottest else None
             shares, losses = [point.memorized for point in points], [point.held_out_loss for point in points]
-            lines.append(share_row(name, f"memorized, soft, T = {at:g}", shares, None, claim, votes))
+            lines.append(share_row(name, f"memorized, soft, T = {at:g}", shares, None, claim))
             lines.append(row(name, f"held-out loss, soft, T = {at:g}", "nats", losses))
     return tuple(lines)
 

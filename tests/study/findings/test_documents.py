@@ -15,13 +15,13 @@ from pytest_kdmem.study.record import Study
 def test_an_example_counts_once_however_often_it_stands_in_d(by_hand):
     hand = by_hand([7, 3, 7, 5, 7, 9], too_short=[9])
     run = hand.model("baseline", [7, 5], ambiguous=[3], zlib_bytes={7: 70, 3: 30, 5: 50})
-    found = examples_of(hand.study(run), run)
-    assert found.documents.tolist() == [3, 5, 7]
-    assert found.copies.tolist() == [1, 1, 3]
-    assert found.memorized.tolist() == [False, True, True]
-    assert found.ambiguous.tolist() == [True, False, False]
-    assert found.too_short == 1
-    assert found.column("zlib_bytes").tolist() == [30, 50, 70]
+    examples = examples_of(hand.study(run), run)
+    assert examples.documents.tolist() == [3, 5, 7]
+    assert examples.copies.tolist() == [1, 1, 3]
+    assert examples.memorized.tolist() == [False, True, True]
+    assert examples.ambiguous.tolist() == [True, False, False]
+    assert examples.too_short == 1
+    assert examples.column("zlib_bytes").tolist() == [30, 50, 70]
 
 
 def test_the_order_of_a_table_tells_nothing(by_hand):
@@ -30,9 +30,9 @@ def test_the_order_of_a_table_tells_nothing(by_hand):
     study = hand.study(run)
     shuffled = run.scores.take([2, 0, 3, 1])
     object.__setattr__(run, "scores", shuffled)
-    found = examples_of(study, run)
-    assert found.memorized.tolist() == [True, False, False]
-    assert found.column("zlib_bytes").tolist() == [1, 2, 4]
+    examples = examples_of(study, run)
+    assert examples.memorized.tolist() == [True, False, False]
+    assert examples.column("zlib_bytes").tolist() == [1, 2, 4]
 
 
 def test_one_copy_recited_is_enough(by_hand):
@@ -94,8 +94,8 @@ def test_an_empty_study_has_no_settings():
 
 def test_random_examples_are_the_same_for_the_same_seed():
     candidates = np.arange(100) % 2 == 0
-    first, again, other = drawn(candidates, 10, 1), drawn(candidates, 10, 1), drawn(candidates, 10, 2)
-    assert first.tolist() == again.tolist() != other.tolist()
+    first, again, other_seed = drawn(candidates, 10, 1), drawn(candidates, 10, 1), drawn(candidates, 10, 2)
+    assert first.tolist() == again.tolist() != other_seed.tolist()
     assert len(set(first.tolist())) == 10
     assert (first % 2 == 0).all()
     assert drawn(candidates, 1000).tolist() == list(range(0, 100, 2))

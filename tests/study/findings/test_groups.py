@@ -11,8 +11,8 @@ from pytest_kdmem.study.findings import cluster, forced
 
 
 def line(lines, figure):
-    (found,) = (each for each in lines if each.figure == figure)
-    return found
+    (matching,) = (each for each in lines if each.figure == figure)
+    return matching
 
 
 def test_the_easy_set_against_random_examples(by_hand):
@@ -27,17 +27,17 @@ def test_the_easy_set_against_random_examples(by_hand):
         hand.model("baseline", range(7), zlib_bytes=zlib, nll=nll),
         hand.model("soft", [*range(5), 20], nll=dict.fromkeys(range(30), 9.0)),
     ]
-    (found,) = cluster.cluster(hand.study(*runs))
-    (contrast,) = found.zlib_bytes
+    (result,) = cluster.cluster(hand.study(*runs))
+    (contrast,) = result.zlib_bytes
     assert (contrast.easy.n, contrast.random.n) == (5, 25)
     assert (contrast.easy.lower, contrast.easy.median, contrast.easy.upper) == (11, 12, 13)
     assert contrast.random.median == 100 + 4 * 17
     assert contrast.u == 0  # no easy example above any other
     assert contrast.variance_ratio == pytest.approx(2.5 / np.var(4.0 * np.arange(25), ddof=1))
-    (contrast,) = found.perplexity
+    (contrast,) = result.perplexity
     assert contrast.easy.median == pytest.approx(math.exp(0.3), rel=1e-6)
     assert contrast.variance_ratio == pytest.approx(0.025 / np.var(0.1 * np.arange(25), ddof=1), rel=1e-5)
-    lines = cluster.rows((found,))
+    lines = cluster.rows((result,))
     assert line(lines, "median zlib bytes, easy").agreement == "agrees"
     assert line(lines, "median baseline perplexity, easy").agreement == "agrees"
 
@@ -46,19 +46,19 @@ def test_an_easy_set_that_lies_higher_does_not_agree(by_hand):
     hand = by_hand(range(30))
     zlib = {document: 500 - document for document in range(30)}
     runs = [hand.model(role, range(6), zlib_bytes=zlib) for role in ("teacher", "baseline", "soft")]
-    (found,) = cluster.cluster(hand.study(*runs))
-    assert line(cluster.rows((found,)), "median zlib bytes, easy").agreement == "does not"
+    (result,) = cluster.cluster(hand.study(*runs))
+    assert line(cluster.rows((result,)), "median zlib bytes, easy").agreement == "does not"
 
 
 def test_an_empty_easy_set_is_undefined(by_hand):
     hand = by_hand(range(9))
     runs = [hand.model("teacher", [1, 2]), hand.model("baseline", [3]), hand.model("soft")]
-    (found,) = cluster.cluster(hand.study(*runs))
-    (contrast,) = found.zlib_bytes
+    (result,) = cluster.cluster(hand.study(*runs))
+    (contrast,) = result.zlib_bytes
     assert (contrast.easy.median, contrast.u, contrast.p_value, contrast.variance_ratio) == (None,) * 4
     assert contrast.random.median == 100
-    assert line(cluster.rows((found,)), "median zlib bytes, easy").agreement == "cannot be told at this n"
-    assert line(cluster.rows((found,)), "median zlib bytes, easy").measured.mean is None
+    assert line(cluster.rows((result,)), "median zlib bytes, easy").agreement == "cannot be told at this n"
+    assert line(cluster.rows((result,)), "median zlib bytes, easy").measured.mean is None
 
 
 def forced_study(hand, *, student_logprob):
@@ -76,31 +76,31 @@ def forced_study(hand, *, student_logprob):
 
 
 def test_forced_memorization(by_hand):
-    (found,) = forced.forced(forced_study(by_hand(range(40)), student_logprob=-30.0))
-    assert {each.group: each.n for each in found.groups} == {"T∩B∖S": 10, "T∖B": 5, "random": 25}
-    baseline = found.of("T∩B∖S", "baseline")
+    (result,) = forced.forced(forced_study(by_hand(range(40)), student_logprob=-30.0))
+    assert {each.group: each.n for each in result.groups} == {"T∩B∖S": 10, "T∖B": 5, "random": 25}
+    baseline = result.of("T∩B∖S", "baseline")
     assert (baseline.entropy, baseline.logprob) == pytest.approx((1.5 + 0.045, -4 + 0.045), rel=1e-5)
-    assert found.of("T∖B", "teacher").entropy == pytest.approx(0.5 + 0.12, rel=1e-5)
-    assert found.of("random", "soft").logprob == pytest.approx(-60 + 0.27, rel=1e-5)
-    votes = (found.unsure_baseline, found.sure_of_target, found.unsure_student, found.unlikely_student)
+    assert result.of("T∖B", "teacher").entropy == pytest.approx(0.5 + 0.12, rel=1e-5)
+    assert result.of("random", "soft").logprob == pytest.approx(-60 + 0.27, rel=1e-5)
+    votes = (result.unsure_baseline, result.sure_of_target, result.unsure_student, result.unlikely_student)
     assert votes == (1, 1, 1, 1)
-    lines = forced.rows((found,))
+    lines = forced.rows((result,))
     assert line(lines, "suffix log-probability, soft, T∩B∖S").agreement == "agrees"
     assert line(lines, "suffix log-probability, soft, T∖B").agreement is None
 
 
 def test_a_student_that_finds_it_likelier_does_not_agree(by_hand):
-    found = forced.forced(forced_study(by_hand(range(40)), student_logprob=-2.0))
-    assert line(forced.rows(found), "suffix log-probability, soft, T∩B∖S").agreement == "does not"
+    result = forced.forced(forced_study(by_hand(range(40)), student_logprob=-2.0))
+    assert line(forced.rows(result), "suffix log-probability, soft, T∩B∖S").agreement == "does not"
 
 
 def test_groups_of_nothing_are_undefined(by_hand):
     hand = by_hand(range(6))
-    (found,) = forced.forced(hand.study(hand.model("teacher"), hand.model("baseline"), hand.model("soft")))
-    assert [(each.n, each.entropy) for each in found.groups if each.group != "random"] == [(0, None)] * 6
-    entropy = line(forced.rows((found,)), "suffix entropy, baseline, T∩B∖S")
+    (result,) = forced.forced(hand.study(hand.model("teacher"), hand.model("baseline"), hand.model("soft")))
+    assert [(each.n, each.entropy) for each in result.groups if each.group != "random"] == [(0, None)] * 6
+    entropy = line(forced.rows((result,)), "suffix entropy, baseline, T∩B∖S")
     assert (entropy.measured.mean, entropy.agreement) == (None, "cannot be told at this n")
-    assert found.of("random", "teacher").entropy == 2.0
+    assert result.of("random", "teacher").entropy == 2.0
 
 
 def test_not_run(by_hand):

@@ -1,4 +1,4 @@
-"""Findings 6 and 7: what can be told before distilling, and what is left once it is left out."""
+"""Findings 6 and 7: what can be predicted before distilling, and what is left once it is left out."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ EXAMPLES, MEMORIZED = 300, 40
 
 
 def line(lines, figure, setting=None):
-    (found,) = (each for each in lines if each.figure == figure and setting in (None, each.setting))
-    return found
+    (matching,) = (each for each in lines if each.figure == figure and setting in (None, each.setting))
+    return matching
 
 
 def as_json(result):
@@ -43,7 +43,7 @@ def teacher_and_baseline(hand, easy, *, both=(), seed=0, teacher=None, **place):
 
 
 @pytest.fixture(scope="module")
-def told(by_hand):
+def predicted(by_hand):
     """3000 examples, of which the student of seed 0 memorized the 200 easy ones, that of seed 1 any 200."""
     hand = by_hand(range(3000))
     easy, others = range(200), np.random.default_rng(5).choice(3000, 200, replace=False).tolist()
@@ -72,72 +72,75 @@ def transferred(by_hand):
     return risk.risk(hand.study(*ordered))
 
 
-def test_features_that_separate_predict_the_memorized(told):
-    one, _ = told.predictions
-    assert (one.part, one.family, one.dataset, one.seed) == ("main", "pythia", "fineweb", 0)
-    assert (one.memorized.k, one.memorized.n) == (200, 3000)
-    assert set(one.figures) == set(TRIAL_METRICS)
-    assert one.figures["roc_auc"].mean > 0.999
-    assert one.figures["pr_auc"].mean > 0.99
-    assert one.figures["recall"].mean > 0.99
-    assert tuple(one.coefficients) == STUDY_FEATURES
-    assert all(figure.mean < 0 for figure in one.coefficients.values())  # the less, the likelier memorized
+def test_features_that_separate_predict_the_memorized(predicted):
+    prediction, _ = predicted.predictions
+    assert (prediction.part, prediction.family, prediction.dataset, prediction.seed) == ("main", "pythia", "fineweb", 0)
+    assert (prediction.memorized.k, prediction.memorized.n) == (200, 3000)
+    assert set(prediction.figures) == set(TRIAL_METRICS)
+    assert prediction.figures["roc_auc"].mean > 0.999
+    assert prediction.figures["pr_auc"].mean > 0.99
+    assert prediction.figures["recall"].mean > 0.99
+    assert tuple(prediction.coefficients) == STUDY_FEATURES
+    assert all(figure.mean < 0 for figure in prediction.coefficients.values())  # the less, the likelier memorized
 
 
-def test_shuffled_labels_are_not_predicted(told):
-    for one in told.predictions:
-        assert one.shuffled.mean == pytest.approx(0.5, abs=0.05)
+def test_shuffled_labels_are_not_predicted(predicted):
+    for prediction in predicted.predictions:
+        assert prediction.shuffled.mean == pytest.approx(0.5, abs=0.05)
 
 
-def test_what_is_memorized_at_random_is_not_predicted(told):
-    _, one = told.predictions
-    assert (one.seed, one.memorized.k) == (1, 200)
-    assert one.figures["roc_auc"].mean == pytest.approx(0.5, abs=0.05)
-    assert one.figures["pr_auc"].mean == pytest.approx(200 / 3000, abs=0.03)
+def test_what_is_memorized_at_random_is_not_predicted(predicted):
+    _, prediction = predicted.predictions
+    assert (prediction.seed, prediction.memorized.k) == (1, 200)
+    assert prediction.figures["roc_auc"].mean == pytest.approx(0.5, abs=0.05)
+    assert prediction.figures["pr_auc"].mean == pytest.approx(200 / 3000, abs=0.03)
 
 
-def test_a_predictor_is_no_better_than_what_it_is_applied_to(told):
-    to_random, to_easy = told.transfers
+def test_a_predictor_is_no_better_than_what_it_is_applied_to(predicted):
+    to_random, to_easy = predicted.transfers
     assert to_random.applied_to == "pythia, fineweb, T = 2, seed 1"
     assert to_random.roc_auc == pytest.approx(0.5, abs=0.05)
     assert to_random.pr_auc == pytest.approx(200 / 3000, abs=0.03)
     assert (to_random.found.n, to_random.at_risk.n) == (200, 3000)
-    assert not all(one.covers_observed for one in to_random.reliability)
+    assert not all(risk_bin.covers_observed for risk_bin in to_random.reliability)
     assert to_easy.applied_to == "pythia, fineweb, T = 2, seed 0"
 
 
 def test_transfers_name_exactly_what_differs(transferred):
     first, second = ("pythia, fineweb, T = 2, seed 7", "pythia, fineweb, T = 2, seed 3")
-    wiki, other = "pythia, wiki, T = 2, seed 7", "pythia, wiki, T = 2, seed 3"
+    wiki, wiki_again = "pythia, wiki, T = 2, seed 7", "pythia, wiki, T = 2, seed 3"
     qwen, cooler = "qwen3, fineweb, T = 2, seed 7", "pythia, fineweb, T = 1, seed 7"
-    pairs = {"seed": [(first, second), (wiki, other)], "dataset": [(first, wiki)]}
+    pairs = {"seed": [(first, second), (wiki, wiki_again)], "dataset": [(first, wiki)]}
     pairs |= {"temperature": [(first, cooler)], "family": [(first, qwen)]}
-    either_way = {(by, *pair) for by, both in pairs.items() for one in both for pair in (one, one[::-1])}
+    either_way = {(by, *pair) for by, both in pairs.items() for forward in both for pair in (forward, forward[::-1])}
     # Of fineweb, teacher and baseline recite too few to learn from; of Qwen-3's, too few are not recited.
     none = ("none", f"teacher and baseline ({wiki})", wiki)
-    found = [(one.by, one.learned_from, one.applied_to) for one in transferred.transfers]
-    assert len(set(found)) == len(found)
-    assert set(found) == either_way | {none}
+    transfers = [(transfer.by, transfer.learned_from, transfer.applied_to) for transfer in transferred.transfers]
+    assert len(set(transfers)) == len(transfers)
+    assert set(transfers) == either_way | {none}
 
 
 def test_a_predictor_holds_where_the_same_is_memorized(transferred):
-    for one in transferred.transfers:
-        assert one.roc_auc > 0.98
-        assert one.found.n == (MEMORIZED - 5 if "T = 1," in one.applied_to else MEMORIZED)
-        assert one.found.value > 0.8
-        assert (one.at_risk.n, one.at_risk.k) >= (EXAMPLES, one.found.k)
+    for transfer in transferred.transfers:
+        assert transfer.roc_auc > 0.98
+        assert transfer.found.n == (MEMORIZED - 5 if "T = 1," in transfer.applied_to else MEMORIZED)
+        assert transfer.found.value > 0.8
+        assert (transfer.at_risk.n, transfer.at_risk.k) >= (EXAMPLES, transfer.found.k)
 
 
 def test_calibration_is_given_over_seeds_alone(transferred):
-    for one in transferred.transfers:
-        assert bool(one.reliability) == (one.by == "seed")
-        if one.reliability:
-            assert sum(each.n for each in one.reliability) == EXAMPLES
-            assert sum(each.observed * each.n for each in one.reliability) == pytest.approx(MEMORIZED)
+    for transfer in transferred.transfers:
+        assert bool(transfer.reliability) == (transfer.by == "seed")
+        if transfer.reliability:
+            assert sum(each.n for each in transfer.reliability) == EXAMPLES
+            assert sum(each.observed * each.n for each in transfer.reliability) == pytest.approx(MEMORIZED)
 
 
 def test_a_student_that_memorized_too_few_to_learn_from_is_left_out(transferred):
-    places = [(one.part, one.family, one.dataset, one.seed) for one in transferred.predictions]
+    places = [
+        (prediction.part, prediction.family, prediction.dataset, prediction.seed)
+        for prediction in transferred.predictions
+    ]
     assert places == [
         ("main", "pythia", "fineweb", 7),
         ("main", "pythia", "fineweb", 3),
@@ -146,16 +149,16 @@ def test_a_student_that_memorized_too_few_to_learn_from_is_left_out(transferred)
         ("temperature", "pythia", "fineweb", 7),
         ("families", "qwen3", "fineweb", 7),
     ]
-    assert not any("T = 4" in one.applied_to for one in transferred.transfers)
+    assert not any("T = 4" in transfer.applied_to for transfer in transferred.transfers)
 
 
 @pytest.mark.parametrize("memorized", [range(9), range(EXAMPLES - 9)], ids=["few", "nearly all"])
 def test_of_one_class_there_is_nothing_to_tell_apart(by_hand, memorized):
     hand = by_hand(range(EXAMPLES))
     runs = [*teacher_and_baseline(hand, memorized, both=range(50)), hand.model("soft", memorized)]
-    found = risk.risk(hand.study(*runs))
-    assert not found
-    assert (found.predictions, found.transfers, risk.rows(found)) == ((), (), ())
+    result = risk.risk(hand.study(*runs))
+    assert not result
+    assert (result.predictions, result.transfers, risk.rows(result)) == ((), (), ())
 
 
 def test_without_a_pair_of_its_seed_or_on_part_of_the_data_nothing_is_predicted(by_hand):
@@ -167,29 +170,29 @@ def test_without_a_pair_of_its_seed_or_on_part_of_the_data_nothing_is_predicted(
     assert not risk.risk(hand.study(teacher, baseline, soft[1], hand.cleaned(soft[0], [])))
 
 
-def test_figures_and_rows_are_json(told, transferred):
-    for result in (told, transferred):
+def test_figures_and_rows_are_json(predicted, transferred):
+    for result in (predicted, transferred):
         assert as_json(result)["predictions"][0]["figures"]["roc_auc"]["mean"] > 0.99
         assert len(as_json(risk.rows(result))) == len(risk.rows(result))
 
 
-def test_rows_have_a_figure_of_each_seed_beside_the_published(told):
-    lines = risk.rows(told)
+def test_rows_have_a_figure_of_each_seed_beside_the_published(predicted):
+    lines = risk.rows(predicted)
     memorized = line(lines, "memorized by the student")
     assert (memorized.setting, memorized.measured.values) == ("pythia, fineweb", (200 / 3000, 200 / 3000))
     area = line(lines, "ROC-AUC")
     assert (area.published, area.unit, area.measured.n) == (0.9997, "area", 2)
-    assert area.measured.values == tuple(one.figures["roc_auc"].mean for one in told.predictions)
+    assert area.measured.values == tuple(prediction.figures["roc_auc"].mean for prediction in predicted.predictions)
     assert line(lines, "PR-AUC at the true prevalence").published is None
     assert line(lines, "ROC-AUC, labels shuffled").measured.n == 2
     over = line(lines, "ROC-AUC, to another seed", "pythia, fineweb, T = 2, seed 0 → pythia, fineweb, T = 2, seed 1")
-    assert over.measured.values == (told.transfers[0].roc_auc,)
+    assert over.measured.values == (predicted.transfers[0].roc_auc,)
 
 
 def prediction(part, temperature, memorized):
     figures = {name: TrialStatistic(memorized / 100, 0.0) for name in TRIAL_METRICS}
     share, chance = Share(memorized, 100), TrialStatistic(0.5, 0.0)
-    return risk.Prediction(part, "pythia", "fineweb", 0, temperature, share, figures, {}, chance)
+    return risk.StudentPrediction(part, "pythia", "fineweb", 0, temperature, share, figures, {}, chance)
 
 
 def test_students_of_different_temperatures_are_no_seeds_of_each_other():
@@ -245,7 +248,7 @@ def test_the_fall_of_nothing_is_undefined(by_hand):
     (loop,) = prefilter.prefilter(hand.study(hand.model("soft"), hand.cleaned(hand.model("soft", [3]), range(2))))
     assert (loop.before.k, loop.fall, loop.kept, loop.new) == (0, None, 0, 1)
     fall = line(prefilter.rows((loop,)), "fall")
-    assert (fall.measured.mean, fall.agreement) == (None, "cannot be told at this n")
+    assert (fall.measured.mean, fall.agreement) == (None, "cannot be predicted at this n")
     as_json(prefilter.rows((loop,)))
 
 

@@ -13,8 +13,8 @@ from pytest_kdmem.study.findings.rates import rates, rows
 
 
 def line(lines, figure):
-    (found,) = (each for each in lines if each.figure == figure)
-    return found
+    (matching,) = (each for each in lines if each.figure == figure)
+    return matching
 
 
 def test_rates_by_hand(by_hand):
@@ -23,17 +23,17 @@ def test_rates_by_hand(by_hand):
     runs = [hand.model("teacher", range(20), ambiguous=[3, 30])]
     for seed, (count, loss) in enumerate([(2, 2.4), (3, 2.3), (4, 2.6)]):
         runs += [hand.model("baseline", range(12), seed=seed), hand.model("soft", range(count), seed=seed, loss=loss)]
-    (found,) = rates(hand.study(*runs))
-    soft = found.role("soft")
+    (result,) = rates(hand.study(*runs))
+    soft = result.role("soft")
     assert [(share.k, share.n) for share in soft.memorized] == [(2, 48), (3, 48), (4, 48)]
-    assert (soft.seeds, soft.too_short, found.role("teacher").ambiguous) == ((0, 1, 2), (2, 2, 2), (2,))
-    assert found.role("hard") is None
-    compared = found.compared("soft")
+    assert (soft.seeds, soft.too_short, result.role("teacher").ambiguous) == ((0, 1, 2), (2, 2, 2), (2,))
+    assert result.role("hard") is None
+    compared = result.compared("soft")
     assert [each.reduction for each in compared] == [6.0, 4.0, 3.0]
     assert [each.p_value for each in compared] == pytest.approx([0.5**9, 0.5**8, 0.5**7])
     assert [(each.only_baseline, each.only_student) for each in compared] == [(10, 0), (9, 0), (8, 0)]
     assert [each.verdict for each in compared] == ["yes", "yes", "no"]
-    lines = rows((found,))
+    lines = rows((result,))
     rate = line(lines, "memorized, soft")
     assert (rate.measured.mean, rate.measured.deviation) == pytest.approx((3 / 48, 1 / 48))
     assert (rate.published, rate.agreement) == (0.0007, "agrees")
@@ -53,18 +53,18 @@ def test_rates_by_hand(by_hand):
 def test_a_student_that_recites_more_does_not_agree(by_hand):
     hand = by_hand(range(30))
     runs = [hand.model("teacher", range(10)), hand.model("baseline", range(2)), hand.model("soft", range(12))]
-    (found,) = rates(hand.study(*runs))
-    assert found.compared("soft")[0].verdict == "no"
-    assert line(rows((found,)), "memorized, soft").agreement == "does not"
-    assert line(rows((found,)), "memorized, teacher").agreement == "agrees"
+    (result,) = rates(hand.study(*runs))
+    assert result.compared("soft")[0].verdict == "no"
+    assert line(rows((result,)), "memorized, soft").agreement == "does not"
+    assert line(rows((result,)), "memorized, teacher").agreement == "agrees"
 
 
 def test_a_student_that_recites_nothing_has_no_quotient_and_yet_recites_less(by_hand):
     hand = by_hand(range(30))
     runs = [hand.model("teacher", range(10)), hand.model("baseline", range(6)), hand.model("soft")]
-    (found,) = rates(hand.study(*runs))
-    assert found.compared("soft")[0].reduction is None
-    lines = rows((found,))
+    (result,) = rates(hand.study(*runs))
+    assert result.compared("soft")[0].reduction is None
+    lines = rows((result,))
     assert line(lines, "baseline / soft").measured.mean is None
     assert line(lines, "memorized, soft").agreement == "agrees"
     assert line(lines, "held-out loss, soft").agreement == "cannot be told at this n"  # of one seed
@@ -73,25 +73,25 @@ def test_a_student_that_recites_nothing_has_no_quotient_and_yet_recites_less(by_
 def test_too_few_differences_decide_nothing(by_hand):
     hand = by_hand(range(30))
     runs = [hand.model("teacher", range(5)), hand.model("baseline", range(5)), hand.model("soft")]
-    (found,) = rates(hand.study(*runs))
-    assert found.compared("soft")[0].verdict == "undecided"
-    assert line(rows((found,)), "memorized, soft").agreement == "cannot be told at this n"
+    (result,) = rates(hand.study(*runs))
+    assert result.compared("soft")[0].verdict == "undecided"
+    assert line(rows((result,)), "memorized, soft").agreement == "cannot be told at this n"
 
 
 def test_a_study_that_stopped_early_shows_what_it_has(by_hand):
     hand = by_hand(range(30))
-    (found,) = rates(hand.study(hand.model("teacher", range(3))))
-    assert found.comparisons == ()
-    assert line(rows((found,)), "memorized, teacher").measured.values == (0.1,)
+    (result,) = rates(hand.study(hand.model("teacher", range(3))))
+    assert result.comparisons == ()
+    assert line(rows((result,)), "memorized, teacher").measured.values == (0.1,)
     assert rates(hand.study()) == ()
 
 
 def test_every_example_too_short(by_hand):
     hand = by_hand(range(3), too_short=range(3))
-    (found,) = rates(hand.study(hand.model("teacher"), hand.model("baseline"), hand.model("soft")))
-    assert found.role("teacher").memorized[0].value is None
-    assert line(rows((found,)), "memorized, teacher").measured.mean is None
-    assert line(rows((found,)), "memorized, teacher").agreement == "cannot be told at this n"
+    (result,) = rates(hand.study(hand.model("teacher"), hand.model("baseline"), hand.model("soft")))
+    assert result.role("teacher").memorized[0].value is None
+    assert line(rows((result,)), "memorized, teacher").measured.mean is None
+    assert line(rows((result,)), "memorized, teacher").agreement == "cannot be told at this n"
 
 
 def test_a_loss_that_is_not_finite_is_refused(by_hand):
@@ -102,8 +102,8 @@ def test_a_loss_that_is_not_finite_is_refused(by_hand):
 
 def test_settings_without_a_counterpart_have_no_published_figure(by_hand):
     hand = by_hand(range(3))
-    found = rates(hand.study(hand.model("teacher", dataset="poems")))
-    assert {each.published for each in rows(found)} == {None}
+    result = rates(hand.study(hand.model("teacher", dataset="poems")))
+    assert {each.published for each in rows(result)} == {None}
 
 
 def test_pilot(by_hand):
@@ -115,8 +115,8 @@ def test_pilot(by_hand):
         hand.model("soft", range(18), **place),
     ]
     study = hand.study(hand.model("teacher", range(1)), *runs)
-    found = pilot.pilot(study)
-    lines = pilot.rows(found)
+    result = pilot.pilot(study)
+    lines = pilot.rows(result)
     counts = [line(lines, f"memorized, {role}, examples") for role in ("teacher", "baseline", "soft")]
     assert [(each.measured.mean, each.published) for each in counts] == [(30, None), (20, None), (18, None)]
     assert line(lines, "memorized, teacher").agreement == "agrees"
@@ -129,8 +129,8 @@ def test_repetition(by_hand):
     # 0–3 stand once, 4 and 5 twice, 6 four times.
     hand = by_hand([0, 1, 2, 3, 4, 5, 6, 4, 5, 6, 6, 6])
     runs = [hand.model("teacher", [3, 4, 6]), hand.model("baseline", [6]), hand.model("baseline", [5], seed=1)]
-    (found,) = repetition.repetition(hand.study(*runs))
-    of = {(each.role, each.copies): [(share.k, share.n) for share in each.memorized] for each in found.buckets}
+    (result,) = repetition.repetition(hand.study(*runs))
+    of = {(each.role, each.copies): [(share.k, share.n) for share in each.memorized] for each in result.buckets}
     assert of == {
         ("teacher", 1): [(1, 4)],
         ("teacher", 2): [(1, 2)],
@@ -139,7 +139,7 @@ def test_repetition(by_hand):
         ("baseline", 2): [(0, 2), (1, 2)],
         ("baseline", 4): [(1, 1), (0, 1)],
     }
-    assert line(repetition.rows((found,)), "memorized, baseline, 2 ×").measured.mean == 0.25
+    assert line(repetition.rows((result,)), "memorized, baseline, 2 ×").measured.mean == 0.25
 
 
 def test_without_repeats_repetition_is_not_run(by_hand):

@@ -10,8 +10,8 @@ from pytest_kdmem.study.findings import easy, families, hard, inherited, stabili
 
 
 def line(lines, figure):
-    (found,) = (each for each in lines if each.figure == figure)
-    return found
+    (matching,) = (each for each in lines if each.figure == figure)
+    return matching
 
 
 def pairs(shares):
@@ -30,20 +30,20 @@ def test_inherited_and_easy(by_hand):
         hand.model("soft", range(8), seed=1),
     ]
     study = hand.study(*runs)
-    (found,) = inherited.inherited(study)
-    assert pairs(found.of_teacher_only) == [(1, 40), (0, 40)]
+    (result,) = inherited.inherited(study)
+    assert pairs(result.of_teacher_only) == [(1, 40), (0, 40)]
     cells = {"teacher": 39, "baseline": 4, "student": 1, "teacher+baseline": 4, "teacher+student": 1}
-    assert found.cells[0] == cells | {"baseline+student": 1, "all": 6, "none": 80 - 56}
-    lines = inherited.rows((found,))
+    assert result.cells[0] == cells | {"baseline+student": 1, "all": 6, "none": 80 - 56}
+    lines = inherited.rows((result,))
     ratio = line(lines, "T∩S∖B of T∖B")
     assert ratio.measured.mean == pytest.approx(1 / 80)
     assert (ratio.published, ratio.agreement) == (0.009, "cannot be told at this n")  # 1 of 40 could be a tenth
     assert line(lines, "T∖B").published == 1955
 
-    (found,) = easy.easy(study)
-    assert pairs(found.of_student) == [(6, 9), (8, 8)]
-    assert found.left_out == (4, 2)
-    share = line(easy.rows((found,)), "T∩B∩S of S")
+    (result,) = easy.easy(study)
+    assert pairs(result.of_student) == [(6, 9), (8, 8)]
+    assert result.left_out == (4, 2)
+    share = line(easy.rows((result,)), "T∩B∩S of S")
     assert share.measured.mean == pytest.approx((6 / 9 + 1) / 2)
     assert (share.published, share.agreement) == (0.957, "cannot be told at this n")  # 6 of 9 could be half
 
@@ -55,9 +55,9 @@ def test_sets_of_nothing_are_undefined(by_hand):
         (inherited.inherited, inherited.rows, "T∩S∖B of T∖B"),
         (easy.easy, easy.rows, "T∩B∩S of S"),
     ):
-        found = line(rows(find(study)), figure)
-        assert (found.measured.mean, found.agreement) == (None, "cannot be told at this n")
-        assert pairs(found.counts) == [(0, 0)]
+        result = line(rows(find(study)), figure)
+        assert (result.measured.mean, result.agreement) == (None, "cannot be told at this n")
+        assert pairs(result.counts) == [(0, 0)]
 
 
 def test_without_a_teacher_nothing_is_run(by_hand):
@@ -71,12 +71,12 @@ def test_without_a_teacher_nothing_is_run(by_hand):
 def test_stability_over_seeds(by_hand):
     hand = by_hand(range(20))
     baselines, students = [{0, 1, 2, 3}, {0, 1, 2, 4}, {0, 1, 2}], [{0}, {0, 1}, {0, 5}]
-    runs = [hand.model("baseline", found, seed=seed) for seed, found in enumerate(baselines)]
-    runs += [hand.model("soft", found, seed=seed) for seed, found in enumerate(students)]
-    (found,) = stability.stability(hand.study(*runs)).over_seeds
-    assert (found.baseline_always, found.student_always, found.student_never) == (3, 1, 1)
-    assert pairs(found.baseline_pairs) == [(3, 5), (3, 4), (3, 4)]
-    assert pairs(found.student_pairs) == [(1, 2), (1, 2), (1, 3)]
+    runs = [hand.model("baseline", memorized, seed=seed) for seed, memorized in enumerate(baselines)]
+    runs += [hand.model("soft", memorized, seed=seed) for seed, memorized in enumerate(students)]
+    (result,) = stability.stability(hand.study(*runs)).over_seeds
+    assert (result.baseline_always, result.student_always, result.student_never) == (3, 1, 1)
+    assert pairs(result.baseline_pairs) == [(3, 5), (3, 4), (3, 4)]
+    assert pairs(result.student_pairs) == [(1, 2), (1, 2), (1, 3)]
     lines = stability.rows(stability.stability(hand.study(*runs)))
     assert line(lines, "memorized by the baselines of all 3 seeds, by no student").published == 494
     two = stability.rows(stability.stability(hand.study(*(run for run in runs if run.seed < 2))))
@@ -85,16 +85,16 @@ def test_stability_over_seeds(by_hand):
 
 def test_stability_over_sizes_holds_the_smaller_against_the_larger(by_hand):
     hand = by_hand(range(20))
-    main, other, teacher = hand.model("baseline", range(8)), range(6, 10), hand.model("teacher", [*range(6), 12])
+    main, further_set, teacher = hand.model("baseline", range(8)), range(6, 10), hand.model("teacher", [*range(6), 12])
     for parameters, smaller, held in ((1, "medium", (2, 4)), (5, "small", (2, 8))):
-        further = hand.model("baseline", other, part="size", size="medium", parameters=parameters)
-        found = stability.stability(hand.study(teacher, main, further))
-        (sizes,) = found.over_sizes
+        further = hand.model("baseline", further_set, part="size", size="medium", parameters=parameters)
+        result = stability.stability(hand.study(teacher, main, further))
+        (sizes,) = result.over_sizes
         assert sizes.smaller == smaller
         assert (sizes.smaller_by_larger.k, sizes.smaller_by_larger.n) == held
         assert (sizes.baseline_by_teacher.k, sizes.baseline_by_teacher.n) == (6, 8)
-        assert found.over_seeds == ()
-        lines = stability.rows(found)
+        assert result.over_seeds == ()
+        lines = stability.rows(result)
         assert [each.published for each in lines] == [0.96, 0.80]
     assert stability.stability(hand.study(main, further)).over_sizes[0].baseline_by_teacher is None
 
@@ -104,15 +104,15 @@ def test_families_compare_by_document(by_hand):
     first, second = by_hand([*range(10), 0, 1]), by_hand([*range(10), 0, 1], too_short=[2])
     zlib = {document: 100 + 10 * document for document in range(10)}
     bent = {document: 50 + document**2 for document in range(10)}
-    other = {"part": "families", "family": "qwen3"}
+    second_family = {"part": "families", "family": "qwen3"}
     runs = [
         first.model("teacher", [0, 1, 2, 3, 9]),
         first.model("baseline", [0, 1, 9], zlib_bytes=zlib),
         first.model("baseline", [5], seed=1),
         first.model("soft", [0]),
-        second.model("teacher", [0, 1, 3, 4], **other),
-        second.model("baseline", [0, 4], zlib_bytes=bent, **other),
-        second.model("soft", [1], **other),
+        second.model("teacher", [0, 1, 3, 4], **second_family),
+        second.model("baseline", [0, 4], zlib_bytes=bent, **second_family),
+        second.model("soft", [1], **second_family),
     ]
     (pair,) = families.families(first.study(*runs))
     assert (pair.first, pair.second, pair.seed, pair.documents) == ("pythia", "qwen3", 0, 9)
@@ -194,13 +194,13 @@ def test_soft_against_hard(by_hand):
         hand.model("soft", [*range(8), 10, 11]),
         hand.model("hard", [*range(6), *range(10, 20), 50]),
     ]
-    (found,) = hard.soft_against_hard(hand.study(*runs))
-    (seed,) = found.seeds
+    (result,) = hard.soft_against_hard(hand.study(*runs))
+    (seed,) = result.seeds
     assert pairs([seed.soft, seed.hard]) == [(10, 60), (17, 60)]
     assert pairs([seed.shared, seed.hard_easy]) == [(8, 17), (6, 17)]
     assert pairs([seed.soft_inherited, seed.hard_inherited]) == [(2, 30), (10, 30)]
     assert seed.inherited_quotient == 5.0
-    lines = hard.rows((found,))
+    lines = hard.rows((result,))
     # Within T∖B 8 of 8 differ one way (p = 2⁻⁷); over all 9 against 2 do (p = 2 · 67 / 2¹¹ = 0.065).
     assert line(lines, "T∩H∖B of T∖B").agreement == "agrees"
     assert line(lines, "memorized, hard").agreement == "cannot be told at this n"
@@ -210,6 +210,6 @@ def test_soft_against_hard(by_hand):
 def test_soft_that_inherits_nothing_has_no_quotient(by_hand):
     hand = by_hand(range(60))
     runs = [hand.model("teacher", range(40)), hand.model("baseline"), hand.model("soft"), hand.model("hard", [1])]
-    (found,) = hard.soft_against_hard(hand.study(*runs))
-    assert found.seeds[0].inherited_quotient is None
-    assert found.seeds[0].shared.value == 0
+    (result,) = hard.soft_against_hard(hand.study(*runs))
+    assert result.seeds[0].inherited_quotient is None
+    assert result.seeds[0].shared.value == 0

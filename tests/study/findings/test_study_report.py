@@ -24,12 +24,12 @@ def refuse(constant):
 
 def tables(markdown):
     """Each heading's table, as cells; escaped bars belong to their cell."""
-    found = {}
+    tables_by_heading = {}
     for section in re.split(r"^## ", markdown, flags=re.M)[1:]:
         title, _, body = section.partition("\n")
         lines = [line for line in body.splitlines() if line.startswith("|")]
-        found[title] = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    return found
+        tables_by_heading[title] = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return tables_by_heading
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +65,15 @@ def test_json_is_valid_finite_and_has_the_published_beside(written):
 
 
 def test_tables_are_well_formed(written):
-    found = tables(written[1].read_text(encoding="utf-8"))
-    assert list(found) == ["Models", *(finding.title for finding in FINDINGS), "Plots"]
+    tables_by_heading = tables(written[1].read_text(encoding="utf-8"))
+    assert list(tables_by_heading) == ["Models", *(finding.title for finding in FINDINGS), "Plots"]
     for finding in FINDINGS:
-        head, rule, *lines = found[finding.title]
+        head, rule, *lines = tables_by_heading[finding.title]
         assert head == ["setting", "figure", "measured", "n", "by seed", "published", "direction"]
         assert set(rule) == {"---"}
         assert lines
         assert {len(line) for line in (rule, *lines)} == {7}
-    inheritance = found["Inheritance (finding 3)"][2]
+    inheritance = tables_by_heading["Inheritance (finding 3)"][2]
     counts = "1/40, 1/40, 1/40"
     assert inheritance[:6] == ["pythia, fineweb", "T∩S∖B of T∖B", "2.5 ± 0 %", "3", counts, "0.9 %"]
     assert inheritance[6] == "few: cannot be told at this n"
@@ -142,8 +142,8 @@ def test_names_break_no_table(by_hand, tmp_path):
     hand = by_hand(range(3))
     study = hand.study(hand.model("teacher", dataset="a|b\nc\\"))
     write_report(study, tmp_path)
-    found = tables((tmp_path / "tables.md").read_text(encoding="utf-8"))
-    assert {len(line) for line in found["Rates and utility (findings 1, 2)"]} == {7}
+    tables_by_heading = tables((tmp_path / "tables.md").read_text(encoding="utf-8"))
+    assert {len(line) for line in tables_by_heading["Rates and utility (findings 1, 2)"]} == {7}
 
 
 def test_digests_are_not_reported(written):
