@@ -1,4 +1,4 @@
-"""A study small enough for tests, and text for it."""
+"""A study that is small enough for tests, and text for it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import pytest
 
 from pytest_kdmem.study.config import StudyConfig
 from pytest_kdmem.study.config_file import read_config
+from tests.study.studies_by_hand import by_hand, whole_study
+
+__all__ = ["by_hand", "whole_study"]
 
 STUDY = """
 name = "toy"

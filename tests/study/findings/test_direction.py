@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pytest_kdmem.errors import DataError
 from pytest_kdmem.study.findings.direction import (
     agreement,
     alike,
@@ -19,7 +18,6 @@ from pytest_kdmem.study.findings.direction import (
     rank_sum,
     sides,
 )
-from pytest_kdmem.study.findings.figures import Share, Spread
 
 
 @pytest.mark.parametrize(
@@ -88,18 +86,3 @@ def test_greater_needs_six_pairs_that_all_go_one_way():
 def test_greater_goes_by_ranks_where_most_pairs_are_equal():
     first = np.concatenate([np.arange(1.0, 8.0), np.zeros(9)])
     assert greater(first, np.zeros(16)) == 1
-
-
-def test_spread():
-    assert Spread((1.0, 2.0, 6.0)).mean == 3.0
-    assert Spread((1.0, 2.0, 6.0)).deviation == pytest.approx(7**0.5)  # (4 + 1 + 9) / 2
-    assert (Spread((5.0,)).mean, Spread((5.0,)).deviation) == (5.0, None)
-    assert (Spread(()).mean, Spread(()).n) == (None, 0)
-    assert (Spread((1.0, None)).mean, Spread((1.0, None)).deviation) == (None, None)
-    with pytest.raises(DataError, match="nan"):
-        Spread((1.0, float("nan")))
-
-
-def test_a_share_of_nothing_is_undefined():
-    assert Share(0, 0).value is None
-    assert Share(1, 4).value == 0.25

@@ -1,4 +1,4 @@
-"""Findings 1, 2 and 11, and memorization by repetition."""
+"""Findings 1 and 2: rates, reductions and losses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ import math
 import pytest
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.study import published as paper
-from pytest_kdmem.study.findings import pilot, repetition
 from pytest_kdmem.study.findings.rates import rates, rows
-
-
-def line(lines, figure):
-    (matching,) = (each for each in lines if each.figure == figure)
-    return matching
+from tests.study.studies_by_hand import line
 
 
 def test_rates_by_hand(by_hand):
@@ -104,57 +98,3 @@ def test_settings_without_a_counterpart_have_no_published_figure(by_hand):
     hand = by_hand(range(3))
     result = rates(hand.study(hand.model("teacher", dataset="poems")))
     assert {each.published for each in rows(result)} == {None}
-
-
-def test_pilot(by_hand):
-    hand = by_hand(range(40))
-    place = {"part": "pilot"}
-    runs = [
-        hand.model("teacher", range(30), **place),
-        hand.model("baseline", range(20), **place),
-        hand.model("soft", range(18), **place),
-    ]
-    study = hand.study(hand.model("teacher", range(1)), *runs)
-    result = pilot.pilot(study)
-    lines = pilot.rows(result)
-    counts = [line(lines, f"memorized, {role}, examples") for role in ("teacher", "baseline", "soft")]
-    assert [(each.measured.mean, each.published) for each in counts] == [(30, None), (20, None), (18, None)]
-    assert line(lines, "memorized, teacher").agreement == "agrees"
-    assert line(lines, "memorized, soft").agreement == "cannot be told at this n"  # 2 of 2 differ one way
-    assert line(lines, "memorized, soft").published is None  # the rates published are of the main setting
-    assert pilot.pilot(hand.study(hand.model("teacher"))) == ()
-
-
-def test_repetition(by_hand):
-    # 0–3 stand once, 4 and 5 twice, 6 four times.
-    hand = by_hand([0, 1, 2, 3, 4, 5, 6, 4, 5, 6, 6, 6])
-    runs = [hand.model("teacher", [3, 4, 6]), hand.model("baseline", [6]), hand.model("baseline", [5], seed=1)]
-    (result,) = repetition.repetition(hand.study(*runs))
-    of = {(each.role, each.copies): [(share.k, share.n) for share in each.memorized] for each in result.buckets}
-    assert of == {
-        ("teacher", 1): [(1, 4)],
-        ("teacher", 2): [(1, 2)],
-        ("teacher", 4): [(1, 1)],
-        ("baseline", 1): [(0, 4), (0, 4)],
-        ("baseline", 2): [(0, 2), (1, 2)],
-        ("baseline", 4): [(1, 1), (0, 1)],
-    }
-    assert line(repetition.rows((result,)), "memorized, baseline, 2 ×").measured.mean == 0.25
-
-
-def test_without_repeats_repetition_is_not_run(by_hand):
-    hand = by_hand(range(4))
-    assert repetition.repetition(hand.study(hand.model("teacher"))) == ()
-
-
-def test_published_figures_agree_with_each_other():
-    # The study rounds: each quotient of published counts or rates is the published figure to its last digit or so.
-    for setting, reduction in paper.REDUCTIONS.items():
-        of = paper.RATES[setting]
-        assert of["baseline"] / of["soft"] == pytest.approx(reduction, rel=0.05)
-    main = paper.PYTHIA_FINEWEB
-    assert round(paper.EASY[main] / paper.STUDENT_MEMORIZED[main], 3) in (0.957, 0.958)
-    assert round(paper.INHERITED[main] / paper.TEACHER_ONLY[main], 3) == paper.INHERITED_RATIOS[main]
-    assert paper.HARD_INHERITED[main] / paper.INHERITED[main] == pytest.approx(2.7, abs=0.1)
-    for role, loss in paper.LOSSES[main].items():
-        assert math.exp(loss) == pytest.approx(paper.PERPLEXITIES[main][role], rel=0.01)
