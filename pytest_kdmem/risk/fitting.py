@@ -13,7 +13,7 @@ from pytest_kdmem.risk.features import Features
 from pytest_kdmem.risk.labels import Labels
 from pytest_kdmem.risk.predictor import Predictor
 from pytest_kdmem.risk.reliability import brier_score, reliability_bins
-from pytest_kdmem.risk.trials import Assessment, run_trials
+from pytest_kdmem.risk.trials import TRIALS, Assessment, run_trials
 
 REFITS = 100
 # Raised when the same features and labels give another predictor than before, so that stored predictors are not used.
@@ -51,7 +51,7 @@ def fit_predictor(features: Features, labels: Labels, *, seed: int = 0) -> Fitte
         DataError: There are too few examples of either class.
     """
     values, memorized = features.values, labels.memorized
-    assessment = run_trials(values, memorized, features.names, labels.source, seed=seed)
+    assessment = run_trials(values, memorized, features.names, labels.source, trials=TRIALS, seed=seed)
     was_held_out = np.isfinite(assessment.log_odds)
     held_out, outcomes = assessment.log_odds[was_held_out], memorized[was_held_out]
     calibration = calibrate(held_out, outcomes)

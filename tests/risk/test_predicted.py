@@ -1,4 +1,4 @@
-"""Predictor × features → what a gate is held over."""
+"""Risks of examples, thresholds, and the estimates that gates compare."""
 
 from __future__ import annotations
 
@@ -11,132 +11,143 @@ import pytest
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.bounds import upper_bound
+from pytest_kdmem.risk import fitting
+from pytest_kdmem.risk import predictor as predictor_module
 from pytest_kdmem.risk.features import ALL_FEATURES, extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_both_models
 from pytest_kdmem.risk.predicted import Cutoff, apply_predictor
+from tests.risk.score_pairs import make_pair
 
 
-@pytest.fixture(scope="module")
-def features(make_pair):
-    return extract_features(make_pair(2000, 80))
+def test_what_is_memorized_is_at_risk(predicted, features):
+    assert predicted.recall == pytest.approx(0.95, abs=0.02)
+    assert (predicted.at_risk & features.recited_by_both).sum() >= 0.9 * 80
+    assert predicted.share_at_risk.value == predicted.at_risk.mean()
+    assert predicted.share_at_risk.k == len(predicted.examples)
+    assert predicted.share_at_risk.exhaustive
 
 
-@pytest.fixture(scope="module")
-def fitted(features):
-    return fit_predictor(features, labels_from_both_models(features))
-
-
-@pytest.fixture(scope="module")
-def found(features, fitted):
-    return apply_predictor(features, fitted.predictor)
-
-
-def test_what_is_memorized_is_at_risk(found, features):
-    assert found.recall == pytest.approx(0.95, abs=0.02)
-    assert (found.at_risk & features.recited_by_both).sum() >= 0.9 * 80
-    assert found.share_at_risk.value == found.at_risk.mean()
-    assert found.share_at_risk.k == len(found.examples)
-    assert found.share_at_risk.exhaustive
-
-
-def test_examples_are_ids_by_risk(found):
-    risks = dict(zip(found.features.example_ids.tolist(), found.risks, strict=True))
-    ordered = [risks[example] for example in found.examples]
+def test_examples_are_positions_in_order_of_risk(predicted):
+    risks = dict(zip(predicted.features.example_ids.tolist(), predicted.risks, strict=True))
+    ordered = [risks[example] for example in predicted.examples]
     assert ordered == sorted(ordered, reverse=True)
-    assert min(ordered) >= found.threshold > max(risk for at, risk in risks.items() if at not in found.examples)
+    assert (
+        min(ordered) >= predicted.threshold > max(risk for id_, risk in risks.items() if id_ not in predicted.examples)
+    )
 
 
-def test_the_expected_number_holds_the_true_one(found):
-    expected = found.expected_memorized
+def test_the_bounds_of_the_expected_number_hold_the_true_number(predicted):
+    expected = predicted.expected_memorized
     assert expected.low <= 80 <= expected.high
-    assert expected.value == pytest.approx(found.risks.sum())
+    assert expected.value == pytest.approx(predicted.risks.sum())
     assert expected.unit == "examples"
 
 
-def test_bounds_hold_the_value_and_those_of_a_sample_are_wider(make_pair, fitted, found):
-    share = found.share_at_risk
+def test_bounds_hold_the_value_and_are_wider_over_a_sample(predictor, predicted):
+    share = predicted.share_at_risk
     assert share.low <= share.value <= share.high
-    sample = apply_predictor(extract_features(make_pair(2000, 80, exhaustive=False)), fitted.predictor).share_at_risk
+    sample = apply_predictor(extract_features(make_pair(2000, 80, exhaustive=False)), predictor).share_at_risk
     assert not sample.exhaustive
     assert sample.high >= upper_bound(sample.k, 2000, 0.95) > sample.value
 
 
-def test_a_threshold_of_one_s_own_is_held(features, fitted):
-    found = apply_predictor(features, fitted.predictor, Cutoff(0.3))
-    assert found.threshold == pytest.approx(0.3)
-    assert found.share_at_risk.k == (found.risks >= 0.3).sum()
-    lower = apply_predictor(features, fitted.predictor, Cutoff(0.01))
-    assert lower.share_at_risk.k >= found.share_at_risk.k
-    assert lower.recall >= found.recall
+def test_a_given_threshold_is_used(features, predictor):
+    risk = apply_predictor(features, predictor, Cutoff(0.3))
+    assert risk.threshold == pytest.approx(0.3)
+    assert risk.share_at_risk.k == (risk.risks >= 0.3).sum()
+    lower = apply_predictor(features, predictor, Cutoff(0.01))
+    assert lower.share_at_risk.k >= risk.share_at_risk.k
+    assert lower.recall >= risk.recall
 
 
-def test_a_threshold_below_the_least_risk_puts_everything_at_risk(features, fitted):
-    found = apply_predictor(features, fitted.predictor, Cutoff(fitted.predictor.least / 2))
-    assert (found.share_at_risk.value, found.recall) == (1.0, 1.0)
+def test_a_threshold_below_the_least_risk_puts_everything_at_risk(features, predictor):
+    risk = apply_predictor(features, predictor, Cutoff(predictor.least / 2))
+    assert (risk.share_at_risk.value, risk.recall) == (1.0, 1.0)
 
 
-def test_a_threshold_that_finds_less_than_half_is_refused_with_one_that_finds_most(features, fitted):
+def test_a_threshold_that_finds_less_than_half_is_refused_with_one_that_finds_most(features, predictor):
     with pytest.raises(SpecError, match=r"0.99999 finds .*% in trials .* \(.* finds 95.00%\): set a lower"):
-        apply_predictor(features, fitted.predictor, Cutoff(0.99999))
+        apply_predictor(features, predictor, Cutoff(0.99999))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, math.nan])
-def test_a_threshold_is_a_probability_and_certainty_is_none(features, fitted, threshold):
+def test_a_threshold_lies_between_0_and_1(threshold):
     with pytest.raises(SpecError, match="must lie between 0 and 1"):
-        apply_predictor(features, fitted.predictor, Cutoff(threshold))
+        Cutoff(threshold)
 
 
-def test_a_predictor_that_tells_nothing_puts_nearly_all_at_risk(features):
-    """So that a gate over it fails, and does not pass for want of knowledge."""
-    mixed = np.random.default_rng(0).permutation(features.recited_by_both)
-    useless = fit_predictor(features, Labels(mixed, "nobody", ""))
+def test_a_useless_predictor_puts_nearly_all_examples_at_risk(features, quick_fits):
+    """So a gate fails rather than passes if nothing can be predicted."""
+    shuffled = np.random.default_rng(0).permutation(features.recited_by_both)
+    useless = fit_predictor(features, Labels(shuffled, "nobody", ""))
     assert apply_predictor(features, useless.predictor).share_at_risk.high > 0.85
 
 
-def test_it_is_neither_true_nor_false(found):
+def test_a_predicted_risk_is_neither_true_nor_false(predicted):
     with pytest.raises(TypeError, match="compare its share_at_risk"):
-        bool(found)
-    assert repr(found) == f"PredictedRisk(train: {found.share_at_risk})"
+        bool(predicted)
+    assert repr(predicted) == f"PredictedRisk(train: {predicted.share_at_risk})"
 
 
-def test_its_table_has_a_row_per_distinct_example(found):
-    table = found.table()
+def test_the_table_has_a_row_for_each_distinct_example(predicted):
+    table = predicted.table()
     assert table.column_names[:5] == ["example_id", "digest", "copies", "risk", "at_risk"]
-    assert pc.sum(table["at_risk"]).as_py() == found.share_at_risk.k
-    assert np.allclose(table["kl"].to_numpy(), found.features.values[:, 2])
+    assert pc.sum(table["at_risk"]).as_py() == predicted.share_at_risk.k
+    assert np.allclose(table["kl"].to_numpy(), predicted.features.values[:, 2])
 
 
-def test_calibrated_risks_hold_on_data_of_the_same_kind(make_pair):
-    """Fitted to one draw, told of another: what is memorized of each risk lies within what is told."""
+def test_calibrated_risks_hold_on_data_of_the_same_kind(monkeypatch):
+    """Fitted to one draw and applied to another, risks come true."""
+    monkeypatch.setattr(fitting, "TRIALS", 30)
+    monkeypatch.setattr(fitting, "REFITS", 30)
     rng = np.random.default_rng(9)
-    features = [extract_features(make_pair(6000, 300, seed=seed, apart=1.2)) for seed in (1, 2)]
-    truth = [1 / (1 + np.exp(-(4 - 2 * one.values[:, 0] / one.values[:, 0].std()))) for one in features]
-    drawn = [rng.random(6000) < one for one in truth]
-    fitted = fit_predictor(features[0], Labels(drawn[0], "a student", "")).predictor
-    told = apply_predictor(features[1], fitted)
+    fitted_to, applied_to = (extract_features(make_pair(6000, 300, seed=seed, apart=1.2)) for seed in (1, 2))
+
+    def draw_labels(features):
+        perplexity = features.values[:, 0]
+        return rng.random(6000) < 1 / (1 + np.exp(-(4 - 2 * perplexity / perplexity.std())))
+
+    first_labels, second_labels = draw_labels(fitted_to), draw_labels(applied_to)
+    predictor = fit_predictor(fitted_to, Labels(first_labels, "a student", "")).predictor
+    risk = apply_predictor(applied_to, predictor)
     for low, high in ((0.01, 0.1), (0.1, 0.3), (0.3, 0.7)):
-        chosen = (told.risks >= low) & (told.risks < high)
-        assert drawn[1][chosen].mean() == pytest.approx(told.risks[chosen].mean(), abs=0.06)
-    assert told.expected_memorized.low <= drawn[1].sum() <= told.expected_memorized.high
+        in_bin = (risk.risks >= low) & (risk.risks < high)
+        assert second_labels[in_bin].mean() == pytest.approx(risk.risks[in_bin].mean(), abs=0.06)
+    assert risk.expected_memorized.low <= second_labels.sum() <= risk.expected_memorized.high
 
 
-def test_more_features_are_applied_by_name(make_pair):
+def test_further_features_are_applied(quick_fits):
     features = extract_features(make_pair(), ALL_FEATURES)
     predictor = fit_predictor(features, labels_from_both_models(features)).predictor
     assert predictor.features == ALL_FEATURES
-    assert apply_predictor(replace(features), predictor).share_at_risk.k >= 38
+    assert apply_predictor(features, predictor).share_at_risk.k >= 38
 
 
-def test_a_block_of_rows_at_a_time_gives_the_same(features, fitted, monkeypatch):
-    whole = apply_predictor(features, fitted.predictor)
-    monkeypatch.setattr("pytest_kdmem.risk.predictor.BLOCK_ROWS", 7)
-    blocks = apply_predictor(features, fitted.predictor)
+def test_blocks_of_rows_give_the_same_risks(features, predictor, monkeypatch):
+    whole = apply_predictor(features, predictor)
+    monkeypatch.setattr(predictor_module, "BLOCK_ROWS", 7)
+    blocks = apply_predictor(features, predictor)
     assert np.allclose(whole.risks, blocks.risks)
     assert whole.share_at_risk.high == blocks.share_at_risk.high
 
 
-def test_what_was_fitted_tells_how_good_it_is(fitted):
-    assert fitted.brier < fitted.brier_of_chance == pytest.approx(0.04 * 0.96)
-    assert sum(one.n for one in fitted.predictor.reliability) == 2000
-    assert fitted.predictor.quality["roc_auc"][0] == fitted.assessment.roc_auc.mean > 0.95
+def test_a_cutoff_names_its_threshold_or_its_recall():
+    assert str(Cutoff(0.125)) == "0.125"
+    assert str(Cutoff(recall=0.9)) == "recall of 90.00%"
+
+
+def test_duplicates_of_examples_at_risk_are_counted_over_a_whole_set_only(predicted):
+    features = predicted.features
+    first, second, third = (features.digests[index].as_py() for index in np.flatnonzero(predicted.at_risk)[:3])
+    copies = features.copies.copy()
+    copies[features.digests.index(first).as_py()] = 2
+    risk = replace(predicted, features=replace(features, copies=copies), near_duplicates={first, second, third})
+    assert risk.duplicate_counts == (1, 2)
+    assert replace(risk, features=replace(features, exhaustive=False)).duplicate_counts is None
+
+
+def test_risks_that_are_no_numbers_are_refused(predictor, features):
+    broken = replace(predictor, scale=np.full(4, 1e-320), coefficients=np.array([1.0, -1.0, 0.0, 0.0]))
+    with np.errstate(all="ignore"), pytest.raises(SpecError, match="Finite risks were expected"):
+        apply_predictor(features, broken)

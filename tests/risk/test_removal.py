@@ -1,4 +1,4 @@
-"""Risks → rows to be left out: with their copies and near-duplicates, and never more than the budget allows."""
+"""Examples are removed with their copies and near-duplicates, and never more rows than the budget allows."""
 
 from __future__ import annotations
 
@@ -13,89 +13,81 @@ from hypothesis import strategies as st
 
 from pytest_kdmem.corpus.near_duplicates import NearDuplicate
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.risk.features import extract_features
-from pytest_kdmem.risk.fitting import fit_predictor
-from pytest_kdmem.risk.labels import labels_from_both_models
-from pytest_kdmem.risk.predicted import apply_predictor
 from pytest_kdmem.risk.removal import plan_removal, removal_candidates, rows_within
 
 
-@pytest.fixture(scope="module")
-def real(make_pair):
-    features = extract_features(make_pair(200, 20))
-    return apply_predictor(features, fit_predictor(features, labels_from_both_models(features)).predictor)
+def digest(number: int) -> str:
+    return f"{number:032x}"
 
 
-def name(at: int) -> str:
-    return f"{at:032x}"
-
-
-def posed(real, risks: list[float], copies: list[int], threshold: float = 0.5):
+def with_risks(predicted, risks: list[float], copies: list[int], threshold: float = 0.5):
     """Distinct examples of these risks and copies; the rows of a set in which copies stand at the end."""
     n = len(risks)
     features = replace(
-        real.features,
-        values=real.features.values[:n],
+        predicted.features,
+        values=predicted.features.values[:n],
         example_ids=np.arange(n),
-        digests=pa.array([name(at) for at in range(n)]),
+        digests=pa.array([digest(number) for number in range(n)]),
         copies=np.array(copies),
     )
-    risk = replace(real, features=features, risks=np.array(risks), threshold=threshold)
-    rows = [name(at) for at in range(n)] + [name(at) for at in range(n) for _ in range(copies[at] - 1)]
+    risk = replace(predicted, features=features, risks=np.array(risks), threshold=threshold)
+    rows = [digest(number) for number in range(n)] + [
+        digest(number) for number in range(n) for _ in range(copies[number] - 1)
+    ]
     return risk, pa.table({"example_id": range(len(rows)), "digest": rows})
 
 
-def test_an_example_at_risk_goes_with_its_copies_and_near_duplicates(real):
-    risk, rows = posed(real, [0.9, 0.1, 0.6, 0.2, 0.05], [2, 3, 1, 1, 1])
-    near = [NearDuplicate(3, name(3), name(0)), NearDuplicate(2, name(2), name(0))]
-    found = plan_removal(risk, rows, near)
-    told = [(row["example_id"], row["reason"], row["of"]) for row in found.rows.to_pylist()]
-    assert told == [
-        (0, "at risk", name(0)),
-        (2, "at risk", name(2)),  # its own risk goes before its likeness
-        (3, "near-duplicate", name(0)),
-        (5, "exact duplicate", name(0)),
+def test_an_example_at_risk_goes_with_its_copies_and_near_duplicates(predicted):
+    risk, rows = with_risks(predicted, [0.9, 0.1, 0.6, 0.2, 0.05], [2, 3, 1, 1, 1])
+    near = [NearDuplicate(3, digest(3), digest(0)), NearDuplicate(2, digest(2), digest(0))]
+    removal = plan_removal(risk, rows, near)
+    reasons = [(row["example_id"], row["reason"], row["of"]) for row in removal.rows.to_pylist()]
+    assert reasons == [
+        (0, "at risk", digest(0)),
+        (2, "at risk", digest(2)),  # its own risk is the reason, not that it resembles another
+        (3, "near-duplicate", digest(0)),
+        (5, "exact duplicate", digest(0)),
     ]
-    assert found.rows["risk"].to_pylist() == [0.9, 0.6, 0.2, 0.9]
-    assert found.counts() == {"at risk": 2, "exact duplicate": 1, "near-duplicate": 1}
-    assert (found.threshold, found.recall) == (0.5, real.recall)
+    assert removal.rows["risk"].to_pylist() == [0.9, 0.6, 0.2, 0.9]
+    assert removal.counts() == {"at risk": 2, "exact duplicate": 1, "near-duplicate": 1}
+    assert (removal.threshold, removal.recall) == (0.5, predicted.recall)
 
 
-def test_a_budget_takes_the_riskiest_first_and_says_what_risk_that_is(real):
-    risk, rows = posed(real, [0.2, 0.9, 0.8, 0.1], [1, 2, 1, 5])
-    found = plan_removal(risk, rows, [], max_rows=3)
-    assert found.rows["example_id"].to_pylist() == [1, 2, 4]
-    assert found.threshold == 0.8
+def test_a_budget_removes_the_riskiest_first_and_reports_their_least_risk(predicted):
+    risk, rows = with_risks(predicted, [0.2, 0.9, 0.8, 0.1], [1, 2, 1, 5])
+    removal = plan_removal(risk, rows, [], max_rows=3)
+    assert removal.rows["example_id"].to_pylist() == [1, 2, 4]
+    assert removal.threshold == 0.8
 
 
-def test_a_budget_too_small_for_the_riskiest_is_refused(real):
-    risk, rows = posed(real, [0.2, 0.9], [1, 4])
+def test_a_budget_too_small_for_the_riskiest_is_refused(predicted):
+    risk, rows = with_risks(predicted, [0.2, 0.9], [1, 4])
     with pytest.raises(SpecError, match=r"3 rows are fewer than the riskiest example of train has .* --at-most"):
         plan_removal(risk, rows, [], max_rows=3)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 0.99), st.integers(1, 4)), min_size=2, max_size=12), st.data())
-def test_no_budget_is_exceeded_and_a_larger_one_takes_no_less(real, drawn, data):
-    risk, rows = posed(real, [one for one, _ in drawn], [copies for _, copies in drawn])
-    n = len(drawn)
+def test_no_budget_is_exceeded_and_a_larger_one_removes_no_less(predicted, examples, data):
+    risk, rows = with_risks(predicted, [value for value, _ in examples], [copies for _, copies in examples])
+    n = len(examples)
     order = removal_candidates(risk, len(rows)).tolist()
     pairs = data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=5))
-    near = [NearDuplicate(a, name(a), name(b)) for a, b in pairs if a != b]
-    taken = []
+    near = [NearDuplicate(first, digest(first), digest(second)) for first, second in pairs if first != second]
+    removed = []
     for budget in range(1, len(rows) + 1):
         try:
-            found = plan_removal(risk, rows, near, budget)
+            removal = plan_removal(risk, rows, near, budget)
         except SpecError:
-            assert budget < drawn[order[0]][1] + sum(copies for _, copies in drawn)
+            assert budget < examples[order[0]][1] + sum(copies for _, copies in examples)
             continue
-        assert 0 < len(found.rows) <= budget
-        taken.append(set(found.rows["example_id"].to_pylist()))
-        assert risk.features.example_ids[order[0]] in taken[-1]
-    assert all(smaller <= larger for smaller, larger in pairwise(taken))
-    assert taken[-1] == set(range(len(rows)))
+        assert 0 < len(removal.rows) <= budget
+        removed.append(set(removal.rows["example_id"].to_pylist()))
+        assert risk.features.example_ids[order[0]] in removed[-1]
+    assert all(smaller <= larger for smaller, larger in pairwise(removed))
+    assert removed[-1] == set(range(len(rows)))
 
 
-def test_rows_of_a_share_are_counted_down(real):
+def test_rows_within_a_share_are_rounded_down():
     assert [rows_within(share, 100) for share in (0.07, 0.29, 0.005)] == [7, 29, 0]
     for share in (0.0, 1.0, -1.0):
         with pytest.raises(SpecError, match="A budget must lie between"):

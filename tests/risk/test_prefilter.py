@@ -1,0 +1,96 @@
+"""A cleaned training set is written whole or not at all, with a manifest of what was removed."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pyarrow.parquet as pq
+import pytest
+
+from pytest_kdmem.corpus.sources import sha256
+from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.risk.label_source import LabelSource
+from pytest_kdmem.risk.pipeline import RiskPipeline
+from pytest_kdmem.risk.predictor_file import predictor_digest, read_predictor
+from pytest_kdmem.risk.prefilter import Budget, prefilter
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
+from tests.audit_project import rows_of_cells, word
+
+
+@pytest.fixture(scope="module")
+def pipeline(cast, tmp_path_factory) -> RiskPipeline:
+    """Teacher and baseline over 60 texts, of which they both recite the first 15."""
+    folder = tmp_path_factory.mktemp("prefilter")
+    rows = rows_of_cells(all=15, none=30, teacher=15).tolist()
+    texts = [" ".join(word(token) for token in row) for row in rows]
+    (folder / "train.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    training_set = TrainingSet(str(folder / "train.jsonl"))
+    models = Model(str(cast.teacher)), Model(str(cast.baseline))
+    return RiskPipeline(*models, training_set, Extraction(12, 8, 20), ScoreStore(folder / "store"), RunSettings())
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({}, "95% of what is memorized"),
+        ({"recall": 0.9}, "90% of what is memorized"),
+        ({"threshold": 0.25}, "risk of 0.25 or more"),
+        ({"at_most": 0.005}, "at most 0.5% of the rows"),
+    ],
+)
+def test_a_budget_is_named_in_the_manifest(limits, text):
+    assert str(Budget(**limits)) == text
+
+
+def test_a_budget_sets_the_cutoff_and_the_most_rows():
+    assert (Budget().cutoff.threshold, Budget().cutoff.recall, Budget().max_rows(1000)) == (None, 0.95, math.inf)
+    assert Budget(threshold=0.25).cutoff.threshold == 0.25
+    assert Budget(recall=0.9).cutoff.recall == 0.9
+    assert Budget(at_most=0.005).max_rows(1000) == 5
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"threshold": 0.5, "recall": 0.9}, "found --threshold and --recall: keep one"),
+        ({"at_most": 1.0}, "at-most must lie between 0 and 1; found 1"),
+        ({"recall": 0.0}, "recall must lie between 0 and 1; found 0"),
+    ],
+)
+def test_a_budget_has_at_most_one_limit_between_0_and_1(limits, message):
+    with pytest.raises(SpecError, match=message):
+        Budget(**limits)
+
+
+def test_the_cleaned_set_has_the_other_rows_and_a_manifest(pipeline, quick_fits, tmp_path):
+    cleaned = prefilter(pipeline, LabelSource(), tmp_path / "cleaned")
+    removed = pq.read_table(tmp_path / "cleaned/dropped.parquet")
+    assert removed.equals(cleaned.removal.rows)
+    removed_ids = set(removed["example_id"].to_pylist())
+    assert removed_ids >= set(range(15))
+    lines = (pipeline.store.root.parent / "train.jsonl").read_text().splitlines()
+    assert cleaned.data.read_text().splitlines() == [
+        line for number, line in enumerate(lines) if number not in removed_ids
+    ]
+    manifest = json.loads((tmp_path / "cleaned/manifest.json").read_text())
+    assert manifest["training_set"]["rows"] == cleaned.rows == 60
+    assert manifest["written"]["rows"] == 60 - len(removed)
+    assert manifest["written"]["sha256"] == sha256(cleaned.data)
+    assert sum(manifest["dropped"].values()) == len(removed)
+    predictor = read_predictor(tmp_path / "cleaned/predictor.json")
+    assert manifest["predictor"]["digest"] == predictor_digest(predictor) == cleaned.risk.predictor_digest
+
+
+def test_nothing_is_written_if_nothing_would_be_left(pipeline, quick_fits, tmp_path):
+    least = prefilter(pipeline, LabelSource(), tmp_path / "cleaned").risk.risks.min()
+    with pytest.raises(DataError, match="Some examples were expected to stay"):
+        prefilter(pipeline, LabelSource(), tmp_path / "empty", budget=Budget(threshold=float(least) / 2))
+    assert [path.name for path in tmp_path.iterdir()] == ["cleaned"]
+
+
+def test_an_existing_folder_is_not_replaced(pipeline, tmp_path):
+    with pytest.raises(SpecError, match="exists; remove it"):
+        prefilter(pipeline, LabelSource(), tmp_path)
