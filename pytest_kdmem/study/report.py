@@ -130,7 +130,7 @@ def plain(value: Any) -> Any:
         values = list(value.values)
         return {"values": values, "n": value.n, "mean": value.mean, "deviation": value.deviation}
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.metadata.get("json", field.name): plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -59,6 +59,9 @@ recall = 0.9
 """
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Operations of toy size are slower on two threads than on one, by far where the machine is busy."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -33,11 +33,11 @@ METRIC_LABELS = {
 
 @dataclass(frozen=True)
 class StudentPrediction:
-    """The protocol on one student; figures are mean and standard deviation over 100 trials, by name.
+    """The protocol applied to one student; figures are mean and standard deviation over 100 trials, by name.
 
     Attributes:
-        memorized: by the student.
-        shuffled: ROC-AUC where as many other examples are labelled, drawn anew in each trial.
+        memorized: share of the examples that the student memorized.
+        shuffled: ROC-AUC with as many other examples labelled, drawn again in each trial.
     """
 
     part: str
@@ -56,10 +56,10 @@ class Transfer:
     """A predictor learned from one student, or from teacher and baseline, applied to another student's data.
 
     Attributes:
-        by: what differs: seed, temperature, family or dataset; ``none`` where labels are of teacher and baseline.
-        found: of what the other student memorized, what is at risk where 95 % are to be found.
-        at_risk: of that student's examples.
-        reliability: of the risks; empty unless only the seed differs.
+        by: what differs: seed, temperature, family or dataset; ``none`` if labels come from teacher and baseline.
+        recalled: of the examples that the other student memorized, the share at risk at a recall of 95 %.
+        at_risk: share of that student's examples that are at risk.
+        reliability: reliability of the risks; empty unless only the seed differs.
     """
 
     by: str
@@ -67,14 +67,14 @@ class Transfer:
     applied_to: str
     roc_auc: float
     pr_auc: float
-    found: Share
+    recalled: Share = field(metadata={"json": "found"})
     at_risk: Share
     reliability: tuple[Bin, ...] = ()
 
 
 @dataclass(frozen=True)
 class Risk:
-    """Of all students that memorized enough to learn from, and left enough."""
+    """Results for all students with enough memorized and enough other examples to learn from."""
 
     predictions: tuple[StudentPrediction, ...]
     transfers: tuple[Transfer, ...]
@@ -117,7 +117,7 @@ def risk(study: Study) -> Risk:
 
 
 def _tell_apart(labels: Labels) -> bool:
-    """Whether there are enough of either class to learn from."""
+    """Whether both classes have enough examples to learn from."""
     positives = int(labels.memorized.sum())
     return min(positives, len(labels.memorized) - positives) >= FEWEST_PER_CLASS
 
@@ -205,7 +205,7 @@ def rows(result: Risk) -> tuple[Row, ...]:
         name = f"{transfer.learned_from} → {transfer.applied_to}" if transfer.by != "none" else transfer.learned_from
         target = "to its student" if transfer.by == "none" else f"to another {transfer.by}"
         lines.append(row(name, f"ROC-AUC, {target}", "area", [transfer.roc_auc]))
-        lines.append(share_row(name, f"found where {percent(DEFAULT_RECALL)} are to be, {target}", [transfer.found]))
+        lines.append(share_row(name, f"found where {percent(DEFAULT_RECALL)} are to be, {target}", [transfer.recalled]))
         for risk_bin in (risk_bin for risk_bin in transfer.reliability if risk_bin.lower >= LOWEST_SHOWN):
             memorized = Share(round(risk_bin.observed * risk_bin.n), risk_bin.n)
             interval = f"{percent(risk_bin.low)} to {percent(risk_bin.high)} expected"

@@ -96,11 +96,12 @@ def test_a_predictor_is_no_better_than_what_it_is_applied_to(predicted):
     assert to_random.applied_to == "pythia, fineweb, T = 2, seed 1"
     assert to_random.roc_auc == pytest.approx(0.5, abs=0.05)
     assert to_random.pr_auc == pytest.approx(200 / 3000, abs=0.03)
-    assert (to_random.found.n, to_random.at_risk.n) == (200, 3000)
+    assert (to_random.recalled.n, to_random.at_risk.n) == (200, 3000)
     assert not all(risk_bin.covers_observed for risk_bin in to_random.reliability)
     assert to_easy.applied_to == "pythia, fineweb, T = 2, seed 0"
 
 
+@pytest.mark.slow
 def test_transfers_name_exactly_what_differs(transferred):
     first, second = ("pythia, fineweb, T = 2, seed 7", "pythia, fineweb, T = 2, seed 3")
     wiki, wiki_again = "pythia, wiki, T = 2, seed 7", "pythia, wiki, T = 2, seed 3"
@@ -115,14 +116,16 @@ def test_transfers_name_exactly_what_differs(transferred):
     assert set(transfers) == either_way | {none}
 
 
+@pytest.mark.slow
 def test_a_predictor_holds_where_the_same_is_memorized(transferred):
     for transfer in transferred.transfers:
         assert transfer.roc_auc > 0.98
-        assert transfer.found.n == (MEMORIZED - 5 if "T = 1," in transfer.applied_to else MEMORIZED)
-        assert transfer.found.value > 0.8
-        assert (transfer.at_risk.n, transfer.at_risk.k) >= (EXAMPLES, transfer.found.k)
+        assert transfer.recalled.n == (MEMORIZED - 5 if "T = 1," in transfer.applied_to else MEMORIZED)
+        assert transfer.recalled.value > 0.8
+        assert (transfer.at_risk.n, transfer.at_risk.k) >= (EXAMPLES, transfer.recalled.k)
 
 
+@pytest.mark.slow
 def test_calibration_is_given_over_seeds_alone(transferred):
     for transfer in transferred.transfers:
         assert bool(transfer.reliability) == (transfer.by == "seed")
@@ -131,6 +134,7 @@ def test_calibration_is_given_over_seeds_alone(transferred):
             assert sum(each.observed * each.n for each in transfer.reliability) == pytest.approx(MEMORIZED)
 
 
+@pytest.mark.slow
 def test_a_student_that_memorized_too_few_to_learn_from_is_left_out(transferred):
     places = [
         (prediction.part, prediction.family, prediction.dataset, prediction.seed)
@@ -165,6 +169,7 @@ def test_without_a_pair_of_its_seed_or_on_part_of_the_data_nothing_is_predicted(
     assert not risk.risk(hand.study(teacher, baseline, soft[1], hand.cleaned(soft[0], [])))
 
 
+@pytest.mark.slow
 def test_figures_and_rows_are_json(predicted, transferred):
     for result in (predicted, transferred):
         assert as_json(result)["predictions"][0]["figures"]["roc_auc"]["mean"] > 0.99
