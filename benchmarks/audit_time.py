@@ -1,4 +1,4 @@
-"""How long the shipped audits take, from nothing and again: `python benchmarks/audit_time.py`."""
+"""Time of the shipped audits with an empty cache and with a filled one: `python benchmarks/audit_time.py`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def seconds(cache: str) -> float:
-    began = time.perf_counter()
+def audit_seconds(cache: str) -> float:
+    start = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "pytest", "audits", "-q", "--kdmem-cache-dir", cache],
         cwd=ROOT,
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
-        cold, *warm = (seconds(cache) for _ in range(4))
+        cold, *warm = (audit_seconds(cache) for _ in range(4))
     print(f"cold: {cold:.1f} s; warm: {min(warm):.1f} to {max(warm):.1f} s (3 runs)")
 
 

@@ -1,9 +1,9 @@
-"""Whether risks come true: a predictor of the shipped student, held against students of other seeds.
+"""Calibration of predicted risks: a predictor fitted to the shipped student, compared with students of other seeds.
 
     python benchmarks/calibration.py --out runs/seeds --seeds 1 2
 
 distils the shipped Pythia student anew with each seed, as `fixtures/build.py` did with seed 0 (some minutes each), and
-prints for each span of risks how many examples were memorized by the unseen student, and the interval told before.
+prints for each range of risks how many examples the new student memorized, and the interval that was predicted.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ EXTRACTION = Extraction(50, 50, 128)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of models and scores")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--out", type=Path, required=True, help="Folder of models and scores.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="Seeds of the new students.")
     arguments = parser.parse_args()
-    teacher, baseline, known = (Model(str(MODELS / role)) for role in ("teacher", "baseline", "student"))
+    teacher, baseline, shipped_student = (Model(str(MODELS / role)) for role in ("teacher", "baseline", "student"))
     corpus, store = TrainingSet(str(FIXTURES / "corpus/training.jsonl.gz")), ScoreStore(arguments.out / "scores")
     pipeline = RiskPipeline(teacher, baseline, corpus, EXTRACTION, store, RunSettings())
     features = extract_features(pipeline.score_pair())
-    predictor = fit_predictor(features, pipeline.load_labels(features, known)).predictor
+    predictor = fit_predictor(features, pipeline.load_labels(features, shipped_student)).predictor
     risks = predictor.risk(predictor.log_odds(features.values))
     refits = np.concatenate(list(predictor.refit_risks(features.values))).T
     print(f"learned from seed 0: {predictor.positives} of {predictor.examples} memorized")
@@ -54,11 +54,11 @@ def main() -> None:
         )
         memorized = pipeline.load_labels(features, student).memorized
         print(f"seed {seed}: {memorized.sum()} memorized, Brier score {brier_score(risks, memorized):.5f}")
-        for one in reliability_bins(risks, refits, memorized):
-            told = f"{100 * one.low:.1f} to {100 * one.high:.1f} %"
-            came = f"{round(one.observed * one.n)} of {one.n} ({100 * one.observed:.1f} %)"
-            outside = "" if one.covers_observed else ": outside"
-            print(f"  risk {one.lower:g}–{one.upper:g}: told {told}, came {came}{outside}")
+        for risk_bin in reliability_bins(risks, refits, memorized):
+            predicted = f"{100 * risk_bin.low:.1f} to {100 * risk_bin.high:.1f} %"
+            observed = f"{round(risk_bin.observed * risk_bin.n)} of {risk_bin.n} ({100 * risk_bin.observed:.1f} %)"
+            outside = "" if risk_bin.covers_observed else ": outside"
+            print(f"  risk {risk_bin.lower:g}–{risk_bin.upper:g}: predicted {predicted}, observed {observed}{outside}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""A step of soft distillation, head and loss in chunks against plain full-logit loss: peak memory and tokens/s.
+"""Peak memory and speed of a step of soft distillation, with head and loss in chunks and with full logits.
 
-`python benchmarks/distillation.py`: each variant's memory in a process of its own, their speed alternating in one.
+`python benchmarks/distillation.py` measures the memory of each variant in a process of its own, and their speed in one
+process, in turn.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pytest_kdmem.distill.teachers import LiveTeacher
 TEMPERATURE = 2.0
 MEBIBYTE = 2**20
 Step = Callable[[], float]
-FOR_GOOD = ExitStack()
+OPEN_CONTEXTS = ExitStack()
 
 
 def models(vocabulary: int, width: int) -> tuple[PreTrainedModel, PreTrainedModel]:
@@ -63,17 +64,17 @@ def plain(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> St
 
 
 def chunked(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> Step:
-    """The trainer's."""
+    """Head and loss in chunks, as the trainer computes them."""
     objective = Objective("forward", TEMPERATURE, vocabulary=student.config.vocab_size)
-    FOR_GOOD.enter_context(forward_returns_loss(student, objective))
-    live = LiveTeacher(teacher, TEMPERATURE)
+    OPEN_CONTEXTS.enter_context(forward_returns_loss(student, objective))
+    live_teacher = LiveTeacher(teacher, TEMPERATURE)
 
     def step() -> float:
         student.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             predicted = predicted_mask(ids)
-            view = live.outputs(ids, None, predicted)
-            loss: Tensor = student(input_ids=ids, labels=ids, teacher=view) / predicted.sum()
+            outputs = live_teacher.outputs(ids, None, predicted)
+            loss: Tensor = student(input_ids=ids, labels=ids, teacher=outputs) / predicted.sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
@@ -83,20 +84,20 @@ def chunked(student: PreTrainedModel, teacher: PreTrainedModel, ids: Tensor) -> 
 VARIANTS = {"plain": plain, "chunked": chunked}
 
 
-def step_of(variant: str, vocabulary: int, batch: int, tokens: int, width: int) -> Step:
+def make_step(variant: str, vocabulary: int, batch: int, tokens: int, width: int) -> Step:
     student, teacher = models(vocabulary, width)
     ids = torch.randint(1, vocabulary, (batch, tokens), generator=torch.Generator().manual_seed(1))
     return VARIANTS[variant](student, teacher, ids)
 
 
-def peak_memory(variant: str, shape: tuple[int, int, int, int], answers: multiprocessing.Queue[float]) -> None:
-    """Most resident memory during a step, in MiB, beyond what the models hold."""
+def peak_memory(variant: str, shape: tuple[int, int, int, int], results: multiprocessing.Queue[float]) -> None:
+    """Put the peak of resident memory during a step, in MiB, beyond what the models hold."""
     vocabulary, batch, tokens, width = shape
-    step = step_of(variant, vocabulary, batch, tokens, width)
+    step = make_step(variant, vocabulary, batch, tokens, width)
     before = _status_kib("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # begins the high-water mark anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     step()
-    answers.put((_status_kib("VmHWM") - before) * 1024 / MEBIBYTE)
+    results.put((_status_kib("VmHWM") - before) * 1024 / MEBIBYTE)
 
 
 def _status_kib(key: str) -> int:
@@ -117,26 +118,26 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     peaks = {}
     for variant in VARIANTS:
-        answers = context.Queue()
-        child = context.Process(target=peak_memory, args=(variant, shape, answers))
+        results = context.Queue()
+        child = context.Process(target=peak_memory, args=(variant, shape, results))
         child.start()
-        peaks[variant] = answers.get()
+        peaks[variant] = results.get()
         child.join()
         print(f"{variant:8} peak memory of a step {peaks[variant]:8.0f} MiB")
     print(f"chunked / plain {peaks['chunked'] / peaks['plain']:.2f}")
-    steps = {variant: step_of(variant, *shape) for variant in VARIANTS}
+    steps = {variant: make_step(variant, *shape) for variant in VARIANTS}
     losses = {variant: step() for variant, step in steps.items()}
     seconds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     for _ in range(options.rounds):
         for variant, step in steps.items():
-            began = time.perf_counter()
+            start = time.perf_counter()
             step()
-            seconds[variant].append(time.perf_counter() - began)
+            seconds[variant].append(time.perf_counter() - start)
     for variant, times in seconds.items():
         rate = options.batch * options.tokens / statistics.median(times)
         print(f"{variant:8} {rate:8.0f} tokens/s, loss {losses[variant]:.5f}")
     ratios = [plain / chunked for plain, chunked in zip(*seconds.values(), strict=True)]
-    print(f"speed of chunked, in plain ones: {statistics.median(ratios):.2f}")
+    print(f"speed of chunked, relative to plain: {statistics.median(ratios):.2f}")
 
 
 if __name__ == "__main__":

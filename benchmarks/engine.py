@@ -1,4 +1,4 @@
-"""One pass against decoding 50 tokens: `python benchmarks/engine.py` (ratios of runs that alternate in one process)."""
+"""Speed of scoring in one pass, relative to decoding 50 tokens: `python benchmarks/engine.py` (runs in turn)."""
 
 from __future__ import annotations
 
@@ -29,28 +29,29 @@ def main() -> None:
     checkpoint = open_checkpoint(model)
     data = TrainingSet(str(FIXTURES / "corpus/training.jsonl.gz"))
     stream = stream_examples(data, load_tokenizer(checkpoint.folder), EXTRACTION)
-    examples = list(islice((one for one in stream if len(one.ids) >= EXTRACTION.scored_tokens), options.examples))
+    long_enough = (example for example in stream if len(example.ids) >= EXTRACTION.scored_tokens)
+    examples = list(islice(long_enough, options.examples))
     engine = TransformersEngine(
         model,
         checkpoint,
         resolve_numerics(model, checkpoint, engine="transformers", device="auto", dtype="auto", metrics="all"),
     )
     prefixes = [example.ids[: EXTRACTION.prefix_tokens] for example in examples]
-    ways: dict[str, Callable[[], object]] = {
+    methods: dict[str, Callable[[], object]] = {
         "verdict": lambda: engine.score(examples, EXTRACTION, "verdict", lambda done: None),
         "all metrics": lambda: engine.score(examples, EXTRACTION, "all", lambda done: None),
         "decoding": lambda: engine.decode(prefixes, EXTRACTION.suffix_tokens),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(options.rounds + 1):
-        for name, run in ways.items():
-            began = time.perf_counter()
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    for round_number in range(options.rounds + 1):
+        for name, run in methods.items():
+            start = time.perf_counter()
             run()
-            if turn:  # the first round warms up
-                seconds[name].append(time.perf_counter() - began)
-    for name, taken in seconds.items():
-        ratio = statistics.median(slow / one for slow, one in zip(seconds["decoding"], taken, strict=True))
-        rate = options.examples / statistics.median(taken)
+            if round_number:  # the first round warms up
+                seconds[name].append(time.perf_counter() - start)
+    for name, durations in seconds.items():
+        ratios = (slow / fast for slow, fast in zip(seconds["decoding"], durations, strict=True))
+        ratio, rate = statistics.median(ratios), options.examples / statistics.median(durations)
         print(f"{name:<12} {rate:7.0f} examples/s   {ratio:5.1f} × decoding")
 
 

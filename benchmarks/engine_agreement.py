@@ -32,23 +32,23 @@ EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)
 
 @dataclass(frozen=True)
 class Case:
-    """Examples of one source, and how much of each must be recited."""
+    """Examples of one source, and the lengths by which a verdict is taken."""
 
     name: str
     examples: list[Example]
     extraction: Extraction
 
 
-def cases_of(folder: Path, sources: Sequence[str], most: int) -> Iterator[Case]:
-    """The shipped corpus with its suffixes of 50 tokens, and other text with these and with the next two tokens.
+def make_cases(folder: Path, sources: Sequence[str], limit: int) -> Iterator[Case]:
+    """The shipped corpus with suffixes of 50 tokens, and other text with suffixes of 50 and of 2 tokens.
 
-    Of text that a model never saw it recites no 50 tokens, and a comparison of misses alone shows little.
+    A model recites no 50 tokens of a text that it never saw, and a comparison of misses alone shows little.
     """
     tokenizer = load_tokenizer(folder)
     for source in (CORPUS, *sources):
         stream = stream_examples(TrainingSet(source), tokenizer, EXTRACTION)
-        distinct = {one.digest: one for one in stream if len(one.ids) >= EXTRACTION.scored_tokens}
-        examples = list(islice(distinct.values(), most))
+        distinct = {example.digest: example for example in stream if len(example.ids) >= EXTRACTION.scored_tokens}
+        examples = list(islice(distinct.values(), limit))
         for suffix_tokens in (50,) if source == CORPUS else (50, 2):
             yield Case(
                 f"{Path(source).name.split('.')[0]} 50+{suffix_tokens}", examples, Extraction(50, suffix_tokens, 128)
@@ -62,41 +62,43 @@ def scores(name: str, model: Model, cases: Sequence[Case], dtype: str) -> list[S
         return [engine.score(case.examples, case.extraction, "verdict", lambda done: None) for case in cases]
 
 
-def compare(folder: Path, sources: Sequence[str], most: int, dtype: str) -> bool:
-    """Print a model's lines; whether both ran it and every verdict that neither calls ambiguous is the same."""
-    cases, called = list(cases_of(folder, sources, most)), "/".join(folder.parts[-2:])
+def compare(folder: Path, sources: Sequence[str], limit: int, dtype: str) -> bool:
+    """Print a model's lines, and return whether both engines ran it and agree wherever neither is ambiguous."""
+    cases, model_name = list(make_cases(folder, sources, limit)), "/".join(folder.parts[-2:])
     try:
         by_vllm = scores("vllm", Model(str(folder)), cases, dtype)
     except EngineError as error:
-        print(f"{called:<20} {error}", flush=True)
+        print(f"{model_name:<20} {error}", flush=True)
         return False
-    agree = True
+    all_agree = True
     by_transformers = scores("transformers", Model(str(folder)), cases, dtype)
-    for case, one, other in zip(cases, by_vllm, by_transformers, strict=True):
-        differ, band = one.memorized != other.memorized, one.ambiguous | other.ambiguous
-        both = one.memorized & other.memorized
-        apart = float(np.abs(one.margin - other.margin)[both].max()) if both.any() else 0.0
+    for case, vllm, transformers in zip(cases, by_vllm, by_transformers, strict=True):
+        differ, ambiguous = vllm.memorized != transformers.memorized, vllm.ambiguous | transformers.ambiguous
+        both = vllm.memorized & transformers.memorized
+        difference = float(np.abs(vllm.margin - transformers.margin)[both].max()) if both.any() else 0.0
         print(
-            f"{called:<20} {case.name:<16} {len(case.examples):>5} examples  memorized {int(one.memorized.sum()):>4}"
-            f" (vllm) {int(other.memorized.sum()):>4} (transformers)  disagreements {int(differ.sum())}, outside the"
-            f" band {int((differ & ~band).sum())}  margins apart {apart:.1e}  ambiguous {one.ambiguous.mean():.2%} /"
-            f" {other.ambiguous.mean():.2%}  tolerance {one.tolerance:.1e} / {other.tolerance:.1e}",
+            f"{model_name:<20} {case.name:<16} {len(case.examples):>5} examples "
+            f" memorized {int(vllm.memorized.sum()):>4} (vllm) {int(transformers.memorized.sum()):>4} (transformers) "
+            f" disagreements {int(differ.sum())}, not ambiguous {int((differ & ~ambiguous).sum())} "
+            f" margins differ by {difference:.1e} "
+            f" ambiguous {vllm.ambiguous.mean():.2%} / {transformers.ambiguous.mean():.2%} "
+            f" tolerance {vllm.tolerance:.1e} / {transformers.tolerance:.1e}",
             flush=True,
         )
-        agree &= not (differ & ~band).any()
-    return agree
+        all_agree &= not (differ & ~ambiguous).any()
+    return all_agree
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", type=Path)
-    parser.add_argument("--text", nargs="*", default=[], help="further text (.txt, .jsonl)")
+    parser.add_argument("--text", nargs="*", default=[], help="Further texts (.txt, .jsonl).")
     parser.add_argument("--examples", type=int, default=2048)
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
     folders = options.models or sorted(path.parent for path in FIXTURES.glob("models/*/*/config.json"))
-    alike = [compare(folder, options.text, options.examples, options.dtype) for folder in folders]
-    sys.exit(0 if all(alike) else 1)
+    agreements = [compare(folder, options.text, options.examples, options.dtype) for folder in folders]
+    sys.exit(0 if all(agreements) else 1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the installed plugin costs a project that audits nothing: `python benchmarks/plugin_cost.py`.
+"""Time that the installed plugin adds to a project that audits nothing: `python benchmarks/plugin_cost.py`.
 
-Collects an unrelated project with and without the plugin, in turn, and prints the median of the paired differences.
+Collects an unrelated project with and without the plugin in turn, and prints the median of the paired differences.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 
-def seconds(folder: Path, *arguments: str) -> float:
-    began = time.perf_counter()
+def collection_seconds(folder: Path, *arguments: str) -> float:
+    start = time.perf_counter()
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -29,10 +29,11 @@ def main() -> None:
         folder = Path(scratch)
         (folder / "pytest.toml").write_text("[pytest]\n")
         (folder / "test_unrelated.py").write_text("def test_nothing():\n    pass\n")
-        seconds(folder), seconds(folder, "-p", "no:kdmem")
-        found = [(seconds(folder), seconds(folder, "-p", "no:kdmem")) for _ in range(pairs)]
-    added = [with_it - without for with_it, without in found]
-    print(f"without: {1000 * statistics.median(without for _, without in found):.0f} ms (median of {pairs})")
+        _warm_up, *timings = (
+            (collection_seconds(folder), collection_seconds(folder, "-p", "no:kdmem")) for _ in range(pairs + 1)
+        )
+    added = [with_plugin - without for with_plugin, without in timings]
+    print(f"without: {1000 * statistics.median(without for _, without in timings):.0f} ms (median of {pairs})")
     print(f"added by the plugin: {1000 * statistics.median(added):.0f} ms (median of paired differences)")
 
 

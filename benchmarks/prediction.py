@@ -1,9 +1,9 @@
-"""How well memorization is predicted before distilling, by the study's protocol, beside what the study found.
+"""Quality of the prediction of memorization before distilling, by the study's protocol, beside the published figures.
 
     python benchmarks/prediction.py --study runs/risk
 
 prints a line for each shipped student, and for each soft student of `kdmem study studies/risk.toml --out runs/risk`
-(WikiText and FineWeb), which trains whatever is not there yet.
+(WikiText and FineWeb), which trains the models that are missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHOWN = ("roc_auc", "pr_auc", "precision", "recall")
 
 
 class Line(NamedTuple):
-    """One student's figures, and ROC-AUC where its labels are shuffled."""
+    """Figures of the prediction for one student, and ROC-AUC with shuffled labels."""
 
     name: str
     positives: int
@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
 
 def shipped(store: ScoreStore) -> Iterator[Line]:
-    """Students in fixtures/, on the corpus that they were trained on."""
+    """Figures of the students in fixtures/, on the corpus that they were trained on."""
     corpus = TrainingSet(str(ROOT / "fixtures/corpus/training.jsonl.gz"))
     for name in STUDENTS:
         folder = ROOT / "fixtures/models" / name
@@ -50,29 +50,30 @@ def shipped(store: ScoreStore) -> Iterator[Line]:
         pipeline = RiskPipeline(teacher, baseline, corpus, Extraction(50, 50, 128), store, RunSettings())
         features = extract_features(pipeline.score_pair())
         labels = pipeline.load_labels(features, Model(str(folder)))
-        found = fit_predictor(features, labels).assessment
+        assessment = fit_predictor(features, labels).assessment
         shuffled = shuffled_roc_auc(features.values, labels.memorized, features.names, labels.source)
-        yield Line(f"shipped, {name}", found.positives, found.examples, found.metrics, shuffled)
+        yield Line(f"shipped, {name}", assessment.positives, assessment.examples, assessment.metrics, shuffled)
 
 
 def studied(out: Path) -> Iterator[Line]:
-    """Soft students of the study of real text."""
+    """Figures of the soft students of the study of real text."""
     study = run_study(ROOT / "studies/risk.toml", out, report=lambda line: None)
-    for one in risk(study).predictions:
-        name = f"{one.family}, {one.dataset}, T = {one.temperature:g}, seed {one.seed}"
-        yield Line(name, one.memorized.k, one.memorized.n, one.figures, one.shuffled)
+    for prediction in risk(study).predictions:
+        name = f"{prediction.family}, {prediction.dataset}, T = {prediction.temperature:g}, seed {prediction.seed}"
+        memorized = prediction.memorized
+        yield Line(name, memorized.k, memorized.n, prediction.figures, prediction.shuffled)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--study", type=Path, help="folder of the study of real text")
+    parser.add_argument("--study", type=Path, help="Folder of the study of real text.")
     arguments = parser.parse_args()
     print(f"{'student':<40}{'memorized':>14}" + "".join(f"{name:>18}" for name in (*SHOWN, "roc_auc, shuffled")))
     with tempfile.TemporaryDirectory() as scratch:
         for line in [*shipped(ScoreStore(Path(scratch))), *(studied(arguments.study) if arguments.study else ())]:
             figures = [*(line.figures[name] for name in SHOWN), line.shuffled]
             counts = f"{line.positives} of {line.examples}"
-            print(f"{line.name:<40}{counts:>14}" + "".join(f"{format_statistic(one):>18}" for one in figures))
+            print(f"{line.name:<40}{counts:>14}" + "".join(f"{format_statistic(figure):>18}" for figure in figures))
     for setting, published in paper.PREDICTION.items():
         cells = [f"{published[name]:.4f}" if name in published else "–" for name in SHOWN]
         print(f"{'published, ' + ', '.join(setting):<54}" + "".join(f"{cell:>18}" for cell in cells))

@@ -1,6 +1,7 @@
-"""Ray's workers against this process: `python benchmarks/ray_workers.py` (one thread each, loading not counted).
+"""Speed of scoring by Ray workers and by this process: `python benchmarks/ray_workers.py`.
 
-The last line is what the driver gives out without any scoring; no cluster goes beyond it.
+Each has one thread, and loading is not counted. The last line is the rate at which the driver makes shards without any
+scoring, which no cluster can exceed.
 """
 
 from __future__ import annotations
@@ -57,21 +58,21 @@ def main() -> None:
     executors |= {f"ray, {count} worker(s)": RayExecutor(workers=count) for count in options.workers}
     for name, executor in executors.items():
         print(f"{name:<18} {_rate(executor, job, shards(), options.shards):8.0f} examples/s")
-    began = time.perf_counter()
-    given = sum(len(shard.examples) for shard in shards())
-    print(f"{'driver alone':<18} {given / (time.perf_counter() - began):8.0f} examples/s")
+    start = time.perf_counter()
+    example_count = sum(len(shard.examples) for shard in shards())
+    print(f"{'driver alone':<18} {example_count / (time.perf_counter() - start):8.0f} examples/s")
 
 
 def _rate(executor: Executor, job: Job, shards: Iterable[Shard], count: int) -> float:
-    """Examples a second over the second half of the shards, when every worker has its model."""
-    done = 0
+    """Examples per second over the second half of the shards, when every worker has loaded its model."""
+    scored_examples = 0
     with closing(executor.score(job, islice(shards, count), NO_PROGRESS)) as scored:
         for _ in range(count // 2):
             next(scored)
-        began = time.perf_counter()
+        start = time.perf_counter()
         for _, table in scored:
-            done += len(table)
-    return done / (time.perf_counter() - began)
+            scored_examples += len(table)
+    return scored_examples / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

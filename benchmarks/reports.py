@@ -1,8 +1,8 @@
-"""Time and size of every report of an audit of a million examples, rendered from its saved JSON.
+"""Time and size of every report of an audit of a million examples, rendered from the saved JSON report.
 
     python benchmarks/reports.py --rows 1000000
 
-Scores are drawn: one example in twenty is recited by some model, which is more than any model of the study recites.
+Scores are random: one example in twenty is recited by a model, more than any model of the study recites.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ RATES = {"teacher": 0.05, "baseline": 0.03, "student": 0.01}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--keep", type=Path, help="folder to keep the reports in")
+    parser.add_argument("--keep", type=Path, help="Folder to keep the reports in.")
     arguments = parser.parse_args()
     start = time.perf_counter()
-    report = Report((audited(arguments.rows),))
-    print(f"{arguments.rows} examples: gathered in {time.perf_counter() - start:.1f} s")
+    report = Report((make_result(arguments.rows),))
+    print(f"{arguments.rows} examples: summarized in {time.perf_counter() - start:.1f} s")
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.keep or Path(scratch)
         write_report(report, folder / "audit.json")
@@ -57,45 +57,53 @@ def main() -> None:
             print(f"{ending:<6}{time.perf_counter() - start:>8.1f}{size:>8.2f}")
 
 
-def audited(rows: int) -> AuditResult:
-    """What an audit of three models gathers, its gates of either outcome among it."""
+def make_result(rows: int) -> AuditResult:
+    """Result of an audit of three models, with gates that pass and gates that fail."""
     rng = np.random.default_rng(0)
-    hard = rng.random(rows)  # what one model recites the larger ones mostly recite, too
-    found = {role: Memorization(role, scores(role, hard < rate, rng)) for role, rate in RATES.items()}
-    teacher, baseline = (found[role].scores for role in ("teacher", "baseline"))
-    kl = pa.table({"example_id": np.arange(rows), "digest": teacher.rows["digest"], "kl": hard.astype(np.float32)})
+    difficulty = rng.random(rows)  # what a model recites, larger models mostly recite, too
+    memorizations = {role: Memorization(role, scores(role, difficulty < rate, rng)) for role, rate in RATES.items()}
+    teacher, baseline = (memorizations[role].scores for role in ("teacher", "baseline"))
+    kl = pa.table(
+        {"example_id": np.arange(rows), "digest": teacher.rows["digest"], "kl": difficulty.astype(np.float32)}
+    )
     features = extract_features(PairTable(teacher, baseline, kl.cast(KL_SCHEMA)))
     risk = apply_predictor(features, fit_predictor(features, labels_from_both_models(features)).predictor)
-    inherited = compute_inheritance(**found)
+    inherited = compute_inheritance(**memorizations)
     gates = []
-    for estimate, threshold in ((found["student"].rate, 0.001), (inherited.ratio, 0.5), (risk.share_at_risk, 0.005)):
+    for estimate, threshold in (
+        (memorizations["student"].rate, 0.001),
+        (inherited.ratio, 0.5),
+        (risk.share_at_risk, 0.005),
+    ):
         name, path = f"test_{estimate.metric.replace(' ', '_')}", "audits/test_release.py"
         gates.append(replace(gate_from(name, f"{path}::{name}", Comparison(estimate, "<=", threshold)), path=path))
     return AuditResult(
         created="2026-01-01T00:00:00+00:00",
         versions={"pytest-kdmem": "0.1.0"},
         settings={"prefix_tokens": 50, "suffix_tokens": 50, "window_tokens": 256, "confidence": 0.95},
-        models={role: model_entry(one, None) for role, one in found.items()},
-        training_set=data_entry(found["student"]),
-        memorization={role: one.rate for role, one in found.items()},
-        memorized_examples={role: tuple(one.examples) for role, one in found.items()},
-        ambiguous_examples={role: tuple(one.ambiguous_examples) for role, one in found.items()},
+        models={role: model_entry(memorization, None) for role, memorization in memorizations.items()},
+        training_set=data_entry(memorizations["student"]),
+        memorization={role: memorization.rate for role, memorization in memorizations.items()},
+        memorized_examples={role: tuple(memorization.examples) for role, memorization in memorizations.items()},
+        ambiguous_examples={
+            role: tuple(memorization.ambiguous_examples) for role, memorization in memorizations.items()
+        },
         inheritance=inheritance_entry(inherited),
         risk=risk_entry(risk),
-        examples=examples_entry(found, risk),
-        distributions=distributions_entry(found),
+        examples=examples_entry(memorizations, risk),
+        distributions=distributions_entry(memorizations),
         gates=tuple(gates),
     )
 
 
 def scores(role: str, memorized: np.ndarray, rng: np.random.Generator) -> ScoreTable:
-    """One model's scores as they might be."""
+    """Random scores of one model."""
     rows = len(memorized)
     nll = np.where(memorized, rng.gamma(2, 0.2, rows), rng.normal(3, 0.6, rows)).astype(np.float32)
     margin = np.where(memorized, rng.gamma(2, 1, rows), -rng.gamma(3, 1.5, rows)).astype(np.float32)
     columns = {
         "example_id": np.arange(rows),
-        "digest": [f"{at:032x}" for at in range(rows)],
+        "digest": [f"{index:032x}" for index in range(rows)],
         "status": np.full(rows, "scored"),
         "memorized": memorized,
         "ambiguous": np.abs(margin) < 1e-4,

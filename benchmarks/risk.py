@@ -1,9 +1,9 @@
-"""Time and memory of predicted risk: features of a million rows, fitting, and prediction; and a prefilter of 2 GB.
+"""Time and memory of predicted risk: features, fitting and prediction over a million rows, and a prefilter of 2 GB.
 
     python benchmarks/risk.py features --rows 1000000
     python benchmarks/risk.py prefilter --gigabytes 2
 
-Rows are drawn, and models are untrained: what is timed does not depend on what they recite.
+Rows are random and models untrained, because the time does not depend on what a model recites.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def main() -> None:
     parser.add_argument("what", choices=("features", "prefilter"))
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--gigabytes", type=float, default=2.0)
-    parser.add_argument("--characters", type=int, default=20_000, help="of a document of the prefilter")
+    parser.add_argument(
+        "--characters", type=int, default=20_000, help="Characters of each document that is prefiltered."
+    )
     arguments = parser.parse_args()
     if arguments.what == "features":
         features(arguments.rows)
@@ -54,23 +56,23 @@ def main() -> None:
 
 
 def features(rows: int) -> None:
-    """Everything between stored scores and a gate's figures."""
-    pair = drawn_pair(rows)
+    """Time all that lies between stored scores and the figures of a gate."""
+    pair = random_pair(rows)
     held = peak_megabytes()
     start = time.perf_counter()
-    found = extract_features(pair)
+    feature_table = extract_features(pair)
     at_features = time.perf_counter()
-    fitted = fit_predictor(found, labels_from_both_models(found))
+    fitted = fit_predictor(feature_table, labels_from_both_models(feature_table))
     at_fit = time.perf_counter()
-    risk = apply_predictor(found, fitted.predictor)
+    risk = apply_predictor(feature_table, fitted.predictor)
     end = time.perf_counter()
     print(f"{rows} rows: features {at_features - start:.1f} s, trials and fit {at_fit - at_features:.1f} s,", end=" ")
     print(f"prediction {end - at_fit:.1f} s, in all {end - start:.1f} s; {risk.share_at_risk}")
     print(f"peak memory {peak_megabytes():.0f} MB, {held:.0f} MB of it before (the drawn rows and all imports)")
 
 
-def drawn_pair(rows: int) -> PairTable:
-    """Scores of two models as they might be, of which one in a thousand examples is recited by both."""
+def random_pair(rows: int) -> PairTable:
+    """Random scores of two models; both recite one example in a thousand."""
     rng = np.random.default_rng(0)
     memorized = rng.random(rows) < BASE_RATE
     digests = [f"{at:032x}" for at in range(rows)]
@@ -105,7 +107,7 @@ def drawn_pair(rows: int) -> PairTable:
 
 
 def clean(gigabytes: float, characters: int) -> None:
-    """A .jsonl of this size, scored by two small untrained models, and cleaned by labels that are drawn."""
+    """Score a .jsonl file of this size by two small untrained models, and clean it by random labels."""
     extraction = Extraction(50, 50, 100)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -122,19 +124,19 @@ def clean(gigabytes: float, characters: int) -> None:
         del pair, rows
         held = peak_megabytes()
         label_source, budget = LabelSource(folder / "labels.parquet"), Budget(at_most=0.005)
-        found = prefilter(pipeline, label_source, folder / "cleaned", budget=budget)
+        cleaned = prefilter(pipeline, label_source, folder / "cleaned", budget=budget)
         end = time.perf_counter()
         size = (folder / "train.jsonl").stat().st_size / 1e9
         print(
             f"{size:.2f} GB, {documents} documents: scored in {scored - start:.0f} s, cleaned in {end - scored:.0f} s"
         )
-        whole = holds(folder / "train.jsonl", found)
-        print(f"{len(found.removal.rows)} rows left out; what is left is in order and byte for byte: {whole}")
+        is_intact = is_source_without_dropped(folder / "train.jsonl", cleaned)
+        print(f"{len(cleaned.removal.rows)} rows left out; what is left is in order and byte for byte: {is_intact}")
         print(f"peak memory {peak_megabytes():.0f} MB, {held:.0f} MB of it by scoring")
 
 
 def write_text(path: Path, gigabytes: float, characters: int) -> int:
-    """Documents of drawn words."""
+    """Write documents of random words, and return their number."""
     rng = np.random.default_rng(0)
     words = np.array(["".join(rng.choice(list("etaoinshrdlu"), rng.integers(2, 9))) for _ in range(5000)])
     documents = int(gigabytes * 1e9 / characters)
@@ -152,15 +154,15 @@ def untrained(folder: Path, seed: int) -> Path:
     return folder
 
 
-def holds(source: Path, found: CleanedSet) -> bool:
-    """Whether what was written is the source without the rows that were left out."""
-    dropped = set(found.removal.rows["example_id"].to_pylist())
-    with source.open("rb") as whole, found.data.open("rb") as left:
+def is_source_without_dropped(source: Path, cleaned: CleanedSet) -> bool:
+    """Whether the cleaned file is the source without the rows that were left out, byte for byte."""
+    dropped = set(cleaned.removal.rows["example_id"].to_pylist())
+    with source.open("rb") as whole, cleaned.data.open("rb") as left:
         return all(line == next(left) for at, line in enumerate(whole) if at not in dropped) and not left.read(1)
 
 
 def peak_megabytes() -> float:
-    """Of this process, so far."""
+    """Peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

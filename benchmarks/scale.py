@@ -1,6 +1,6 @@
-"""What an audit costs as it grows: `python benchmarks/scale.py` (measured at small size, then extrapolated).
+"""Cost of large audits: `python benchmarks/scale.py` (measured at small size, then extrapolated).
 
-Arithmetic grows with parameters × tokens that have to be looked at; reading and the table grow with the examples.
+Arithmetic grows with parameters × tokens that must be read; reading the text and the table grow with the examples.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)
 SIZES = (1_000_000, 100_000_000, 10_000_000_000)
 STUDENT_PARAMETERS = 1.4e9
-# What a GPU of today may keep up of bf16 arithmetic; replace it by what `benchmarks/study_shapes.py` prints on yours.
+# Assumed rate of a GPU in bfloat16; replace it by the rate that `benchmarks/study_shapes.py` prints on yours.
 ASSUMED_FLOPS = 300e12
 
 
@@ -44,15 +44,15 @@ class Timer:
 
 @contextmanager
 def timed() -> Iterator[Timer]:
-    timer, began = Timer(), time.perf_counter()
+    timer, start = Timer(), time.perf_counter()
     yield timer
-    timer.seconds = time.perf_counter() - began
+    timer.seconds = time.perf_counter() - start
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=str(FIXTURES / "models/pythia/teacher"))
-    parser.add_argument("--rows", type=int, default=1_000_000, help="of the table that is stored and read")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="Rows of the table that is stored and read.")
     options = parser.parse_args()
     model, data = Model(options.model), TrainingSet(str(FIXTURES / "corpus/training.jsonl.gz"))
     checkpoint = open_checkpoint(model)
@@ -66,10 +66,10 @@ def main() -> None:
     tokens = {}
     for metrics in ("verdict", "all"):
         with tempfile.TemporaryDirectory() as folder, timed() as scoring:
-            found = score(model, data, EXTRACTION, ScoreStore(Path(folder)), metrics=metrics)
-        misses = found.rows["first_miss"].to_numpy()
-        looked_at = np.where(misses < 0, EXTRACTION.suffix_tokens, misses + 1) + EXTRACTION.prefix_tokens
-        tokens[metrics] = float(np.nanmean(looked_at)) if metrics == "verdict" else EXTRACTION.window_tokens - 1.0
+            scores = score(model, data, EXTRACTION, ScoreStore(Path(folder)), metrics=metrics)
+        misses = scores.rows["first_miss"].to_numpy()
+        tokens_read = np.where(misses < 0, EXTRACTION.suffix_tokens, misses + 1) + EXTRACTION.prefix_tokens
+        tokens[metrics] = float(np.nanmean(tokens_read)) if metrics == "verdict" else EXTRACTION.window_tokens - 1.0
         flops = 2 * checkpoint.parameters * tokens[metrics] * len(misses) / scoring.seconds
         print(
             f"scoring, metrics={metrics:<8}       {len(misses) / scoring.seconds:10,.0f} examples/s,"
@@ -96,13 +96,13 @@ def stored(folder: Path, model: Model, data: TrainingSet, rows: int) -> None:
     digests = []
     with timed() as writing:
         for first in range(0, rows, EXAMPLES_PER_SHARD):
-            table = some_rows(first, min(EXAMPLES_PER_SHARD, rows - first), random)
+            table = random_rows(first, min(EXAMPLES_PER_SHARD, rows - first), random)
             digests.append(rows_digest(table))
             store.write_shard("a-b-c", digests[-1], table)
     size = store.info().size_bytes
     with timed() as reading:
         tables = [store.read_shard("a-b-c", digest) for digest in digests]
-    table = pa.concat_tables([one for one in tables if one is not None])
+    table = pa.concat_tables([shard for shard in tables if shard is not None])
     record = CorpusRecord(rows, 0, True, tuple(digests))
     numerics = Numerics("transformers", "cpu", "float32", "", "")
     scores = ScoreTable(model, open_checkpoint(model), data, record, numerics, EXTRACTION, table, 0.0, 0)
@@ -114,17 +114,17 @@ def stored(folder: Path, model: Model, data: TrainingSet, rows: int) -> None:
     print(f"peak memory of this process     {peak / 2**20:.0f} MiB")
 
 
-def some_rows(first: int, rows: int, random: np.random.Generator) -> pa.Table:
-    """Rows of random figures, of which one in a hundred is memorized."""
-    hit = random.random(rows) < 0.01
+def random_rows(first: int, rows: int, random: np.random.Generator) -> pa.Table:
+    """Rows of random scores, one in a hundred of them memorized."""
+    memorized = random.random(rows) < 0.01
     floats = {name: random.normal(size=rows).astype(np.float32) for name in ("margin", "logprob", "nll", "entropy")}
     columns = {
         "example_id": np.arange(first, first + rows),
         "digest": [secrets.token_hex(16) for _ in range(rows)],
         "status": ["scored"] * rows,
-        "memorized": hit,
+        "memorized": memorized,
         "ambiguous": np.zeros(rows, dtype=bool),
-        "first_miss": np.where(hit, -1, random.integers(0, 50, rows)).astype(np.int16),
+        "first_miss": np.where(memorized, -1, random.integers(0, 50, rows)).astype(np.int16),
         "zlib_bytes": random.integers(100, 900, rows).astype(np.int32),
         **floats,
     }

@@ -1,7 +1,7 @@
-"""Engines on random weights of the study's shapes: `python benchmarks/study_shapes.py --shape pythia-1.4b`.
+"""Speed of the engines on models of the study's sizes: `python benchmarks/study_shapes.py --shape pythia-1.4b`.
 
-Prints examples/s of verdicts, and the share of the machine's matrix rate that went into tokens which had to be looked
-at: those of the prefix, and of the suffix up to the first miss. The matrix rate is measured in the same run.
+Prints verdicts per second, and the share of the machine's rate of matrix products that went into tokens which must be
+read: those of the prefix, and of the suffix up to the first miss. The rate of matrix products is measured, too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=100)
 
 @dataclass(frozen=True)
 class Shape:
-    """A family's class and what its configuration says."""
+    """Classes of a family, and the settings of its configuration."""
 
     config: type[Any]
     model: type[Any]
@@ -79,9 +79,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="toy")
     parser.add_argument("--examples", type=int, default=512)
-    parser.add_argument("--recited", type=float, default=0.05, help="share of the examples that the model recites")
+    parser.add_argument("--recited", type=float, default=0.05, help="Share of the examples that the model recites.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--engine", action="append", help="default: all that are installed")
+    parser.add_argument("--engine", action="append", help="Engine to measure; by default all that are installed.")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
@@ -95,7 +95,7 @@ def main() -> None:
             numerics = resolve_numerics(
                 model, checkpoint, engine=name, device=device, dtype=str(dtype)[6:], metrics="verdict"
             )
-            rate, tokens = measured(model, checkpoint, numerics, options)
+            rate, tokens = measure_engine(model, checkpoint, numerics, options)
             # The head has to run where a suffix token is predicted, and nowhere else.
             flops = 2 * (body * tokens + head * (tokens - EXTRACTION.prefix_tokens + 1))
             share = rate * flops / peak
@@ -103,13 +103,13 @@ def main() -> None:
 
 
 def write(shape: Shape, folder: Path, device: str, dtype: torch.dtype) -> tuple[int, int]:
-    """Write a model of random weights; returns the parameters that multiply a token in its body and in its head."""
+    """Write a model with random weights; return the parameters that multiply a token in its body and in its head."""
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            # Wide enough that the highest logits lie apart in half precision.
+            # The weights are large enough that the highest logits differ in half precision.
             model: PreTrainedModel = shape.model(shape.config(**shape.sizes, initializer_range=0.05))
     finally:
         torch.set_default_dtype(before)
@@ -125,10 +125,10 @@ def write(shape: Shape, folder: Path, device: str, dtype: torch.dtype) -> tuple[
     return parameters - (head if tied else 2 * head), head
 
 
-def measured(
+def measure_engine(
     model: Model, checkpoint: Checkpoint, numerics: Numerics, options: argparse.Namespace
 ) -> tuple[float, float]:
-    """Examples a second, the median of several rounds, and tokens of an example that have to be looked at."""
+    """Examples per second, as the median of several rounds, and tokens of an example that must be read."""
     ids = np.random.default_rng(0).integers(1, 2000, (options.examples, EXTRACTION.scored_tokens), dtype=np.int32)
     recited = round(options.recited * len(ids))
     with closing(open_engine(model, checkpoint, numerics, EXTRACTION, RunSettings())) as engine:
@@ -136,29 +136,29 @@ def measured(
         if recited:
             ids[:recited, first:] = engine.decode(list(ids[:recited, :first]), EXTRACTION.suffix_tokens)
         examples = [Example(at, row) for at, row in enumerate(np.random.default_rng(1).permutation(ids))]
-        seconds, looked_at = zip(*(timed(engine, examples) for _ in range(options.rounds + 1)), strict=True)
-    return len(examples) / statistics.median(seconds[1:]), statistics.mean(looked_at)  # the first round warms up
+        seconds, tokens_read = zip(*(time_round(engine, examples) for _ in range(options.rounds + 1)), strict=True)
+    return len(examples) / statistics.median(seconds[1:]), statistics.mean(tokens_read)  # the first round warms up
 
 
-def timed(engine: Engine, examples: list[Example]) -> tuple[float, float]:
-    began = time.perf_counter()
+def time_round(engine: Engine, examples: list[Example]) -> tuple[float, float]:
+    start = time.perf_counter()
     scores = engine.score(examples, EXTRACTION, "verdict", lambda done: None)
-    taken = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     suffix = np.where(scores.memorized, EXTRACTION.suffix_tokens - 1, scores.first_miss)
-    return taken, EXTRACTION.prefix_tokens + float(suffix.mean())
+    return seconds, EXTRACTION.prefix_tokens + float(suffix.mean())
 
 
 def matrix_rate(device: str, dtype: torch.dtype) -> float:
-    """FLOP/s of one large product of matrices, the best of several."""
+    """FLOP/s of a large matrix product; the best of ten runs."""
     size = 8192 if device == "cuda" else 1024
-    one = torch.randn(size, size, device=device, dtype=dtype)
+    matrix = torch.randn(size, size, device=device, dtype=dtype)
     best = float("inf")
     for _ in range(10):
-        began = time.perf_counter()
-        one @ one
+        start = time.perf_counter()
+        matrix @ matrix
         if device == "cuda":
             torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best
 
 

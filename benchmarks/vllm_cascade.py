@@ -1,7 +1,7 @@
-"""The cascade against vLLM's plain decoding of all 50 tokens: `python benchmarks/vllm_cascade.py`.
+"""Speed of the cascade, relative to vLLM's decoding of all 50 tokens: `python benchmarks/vllm_cascade.py`.
 
-All run in one engine, in turns, and must give the same verdicts. The staged way asks for 4 tokens of each example, and
-then for the rest of those that followed their target, which are prefilled anew.
+All methods run in one engine, in turn, and must give the same verdicts. The staged method decodes 4 tokens of each
+example, and then the rest of those that agreed with their target, which are prefilled again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
     checkpoint = open_checkpoint(model)
     stream = stream_examples(TrainingSet(options.data), load_tokenizer(checkpoint.folder), EXTRACTION)
     # An audit scores an exact duplicate once.
-    distinct = {one.digest: one for one in stream if len(one.ids) >= EXTRACTION.scored_tokens}
+    distinct = {example.digest: example for example in stream if len(example.ids) >= EXTRACTION.scored_tokens}
     examples = list(islice(distinct.values(), options.examples))
     numerics = resolve_numerics(model, checkpoint, engine="vllm", device="auto", dtype="auto", metrics="verdict")
     engine = VllmEngine(model, checkpoint, numerics, longest_tokens=EXTRACTION.scored_tokens)
@@ -48,38 +48,40 @@ def main() -> None:
         return engine.score(examples, EXTRACTION, "verdict", lambda done: None).memorized
 
     def staged() -> npt.NDArray[np.bool_]:
-        """A few tokens of all, then the rest of those that are left: they are prefilled anew."""
-        left = np.arange(len(examples))
+        """Decode a few tokens of all examples, and then the rest of those that still agree."""
+        remaining = np.arange(len(examples))
         for begin, end in ((first, first + FIRST_TOKENS), (first + FIRST_TOKENS, last)):
-            spoken = engine.decode([examples[row].ids[:begin] for row in left], end - begin)
-            followed = [
-                np.array_equal(examples[row].ids[begin:end], tokens) for row, tokens in zip(left, spoken, strict=True)
+            decoded = engine.decode([examples[row].ids[:begin] for row in remaining], end - begin)
+            agrees = [
+                np.array_equal(examples[row].ids[begin:end], tokens)
+                for row, tokens in zip(remaining, decoded, strict=True)
             ]
-            left = left[followed]
-        return np.isin(np.arange(len(examples)), left)
+            remaining = remaining[agrees]
+        return np.isin(np.arange(len(examples)), remaining)
 
     def plain() -> npt.NDArray[np.bool_]:
-        spoken = engine.decode([example.ids[:first] for example in examples], EXTRACTION.suffix_tokens)
-        return np.array([np.array_equal(one.ids[first:last], two) for one, two in zip(examples, spoken, strict=True)])
+        decoded = engine.decode([example.ids[:first] for example in examples], EXTRACTION.suffix_tokens)
+        pairs = zip(examples, decoded, strict=True)
+        return np.array([np.array_equal(example.ids[first:last], tokens) for example, tokens in pairs])
 
-    ways: dict[str, Callable[[], npt.NDArray[np.bool_]]] = {"plain": plain, "cascade": cascade, "staged": staged}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    methods: dict[str, Callable[[], npt.NDArray[np.bool_]]] = {"plain": plain, "cascade": cascade, "staged": staged}
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
     try:
-        for turn in range(options.rounds + 1):
+        for round_number in range(options.rounds + 1):
             verdicts = {}
-            for name, run in ways.items():
-                began = time.perf_counter()
+            for name, run in methods.items():
+                start = time.perf_counter()
                 verdicts[name] = run()
-                if turn:  # the first round warms up
-                    seconds[name].append(time.perf_counter() - began)
-            for name, found in verdicts.items():
-                assert np.array_equal(found, verdicts["plain"]), f"{name} gives other verdicts than plain decoding"
+                if round_number:  # the first round warms up
+                    seconds[name].append(time.perf_counter() - start)
+            for name, verdict in verdicts.items():
+                assert np.array_equal(verdict, verdicts["plain"]), f"{name} gives other verdicts than plain decoding"
     finally:
         engine.close()
     print(f"{len(examples)} examples, {verdicts['plain'].mean():.1%} memorized")
-    for name, taken in seconds.items():
-        ratio = statistics.median(slow / one for slow, one in zip(seconds["plain"], taken, strict=True))
-        rate = len(examples) / statistics.median(taken)
+    for name, durations in seconds.items():
+        ratios = (slow / fast for slow, fast in zip(seconds["plain"], durations, strict=True))
+        ratio, rate = statistics.median(ratios), len(examples) / statistics.median(durations)
         print(f"{name:<8} {rate:7.0f} examples/s   {ratio:5.2f} × plain decoding")
 
 
