@@ -1,7 +1,10 @@
-"""Toy students and teachers, rows for them, and one thread: more only wait for each other."""
+"""Toy models, rows for them, and trainings that several test files share."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +30,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.run import distill
+from pytest_kdmem.errors import TrainingInterrupted
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 WORDS = 61
@@ -68,6 +74,7 @@ KINDS = {
 
 @pytest.fixture(autouse=True)
 def _one_thread():
+    """On toy models, several threads spend their time waiting for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -76,12 +83,12 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def toy() -> Callable[..., PreTrainedModel]:
-    """A random float32 model of a kind, made anew at each call."""
+    """Makes a random float32 model of a kind, a new one with each call."""
 
-    def make(kind: str = "neox", *, seed: int = 0, vocabulary: int = WORDS, **changed) -> PreTrainedModel:
+    def make(kind: str = "neox", *, seed: int = 0, vocabulary: int = WORDS, **settings) -> PreTrainedModel:
         model_class, config_class, shape = KINDS[kind]
         torch.manual_seed(seed)
-        model = model_class(config_class(vocab_size=vocabulary, **{**shape, **changed}))
+        model = model_class(config_class(vocab_size=vocabulary, **{**shape, **settings}))
         bias = model.get_output_embeddings().bias
         if bias is not None:
             torch.nn.init.normal_(bias)
@@ -93,8 +100,8 @@ def toy() -> Callable[..., PreTrainedModel]:
 @pytest.fixture(scope="session")
 def unequal_rows() -> list[list[int]]:
     """Eight rows of 3 to 12 tokens: a mean of means over them is not the mean over tokens."""
-    chance = np.random.default_rng(0)
-    return [chance.integers(0, WORDS, length).tolist() for length in (12, 3, 7, 5, 4, 12, 9, 3)]
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, WORDS, length).tolist() for length in (12, 3, 7, 5, 4, 12, 9, 3)]
 
 
 EXTRACTION = Extraction(8, 8, 24)
@@ -107,7 +114,7 @@ def extraction() -> Extraction:
 
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory) -> Path:
-    """Sixteen rows of 24 tokens."""
+    """A file with sixteen rows of 24 tokens."""
     path = tmp_path_factory.mktemp("rows") / "rows.npy"
     np.save(path, np.random.default_rng(0).integers(1, 256, (16, 24)))
     return path
@@ -115,44 +122,128 @@ def rows(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def seven_rows(tmp_path_factory) -> Path:
-    """Of unequal length, and one fewer than share out."""
-    import json
-
-    chance = np.random.default_rng(3)
+    """A file with seven rows of unequal lengths, so that the last step of four or eight has an empty row."""
+    generator = np.random.default_rng(3)
     path = tmp_path_factory.mktemp("rows") / "seven.jsonl"
     lengths = (24, 5, 17, 9, 24, 12, 20)
-    path.write_text("".join(json.dumps({"input_ids": chance.integers(1, 256, n).tolist()}) + "\n" for n in lengths))
+    path.write_text(
+        "".join(json.dumps({"input_ids": generator.integers(1, 256, length).tolist()}) + "\n" for length in lengths)
+    )
     return path
 
 
 @pytest.fixture(scope="session")
 def init(make_model) -> Model:
+    """A student to train, with logits near 0."""
     return Model(str(make_model("pythia", seed=2, initializer_range=0.02)))
 
 
 @pytest.fixture(scope="session")
 def teacher(make_model) -> Model:
-    """Random, but sure of itself."""
+    """A random teacher with logits of the size of a trained model's."""
     return Model(str(make_model("pythia", seed=1)))
 
 
 @pytest.fixture(scope="session")
-def weights() -> Callable[[Model | Path], dict[str, torch.Tensor]]:
-    def read(model: Model | Path) -> dict[str, torch.Tensor]:
-        return load_file(Path(model.source if isinstance(model, Model) else model) / "model.safetensors")
+def weights() -> Callable[[Model], dict[str, torch.Tensor]]:
+    """Reads the weights of a model."""
+    return lambda model: load_file(Path(model.source) / "model.safetensors")
 
-    return read
+
+@pytest.fixture(scope="session")
+def train_in(init, rows) -> Callable[..., Model]:
+    """Trains into a folder: a recipe by its settings, and further arguments of `distill`.
+
+    Unless the recipe says otherwise, training takes one epoch of two steps, in float32.
+    """
+
+    def run(out: Path, *, arguments: dict | None = None, **recipe) -> Model:
+        settings = {"epochs": 1, "learning_rate": 1e-2, "batch_size": 8, "precision": "float32"} | recipe
+        defaults = {"init": init, "training_set": TrainingSet(str(rows)), "extraction": EXTRACTION}
+        return distill(Recipe(**settings), out=out, **(defaults | (arguments or {})))
+
+    return run
 
 
 @pytest.fixture
-def train(init, rows, tmp_path) -> Callable[..., Model]:
-    """`distill` of toys by a recipe given by name, in float32 with steps of 8 unless told otherwise."""
-    from pytest_kdmem.distill.recipe import Recipe
-    from pytest_kdmem.distill.run import distill
+def train(train_in, tmp_path) -> Callable[..., Model]:
+    """`train_in` a folder of a name in the test's own folder."""
 
-    def run(out: str = "out", *, teacher: Model | None = None, how: dict | None = None, **recipe) -> Model:
-        chosen = {"epochs": 1, "learning_rate": 1e-2, "batch_size": 8, "precision": "float32"} | recipe
-        arguments = {"init": init, "training_set": TrainingSet(str(rows)), "extraction": EXTRACTION} | (how or {})
-        return distill(Recipe(**chosen), teacher=teacher, out=tmp_path / out, **arguments)
+    def run(name: str = "out", **settings) -> Model:
+        return train_in(tmp_path / name, **settings)
 
     return run
+
+
+class Sigterm:
+    """A progress that sends SIGTERM to this process at the end of a step."""
+
+    def __init__(self, step: int, batch_size: int = 8) -> None:
+        self._stop_at, self._examples = step * batch_size, 0
+
+    def start(self, what: str, total: int | None) -> None: ...
+
+    def advance(self, examples: int) -> None:
+        self._examples += examples
+        if self._examples == self._stop_at:
+            signal.raise_signal(signal.SIGTERM)
+
+    def finish(self) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def sigterm_at() -> Callable[[int], Sigterm]:
+    """A progress that sends SIGTERM to this process at the end of a step."""
+    return Sigterm
+
+
+@pytest.fixture(scope="session")
+def stop_in(train_in) -> Callable[..., None]:
+    """`train_in`, stopped by SIGTERM at the end of a step."""
+
+    def run(out: Path, step: int, *, arguments: dict | None = None, **recipe) -> None:
+        progress = Sigterm(step, recipe.get("batch_size", 8))
+        with pytest.raises(TrainingInterrupted, match=f"Training stopped at step {step} of .* as SIGTERM asked"):
+            train_in(out, arguments=(arguments or {}) | {"progress": progress}, **recipe)
+
+    return run
+
+
+@pytest.fixture
+def stop(stop_in, tmp_path) -> Callable[..., None]:
+    """`stop_in` a folder of a name in the test's own folder."""
+
+    def run(name: str, step: int, **settings) -> None:
+        stop_in(tmp_path / name, step, **settings)
+
+    return run
+
+
+# A training of four steps, which the next fixtures run whole, and stop.
+FOUR_STEPS = {"mode": "baseline", "epochs": 2}
+
+
+@pytest.fixture(scope="session")
+def four_steps() -> dict[str, object]:
+    """The recipe of `uninterrupted` and `interrupted`."""
+    return FOUR_STEPS
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(train_in, tmp_path_factory) -> Model:
+    """A model trained for four steps."""
+    return train_in(tmp_path_factory.mktemp("uninterrupted") / "out", **FOUR_STEPS)
+
+
+@pytest.fixture(scope="session")
+def stopped_folder(stop_in, tmp_path_factory) -> Path:
+    """The folder of the same training, stopped at step 2."""
+    out = tmp_path_factory.mktemp("interrupted") / "out"
+    stop_in(out, 2, **FOUR_STEPS)
+    return out.with_name(".out.training")
+
+
+@pytest.fixture
+def interrupted(stopped_folder, tmp_path) -> Path:
+    """A copy of `stopped_folder` beside the test's own folder ``out``."""
+    return Path(shutil.copytree(stopped_folder, tmp_path / ".out.training"))

@@ -1,4 +1,4 @@
-"""Packed examples must not see each other; where an architecture lets them, training is refused before it begins."""
+"""Architectures in which packed examples see each other are refused before training begins."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ KEEPS = {
 }
 
 
-def made(build):
+def build_model(build):
     torch.manual_seed(0)
     return build().eval()
 
 
 @pytest.mark.parametrize("build", LEAKS.values(), ids=LEAKS)
-def test_models_that_mix_packed_examples_are_refused(build):
+def test_models_in_which_packed_examples_see_each_other_are_refused(build):
     with pytest.raises(EngineError, match=r"keeps packed examples apart was expected.*train without packing"):
-        check_packing(made(build))
+        check_packing(build_model(build))
 
 
 @pytest.mark.parametrize("build", KEEPS.values(), ids=KEEPS)
-def test_models_that_keep_them_apart_are_taken(build):
-    check_packing(made(build))
+def test_models_that_keep_packed_examples_apart_are_accepted(build):
+    check_packing(build_model(build))
 
 
 @pytest.mark.parametrize("family", ["pythia", "olmo2", "qwen3"])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_the_studied_families_keep_them_apart(make_model, family, attention):
+def test_the_studied_families_keep_packed_examples_apart(make_model, family, attention):
     from transformers import AutoModelForCausalLM
 
     folder = make_model(family, seed=3)

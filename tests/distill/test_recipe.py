@@ -1,4 +1,4 @@
-"""A recipe is checked where it is made, says its loss in words, and is known by every setting."""
+"""A recipe is checked when it is made, names its loss, and has a digest of all its settings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 
-# Another valid value of every field: a new one must be added here, and is then checked everywhere below.
-OTHER = {
+# For every setting, a valid value that is not its default.
+OTHER_VALUES = {
     "mode": "hard",
     "temperature": 3.0,
     "divergence": "reverse",
@@ -30,18 +30,23 @@ OTHER = {
 NAMES = [field.name for field in fields(Recipe)]
 
 
-def test_every_field_is_known_here():
-    assert list(OTHER) == NAMES
+def test_every_setting_has_another_value_here():
+    assert list(OTHER_VALUES) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_field_is_part_of_the_digest(name):
-    assert getattr(Recipe(), name) != OTHER[name]
-    assert replace(Recipe(), **{name: OTHER[name]}).digest != Recipe().digest
+def test_every_setting_changes_the_digest(name):
+    assert getattr(Recipe(), name) != OTHER_VALUES[name]
+    assert replace(Recipe(), **{name: OTHER_VALUES[name]}).digest != Recipe().digest
+
+
+def test_the_digest_is_that_of_earlier_versions():
+    """Models are reused, and unfinished trainings resumed, by it."""
+    assert Recipe().digest == "08d20f1a77176e53a31fa58215073048"
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("settings", "message"),
     [
         ({"mode": "sotf"}, "mode must be one of baseline, soft, hard; found 'sotf'"),
         ({"divergence": "kl"}, "divergence must be one of forward, reverse, jsd; found 'kl'"),
@@ -56,6 +61,7 @@ def test_every_field_is_part_of_the_digest(name):
         ({"batch_size": 0}, "batch-size must be positive"),
         ({"learning_rate": 0.0}, "learning-rate must be positive"),
         ({"seed": -1}, "seed must be positive"),
+        ({"seed": 2**32}, r"seed must be below 2\*\*32; found 4294967296"),
         ({"warmup": 1.5}, "warmup must be at most 1"),
         ({"weight_decay": -0.1}, "weight-decay must be positive"),
         ({"max_gradient_norm": -1.0}, "max-gradient-norm must be positive"),
@@ -68,13 +74,13 @@ def test_every_field_is_part_of_the_digest(name):
     ],
     ids=str,
 )
-def test_wrong_settings_are_refused_in_a_sentence(changed, message):
+def test_invalid_settings_are_refused_in_a_sentence(settings, message):
     with pytest.raises(SpecError, match=message):
-        Recipe(**changed)
+        Recipe(**settings)
 
 
 @pytest.mark.parametrize("name", ["seed", "warmup", "weight_decay", "cross_entropy_weight", "max_gradient_norm"])
-def test_zero_is_a_value_of_some(name):
+def test_some_settings_may_be_zero(name):
     assert getattr(Recipe(**{name: 0}), name) == 0
 
 
@@ -89,120 +95,9 @@ def test_zero_is_a_value_of_some(name):
         (Recipe(mode="hard"), "cross-entropy on the teacher's text"),
     ],
 )
-def test_the_loss_is_said_in_words(recipe, loss):
+def test_the_loss_is_named_in_words(recipe, loss):
     assert recipe.loss == loss
 
 
 def test_only_a_baseline_needs_no_teacher():
     assert [Recipe(mode=mode).needs_teacher for mode in ("baseline", "soft", "hard")] == [False, True, True]
-
-
-@pytest.fixture
-def given(monkeypatch, tmp_path):
-    """What `kdmem distill` would train, without training."""
-    from pytest_kdmem.cli import main
-    from pytest_kdmem.distill import run
-    from pytest_kdmem.specs.declared import Model
-
-    def capture(*arguments: str) -> tuple[Recipe, dict]:
-        taken = []
-
-        def distill(recipe, **how):
-            taken.append((recipe, how))
-            return Model("made")
-
-        monkeypatch.setattr(run, "distill", distill)
-        with pytest.raises(SystemExit) as ended:
-            main(["distill", "--init", "start", "--train", "rows.npy", "--out", str(tmp_path / "out"), *arguments])
-        assert ended.value.code == 0
-        [only] = taken
-        return only
-
-    return capture
-
-
-def test_the_command_alone_is_the_default_recipe(given):
-    assert given()[0] == Recipe()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_field_is_an_option_of_the_command(given, name):
-    option = f"--{name.replace('_', '-')}"
-    recipe, _ = given(*([option] if OTHER[name] is True else [option, str(OTHER[name])]))
-    assert recipe == replace(Recipe(), **{name: OTHER[name]})
-
-
-def test_what_is_no_part_of_the_recipe_arrives_too(given, tmp_path):
-    from pathlib import Path
-
-    from pytest_kdmem.distill.execution import Execution
-    from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-
-    _, how = given(
-        *["--teacher", "judge", "--held-out", "other.npy", "--micro-batch-size", "2", "--gradient-checkpointing"],
-        *["--checkpoint-minutes", "3", "--text-column", "body", "--form", "blocks", "--prefix-tokens", "8"],
-        *["--suffix-tokens", "9", "--window-tokens", "30", "--cache-dir", "kept", "--offline", "--trust-remote-code"],
-    )
-    assert how["init"] == Model("start", trust_remote_code=True)
-    assert how["teacher"] == Model("judge", trust_remote_code=True)
-    assert how["training_set"] == TrainingSet("rows.npy", text_column="body", form="blocks")
-    assert how["held_out"] == TrainingSet("other.npy", text_column="body", form="blocks")
-    assert how["execution"] == Execution(2, True, 3.0)
-    assert how["extraction"] == Extraction(8, 9, 30)
-    assert (how["out"], how["cache_dir"], how["offline"]) == (tmp_path / "out", Path("kept"), True)
-
-
-def test_every_field_is_an_argument_of_the_fixture(pytester, tmp_path):
-    """`distiller` hands on what it is given, and takes the audit's teacher and training set where none is named."""
-    pytester.makeconftest(
-        """
-        import pytest
-        from pytest_kdmem import Model, TrainingSet
-
-        @pytest.fixture(scope="session")
-        def teacher():
-            return Model("judge")
-
-        @pytest.fixture(scope="session")
-        def training_set():
-            return TrainingSet("rows.npy")
-        """
-    )
-    pytester.makepyfile(
-        f"""
-        import pytest
-        from pytest_kdmem import Model
-        from pytest_kdmem.distill import run
-        from pytest_kdmem.distill.execution import Execution
-        from pytest_kdmem.distill.recipe import Recipe
-        from pytest_kdmem.errors import SpecError
-
-        @pytest.mark.parametrize(("name", "value"), {list(OTHER.items())!r})
-        def test_field(distiller, monkeypatch, teacher, training_set, name, value):
-            taken = []
-            monkeypatch.setattr(run, "distill_once", lambda recipe, **how: taken.append((recipe, how)) or Model("made"))
-            assert distiller(init=Model("start"), **{{name: value}}) == Model("made")
-            [(recipe, how)] = taken
-            assert recipe == Recipe(**{{name: value}})
-            assert (how["init"], how["teacher"], how["training_set"]) == (Model("start"), teacher, training_set)
-            assert how["out"] is None
-
-        def test_baseline(distiller, monkeypatch):
-            taken = []
-            monkeypatch.setattr(run, "distill_once", lambda recipe, **how: taken.append(how) or Model("made"))
-            distiller(init=Model("start"), mode="baseline")
-            assert taken[0]["teacher"] is None
-
-        def test_unknown(distiller):
-            with pytest.raises(SpecError, match="found 'temprature'"):
-                distiller(init=Model("start"), temprature=2.0)
-
-        def test_execution(distiller, monkeypatch):
-            taken = []
-            monkeypatch.setattr(run, "distill_once", lambda recipe, **how: taken.append(how) or Model("made"))
-            distiller(init=Model("start"), micro_batch_size=2, gradient_checkpointing=True, checkpoint_minutes=3.0)
-            assert taken[0]["execution"] == Execution(2, True, 3.0)
-        """
-    )
-    ran = pytester.runpytest_inprocess("-p", "no:xdist")
-    ran.assert_outcomes(passed=len(OTHER) + 3)

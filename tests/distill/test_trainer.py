@@ -1,4 +1,4 @@
-"""One step of the trainer, read as the gradient it took: however it is split up, that of the float64 reference."""
+"""One step of the trainer: however it is split, the gradient it takes is that of the float64 reference."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.distill.trainer import DistillationTrainer
 from pytest_kdmem.errors import EngineError
-from tests.distill.reference_loss import assert_gradients, of_models
+from tests.distill.reference_loss import assert_gradients_agree, reference_step
 
 SOFT = Objective("forward", 2.0, cross_entropy_weight=0.3, vocabulary=61)
-REFERENCE = {"kind": "forward", "temperature": 2.0, "share": 0.3, "vocabulary": 61}
+CROSS_ENTROPY = Objective(vocabulary=61)
 
 
 @pytest.fixture
 def step(tmp_path):
-    """Takes one step of plain gradient descent at rate 1, so the way of each weight is its gradient."""
+    """Takes one step of gradient descent with rate 1, so that each weight changes by its gradient."""
 
     def run(model, teacher, rows, *, passes=1, packing=False, objective=SOFT, **arguments):
         model = copy.deepcopy(model)
         before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-        data = WholeSteps([{"input_ids": row} for row in rows], 8)
         trainer = DistillationTrainer(
             teacher=LiveTeacher(copy.deepcopy(teacher), objective.temperature) if teacher else None,
             model=model,
@@ -48,66 +47,59 @@ def step(tmp_path):
                 remove_unused_columns=False,
                 **arguments,
             ),
-            train_dataset=data,
+            train_dataset=WholeSteps([{"input_ids": row} for row in rows], 8),
             data_collator=Collator(packing),
             optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)),
         )
         with forward_returns_loss(model, objective):
             trainer.train()
         loss = next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
-        moved = {name: before[name] - weight.detach() for name, weight in model.named_parameters()}
-        return loss, moved, trainer
+        gradients = {name: before[name] - weight.detach() for name, weight in model.named_parameters()}
+        return loss, gradients, trainer
 
     return run
 
 
-def agrees(found, model, teacher, rows, **objective):
-    loss, moved, _ = found
-    expected, exact = of_models(model, teacher, rows, **objective)
-    assert loss == pytest.approx(expected, rel=1e-5)
-    # What a weight moved is known to the rounding of the weight itself, so a little less exactly.
-    assert_gradients(moved, exact, within=5e-5)
+@pytest.fixture
+def assert_step_agrees(step, unequal_rows):
+    """Compares one step over rows, by default `unequal_rows`, with the reference."""
+
+    def compare(model, teacher, *, rows=None, objective=SOFT, **settings):
+        rows = unequal_rows if rows is None else rows
+        loss, gradients, _ = step(model, teacher, rows, objective=objective, **settings)
+        expected_loss, expected_gradients = reference_step(model, teacher, rows, objective)
+        assert loss == pytest.approx(expected_loss, rel=1e-5)
+        # A difference of weights is exact to the rounding of the weight, so less exact than the gradient.
+        assert_gradients_agree(gradients, expected_gradients, tolerance=5e-5)
+
+    return compare
 
 
-@pytest.mark.parametrize("packing", [False, True], ids=["apart", "packed"])
+@pytest.mark.parametrize("packing", [False, True], ids=["unpacked", "packed"])
 @pytest.mark.parametrize("passes", [1, 2, 4, 8])
-def test_the_split_into_passes_changes_nothing(toy, unequal_rows, step, passes, packing):
+def test_the_split_into_passes_changes_nothing(toy, assert_step_agrees, passes, packing):
     """A mean of the passes' means would differ, and so would a loss divided by the number of passes."""
-    model, teacher = toy("qwen3", seed=1), toy("qwen3", seed=2)
-    agrees(
-        step(model, teacher, unequal_rows, passes=passes, packing=packing), model, teacher, unequal_rows, **REFERENCE
-    )
+    assert_step_agrees(toy("qwen3", seed=1), toy("qwen3", seed=2), passes=passes, packing=packing)
 
 
 @pytest.mark.parametrize("positions", [1, 7])
-def test_nor_does_the_size_of_chunks(toy, unequal_rows, step, positions, monkeypatch):
+def test_the_size_of_chunks_changes_nothing(toy, assert_step_agrees, positions, monkeypatch):
     monkeypatch.setattr(chunked_loss, "CHUNK_BYTES", {"cpu": 4 * 61 * positions})
-    model, teacher = toy("neox", seed=1), toy("neox", seed=2)
-    agrees(step(model, teacher, unequal_rows, passes=2), model, teacher, unequal_rows, **REFERENCE)
+    assert_step_agrees(toy("neox", seed=1), toy("neox", seed=2), passes=2)
 
 
-def test_nor_does_gradient_checkpointing(toy, unequal_rows, step):
-    model, teacher = toy("neox", seed=1), toy("neox", seed=2)
-    agrees(step(model, teacher, unequal_rows, gradient_checkpointing=True), model, teacher, unequal_rows, **REFERENCE)
+def test_gradient_checkpointing_changes_nothing(toy, assert_step_agrees):
+    assert_step_agrees(toy("neox", seed=1), toy("neox", seed=2), gradient_checkpointing=True)
 
 
 @pytest.mark.parametrize("passes", [1, 2, 4])
-def test_nor_do_empty_rows_that_fill_up_the_step(toy, unequal_rows, step, passes):
-    """Five rows of a step of eight: with four passes the last holds nothing at all."""
-    model, teacher = toy("neox", seed=1), toy("neox", seed=2)
-    agrees(step(model, teacher, unequal_rows[:5], passes=passes), model, teacher, unequal_rows[:5], **REFERENCE)
+def test_empty_rows_that_fill_up_a_step_change_nothing(toy, assert_step_agrees, unequal_rows, passes):
+    """Five rows in a step of eight: the last of four passes has empty rows alone."""
+    assert_step_agrees(toy("neox", seed=1), toy("neox", seed=2), rows=unequal_rows[:5], passes=passes)
 
 
-def test_cross_entropy_needs_no_teacher(toy, unequal_rows, step):
-    model = toy("neox", seed=1)
-    agrees(
-        step(model, None, unequal_rows, passes=2, objective=Objective(vocabulary=61)),
-        model,
-        None,
-        unequal_rows,
-        kind=None,
-        vocabulary=61,
-    )
+def test_cross_entropy_needs_no_teacher(toy, assert_step_agrees):
+    assert_step_agrees(toy("neox", seed=1), None, objective=CROSS_ENTROPY, passes=2)
 
 
 def test_the_teacher_is_frozen_and_no_part_of_what_is_trained(toy, unequal_rows, step):
@@ -123,11 +115,10 @@ def test_the_teacher_is_frozen_and_no_part_of_what_is_trained(toy, unequal_rows,
         assert torch.equal(weight, teacher.state_dict()[name])
 
 
-def test_held_out_loss_is_cross_entropy_a_token(toy, unequal_rows, step):
-    model, teacher = toy("neox", seed=1), toy("neox", seed=2)
-    _, _, trainer = step(model, teacher, unequal_rows)
+def test_held_out_loss_is_cross_entropy_per_token(toy, unequal_rows, step):
+    _, _, trainer = step(toy("neox", seed=1), toy("neox", seed=2), unequal_rows)
     held_out = unequal_rows[:3]
-    expected, _ = of_models(trainer.model, None, held_out, kind=None, vocabulary=61)
+    expected, _ = reference_step(trainer.model, None, held_out, CROSS_ENTROPY)
     with forward_returns_loss(trainer.model.eval(), SOFT):
         trainer.model.train()
         assert trainer.held_out_loss(WholeSteps([{"input_ids": row} for row in held_out], 8)) == pytest.approx(expected)
@@ -142,4 +133,4 @@ def test_a_loss_that_is_not_finite_ends_the_training(toy, unequal_rows, step, va
     with pytest.raises(
         EngineError, match=r"A finite loss was expected, and it is .* at step 1; lower the learning rate"
     ):
-        step(model, None, unequal_rows, objective=Objective(vocabulary=61))
+        step(model, None, unequal_rows, objective=CROSS_ENTROPY)

@@ -1,0 +1,128 @@
+"""The folder of an unfinished training belongs to one job, and goes when the model is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pytest_kdmem.distill.process_group import ProcessGroup
+from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.run import distill
+from pytest_kdmem.distill.training_folder import TrainingFolder
+from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.run_card import read_run_card
+
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
+RECORD = Path(__file__).parents[1] / "records" / "unfinished_training"
+
+
+def test_a_folder_counts_seconds_and_resumptions_over_several_runs(tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "trainer_state.json").write_text('{"global_step": 3}')
+    for _ in range(2):
+        with TrainingFolder.open(tmp_path / "out", "digest", ALONE) as folder:
+            folder.start_clock()
+            assert folder.record_resumption(tmp_path / "checkpoint") == 3
+            folder.add_elapsed_seconds()
+            seconds = folder.seconds
+    assert folder.resumed_at == (3, 3)
+    assert json.loads((folder.path / "training.json").read_text()) == {
+        "run": "digest",
+        "resumed_at": [3, 3],
+        "seconds": seconds,
+    }
+    assert seconds > 0
+    folder.remove()
+    assert not folder.path.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(SpecError, match=r"A folder that can be written was expected for .*; choose another --out"),
+        TrainingFolder.open(tmp_path / "file" / "out", "digest", ALONE),
+    ):
+        pass
+
+
+@pytest.fixture
+def other_arguments(teacher, seven_rows):
+    """Arguments that make another job of the interrupted one."""
+    return {
+        "init": teacher,
+        "training_set": TrainingSet(str(seven_rows)),
+        "held_out": TrainingSet(str(seven_rows)),
+        "extraction": Extraction(8, 8, 20),
+    }
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"learning_rate": 1e-3},
+        {"seed": 1},
+        {"epochs": 4},
+        {"init": 1},
+        {"training_set": 1},
+        {"held_out": 1},
+        {"extraction": 1},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_an_unfinished_training_of_another_job_is_not_resumed(
+    train, interrupted, tmp_path, other_arguments, four_steps, changed
+):
+    arguments = {name: other_arguments[name] for name in changed if name in other_arguments}
+    recipe = four_steps | {name: value for name, value in changed.items() if name not in other_arguments}
+    with pytest.raises(
+        SpecError, match=r"expected in .*\.out\.training, which holds an unfinished training of others; delete"
+    ):
+        train(arguments=arguments, **recipe)
+    assert not (tmp_path / "out").exists()
+    assert (interrupted / "checkpoint-2").is_dir()
+
+
+def test_a_training_without_a_checkpoint_makes_room_for_another_job(train, tmp_path):
+    """After an error in the data, the corrected data can be trained on into the same folder."""
+    arguments = {"training_set": TrainingSet(str(tmp_path / "data.npy"))}
+    np.save(tmp_path / "data.npy", np.full((4, 24), 999))
+    with pytest.raises(DataError):
+        train(mode="baseline", arguments=arguments)
+    np.save(tmp_path / "data.npy", np.full((4, 24), 99))
+    assert Path(train(mode="baseline", arguments=arguments).source).is_dir()
+
+
+def test_a_folder_that_holds_files_is_not_overwritten(train, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for name in (".", "notes.txt"):
+        with pytest.raises(SpecError, match="empty or new folder"):
+            train(name, mode="baseline")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_training_stopped_by_an_earlier_version_is_resumed(tmp_path):
+    """The folder holds a training that was stopped at step 2 of 4; see README.md beside it."""
+    shutil.copytree(RECORD, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "unfinished").rename(tmp_path / ".out.training")
+    trained = {}
+    for name in ("out", "whole"):
+        distill(
+            Recipe(epochs=2, batch_size=4, learning_rate=1e-2, precision="float32", teacher_top_k=4),
+            init=Model(str(tmp_path / "init")),
+            teacher=Model(str(tmp_path / "init")),
+            training_set=TrainingSet(str(tmp_path / "rows.npy")),
+            out=tmp_path / name,
+            extraction=Extraction(4, 4, 8),
+        )
+        trained[name] = load_file(tmp_path / name / "model.safetensors")
+    assert read_run_card(tmp_path / "out").resumed_at == (2,)
+    assert read_run_card(tmp_path / "whole").resumed_at == ()
+    for name, weight in trained["whole"].items():
+        torch.testing.assert_close(trained["out"][name], weight, rtol=2**-6, atol=1e-3)
