@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import optional, require, whole_number
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Execution:
         checkpoint_minutes: Minutes between checkpoints of an unfinished training; 0 writes one after every step.
 
     Raises:
-        SpecError: The size is below 1 or the time is negative.
+        SpecError: The size is no whole number of at least 1, or the time is negative.
     """
 
     micro_batch_size: int | None = None
@@ -42,8 +43,7 @@ class Execution:
     checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.micro_batch_size is not None and self.micro_batch_size < 1:
-            raise SpecError(f"micro-batch-size must be at least 1; found {self.micro_batch_size}.")
+        require("micro-batch-size", self.micro_batch_size, optional(whole_number(1)))
         if not self.checkpoint_minutes >= 0:
             raise SpecError(f"checkpoint-minutes must not be negative; found {self.checkpoint_minutes}.")
 
