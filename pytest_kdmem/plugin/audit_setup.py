@@ -1,8 +1,9 @@
-"""What an audit and its settings declare → checked specs, and the Audit over them."""
+"""Opens the audit of a test: what it and its settings declare, checked before anything is loaded."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from pytest_kdmem.audit.regression.metrics import tracked_metrics
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.plugin.audit_scope import check_is_audit, membership_of
+from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.progress import progress_of
-from pytest_kdmem.plugin.session import AUDITS
-from pytest_kdmem.plugin.settings import Settings, cache_of, settings_of
+from pytest_kdmem.plugin.session import AuditSession, session_of
+from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.risk.label_source import LabelSource, parse_label_source
 from pytest_kdmem.scoring.score import check_positions
 from pytest_kdmem.specs.checkpoint import check_same_tokenizer, open_checkpoint
@@ -27,32 +28,57 @@ from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.specs.runtime import RunSettings, part_from
 
-# Settings that a run may put in the place of what a training set (False) or a model (True) declares.
-SETTINGS_OF = {False: ("text_column", "form", "sample", "seed"), True: ("dtype", "trust_remote_code")}
-# What is said of one source and not of another.
-PLACED_BY = {False: ("revision", "config", "split", "documents", "minimum_tokens"), True: ("revision",)}
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """How settings of a run change what an audit declares for a role.
+
+    Attributes:
+        kind: Class of what the role takes.
+        overriding: Fields for which a run may set another value.
+        of_source: Fields that say where in a source to look, and go with it where a run names another source.
+    """
+
+    kind: type[Model] | type[TrainingSet]
+    overriding: tuple[str, ...]
+    of_source: tuple[str, ...]
+
+
+MODEL = RoleSettings(Model, ("dtype", "trust_remote_code"), ("revision",))
+TRAINING_SET = RoleSettings(
+    TrainingSet,
+    ("text_column", "form", "sample", "seed"),
+    ("revision", "config", "split", "documents", "minimum_tokens"),
+)
+CONTROL_SET = replace(TRAINING_SET, overriding=("text_column", "form", "seed"))  # held-out text is read whole
+ROLE_SETTINGS: Mapping[str, RoleSettings] = dict.fromkeys(MODEL_ROLES, MODEL) | {
+    "training_set": TRAINING_SET,
+    "control_set": CONTROL_SET,
+}
+# Roles that the fixtures of this plugin ask for without naming them as arguments.
+ROLES_USED_BY = {
+    "inheritance": (*MODEL_ROLES, "training_set"),
+    "memorization": ("training_set",),
+    "predicted_risk": ("teacher", "baseline", "training_set"),
+}
 
 
 def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> Model | TrainingSet:
-    """What an audit declared, with all that was set for this run in its place, and the rest as declared.
-
-    What tells where in a source its documents lie goes with the source.
-    """
-    changed = {key: settings[key] for key in SETTINGS_OF[role in MODEL_ROLES] if settings.overrides(key)}
-    if role == "control_set":
-        changed.pop("sample", None)  # held-out text is read whole
+    """Return what an audit declared for a role, with everything that was set for this run in its place."""
+    role_settings = ROLE_SETTINGS[role]
+    changed = {key: settings[key] for key in role_settings.overriding if settings.overrides(key)}
     if settings.overrides(role):
-        placed = PLACED_BY[role in MODEL_ROLES]
-        changed |= {field.name: field.default for field in fields(declared) if field.name in placed}
+        defaults = {field.name: field.default for field in fields(declared)}
+        changed |= {name: defaults[name] for name in role_settings.of_source}
         changed["source"] = settings[role]
     return replace(declared, **changed)
 
 
 def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
-    """What the settings say of a role.
+    """Return the model or set that the settings name for a role.
 
     Raises:
-        SpecError: they say nothing.
+        SpecError: They name none.
     """
     source = settings[role]
     if source is None:
@@ -70,118 +96,117 @@ def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
 
 
 def checked(role: str, value: Any) -> Any:
-    """Raise SpecError unless a role, or what was passed for it, is of its kind."""
-    kind = Model if role in MODEL_ROLES else TrainingSet
+    """Return a value that is declared or passed for a role.
+
+    Raises:
+        SpecError: It is of another kind than the role takes.
+    """
+    kind = ROLE_SETTINGS[role].kind
     if not isinstance(value, kind):
         raise SpecError(f"A {kind.__name__} was expected as {role}; found {value!r}: write {kind.__name__}(…).")
     return value
 
 
-def audit_of(request: pytest.FixtureRequest) -> Audit:
-    """The audit that the running test belongs to, opened with the first of its tests.
+def check_running(audit: Audit, config: pytest.Config) -> None:
+    """Check that the running test belongs to an audit before anything is scored for it.
 
     Raises:
-        KdmemError: it cannot be opened, or declares something else than when it was.
+        SpecError: It belongs to another one, whose test a fixture value was kept for.
     """
-    item: pytest.Item = request._pyfuncitem  # the node of a fixture of the session is no test
+    item = session_of(config).running_test
     check_is_audit(item)
-    opened = open_audit(request, item)
-    audits = request.config.stash.setdefault(AUDITS, {})
-    if opened.name not in audits:
-        audits[opened.name] = opened
-    known = audits[opened.name]
-    if (known.roles, known.training_set, known.control_set) != (opened.roles, opened.training_set, opened.control_set):
+    if item is not None and scope_of(item).audit != audit.name:
+        raise SpecError(
+            f"An audit of {item.nodeid} was expected, and one of {audit.name or 'the root'} was kept from another test;"
+            " let each test or fixture ask for memorization and the like among its arguments."
+        )
+
+
+def audit_of_running_test(request: pytest.FixtureRequest) -> Audit:
+    """Return the audit that the running test belongs to, opened with the first of its tests.
+
+    Raises:
+        KdmemError: It cannot be opened, or declares something else than when it was.
+    """
+    session = session_of(request.config)
+    item = session.running_test
+    check_is_audit(item)
+    assert item is not None
+    opened = open_audit(request, item, session)
+    audit = session.audits.setdefault(opened.name, opened)
+    if (audit.roles, audit.training_set, audit.control_set) != (opened.roles, opened.training_set, opened.control_set):
         raise SpecError(
             f"The same models and sets were expected of {opened.name or 'an audit'} throughout a session, and its"
             " fixtures gave others when they were set up again; let them return the same each time."
         )
-    return known
+    return audit
 
 
-def accepted_of(audit: Audit, config: pytest.Config) -> Accepted:
-    """What was accepted of an audit.
+def accepted_of(audit: Audit, settings: Settings) -> Accepted:
+    """Return the figures that were accepted of an audit.
 
     Raises:
-        KdmemError: no file of accepted figures is named, or it cannot be read.
+        KdmemError: No file of accepted figures is named, or it cannot be read.
     """
-    settings = settings_of(config)
     updating = settings["update_baseline_file"] or False
     if settings.baseline_file is None:
         raise SpecError(
             "A file of accepted figures was expected by this audit, and none is named; set kdmem_baseline_file in the"
             " configuration, or --kdmem-baseline-file."
         )
-    known = () if updating else read_accepted(settings.baseline_file).of(audit.name)
-    return Accepted(known, lambda: tracked_metrics(audit.found({}, ())), updating)
+    figures = () if updating else read_accepted(settings.baseline_file).of(audit.name)
+    return Accepted(figures, lambda: tracked_metrics(audit.found({}, ())), updating)
 
 
 def extraction_of(settings: Settings) -> Extraction:
-    """The lengths set for this run."""
+    """Return the lengths set for this run."""
     return Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
 
 
 def choose_label_source(
     settings: Settings, labels_from: Model | str | Path | None = None, predictor: str | Path | None = None
 ) -> LabelSource:
-    """What risk is learned from: what was set for this run, or else what a test gives, or else the settings.
+    """Return what risk is learned from: what was set for this run, or else what a test gives, or else the settings.
 
     Raises:
-        SpecError: labels and a predictor come from one place.
+        SpecError: Labels and a predictor come from one place.
     """
-    given = labels_from is not None or predictor is not None
-    if given and not settings.overrides("labels_from") and not settings.overrides("predictor"):
+    given_by_test = labels_from is not None or predictor is not None
+    if given_by_test and not settings.overrides("labels_from") and not settings.overrides("predictor"):
         return parse_label_source(labels_from, predictor)
-    for chosen, other in (("labels_from", "predictor"), ("predictor", "labels_from")):
-        if settings.overrides(chosen) and not settings.overrides(other):
-            return parse_label_source(**{other: None, chosen: settings[chosen]})
+    # Of the two, one that was set for this run goes before the other in the configuration.
+    if settings.overrides("labels_from") and not settings.overrides("predictor"):
+        return parse_label_source(settings["labels_from"], None)
+    if settings.overrides("predictor") and not settings.overrides("labels_from"):
+        return parse_label_source(None, settings["predictor"])
     return parse_label_source(settings["labels_from"], settings["predictor"])
 
 
-def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
-    """The audit of a test: everything that its tests declare is looked at before anything is loaded.
+def open_audit(request: pytest.FixtureRequest, item: pytest.Item, session: AuditSession) -> Audit:
+    """Open the audit of a test: everything that its tests declare is checked before anything is loaded.
 
     Raises:
-        KdmemError: something declared is missing, of another kind, or does not fit the rest.
+        KdmemError: Something declared is missing, of another kind, or does not fit the rest.
     """
-    config = request.config
-    settings = settings_of(config)
-    name = membership_of(item).audit
-    members = [one for one in request.session.items if is_audit(one) and membership_of(one).audit == name]
-    used = {fixture for one in (item, *members) for fixture in getattr(one, "fixturenames", ())}
-    if "inheritance" in used:
-        used |= {*MODEL_ROLES, "training_set"}
-    if "memorization" in used:
-        used.add("training_set")
-    if "predicted_risk" in used:
-        used |= {"teacher", "baseline", "training_set"}
-    extraction = extraction_of(settings)
+    settings, name = session.settings, scope_of(item).audit
     audit = Audit(
         name=name,
-        extraction=extraction,
-        run=RunSettings(
-            engine=settings["engine"],
-            device=settings["device"],
-            dtype=settings["dtype"],
-            batch_size=settings["batch_size"],
-            offline=settings["offline"] or False,
-            tensor_parallel=settings["tensor_parallel"],
-            executor=settings["executor"],
-            workers=settings["workers"],
-            cpus_per_worker=settings["cpus_per_worker"],
-            part=part_from(settings["shard"]) if settings["shard"] else None,
-        ),
+        extraction=extraction_of(settings),
+        run=run_settings_of(settings),
         confidence=settings["confidence"],
         confirms=settings["confirm"] or False,
-        cache_dir=cache_of(config),
-        progress=progress_of(config),
+        cache_dir=session.cache_dir,
+        progress=progress_of(request.config),
         shows_text=settings["show_text"] or False,
     )
+    tests = [item, *(test for test in request.session.items if is_audit(test) and scope_of(test).audit == name)]
+    used = _used_fixtures(tests)
     tokenizers: dict[str, str] = {}
     for role in MODEL_ROLES:
         if role in used:
             model = checked(role, request.getfixturevalue(role))
             checkpoint = open_checkpoint(model, offline=audit.run.offline)
-            check_positions(model, checkpoint, extraction)
+            check_positions(model, checkpoint, audit.extraction)
             audit.roles[role] = model
             tokenizers[f"{role} ({model.source})"] = checkpoint.tokenizer_digest
     if "inheritance" in used or "predicted_risk" in used:
@@ -194,3 +219,25 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item) -> Audit:
     if audit.training_set is not None and audit.control_set is not None:
         check_control(audit.training_set, audit.control_set, offline=audit.run.offline)
     return audit
+
+
+def _used_fixtures(tests: Iterable[pytest.Item]) -> set[str]:
+    """Return the names of all fixtures that an audit's tests use, themselves or by way of this plugin's."""
+    names = {name for test in tests for name in getattr(test, "fixturenames", ())}
+    return names.union(*(roles for fixture, roles in ROLES_USED_BY.items() if fixture in names))
+
+
+def run_settings_of(settings: Settings) -> RunSettings:
+    """Return with what models are scored in this run."""
+    return RunSettings(
+        engine=settings["engine"],
+        device=settings["device"],
+        dtype=settings["dtype"],
+        batch_size=settings["batch_size"],
+        offline=settings["offline"] or False,
+        tensor_parallel=settings["tensor_parallel"],
+        executor=settings["executor"],
+        workers=settings["workers"],
+        cpus_per_worker=settings["cpus_per_worker"],
+        part=part_from(settings["shard"]) if settings["shard"] else None,
+    )

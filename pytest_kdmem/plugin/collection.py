@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_kdmem.plugin.fixture_lookup import parameters_of, visible_definitions
+
 # A test that asks for one of these, itself or through a fixture of the user's, is an audit and stands in the report.
 AUDIT_FIXTURES = (
     "_kdmem_audit",
@@ -18,12 +20,14 @@ AUDIT_FIXTURES = (
     "accepted",
 )
 FIXTURES_MODULE = f"{__package__}.fixtures"
-DESELECTED = pytest.StashKey[list[pytest.Item]]()
 
 
 def is_audit(item: pytest.Item) -> bool:
-    """Whether a test asks for a fixture of this plugin, and not for a fixture of the same name that the user wrote."""
-    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-    return any(
-        name in definitions and definitions[name][-1].func.__module__ == FIXTURES_MODULE for name in AUDIT_FIXTURES
-    )
+    """Whether a test asks for a fixture of this plugin, and not for a user's own fixture or parameter of that name."""
+    names = set(AUDIT_FIXTURES).intersection(getattr(item, "fixturenames", ()))
+    return any(_is_ours(item, name) for name in names - parameters_of(item).keys())
+
+
+def _is_ours(item: pytest.Item, name: str) -> bool:
+    visible = visible_definitions(item, name)
+    return bool(visible) and visible[-1].func.__module__ == FIXTURES_MODULE

@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
 
 
-def _role(role: str) -> Any:
+def _role_fixture(role: str) -> Any:
     @pytest.fixture(scope="session", name=role)
     def declared(pytestconfig: pytest.Config) -> Model | TrainingSet:
         from pytest_kdmem.plugin.audit_setup import spec_from_settings
-        from pytest_kdmem.plugin.settings import settings_of
+        from pytest_kdmem.plugin.session import session_of
 
-        return spec_from_settings(role, settings_of(pytestconfig))
+        return spec_from_settings(role, session_of(pytestconfig).settings)
 
     declared.__doc__ = f"The audit's {role.replace('_', ' ')}, from the settings unless the audit declares it."
     return declared
 
 
-teacher, student, baseline = (_role(role) for role in MODEL_ROLES)
-training_set, control_set = (_role(role) for role in DATA_ROLES)
+teacher, student, baseline = (_role_fixture(role) for role in MODEL_ROLES)
+training_set, control_set = (_role_fixture(role) for role in DATA_ROLES)
 
 
 @pytest.fixture(scope="session")
 def thresholds(pytestconfig: pytest.Config) -> Thresholds:
-    """What the settings say a release must meet."""
-    from pytest_kdmem.plugin.settings import settings_of
+    """The thresholds of the settings that a release must meet."""
+    from pytest_kdmem.plugin.session import session_of
     from pytest_kdmem.specs.declared import Thresholds
 
-    settings = settings_of(pytestconfig)
+    settings = session_of(pytestconfig).settings
     return Thresholds(
         max_memorization_rate=settings["max_memorization_rate"],
         max_inheritance_ratio=settings["max_inheritance_ratio"],
@@ -56,10 +56,10 @@ def thresholds(pytestconfig: pytest.Config) -> Thresholds:
 
 @pytest.fixture(scope="session")
 def _kdmem_audit(request: pytest.FixtureRequest) -> Audit:
-    """The audit of the running test; torn down, with all that was made of it, where the next test is of another."""
-    from pytest_kdmem.plugin.audit_setup import audit_of
+    """The audit of the running test; torn down, with all that was made of it, before a test of another one."""
+    from pytest_kdmem.plugin.audit_setup import audit_of_running_test
 
-    return audit_of(request)
+    return audit_of_running_test(request)
 
 
 @pytest.fixture(scope="session")
@@ -72,14 +72,14 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
     def memorization(
         model: Model, training_set: TrainingSet | None = None, *, metrics: Metrics | None = None
     ) -> Memorization:
-        from pytest_kdmem.plugin.audit_setup import checked
+        from pytest_kdmem.plugin.audit_setup import check_running, checked
 
+        check_running(_kdmem_audit, request.config)
         checked("student", model)
-        chosen = training_set if training_set is not None else request.getfixturevalue("training_set")
-        checked("training_set", chosen)
-        # The control set is small and its loss is what it is for.
-        wanted = metrics or ("all" if chosen == _kdmem_audit.control_set else "verdict")
-        return _kdmem_audit.memorization(model, chosen, wanted)
+        scored_set = _given_or_declared("training_set", training_set, request)
+        # The control set is small, and is there for its loss.
+        scored_metrics = metrics or ("all" if scored_set == _kdmem_audit.control_set else "verdict")
+        return _kdmem_audit.memorization(model, scored_set, scored_metrics)
 
     return memorization
 
@@ -88,7 +88,7 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
 def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Inheritance]:
     """``inheritance(*, teacher=None, baseline=None, student=None, training_set=None) → Inheritance``.
 
-    What is None is the audit's own.
+    An argument that is None is the audit's own.
     """
 
     def inheritance(
@@ -98,16 +98,14 @@ def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable
         student: Model | None = None,
         training_set: TrainingSet | None = None,
     ) -> Inheritance:
-        from pytest_kdmem.plugin.audit_setup import checked
+        from pytest_kdmem.plugin.audit_setup import check_running
 
-        def chosen(role: str, given: Any) -> Any:
-            return checked(role, given if given is not None else request.getfixturevalue(role))
-
+        check_running(_kdmem_audit, request.config)
         return _kdmem_audit.inheritance(
-            chosen("teacher", teacher),
-            chosen("baseline", baseline),
-            chosen("student", student),
-            chosen("training_set", training_set),
+            _given_or_declared("teacher", teacher, request),
+            _given_or_declared("baseline", baseline, request),
+            _given_or_declared("student", student, request),
+            _given_or_declared("training_set", training_set, request),
         )
 
     return inheritance
@@ -118,7 +116,7 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
     """``predicted_risk(training_set=None, *, teacher=None, baseline=None, labels_from=None, predictor=None,
     threshold=None) → PredictedRisk``.
 
-    What is None is the audit's own, or as the settings have it. No student is needed.
+    An argument that is None is the audit's own, or that of the settings. No student is needed.
     """
 
     def predicted_risk(
@@ -130,17 +128,15 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
         predictor: str | Path | None = None,
         threshold: float | None = None,
     ) -> PredictedRisk:
-        from pytest_kdmem.plugin.audit_setup import checked, choose_label_source
-        from pytest_kdmem.plugin.settings import settings_of
+        from pytest_kdmem.plugin.audit_setup import check_running, choose_label_source
+        from pytest_kdmem.plugin.session import session_of
 
-        def chosen(role: str, given: Any) -> Any:
-            return checked(role, given if given is not None else request.getfixturevalue(role))
-
-        settings = settings_of(request.config)
+        check_running(_kdmem_audit, request.config)
+        settings = session_of(request.config).settings
         return _kdmem_audit.predicted_risk(
-            chosen("teacher", teacher),
-            chosen("baseline", baseline),
-            chosen("training_set", training_set),
+            _given_or_declared("teacher", teacher, request),
+            _given_or_declared("baseline", baseline, request),
+            _given_or_declared("training_set", training_set, request),
             choose_label_source(settings, labels_from, predictor),
             settings["risk_threshold"] if threshold is None or settings.overrides("risk_threshold") else threshold,
         )
@@ -155,16 +151,18 @@ def accepted(_kdmem_audit: Audit, pytestconfig: pytest.Config) -> Accepted:
     ``accepted + 0.001`` allows a rate to be so much worse, ``accepted - 0.2`` a reduction.
     """
     from pytest_kdmem.plugin.audit_setup import accepted_of
+    from pytest_kdmem.plugin.session import session_of
 
-    return accepted_of(_kdmem_audit, pytestconfig)
+    return accepted_of(_kdmem_audit, session_of(pytestconfig).settings)
 
 
 @pytest.fixture(scope="session")
 def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
     """``distiller(*, init, teacher=None, training_set=None, held_out=None, out=None, **settings) → Model``.
 
-    Trains, or finds what it trained before, so that an audit's ``student`` can be made by it. Settings are those of
-    `Recipe` (mode, temperature, …) and of `Execution` (micro_batch_size, gradient_checkpointing, checkpoint_minutes).
+    Trains a model, or returns the one that it trained before with the same settings, so that an audit's ``student`` can
+    be made by it. Settings are those of `Recipe` (mode, temperature, …) and of `Execution` (micro_batch_size,
+    gradient_checkpointing, checkpoint_minutes).
     """
 
     def distiller(
@@ -181,17 +179,17 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
         from pytest_kdmem.errors import SpecError
         from pytest_kdmem.plugin.audit_setup import extraction_of
         from pytest_kdmem.plugin.progress import progress_of
-        from pytest_kdmem.plugin.settings import cache_of, settings_of
+        from pytest_kdmem.plugin.session import session_of
 
-        run = settings_of(request.config)
-        if run["shard"]:
+        session = session_of(request.config)
+        if session.shard:
             raise SpecError(
-                "Trained models were expected of a part of a run, as each would train its own: train first."
+                "Models that were trained before were expected in a part of a run, as each part would train its own;"
+                " train them first."
             )
         recipe, execution = recipe_and_execution(settings)
         if teacher is None and recipe.needs_teacher:
             teacher = request.getfixturevalue("teacher")
-        cache_dir = cache_of(request.config)
         return distill_once(
             recipe,
             init=init,
@@ -199,12 +197,19 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
             training_set=training_set if training_set is not None else request.getfixturevalue("training_set"),
             held_out=held_out,
             out=Path(out) if out is not None else None,
-            models_dir=cache_dir / "models",
-            cache_dir=cache_dir,
-            extraction=extraction_of(run),
+            models_dir=session.cache_dir / "models",
+            cache_dir=session.cache_dir,
+            extraction=extraction_of(session.settings),
             execution=execution,
-            offline=run["offline"] or False,
+            offline=session.settings["offline"] or False,
             progress=progress_of(request.config),
         )
 
     return distiller
+
+
+def _given_or_declared(role: str, given: Any, request: pytest.FixtureRequest) -> Any:
+    """Return what a test passes for a role, or else what its audit declares."""
+    from pytest_kdmem.plugin.audit_setup import checked
+
+    return checked(role, given if given is not None else request.getfixturevalue(role))

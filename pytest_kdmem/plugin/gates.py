@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_kdmem.audit.gates import gate_from
 from pytest_kdmem.audit.schema import Gate
@@ -15,7 +15,7 @@ from pytest_kdmem.metrics.estimate import Comparison
 if TYPE_CHECKING:
     import pytest
 
-SHOWN = 100  # characters of a reason that pytest shows whatever it cuts
+SHOWN_CHARACTERS = 100  # of a reason, which pytest shows however much else it cuts
 
 
 def gates_of(
@@ -24,67 +24,72 @@ def gates_of(
     report: pytest.TestReport,
     call: pytest.CallInfo[Any],
     *,
-    known: bool = False,
+    has_gates: bool = False,
 ) -> list[Gate]:
-    """The gates of one test: each comparison it made; how it ended, where no comparison tells why.
+    """Return the gates of one test: each comparison it made, and how it ended if no comparison explains that.
 
     Args:
-        comparisons: since the test's last report, of which subtests and a teardown have their own.
-        known: it has gates of an earlier one.
+        item: The test.
+        comparisons: Comparisons since the test's last report; subtests and a teardown have reports of their own.
+        report: How the test, its setup or its teardown ended.
+        call: The same as pytest ran it, with the error.
+        has_gates: Whether the test has gates of an earlier report.
     """
-    if known and report.passed and not comparisons:
+    if has_gates and report.passed and not comparisons:
         return []
-    path, line = place_of(item, report)
-    return [replace(gate, path=path, line=line) for gate in _gates(item, comparisons, report, call)]
+    path, line = location_of(item, report)
+    return [replace(gate, path=path, line=line) for gate in _gates_without_location(item, comparisons, report, call)]
 
 
-def place_of(item: pytest.Item, report: pytest.TestReport) -> tuple[str, int]:
-    """Where a test failed in its own file, or else where it begins: path from the root, and line from 1."""
-    path, start, _ = item.location
+def location_of(item: pytest.Item, report: pytest.TestReport) -> tuple[str, int]:
+    """Return where a test failed in its own file, or else where it begins: path from the root, and line from 1."""
+    path, first_line, _ = item.location
     crash = getattr(report.longrepr, "reprcrash", None)
-    inside = crash is not None and Path(crash.path) == item.path
-    return Path(path).as_posix(), crash.lineno if inside and crash is not None else (start or 0) + 1
+    if crash is not None and Path(crash.path) == item.path:
+        return Path(path).as_posix(), crash.lineno
+    return Path(path).as_posix(), (first_line or 0) + 1
 
 
-def _gates(
+def is_explained(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException] | None, gates: Sequence[Gate]) -> bool:
+    """Whether a test failed by one of its gates, and not by what came after one that it only looked at."""
+    reasons = [gate.reason for gate in gates if gate.outcome != "pass"]
+    if excinfo is None or not reasons:
+        return bool(reasons)
+    message = str(excinfo.value)
+    if message.strip():
+        return any(reason[:SHOWN_CHARACTERS] in message for reason in reasons)
+    # An assert that pytest did not rewrite has no message; one of a helper may be about anything.
+    return isinstance(excinfo.value, AssertionError) and Path(excinfo.traceback[-1].path) == item.path
+
+
+def _gates_without_location(
     item: pytest.Item, comparisons: Sequence[Comparison], report: pytest.TestReport, call: pytest.CallInfo[Any]
 ) -> list[Gate]:
     name, nodeid = item.name, item.nodeid
     if report.skipped:
         return []
     if getattr(report, "kdmem_error", False):
-        return [_other(name, nodeid, "error", report, call)]
+        return [_gate_without_estimate(item, "error", _error_line(report, call))]
     gates = [gate_from(name, nodeid, comparison) for comparison in comparisons]
     if report.passed:
-        # What does not hold and failed nothing was looked at, not required.
-        held = [gate for gate in gates if gate.outcome == "pass"]
-        return held or [Gate(name, nodeid, "", None, None, None, "pass", "passed without an estimate that held")]
-    if not explained(item, call.excinfo, gates):
-        gates.append(_other(name, nodeid, "fail" if call.when == "call" else "error", report, call))
+        # A comparison that does not hold and failed nothing was looked at, and not required.
+        passed = [gate for gate in gates if gate.outcome == "pass"]
+        return passed or [_gate_without_estimate(item, "pass", "passed without an estimate that held")]
+    if not is_explained(item, call.excinfo, gates):
+        outcome: Literal["fail", "error"] = "fail" if call.when == "call" else "error"
+        gates.append(_gate_without_estimate(item, outcome, _error_line(report, call)))
     return gates
 
 
-def explained(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException] | None, gates: Sequence[Gate]) -> bool:
-    """Whether a test failed by one of its gates, and not by what came after one that it only looked at."""
-    reasons = [gate.reason for gate in gates if gate.outcome != "pass"]
-    if excinfo is None or not reasons:
-        return bool(reasons)
-    said = str(excinfo.value)
-    if said.strip():
-        return any(reason[:SHOWN] in said for reason in reasons)
-    # An assert that pytest did not rewrite says nothing; one of a helper may be about anything.
-    return isinstance(excinfo.value, AssertionError) and Path(excinfo.traceback[-1].path) == item.path
+def _gate_without_estimate(item: pytest.Item, outcome: Literal["pass", "fail", "error"], reason: str) -> Gate:
+    return Gate(item.name, item.nodeid, "", None, None, None, outcome, reason)
 
 
-def _other(name: str, nodeid: str, outcome: Any, report: pytest.TestReport, call: pytest.CallInfo[Any]) -> Gate:
-    return Gate(name, nodeid, "", None, None, None, outcome, _said(report, call) or "failed without a word")
-
-
-def _said(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> str:
-    """Why a test broke, in a line; of errors that are not ours no more than their kind, as a report goes further."""
+def _error_line(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> str:
+    """Return why a test broke, in a line; of errors that are not ours only the kind, as reports are passed on."""
     error = call.excinfo.value if call.excinfo is not None else None
-    own: str | None = getattr(report, "kdmem_reason", None)
-    if own is None and error is not None and not isinstance(error, KdmemError):
+    own_reason: str | None = getattr(report, "kdmem_reason", None)
+    if own_reason is None and error is not None and not isinstance(error, KdmemError):
         return f"{type(error).__name__}: what it says is in the log, and not here, as it may hold training text"
-    lines = str(own or error or "").strip().splitlines()
-    return lines[0] if lines else ""
+    lines = str(own_reason or error or "").strip().splitlines()
+    return lines[0] if lines else "failed without a word"

@@ -11,7 +11,7 @@ from pytest_kdmem.base.progress import NO_PROGRESS, Bar, Lines, Progress
 
 
 def progress_of(config: pytest.Config) -> Progress:
-    """What fits this run of pytest."""
+    """Return a bar for a terminal, lines for a log, and nothing in a quiet run or a worker of pytest-xdist."""
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     if hasattr(config, "workerinput") or reporter is None or config.option.verbose < 0:
         return NO_PROGRESS

@@ -1,11 +1,13 @@
-"""What a session found → its report, whole; and what is written of it, by the one process that writes."""
+"""The report of a session: completed, written by the one process that writes, and printed at the end."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import replace
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,83 +20,128 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError, KdmemError
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.formats import write_report
-from pytest_kdmem.specs.options import OPTIONS
+from pytest_kdmem.report.github import append_summary, neutralize_commands, workflow_commands
+from pytest_kdmem.report.terminal import render
+from pytest_kdmem.specs.options import OPTIONS, Option
 
-# It annotates every test that fails, and twice is once too often.
-ANNOTATING = "pytest-github-actions-annotate-failures"
-# Not of what is audited, but of what becomes of it.
-OF_OUTPUT = ("report", "update_baseline_file", "show_text")
+# It annotates every test that fails, and a second annotation would only repeat it.
+ANNOTATING_PLUGIN = "pytest-github-actions-annotate-failures"
+# These change what becomes of the report, and not what is audited.
+OUTPUT_KEYS = ("report", "update_baseline_file", "show_text")
 
 
-def completed(report: Report, settings: Settings, invoked_from: Path) -> Report:
-    """The report with the next commands, and with what became of accepted figures."""
+@dataclass(frozen=True)
+class Published:
+    """A session's report, and what became of it.
+
+    Attributes:
+        report: The whole report.
+        accepted: Sentence about the figures that were accepted; "" where none were.
+        errors: Sentences about what could not be written.
+    """
+
+    report: Report
+    accepted: str
+    errors: Sequence[str]
+
+
+def publish(report: Report, settings: Settings, invoked_from: Path) -> Published:
+    """Complete a report, write it wherever it was asked for, and accept its figures if they are to be."""
+    report = completed_report(report, settings, invoked_from)
+    accepted, errors = "", _write_reports(report, settings)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        errors += filter(None, [append_summary(report, Path(summary))])
+    if settings["update_baseline_file"]:
+        try:
+            accepted = _accept_figures(report, settings)
+        except KdmemError as error:
+            errors.append(str(error))
+    return Published(report, accepted, errors)
+
+
+def completed_report(report: Report, settings: Settings, invoked_from: Path) -> Report:
+    """Return a report with the command to run after each failed gate, and its change since figures were accepted.
+
+    Args:
+        report: Report of all audits.
+        settings: Settings of this run.
+        invoked_from: Folder in which pytest was started, and in which the commands will be.
+    """
     root = Path(os.path.relpath(settings.root, invoked_from)).as_posix()
-    options = [written for option in OPTIONS if (written := _as_written(option.flag, option.key, settings))]
-    audits = (with_commands(audit, options, root) for audit in report.audits)
+    options = [text for option in OPTIONS if (text := _command_line_text(option, settings))]
+    audits = tuple(with_commands(audit, options, root) for audit in report.audits)
     path = settings.baseline_file
     if path is None or (settings["update_baseline_file"] and not path.exists()):
-        return Report(tuple(audits))
+        return Report(audits)
     try:
         accepted = read_accepted(path)
     except DataError as error:
-        said = str(error)
-        return Report(tuple(replace(one, warnings=(*one.warnings, said)) for one in audits))
-    return Report(tuple(replace(one, drift=drifts(accepted.of(one.name), tracked_metrics(one))) for one in audits))
+        warning = str(error)
+        return Report(tuple(replace(audit, warnings=(*audit.warnings, warning)) for audit in audits))
+    return Report(
+        tuple(replace(audit, drift=drifts(accepted.of(audit.name), tracked_metrics(audit))) for audit in audits)
+    )
 
 
-def write_all(report: Report, settings: Settings) -> tuple[str, list[str]]:
-    """Write every report asked for, the job's summary and accepted figures.
+def print_summary(terminalreporter: Any, published: Published, config: pytest.Config) -> None:
+    """Print a report at the end of pytest's output; a quiet run prints it only if there is something to act on."""
+    report, verbosity = published.report, config.option.verbose
+    if verbosity < 0 and not report.failed and not published.accepted and not published.errors:
+        return
+    writer = config.get_terminal_writer()
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    unicode = encoding.startswith("utf")
+    terminalreporter.section("memorization audit")
+    text = render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, verbosity=verbosity)
+    terminalreporter.write(neutralize_commands(text))
+    if published.accepted:
+        terminalreporter.write_line(neutralize_commands(published.accepted))
+    for error in published.errors:
+        terminalreporter.write_line(neutralize_commands(error), red=True)
+    terminalreporter.write(github_annotations(report, config))
 
-    Returns:
-        what was accepted, in a sentence or nothing; what could not be written, in sentences.
-    """
-    accepted, wrong = "", []
-    for path in sorted(settings["report"], key=lambda path: Path(path).suffix != ".json"):  # first the record
+
+def github_annotations(report: Report, config: pytest.Config) -> str:
+    """Return lines that make GitHub annotate the audits' code; "" elsewhere, or if another plugin does it."""
+    distributions = config.pluginmanager.list_plugin_distinfo()
+    names: Iterable[str] = (distribution.project_name for _, distribution in distributions)
+    if os.environ.get("GITHUB_ACTIONS") != "true" or ANNOTATING_PLUGIN in names:
+        return ""
+    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or config.rootpath)  # where GitHub looks for files
+    is_inside = config.rootpath.is_relative_to(workspace)
+    return workflow_commands(report, config.rootpath.relative_to(workspace).as_posix() if is_inside else ".")
+
+
+def _write_reports(report: Report, settings: Settings) -> list[str]:
+    """Write every report asked for, and return sentences about those that could not be written."""
+    errors = []
+    for path in sorted(settings["report"], key=lambda path: Path(path).suffix != ".json"):  # the JSON record first
         try:
             write_report(report, Path(path))
         except KdmemError as error:
-            wrong.append(str(error))
+            errors.append(str(error))
         except Exception as error:  # a mistake of ours, for which no other report and no verdict may be lost
-            wrong.append(f"A report was to be written to {path}, and rendering it broke ({type(error).__name__}).")
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        from pytest_kdmem.report.github import append_summary
-
-        wrong += filter(None, [append_summary(report, Path(summary))])
-    if settings["update_baseline_file"]:
-        try:
-            accepted = _accept(report, settings)
-        except KdmemError as error:
-            wrong.append(str(error))
-    return accepted, wrong
+            errors.append(f"A report was to be written to {path}, and rendering it broke ({type(error).__name__}).")
+    return errors
 
 
-def annotations_for(report: Report, config: pytest.Config) -> str:
-    """Lines that GitHub puts beside the audits' code, where nothing else does."""
-    names: Iterable[str] = (dist.project_name for _, dist in config.pluginmanager.list_plugin_distinfo())
-    if os.environ.get("GITHUB_ACTIONS") != "true" or ANNOTATING in names:
-        return ""
-    from pytest_kdmem.report.github import workflow_commands
-
-    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or config.rootpath)  # where GitHub looks for files
-    inside = config.rootpath.is_relative_to(workspace)
-    return workflow_commands(report, config.rootpath.relative_to(workspace).as_posix() if inside else ".")
-
-
-def _accept(report: Report, settings: Settings) -> str:
+def _accept_figures(report: Report, settings: Settings) -> str:
+    """Write the figures of this run to the file of accepted ones, and return a sentence about it."""
     path = settings.baseline_file
     assert path is not None  # or the settings would have been refused
     before = read_accepted(path) if path.exists() else NOTHING_ACCEPTED
-    found = {audit.name: tracked_metrics(audit) for audit in report.audits}
-    write_accepted(before.updated(found), path)
-    figures = sum(map(len, found.values()))
-    drift = [entry.outcome for name in found for entry in drifts(before.of(name), found[name])]
-    worse = drift.count("worse") + drift.count("undecided")
-    said = f", {worse} of them worse than before, or not known to be no worse" if worse else ""
-    return f"accepted: {count(figures)} figures in {path}{said}; commit it"
+    metrics = {audit.name: tracked_metrics(audit) for audit in report.audits}
+    write_accepted(before.updated(metrics), path)
+    figures = sum(map(len, metrics.values()))
+    outcomes = [change.outcome for name in metrics for change in drifts(before.of(name), metrics[name])]
+    worse = outcomes.count("worse") + outcomes.count("undecided")
+    comparison = f", {worse} of them worse than before, or not known to be no worse" if worse else ""
+    return f"accepted: {count(figures)} figures in {path}{comparison}; commit it"
 
 
-def _as_written(flag: str, key: str, settings: Settings) -> str:
-    if not settings.overrides(key) or key in OF_OUTPUT:
+def _command_line_text(option: Option, settings: Settings) -> str:
+    """Return an option as the next command has to repeat it; "" if it need not."""
+    if not settings.overrides(option.key) or option.key in OUTPUT_KEYS:
         return ""
-    value = settings[key]
-    return flag * value if isinstance(value, bool) else f"{flag}={value}"
+    value = settings[option.key]
+    return option.flag * value if isinstance(value, bool) else f"{option.flag}={value}"

@@ -1,12 +1,257 @@
-"""What one run of pytest holds of its audits."""
+"""One run of pytest that may hold audits: its settings, its audits and gates, and the report of it all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kdmem.plugin.collection import is_audit
+from pytest_kdmem.plugin.settings import Settings, read_settings, remove_reports
+
 if TYPE_CHECKING:
     from pytest_kdmem.audit.audit import Audit
+    from pytest_kdmem.audit.report import Report
+    from pytest_kdmem.audit.result import AuditResult
+    from pytest_kdmem.audit.schema import Gate
+    from pytest_kdmem.metrics.estimate import Comparison
+    from pytest_kdmem.plugin.fixture_cache import FixtureCache
+    from pytest_kdmem.plugin.reporting import Published
 
-AUDITS = pytest.StashKey[dict[str, "Audit"]]()  # by name
+
+class AuditSession:
+    """Holds everything that one run of pytest knows of its audits; the hooks delegate to it.
+
+    Attributes:
+        config: Configuration of the run.
+        running_test: Test that is being set up, runs or is torn down.
+        deselected: Audits that were collected and left out.
+        audits: Audits that were opened, by name.
+        published: The report and what became of it, once it was written.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.running_test: pytest.Item | None = None
+        self.deselected: list[pytest.Item] = []
+        self.audits: dict[str, Audit] = {}
+        self.published: Published | None = None
+        self._gates: dict[str, list[Gate]] = {}  # by audit
+        self._comparisons: list[Comparison] = []  # of the running test, since its last report
+        self._outer_recorder: list[Comparison] | None = None  # where comparisons went before this test
+        self._audit_names: dict[str, str] = {}  # by node id of the test, in the order of collection
+        self._worker_results: list[AuditResult] = []
+        self._error = ""  # for which no audit of this run may be held
+        self._is_narrowed = False
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this run."""
+        return read_settings(self.config)
+
+    @cached_property
+    def cache_dir(self) -> Path:
+        """Folder of the scores: the cache, or else one that all processes of this run share and that goes with it."""
+        if not self.settings["no_cache"]:
+            return self.settings.cache_dir
+        scratch = getattr(self.config, "workerinput", {}).get("kdmem_scratch")
+        if scratch is None:
+            scratch = tempfile.mkdtemp(prefix="kdmem-")
+            self.config.add_cleanup(lambda: shutil.rmtree(scratch, ignore_errors=True))
+        return Path(scratch)
+
+    @cached_property
+    def fixtures(self) -> FixtureCache:
+        """Fixtures that were set up for several tests."""
+        from pytest_kdmem.plugin.fixture_cache import FixtureCache
+
+        return FixtureCache()
+
+    @property
+    def shard(self) -> str:
+        """The part that this run scores, as it was given; "" if it scores everything."""
+        return self.settings["shard"] or ""
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether this is a process of pytest-xdist that runs tests for another one."""
+        return hasattr(self.config, "workerinput")
+
+    def start(self, session: pytest.Session) -> None:
+        """Check a session of audits as a whole.
+
+        Raises:
+            pytest.UsageError: It cannot be held.
+        """
+        from pytest_kdmem.plugin.audit_scope import session_error
+        from pytest_kdmem.plugin.completeness import is_narrowed
+        from pytest_kdmem.plugin.sharding import shard_error
+        from pytest_kdmem.plugin.validation import update_error
+
+        self._is_narrowed = is_narrowed(session, self.deselected)
+        remove_reports(self.settings)
+        self._error = (
+            shard_error(self.config, self.settings)
+            or update_error(self.config, self.settings)
+            or session_error(session.items, self.settings)
+        )
+        # pytest-xdist shows no error that ends a worker here, so there each audit raises it.
+        if self._error and not self.is_worker:
+            raise pytest.UsageError(self._error)
+
+    def header(self) -> list[str]:
+        """Return a line for each kind of place that settings came from."""
+        by_origin: dict[str, list[str]] = {}
+        for key, value in self.settings.given.items():
+            by_origin.setdefault(self.settings.origins[key], []).append(f"{key}={value}")
+        return [f"kdmem {origin}: {', '.join(texts)}" for origin, texts in by_origin.items()]
+
+    def start_test(self, item: pytest.Item) -> None:
+        """Begin a test: nothing of another audit is left to it, and the comparisons of an audit are recorded.
+
+        Raises:
+            SpecError: The session or the test is no audit that can be held.
+        """
+        self.fixtures.tear_down_stale(item)
+        self.running_test, self._comparisons = item, []
+        if not is_audit(item):
+            return
+        from pytest_kdmem.errors import SpecError
+        from pytest_kdmem.metrics.estimate import record_comparisons
+        from pytest_kdmem.plugin.audit_scope import check_declared
+
+        self._outer_recorder = record_comparisons(self._comparisons)
+        if self._error:
+            raise SpecError(self._error)
+        check_declared(item)
+
+    def note_fixture_setup(self, definition: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+        """Keep what a fixture is made of that is about to be set up.
+
+        Raises:
+            SpecError: An audit gets it by the request of another test.
+        """
+        if self.running_test is not None:
+            self.fixtures.note_setup(definition, request, self.running_test)
+
+    def end_test(self, item: pytest.Item) -> None:
+        """Record no comparison after an audit's test."""
+        if item is self.running_test and is_audit(item):
+            from pytest_kdmem.metrics.estimate import record_comparisons
+
+            record_comparisons(self._outer_recorder)
+
+    def conclude(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        """Turn the outcome of an audit's test into gates, and an error of ours into the one sentence that it is."""
+        from pytest_kdmem.plugin.sharding import skip_if_scored
+        from pytest_kdmem.plugin.tracebacks import render_error
+
+        error = call.excinfo.value if call.excinfo else None
+        if self.shard and skip_if_scored(item, report, error, self.shard):
+            return
+        if call.excinfo is not None:
+            render_error(report, call.excinfo)
+        comparisons = self._comparisons if item is self.running_test else []
+        if call.when == "call" or report.failed or (call.when == "teardown" and comparisons):
+            self._record_gates(item, comparisons, report, call)
+            comparisons.clear()
+
+    def finish(self, session: pytest.Session) -> None:
+        """Write the report of all audits, or hand this process's part of it to the one that writes."""
+        from pytest_kdmem.plugin.audit_scope import scope_of
+
+        collected = [*filter(is_audit, session.items), *self.deselected]
+        self._audit_names |= {item.nodeid: scope_of(item).audit for item in collected}
+        report = None if self.shard else self._assembled_report()
+        if self.is_worker:
+            output = {"report": report.to_json(), "audit_names": self._audit_names} if report is not None else None
+            self.config.workeroutput["kdmem"] = json.dumps(output, allow_nan=False)  # type: ignore[attr-defined]
+        elif report is not None:
+            from pytest_kdmem.plugin.reporting import publish
+
+            self.published = publish(report, self.settings, self.config.invocation_params.dir)
+            if self.published.errors:
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def take_worker_output(self, worker_output: str) -> None:
+        """Take over what a worker of pytest-xdist held; it held no gate if its output is ``null``."""
+        from pytest_kdmem.audit.report import Report
+
+        if (output := json.loads(worker_output)) is not None:
+            self._worker_results += Report.from_json(output["report"]).audits
+            self._audit_names = output["audit_names"]  # each worker collects all tests
+
+    def print_summary(self, terminalreporter: Any) -> None:
+        """Print at the end of pytest's output what was audited, or which part was scored."""
+        if self.shard:
+            from pytest_kdmem.plugin.completeness import failed_nodeids
+            from pytest_kdmem.plugin.sharding import print_shard_summary
+
+            is_incomplete = bool(failed_nodeids(self.config))
+            print_shard_summary(terminalreporter, self.shard, self.cache_dir, is_incomplete=is_incomplete)
+        elif self.published is not None:
+            from pytest_kdmem.plugin.reporting import print_summary
+
+            print_summary(terminalreporter, self.published, self.config)
+
+    def _record_gates(
+        self,
+        item: pytest.Item,
+        comparisons: list[Comparison],
+        report: pytest.TestReport,
+        call: pytest.CallInfo[None],
+    ) -> None:
+        from pytest_kdmem.audit.gates import unproven_reason
+        from pytest_kdmem.plugin.audit_scope import scope_of
+        from pytest_kdmem.plugin.gates import gates_of
+        from pytest_kdmem.plugin.tracebacks import shorten
+        from pytest_kdmem.report.junit import gate_properties
+
+        if report.passed and (reason := unproven_reason(comparisons)):
+            report.outcome, report.longrepr = "failed", reason
+        audit_gates = self._gates.setdefault(scope_of(item).audit, [])
+        has_gates = any(gate.nodeid == item.nodeid for gate in audit_gates)
+        gates = gates_of(item, comparisons, report, call, has_gates=has_gates)
+        audit_gates += gates
+        item.user_properties += [named_value for gate in gates for named_value in gate_properties(gate)]  # of JUnit
+        shorten(item, report, call.excinfo, gates)
+
+    def _assembled_report(self) -> Report | None:
+        """Return what this run or its workers audited, with every audit that was collected; None if nothing was."""
+        if not (self._worker_results or self.audits or any(self._gates.values())):
+            return None
+        from pytest_kdmem.audit.report import assembled
+        from pytest_kdmem.plugin.completeness import failed_nodeids, uncollected_files
+
+        return assembled(
+            self._worker_results or list(self._own_results()),
+            self._audit_names,
+            failed_nodeids(self.config),
+            uncollected=uncollected_files(self.config, self._audit_names),
+            narrowed=self._is_narrowed,
+        )
+
+    def _own_results(self) -> Iterator[AuditResult]:
+        from pytest_kdmem.audit.summarize import bare_result
+
+        given = self.settings.given
+        for name in dict.fromkeys([*self._audit_names.values(), *self._gates, *self.audits]):
+            gates = self._gates.get(name, [])
+            audit = self.audits.get(name)
+            yield audit.result(given, gates) if audit is not None else bare_result(given, gates, name)
+
+
+SESSION = pytest.StashKey[AuditSession]()
+
+
+def session_of(config: pytest.Config) -> AuditSession:
+    """Return the session of a run of pytest, which begins when it is first asked for."""
+    if SESSION not in config.stash:
+        config.stash[SESSION] = AuditSession(config)
+    return config.stash[SESSION]

@@ -1,49 +1,43 @@
-"""A part of an audit (`--kdmem-shard 3/16`): everything it does to a session, so that no gate is held in one."""
+"""A part of an audit (`--kdmem-shard 3/16`): it scores its share of the examples, and no gate is held in it."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_kdmem.plugin.settings import cache_of, settings_of
-from pytest_kdmem.plugin.validation import lasting
+from pytest_kdmem.plugin.settings import Settings
+from pytest_kdmem.plugin.validation import persistent_source
 
-FLAG = "--kdmem-shard"
-
-
-def part_of(config: pytest.Config) -> str:
-    """The part that this run scores, as it was given, or nothing."""
-    return settings_of(config)["shard"] or ""
+SHARD_FLAG = "--kdmem-shard"
 
 
-def wrong_part(config: pytest.Config) -> str:
-    """What is wrong with a part that would be one of every run, in which no gate would ever be held."""
-    place = lasting(config, FLAG)
-    said = f"A part is for one run: {FLAG} was expected on the command line, and found by way of {place} instead."
-    return said if place else ""
+def shard_error(config: pytest.Config, settings: Settings) -> str:
+    """Return an error if the part would be one of every run, in which no gate would ever be held; or ""."""
+    source = persistent_source(config, settings, SHARD_FLAG)
+    message = f"A part is for one run: {SHARD_FLAG} was expected on the command line, and found by way of {source}."
+    return message if source else ""
 
 
-def skip(item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> bool:
-    """Show a test as skipped if it ended with its part, or passed over figures that it caught the lack of."""
-    if not (part := part_of(item.config)):
-        return False
+def skip_if_scored(item: pytest.Item, report: pytest.TestReport, error: BaseException | None, shard: str) -> bool:
+    """Show a test as skipped if it ended with its part, or passed by catching the lack of figures."""
     errors = sys.modules.get("pytest_kdmem.errors")
-    is_part = errors is not None and isinstance(error, errors.PartScored)
-    if not is_part and not (report.passed and report.when == "call"):
+    ended_with_part = errors is not None and isinstance(error, errors.PartScored)
+    if not ended_with_part and not (report.passed and report.when == "call"):
         return False
     report.outcome = "skipped"
-    report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: part {part}, no gate is held")
+    report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: part {shard}, no gate is held")
     return True
 
 
-def tell(terminalreporter: Any, config: pytest.Config, broken: bool) -> None:
-    """Say at the end what was done and what is to follow."""
+def print_shard_summary(terminalreporter: Any, shard: str, cache_dir: Path, *, is_incomplete: bool) -> None:
+    """Print at the end what was scored and what to do next."""
     terminalreporter.section("memorization audit")
     terminalreporter.write_line(
-        f"part {part_of(config)} is {'not complete' if broken else 'scored'}, and no gate was held; scores are in"
-        f" {cache_of(config)}. Once all parts are scored: gather them with `kdmem merge` if they lie in several"
-        f" folders, and audit without {FLAG}.",
-        red=broken,
+        f"part {shard} is {'not complete' if is_incomplete else 'scored'}, and no gate was held; scores are in"
+        f" {cache_dir}. Once all parts are scored: gather them with `kdmem merge` if they lie in several"
+        f" folders, and audit without {SHARD_FLAG}.",
+        red=is_incomplete,
     )

@@ -12,33 +12,26 @@ import pytest
 if TYPE_CHECKING:
     from pytest_kdmem.audit.schema import Gate
 
-HERE = Path(__file__).parents[1]
-# Of these the message tells of machines, and not of what was read.
-TELLING = (OSError, MemoryError, RuntimeError)
+PACKAGE_ROOT = Path(__file__).parents[1]
+# The messages of these tell of the machine, and not of what was read.
+ERRORS_OF_THE_MACHINE = (OSError, MemoryError, RuntimeError)
 LONGEST_MESSAGE = 300
 
 
-def say(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Replace an audit's traceback, if there is one of ours or of something that broke in here."""
+def render_error(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Replace an audit's traceback where it ends in an error of ours, or passes through this package."""
     errors = sys.modules.get("pytest_kdmem.errors")
-    error = excinfo.value
-    if errors is not None and isinstance(error, errors.KdmemError):
-        said: Any = excinfo.getrepr(style="value", chain=False)
-        said.reprcrash.message = str(error)
-        report.longrepr = said
+    if errors is not None and isinstance(excinfo.value, errors.KdmemError):
+        representation: Any = excinfo.getrepr(style="value", chain=False)
+        representation.reprcrash.message = str(excinfo.value)
+        report.longrepr = representation
         report.kdmem_error = True  # type: ignore[attr-defined]
-    elif report.failed and (entered := [entry for entry in excinfo.traceback if _is_here(entry)]):
-        # pytest would show arguments on the way, and these are texts and ids.
-        last = excinfo.traceback[-1]
-        if _is_here(last):  # what is raised in here says what it is about, and no more
+    elif report.failed and (entries := [entry for entry in excinfo.traceback if _is_ours(entry)]):
+        # pytest would show the arguments of these functions, which are texts and ids.
+        if _is_ours(excinfo.traceback[-1]):  # our own messages say what they are about, and no more
             report.longrepr = excinfo.getrepr(style="short", funcargs=False, showlocals=False)
-            return
-        message = str(error).strip().partition("\n")[0][:LONGEST_MESSAGE] if type(error) in TELLING else "not shown"
-        report.longrepr = report.kdmem_reason = (  # type: ignore[attr-defined]
-            f"{type(error).__name__} at {last.path}:{last.lineno + 1}, asked for at {entered[-1].path}:"
-            f"{entered[-1].lineno + 1} (its message: {message}); an audit expects no such error, and what it broke on"
-            " is not shown, as that may be training text."
-        )
+        else:
+            report.longrepr = report.kdmem_reason = _summary(excinfo, entries[-1])  # type: ignore[attr-defined]
 
 
 def shorten(
@@ -47,24 +40,45 @@ def shorten(
     excinfo: pytest.ExceptionInfo[BaseException] | None,
     gates: Sequence[Gate],
 ) -> None:
-    """Say in one line what a failed gate's panel tells whole, and not under FAILURES, unless more was asked for.
+    """Leave a failed gate one line, and no place under FAILURES: its panel shows the rest, unless options ask for more.
 
-    pytest has nothing there of what a debugger showed, and so of what a panel shows. What a test printed is kept.
+    pytest shows nothing under FAILURES of a test that a debugger showed. What a test printed is kept.
     """
-    option, failed = item.config.option, [gate for gate in gates if gate.outcome != "pass"]
+    option, failed_gates = item.config.option, [gate for gate in gates if gate.outcome != "pass"]
     if excinfo is None or not report.failed or option.verbose > 0 or option.showlocals or option.tbstyle != "auto":
         return
-    if failed and all(gate.estimate is not None for gate in failed):
-        said: Any = excinfo.getrepr(style="value", chain=False)
-        said.reprcrash.message = failed[0].reason
-        said.reprtraceback.reprentries[-1].lines = [f"{gate.path}:{gate.line}: {gate.reason}" for gate in failed]
-        report.longrepr = said
+    if failed_gates and all(gate.estimate is not None for gate in failed_gates):
+        lines = [f"{gate.path}:{gate.line}: {gate.reason}" for gate in failed_gates]
+        representation: Any = excinfo.getrepr(style="value", chain=False)
+        representation.reprcrash.message = failed_gates[0].reason
+        representation.reprtraceback.reprentries[-1].lines = lines
+        report.longrepr = representation
     elif not getattr(report, "kdmem_error", False):
         return
-    if not any(printed.strip() for _, printed in report.sections):
+    if not any(output.strip() for _, output in report.sections):
         report._pdbshown = True  # type: ignore[attr-defined]
 
 
-def _is_here(entry: Any) -> bool:
-    """Whether a frame is this package's; its hooks are below whatever a test does."""
-    return Path(entry.path).is_relative_to(HERE) and Path(entry.path) != HERE / "plugin" / "hooks.py"
+def _summary(excinfo: pytest.ExceptionInfo[BaseException], entry: Any) -> str:
+    """Return a sentence about an error that another package raised, without what it broke on.
+
+    Args:
+        excinfo: The error.
+        entry: Last place in this package on the way to it.
+    """
+    error, last = excinfo.value, excinfo.traceback[-1]
+    message = "not shown"
+    if type(error) in ERRORS_OF_THE_MACHINE:
+        message = str(error).strip().partition("\n")[0][:LONGEST_MESSAGE]
+    return (
+        f"{type(error).__name__} at {last.path}:{last.lineno + 1}, asked for at {entry.path}:{entry.lineno + 1}"
+        f" (its message: {message}); an audit expects no such error, and what it broke on is not shown, as that may be"
+        " training text."
+    )
+
+
+def _is_ours(entry: Any) -> bool:
+    """Whether a frame is of this package; our hooks do not count, as pytest calls the user's own fixtures in them."""
+    path = Path(entry.path)
+    is_hook = path.is_relative_to(PACKAGE_ROOT / "plugin") and entry.name.startswith("pytest_")
+    return path.is_relative_to(PACKAGE_ROOT) and not is_hook

@@ -1,4 +1,4 @@
-"""What is wrong with a run as it was set, before anything is collected or loaded."""
+"""Errors in the settings of a run, raised before anything is collected or loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.plugin.options import unknown_keys
-from pytest_kdmem.plugin.settings import Settings, settings_of
+from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.specs.options import OPTIONS
 
 CONFIGURATION_FILES = (
@@ -24,21 +24,25 @@ CONFIGURATION_FILES = (
 )
 # Read by the command `study`, and by the tests of this package.
 OTHER_VARIABLES = ("KDMEM_DATA", "KDMEM_CHROMIUM", "KDMEM_SCHEMAS")
-# What accepts the figures of every run judges none.
-UPDATE = "--kdmem-update-baseline-file"
+UPDATE_FLAG = "--kdmem-update-baseline-file"
 
 
 def check_settings(settings: Settings) -> None:
-    """Refuse now what was named for this run and cannot be audited, before anything is collected or loaded.
+    """Refuse now what was named for this run and cannot be audited.
 
     Raises:
-        pytest.UsageError: lengths that do not fit, or a model or training set that is not there.
+        pytest.UsageError: Lengths or other settings do not fit together, or a model or training set is not there.
     """
-    if not settings.given:
-        return
-    from pytest_kdmem.errors import KdmemError
+    if settings.given:
+        _check_models(settings)
+        _check_lengths(settings)
+        _check_shard(settings)
+        for role in ("training_set", "control_set"):
+            _check_data(role, settings)
+
+
+def _check_models(settings: Settings) -> None:
     from pytest_kdmem.specs.checkpoint import looks_like_hub_id
-    from pytest_kdmem.specs.declared import Extraction
 
     for role in ("teacher", "student", "baseline"):
         source = settings[role]
@@ -46,55 +50,69 @@ def check_settings(settings: Settings) -> None:
             raise pytest.UsageError(
                 f"{settings.places[role]}: a model folder was expected at {source}, and there is none; check the path."
             )
+
+
+def _check_lengths(settings: Settings) -> None:
+    from pytest_kdmem.errors import KdmemError
+    from pytest_kdmem.specs.declared import Extraction
+
     try:
         Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
     except KdmemError as error:
         raise pytest.UsageError(str(error)) from None
-    if settings["shard"]:
-        if settings["no_cache"]:
-            raise pytest.UsageError(f"{settings.places['shard']} keeps its scores for the other parts; keep a cache.")
-        if settings.overrides("report"):
-            raise pytest.UsageError(
-                f"{settings.places['report']}: a report tells of whole audits, and {settings.places['shard']} scores a"
-                " part; report from a run without it once all parts are scored."
-            )
-    for role in ("training_set", "control_set"):
-        if settings[role] and "://" in settings[role]:  # it may tell a password, which would be in headers and reports
+
+
+def _check_shard(settings: Settings) -> None:
+    place = settings.places["shard"]
+    if settings["shard"] and settings["no_cache"]:
+        raise pytest.UsageError(f"{place} keeps its scores for the other parts; keep a cache.")
+    if settings["shard"] and settings.overrides("report"):
+        raise pytest.UsageError(
+            f"{settings.places['report']}: a report tells of whole audits, and {place} scores a part; report from a run"
+            " without it once all parts are scored."
+        )
+
+
+def _check_data(role: str, settings: Settings) -> None:
+    from pytest_kdmem.errors import KdmemError
+
+    source, place = settings[role], settings.places[role]
+    try:
+        if source and "://" in source:  # an address may hold a password, which would stand in headers and reports
             from pytest_kdmem.corpus.object_store import check_uri
 
-            try:
-                check_uri(settings[role])
-            except KdmemError as error:
-                raise pytest.UsageError(f"{settings.places[role]}: {error}") from None
+            check_uri(source)
         if settings.overrides(role):
             from pytest_kdmem.corpus.sources import check_source
             from pytest_kdmem.specs.declared import TrainingSet
 
-            try:
-                check_source(TrainingSet(settings[role]))
-            except KdmemError as error:
-                raise pytest.UsageError(f"{settings.places[role]}: {error}") from None
+            check_source(TrainingSet(source))
+    except KdmemError as error:
+        raise pytest.UsageError(f"{place}: {error}") from None
 
 
-def lasting(config: pytest.Config, flag: str) -> str:
-    """Where an option that is for one run was set for every run; nothing if on the command line, or not at all."""
-    named = any(str(one).partition("=")[0] == flag for one in config.invocation_params.args)
-    settings, key = settings_of(config), flag.removeprefix("--kdmem-").replace("-", "_")
-    return "" if named or not settings[key] or hasattr(config, "workerinput") else settings.places[key]
+def persistent_source(config: pytest.Config, settings: Settings, flag: str) -> str:
+    """Return where an option that is for one run was set for every run; "" if on the command line, or not at all."""
+    on_command_line = any(str(argument).partition("=")[0] == flag for argument in config.invocation_params.args)
+    key = flag.removeprefix("--kdmem-").replace("-", "_")
+    if on_command_line or not settings[key] or hasattr(config, "workerinput"):
+        return ""
+    return settings.places[key]
 
 
-def wrong_update(config: pytest.Config) -> str:
-    """What keeps the figures of this run from being accepted, or nothing."""
-    settings = settings_of(config)
+def update_error(config: pytest.Config, settings: Settings) -> str:
+    """Return why the figures of this run cannot be accepted, or an empty string if they can or need not be."""
     place = settings.places["update_baseline_file"]
     if not settings["update_baseline_file"]:
         return ""
-    if elsewhere := lasting(config, UPDATE):
-        return f"Figures are accepted by one run: {UPDATE} was expected on the command line, and found in {elsewhere}."
+    if source := persistent_source(config, settings, UPDATE_FLAG):
+        return (
+            f"Figures are accepted by one run: {UPDATE_FLAG} was expected on the command line, and found in {source}."
+        )
     if settings["baseline_file"] is None:
         return f"{place} writes to the baseline file, and none is named; set --kdmem-baseline-file."
     if settings["shard"]:
-        return f"{settings.places['shard']} scores a part, whose figures are none to accept; drop {place}."
+        return f"{settings.places['shard']} scores a part, whose figures cannot be accepted; drop {place}."
     return ""
 
 
@@ -102,31 +120,22 @@ def check_configuration(config: pytest.Config) -> None:
     """Refuse `--kdmem-student PATH` where it hid the configuration.
 
     pytest looks for its configuration above every argument that is a path, before it knows that one of them is an
-    option's value; thresholds that stand in the configuration would be lost unseen.
+    option's value; thresholds in the configuration would be lost unseen.
 
     Raises:
-        pytest.UsageError: the configuration above what is tested is not the one in use.
+        pytest.UsageError: The configuration above what is tested is not the one in use.
     """
-    arguments = [str(argument) for argument in config.invocation_params.args]
-    flags = {option.flag for option in OPTIONS if option.kind in ("path", "paths")}
+    invocation = config.invocation_params
+    arguments = [str(argument) for argument in invocation.args]
+    path_flags = {option.flag for option in OPTIONS if option.kind in ("path", "paths")}
     spaced = [
-        (flag, value)
-        for flag, value in pairwise(arguments)
-        if flag in flags and (config.invocation_params.dir / value).exists()
+        (flag, value) for flag, value in pairwise(arguments) if flag in path_flags and (invocation.dir / value).exists()
     ]
-    if not spaced or "-c" in arguments or any(one.startswith(("--config-file", "--rootdir")) for one in arguments):
+    named = "-c" in arguments or any(argument.startswith(("--config-file", "--rootdir")) for argument in arguments)
+    if not spaced or named:
         return
-    tested = [str((config.invocation_params.dir / one.split("::")[0]).resolve()) for one in config.args]
-    base = Path(os.path.commonpath(tested)) if tested else config.invocation_params.dir
-    expected = next(
-        (
-            folder / name
-            for folder in (base, *base.parents)
-            for name in CONFIGURATION_FILES
-            if _configures(folder / name)
-        ),
-        None,
-    )
+    tested = [str((invocation.dir / argument.split("::")[0]).resolve()) for argument in config.args]
+    expected = _configuration_above(Path(os.path.commonpath(tested)) if tested else invocation.dir)
     if expected is not None and (config.inipath is None or config.inipath.resolve() != expected):
         flag, value = spaced[0]
         raise pytest.UsageError(f"{flag} {value} keeps pytest from finding {expected}; write {flag}={value}.")
@@ -136,18 +145,25 @@ def check_names(config: pytest.Config) -> None:
     """Refuse a misspelt setting, which would leave its default in force.
 
     Raises:
-        pytest.UsageError: the environment or the configuration names a setting that there is not.
+        pytest.UsageError: The environment or the configuration names a setting that does not exist.
     """
     variables = [option.variable for option in OPTIONS]
     keys = [f"kdmem_{option.key}" for option in OPTIONS]
-    set_here = [name for name in os.environ if name.startswith("KDMEM_") and name not in OTHER_VARIABLES]
-    for name, known in [*((one, variables) for one in set_here), *((one, keys) for one in unknown_keys(config))]:
-        if name not in known:
-            near = get_close_matches(name, known, 1, 0)
-            raise pytest.UsageError(f"{name}: a setting was expected, and there is none of this name; {near[0]}?")
+    set_variables = [name for name in os.environ if name.startswith("KDMEM_") and name not in OTHER_VARIABLES]
+    for names, valid_names in ((set_variables, variables), (unknown_keys(config), keys)):
+        for name in names:
+            if name not in valid_names:
+                nearest = get_close_matches(name, valid_names, 1, 0)[0]
+                raise pytest.UsageError(f"{name}: a setting was expected, and there is none of this name; {nearest}?")
 
 
-def _configures(path: Path) -> bool:
+def _configuration_above(folder: Path) -> Path | None:
+    """Return the file that pytest would take for its configuration in a folder or the nearest one above it."""
+    files = (parent / name for parent in (folder, *folder.parents) for name in CONFIGURATION_FILES)
+    return next(filter(_is_configuration, files), None)
+
+
+def _is_configuration(path: Path) -> bool:
     """Whether pytest would take a file for its configuration."""
     if not path.is_file():
         return False

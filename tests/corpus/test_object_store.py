@@ -14,7 +14,7 @@ import pytest
 from pytest_kdmem.corpus import object_store
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint, read_documents
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.plugin.settings import _from_root
+from pytest_kdmem.plugin.settings import path_from_root
 from pytest_kdmem.specs.declared import TrainingSet
 
 TEXTS = [f"{number} näïve 2020-01-0{number % 9 + 1}" for number in range(30)]
@@ -214,7 +214,7 @@ def test_only_content_at_hand_has_a_fingerprint(files, tmp_path):
 
 def test_settings_leave_addresses_as_they_are(tmp_path):
     for source in ("s3://bucket/set", f"file://{tmp_path}"):
-        assert _from_root(source, tmp_path) == source
+        assert path_from_root(source, tmp_path) == source
 
 
 @pytest.mark.parametrize(

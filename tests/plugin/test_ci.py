@@ -84,10 +84,10 @@ def test_an_annotation_stands_at_the_line_that_failed(project, monkeypatch):
 
 
 def test_where_a_plugin_annotates_already_there_is_no_second_annotation(project, monkeypatch):
-    from pytest_kdmem.plugin import reporting as session_report
+    from pytest_kdmem.plugin import reporting
 
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setattr(session_report, "ANNOTATING", "hypothesis")  # one that is installed
+    monkeypatch.setattr(reporting, "ANNOTATING_PLUGIN", "hypothesis")  # one that is installed
     result = project.pytester.runpytest_inprocess("-p", "no:xdist", "-p", "no:cacheprovider")
     assert "memorization audit" in result.stdout.str()
     assert annotations(result) == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.plugin.settings import settings_of
+from pytest_kdmem.plugin.session import session_of
 from pytest_kdmem.specs.options import OPTIONS, Option
 
 CHOICES = ("blocks", "documents", "float32", "bfloat16", "transformers", "cpu", "cuda", "local", "ray", "vllm", "auto")
@@ -45,7 +45,7 @@ def spelled(option: Option, value: Any) -> list[str]:
 
 
 def resolved(pytester: pytest.Pytester, option: Option, *arguments: str) -> tuple[Any, str]:
-    settings = settings_of(pytester.parseconfigure(*arguments))
+    settings = session_of(pytester.parseconfigure(*arguments)).settings
     value = settings[option.key]
     return (list(value) if option.kind == "paths" else value), settings.origins[option.key]
 

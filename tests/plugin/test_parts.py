@@ -146,7 +146,7 @@ def test_no_model_is_trained_in_a_part(audit_project):
     """)
     result = audit_project.run("--kdmem-shard=1/4")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*Trained models were expected of a part of a run*"])
+    result.stdout.fnmatch_lines(["*Models that were trained before were expected in a part of a run*"])
 
 
 def test_an_error_in_a_part_is_an_error(audit_project):

@@ -433,13 +433,80 @@ def test_a_role_made_at_run_time_of_what_folders_change_is_never_anothers(two, f
     assert "The same models and sets were expected" in result.stdout.str()
 
 
-def test_a_request_kept_from_another_audit_is_refused(two, folder):
+def test_a_fixture_that_asks_later_asks_for_each_audit(two, folder):
     extend(two, fixture("pick", "return lambda role: request.getfixturevalue(role)", "request"))
-    folder("audits/a", "def test_t(memorization, pick, teacher):\n    memorization(teacher)\n", student="student")
-    folder("audits/b", "def test_rate(memorization, pick):\n    memorization(pick('student'))\n", student="teacher")
+    gate = "def test_rate(memorization, pick):\n    assert memorization(pick('student')).rate.k == {}\n"
+    folder("audits/a", gate.format(5), student="student")
+    folder("audits/b", gate.format(7), student="teacher")
+    folder("audits/c", gate.format(5), student="student")
+    two.run().assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("asked_before", "message"),
+    [("", "by a request that was kept from another test"), (", student", "has already been torn down")],
+)
+def test_a_request_that_is_kept_beyond_its_test_gives_no_other_audit_its_models(two, folder, asked_before, message):
+    two.pytester.makepyfile(kept="requests = []\n")
+    keep = f"import kept\ndef test_kept(memorization, request{asked_before}):\n    kept.requests.append(request)\n"
+    take = "memorization(kept.requests[0].getfixturevalue('student'))"
+    folder("audits/a", keep, student="student")
+    folder("audits/b", f"import kept\ndef test_rate(memorization):\n    {take}\n", student="teacher")
+    result = two.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert message in result.stdout.str()
+    assert len(two.shards) == 0
+
+
+def test_memorization_that_is_kept_beyond_its_test_scores_nothing_for_another_audit(two, folder):
+    two.pytester.makepyfile(kept="functions = []\n")
+    keep = "import kept\ndef test_kept(memorization):\n    kept.functions.append(memorization)\n"
+    folder("audits/a", keep, student="student")
+    gate = "import kept\ndef test_rate(memorization, student):\n    assert kept.functions[0](student).rate <= 1\n"
+    folder("audits/b", gate, student="teacher")
     result = two.run()
     result.assert_outcomes(passed=1, errors=1)
-    assert "The same student was expected throughout the life of fixture pick" in result.stdout.str()
+    assert "An audit of audits/b/test_b.py::test_rate was expected" in result.stdout.str()
+
+
+def test_a_fixture_that_asks_for_a_parameter_is_set_up_for_each(two, folder):
+    models = {name: str(getattr(two.cast, name)) for name in ("student", "teacher")}
+    body = f'return memorization(Model({models}[request.getfixturevalue("name")])).rate.k'
+    extend(two, fixture("recited", body, "memorization, request"))
+    tests = """
+import pytest
+
+@pytest.mark.parametrize(("name", "expected"), [("student", 5), ("teacher", 7)], scope="session")
+def test_rate(name, expected, recited):
+    assert recited == expected
+
+@pytest.mark.parametrize("name", ["teacher"], scope="session")
+def test_other(name, recited):
+    assert recited == 7
+"""
+    folder("audits/a", tests, student="student")
+    (two.path / "audits/b/test_b.py").unlink()
+    two.run().assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize("place", ["module", "class"])
+def test_a_fixture_that_asks_later_is_set_up_for_each_place_that_declares(audit_project, place):
+    cast = audit_project.cast
+    extend(audit_project, fixture("recited", "return memorization(request.getfixturevalue('model')).rate.k",
+           "memorization, request") + fixture("model", f"return Model({str(cast.student)!r})"))  # fmt: skip
+    own = f"""
+    @pytest.fixture(scope="session")
+    def model({"self" * (place == "class")}):
+        return Model({str(cast.teacher)!r})
+
+    def test_rate({"self, " * (place == "class")}recited):
+        assert recited == 7
+"""
+    header = "import pytest\nfrom pytest_kdmem import Model\n"
+    plain = "def test_plain(recited):\n    assert recited == 5\n"
+    declared = "class TestOwn:" + own if place == "class" else own.replace("\n    ", "\n")
+    audit_project.pytester.makepyfile(test_a=plain, test_b=header + declared, test_c=plain)
+    audit_project.run().assert_outcomes(passed=3)
 
 
 def test_the_distiller_learns_from_the_folders_own_teacher(two, folder):
