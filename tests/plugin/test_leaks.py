@@ -27,7 +27,7 @@ def test_neither_arguments_nor_messages_of_others_are_shown(audit_project, error
     for separator in (", ", " ", ","):
         assert separator.join(map(str, ids)) not in shown
     assert "its message: not shown" in shown
-    assert "shard_scoring.py" in shown
+    assert "scoring/job.py" in shown
 
 
 def test_what_tells_of_the_machine_is_shown(audit_project):

@@ -90,16 +90,16 @@ def test_without_a_cache_two_workers_score_each_model_once(audit_project, monkey
 
         @pytest.fixture(scope="session", autouse=True)
         def counted():
-            from pytest_kdmem.engines import transformers
+            from pytest_kdmem.engines.transformers.engine import TransformersEngine
 
-            opened = transformers.TransformersEngine.__init__
+            opened = TransformersEngine.__init__
 
             def count(engine, model, *arguments, **settings):
                 with open("opened", "a") as file:
                     file.write(f"{Path(model.source).name}\\n")
                 opened(engine, model, *arguments, **settings)
 
-            transformers.TransformersEngine.__init__ = count
+            TransformersEngine.__init__ = count
 
         @pytest.mark.parametrize("time", range(4))
         def test_reduction(inheritance, time):
