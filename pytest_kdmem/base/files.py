@@ -98,17 +98,17 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         DataError: The file cannot be written.
     """
-    write_text(laid_out(content) + "\n", path)
+    write_text(format_json(content) + "\n", path)
 
 
-def laid_out(content: Any, indent: str = "") -> str:
+def format_json(content: Any, indent: str = "") -> str:
     """Strict JSON that people read and compare: an object takes a line per key, a list of plain values one line."""
     deeper = indent + "  "
     if isinstance(content, Mapping) and content:
-        lines = [f"{deeper}{_plain(str(key))}: {laid_out(value, deeper)}" for key, value in content.items()]
+        lines = [f"{deeper}{_plain(str(key))}: {format_json(value, deeper)}" for key, value in content.items()]
         return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
     if isinstance(content, list) and any(isinstance(value, list | Mapping) for value in content):
-        return "[\n" + ",\n".join(deeper + laid_out(value, deeper) for value in content) + f"\n{indent}]"
+        return "[\n" + ",\n".join(deeper + format_json(value, deeper) for value in content) + f"\n{indent}]"
     return _plain(content)
 
 

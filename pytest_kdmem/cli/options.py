@@ -14,7 +14,7 @@ import typer
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import DType, Extraction, Form, Model, TrainingSet
-from pytest_kdmem.specs.runtime import RunSettings, part_from
+from pytest_kdmem.specs.runtime import RunSettings, parse_part
 
 if TYPE_CHECKING:
     from pytest_kdmem.base.progress import Progress
@@ -84,7 +84,7 @@ class RunOptions(LoadingOptions):
             executor=self.executor,
             workers=self.workers,
             cpus_per_worker=self.cpus_per_worker,
-            part=part_from(shard) if shard is not None else None,
+            part=parse_part(shard) if shard is not None else None,
         )
 
 

@@ -1,1 +1,1 @@
-"""TrainingSet → token ids, example by example: documents are read, cut into examples, drawn, and dealt into shards."""
+"""Reads the documents of a training set, cuts them into examples of token ids, and groups these into shards."""

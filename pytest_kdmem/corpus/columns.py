@@ -1,4 +1,4 @@
-"""Which column of a source holds the documents, and what may stand in it."""
+"""Finds the column that holds the documents, and checks the values in it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,19 @@ Document = str | TokenIds
 IDS_COLUMN = "input_ids"
 
 
-def column_of(names: list[str], text_column: str, where: str) -> str:
-    """The text column, or token ids where they stand: ids are exact, so they win over the default name."""
+def find_column(names: list[str], text_column: str, where: str) -> str:
+    """The name of the column that holds the documents.
+
+    A column of token ids is taken before a text column of the default name, because token ids are exact.
+
+    Args:
+        names: Names of all columns.
+        text_column: Name of the text column, as declared.
+        where: The file or row that messages name.
+
+    Raises:
+        DataError: There is no such column.
+    """
     if IDS_COLUMN in names and text_column in ("text", IDS_COLUMN):
         return IDS_COLUMN
     if text_column in names:
@@ -26,16 +37,26 @@ def column_of(names: list[str], text_column: str, where: str) -> str:
     )
 
 
-def document_of(value: Any, column: str, where: str) -> Document:
+def to_document(value: Any, column: str, where: str) -> Document:
+    """The document that a value of a column stands for.
+
+    Raises:
+        DataError: The value is neither text nor, in the column of token ids, a list of token ids.
+    """
     if column == IDS_COLUMN:
-        return ids_of(value, where)
+        return to_token_ids(value, where)
     if not isinstance(value, str):
         raise DataError(f"Text was expected in column {column!r}, {where}; found {type(value).__name__}.")
-    # A lone surrogate, which JSON can spell and UTF-8 cannot, becomes "?", as no tokenizer takes it.
+    # JSON can hold a lone surrogate, which no tokenizer accepts: it becomes "?".
     return value.encode("utf-8", "replace").decode("utf-8")
 
 
-def ids_of(value: Any, where: str) -> TokenIds:
+def to_token_ids(value: Any, where: str) -> TokenIds:
+    """Token ids ``[n]`` as int32.
+
+    Raises:
+        DataError: The value is no flat list of whole numbers from 0 to 2**31 - 1.
+    """
     try:
         ids = np.asarray(value)
         if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):

@@ -1,4 +1,4 @@
-"""Documents → examples: the token-id sequences that training saw."""
+"""Cuts documents into examples: the sequences of token ids that training used."""
 
 from __future__ import annotations
 
@@ -22,23 +22,26 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DOCUMENTS_AT_ONCE = 256
-# A window, or the least length, never needs more text than this per token; longer documents are cut before they are
-# tokenised.
+# Long documents are cut to this many characters per needed token before they are tokenised.
 CHARACTERS_PER_TOKEN = 64
-
 
 Item = TypeVar("Item")
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    """Tuples of ``size`` items, the last one shorter (itertools has it from Python 3.12 on)."""
+    """Tuples of ``size`` items, the last of which may be shorter (`itertools.batched` needs Python 3.12)."""
     stream = iter(items)
     while batch := tuple(islice(stream, size)):
         yield batch
 
 
 class Tokenizer(Protocol):
-    """What is needed of a tokenizer: text to ids exactly as training did, and back."""
+    """Converts text to token ids exactly as training did, and back.
+
+    Attributes:
+        eos_id: Token id of end-of-sequence; None if the tokenizer has none.
+        size: Number of tokens in the vocabulary, added tokens included.
+    """
 
     eos_id: int | None
     size: int
@@ -48,10 +51,12 @@ class Tokenizer(Protocol):
 
 
 class Example(NamedTuple):
-    """One training sequence; ``position`` is its place in the training set, from 0.
+    """One training sequence.
 
-    The training set is what is left once short documents were left out and a preset's part was taken, so a position
-    is no line or row number of the source wherever something was left out.
+    Attributes:
+        position: Index in the training set, from 0. Documents that are too short, or in another part of a preset, do
+            not count, so it can differ from the line or row number in the source.
+        ids: Token ids ``[n]``.
     """
 
     position: int
@@ -59,7 +64,7 @@ class Example(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Hex digest (128 bits) of the token ids: equal for exact duplicates."""
+        """Hex digest (128 bits) of the token ids; exact duplicates have the same."""
         return hashlib.sha256(self.ids.astype("<i4").tobytes()).hexdigest()[:32]
 
 
@@ -72,21 +77,25 @@ def stream_examples(
     selection: Selection | None = None,
     read: ReadDocuments = read_documents,
 ) -> Iterator[Example]:
-    """Examples in the order of the source; memory does not grow with its size.
+    """Examples in the order of the source, in memory that does not grow with its size.
 
     Args:
-        selection: the training set's own, for whoever reads its counts afterwards.
-        read: what reads the source.
+        training_set: The training set to read.
+        tokenizer: Tokenizer of the models; None if they have none.
+        extraction: Lengths; an example is cut to the window.
+        offline: Never open a network connection.
+        selection: The training set's own selection, for a caller that reads its counts afterwards.
+        read: Function that reads the documents.
 
     Raises:
-        DataError: the source cannot be read, is text and there is no tokenizer for it, or has too few long documents.
-        SpecError: a preset was asked for what it does not have.
+        DataError: The source cannot be read, holds text although there is no tokenizer, or has too few long documents.
+        SpecError: A preset has no such part.
     """
     selection = selection or resolve(training_set)[1]
     documents = read(training_set, offline=offline)
-    whole = max(extraction.window_tokens, selection.minimum_tokens)
-    # By their full length, not that of the window: an audit of shorter windows has the same examples.
-    sequences = selection.of(_encoded(documents, tokenizer, training_set, whole))
+    needed = max(extraction.window_tokens, selection.minimum_tokens)
+    # Documents are selected by their full length, so that audits with shorter windows have the same examples.
+    sequences = selection.select(_encoded(documents, tokenizer, training_set, needed))
     if training_set.form == "blocks":
         sequences = _blocks(sequences, tokenizer, training_set, extraction.window_tokens)
     for position, ids in enumerate(sequences):
@@ -96,7 +105,7 @@ def stream_examples(
 def _encoded(
     documents: Iterable[Document], tokenizer: Tokenizer | None, training_set: TrainingSet, needed: int
 ) -> Iterator[TokenIds]:
-    """Ids of each document, or of its beginning where ``needed`` tokens and more are in that."""
+    """Token ids of each document, or of its beginning if that holds at least ``needed`` tokens."""
     special = training_set.add_special_tokens
     longest = needed * CHARACTERS_PER_TOKEN if training_set.form == "documents" else None
     for batch in in_batches(documents, DOCUMENTS_AT_ONCE):
@@ -115,35 +124,36 @@ def _encoded(
                 continue
             ids = next(encoded)
             if tokenizer and longest and len(document) > longest and len(ids) < 2 * needed:
-                ids = tokenizer.encode([document], add_special_tokens=special)[0]  # tokens longer than reckoned with
+                ids = tokenizer.encode([document], add_special_tokens=special)[0]  # its tokens are unusually long
             yield np.asarray(ids, dtype=np.int32)
 
 
 def _blocks(
     sequences: Iterator[TokenIds], tokenizer: Tokenizer | None, training_set: TrainingSet, window: int
 ) -> Iterator[TokenIds]:
+    """Windows of documents joined by EOS; the last one may be shorter."""
     if tokenizer is None or tokenizer.eos_id is None:
         raise SpecError(f"Blocks of {training_set.source} are joined by EOS, and the model's tokenizer names none.")
     end = np.array([tokenizer.eos_id], dtype=np.int32)
     pending: list[TokenIds] = []
-    held = 0
+    tokens = 0
     for ids in sequences:
         pending += [ids, end]
-        held += len(ids) + 1
-        if held >= window:
+        tokens += len(ids) + 1
+        if tokens >= window:
             joined = np.concatenate(pending)
-            whole = held - held % window
-            yield from joined[:whole].reshape(-1, window)
-            pending, held = [joined[whole:]], held - whole
-    if held:
+            complete = tokens - tokens % window
+            yield from joined[:complete].reshape(-1, window)
+            pending, tokens = [joined[complete:]], tokens - complete
+    if tokens:
         yield np.concatenate(pending)
 
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Tokenizer | None:
-    """The checkpoint's tokenizer, or None where it has none.
+    """Load the tokenizer of a model folder; None if the folder has none.
 
     Raises:
-        SpecError: there is one, and it cannot be loaded.
+        SpecError: The tokenizer cannot be loaded.
     """
     if digest_tokenizer(folder) == "none":
         return None
@@ -166,9 +176,9 @@ class _HuggingFaceTokenizer:
     def encode(self, texts: list[str], *, add_special_tokens: bool) -> list[list[int]]:
         if not texts:
             return []
-        # `verbose` silences the warning about texts longer than the model: only their first window is used.
-        out = self._inner(texts, add_special_tokens=add_special_tokens, truncation=False, verbose=False)
-        return list(out["input_ids"])
+        # Without `verbose=False` it warns of texts longer than the model, of which only the first window is used.
+        encoding = self._inner(texts, add_special_tokens=add_special_tokens, truncation=False, verbose=False)
+        return list(encoding["input_ids"])
 
     def decode(self, ids: TokenIds) -> str:
         text = self._inner.decode(ids.tolist(), skip_special_tokens=False, clean_up_tokenization_spaces=False)

@@ -1,4 +1,4 @@
-"""A source of documents → a copy of it without some of them, in its own format; memory does not grow with its size."""
+"""Copies a source without some of its documents, in its own format and in memory that does not grow with its size."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ import pyarrow.parquet as pq
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.corpus.formats import ROWS_AT_ONCE, UNREADABLE, first_line
-from pytest_kdmem.corpus.presets import preset_of
-from pytest_kdmem.corpus.sources import check_source, ending
+from pytest_kdmem.corpus.presets import find_preset
+from pytest_kdmem.corpus.sources import check_source, file_ending
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
 BYTES_AT_ONCE = 1 << 20
-# Rows of a parquet file's groups: few enough to be held, enough to be compressed together.
+# Sizes of the row groups of a parquet file: small enough for memory, large enough to compress well.
 ROWS_PER_GROUP = 1 << 16
 BYTES_PER_GROUP = 64 << 20
 CODECS = {".gz": "gzip", ".zst": "zstd"}
-# pyarrow's names of codecs, as a parquet file's own metadata has them.
+# The name that pyarrow gives to no compression in the metadata of a parquet file.
 UNCOMPRESSED = "UNCOMPRESSED"
 
+# Copies a source to a target, with the documents that the flags keep; returns the number of documents in the source.
 Copy = Callable[[Path, Path, Flags], int]
 
 
 def check_copyable(training_set: TrainingSet) -> None:
-    """Raise SpecError for a source of which no document can be left out, or that lies elsewhere."""
+    """Raise SpecError if documents of a source cannot be left out, or if it is not on this machine."""
     check_source(training_set)
     source = training_set.source
     if training_set.form == "blocks":
@@ -43,7 +44,7 @@ def check_copyable(training_set: TrainingSet) -> None:
             f"A training set that takes every line or row of {source} was expected, so that each can be left out or"
             " kept; drop documents=, minimum_tokens= and sample=."
         )
-    if not Path(source).expanduser().exists() or preset_of(source) is not None:
+    if not Path(source).expanduser().exists() or find_preset(source) is not None:
         raise SpecError(
             f"A file or folder on this machine was expected to be copied without some of its documents; found {source}:"
             " save it here first (datasets' save_to_disk, or a copy of its files)."
@@ -51,13 +52,21 @@ def check_copyable(training_set: TrainingSet) -> None:
 
 
 def copy_documents(training_set: TrainingSet, folder: Path, kept: Flags) -> Path:
-    """Copy a source into a folder under its own name, with those of its n documents that ``kept`` ``[n]`` tells.
+    """Copy a source into a folder under its own name, without some of its documents.
 
-    Lines and rows come out as they were, in their order; a compressed file is compressed anew.
+    Lines and rows stay as they are, in their order; a compressed file is compressed again.
+
+    Args:
+        training_set: The training set whose source is copied.
+        folder: The folder to write to.
+        kept: Bool ``[n]``: which of its n documents to keep.
+
+    Returns:
+        The path of the copy.
 
     Raises:
-        DataError: it cannot be read or written, or does not hold n documents.
-        SpecError: it cannot be copied so.
+        DataError: The source cannot be read, the copy cannot be written, or there are not n documents.
+        SpecError: Documents of this source cannot be left out.
     """
     check_copyable(training_set)
     source = Path(training_set.source).expanduser().resolve()
@@ -66,7 +75,7 @@ def copy_documents(training_set: TrainingSet, folder: Path, kept: Flags) -> Path
         if source.is_dir():
             documents = _saved_by_datasets(source, target, kept, training_set.split)
         else:
-            documents = _COPIES[ending(source) or ""](source, target, kept)
+            documents = _COPIES[file_ending(source) or ""](source, target, kept)
     except UNREADABLE as error:
         raise DataError(f"{source} was to be copied to {target}, which failed ({first_line(error)}).") from None
     if documents != len(kept):
@@ -78,7 +87,7 @@ def copy_documents(training_set: TrainingSet, folder: Path, kept: Flags) -> Path
 
 
 def _lines(source: Path, target: Path, kept: Flags) -> int:
-    """Lines are cut where they are read, at line feeds; a blank one is no document, and stays."""
+    """Copy lines, which end at line feeds as in reading; blank lines are no documents, and all of them are kept."""
     codec = CODECS.get(source.suffix)
     is_blank = _is_blank_text if source.suffix == ".txt" else _is_blank_row
     number = 0
@@ -88,15 +97,15 @@ def _lines(source: Path, target: Path, kept: Flags) -> int:
         if codec:
             stream = stack.enter_context(pa.CompressedInputStream(stream, codec))
             sink = stack.enter_context(pa.CompressedOutputStream(sink, codec))
-        out = _Gathered(sink.write)
+        buffer = _LineBuffer(sink.write)
         for line in _split(stream):
             if is_blank(line):
-                out.add(line)
+                buffer.add(line)
                 continue
             if number < len(kept) and kept[number]:
-                out.add(line)
+                buffer.add(line)
             number += 1
-        out.flush()
+        buffer.flush()
     return number
 
 
@@ -108,31 +117,31 @@ def _is_blank_row(line: bytes) -> bool:
     return not line.decode("utf-8", "replace").strip()
 
 
-class _Gathered:
-    """Lines, written many at a time."""
+class _LineBuffer:
+    """Collects lines and writes many of them at a time."""
 
     def __init__(self, write: Callable[[bytes], Any]) -> None:
         self._write = write
-        self._held: list[bytes] = []
+        self._lines: list[bytes] = []
         self._bytes = 0
 
     def add(self, line: bytes) -> None:
-        self._held.append(line)
+        self._lines.append(line)
         self._bytes += len(line)
         if self._bytes >= BYTES_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
-        self._write(b"".join(self._held))
-        self._held, self._bytes = [], 0
+        self._write(b"".join(self._lines))
+        self._lines, self._bytes = [], 0
 
 
 def _split(stream: Any) -> Iterator[bytes]:
-    """Lines with their line feeds."""
+    """Lines, each with its line feed."""
     pending: list[bytes] = []
     while chunk := stream.read(BYTES_AT_ONCE):
-        *whole, rest = chunk.split(b"\n")
-        for line in whole:
+        *complete, rest = chunk.split(b"\n")
+        for line in complete:
             yield b"".join([*pending, line, b"\n"])
             pending = []
         pending.append(rest)
@@ -147,17 +156,17 @@ def _parquet(source: Path, target: Path, kept: Flags) -> int:
         codecs = [group.column(0).compression for group in groups if group.num_columns]
         codec = codecs[0] if codecs and codecs[0] != UNCOMPRESSED else "NONE"
         with pq.ParquetWriter(target, content.schema_arrow, compression=codec) as writer:
-            held: list[pa.RecordBatch] = []
-            number = rows = held_bytes = 0
+            group: list[pa.RecordBatch] = []
+            number = rows = size_bytes = 0
             for batch in content.iter_batches(ROWS_AT_ONCE):
-                held.append(_of_batch(batch, kept, number))
+                group.append(_kept_rows(batch, kept, number))
                 number += len(batch)
-                rows += len(held[-1])
-                held_bytes += held[-1].nbytes
-                if rows >= ROWS_PER_GROUP or held_bytes >= BYTES_PER_GROUP:
-                    writer.write_table(pa.Table.from_batches(held, content.schema_arrow))
-                    held, rows, held_bytes = [], 0, 0
-            writer.write_table(pa.Table.from_batches(held, content.schema_arrow))
+                rows += len(group[-1])
+                size_bytes += group[-1].nbytes
+                if rows >= ROWS_PER_GROUP or size_bytes >= BYTES_PER_GROUP:
+                    writer.write_table(pa.Table.from_batches(group, content.schema_arrow))
+                    group, rows, size_bytes = [], 0, 0
+            writer.write_table(pa.Table.from_batches(group, content.schema_arrow))
     return number
 
 
@@ -167,36 +176,37 @@ def _arrow(source: Path, target: Path, kept: Flags) -> int:
         try:
             reader = pa.ipc.open_file(content)
             batches = (reader.get_batch(at) for at in range(reader.num_record_batches))
-            new = pa.ipc.new_file
-        except pa.ArrowInvalid:  # `datasets` writes the streaming format under the same ending
+            open_writer = pa.ipc.new_file
+        except pa.ArrowInvalid:  # `datasets` writes the streaming format to files with the same ending
             content.seek(0)
             reader = pa.ipc.open_stream(content)
-            batches, new = iter(reader), pa.ipc.new_stream
-        with pa.OSFile(str(target), "wb") as sink, new(sink, reader.schema) as writer:
+            batches, open_writer = iter(reader), pa.ipc.new_stream
+        with pa.OSFile(str(target), "wb") as sink, open_writer(sink, reader.schema) as writer:
             for batch in batches:
-                writer.write_batch(_of_batch(batch, kept, number))
+                writer.write_batch(_kept_rows(batch, kept, number))
                 number += len(batch)
     return number
 
 
-def _of_batch(batch: pa.RecordBatch, kept: Flags, start: int) -> pa.RecordBatch:
-    chosen = np.zeros(len(batch), dtype=bool)
-    known = kept[start : start + len(batch)]
-    chosen[: len(known)] = known
-    return batch.filter(pa.array(chosen))
+def _kept_rows(batch: pa.RecordBatch, kept: Flags, start: int) -> pa.RecordBatch:
+    """The kept rows of a batch whose first row is document ``start``; rows beyond ``kept`` are left out."""
+    flags = np.zeros(len(batch), dtype=bool)
+    batch_flags = kept[start : start + len(batch)]
+    flags[: len(batch_flags)] = batch_flags
+    return batch.filter(pa.array(flags))
 
 
 def _npy(source: Path, target: Path, kept: Flags) -> int:
     rows = np.load(source, mmap_mode="r", allow_pickle=False)
     if len(rows) == len(kept):
         shape = (int(kept.sum()), rows.shape[1])
-        out = np.lib.format.open_memmap(target, mode="w+", dtype=rows.dtype, shape=shape)
+        copy = np.lib.format.open_memmap(target, mode="w+", dtype=rows.dtype, shape=shape)
         written = 0
         for start in range(0, len(rows), ROWS_AT_ONCE):
             chosen = rows[start : start + ROWS_AT_ONCE][kept[start : start + ROWS_AT_ONCE]]
-            out[written : written + len(chosen)] = chosen
+            copy[written : written + len(chosen)] = chosen
             written += len(chosen)
-        out.flush()
+        copy.flush()
     return len(rows)
 
 
@@ -208,10 +218,11 @@ def _saved_by_datasets(source: Path, target: Path, kept: Flags, split: str) -> i
     data = load_from_disk(str(source))
     chosen = data[split] if isinstance(data, DatasetDict) else data
     if len(chosen) == len(kept):
-        left = chosen.select(np.flatnonzero(kept))
+        remaining = chosen.select(np.flatnonzero(kept))
         disable_progress_bars()
         try:
-            (DatasetDict({**data, split: left}) if isinstance(data, DatasetDict) else left).save_to_disk(str(target))
+            filtered = DatasetDict({**data, split: remaining}) if isinstance(data, DatasetDict) else remaining
+            filtered.save_to_disk(str(target))
         finally:
             if shows_bars:
                 enable_progress_bars()

@@ -1,4 +1,4 @@
-"""One file of lines or rows, wherever it lies → its documents: the same of a disk and of an object store."""
+"""Reads the documents of one file of lines or rows, on a disk or in an object store."""
 
 from __future__ import annotations
 
@@ -11,43 +11,50 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
-from pytest_kdmem.corpus.columns import Document, column_of, document_of
+from pytest_kdmem.corpus.columns import Document, find_column, to_document
 from pytest_kdmem.errors import DataError
 
 STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet")
 ROWS_AT_ONCE = 1024
-# What pyarrow raises of files and addresses.
+# Errors that pyarrow raises for files and addresses that it cannot read.
 UNREADABLE = (OSError, ValueError, pa.ArrowException)
 
-# Some of a source's documents, in order; it can be sent to another process and read there.
-Part = Callable[[], Iterator[Document]]
+# Reads some of a source's documents, in order; it can be pickled and called in another process.
+DocumentReader = Callable[[], Iterator[Document]]
 
 
 @dataclass(frozen=True)
 class File:
-    """A file that can be read as a stream; ``name`` is what messages call it."""
+    """A file that can be read as a stream.
+
+    Attributes:
+        filesystem: File system that holds it.
+        path: Its path there.
+        name: Its name in messages, with the ending that tells its format.
+    """
 
     filesystem: FileSystem
     path: str
     name: str
 
 
-def ending_of(name: str, endings: tuple[str, ...] = STREAMED) -> str | None:
-    """Which of the endings a name has."""
+def find_ending(name: str, endings: tuple[str, ...] = STREAMED) -> str | None:
+    """The ending of a name, or None if it has none of those."""
     return next((ending for ending in endings if name.endswith(ending)), None)
 
 
 def read_file(file: File, text_column: str, *, keep_blank: bool = False) -> Iterator[Document]:
-    """Documents of a file whose name has one of the endings STREAMED, in order, in memory for a few rows.
+    """Documents of a file in their order; a few rows are in memory at a time.
 
     Args:
-        text_column: of rows.
-        keep_blank: whether blank lines of a .txt are given, too.
+        file: A file whose name has one of the endings `STREAMED`.
+        text_column: Name of the column that holds the text.
+        keep_blank: Also give the blank lines of a .txt file.
 
     Raises:
-        DataError: it cannot be read, or its content is not of the format (with its line or row).
+        DataError: The file cannot be read, or its content is not of its format (names the line or row).
     """
-    match ending_of(file.name):
+    match find_ending(file.name):
         case ".parquet":
             return _parquet(file, text_column)
         case ".txt":
@@ -56,8 +63,8 @@ def read_file(file: File, text_column: str, *, keep_blank: bool = False) -> Iter
             return _jsonl(file, text_column)
 
 
-def values_of(batches: Iterator[pa.RecordBatch], column: str, name: str) -> Iterator[Document]:
-    """Documents of batches of one column each."""
+def read_column(batches: Iterator[pa.RecordBatch], column: str, name: str) -> Iterator[Document]:
+    """The documents in record batches of a single column; ``name`` is the file that messages name."""
     row = 0
     for batch in batches:
         try:
@@ -67,17 +74,17 @@ def values_of(batches: Iterator[pa.RecordBatch], column: str, name: str) -> Iter
                 f"UTF-8 text was expected in rows {row} to {row + len(batch) - 1} of {name} ({error.reason})."
             ) from None
         for value in values:
-            yield document_of(value, column, f"row {row} of {name}")
+            yield to_document(value, column, f"row {row} of {name}")
             row += 1
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, without the rest of it."""
+    """The first line of an error message, without a full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _lines(file: File) -> Iterator[tuple[int, str]]:
-    """Numbered lines of UTF-8 text, plain or compressed, without their ends."""
+    """Lines of UTF-8 text, plain or compressed, without their line ends, each with its number from 1."""
     suffix = file.name.rsplit(".", 1)[-1]
     compression = {"gz": "gzip", "zst": "zstd"}.get(suffix)
     try:
@@ -118,15 +125,15 @@ def _jsonl(file: File, text_column: str) -> Iterator[Document]:
             raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
         if not isinstance(row, dict):
             raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
-        column = column_of(list(row), text_column, where)
-        yield document_of(row[column], column, where)
+        column = find_column(list(row), text_column, where)
+        yield to_document(row[column], column, where)
 
 
 def _parquet(file: File, text_column: str) -> Iterator[Document]:
     try:
         with pq.ParquetFile(file.path, filesystem=file.filesystem) as content:
-            column = column_of(content.schema_arrow.names, text_column, file.name)
-            yield from values_of(content.iter_batches(ROWS_AT_ONCE, columns=[column]), column, file.name)
+            column = find_column(content.schema_arrow.names, text_column, file.name)
+            yield from read_column(content.iter_batches(ROWS_AT_ONCE, columns=[column]), column, file.name)
     except UNREADABLE as error:
         raise DataError(
             f"A parquet file was expected at {file.name}, and it cannot be read ({first_line(error)})."

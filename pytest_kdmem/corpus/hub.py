@@ -1,4 +1,4 @@
-"""Hub data sets, streamed."""
+"""Streams data sets of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_kdmem.corpus.columns import Document, column_of, document_of
-from pytest_kdmem.corpus.formats import Part
+from pytest_kdmem.corpus.columns import Document, find_column, to_document
+from pytest_kdmem.corpus.formats import DocumentReader
 from pytest_kdmem.corpus.presets import PRESETS
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
 
 
-def parts_of_hub(training_set: TrainingSet, *, offline: bool) -> list[Part]:
-    """Rows of a hub data set or of a preset as `resolve` gives it, a part for each of its files, in order.
+def hub_readers(training_set: TrainingSet, *, offline: bool) -> list[DocumentReader]:
+    """A reader for each file of a hub data set, or of a preset as `resolve` gives it, in order.
 
-    A part sent to another machine is fetched there, with that machine's access to the hub.
+    A reader that is called on another machine downloads its file there, with that machine's access to the hub.
 
     Raises:
-        DataError: it may not or cannot be read, and for a gated one, how to get it.
+        DataError: The data set cannot be read, or ``offline`` forbids it; for a gated one, with the way to get access.
     """
     preset = PRESETS.get(training_set.source)
     repository = preset.repository if preset else training_set.source
     if offline and not Path(repository).is_dir():
-        raise DataError(f"Training set {training_set.source} lies on the hub, and --kdmem-offline forbids to fetch it.")
+        raise DataError(
+            f"Training set {training_set.source} lies on the hub, and --kdmem-offline forbids downloading it."
+        )
     config, split = training_set.config, training_set.split
     expected = (
         f"Training set {training_set.source} (config {config}, split {split}) was expected on the hub as {repository}"
@@ -38,7 +40,7 @@ def parts_of_hub(training_set: TrainingSet, *, offline: bool) -> list[Part]:
         data = load_dataset(repository, config, split=split, revision=training_set.revision, streaming=True)
         count = data.num_shards
         files = [data.shard(num_shards=count, index=index) for index in range(count)]
-    except Exception as error:  # the hub client raises many kinds; the user needs one sentence
+    except Exception as error:  # the hub client raises errors of many kinds
         raise refused(error) from error
     names = [f"file {number} of {repository}" for number in range(1, count + 1)] if count > 1 else [repository]
     return [
@@ -50,14 +52,14 @@ def parts_of_hub(training_set: TrainingSet, *, offline: bool) -> list[Part]:
 def _documents(file: Any, text_column: str, name: str, refused: Callable[[Exception], DataError]) -> Iterator[Document]:
     for index, row in enumerate(_rows(file, refused)):
         where = f"row {index} of {name}"
-        column = column_of(list(row), text_column, where)
-        yield document_of(row[column], column, where)
+        column = find_column(list(row), text_column, where)
+        yield to_document(row[column], column, where)
 
 
 def _rows(file: Any, refused: Callable[[Exception], DataError]) -> Iterator[dict[str, object]]:
     try:
         yield from file
-    except Exception as error:  # as above
+    except Exception as error:  # errors of many kinds, here too
         raise refused(error) from error
 
 

@@ -1,8 +1,8 @@
-"""Which examples of a training set are nearly some of its others: MinHash finds them, their shingles decide.
+"""Finds examples of a training set that are nearly the same as others.
 
-An example is known by its shingles, runs of five tokens; two are near-duplicates if they share at least 80 % of them
-(Jaccard), but are not the same. MinHash (128 permutations in 32 bands) proposes such pairs with a probability above
-0.9999; they are compared in full, so none is reported that is not one.
+The shingles of an example are its runs of five tokens. Two different examples are near-duplicates if the Jaccard
+similarity of their shingles is at least 0.8. MinHash (128 permutations in 32 bands) proposes each such pair with a
+probability above 0.9999; the shingles of proposed pairs are compared in full, so every reported pair is one.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ BANDS = 32
 SEED = 0
 EXAMPLES_AT_ONCE = 1024
 
-# What a stored finding depends on beside the examples.
+# What a stored result depends on beside the examples.
 PROTOCOL = [SHINGLE_TOKENS, LEAST_JACCARD, PERMUTATIONS, BANDS, SEED]
 
 Shingles = frozenset[bytes]
 
 
 class NearDuplicate(NamedTuple):
-    """An example, by position and digest, that is nearly another one, whose digest is ``of``."""
+    """An example that is nearly the same as another one.
+
+    Attributes:
+        example_id: Position in the training set.
+        digest: Digest of the token ids.
+        of: Digest of the other example.
+    """
 
     example_id: int
     digest: str
@@ -39,43 +45,43 @@ def near_duplicates(
     wanted: frozenset[str],
     among: Callable[[], Iterable[Example]] | None = None,
 ) -> Iterator[NearDuplicate]:
-    """Of a training set, every example that is a near-duplicate of a wanted one, named with one of those.
+    """Find every example that is a near-duplicate of a wanted one, each with one of those.
 
-    Two passes, in memory for the wanted examples.
+    It passes over the examples twice, and keeps the wanted ones in memory.
 
     Args:
-        stream: gives the examples anew at each call.
-        wanted: digests of those whose near-duplicates are looked for; they may be near-duplicates of each other.
-        among: gives some of the examples, among which all wanted ones are; the stream if None.
+        stream: Gives all examples from the beginning at each call.
+        wanted: Digests of the examples whose near-duplicates to find; they can be near-duplicates of each other.
+        among: Gives a part of the examples that holds all wanted ones; as ``stream`` if None.
     """
     if not wanted:
         return
     from rensa import RMinHashLSH
 
-    known: dict[str, TokenIds] = {}
+    wanted_ids: dict[str, TokenIds] = {}
     for example in (among or stream)():
         if (digest := example.digest) in wanted:
-            known.setdefault(digest, example.ids)
-            if len(known) == len(wanted):
+            wanted_ids.setdefault(digest, example.ids)
+            if len(wanted_ids) == len(wanted):
                 break
-    digests = list(known)
+    digests = list(wanted_ids)
     index = RMinHashLSH(threshold=LEAST_JACCARD, num_perm=PERMUTATIONS, num_bands=BANDS)
     for start in range(0, len(digests), EXAMPLES_AT_ONCE):
         names = digests[start : start + EXAMPLES_AT_ONCE]
-        index.insert_many(_signatures([shingles(known[name]) for name in names]), start)
+        index.insert_many(_signatures([shingles(wanted_ids[name]) for name in names]), start)
     for examples in in_batches(stream(), EXAMPLES_AT_ONCE):
         sets = [shingles(example.ids) for example in examples]
         for example, own, candidates in zip(examples, sets, index.query_all(_signatures(sets)), strict=True):
             digest = example.digest
-            others = (name for at in sorted(candidates) if (name := digests[at]) != digest)
-            # The first will do: of many that are all alike, comparing each with each would never end.
-            alike = next((name for name in others if jaccard(own, shingles(known[name])) >= LEAST_JACCARD), None)
-            if alike is not None:
-                yield NearDuplicate(example.position, digest, alike)
+            proposed = (name for at in sorted(candidates) if (name := digests[at]) != digest)
+            # One match is enough: to compare all pairs of many similar examples would take too long.
+            match = next((name for name in proposed if jaccard(own, shingles(wanted_ids[name])) >= LEAST_JACCARD), None)
+            if match is not None:
+                yield NearDuplicate(example.position, digest, match)
 
 
 def shingles(ids: TokenIds) -> Shingles:
-    """All runs of five tokens, as bytes; what is shorter is one shingle."""
+    """All runs of five tokens, as bytes; an example of fewer tokens is one shingle."""
     content, width = ids.astype("<i4").tobytes(), 4 * SHINGLE_TOKENS
     return frozenset(content[at : at + width] for at in range(0, max(4, len(content) - width + 4), 4))
 
@@ -89,5 +95,5 @@ def jaccard(first: Shingles, second: Shingles) -> float:
 def _signatures(sets: list[Shingles]) -> list[object]:
     from rensa import RMinHash
 
-    found: list[object] = RMinHash.from_token_sets([list(one) for one in sets], PERMUTATIONS, SEED)
-    return found
+    signatures: list[object] = RMinHash.from_token_sets(list(map(list, sets)), PERMUTATIONS, SEED)
+    return signatures

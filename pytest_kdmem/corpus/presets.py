@@ -1,8 +1,8 @@
-"""Hub data sets that the study used, by name, and which of their documents are for training and which are held out.
+"""The study's data sets by name, each divided into documents to train on and documents that are held out.
 
-From the study (arXiv 2601.15394) are the three data sets and a training set of 1 M FineWeb examples of 256 tokens.
-All else is this project's choice: configurations, the first documents rather than drawn ones, the same number for
-Nemotron-CC-v2, every article of WikiText-103, leaving out documents of fewer than 256 tokens, and what is held out.
+The three data sets, and the training set of 1 M FineWeb examples of 256 tokens, come from the study (arXiv 2601.15394).
+The rest is this project's choice: the configurations, the first documents instead of random ones, as many of
+Nemotron-CC-v2, all articles of WikiText-103, the least length of 256 tokens, and the held-out documents.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ Tokens = TypeVar("Tokens", bound=Sized)
 
 @dataclass
 class Selection:
-    """Takes documents, as tokens, from a stream in its order, and counts those that it leaves out as too short.
+    """Selects tokenised documents of a stream, and counts those that it leaves out as too short.
 
     Args:
-        source: what messages call the training set.
-        minimum_tokens: a document of fewer tokens is left out.
-        skip: long enough documents that belong to another part and come first.
-        take: long enough documents to take after them; None takes all.
+        source: Name of the training set in messages.
+        minimum_tokens: Documents with fewer tokens are left out.
+        skip: Number of documents, of those long enough, that come first and belong to another part.
+        take: Number of documents to select after them; None selects all.
+        taken: Number of documents selected so far.
+        left_out: Number of documents left out so far.
     """
 
     source: str
@@ -40,13 +42,13 @@ class Selection:
     taken: int = 0
     left_out: int = 0
 
-    def of(self, documents: Iterable[Tokens]) -> Iterator[Tokens]:
-        """The documents selected; no more are read than that takes.
+    def select(self, documents: Iterable[Tokens]) -> Iterator[Tokens]:
+        """The selected documents, in order; reading stops after the last of them.
 
-        ``left_out`` counts from the end of those skipped over on, so a document is counted in one part only.
+        ``left_out`` counts only behind the skipped documents, so no document counts in two parts.
 
         Raises:
-            DataError: there are fewer than were to be taken, or all are too short.
+            DataError: There are fewer documents than were to be selected, or all are too short.
         """
         long_enough = self._long_enough(documents)
         for _ in islice(long_enough, self.skip):
@@ -69,7 +71,7 @@ class Selection:
 
     @property
     def rule(self) -> list[int | None]:
-        """What a digest needs to tell selections apart: nothing where every document is taken."""
+        """The entries that tell selections apart in a digest; empty if every document is selected."""
         rule = [self.minimum_tokens, self.skip, self.take]
         return rule if any(rule) else []
 
@@ -83,19 +85,19 @@ class Selection:
 
 @dataclass(frozen=True)
 class Preset:
-    """A data set on the hub, and how the study's examples come out of it.
+    """A data set on the hub, and the documents that the study takes from it.
 
     Args:
-        name: how a `TrainingSet` calls it; with ``:held-out`` behind it, its held-out part.
-        repository: hub id, or a folder of the same layout.
-        config: configuration of the hub data set.
-        licence: of the text, with what its publisher asks for.
-        held_out: split of the held-out documents, or how many documents after the training ones are held out where
-            there is no such split.
-        examples: how many documents of the split ``train`` are trained on; None is all.
-        minimum_tokens: documents of fewer tokens are left out, and counted.
-        documents: whether a row is a document or a line of one.
-        access: how to get a gated data set.
+        name: Source of a `TrainingSet` that means it; with ``:held-out`` appended, its held-out part.
+        repository: Hub id, or a folder with the same layout.
+        config: Configuration of the hub data set.
+        licence: Licence of the text, with its publisher's terms.
+        held_out: Split that holds the held-out documents; or, without such a split, the number of documents after the
+            training ones that are held out.
+        examples: Number of documents of the split ``train`` to train on; None for all.
+        minimum_tokens: Documents with fewer tokens are left out, and counted.
+        documents: Whether a row is a document (``lines``) or a line of an article (``articles``).
+        access: How to get access to a gated data set.
     """
 
     name: str
@@ -116,21 +118,22 @@ class Preset:
             )
 
     def training_part(self) -> tuple[str, Selection]:
-        """The split to train on, and which of its documents to take."""
+        """The split to train on, and the selection of its documents."""
         return SPLIT, Selection(self.name, self.minimum_tokens, take=self.examples)
 
     def held_out_part(self) -> tuple[str, Selection]:
-        """The split that no model is trained on, or the one that is and what to take of it: none of `training_part`."""
+        """The split that holds the held-out documents, and a selection that shares none with `training_part`."""
         name = f"{self.name}{HELD_OUT}"
         if isinstance(self.held_out, str):
             return self.held_out, Selection(name, self.minimum_tokens)
         return SPLIT, Selection(name, self.minimum_tokens, skip=self.examples or 0, take=self.held_out)
 
     def part(self, training_set: TrainingSet) -> tuple[str, Selection]:
-        """The part that a training set names; a split other than ``train`` is one, too, and taken whole.
+        """The split and selection that a training set names; another split than ``train`` is selected whole.
 
         Raises:
-            SpecError: it asks for what would make the parts overlap, or for a split of what has its own.
+            SpecError: The training set has a ``minimum_tokens`` with which the parts would overlap, or it names a split
+                of the held-out part.
         """
         source, minimum, split = training_set.source, training_set.minimum_tokens, training_set.split
         if minimum not in (0, self.minimum_tokens):
@@ -140,25 +143,25 @@ class Preset:
             )
         if source.endswith(HELD_OUT):
             if split != SPLIT:
-                raise SpecError(f"{source} knows its own split; found split={split!r}: drop one of the two.")
+                raise SpecError(f"{source} has a split of its own; found split={split!r}: drop one of the two.")
             return self.held_out_part()
         return self.training_part() if split == SPLIT else (split, Selection(source, self.minimum_tokens))
 
 
-def preset_of(source: str) -> Preset | None:
-    """The preset that a source names, by itself or as its held-out part; a file or folder of that name is not it."""
+def find_preset(source: str) -> Preset | None:
+    """The preset that a source names, with or without ``:held-out``; None if a file or folder has that name."""
     name = source.removesuffix(HELD_OUT)
-    local = any(Path(path).expanduser().exists() for path in (source, name))
-    return None if local else PRESETS.get(name)
+    is_local = any(Path(path).expanduser().exists() for path in (source, name))
+    return None if is_local else PRESETS.get(name)
 
 
 def resolve(training_set: TrainingSet) -> tuple[TrainingSet, Selection]:
-    """What to read, with all that a preset settles filled in, and which of its documents to take.
+    """The training set to read, with the settings of its preset filled in, and the selection of its documents.
 
     Raises:
-        SpecError: as `Preset.part`.
+        SpecError: As for `Preset.part`.
     """
-    preset = preset_of(training_set.source)
+    preset = find_preset(training_set.source)
     if preset is None:
         return training_set, Selection(training_set.source, training_set.minimum_tokens)
     split, selection = preset.part(training_set)

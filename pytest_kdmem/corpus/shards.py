@@ -1,4 +1,4 @@
-"""Examples → shards: the unit of scoring, storing and resuming, each known by the digest of what it holds."""
+"""Groups examples into shards, the unit of scoring, storing and resuming."""
 
 from __future__ import annotations
 
@@ -28,22 +28,26 @@ class Shard:
 
     @property
     def digest(self) -> str:
-        """Digest of positions and ids: the same rows give the same shard in whatever file they lie."""
+        """Digest of the examples' positions and token ids, whatever file they come from."""
         return digest_of([(example.position, example.digest) for example in self.examples])
 
 
 def rows_digest(rows: pa.Table) -> str:
-    """Digest of the shard that scored rows are of, told from their columns ``example_id`` and ``digest``."""
+    """Digest of the shard that scored rows belong to, by their columns ``example_id`` and ``digest``."""
     return digest_of(list(zip(rows["example_id"].to_pylist(), rows["digest"].to_pylist(), strict=True)))
 
 
 @dataclass(frozen=True)
 class CorpusRecord:
-    """What is remembered of a training set once it was streamed; it holds no text and no ids.
+    """Counts and digests of a training set that was read once; it holds no text and no token ids.
 
-    ``examples`` and ``too_short`` count rows of the training set, ``exhaustive`` tells that every example is in the
-    shards, and ``digest`` stands for the token ids audited. ``left_out`` counts documents that are no part of the
-    training set, as they have fewer tokens than its ``minimum_tokens``.
+    Attributes:
+        examples: Number of examples in the training set.
+        too_short: Number of those that have fewer tokens than prefix and suffix.
+        exhaustive: Whether every example is in the shards, and not only a sample.
+        shards: Digests of the shards, in order.
+        left_out: Number of documents that do not belong to the training set, because they have fewer tokens than its
+            ``minimum_tokens``.
     """
 
     examples: int
@@ -54,20 +58,35 @@ class CorpusRecord:
 
     @property
     def digest(self) -> str:
+        """Digest of the audited examples."""
         return digest_of(list(self.shards))
 
     def to_json(self) -> dict[str, Any]:
+        """The record as a JSON object."""
         content: dict[str, Any] = to_json(self)
         return content
 
     @staticmethod
     def from_json(content: Any) -> CorpusRecord:
-        """Read what `to_json` gave; TypeError or ValueError if it is something else."""
+        """Decode what `to_json` returns.
+
+        Raises:
+            TypeError, ValueError: The content is no corpus record.
+        """
         return from_json(CorpusRecord, content, complete=True)
 
 
 class CorpusReader:
-    """Streams the shards of a training set; ``record`` is complete once the stream has ended."""
+    """Streams the shards of a training set; its ``record`` is complete when the stream has ended.
+
+    Args:
+        training_set: The training set to read.
+        tokenizer: Tokenizer of the models; None if they have none.
+        extraction: Lengths of prefix, suffix and window.
+        offline: Never open a network connection.
+        read: Function that reads the documents.
+        examples_per_shard: Number of examples in each shard but the last.
+    """
 
     def __init__(
         self,
@@ -94,7 +113,7 @@ class CorpusReader:
         """Shards in order.
 
         Raises:
-            DataError: there is no example at all, or none long enough to be scored.
+            DataError: There are no examples, or all are too short to be scored.
         """
         drawn: Iterable[Example] = self._counted()
         if self._training_set.sample is not None:
@@ -115,6 +134,7 @@ class CorpusReader:
 
     @property
     def record(self) -> CorpusRecord:
+        """Counts and digests of what was read so far."""
         return CorpusRecord(
             self._examples, self._too_short, self._exhaustive, tuple(self._shards), self._selection.left_out
         )
@@ -126,27 +146,27 @@ class CorpusReader:
             yield example
 
     def _drawn(self, examples: Iterable[Example], size: int) -> list[Example]:
-        """``size`` distinct examples, each equally likely, in one pass and in memory for ``size`` of them.
+        """A uniform random sample of distinct examples, drawn in one pass with ``size`` examples in memory.
 
-        Those of least keyed hash are kept: duplicates hash alike, so they fall together and weigh once.
+        The examples with the smallest keyed hashes are kept. Duplicates have the same hash, so each counts once.
         """
         key = self._training_set.seed.to_bytes(16, "little")
         kept: dict[bytes, Example] = {}
-        heap: list[tuple[int, bytes]] = []  # greatest hash on top, as its negative
+        heap: list[tuple[int, bytes]] = []  # negative hashes, so that the largest hash is on top
         for example in examples:
             if len(example.ids) < self._extraction.scored_tokens:
                 continue
-            hashed = hashlib.blake2b(example.ids.astype("<i4").tobytes(), digest_size=16, key=key).digest()
-            if hashed in kept:
+            example_hash = hashlib.blake2b(example.ids.astype("<i4").tobytes(), digest_size=16, key=key).digest()
+            if example_hash in kept:
                 continue
-            rank = -int.from_bytes(hashed, "big")
+            rank = -int.from_bytes(example_hash, "big")
             if len(heap) < size:
-                heapq.heappush(heap, (rank, hashed))
-                kept[hashed] = example
+                heapq.heappush(heap, (rank, example_hash))
+                kept[example_hash] = example
                 continue
             self._exhaustive = False
             if rank > heap[0][0]:
-                _, dropped = heapq.heapreplace(heap, (rank, hashed))
+                _, dropped = heapq.heapreplace(heap, (rank, example_hash))
                 del kept[dropped]
-                kept[hashed] = example
+                kept[example_hash] = example
         return sorted(kept.values(), key=lambda example: example.position)

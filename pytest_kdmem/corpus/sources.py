@@ -1,4 +1,4 @@
-"""Every format a training set comes in, read as a stream of documents: a text or an array of token ids each."""
+"""Reads a training set of any format as a stream of documents, each a text or an array of token ids."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from pytest_kdmem.base.digests import digest_of
-from pytest_kdmem.corpus.columns import Document, column_of, document_of, ids_of
-from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, File, Part, ending_of, first_line, read_file, values_of
-from pytest_kdmem.corpus.hub import parts_of_hub
-from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, parts_of_uri
-from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, preset_of, resolve
+from pytest_kdmem.corpus.columns import Document, find_column, to_document, to_token_ids
+from pytest_kdmem.corpus.formats import (
+    STREAMED,
+    UNREADABLE,
+    DocumentReader,
+    File,
+    find_ending,
+    first_line,
+    read_column,
+    read_file,
+)
+from pytest_kdmem.corpus.hub import hub_readers
+from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, uri_readers
+from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.checkpoint import looks_like_hub_id
@@ -27,51 +36,54 @@ from pytest_kdmem.specs.declared import TrainingSet
 
 ENDINGS = (*STREAMED, ".arrow", ".npy")
 
-# Makes one stream of the parts of a remote source, in their order.
-Gather = Callable[[Sequence[Part]], Iterator[Document]]
+# Reads the documents of several readers as one stream, in their order.
+Gather = Callable[[Sequence[DocumentReader]], Iterator[Document]]
 
 
 class ReadDocuments(Protocol):
-    """What `read_documents` is: the documents of a source, in its order."""
+    """A function that reads the documents of a source in their order, as `read_documents` does."""
 
     def __call__(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]: ...
 
 
 def check_source(training_set: TrainingSet) -> None:
-    """Tell now, before any model is loaded, what can be seen to be wrong with a source.
+    """Check a source without reading it, so that mistakes are reported before any model is loaded.
 
     Raises:
-        DataError: it is missing or of no known format.
-        SpecError: a preset was asked for what it does not have.
+        DataError: The source is missing, or its format is unknown.
+        SpecError: A preset has no such part.
     """
     resolve(training_set)
     if is_uri(training_set.source):
         check_uri(training_set.source)
         return
     path = Path(training_set.source).expanduser()
-    if path.is_file() and ending(path) is None:
+    if path.is_file() and file_ending(path) is None:
         raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {path}.")
-    known = path.exists() or preset_of(training_set.source) or looks_like_hub_id(training_set.source)
-    if not known:
+    if not (path.exists() or find_preset(training_set.source) or looks_like_hub_id(training_set.source)):
         raise DataError(
             f"A training set was expected at {training_set.source}, and nothing is there; check the path"
-            f" (presets by name: {', '.join(PRESETS)}, each with {HELD_OUT} behind it for its held-out part)."
+            f" (presets by name: {', '.join(PRESETS)}; with {HELD_OUT} appended, the held-out part of each)."
         )
 
 
-def in_turn(parts: Iterable[Part]) -> Iterator[Document]:
-    """The documents of parts, read here one after another."""
-    return chain.from_iterable(part() for part in parts)
+def read_in_order(readers: Iterable[DocumentReader]) -> Iterator[Document]:
+    """The documents of readers that are called one after another."""
+    return chain.from_iterable(reader() for reader in readers)
 
 
-def read_documents(training_set: TrainingSet, *, offline: bool = False, gather: Gather = in_turn) -> Iterator[Document]:
-    """Documents in the source's order, streamed: all of the split, before `Selection` takes of them, as tokens.
+def read_documents(
+    training_set: TrainingSet, *, offline: bool = False, gather: Gather = read_in_order
+) -> Iterator[Document]:
+    """Stream all documents of the split in the source's order, before any are selected.
 
     Args:
-        gather: how the files of a hub data set or an object store are read; others are read here.
+        training_set: The training set to read.
+        offline: Never open a network connection.
+        gather: Function that reads the files of a hub data set or an object store.
 
     Raises:
-        DataError: a missing file, column or split, or content that is not of the format (with its line or row).
+        DataError: A file, column or split is missing, or content is not of its format (names the line or row).
     """
     check_source(training_set)
     read, _ = resolve(training_set)
@@ -80,55 +92,59 @@ def read_documents(training_set: TrainingSet, *, offline: bool = False, gather: 
 
 
 def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterator[Document]:
-    """Lines or rows of the source as they stand."""
+    """Lines or rows of the source."""
     if is_uri(training_set.source):
-        return gather(parts_of_uri(training_set, offline=offline))
+        return gather(uri_readers(training_set, offline=offline))
     path = Path(training_set.source).expanduser()
     if path.is_dir():
         return _saved_by_datasets(path, training_set)
     if not path.is_file():
-        return gather(parts_of_hub(training_set, offline=offline))
-    match ending(path):
+        return gather(hub_readers(training_set, offline=offline))
+    match file_ending(path):
         case ".npy":
             return _npy(path)
         case ".arrow":
             return _arrow(path, training_set.text_column)
         case _:
-            # A blank line is no document, but it tells where an article begins.
+            # A blank line is no document, but marks the beginning of an article.
             keep_blank = training_set.documents == "articles"
             file = File(LocalFileSystem(), str(path), str(path))
             return read_file(file, training_set.text_column, keep_blank=keep_blank)
 
 
 def fingerprint(training_set: TrainingSet) -> str | None:
-    """Digest of the source's content and of how it is read, or None where only streaming it would tell.
+    """Digest of the source's content and of how it is read; None if its content is unknown until it is streamed.
 
-    A remembered corpus is found by it, so it hashes content and trusts no time stamps.
+    Stored records of a corpus are looked up by it.
     """
     read, selection = resolve(training_set)
-    how: list[object] = [read.text_column, read.split, read.config, read.form]
-    how += [read.add_special_tokens, read.sample, read.seed]
-    # Nothing is added where all lines are taken, so corpora remembered before there was a choice are found.
-    how += ["articles"] * (read.documents == "articles")
-    how += selection.rule
+    settings: list[object] = [read.text_column, read.split, read.config, read.form]
+    settings += [read.add_special_tokens, read.sample, read.seed]
+    # The defaults add nothing, so that records from before these settings existed are still valid.
+    settings += ["articles"] * (read.documents == "articles")
+    settings += selection.rule
     if is_uri(read.source):
-        # What an object store says of its content (an etag) is not the content's digest.
+        # The etag of an object store is no digest of the content.
         files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
-        return digest_of([[[str(ending(file)), sha256(file)] for file in files], "in turn", *how]) if files else None
+        return (
+            digest_of([[[str(file_ending(file)), sha256(file)] for file in files], "in turn", *settings])
+            if files
+            else None
+        )
     path = Path(read.source).expanduser()
     if path.is_file():
-        return digest_of([ending(path), sha256(path), *how])
+        return digest_of([file_ending(path), sha256(path), *settings])
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        return digest_of([[[str(file.relative_to(path)), sha256(file)] for file in files], *how])
+        return digest_of([[[str(file.relative_to(path)), sha256(file)] for file in files], *settings])
     commit = read.revision or ""
     if len(commit) == 40 and set(commit) <= set("0123456789abcdef"):
-        return digest_of([read.source, commit, *how])
+        return digest_of([read.source, commit, *settings])
     return None
 
 
 def expected_examples(training_set: TrainingSet) -> int | None:
-    """How many examples there will be, where that is cheap to tell; for showing progress only."""
+    """The number of examples, for showing progress; None if it is not known without reading the source."""
     read, selection = resolve(training_set)
     path = Path(read.source).expanduser()
     if read.sample is not None:
@@ -140,7 +156,7 @@ def expected_examples(training_set: TrainingSet) -> int | None:
     if selection.minimum_tokens or read.documents == "articles" or not path.is_file():
         return None
     try:
-        match ending(path):
+        match file_ending(path):
             case ".npy":
                 return len(np.load(path, mmap_mode="r", allow_pickle=False))
             case ".parquet":
@@ -149,12 +165,13 @@ def expected_examples(training_set: TrainingSet) -> int | None:
                 with path.open("rb") as file:
                     return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
     except (OSError, ValueError, TypeError):
-        pass  # told in full when it is read
+        pass  # reading the source reports it in full
     return None
 
 
-def ending(path: Path) -> str | None:
-    return ending_of(path.name, ENDINGS)
+def file_ending(path: Path) -> str | None:
+    """The ending that tells a file's format; None if it is unknown."""
+    return find_ending(path.name, ENDINGS)
 
 
 def sha256(path: Path) -> str:
@@ -173,7 +190,7 @@ def _npy(path: Path) -> Iterator[Document]:
             f" {list(rows.shape)}."
         )
     for index, row in enumerate(rows):
-        yield ids_of(row, f"row {index} of {path}")
+        yield to_token_ids(row, f"row {index} of {path}")
 
 
 def _arrow(path: Path, text_column: str) -> Iterator[Document]:
@@ -182,12 +199,12 @@ def _arrow(path: Path, text_column: str) -> Iterator[Document]:
             try:
                 reader = pa.ipc.open_file(source)
                 batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
-            except pa.ArrowInvalid:  # `datasets` writes the streaming format under the same ending
+            except pa.ArrowInvalid:  # `datasets` writes the streaming format to files with the same ending
                 source.seek(0)
                 reader = pa.ipc.open_stream(source)
                 batches = iter(reader)
-            column = column_of(reader.schema.names, text_column, str(path))
-            yield from values_of((batch.select([column]) for batch in batches), column, str(path))
+            column = find_column(reader.schema.names, text_column, str(path))
+            yield from read_column((batch.select([column]) for batch in batches), column, str(path))
     except UNREADABLE as error:
         raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({first_line(error)}).") from None
 
@@ -205,11 +222,11 @@ def _saved_by_datasets(path: Path, training_set: TrainingSet) -> Iterator[Docume
         if training_set.split not in data:
             raise DataError(f"Split {training_set.split!r} was expected in {path}; found {', '.join(data)}.")
         data = data[training_set.split]
-    column = column_of(data.column_names, training_set.text_column, str(path))
+    column = find_column(data.column_names, training_set.text_column, str(path))
     for index, row in enumerate(data.with_format(None).select_columns([column])):
-        yield document_of(row[column], column, f"row {index} of {path}")
+        yield to_document(row[column], column, f"row {index} of {path}")
 
 
 def training_fingerprint(training_set: TrainingSet) -> str | None:
-    """What a card knows a training set by: all of it, whatever is sampled; None where only streaming would tell."""
+    """Fingerprint of the whole training set, whatever sample of it is declared, as run cards hold it."""
     return fingerprint(replace(training_set, sample=None, seed=0))

@@ -1,4 +1,4 @@
-"""WikiText's lines → its articles, which begin at headings such as `` = Robert Boulter = ``."""
+"""Joins the lines of WikiText into its articles, which begin at headings such as `` = Robert Boulter = ``."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterable, Iterator
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.errors import DataError
 
-# Sections have more signs on either side: " = = Career = = ".
+# Headings of sections have more signs on either side: " = = Career = = ".
 TITLE = re.compile(r"= (?!= )\S.*(?<! =) =")
 
 
 def join_articles(lines: Iterable[Document], source: str) -> Iterator[str]:
-    """One text per article: its lines as they stand, without the blank ones, joined by line ends.
+    """One text per article: its lines without the blank ones, joined by line feeds.
 
-    A title stands between blank lines. A line such as `` = Wins ; L = `` in the legend of a table looks like one and
-    stands between others. Lines before the first title are a text of their own, so that nothing is lost.
+    A title is a heading between blank lines; a line such as `` = Wins ; L = `` in the legend of a table has others
+    beside it. Lines before the first title become a text of their own, so that nothing is lost.
 
     Args:
-        lines: with their line ends, as the hub has them, or without; blank ones are needed.
-        source: what messages call the training set.
+        lines: Lines with or without line ends, blank ones included.
+        source: Name of the training set in messages.
 
     Raises:
-        DataError: a line is token ids, or no line is a title.
+        DataError: A line is token ids, or no line is a title.
     """
     article: list[str] = []
     titles = 0

@@ -26,7 +26,7 @@ from pytest_kdmem.scoring.score import check_positions
 from pytest_kdmem.specs.checkpoint import check_same_tokenizer, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
-from pytest_kdmem.specs.runtime import RunSettings, part_from
+from pytest_kdmem.specs.runtime import RunSettings, parse_part
 
 
 @dataclass(frozen=True)
@@ -239,5 +239,5 @@ def run_settings_of(settings: Settings) -> RunSettings:
         executor=settings["executor"],
         workers=settings["workers"],
         cpus_per_worker=settings["cpus_per_worker"],
-        part=part_from(settings["shard"]) if settings["shard"] else None,
+        part=parse_part(settings["shard"]) if settings["shard"] else None,
     )

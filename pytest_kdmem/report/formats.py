@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_kdmem.audit.report import Report
-from pytest_kdmem.base.files import laid_out, write_text
+from pytest_kdmem.base.files import format_json, write_text
 from pytest_kdmem.errors import SpecError
 
 TEXT_WIDTH = 100  # columns
@@ -31,7 +31,7 @@ def check_ending(path: Path) -> None:
 
 # Each format is imported where it is used, because most runs write none.
 def _json(report: Report) -> str:
-    return laid_out(report.to_json()) + "\n"
+    return format_json(report.to_json()) + "\n"
 
 
 def _html(report: Report) -> str:

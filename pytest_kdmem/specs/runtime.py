@@ -41,7 +41,7 @@ class Part:
         return f"{self.number}/{self.of}"
 
 
-def part_from(text: str) -> Part:
+def parse_part(text: str) -> Part:
     """Read ``3/16``.
 
     Raises:

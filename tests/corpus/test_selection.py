@@ -31,9 +31,9 @@ def test_every_document_is_taken_or_counted(sizes, least):
     wanted = [row for row in rows if len(row) >= least]
     if rows and not wanted:
         with pytest.raises(DataError, match=f"at least {least} tokens were expected in data, and all {len(rows)} are"):
-            list(selection.of(rows))
+            list(selection.select(rows))
     else:
-        assert list(selection.of(rows)) == wanted
+        assert list(selection.select(rows)) == wanted
     assert selection.taken + selection.left_out == len(rows)
 
 
@@ -44,7 +44,7 @@ def test_parts_that_follow_each_other_are_the_whole_and_count_each_document_once
     if len(wanted) < first + second:
         return
     parts = [Selection("data", least, take=first), Selection("data", least, skip=first, take=second)]
-    taken = [row for part in parts for row in part.of(iter(rows))]
+    taken = [row for part in parts for row in part.select(iter(rows))]
     assert taken == wanted[: first + second]
     read = rows.index(taken[-1]) + 1
     assert sum(part.taken + part.left_out for part in parts) == read
@@ -54,12 +54,12 @@ def test_too_few_documents_are_an_error_that_counts_the_short_ones():
     with pytest.raises(
         DataError, match=r"5 documents of at least 3 tokens .* in data after the first 1; found 1, and 2"
     ):
-        list(Selection("data", 3, skip=1, take=5).of([[0] * 3, [0], [0] * 4, [0]]))
+        list(Selection("data", 3, skip=1, take=5).select([[0] * 3, [0], [0] * 4, [0]]))
 
 
 def test_no_more_is_read_than_is_taken():
     rows = count()
-    assert len(list(Selection("data", skip=2, take=4).of([next(rows)] for _ in rows))) == 4
+    assert len(list(Selection("data", skip=2, take=4).select([next(rows)] for _ in rows))) == 4
     assert next(rows) == 12  # six rows were read, by two numbers each
 
 

@@ -15,7 +15,7 @@ from pytest_kdmem.scoring.merge_stores import merge
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.runtime import Part, RunSettings, part_from
+from pytest_kdmem.specs.runtime import Part, RunSettings, parse_part
 
 
 @pytest.fixture(scope="module")
@@ -184,5 +184,5 @@ def test_a_folder_that_cannot_be_read_is_not_passed_by(parts, tmp_path, monkeypa
 @pytest.mark.parametrize("text", ["1/" + "9" * 5000, "9" * 5000 + "/1", "1/²", "1/ 2"])
 def test_a_part_of_no_plain_numbers_is_one_sentence(text):
     with pytest.raises(SpecError, match="must be of the form 3/16") as raised:
-        part_from(text)
+        parse_part(text)
     assert len(str(raised.value)) < 200

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.runtime import Part, RunSettings, part_from
+from pytest_kdmem.specs.runtime import Part, RunSettings, parse_part
 
 
 @pytest.mark.parametrize(
@@ -30,17 +30,17 @@ def test_a_setting_outside_its_choices_is_refused(setting, value, said):
 
 @given(of=st.integers(1, 20), shards=st.integers(0, 200))
 def test_each_shard_is_in_one_part_and_parts_are_of_even_size(of, shards):
-    parts = [part_from(f"{number}/{of}") for number in range(1, of + 1)]
+    parts = [parse_part(f"{number}/{of}") for number in range(1, of + 1)]
     held = [[shard for shard in range(shards) if part.holds(shard)] for part in parts]
     assert sorted(shard for one in held for shard in one) == list(range(shards))
     assert max(map(len, held)) - min(map(len, held)) <= 1
 
 
 def test_a_part_reads_as_it_is_written():
-    assert part_from("3/16") == Part(3, 16)
-    assert str(part_from("3/16")) == "3/16"
+    assert parse_part("3/16") == Part(3, 16)
+    assert str(parse_part("3/16")) == "3/16"
 
 
 def test_what_is_no_part_is_refused():
     with pytest.raises(SpecError, match=r"^shard must be of the form 3/16, the third of 16 parts; found '4/3'\.$"):
-        part_from("4/3")
+        parse_part("4/3")

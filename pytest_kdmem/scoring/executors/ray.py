@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.corpus.columns import Document
-from pytest_kdmem.corpus.formats import Part, first_line
+from pytest_kdmem.corpus.formats import DocumentReader, first_line
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.errors import EngineError, KdmemError
@@ -75,7 +75,7 @@ class RayExecutor:
                 for stream in self._streams:
                     stream.close()  # before the cluster goes
 
-    def _gather(self, parts: Sequence[Part]) -> Iterator[Document]:
+    def _gather(self, parts: Sequence[DocumentReader]) -> Iterator[Document]:
         stream = gather_by_ray(parts)
         self._streams.append(stream)
         return stream

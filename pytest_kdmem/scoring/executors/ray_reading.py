@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.corpus.columns import Document
-from pytest_kdmem.corpus.formats import Part
+from pytest_kdmem.corpus.formats import DocumentReader
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.executors.ray_cluster import cluster
 
@@ -29,7 +29,7 @@ ROWS_AT_ONCE = 1024
 SCHEMA = pa.schema([("text", pa.large_string()), ("ids", pa.large_list(pa.int32())), ("fault", pa.string())])
 
 
-def gather_by_ray(parts: Sequence[Part]) -> Generator[Document, None, None]:
+def gather_by_ray(parts: Sequence[DocumentReader]) -> Generator[Document, None, None]:
     """The documents of all parts, in order.
 
     The tasks take no CPUs of Ray's accounts: scoring may hold them all, and it waits for what is read here.
@@ -70,7 +70,7 @@ def _settings(data_context: Any) -> Iterator[None]:
         yield
 
 
-def _read(parts: Sequence[Part], places: pa.Table) -> Iterator[pa.Table]:
+def _read(parts: Sequence[DocumentReader], places: pa.Table) -> Iterator[pa.Table]:
     """In a task: the rows of one part."""
     [place] = places["item"].to_pylist()
     rows: list[dict[str, Any]] = []
