@@ -1,27 +1,27 @@
-"""What can go wrong, by whose hand it is mended.
+"""The errors of this package, by what has to be corrected.
 
-Every message is one sentence that says what was expected, what was found and where, and then the way out.
+Each message is one sentence: what was expected, what was found and where, and then the way out.
 """
 
 
 class KdmemError(Exception):
-    """Base of every error this package raises on purpose; shown to users without a traceback."""
+    """Base of all errors that this package raises on purpose; users see them without a traceback."""
 
 
 class SpecError(KdmemError):
-    """A setting, a model or a training set is described wrongly."""
+    """A setting, a model or a training set is declared wrongly."""
 
 
 class ComparisonError(SpecError, TypeError):
-    """What knows how sure it is was taken for a truth or a number, and not compared."""
+    """An estimate was used as a truth value or a number instead of being compared."""
 
 
 class DataError(KdmemError):
-    """A training set cannot be read as described."""
+    """A training set or another file cannot be read as declared, or cannot be written."""
 
 
 class EngineError(KdmemError):
-    """A model cannot be run, or what it computes is not usable."""
+    """A model cannot be run, or its results are not usable."""
 
 
 class StoreError(KdmemError):
@@ -29,8 +29,8 @@ class StoreError(KdmemError):
 
 
 class TrainingInterrupted(KdmemError):
-    """A training was asked to stop, and can go on from where it stood."""
+    """A training stopped on request and can be resumed."""
 
 
 class PartScored(KdmemError):
-    """Only a part of a run was asked for, and it is done; nothing can be judged by it."""
+    """Only a part of a run was requested, and it is scored; gates need the whole run."""

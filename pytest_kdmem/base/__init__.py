@@ -1,1 +1,1 @@
-"""What every other package uses, and what knows nothing of audits: typed JSON, files, digests, text, progress."""
+"""General parts that know nothing of audits: typed JSON, files, digests, text, progress."""

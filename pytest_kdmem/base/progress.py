@@ -1,9 +1,10 @@
-"""What a person sees while models run: a bar on a terminal, a line now and then in CI, nothing in workers."""
+"""Shows progress while models run: a bar on a terminal, a line now and then in CI, nothing in workers."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_kdmem.base.text import count
@@ -16,11 +17,16 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress(Protocol):
-    """Told of examples as they are done; ``total`` is None where it is not known."""
+    """Shows how many examples are done."""
 
-    def start(self, what: str, total: int | None) -> None: ...
-    def advance(self, examples: int) -> None: ...
-    def finish(self) -> None: ...
+    def start(self, what: str, total: int | None) -> None:
+        """Begin a task; ``total`` is its number of examples, or None if that is unknown."""
+
+    def advance(self, examples: int) -> None:
+        """Add examples that are done."""
+
+    def finish(self) -> None:
+        """End the task."""
 
 
 class _NoProgress:
@@ -38,9 +44,13 @@ NO_PROGRESS: Progress = _NoProgress()
 
 
 class Lines:
-    """A line every half minute, written by ``write``."""
+    """Writes a line every half minute.
 
-    def __init__(self, write: Any) -> None:
+    Args:
+        write: Writes one line.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
         self._what, self._done = "", 0
         self._total: int | None = None
@@ -55,17 +65,21 @@ class Lines:
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            of = f" of {count(self._total)}" if self._total else ""
+            total = f" of {count(self._total)}" if self._total else ""
             rate = self._done / (now - self._began)
             left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._done else ""
-            self._write(f"kdmem: {self._what} {count(self._done)}{of} examples, {rate:.0f}/s{left}")
+            self._write(f"kdmem: {self._what} {count(self._done)}{total} examples, {rate:.0f}/s{left}")
 
     def finish(self) -> None:
         pass
 
 
 class Bar:
-    """A bar with rate and time left; ``capture`` is pytest's, put aside while the bar is drawn."""
+    """Draws a bar with the rate and the remaining time.
+
+    Args:
+        capture: Capture manager of pytest, suspended while the bar is drawn; None outside of pytest.
+    """
 
     def __init__(self, capture: Any = None) -> None:
         self._capture = capture

@@ -1,4 +1,4 @@
-"""How numbers and names are written for people."""
+"""Formats numbers and names for people."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 
 
 def last_part(source: str) -> str:
-    """What a source is called, without where it lies."""
+    """The last part of a path, hub id or address, without the query of an address."""
     address = source.partition("?")[0] if "://" in source else source
     return address.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def percent(value: float) -> str:
-    """A proportion in per cent: two decimals, more where the first two would be zeros."""
+    """A proportion in per cent, with two decimals, or more if the first two would be zeros."""
     if not math.isfinite(value):
         return "undefined" if math.isnan(value) else "infinite"
     shown = 100 * value
@@ -22,5 +22,5 @@ def percent(value: float) -> str:
 
 
 def count(number: int) -> str:
-    """A whole number in groups of three: 1 000 000."""
+    """A whole number with its digits in groups of three: 1 000 000."""
     return f"{number:,}".replace(",", " ")

@@ -64,8 +64,8 @@ def check_uri(source: str) -> None:
     if "?" in rest and not all(key in OPTIONS.get(scheme, ()) and PLAIN.fullmatch(value) for key, value in options):
         valid_options = ", ".join(OPTIONS.get(scheme, ())) or "none"
         raise DataError(
-            f"Behind the ? of a {scheme}:// address only these options were expected: {valid_options}; found another, or"
-            " a wrong value: give credentials in the environment, and write a ? of a name as %3F."
+            f"Behind the ? of a {scheme}:// address only these options were expected: {valid_options}; found"
+            " another, or a wrong value: give credentials in the environment, and write a ? of a name as %3F."
         )
     if re.search(r"[\[\]{}]", address):
         raise DataError(f"A pattern of names and * alone was expected in a {scheme}:// address; write no brackets.")

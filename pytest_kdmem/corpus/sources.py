@@ -126,11 +126,8 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     if is_uri(read.source):
         # The etag of an object store is no digest of the content.
         files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
-        return (
-            digest_of([[[str(file_ending(file)), sha256(file)] for file in files], "in turn", *settings])
-            if files
-            else None
-        )
+        digests = [[str(file_ending(file)), sha256(file)] for file in files]
+        return digest_of([digests, "in turn", *settings]) if files else None
     path = Path(read.source).expanduser()
     if path.is_file():
         return digest_of([file_ending(path), sha256(path), *settings])

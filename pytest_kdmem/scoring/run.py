@@ -111,7 +111,7 @@ class ScoreRun:
         for index, shard in enumerate(reader):
             digest = shard.digest
             if (found := self._stored(digest)) is None:
-                if part is not None and not part.holds(index):
+                if part is not None and not part.contains(index):
                     continue
                 if long_enough(shard, job.extraction):
                     yield shard

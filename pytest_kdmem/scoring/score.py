@@ -139,7 +139,9 @@ def _run(run: ScoreRun) -> Scored:
     """All rows of a run, or PartScored."""
     jobs = run.task.jobs
     settings, source = jobs[0].settings, run.training_set.source
-    part = f"-{settings.part.number}-of-{settings.part.of}" if settings.part else ""  # parts do not wait for each other
+    part = (
+        f"-{settings.part.number}-of-{settings.part.count}" if settings.part else ""
+    )  # parts do not wait for each other
     with run.store.lock(run.keys[-1][-1] + part):
         scored = run.remembered() or run.streamed()
     if settings.part is not None:

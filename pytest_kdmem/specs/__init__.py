@@ -1,1 +1,1 @@
-"""What a user declares, as frozen values; the checkpoint and the run card that a model folder holds."""
+"""Values that a user declares, and the checkpoint and run card that a model folder holds."""

@@ -1,6 +1,6 @@
 """Checks of single values, each of which returns what was expected, or an empty string if the value is right.
 
-PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+PYTEST_DONT_REWRITE: every run of pytest loads this module, and it has no assert.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_kdmem.errors import SpecError
 
-# From a value to what was expected instead ("a whole number of at least 1"), or "" if the value is right.
+# Returns what was expected instead of a value ("a whole number of at least 1"), or "" if the value is right.
 Check = Callable[[Any], str]
 
 

@@ -1,4 +1,4 @@
-"""What a user declares: frozen values, checked where they are made, cheap to make (nothing is opened or loaded)."""
+"""Declarations of models, training sets, lengths and thresholds: frozen values that open and load nothing."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Model:
     """A causal language model: a folder with safetensors weights, or a hub id.
 
     Args:
-        source: folder or hub id.
-        revision: hub branch, tag or commit.
-        dtype: what the weights are computed in; ``auto`` is float32 on a CPU, the checkpoint's own on a GPU.
-        trust_remote_code: run modelling code that came with the checkpoint.
+        source: Folder or hub id.
+        revision: Branch, tag or commit on the hub.
+        dtype: Precision of the computation; ``auto`` is float32 on a CPU and the checkpoint's own on a GPU.
+        trust_remote_code: Run modelling code that comes with the checkpoint.
 
     Raises:
-        SpecError: an argument is of the wrong kind.
+        SpecError: An argument is of the wrong kind.
     """
 
     source: str
@@ -50,7 +50,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        """Last part of the source: what reports call a model that has no role."""
+        """Last part of the source; reports use it for a model without a role."""
         return last_part(self.source)
 
 
@@ -58,40 +58,42 @@ class Model:
 class TrainingSet:
     """Text or token ids that models were trained on.
 
-    A preset is one of the study's data sets with its filter and its splits. ``TrainingSet("fineweb")`` is the first
-    1 000 000 documents of 256 tokens or more, as is ``TrainingSet("nemotron-cc-v2")``; ``"fineweb:held-out"`` is the
-    10 000 after them. ``TrainingSet("wikitext-103")`` is every article of 256 tokens or more, and
-    ``"wikitext-103:held-out"`` those of the split ``validation``. No row of the source is in both parts where they are
-    read with the same tokenizer, ``config``, ``revision`` and ``add_special_tokens``, on which lengths hang; copies of
-    a text in several rows may be. For all of a preset's source, name its hub id. A file or folder of a preset's name
-    hides it.
+    A preset is a data set of the study with its filter and its parts. ``TrainingSet("fineweb")`` is the first
+    1 000 000 documents of at least 256 tokens, and so is ``TrainingSet("nemotron-cc-v2")``; ``"fineweb:held-out"`` is
+    the next 10 000. ``TrainingSet("wikitext-103")`` is every article of at least 256 tokens, and
+    ``"wikitext-103:held-out"`` those of the split ``validation``. The two parts share no row of the source if they are
+    read with the same tokenizer, ``config``, ``revision`` and ``add_special_tokens``, on which lengths depend; a text
+    that stands in several rows can be in both. To read all of a preset's source, name its hub id. A file or folder
+    with a preset's name is read instead of the preset.
 
-    An example's id, everywhere, is its position in the training set as audited: the n-th of the documents (or blocks)
-    left once short ones are left out, from 0. It is no line or row number of the source unless nothing was left out,
-    and ids of sets with another ``minimum_tokens``, tokenizer or part are not comparable; digests of examples
-    are, within one tokenizer and window.
+    The id of an example is its position in the audited training set, from 0: documents that are too short, or in
+    another part, do not count, so it can differ from the line or row number in the source. Ids are comparable only
+    between sets with the same ``minimum_tokens``, tokenizer and part; digests of examples are comparable within one
+    tokenizer and window.
 
     Args:
-        source: .jsonl(.gz|.zst), .txt, .parquet, .arrow, .npy ``[examples, tokens]``, a folder saved by ``datasets``,
-            a hub id, or a preset by name: ``fineweb``, ``wikitext-103``, ``nemotron-cc-v2``, or its held-out part,
-            ``fineweb:held-out`` and so on. Of .jsonl(.gz|.zst), .txt and .parquet also an address (``s3://``, ``gs://``,
-            ``abfss://``, ``hdfs://``, ``file://``) of a file, of a folder with all below it, or of a pattern such as
-            ``s3://bucket/train/part-*.parquet``: these are read in the order of their paths.
-        text_column: column of the text; a column ``input_ids`` beside it or instead of it is taken as token ids.
-        split: split of a hub dataset or of a saved ``DatasetDict``; of a preset, another than ``train`` is taken whole.
-        config: configuration name of a hub dataset.
-        revision: hub branch, tag or commit.
-        form: ``documents`` takes the first window of each document; ``blocks`` joins documents by EOS and cuts windows.
-        add_special_tokens: whether training let the tokenizer add its special tokens (BOS); audits must do the same.
-        sample: audit this many distinct examples, drawn at random; all of them if None.
-        seed: of the sample.
-        documents: what a document is: each line or row (``lines``), or each article (``articles``) of WikiText, joined
-            from its heading `` = Title = `` and the lines that follow. The preset ``wikitext-103`` is read as articles.
-        minimum_tokens: a document of fewer tokens is left out, before blocks are joined, and counted; it must be what
-            training left out. 0 leaves out none; a preset has its own.
+        source: A file (.jsonl(.gz|.zst), .txt, .parquet, .arrow, .npy ``[examples, tokens]``), a folder saved by
+            ``datasets``, a hub id, the name of a preset (``fineweb``, ``wikitext-103``, ``nemotron-cc-v2``) or of its
+            held-out part (``fineweb:held-out``). For .jsonl(.gz|.zst), .txt and .parquet also an address (``s3://``,
+            ``gs://``, ``abfss://``, ``hdfs://``, ``file://``) of a file, of a folder with all below it, or of files by
+            a pattern such as ``s3://bucket/train/part-*.parquet``; files are read in the order of their paths.
+        text_column: Name of the column that holds the text; a column ``input_ids`` is read as token ids instead.
+        split: Split of a hub data set or of a saved ``DatasetDict``; another split than ``train`` of a preset is read
+            whole.
+        config: Configuration of a hub data set.
+        revision: Branch, tag or commit on the hub.
+        form: How training cut text into examples: ``documents`` (the first window of each document) or ``blocks``
+            (documents joined by EOS, then cut into windows).
+        add_special_tokens: Whether the tokenizer added its special tokens (BOS) in training.
+        sample: Number of distinct examples to draw at random; None for all examples.
+        seed: Seed of the random sample.
+        documents: What a document is: a line or row (``lines``) or an article of WikiText (``articles``), joined from
+            its heading `` = Title = `` and the lines after it. The preset ``wikitext-103`` is read as articles.
+        minimum_tokens: Documents with fewer tokens are left out before blocks are joined, and counted; it must be the
+            length that training used. 0 leaves out none; a preset has its own.
 
     Raises:
-        SpecError: an argument is of the wrong kind.
+        SpecError: An argument is of the wrong kind.
     """
 
     source: str
@@ -119,7 +121,7 @@ class TrainingSet:
 
     @property
     def label(self) -> str:
-        """The source, and all that is not as it is if nothing is said: what tells sets of one source apart."""
+        """The source and all settings that are not the default, which tell apart sets of one source."""
         changed = [
             f"{field.name} {getattr(self, field.name)}"
             for field in fields(self)
@@ -133,12 +135,12 @@ class Extraction:
     """Lengths, in tokens, of discoverable extraction: greedy decoding from the prefix must reproduce the suffix.
 
     Args:
-        prefix_tokens: given to the model.
-        suffix_tokens: expected from it.
-        window_tokens: most that is kept of an example, and what perplexity is taken over.
+        prefix_tokens: Tokens that the model is given.
+        suffix_tokens: Tokens after them that the model must reproduce.
+        window_tokens: Tokens after which an example is cut off; perplexity is taken over the window.
 
     Raises:
-        SpecError: a length is no positive whole number, or the window is shorter than prefix and suffix together.
+        SpecError: A length is no positive whole number, or the window is shorter than prefix and suffix together.
     """
 
     prefix_tokens: int = 50
@@ -156,20 +158,27 @@ class Extraction:
 
     @property
     def scored_tokens(self) -> int:
-        """Tokens an example needs to be scored at all."""
+        """Tokens that an example needs to be scored."""
         return self.prefix_tokens + self.suffix_tokens
 
     @property
     def digest(self) -> str:
+        """Digest of the three lengths."""
         return digest_of(asdict(self))
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a release must meet; the defaults are those of the README's example.
+    """Thresholds that a student must meet to be released.
+
+    Args:
+        max_memorization_rate: Highest memorization rate, between 0 and 1.
+        max_inheritance_ratio: Highest inheritance ratio, between 0 and 1.
+        min_reduction: Lowest ratio of the baseline's memorization rate to the student's.
+        max_predicted_risk: Highest share of examples at risk, between 0 and 1.
 
     Raises:
-        SpecError: a rate or ratio lies outside 0…1, or the reduction is negative.
+        SpecError: A threshold is no number, or outside its range.
     """
 
     max_memorization_rate: float = 0.001

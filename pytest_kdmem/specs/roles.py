@@ -1,6 +1,6 @@
 """The roles that models and training sets take in an audit.
 
-PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+PYTEST_DONT_REWRITE: every run of pytest loads this module, and it has no assert.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ ROLES = MODEL_ROLES + DATA_ROLES
 
 # The order in which reports name the models.
 ROLE_ORDER = ("teacher", "baseline", "student")
-# Models that do not ship: their figures are there to compare with.
+# Models that are not released; reports compare the student with them.
 REFERENCES = ("teacher", "baseline")

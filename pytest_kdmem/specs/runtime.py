@@ -1,4 +1,4 @@
-"""How models are run, as a value; what is measured does not depend on it, beyond the numerics it leads to."""
+"""Settings of how models are run; they change results only through the precision of the computation."""
 
 from __future__ import annotations
 
@@ -28,28 +28,33 @@ _CHECKS = {
 
 @dataclass(frozen=True)
 class Part:
-    """The ``number``-th of ``of`` parts, from 1, that array jobs share a run into: every ``of``-th shard."""
+    """One of several parts of a run that array jobs score: every ``count``-th shard.
+
+    Args:
+        number: Number of this part, from 1.
+        count: Number of parts.
+    """
 
     number: int
-    of: int
+    count: int
 
-    def holds(self, shard: int) -> bool:
-        """Whether the shard of this index, from 0, is one of this part's."""
-        return shard % self.of == self.number - 1
+    def contains(self, shard: int) -> bool:
+        """Whether the shard with this index, from 0, belongs to this part."""
+        return shard % self.count == self.number - 1
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.of}"
+        return f"{self.number}/{self.count}"
 
 
 def parse_part(text: str) -> Part:
-    """Read ``3/16``.
+    """Parse a part such as ``3/16``.
 
     Raises:
-        SpecError: it is no such pair of numbers.
+        SpecError: The text is no such pair of numbers.
     """
     require("shard", text, part_of_run)
-    number, _, of = text.partition("/")
-    return Part(int(number), int(of))
+    number, _, count = text.partition("/")
+    return Part(int(number), int(count))
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,20 @@ class RunSettings:
     """How models are run.
 
     Args:
-        batch_size: examples at once; found by itself if None.
-        tensor_parallel: GPUs that share one model (vLLM).
-        executor: ``local``, or ``ray`` for workers of a Ray cluster.
-        workers: of Ray; as many as the cluster has room for if None.
-        cpus_per_worker: CPUs that a worker of Ray takes where it has no GPU.
-        part: score only this part of the shards.
+        engine: Library that runs the models: ``transformers``, ``vllm`` or ``auto``.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        dtype: Precision of the computation, or ``auto``.
+        batch_size: Examples per forward pass; chosen to fit if None.
+        offline: Never open a network connection.
+        tensor_parallel: Number of GPUs that vLLM splits a model over.
+        executor: ``local``, or ``ray`` for the workers of a Ray cluster.
+        workers: Number of Ray workers; as many as the cluster has room for if None.
+        cpus_per_worker: Number of CPUs that a Ray worker without a GPU takes.
+        part: Score only this part of the shards.
+        examples_per_shard: Number of examples in a shard.
 
     Raises:
-        SpecError: a setting outside its choices.
+        SpecError: A setting is not among its choices.
     """
 
     engine: str = "auto"
@@ -85,5 +95,5 @@ class RunSettings:
             require(name.replace("_", "-"), getattr(self, name), check)
         if self.engine == "transformers" and self.tensor_parallel > 1:
             raise SpecError(
-                f"tensor-parallel is vLLM's: 1 was expected with engine transformers; found {self.tensor_parallel}."
+                f"tensor-parallel is an option of vLLM: 1 was expected with engine transformers; found {self.tensor_parallel}."
             )

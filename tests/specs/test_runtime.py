@@ -31,7 +31,7 @@ def test_a_setting_outside_its_choices_is_refused(setting, value, said):
 @given(of=st.integers(1, 20), shards=st.integers(0, 200))
 def test_each_shard_is_in_one_part_and_parts_are_of_even_size(of, shards):
     parts = [parse_part(f"{number}/{of}") for number in range(1, of + 1)]
-    held = [[shard for shard in range(shards) if part.holds(shard)] for part in parts]
+    held = [[shard for shard in range(shards) if part.contains(shard)] for part in parts]
     assert sorted(shard for one in held for shard in one) == list(range(shards))
     assert max(map(len, held)) - min(map(len, held)) <= 1
 
