@@ -6,9 +6,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote
 
+from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.corpus.object_store import is_uri, list_files
 from pytest_kdmem.corpus.presets import HELD_OUT, find_preset, resolve
-from pytest_kdmem.corpus.sources import ENDINGS, fingerprint, sha256
+from pytest_kdmem.corpus.sources import ENDINGS, fingerprint
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -68,7 +69,7 @@ def _digests(data: TrainingSet) -> set[str]:
     else:
         path = Path(data.source).expanduser()
         files = [file for file in path.rglob("*") if file.name.endswith(ENDINGS)] if path.is_dir() else [path]
-    return {sha256(file) for file in files if file.stat().st_size}
+    return {file_digest(file) for file in files if file.stat().st_size}
 
 
 def _names(source: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
-from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.base.digests import digest_of, file_digest
 from pytest_kdmem.corpus.columns import Document, find_column, to_document, to_token_ids
 from pytest_kdmem.corpus.formats import (
     STREAMED,
@@ -126,14 +125,14 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     if is_uri(read.source):
         # The etag of an object store is no digest of the content.
         files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
-        digests = [[str(file_ending(file)), sha256(file)] for file in files]
+        digests = [[str(file_ending(file)), file_digest(file)] for file in files]
         return digest_of([digests, "in turn", *settings]) if files else None
     path = Path(read.source).expanduser()
     if path.is_file():
-        return digest_of([file_ending(path), sha256(path), *settings])
+        return digest_of([file_ending(path), file_digest(path), *settings])
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        return digest_of([[[str(file.relative_to(path)), sha256(file)] for file in files], *settings])
+        return digest_of([[[str(file.relative_to(path)), file_digest(file)] for file in files], *settings])
     commit = read.revision or ""
     if len(commit) == 40 and set(commit) <= set("0123456789abcdef"):
         return digest_of([read.source, commit, *settings])
@@ -169,11 +168,6 @@ def expected_examples(training_set: TrainingSet) -> int | None:
 def file_ending(path: Path) -> str | None:
     """The ending that tells a file's format; None if it is unknown."""
     return find_ending(path.name, ENDINGS)
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _npy(path: Path) -> Iterator[Document]:

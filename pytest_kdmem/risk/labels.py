@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.text import count
-from pytest_kdmem.corpus.sources import sha256
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.risk.features import Features
 from pytest_kdmem.scoring.table import LENGTHS_KEY, SCHEMA, encode_lengths
@@ -95,7 +95,7 @@ def _read_scores(path: Path) -> tuple[pa.Table, bytes | None, str]:
         lengths = (rows.schema.metadata or {}).get(LENGTHS_KEY)
         if rows.column_names != LABEL_COLUMNS:
             raise not_scores
-        return rows.cast(pa.schema([SCHEMA.field(name) for name in LABEL_COLUMNS])), lengths, sha256(path)
+        return rows.cast(pa.schema([SCHEMA.field(name) for name in LABEL_COLUMNS])), lengths, file_digest(path)
     except FileNotFoundError:
         raise DataError(
             f"A table of scores was expected at {path}, and there is no such file; check the path."

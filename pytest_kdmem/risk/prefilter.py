@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.files import atomic_folder, write_json, write_table
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
-from pytest_kdmem.corpus.sources import fingerprint, sha256
+from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.risk.features import STUDY_FEATURES
 from pytest_kdmem.risk.label_source import LabelSource
@@ -168,7 +169,7 @@ def _manifest(source: str, cleaned: CleanedSet, budget: Budget) -> dict[str, Any
         "training_set": {"source": source, "digest": risk.features.source.training_set, "rows": cleaned.rows},
         "written": {
             "name": data.name,
-            "sha256": sha256(data) if data.is_file() else None,
+            "sha256": file_digest(data) if data.is_file() else None,
             "rows": cleaned.rows - len(removal.rows),
         },
         "asked_for": str(budget),

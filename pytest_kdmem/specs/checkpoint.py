@@ -1,23 +1,24 @@
-"""Model → folder on disk: found, checked and digested without torch, so that a warm audit loads none."""
+"""Finds, checks and digests the folder of a model without torch, so that an audit with stored scores loads no model."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.base.digests import digest_of, file_digest
+from pytest_kdmem.base.file_memory import FileMemory
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Model
 
-# Change no output of the model, or change it only through what the engine is told (dtype, cache).
+# Settings that do not change the output of a model, or only through the settings of the engine (dtype, cache).
 INERT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache")
 INERT_TOKENIZER_KEYS = (
     "name_or_path",
@@ -30,19 +31,28 @@ INERT_TOKENIZER_KEYS = (
 TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
+CONFIG, QUANTIZATION = "config.json", "hf_quant_config.json"
 WEIGHT_INDEX = "model.safetensors.index.json"
-FileState = tuple[Path, int, int, int, int]
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 PICKLED_ENDINGS = (".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is known of a model before any of it is loaded.
+    """Properties of a model that are read from its files without loading it.
 
-    ``digest`` covers the tensors (names, dtypes, shapes, bytes; not their division into files), the tokenizer, the
-    configuration that generation depends on, and modelling code. ``tokenizer_digest`` stands for the vocabulary,
-    ``text_digest`` for all that turns text into ids. ``positions`` is None where the architecture has no limit.
+    Attributes:
+        folder: Folder that holds the model.
+        digest: Digest of the tensors (names, dtypes, shapes and bytes, however they are divided into files), the
+            tokenizer, the configuration that generation depends on, and modelling code.
+        tokenizer_digest: Digest of the vocabulary.
+        text_digest: Digest of everything that turns text into token ids.
+        parameters: Number of parameters.
+        vocabulary: Number of rows of the embedding.
+        positions: Longest sequence in tokens; None if the architecture has no limit.
+        dtype: Precision of the checkpoint by its configuration, or else that of most of its parameters.
+        architecture: Name of the model class.
+        quantized: Whether the weights are quantized.
     """
 
     folder: Path
@@ -57,52 +67,81 @@ class Checkpoint:
     quantized: bool = False
 
 
+class Weights(NamedTuple):
+    """Properties of the tensors of a model.
+
+    Attributes:
+        digest: Hex digest (128 bits) of all tensors.
+        parameters: Number of parameters.
+        dtype: Precision of most parameters.
+    """
+
+    digest: str
+    parameters: int
+    dtype: str
+
+
+_CHECKPOINTS: FileMemory[Checkpoint] = FileMemory()
+_WEIGHTS: FileMemory[Weights] = FileMemory()
+
+
 def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
     """Find, check and digest a model.
 
+    Each file is read once, as long as it stays the same: a model can be opened again at the cost of a look at its
+    files' states.
+
     Raises:
-        SpecError: no such folder or hub model, no safetensors weights, or a file in it that is damaged.
+        SpecError: There is no such folder or hub model, it has no safetensors weights, or a file in it is damaged.
     """
     folder = locate(model, offline=offline)
-    config = _read_json(folder / "config.json", "a model's configuration")
+    files = [folder / name for name in (CONFIG, QUANTIZATION, *TOKENIZER_SETTINGS, *TOKENIZER_FILES)]
+    files = [*(file for file in files if file.is_file()), *sorted(folder.glob("*.py"))]
+    if (folder / CONFIG).is_file():  # else it is reported as missing
+        files += weight_files(folder)
+    return _CHECKPOINTS.get(files, lambda: _read_checkpoint(folder))
+
+
+def _read_checkpoint(folder: Path) -> Checkpoint:
+    config = _read_json(folder / CONFIG, "a model's configuration")
     inner = config.get("text_config")
     text_config = {**config, **inner} if isinstance(inner, dict) else config
-    weights, parameters, stored_dtype = _digest_weights(_weight_states(folder))
+    weights = _weights(folder)
     tokenizer_digest = digest_tokenizer(folder)
     text_digest = digest_of([tokenizer_digest, _tokenizer_settings(folder)])
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
-    code = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(folder.glob("*.py"))]
+    code = [(file.name, file_digest(file)) for file in sorted(folder.glob("*.py"))]
     architectures = config.get("architectures")
     return Checkpoint(
         folder=folder,
-        digest=digest_of([weights, text_digest, settings, code]),
+        digest=digest_of([weights.digest, text_digest, settings, code]),
         tokenizer_digest=tokenizer_digest,
         text_digest=text_digest,
-        parameters=parameters,
+        parameters=weights.parameters,
         vocabulary=_whole_number(text_config, ("vocab_size",), folder) or 0,
         positions=_whole_number(text_config, POSITION_KEYS, folder),
-        dtype=config.get("dtype") or config.get("torch_dtype") or stored_dtype,
+        dtype=config.get("dtype") or config.get("torch_dtype") or weights.dtype,
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
-        quantized="quantization_config" in text_config or (folder / "hf_quant_config.json").is_file(),
+        quantized="quantization_config" in text_config or (folder / QUANTIZATION).is_file(),
     )
 
 
 def weights_digest(folder: Path) -> str:
-    """The first 128 bits, in hex, of a SHA-256 over all tensors of a model folder in order of name.
+    """Hex digest (128 bits) of all tensors of a model folder, in order of their names.
 
-    It is the same however they are divided into files, and whatever else lies in the folder.
+    It depends neither on how the tensors are divided into files nor on other files in the folder.
 
     Raises:
-        SpecError: there are no safetensors weights, or they are damaged.
+        SpecError: There are no safetensors weights, or they are damaged.
     """
-    return _digest_weights(_weight_states(folder))[0]
+    return _weights(folder).digest
 
 
 def locate(model: Model, *, offline: bool = False) -> Path:
-    """The model's folder; a hub id is downloaded (safetensors only) unless ``offline``.
+    """The folder of a model; the model of a hub id is downloaded (safetensors only) unless ``offline``.
 
     Raises:
-        SpecError: there is no such folder, or the hub does not give the model.
+        SpecError: There is no such folder, or the model cannot be downloaded.
     """
     folder = Path(model.source).expanduser()
     if folder.is_dir():
@@ -126,43 +165,43 @@ def locate(model: Model, *, offline: bool = False) -> Path:
 
 
 def looks_like_hub_id(source: str) -> bool:
-    """Whether what is no folder can be meant for the hub: ``owner/name``, with no local ``owner/`` beside it."""
+    """Whether a source that is no folder can be a hub id: ``owner/name``, if there is no local folder ``owner``."""
     parts = source.split("/")
-    plain = all(part and not part.startswith((".", "~")) for part in parts)
-    return plain and "\\" not in source and len(parts) == 2 and not Path(parts[0]).exists()
+    is_plain = all(part and not part.startswith((".", "~")) for part in parts)
+    return is_plain and "\\" not in source and len(parts) == 2 and not Path(parts[0]).exists()
 
 
 def digest_tokenizer(folder: Path) -> str:
-    """Digest of what turns text into ids; ``none`` where the folder holds no tokenizer."""
+    """Digest of the vocabulary of a folder's tokenizer; ``none`` if the folder has no tokenizer."""
     files = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if not files:
         return "none"
     if files[0].name == "tokenizer.json":
         content = _read_json(files[0], "a tokenizer")
-        # Truncation and padding are reset at every call; they are state, not vocabulary.
+        # Truncation and padding are state of the last call and do not belong to the vocabulary.
         return digest_of({key: value for key, value in content.items() if key not in ("truncation", "padding")})
-    return digest_of([(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files])
+    return digest_of([(file.name, file_digest(file)) for file in files])
 
 
 def _tokenizer_settings(folder: Path) -> dict[str, Any]:
-    found = {
+    contents = {
         name: _read_json(folder / name, "tokenizer settings")
         for name in TOKENIZER_SETTINGS
         if (folder / name).is_file()
     }
     return {
         name: {key: value for key, value in content.items() if key not in INERT_TOKENIZER_KEYS}
-        for name, content in found.items()
+        for name, content in contents.items()
     }
 
 
 def _whole_number(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -> int | None:
-    """The first of some settings that is there."""
+    """The value of the first of these settings that is in a configuration."""
     for key in keys:
         value = config.get(key)
         if value is not None:
             if isinstance(value, bool) or not isinstance(value, int):
-                raise SpecError(f"A whole number was expected as {key} in {folder / 'config.json'}; found {value!r}.")
+                raise SpecError(f"A whole number was expected as {key} in {folder / CONFIG}; found {value!r}.")
             return value
     return None
 
@@ -179,41 +218,35 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def _weight_states(folder: Path) -> tuple[FileState, ...]:
-    return tuple(map(_state_of, weight_files(folder)))
+def _weights(folder: Path) -> Weights:
+    files = weight_files(folder)
+    return _WEIGHTS.get(files, lambda: _read_weights(files))
 
 
-def _state_of(file: Path) -> FileState:
-    status = file.stat()
-    return file, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-@lru_cache(maxsize=64)  # within one process, where a file of one state is read once
-def _digest_weights(files: tuple[FileState, ...]) -> tuple[str, int, str]:
-    """Digest over all tensors in order of name, the number of parameters, and the commonest stored dtype."""
+def _read_weights(files: Sequence[Path]) -> Weights:
     with ThreadPoolExecutor() as pool:
-        tensors = sorted(tensor for found in pool.map(_tensors_of, (file for file, *_ in files)) for tensor in found)
-    parameters_of: dict[str, int] = {}
+        tensors = sorted(chain.from_iterable(pool.map(_read_tensors, files)))
+    parameters: dict[str, int] = {}  # by dtype
     for _, dtype, shape, _ in tensors:
-        parameters_of[dtype] = parameters_of.get(dtype, 0) + prod(shape)
-    commonest = max(parameters_of, key=lambda dtype: parameters_of[dtype])
+        parameters[dtype] = parameters.get(dtype, 0) + prod(shape)
+    commonest = max(parameters, key=lambda dtype: parameters[dtype])
     names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-    return digest_of(tensors), sum(parameters_of.values()), names.get(commonest, "float32")
+    return Weights(digest_of(tensors), sum(parameters.values()), names.get(commonest, "float32"))
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Those that transformers loads, whatever lies beside them: ``model.safetensors``, else what its index names.
+    """The files that transformers loads: ``model.safetensors``, or else the files that its index names.
 
     Raises:
-        SpecError: there are none, or the index names some that are not there.
+        SpecError: There are no weights, or files are missing that the index names.
     """
-    whole, index = folder / "model.safetensors", folder / WEIGHT_INDEX
+    single, index = folder / "model.safetensors", folder / WEIGHT_INDEX
     if (folder / "adapter_config.json").is_file():
         raise SpecError(
             f"A whole model was expected in {folder}, which holds an adapter; merge it into its base first."
         )
-    if whole.is_file():  # in the order in which transformers looks
-        return [whole]
+    if single.is_file():  # transformers looks in the same order
+        return [single]
     if index.is_file():
         names = sorted(set(_read_json(index, "an index of weights").get("weight_map", {}).values()))
         files = [folder / name for name in names]
@@ -231,8 +264,8 @@ def weight_files(folder: Path) -> list[Path]:
     raise SpecError(f"Weights were expected as model.safetensors in {folder}, and there are none.")
 
 
-def _tensors_of(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
-    """(name, dtype, shape, sha256 of the bytes) of each tensor of a safetensors file."""
+def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
+    """Name, dtype, shape and SHA-256 of the bytes of each tensor in a safetensors file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -247,13 +280,13 @@ def _tensors_of(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
         if not entries:
             raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            found = []
+            tensors = []
             for name, dtype, shape, begin, end in entries:
                 if not 0 <= begin <= end <= size - start:
                     raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
                 digest = hashlib.sha256(view[start + begin : start + end]).hexdigest()
-                found.append((name, dtype, shape, digest))
-    return found
+                tensors.append((name, dtype, shape, digest))
+    return tensors
 
 
 def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int, ...], int, int]:
@@ -262,9 +295,9 @@ def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int
 
 
 def check_same_tokenizer(digests: Mapping[str, str]) -> None:
-    """Raise SpecError unless all models, named by the keys, have one tokenizer."""
-    (first, expected), *others = digests.items()
-    for name, digest in others:
+    """Raise SpecError unless all models have the same tokenizer digest; the keys name the models."""
+    (first, expected), *remaining = digests.items()
+    for name, digest in remaining:
         if digest != expected:
             raise SpecError(
                 f"The same tokenizer was expected of {first} and {name}, and theirs differ; sets of token ids compare"

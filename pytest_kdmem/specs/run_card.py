@@ -1,4 +1,4 @@
-"""RunCard ↔ ``kdmem_run.json``: how a model of ours was made, beside its weights and bound to them by their digest."""
+"""The run card ``kdmem_run.json``: how a model was trained, stored beside its weights and bound to them by a digest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ Setting = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """A model that a run used; ``digest`` is its checkpoint's (`checkpoint.Checkpoint.digest`)."""
+    """A model that a training used.
+
+    Args:
+        source: Its source as declared.
+        digest: Digest of its checkpoint (`Checkpoint.digest`).
+    """
 
     source: str
     digest: str
@@ -32,7 +37,14 @@ class ModelOrigin:
 
 @dataclass(frozen=True)
 class DataOrigin:
-    """What a model was trained on; ``fingerprint`` is that of `training_fingerprint`, None where content is unknown."""
+    """A training set that a model was trained on.
+
+    Args:
+        source: Its source as declared, or its name.
+        fingerprint: Its `training_fingerprint`; None if the content is unknown.
+        examples: Number of examples.
+        tokens: Number of tokens in all examples.
+    """
 
     source: str
     fingerprint: str | None
@@ -41,32 +53,31 @@ class DataOrigin:
 
     @property
     def name(self) -> str:
-        """As `TrainingSet.name`, whether the source is a path or that name."""
+        """The name as in `TrainingSet.name`, whether the source is a path or that name."""
         return last_part(self.source).split(".")[0]
 
 
 @dataclass(frozen=True)
 class RunCard:
-    """One training run.
+    """How one model was trained.
 
     Args:
-        weights: digest of the weights that came of it, by `checkpoint.weights_digest`; of configuration and tokenizer
-            beside them the card says nothing.
+        weights: Digest of the trained weights (`weights_digest`); it does not cover configuration and tokenizer.
         mode: ``baseline``, ``soft`` or ``hard``.
-        recipe: settings of the recipe, by name.
-        loss: what was minimised, in words: ``forward KL, T = 2``.
-        init: the model that training started from.
-        teacher: the model that was learned from; None where there was none.
-        training_set: what it was trained on; for ``hard``, what the teacher continued.
-        extraction: lengths in tokens, by name.
-        steps: optimizer steps.
-        epochs: passes over the training set.
-        seconds: of training, all stretches of a resumed run together.
-        processes: that trained side by side.
-        resumed_at: steps at which the run was taken up again.
-        versions: of packages, by name.
-        loss_curve: (step, training loss), in order.
-        held_out: (step, loss on held-out text), in order.
+        recipe: Settings of the recipe, by name.
+        loss: The loss in words, such as ``forward KL, T = 2``.
+        init: The model that training started from.
+        teacher: The model that was distilled; None for a baseline.
+        training_set: The training set; for ``hard``, the text that the teacher continued.
+        extraction: Lengths in tokens, by name.
+        steps: Number of optimizer steps.
+        epochs: Number of passes over the training set.
+        seconds: Seconds of training, over all stretches of a resumed run.
+        processes: Number of processes that trained in parallel.
+        resumed_at: Steps at which the training was resumed.
+        versions: Versions of packages, by name.
+        loss_curve: Pairs (step, training loss), in order.
+        held_out: Pairs (step, loss on held-out text), in order.
     """
 
     weights: str
@@ -88,30 +99,30 @@ class RunCard:
 
     @property
     def last_held_out(self) -> float | None:
-        """Loss on held-out text at the end of the run; None where none was measured."""
+        """Loss on held-out text at the end of training; None if it was not measured."""
         return self.held_out[-1][1] if self.held_out else None
 
     def to_json(self) -> dict[str, Any]:
-        """The card as strict JSON: a loss that is not finite is None or "inf"."""
+        """The card as strict JSON, in which a loss that is not finite is None or "inf"."""
         return {**RUN_CARD.header, **to_json(self)}
 
     def summary(self) -> dict[str, Any]:
-        """The card without its curves, for reports; ``last_held_out`` stands for them.
+        """The card for reports: without its curves, but with ``last_held_out``.
 
-        Of sources it has the last part only: a path tells of the machine that it was on.
+        Sources are cut to their last part, because a path can reveal details of the machine.
         """
-        whole = {key: value for key, value in self.to_json().items() if key not in CURVES}
+        content = {key: value for key, value in self.to_json().items() if key not in CURVES}
         for name in ("init", "teacher", "training_set"):
-            if whole[name] is not None:
-                whole[name] = {**whole[name], "source": last_part(whole[name]["source"])}
-        return {**whole, "last_held_out": to_json_number(self.last_held_out)}
+            if content[name] is not None:
+                content[name] = {**content[name], "source": last_part(content[name]["source"])}
+        return {**content, "last_held_out": to_json_number(self.last_held_out)}
 
     @staticmethod
     def from_json(content: Any) -> RunCard:
-        """Read what `to_json` gave.
+        """Decode what `to_json` returns.
 
         Raises:
-            DataError: it is of another schema version, or a part of it is missing, unknown or of another kind.
+            DataError: The content is no run card, or a run card of another schema version.
         """
         return RUN_CARD.value(content)
 
@@ -128,30 +139,30 @@ RUN_CARD = VersionedFile("A run card", SCHEMA_VERSION, _decoded, f"train the mod
 
 
 def checked_summary(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What `RunCard.summary` gave, once it is known to be that.
+    """Return a copy of what `RunCard.summary` returns.
 
     Raises:
-        DataError: it is not.
+        DataError: The content is no such summary.
     """
-    whole = {key: value for key, value in content.items() if key != "last_held_out"}
-    RunCard.from_json({**whole, **{name: [] for name in CURVES}})
+    entries = {key: value for key, value in content.items() if key != "last_held_out"}
+    RunCard.from_json({**entries, **{name: [] for name in CURVES}})
     return dict(content)
 
 
 def read_run_card(folder: Path) -> RunCard | None:
-    """The card in a model folder; None where there is none.
+    """The run card in a model folder; None if the folder has none.
 
     Raises:
-        DataError: there is a file of its name that is no run card.
+        DataError: The file of that name is no run card.
     """
     return RUN_CARD.read_if_present(folder / FILE_NAME)
 
 
 def write_run_card(card: RunCard, folder: Path) -> None:
-    """Write a card into a model folder, whole or not at all.
+    """Write a run card into a model folder, whole or not at all.
 
     Raises:
-        DataError: the folder cannot be written.
+        DataError: The file cannot be written.
     """
     text = json.dumps(card.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path = folder / FILE_NAME

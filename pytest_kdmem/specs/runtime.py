@@ -95,5 +95,6 @@ class RunSettings:
             require(name.replace("_", "-"), getattr(self, name), check)
         if self.engine == "transformers" and self.tensor_parallel > 1:
             raise SpecError(
-                f"tensor-parallel is an option of vLLM: 1 was expected with engine transformers; found {self.tensor_parallel}."
+                f"tensor-parallel must be 1 with engine transformers, because it is an option of vLLM; found"
+                f" {self.tensor_parallel}."
             )

@@ -1,16 +1,54 @@
-"""Numbers as people read them."""
+"""Numbers and names are written so that people can read them."""
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.base.text import percent
+from pytest_kdmem.base.text import count, last_part, percent
 
 
-@given(st.floats(1e-9, 1))
-def test_a_printed_percentage_is_within_half_of_its_last_digit_and_never_zero(value: float) -> None:
-    text = percent(value).rstrip("%")
-    decimals = len(text.split(".")[1])
-    assert float(text) > 0
-    assert abs(float(text) - 100 * value) <= 0.5001 * 10**-decimals
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("runs/student/", "student"),
+        ("org/pythia-1.4b", "pythia-1.4b"),
+        ("C:\\runs\\student\\", "student"),
+        ("s3://bucket/train/part-0.jsonl?region=eu", "part-0.jsonl"),
+        ("what?.txt", "what?.txt"),
+        ("student", "student"),
+    ],
+)
+def test_the_last_part_of_a_source_is_its_name(source: str, name: str) -> None:
+    assert last_part(source) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00%"),
+        (0.5, "50.00%"),
+        (1, "100.00%"),
+        (0.00095, "0.10%"),
+        (0.00094, "0.094%"),
+        (1e-6, "0.00010%"),
+        (-1e-6, "-0.00010%"),
+        (math.nan, "undefined"),
+        (math.inf, "infinite"),
+    ],
+)
+def test_a_proportion_is_written_in_per_cent(value: float, text: str) -> None:
+    assert percent(value) == text
+
+
+@given(st.floats(1e-12, 1))
+def test_a_proportion_keeps_two_digits_that_are_no_leading_zeros(value: float) -> None:
+    assert float(percent(value).removesuffix("%")) == pytest.approx(100 * value, rel=0.06)
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1000, "1 000"), (-1234567, "-1 234 567")])
+def test_digits_of_a_whole_number_stand_in_groups_of_three(number: int, text: str) -> None:
+    assert count(number) == text

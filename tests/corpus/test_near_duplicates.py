@@ -30,31 +30,32 @@ def test_shingles_and_their_overlap_are_those_of_a_plain_account():
     rng = np.random.default_rng(1)
     for _ in range(50):
         first, second = (rng.integers(0, 3, rng.integers(1, 30)).astype(np.int32) for _ in range(2))
-        one, other = runs(first), runs(second)
-        assert len(shingles(first)) == len(one)
-        assert jaccard(shingles(first), shingles(second)) == len(one & other) / len(one | other)
+        first_runs, second_runs = runs(first), runs(second)
+        shared, total = len(first_runs & second_runs), len(first_runs | second_runs)
+        assert len(shingles(first)) == len(first_runs)
+        assert jaccard(shingles(first), shingles(second)) == shared / total
 
 
 def test_they_are_those_that_brute_force_finds():
     examples = corpus()
     wanted = frozenset(example.digest for example in examples[:60])
-    known = {example.digest: runs(example.ids) for example in examples[:60]}
+    wanted_runs = {example.digest: runs(example.ids) for example in examples[:60]}
     expected = set()
     for example in examples:
         own = runs(example.ids)
-        others = [one for name, one in known.items() if name != example.digest]
-        if any(len(own & one) / len(own | one) >= 0.8 for one in others):
+        candidates = [entry for digest, entry in wanted_runs.items() if digest != example.digest]
+        if any(len(own & candidate) / len(own | candidate) >= 0.8 for candidate in candidates):
             expected.add(example.position)
-    found = list(near_duplicates(lambda: examples, wanted))
-    assert {one.example_id for one in found} == expected == {at for at in range(60, 120) if at % 3 < 2}
-    for one in found:
-        assert one.of == examples[(one.example_id - 60) // 3].digest
+    duplicates = list(near_duplicates(lambda: examples, wanted))
+    assert {duplicate.example_id for duplicate in duplicates} == expected == {at for at in range(60, 120) if at % 3 < 2}
+    for duplicate in duplicates:
+        assert duplicate.of == examples[(duplicate.example_id - 60) // 3].digest
 
 
 def test_a_copy_is_no_near_duplicate_of_itself():
     examples = corpus()
-    found = near_duplicates(lambda: examples, frozenset({examples[3].digest}))
-    assert 120 not in {one.example_id for one in found}
+    duplicates = near_duplicates(lambda: examples, frozenset({examples[3].digest}))
+    assert 120 not in {duplicate.example_id for duplicate in duplicates}
 
 
 def test_only_those_among_which_the_wanted_are_need_be_given():

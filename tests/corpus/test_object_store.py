@@ -126,8 +126,8 @@ def test_articles_begin_in_one_file_and_end_in_another(tmp_path):
     lines = ["", " = One = ", "", " first ", "", " = Two = ", "", " second "]
     for number, part in enumerate((lines[:4], lines[4:])):
         (tmp_path / f"{number}.txt").write_text("\n".join(part) + "\n")
-    found = read_documents(TrainingSet(f"file://{tmp_path}", documents="articles"))
-    assert list(found) == [" = One = \n first ", " = Two = \n second "]
+    documents = read_documents(TrainingSet(f"file://{tmp_path}", documents="articles"))
+    assert list(documents) == [" = One = \n first ", " = Two = \n second "]
 
 
 def test_a_star_stands_for_one_name_only(files):

@@ -76,21 +76,21 @@ APART = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), SAME, ids=str)
-def test_what_may_be_the_same_text_is_refused(one: dict[str, str], other: dict[str, str]) -> None:
-    for pair in ((one, other), (other, one)):
+@pytest.mark.parametrize(("left", "right"), SAME, ids=str)
+def test_what_may_be_the_same_text_is_refused(left: dict[str, str], right: dict[str, str]) -> None:
+    for pair in ((left, right), (right, left)):
         with pytest.raises(SpecError, match="hold some text out"):
             check_control(*(TrainingSet(**data) for data in pair))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("one", "other"), APART, ids=str)
-def test_what_is_apart_is_taken(one: dict[str, str], other: dict[str, str]) -> None:
-    assert not overlap(TrainingSet(**one), TrainingSet(**other))  # type: ignore[arg-type]
-    assert not overlap(TrainingSet(**other), TrainingSet(**one))  # type: ignore[arg-type]
+@pytest.mark.parametrize(("left", "right"), APART, ids=str)
+def test_what_is_apart_is_taken(left: dict[str, str], right: dict[str, str]) -> None:
+    assert not overlap(TrainingSet(**left), TrainingSet(**right))  # type: ignore[arg-type]
+    assert not overlap(TrainingSet(**right), TrainingSet(**left))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("left", "right", "same"),
     [
         ("file://{0}/a.jsonl", "a.jsonl", True),
         ("file://{0}/a.jsonl", "link.jsonl", True),
@@ -110,14 +110,14 @@ def test_what_is_apart_is_taken(one: dict[str, str], other: dict[str, str]) -> N
         ("file://{0}/more", "file://{0}/copies", False),
     ],
 )
-def test_addresses_overlap_where_they_name_the_same_files(tmp_path, one, other, same):
+def test_addresses_overlap_where_they_name_the_same_files(tmp_path, left, right, same):
     (tmp_path / "more").mkdir()
     (tmp_path / "more/c.jsonl").write_text('{"text": "c"}\n')
     (tmp_path / "copies").mkdir()
     shutil.copy(tmp_path / "a.jsonl", tmp_path / "copies/x.jsonl")
     for folder in ("more", "copies"):
         (tmp_path / folder / "none.jsonl").touch()
-    first, second = (TrainingSet(source.format(tmp_path)) for source in (one, other))
+    first, second = (TrainingSet(source.format(tmp_path)) for source in (left, right))
     assert overlap(first, second) is overlap(second, first) is same
     assert overlap(first, TrainingSet(first.source, split="validation")) is True
 
@@ -139,10 +139,10 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other", "same"), ADDRESSES)
-def test_offline_addresses_are_compared_and_no_connection_is_opened(monkeypatch, one, other, same):
+@pytest.mark.parametrize(("left", "right", "same"), ADDRESSES)
+def test_offline_addresses_are_compared_and_no_connection_is_opened(monkeypatch, left, right, same):
     monkeypatch.setattr(object_store, "FileSystem", SimpleNamespace(from_uri=lambda _: pytest.fail("opened")))
-    first, second = TrainingSet(one), TrainingSet(other)
+    first, second = TrainingSet(left), TrainingSet(right)
     assert overlap(first, second, offline=True) is overlap(second, first, offline=True) is same
     if same:
         with pytest.raises(SpecError, match="hold some text out"):

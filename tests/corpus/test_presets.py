@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_kdmem.corpus.examples import load_tokenizer
-from pytest_kdmem.corpus.presets import PRESETS
+from pytest_kdmem.corpus.presets import PRESETS, Selection
 from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint, read_documents
 from pytest_kdmem.errors import DataError, SpecError
@@ -146,14 +149,19 @@ def test_a_held_out_split_is_read_whole_and_filtered_alike(hub_copy, tiny, sente
     def whole(numbers: dict[int, str]) -> list[list[int]]:
         return encoded([f" = {at} = \n {body} " for at, body in numbers.items()], tiny)
 
-    one, two, three = sentences[:3]
-    hub_copy("wikitext-103", {"minimum_tokens": 30}, train=articles([one, "x", two]), validation=articles(["x", three]))
+    long = sentences[:3]
+    hub_copy(
+        "wikitext-103",
+        {"minimum_tokens": 30},
+        train=articles([long[0], "x", long[1]]),
+        validation=articles(["x", long[2]]),
+    )
     trained, reader = read(TrainingSet("wikitext-103"), tiny)
-    assert trained == whole({0: one, 2: two})
+    assert trained == whole({0: long[0], 2: long[1]})
     assert reader.record.left_out == 1
     for name in (TrainingSet("wikitext-103:held-out"), TrainingSet("wikitext-103", split="validation")):
         held_out, reader = read(name, tiny)
-        assert held_out == whole({1: three})
+        assert held_out == whole({1: long[2]})
         assert reader.record.left_out == 1
 
 
@@ -175,7 +183,7 @@ def test_a_source_smaller_than_the_preset_is_an_error(hub_copy, tiny, sentences)
     ("asked", "message"),
     [
         ({"source": "fineweb", "minimum_tokens": 100}, r"fewer than 256 tokens.*found minimum_tokens=100: drop it"),
-        ({"source": "fineweb:held-out", "split": "test"}, r"knows its own split; found split='test'"),
+        ({"source": "fineweb:held-out", "split": "test"}, r"has a split of its own; found split='test'"),
         ({"source": "fineweb:heldout"}, r"nothing is there; .*fineweb, .* each with :held-out behind it"),
     ],
 )
@@ -213,3 +221,45 @@ def test_progress_knows_how_many_are_taken():
 def test_examples_held_out_after_training_need_its_number():
     with pytest.raises(SpecError, match="number of training examples of fineweb"):
         replace(PRESETS["fineweb"], examples=None)
+
+
+lengths = st.lists(st.integers(0, 9), max_size=40)
+
+
+@given(lengths, st.integers(0, 9))
+def test_every_document_is_taken_or_counted(sizes, least):
+    selection = Selection("data", least)
+    rows = [[0] * size for size in sizes]
+    wanted = [row for row in rows if len(row) >= least]
+    if rows and not wanted:
+        with pytest.raises(DataError, match=f"at least {least} tokens were expected in data, and all {len(rows)} are"):
+            list(selection.select(rows))
+    else:
+        assert list(selection.select(rows)) == wanted
+    assert selection.taken + selection.left_out == len(rows)
+
+
+@given(lengths, st.integers(1, 9), st.integers(0, 5), st.integers(1, 5))
+def test_parts_that_follow_each_other_are_the_whole_and_count_each_document_once(sizes, least, first, second):
+    rows = [[at] * size for at, size in enumerate(sizes)]
+    wanted = [row for row in rows if len(row) >= least]
+    if len(wanted) < first + second:
+        return
+    parts = [Selection("data", least, take=first), Selection("data", least, skip=first, take=second)]
+    taken = [row for part in parts for row in part.select(iter(rows))]
+    assert taken == wanted[: first + second]
+    read = rows.index(taken[-1]) + 1
+    assert sum(part.taken + part.left_out for part in parts) == read
+
+
+def test_too_few_documents_are_an_error_that_counts_the_short_ones():
+    with pytest.raises(
+        DataError, match=r"5 documents of at least 3 tokens .* in data after the first 1; found 1, and 2"
+    ):
+        list(Selection("data", 3, skip=1, take=5).select([[0] * 3, [0], [0] * 4, [0]]))
+
+
+def test_no_more_is_read_than_is_taken():
+    rows = count()
+    assert len(list(Selection("data", skip=2, take=4).select([next(rows)] for _ in rows))) == 4
+    assert next(rows) == 12  # six rows were read, by two numbers each

@@ -78,8 +78,8 @@ def test_a_column_named_by_the_user_wins_over_ids(tmp_path):
 
 
 def test_splits_of_a_saved_dictionary(tmp_path):
-    one, other = (datasets.Dataset.from_dict({"text": [name]}) for name in ("one", "other"))
-    datasets.DatasetDict({"train": one, "test": other}).save_to_disk(tmp_path / "d")
+    train, test = (datasets.Dataset.from_dict({"text": [name]}) for name in ("one", "other"))
+    datasets.DatasetDict({"train": train, "test": test}).save_to_disk(tmp_path / "d")
     assert read(tmp_path / "d", split="test") == ["other"]
     with pytest.raises(DataError, match=r"Split 'dev' was expected in .*found train, test"):
         read(tmp_path / "d", split="dev")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pytest_kdmem.base import file_memory
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
@@ -170,13 +170,66 @@ def test_a_damaged_configuration_is_refused(copied: Path, content: str) -> None:
     assert "config.json" in refusal(copied)
 
 
-@pytest.mark.parametrize("changed", [{"text_config": None}, {"vocab_size": None}, {"text_config": [1]}], ids=repr)
-def test_a_configuration_with_parts_of_the_wrong_kind_is_read_or_refused(
-    copied: Path, changed: dict[str, object]
+@pytest.mark.parametrize("text_config", [None, [1], "text"], ids=repr)
+def test_a_text_configuration_that_is_no_object_is_not_read(tiny: Path, copied: Path, text_config: object) -> None:
+    change_json(copied / "config.json", text_config=text_config)
+    expected, checkpoint = (open_checkpoint(Model(str(folder))) for folder in (tiny, copied))
+    assert (checkpoint.vocabulary, checkpoint.positions) == (expected.vocabulary, expected.positions) == (300, 256)
+    assert checkpoint.digest != expected.digest
+
+
+def test_a_nested_text_configuration_is_read_before_the_outer_one(copied: Path) -> None:
+    change_json(copied / "config.json", text_config={"vocab_size": 301, "max_position_embeddings": 64})
+    checkpoint = open_checkpoint(Model(str(copied)))
+    assert (checkpoint.vocabulary, checkpoint.positions) == (301, 64)
+
+
+def test_sizes_that_are_not_configured_are_unknown(copied: Path) -> None:
+    change_json(copied / "config.json", vocab_size=None, max_position_embeddings=None)
+    checkpoint = open_checkpoint(Model(str(copied)))
+    assert (checkpoint.vocabulary, checkpoint.positions) == (0, None)
+
+
+@pytest.mark.parametrize("key", ["vocab_size", "max_position_embeddings"])
+@pytest.mark.parametrize("value", ["300", 300.0, True, [300], {}], ids=repr)
+def test_a_size_that_is_no_whole_number_is_refused(copied: Path, key: str, value: object) -> None:
+    change_json(copied / "config.json", **{key: value})
+    assert f"A whole number was expected as {key}" in refusal(copied)
+
+
+@pytest.fixture
+def mapped() -> Iterator[list[int]]:
+    """Descriptors of the files that were mapped into memory, as weights are, from the interpreter's own events."""
+    descriptors: list[int] = []
+    is_watching = True
+
+    def record(event: str, arguments: tuple[object, ...]) -> None:
+        if is_watching and event == "mmap.__new__":
+            descriptors.append(int(str(arguments[0])))
+
+    sys.addaudithook(record)
+    yield descriptors
+    is_watching = False
+
+
+def test_a_model_is_read_once_and_again_after_it_changed(
+    copied: Path, mapped: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_json(copied / "config.json", **changed)
-    with contextlib.suppress(SpecError):
-        open_checkpoint(Model(str(copied)))
+    monkeypatch.setattr(file_memory, "CLOCK_TICK_NS", -(10**12))  # files count as written long ago
+    first = open_checkpoint(Model(str(copied)))
+    assert open_checkpoint(Model(str(copied))) is first
+    assert len(mapped) == 1
+    change_json(copied / "config.json", layer_norm_eps=0.5)
+    changed = open_checkpoint(Model(str(copied)))
+    assert changed.digest != first.digest
+    assert len(mapped) == 1, "the weights stayed as they were"
+    content = bytearray((copied / WEIGHTS).read_bytes())
+    content[-1] ^= 1
+    (copied / WEIGHTS).write_bytes(content)
+    assert open_checkpoint(Model(str(copied))).digest != changed.digest
+    assert len(mapped) == 2
+    (copied / "tokenizer.json").unlink()
+    assert open_checkpoint(Model(str(copied))).tokenizer_digest == "none"
 
 
 def test_pickled_weights_are_never_read(copied: Path) -> None:

@@ -57,10 +57,10 @@ def through_json(made: RunCard) -> RunCard:
 
 
 def one_sentence(error: BaseException) -> str:
-    said = str(error)
-    assert said.endswith(".")
-    assert "\n" not in said
-    return said
+    sentence = str(error)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def test_any_curve_recipe_and_source_come_back(curve: Any, recipe: dict[str, Any
 
 
 def test_a_loss_that_went_astray_is_strict_json_and_still_not_a_number() -> None:
-    (found,) = through_json(card(held_out=((8, math.nan),))).held_out
-    assert found[0] == 8
-    assert math.isnan(found[1])
+    (entry,) = through_json(card(held_out=((8, math.nan),))).held_out
+    assert entry[0] == 8
+    assert math.isnan(entry[1])
 
 
 def test_a_folder_without_a_card_has_none(tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_a_folder_without_a_card_has_none(tmp_path: Path) -> None:
 def test_another_schema_version_is_refused_and_both_are_named(version: object) -> None:
     with pytest.raises(DataError) as caught:
         RunCard.from_json({**card().to_json(), "schema_version": version})
-    said = one_sentence(caught.value)
-    assert "schema_version 1" in said
-    assert repr(version) in said
+    sentence = one_sentence(caught.value)
+    assert "schema_version 1" in sentence
+    assert repr(version) in sentence
 
 
 @pytest.mark.parametrize("missing", [name for name in card().to_json() if name != "schema_version"])
@@ -218,21 +218,23 @@ def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any
     shutil.copy(make_model(seed=1) / "model.safetensors", model)
     assert believed() == (None, ["run card of student is of other weights"])
     (model / FILE_NAME).write_text("{")
-    found, [said] = believed()
-    assert found is None
-    assert said.startswith("run card of student cannot be read")
+    read_card, [warning] = believed()
+    assert read_card is None
+    assert warning.startswith("run card of student cannot be read")
 
 
 def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model: Path, make_model: Any) -> None:
     scored = open_checkpoint(Model(model)).digest
     shutil.copy(make_model(seed=1) / "model.safetensors", model)
     write_run_card(card(weights=weights_digest(model)), model)
-    found, [said] = believed_card("student", Model(model), scored=scored)
-    assert found is None
-    assert "changed after it was scored" in said
+    read_card, [warning] = believed_card("student", Model(model), scored=scored)
+    assert read_card is None
+    assert "changed after it was scored" in warning
 
 
-def said_of(made: RunCard, role: str = "student", teacher: str | None = None, data: TrainingSet | None = None) -> Any:
+def warnings_of(
+    made: RunCard, role: str = "student", teacher: str | None = None, data: TrainingSet | None = None
+) -> Any:
     return differences(made, "it", role, teacher, data, Extraction())
 
 
@@ -240,55 +242,55 @@ def said_of(made: RunCard, role: str = "student", teacher: str | None = None, da
 def test_another_teacher_than_the_audits_is_told(role: str) -> None:
     own, other = "3f2a" + "0" * 28, "12ab" + "0" * 28
     made = card(mode="baseline" if role == "baseline" else "soft", teacher=ModelOrigin("runs/teacher", own))
-    assert said_of(made, role, own) == said_of(made, role, None) == []
-    [said] = said_of(made, role, other)
-    assert said.startswith("it was distilled from teacher 3f2a…")
-    assert "12ab…" in said
-    assert said_of(made, "teacher", other) == [], "a teacher may have had a teacher of its own"
+    assert warnings_of(made, role, own) == warnings_of(made, role, None) == []
+    [warning] = warnings_of(made, role, other)
+    assert warning.startswith("it was distilled from teacher 3f2a…")
+    assert "12ab…" in warning
+    assert warnings_of(made, "teacher", other) == [], "a teacher may have had a teacher of its own"
 
 
 @pytest.mark.parametrize("mode", ["soft", "hard"])
 def test_a_baseline_that_was_distilled_is_told(mode: str) -> None:
-    [said] = said_of(card(mode=mode), "baseline")
-    assert said.startswith(f"it was distilled by its run card (mode {mode})")
-    assert said_of(card(mode=mode), "student") == []
+    [warning] = warnings_of(card(mode=mode), "baseline")
+    assert warning.startswith(f"it was distilled by its run card (mode {mode})")
+    assert warnings_of(card(mode=mode), "student") == []
 
 
 def test_a_student_that_had_no_teacher_is_told() -> None:
     plain = card(mode="baseline", teacher=None)
-    [said] = said_of(plain, "student", "12ab")
-    assert said.startswith("it was trained as a baseline")
-    assert said_of(plain, "baseline", "12ab") == said_of(plain, "teacher") == []
+    [warning] = warnings_of(plain, "student", "12ab")
+    assert warning.startswith("it was trained as a baseline")
+    assert warnings_of(plain, "baseline", "12ab") == warnings_of(plain, "teacher") == []
 
 
 @pytest.mark.parametrize(("window", "warnings"), [(99, 1), (100, 0), (None, 0)])
 def test_windows_shorter_than_what_is_audited_are_told(window: int | None, warnings: int) -> None:
-    said = said_of(card(extraction={"window_tokens": window} if window else {}))
-    assert len(said) == warnings
-    assert all("windows of 99 tokens" in one for one in said)
+    messages = warnings_of(card(extraction={"window_tokens": window} if window else {}))
+    assert len(messages) == warnings
+    assert all("windows of 99 tokens" in message for message in messages)
 
 
 def test_another_training_set_than_the_audits_is_told(tmp_path: Path) -> None:
     rows = np.arange(40).reshape(4, 10)
     for name, content in (("a", rows), ("copy", rows), ("b", rows + 1)):
         np.save(tmp_path / f"{name}.npy", content)
-    known = TrainingSet(tmp_path / "a.npy")
-    made = card(training_set=DataOrigin("a.npy", training_fingerprint(known), 4, 40))
-    for same in (known, replace(known, sample=2, seed=5), TrainingSet(tmp_path / "copy.npy")):
-        assert said_of(made, data=same) == []
-    [said] = said_of(made, data=TrainingSet(tmp_path / "b.npy"))
-    assert said.startswith("it was trained on a.npy")
+    declared = TrainingSet(tmp_path / "a.npy")
+    made = card(training_set=DataOrigin("a.npy", training_fingerprint(declared), 4, 40))
+    for same in (declared, replace(declared, sample=2, seed=5), TrainingSet(tmp_path / "copy.npy")):
+        assert warnings_of(made, data=same) == []
+    [warning] = warnings_of(made, data=TrainingSet(tmp_path / "b.npy"))
+    assert warning.startswith("it was trained on a.npy")
 
 
 @pytest.mark.parametrize("source", ["/home/someone/fineweb.jsonl", "HuggingFaceFW/fineweb", "fineweb"])
 def test_what_cannot_be_compared_by_content_is_by_name(source: str) -> None:
     made = card(training_set=DataOrigin(source, None, 4, 40))
-    assert said_of(made, data=TrainingSet("HuggingFaceFW/fineweb")) == []
-    [said] = said_of(made, data=TrainingSet("someone/other"))
-    assert "called other" in said
-    assert "someone/" not in said.split(" and ")[0]
-    known = replace(made, training_set=replace(made.training_set, fingerprint="f" * 32))
-    assert len(said_of(known, data=TrainingSet("someone/other"))) == 1
+    assert warnings_of(made, data=TrainingSet("HuggingFaceFW/fineweb")) == []
+    [warning] = warnings_of(made, data=TrainingSet("someone/other"))
+    assert "called other" in warning
+    assert "someone/" not in warning.split(" and ")[0]
+    fingerprinted = replace(made, training_set=replace(made.training_set, fingerprint="f" * 32))
+    assert len(warnings_of(fingerprinted, data=TrainingSet("someone/other"))) == 1
 
 
 HOSTILE = {
@@ -310,12 +312,12 @@ HOSTILE = {
 def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None:
     content = json.dumps({**card(weights=weights_digest(model)).to_json(), part: "HERE"})
     (model / FILE_NAME).write_text(content.replace('"HERE"', wrong))
-    found, [said] = believed_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
-    assert found is None
-    assert said.startswith("run card of student cannot be read")
-    assert "\n" not in said
-    assert len(said) < 1000
-    said.encode()
+    read_card, [warning] = believed_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+    assert read_card is None
+    assert warning.startswith("run card of student cannot be read")
+    assert "\n" not in warning
+    assert len(warning) < 1000
+    warning.encode()
 
 
 def test_reports_name_sources_without_their_folders() -> None:

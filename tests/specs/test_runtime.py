@@ -11,7 +11,7 @@ from pytest_kdmem.specs.runtime import Part, RunSettings, parse_part
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "message"),
     [
         ("engine", "tensorflow", "engine must be one of auto, transformers, vllm; found 'tensorflow'"),
         ("device", "tpu", "device must be one of auto, cpu, cuda; found 'tpu'"),
@@ -23,8 +23,8 @@ from pytest_kdmem.specs.runtime import Part, RunSettings, parse_part
         ("cpus_per_worker", 0, "cpus-per-worker must be a whole number of at least 1; found 0"),
     ],
 )
-def test_a_setting_outside_its_choices_is_refused(setting, value, said):
-    with pytest.raises(SpecError, match=said):
+def test_a_setting_outside_its_choices_is_refused(setting, value, message):
+    with pytest.raises(SpecError, match=message):
         RunSettings(**{setting: value})
 
 
@@ -32,7 +32,7 @@ def test_a_setting_outside_its_choices_is_refused(setting, value, said):
 def test_each_shard_is_in_one_part_and_parts_are_of_even_size(of, shards):
     parts = [parse_part(f"{number}/{of}") for number in range(1, of + 1)]
     held = [[shard for shard in range(shards) if part.contains(shard)] for part in parts]
-    assert sorted(shard for one in held for shard in one) == list(range(shards))
+    assert sorted(shard for shards_of_part in held for shard in shards_of_part) == list(range(shards))
     assert max(map(len, held)) - min(map(len, held)) <= 1
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tracemalloc
-from itertools import count
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
 from pytest_kdmem.corpus.presets import Selection
@@ -20,47 +17,6 @@ from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-
-lengths = st.lists(st.integers(0, 9), max_size=40)
-
-
-@given(lengths, st.integers(0, 9))
-def test_every_document_is_taken_or_counted(sizes, least):
-    selection = Selection("data", least)
-    rows = [[0] * size for size in sizes]
-    wanted = [row for row in rows if len(row) >= least]
-    if rows and not wanted:
-        with pytest.raises(DataError, match=f"at least {least} tokens were expected in data, and all {len(rows)} are"):
-            list(selection.select(rows))
-    else:
-        assert list(selection.select(rows)) == wanted
-    assert selection.taken + selection.left_out == len(rows)
-
-
-@given(lengths, st.integers(1, 9), st.integers(0, 5), st.integers(1, 5))
-def test_parts_that_follow_each_other_are_the_whole_and_count_each_document_once(sizes, least, first, second):
-    rows = [[at] * size for at, size in enumerate(sizes)]
-    wanted = [row for row in rows if len(row) >= least]
-    if len(wanted) < first + second:
-        return
-    parts = [Selection("data", least, take=first), Selection("data", least, skip=first, take=second)]
-    taken = [row for part in parts for row in part.select(iter(rows))]
-    assert taken == wanted[: first + second]
-    read = rows.index(taken[-1]) + 1
-    assert sum(part.taken + part.left_out for part in parts) == read
-
-
-def test_too_few_documents_are_an_error_that_counts_the_short_ones():
-    with pytest.raises(
-        DataError, match=r"5 documents of at least 3 tokens .* in data after the first 1; found 1, and 2"
-    ):
-        list(Selection("data", 3, skip=1, take=5).select([[0] * 3, [0], [0] * 4, [0]]))
-
-
-def test_no_more_is_read_than_is_taken():
-    rows = count()
-    assert len(list(Selection("data", skip=2, take=4).select([next(rows)] for _ in rows))) == 4
-    assert next(rows) == 12  # six rows were read, by two numbers each
 
 
 @pytest.fixture
@@ -106,8 +62,8 @@ def test_a_text_cut_before_it_is_tokenised_is_measured_whole(tiny, write_jsonl):
     for least in sorted({*sizes, *(size + 1 for size in sizes[1:])}):
         if least <= max(sizes):
             data = TrainingSet(write_jsonl(texts), minimum_tokens=least)
-            found = list(stream_examples(data, load_tokenizer(tiny), Extraction(1, 1, 2)))
-            assert len(found) == sum(size >= least for size in sizes), least
+            examples = list(stream_examples(data, load_tokenizer(tiny), Extraction(1, 1, 2)))
+            assert len(examples) == sum(size >= least for size in sizes), least
 
 
 def test_short_documents_are_left_out_before_blocks_are_joined(tmp_path):
@@ -186,8 +142,8 @@ def test_memory_does_not_grow_with_what_is_left_out_or_skipped(tmp_path):
 def test_real_documents_fill_their_windows(real_text, tiny):
     data = TrainingSet(real_text / "fineweb" / "sample.jsonl", minimum_tokens=256)
     reader = CorpusReader(data, load_tokenizer(tiny), Extraction())
-    found = [example for shard in reader for example in shard.examples]
-    assert {len(example.ids) for example in found} == {256}
-    assert [example.position for example in found] == list(range(len(found)))
-    assert len(found) + reader.record.left_out == 210
-    assert 180 < len(found) < 210
+    examples = [example for shard in reader for example in shard.examples]
+    assert {len(example.ids) for example in examples} == {256}
+    assert [example.position for example in examples] == list(range(len(examples)))
+    assert len(examples) + reader.record.left_out == 210
+    assert 180 < len(examples) < 210

@@ -1,0 +1,73 @@
+"""One file's documents come in order, and can be read in another process."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow.fs import LocalFileSystem
+
+from pytest_kdmem.corpus.formats import File, find_ending, first_line, read_column, read_file
+from pytest_kdmem.errors import DataError
+
+
+def file(path: Path) -> File:
+    return File(LocalFileSystem(), str(path), path.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("a.jsonl", ".jsonl"),
+        ("a.jsonl.gz", ".jsonl.gz"),
+        ("b/c.parquet", ".parquet"),
+        ("a.json", None),
+        ("jsonl", None),
+    ],
+)
+def test_a_format_is_told_by_the_ending(name, ending):
+    assert find_ending(name) == ending
+
+
+@given(st.lists(st.text(st.characters(blacklist_categories=["Cs"]), max_size=20), max_size=8))
+def test_lines_of_json_come_back_as_they_were_written(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("lines") / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts), "utf-8")
+    assert list(read_file(file(path), "text")) == texts
+
+
+def test_blank_lines_are_no_documents_unless_they_are_asked_for(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one\r\n\r\n\ntwo")
+    assert list(read_file(file(tmp_path / "a.txt"), "text")) == ["one", "two"]
+    assert list(read_file(file(tmp_path / "a.txt"), "text", keep_blank=True)) == ["one", "", "", "two"]
+
+
+def test_a_line_may_be_longer_than_what_is_read_at_once(tmp_path):
+    text = "ä" * 1_500_000
+    (tmp_path / "a.txt").write_text(f"{text}\nlast", encoding="utf-8")
+    assert list(read_file(file(tmp_path / "a.txt"), "text")) == [text, "last"]
+
+
+def test_a_reader_can_be_sent_to_another_process(tmp_path):
+    (tmp_path / "a.txt").write_text("one\ntwo")
+    reader = pickle.loads(pickle.dumps(partial(read_file, file(tmp_path / "a.txt"), "text")))
+    assert list(reader()) == ["one", "two"]
+
+
+def test_rows_are_numbered_over_batches():
+    batches = [pa.record_batch({"text": values}) for values in (["a", "b"], ["c", None])]
+    documents = read_column(iter(batches), "text", "a.arrow")
+    assert [next(documents) for _ in range(3)] == ["a", "b", "c"]
+    with pytest.raises(DataError, match=r"row 3 of a\.arrow; found NoneType"):
+        next(documents)
+
+
+def test_an_error_is_shortened_to_its_first_line():
+    assert first_line(ValueError("cannot read.\nTraceback: …")) == "cannot read"
+    assert first_line(ValueError()) == "ValueError"
