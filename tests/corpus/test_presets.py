@@ -184,7 +184,7 @@ def test_a_source_smaller_than_the_preset_is_an_error(hub_copy, tiny, sentences)
     [
         ({"source": "fineweb", "minimum_tokens": 100}, r"fewer than 256 tokens.*found minimum_tokens=100: drop it"),
         ({"source": "fineweb:held-out", "split": "test"}, r"has a split of its own; found split='test'"),
-        ({"source": "fineweb:heldout"}, r"nothing is there; .*fineweb, .* each with :held-out behind it"),
+        ({"source": "fineweb:heldout"}, r"nothing is there; .*fineweb, .* with :held-out appended"),
     ],
 )
 def test_what_would_mix_the_parts_is_refused_at_once(asked, message):
