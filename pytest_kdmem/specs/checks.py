@@ -42,9 +42,17 @@ def whole_number(least: int, *, bits: int | None = None) -> Check:
 
 
 def number(
-    *, least: float | None = None, most: float | None = None, above: float | None = None, below: float | None = None
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    finite: bool = True,
 ) -> Check:
-    """A finite number within limits; ``least`` and ``most`` are allowed themselves, ``above`` and ``below`` are not."""
+    """A number within limits; ``least`` and ``most`` are allowed themselves, ``above`` and ``below`` are not.
+
+    NaN is never allowed, and infinity only if ``finite`` is false.
+    """
     if least is not None and most is not None:
         expected = f"a number between {least:g} and {most:g}"
     else:
@@ -57,7 +65,7 @@ def number(
         is_right = (
             isinstance(value, int | float)
             and not isinstance(value, bool)
-            and math.isfinite(value)
+            and (math.isfinite(value) or (not finite and not math.isnan(value)))
             and (least is None or value >= least)
             and (most is None or value <= most)
             and (above is None or value > above)

@@ -73,6 +73,12 @@ def test_only_finite_numbers_are_numbers(check: Check, value: object) -> None:
     assert check(value).startswith("a number")
 
 
+def test_infinity_is_a_number_where_it_may_be() -> None:
+    check = number(least=0, finite=False)
+    assert check(math.inf) == ""
+    assert check(-math.inf) == check(math.nan) == "a number of at least 0"
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
 def test_limits_are_allowed_or_not_as_their_names_say(value: float) -> None:
     assert (SHARE(value) == "") == (0 <= value <= 1)
