@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import choice, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,7 @@ def init(
 
     from pytest_kdmem.cli.starter import WORKFLOWS, Starter, write_starter
 
-    if workflow not in (*WORKFLOWS, "none"):
-        raise SpecError(f"--workflow must be one of {', '.join(WORKFLOWS)}, none; found {workflow!r}.")
+    require("--workflow", workflow, choice(*WORKFLOWS, "none"))
     given = {role: source for role, source in asdict(sources).items() if source is not None}
     written = write_starter(Starter(folder, Path.cwd(), given, text_column, workflow))
     console = Console(highlight=False, markup=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import typer
 
 from pytest_kdmem.cli.options import ExampleOptions, RunOptions, progress
 from pytest_kdmem.cli.parameters import Spelling
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import choice, require
 
 if TYPE_CHECKING:
     from pytest_kdmem.risk.label_source import LabelSource
@@ -74,6 +74,5 @@ class PredictorOptions:
         from pytest_kdmem.risk.features import ALL_FEATURES, STUDY_FEATURES
 
         sets = {"study": STUDY_FEATURES, "all": ALL_FEATURES}
-        if self.features not in sets:
-            raise SpecError(f"--features must be one of {', '.join(sets)}; found {self.features!r}.")
+        require("--features", self.features, choice(*sets))
         return sets[self.features]

@@ -14,6 +14,7 @@ from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import PairTable
+from pytest_kdmem.specs.checks import choice, require
 from pytest_kdmem.specs.declared import Extraction
 
 SCORE_COLUMNS = ("nll", "zlib_bytes", "margin", "logprob", "entropy")
@@ -137,8 +138,7 @@ def extract_features(pair: PairTable, names: Sequence[str] = STUDY_FEATURES) -> 
 def check_feature_names(names: Sequence[str]) -> None:
     """Raise SpecError unless the names are those of features, at least one, and each given once."""
     for name in names:
-        if name not in FEATURE_FUNCTIONS:
-            raise SpecError(f"A feature of risk must be one of {', '.join(ALL_FEATURES)}; found {name!r}.")
+        require("A feature of risk", name, choice(*ALL_FEATURES))
     if not names or len(set(names)) < len(names):
         raise SpecError(f"Features of risk must be named once each, at least one; found {list(names)}.")
 

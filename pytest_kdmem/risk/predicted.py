@@ -18,6 +18,7 @@ from pytest_kdmem.risk.features import Features
 from pytest_kdmem.risk.predictor import Predictor
 from pytest_kdmem.risk.predictor_file import predictor_digest
 from pytest_kdmem.risk.reliability import draw_memorized_count
+from pytest_kdmem.specs.checks import number, optional, require
 
 # By default the threshold is that which 95 % of the memorized examples reach in trials on held-out examples. A useless
 # predictor has such a threshold as well, and nearly all examples reach it.
@@ -42,9 +43,7 @@ class Cutoff:
     recall: float = DEFAULT_RECALL
 
     def __post_init__(self) -> None:
-        threshold = self.threshold
-        if threshold is not None and (not isinstance(threshold, int | float) or not 0 < threshold < 1):
-            raise SpecError(f"A risk threshold must lie between 0 and 1, and be neither; found {threshold!r}.")
+        require("A risk threshold", self.threshold, optional(number(above=0, below=1)))
 
     def __str__(self) -> str:
         return f"{self.threshold:g}" if self.threshold is not None else f"recall of {percent(self.recall)}"

@@ -24,6 +24,7 @@ from pytest_kdmem.risk.pipeline import RiskPipeline
 from pytest_kdmem.risk.predicted import DEFAULT_RECALL, Cutoff, PredictedRisk
 from pytest_kdmem.risk.predictor_file import write_predictor
 from pytest_kdmem.risk.removal import Removal, plan_removal, removal_candidates, rows_within
+from pytest_kdmem.specs.checks import number, require
 from pytest_kdmem.specs.declared import TrainingSet
 
 SCHEMA_VERSION = 1
@@ -54,8 +55,7 @@ class Budget:
             options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
             raise SpecError(f"One of --threshold, --recall and --at-most was expected; found {options}: keep one.")
         for name, value in given.items():
-            if not 0 < value < 1:
-                raise SpecError(f"{name.replace('_', '-')} must lie between 0 and 1; found {value:g}.")
+            require(name.replace("_", "-"), value, number(above=0, below=1))
 
     def __str__(self) -> str:
         if self.threshold is not None:

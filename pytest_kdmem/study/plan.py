@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import choice, require
 from pytest_kdmem.study.config import StudyConfig
 from pytest_kdmem.study.record import Role
 
@@ -61,8 +61,7 @@ def plan(config: StudyConfig, only: tuple[str, ...] = ()) -> tuple[Step, ...]:
         SpecError: a part that the study does not have.
     """
     for part in only:
-        if part not in config.parts:
-            raise SpecError(f"A part of study {config.name} must be one of {', '.join(config.parts)}; found {part!r}.")
+        require(f"A part of study {config.name}", part, choice(*config.parts))
     asked = only or config.parts
     steps = {step.name: step for step in _all(config)}
     wanted = {step.name for step in steps.values() if step.part in asked}

@@ -73,7 +73,7 @@ def test_a_threshold_that_finds_less_than_half_is_refused_with_one_that_finds_mo
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, math.nan])
 def test_a_threshold_lies_between_0_and_1(threshold):
-    with pytest.raises(SpecError, match="must lie between 0 and 1"):
+    with pytest.raises(SpecError, match="must be a number above 0 and below 1"):
         Cutoff(threshold)
 
 

@@ -56,8 +56,8 @@ def test_a_budget_sets_the_cutoff_and_the_most_rows():
     ("limits", "message"),
     [
         ({"threshold": 0.5, "recall": 0.9}, "found --threshold and --recall: keep one"),
-        ({"at_most": 1.0}, "at-most must lie between 0 and 1; found 1"),
-        ({"recall": 0.0}, "recall must lie between 0 and 1; found 0"),
+        ({"at_most": 1.0}, "at-most must be a number above 0 and below 1; found 1"),
+        ({"recall": 0.0}, "recall must be a number above 0 and below 1; found 0"),
     ],
 )
 def test_a_budget_has_at_most_one_limit_between_0_and_1(limits, message):
