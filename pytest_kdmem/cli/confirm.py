@@ -137,5 +137,5 @@ def to_record(scores: ScoreTable, confirmation: Confirmation) -> dict[str, objec
         "confirmed": not confirmation.outside_band and bool(confirmation.checked and confirmation.engine_checks),
         "implied_tolerance": confirmation.implied_tolerance,
         **content,
-        "witnesses": tuple(content["witnesses"]),  # a tuple is laid out on one line
+        "witnesses": tuple(content["witnesses"]),  # a tuple is written on one line
     }

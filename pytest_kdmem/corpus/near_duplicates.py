@@ -32,12 +32,12 @@ class NearDuplicate(NamedTuple):
     Attributes:
         example_id: Position in the training set.
         digest: Digest of the token ids.
-        of: Digest of the other example.
+        duplicate_of: Digest of the other example.
     """
 
     example_id: int
     digest: str
-    of: str
+    duplicate_of: str
 
 
 def near_duplicates(

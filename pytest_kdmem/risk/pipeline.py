@@ -132,7 +132,7 @@ class RiskPipeline:
         at_risk = frozenset(features.digests.filter(pa.array(risk.at_risk)).to_pylist())
         if features.exhaustive:  # a sample shows neither copies nor near-duplicates
             pairs = self.near_duplicates(pair.teacher, at_risk)
-            either = {digest for near in pairs for digest in (near.digest, near.of)}
+            either = {digest for near in pairs for digest in (near.digest, near.duplicate_of)}
             risk = replace(risk, near_duplicates=at_risk & either)
         return PipelineResult(replace(risk, comparable_on=comparable_on), fitted)
 

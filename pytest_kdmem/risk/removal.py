@@ -86,7 +86,7 @@ def plan_removal(
     digests = features.digests.take(pa.array(order)).to_pylist()
     near_by_candidate: dict[str, set[str]] = defaultdict(set)
     for near in near_duplicates:
-        near_by_candidate[near.of].add(near.digest)
+        near_by_candidate[near.duplicate_of].add(near.digest)
     all_digests = pa.array([*digests, *sorted({near.digest for near in near_duplicates} - set(digests))], pa.string())
     positions = _positions(rows, all_digests)
     removed: dict[str, str] = {}  # digest → digest of the example at risk because of which it is removed

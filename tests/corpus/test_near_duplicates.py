@@ -49,7 +49,7 @@ def test_they_are_those_that_brute_force_finds():
     duplicates = list(near_duplicates(lambda: examples, wanted))
     assert {duplicate.example_id for duplicate in duplicates} == expected == {at for at in range(60, 120) if at % 3 < 2}
     for duplicate in duplicates:
-        assert duplicate.of == examples[(duplicate.example_id - 60) // 3].digest
+        assert duplicate.duplicate_of == examples[(duplicate.example_id - 60) // 3].digest
 
 
 def test_a_copy_is_no_near_duplicate_of_itself():
