@@ -113,9 +113,10 @@ def encoded(texts: list[str], tiny) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(
-    ("source", "part", "left_out"), [("fineweb", slice(0, 4), 4), ("fineweb:held-out", slice(4, 7), 3)]
+    ("source", "expected"), [("fineweb", (slice(0, 4), 4)), ("fineweb:held-out", (slice(4, 7), 3))]
 )
-def test_an_audit_scores_the_part_that_it_names(web_copy, tiny, sentences, tmp_path, source, part, left_out):
+def test_an_audit_scores_the_part_that_it_names(web_copy, tiny, sentences, tmp_path, source, expected):
+    part, left_out = expected
     scores = score(Model(str(tiny)), TrainingSet(source), EXTRACTION, ScoreStore(tmp_path / "s"))
     record = scores.record
     assert (record.examples, record.left_out, record.exhaustive) == (part.stop - part.start, left_out, True)
