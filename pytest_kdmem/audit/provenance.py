@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint, weights_digest
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import RunCard, read_run_card
+from pytest_kdmem.specs.weights import weights_digest
 
 DIGITS = 4
 

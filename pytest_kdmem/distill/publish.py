@@ -19,8 +19,8 @@ from pytest_kdmem.distill.train import Trained
 from pytest_kdmem.distill.training_run import TrainingRun
 from pytest_kdmem.engines.transformers.loading import load_model, quiet
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.specs.checkpoint import weights_digest
 from pytest_kdmem.specs.run_card import DataOrigin, ModelOrigin, RunCard, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
 
 TOKENIZER_FILES = ("tokenizer", "special_tokens", "added_tokens", "vocab", "merges", "spiece", "chat_template")
 RECORDED_PACKAGES = ("pytest-kdmem", "torch", "transformers", "accelerate")

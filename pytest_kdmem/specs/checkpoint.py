@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import mmap
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
-from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pytest_kdmem.base.digests import digest_of, file_digest
 from pytest_kdmem.base.file_memory import FileMemory
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.weights import read_model_json, read_weights, weight_files
 
 # Settings that do not change the output of a model, or only through the settings of the engine (dtype, cache).
 INERT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache")
@@ -32,9 +27,7 @@ TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
 CONFIG, QUANTIZATION = "config.json", "hf_quant_config.json"
-WEIGHT_INDEX = "model.safetensors.index.json"
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
-PICKLED_ENDINGS = (".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -67,22 +60,7 @@ class Checkpoint:
     quantized: bool = False
 
 
-class Weights(NamedTuple):
-    """Properties of the tensors of a model.
-
-    Attributes:
-        digest: Hex digest (128 bits) of all tensors.
-        parameters: Number of parameters.
-        dtype: Precision of most parameters.
-    """
-
-    digest: str
-    parameters: int
-    dtype: str
-
-
 _CHECKPOINTS: FileMemory[Checkpoint] = FileMemory()
-_WEIGHTS: FileMemory[Weights] = FileMemory()
 
 
 def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
@@ -103,10 +81,10 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
 
 
 def _read_checkpoint(folder: Path) -> Checkpoint:
-    config = _read_json(folder / CONFIG, "a model's configuration")
+    config = read_model_json(folder / CONFIG, "a model's configuration")
     inner = config.get("text_config")
     text_config = {**config, **inner} if isinstance(inner, dict) else config
-    weights = _weights(folder)
+    weights = read_weights(folder)
     tokenizer_digest = digest_tokenizer(folder)
     text_digest = digest_of([tokenizer_digest, _tokenizer_settings(folder)])
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
@@ -124,17 +102,6 @@ def _read_checkpoint(folder: Path) -> Checkpoint:
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
         quantized="quantization_config" in text_config or (folder / QUANTIZATION).is_file(),
     )
-
-
-def weights_digest(folder: Path) -> str:
-    """Hex digest (128 bits) of all tensors of a model folder, in order of their names.
-
-    It depends neither on how the tensors are divided into files nor on other files in the folder.
-
-    Raises:
-        SpecError: There are no safetensors weights, or they are damaged.
-    """
-    return _weights(folder).digest
 
 
 def locate(model: Model, *, offline: bool = False) -> Path:
@@ -177,7 +144,7 @@ def digest_tokenizer(folder: Path) -> str:
     if not files:
         return "none"
     if files[0].name == "tokenizer.json":
-        content = _read_json(files[0], "a tokenizer")
+        content = read_model_json(files[0], "a tokenizer")
         # Truncation and padding are state of the last call and do not belong to the vocabulary.
         return digest_of({key: value for key, value in content.items() if key not in ("truncation", "padding")})
     return digest_of([(file.name, file_digest(file)) for file in files])
@@ -185,7 +152,7 @@ def digest_tokenizer(folder: Path) -> str:
 
 def _tokenizer_settings(folder: Path) -> dict[str, Any]:
     contents = {
-        name: _read_json(folder / name, "tokenizer settings")
+        name: read_model_json(folder / name, "tokenizer settings")
         for name in TOKENIZER_SETTINGS
         if (folder / name).is_file()
     }
@@ -204,94 +171,6 @@ def _whole_number(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -
                 raise SpecError(f"A whole number was expected as {key} in {folder / CONFIG}; found {value!r}.")
             return value
     return None
-
-
-def _read_json(path: Path, what: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"{what.capitalize()} was expected at {path}, and there is no such file.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{what.capitalize()} was expected in {path}, which is no valid JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise SpecError(f"{what.capitalize()} was expected in {path}, which holds no JSON object.")
-    return content
-
-
-def _weights(folder: Path) -> Weights:
-    files = weight_files(folder)
-    return _WEIGHTS.get(files, lambda: _read_weights(files))
-
-
-def _read_weights(files: Sequence[Path]) -> Weights:
-    with ThreadPoolExecutor() as pool:
-        tensors = sorted(chain.from_iterable(pool.map(_read_tensors, files)))
-    parameters: dict[str, int] = {}  # by dtype
-    for _, dtype, shape, _ in tensors:
-        parameters[dtype] = parameters.get(dtype, 0) + prod(shape)
-    commonest = max(parameters, key=lambda dtype: parameters[dtype])
-    names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-    return Weights(digest_of(tensors), sum(parameters.values()), names.get(commonest, "float32"))
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files that transformers loads: ``model.safetensors``, or else the files that its index names.
-
-    Raises:
-        SpecError: There are no weights, or files are missing that the index names.
-    """
-    single, index = folder / "model.safetensors", folder / WEIGHT_INDEX
-    if (folder / "adapter_config.json").is_file():
-        raise SpecError(
-            f"A whole model was expected in {folder}, which holds an adapter; merge it into its base first."
-        )
-    if single.is_file():  # transformers looks in the same order
-        return [single]
-    if index.is_file():
-        names = sorted(set(_read_json(index, "an index of weights").get("weight_map", {}).values()))
-        files = [folder / name for name in names]
-        missing = [file.name for file in files if not file.is_file()]
-        if missing:
-            raise SpecError(f"Weights {', '.join(missing)} were expected in {folder} by its index and are not there.")
-        if files:
-            return files
-    pickled = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLED_ENDINGS)
-    if pickled:
-        raise SpecError(
-            f"Weights were expected as safetensors in {folder}, which holds only pickled ones ({pickled[0]}); pickle"
-            " can run code, so it is never read: save the model again with save_pretrained."
-        )
-    raise SpecError(f"Weights were expected as model.safetensors in {folder}, and there are none.")
-
-
-def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
-    """Name, dtype, shape and SHA-256 of the bytes of each tensor in a safetensors file."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(8)
-        start = 8 + int.from_bytes(head, "little")
-        if len(head) < 8 or start > size:
-            raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save the model again.")
-        try:
-            header = json.loads(file.read(start - 8))
-            entries = [_tensor_entry(name, entry) for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise SpecError(f"Weights were expected in {path}, which is no safetensors file.") from None
-        if not entries:
-            raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            tensors = []
-            for name, dtype, shape, begin, end in entries:
-                if not 0 <= begin <= end <= size - start:
-                    raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
-                digest = hashlib.sha256(view[start + begin : start + end]).hexdigest()
-                tensors.append((name, dtype, shape, digest))
-    return tensors
-
-
-def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int, ...], int, int]:
-    begin, end = map(int, entry["data_offsets"])
-    return name, str(entry["dtype"]), tuple(map(int, entry["shape"])), begin, end
 
 
 def check_same_tokenizer(digests: Mapping[str, str]) -> None:

@@ -13,9 +13,10 @@ import pytest
 
 from pytest_kdmem.audit.provenance import believed_card, differences, unequal
 from pytest_kdmem.corpus.sources import training_fingerprint
-from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint, weights_digest
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import FILE_NAME, DataOrigin, ModelOrigin, RunCard, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
 from tests.specs.any_card import card
 
 

@@ -15,9 +15,10 @@ from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import DataError, EngineError
-from pytest_kdmem.specs.checkpoint import open_checkpoint, weights_digest
+from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import read_run_card
+from pytest_kdmem.specs.weights import weights_digest
 
 
 def test_a_written_model_is_bfloat16_and_has_the_tokenizer_it_started_with(uninterrupted, init):

@@ -18,9 +18,9 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.specs.checkpoint import weights_digest
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import read_run_card
+from pytest_kdmem.specs.weights import weights_digest
 from tests.distill.reference_loss import reference_step
 
 LONG = {"epochs": 60}

@@ -17,9 +17,9 @@ from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.distill.checkpoints import latest_checkpoint
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.specs.checkpoint import weights_digest
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import read_run_card
+from pytest_kdmem.specs.weights import weights_digest
 
 
 def card(model: Model):

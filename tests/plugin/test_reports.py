@@ -12,9 +12,10 @@ import pytest
 
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.corpus.sources import training_fingerprint
-from pytest_kdmem.specs.checkpoint import open_checkpoint, weights_digest
+from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, ModelOrigin, RunCard, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
 
 AUDIT = """
 def test_rate(memorization, student):

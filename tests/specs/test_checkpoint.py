@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,81 +11,13 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.base import file_memory
-from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
-
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-
-
-@pytest.fixture
-def copied(tiny: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model to be changed."""
-    return Path(shutil.copytree(tiny, tmp_path / "copied"))
-
-
-@pytest.fixture
-def sharded(tiny: Path, copied: Path) -> Path:
-    """The tiny model with its weights in several files."""
-    from transformers import AutoModelForCausalLM
-
-    (copied / WEIGHTS).unlink()
-    AutoModelForCausalLM.from_pretrained(tiny).save_pretrained(copied, max_shard_size="20KB")
-    assert len(list(copied.glob("*.safetensors"))) > 1
-    return copied
-
-
-def digest(folder: Path) -> str:
-    return open_checkpoint(Model(str(folder))).digest
-
-
-def refusal(folder: Path | str) -> str:
-    """The one sentence with which a folder is refused."""
-    with pytest.raises(SpecError) as caught:
-        open_checkpoint(Model(str(folder)), offline=True)
-    sentence = str(caught.value)
-    assert str(folder) in sentence
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
-    return sentence
-
-
-def change_json(path: Path, **changed: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
-
-
-def write_weights(path: Path, header: object, body: bytes = b"") -> None:
-    encoded = json.dumps(header).encode()
-    path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + body)
+from tests.specs.model_folder import WEIGHTS, change_json, digest, refusal
 
 
 def test_a_copied_folder_has_the_same_digest(tiny: Path, copied: Path) -> None:
     assert digest(copied) == digest(tiny)
-
-
-def test_weights_in_several_files_have_the_same_digest(tiny: Path, sharded: Path) -> None:
-    assert digest(sharded) == digest(tiny)
-
-
-def test_where_a_single_file_lies_beside_an_index_the_digest_is_of_what_transformers_loads(
-    sharded: Path, make_model: Callable[..., Path]
-) -> None:
-    from transformers import AutoModelForCausalLM
-
-    other = make_model("pythia", seed=7)
-    shutil.copy(other / WEIGHTS, sharded / WEIGHTS)
-    loaded, expected = (
-        AutoModelForCausalLM.from_pretrained(folder).get_input_embeddings().weight for folder in (sharded, other)
-    )
-    assert loaded.equal(expected)
-    assert digest(sharded) == digest(other)
-
-
-def test_one_weight_bit_changes_the_digest(tiny: Path, copied: Path) -> None:
-    content = bytearray((copied / WEIGHTS).read_bytes())
-    content[-1] ^= 1
-    (copied / WEIGHTS).write_bytes(content)
-    assert digest(copied) != digest(tiny)
 
 
 def test_another_tokenizer_changes_the_digest(tiny: Path, copied: Path) -> None:
@@ -131,32 +62,6 @@ def test_parameters_are_those_that_torch_counts(make_model: Callable[..., Path],
     assert checkpoint.parameters == sum(weight.numel() for weight in model.parameters())
     assert (checkpoint.vocabulary, checkpoint.positions) == (300, 256)
     assert checkpoint.architecture == type(model).__name__
-
-
-def test_a_file_cut_short_is_refused(copied: Path) -> None:
-    content = (copied / WEIGHTS).read_bytes()
-    for kept in (len(content) - 1, 100, 4, 0):
-        (copied / WEIGHTS).write_bytes(content[:kept])
-        assert WEIGHTS in refusal(copied)
-
-
-@pytest.mark.parametrize(
-    "header",
-    ["{not json", "\xff", [], 3, {}, {"weight": 3}, {"weight": {"dtype": "F32"}}, {"__metadata__": {}}],
-    ids=repr,
-)
-def test_a_header_that_is_no_safetensors_header_is_refused(copied: Path, header: object) -> None:
-    if isinstance(header, str):
-        encoded = header.encode("latin-1")
-        (copied / WEIGHTS).write_bytes(len(encoded).to_bytes(8, "little") + encoded)
-    else:
-        write_weights(copied / WEIGHTS, header)
-    refusal(copied)
-
-
-def test_bytes_of_another_format_are_refused(copied: Path) -> None:
-    (copied / WEIGHTS).write_bytes(bytes(range(256)) * 8)
-    assert WEIGHTS in refusal(copied)
 
 
 def test_a_folder_without_configuration_is_refused(copied: Path) -> None:
@@ -230,25 +135,6 @@ def test_a_model_is_read_once_and_again_after_it_changed(
     assert len(mapped) == 2
     (copied / "tokenizer.json").unlink()
     assert open_checkpoint(Model(str(copied))).tokenizer_digest == "none"
-
-
-def test_pickled_weights_are_never_read(copied: Path) -> None:
-    (copied / WEIGHTS).unlink()
-    (copied / "pytorch_model.bin").write_bytes(b"\x80\x04N.")
-    sentence = refusal(copied)
-    assert "pytorch_model.bin" in sentence
-    assert "save_pretrained" in sentence
-
-
-def test_a_folder_without_weights_is_refused(copied: Path) -> None:
-    (copied / WEIGHTS).unlink()
-    refusal(copied)
-
-
-def test_a_missing_shard_is_named(sharded: Path) -> None:
-    missing = sorted(sharded.glob("model-*.safetensors"))[1]
-    missing.unlink()
-    assert missing.name in refusal(sharded)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

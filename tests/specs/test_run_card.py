@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.specs.checkpoint import open_checkpoint, weights_digest
+from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.run_card import (
     FILE_NAME,
@@ -24,6 +24,7 @@ from pytest_kdmem.specs.run_card import (
     read_run_card,
     write_run_card,
 )
+from pytest_kdmem.specs.weights import weights_digest
 from tests.specs.any_card import card
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_kdmem.specs.checkpoint import WEIGHT_INDEX, weight_files
+from pytest_kdmem.specs.weights import WEIGHT_INDEX, weight_files
 
 CONFIG = "config.json"
 
