@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.checks import optional, require, whole_number
+from pytest_kdmem.specs.checks import number, optional, require, whole_number
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Execution:
 
     def __post_init__(self) -> None:
         require("micro-batch-size", self.micro_batch_size, optional(whole_number(1)))
-        if not self.checkpoint_minutes >= 0:
-            raise SpecError(f"checkpoint-minutes must not be negative; found {self.checkpoint_minutes}.")
+        require("checkpoint-minutes", self.checkpoint_minutes, number(least=0, finite=False))
 
     def split_step(self, batch_size: int, processes: int) -> StepSplit:
         """Split a batch evenly over processes and forward passes.

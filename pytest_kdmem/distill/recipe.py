@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import Check, choice, number, optional, require, truth, whole_number
 
 Mode = Literal["baseline", "soft", "hard"]
 Divergence = Literal["forward", "reverse", "jsd"]
 Precision = Literal["bfloat16", "float32"]
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "mode": get_args(Mode),
-    "divergence": get_args(Divergence),
-    "precision": get_args(Precision),
+CHECKS: dict[str, Check] = {
+    "mode": choice(*get_args(Mode)),
+    "temperature": number(above=0),
+    "divergence": choice(*get_args(Divergence)),
+    "jsd_weight": number(above=0, below=1),
+    "cross_entropy_weight": number(least=0, most=1),
+    "teacher_top_k": optional(whole_number(1)),
+    "epochs": whole_number(1),
+    "learning_rate": number(above=0),
+    "batch_size": whole_number(1),
+    "warmup": number(least=0, most=1),
+    "weight_decay": number(least=0),
+    "max_gradient_norm": number(least=0),
+    "packing": truth,
+    "precision": choice(*get_args(Precision)),
+    "seed": whole_number(0, bits=32),
 }
-WHOLE_NUMBERS = ("epochs", "batch_size", "seed", "teacher_top_k")
-MAY_BE_ZERO = ("seed", "warmup", "weight_decay", "cross_entropy_weight", "max_gradient_norm")
-SHARES = ("warmup", "cross_entropy_weight", "jsd_weight")
 
 
 @dataclass(frozen=True)
@@ -69,12 +79,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            _check(name, value)
-        if self.seed >= 2**32:
-            raise SpecError(f"seed must be below 2**32; found {self.seed}.")
-        if not 0 < self.jsd_weight < 1:
-            raise SpecError(f"jsd-weight must lie between 0 and 1; found {self.jsd_weight!r}.")
+        for name, check in CHECKS.items():
+            require(name.replace("_", "-"), getattr(self, name), check)
         if self.teacher_top_k is not None and self.divergence != "forward":
             raise SpecError(
                 f"Divergence forward was expected with teacher-top-k, which stores only what forward KL needs;"
@@ -102,22 +108,3 @@ class Recipe:
     def digest(self) -> str:
         """Digest of all settings."""
         return digest_of(asdict(self))
-
-
-def _check(name: str, value: Any) -> None:
-    """Raise SpecError if a setting has a value of the wrong type or outside its range."""
-    shown = name.replace("_", "-")
-    if name in CHOICES:
-        if value not in CHOICES[name]:
-            raise SpecError(f"{shown} must be one of {', '.join(CHOICES[name])}; found {value!r}.")
-        return
-    if name == "packing" or (name == "teacher_top_k" and value is None):
-        if name == "packing" and not isinstance(value, bool):
-            raise SpecError(f"packing must be true or false; found {value!r}.")
-        return
-    if isinstance(value, bool) or not isinstance(value, int if name in WHOLE_NUMBERS else int | float):
-        raise SpecError(f"{shown} must be a {'whole number' if name in WHOLE_NUMBERS else 'number'}; found {value!r}.")
-    if not (0 < value < float("inf") or (name in MAY_BE_ZERO and value == 0)):
-        raise SpecError(f"{shown} must be positive; found {value!r}.")
-    if name in SHARES and value > 1:
-        raise SpecError(f"{shown} must be at most 1; found {value!r}.")

@@ -32,8 +32,8 @@ def test_a_step_is_split_evenly_or_refused(batch_size, processes, micro_batch):
     ("settings", "message"),
     [
         ({"micro_batch_size": 0}, "micro-batch-size must be a whole number of at least 1; found 0"),
-        ({"checkpoint_minutes": -1.0}, "checkpoint-minutes must not be negative"),
-        ({"checkpoint_minutes": float("nan")}, "checkpoint-minutes must not be negative; found nan"),
+        ({"checkpoint_minutes": -1.0}, "checkpoint-minutes must be a number of at least 0"),
+        ({"checkpoint_minutes": float("nan")}, "checkpoint-minutes must be a number of at least 0; found nan"),
     ],
 )
 def test_invalid_settings_are_refused(settings, message):

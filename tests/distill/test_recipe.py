@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.recipe import CHECKS, Recipe
 from pytest_kdmem.errors import SpecError
 
 # For every setting, a valid value that is not its default.
@@ -45,30 +45,34 @@ def test_the_digest_is_that_of_earlier_versions():
     assert Recipe().digest == "08d20f1a77176e53a31fa58215073048"
 
 
+def test_every_setting_has_a_check():
+    assert list(CHECKS) == [field.name for field in fields(Recipe)]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"mode": "sotf"}, "mode must be one of baseline, soft, hard; found 'sotf'"),
         ({"divergence": "kl"}, "divergence must be one of forward, reverse, jsd; found 'kl'"),
         ({"precision": "int8"}, "precision must be one of bfloat16, float32"),
-        ({"temperature": 0.0}, "temperature must be positive; found 0.0"),
-        ({"temperature": float("nan")}, "temperature must be positive; found nan"),
-        ({"temperature": float("inf")}, "temperature must be positive; found inf"),
-        ({"temperature": True}, "temperature must be a number; found True"),
-        ({"temperature": "2"}, "temperature must be a number; found '2'"),
-        ({"epochs": -1}, "epochs must be positive"),
-        ({"epochs": 1.5}, "epochs must be a whole number; found 1.5"),
-        ({"batch_size": 0}, "batch-size must be positive"),
-        ({"learning_rate": 0.0}, "learning-rate must be positive"),
-        ({"seed": -1}, "seed must be positive"),
+        ({"temperature": 0.0}, "temperature must be a number above 0; found 0.0"),
+        ({"temperature": float("nan")}, "temperature must be a number above 0; found nan"),
+        ({"temperature": float("inf")}, "temperature must be a number above 0; found inf"),
+        ({"temperature": True}, "temperature must be a number above 0; found True"),
+        ({"temperature": "2"}, "temperature must be a number above 0; found '2'"),
+        ({"epochs": -1}, "epochs must be a whole number of at least 1; found -1"),
+        ({"epochs": 1.5}, "epochs must be a whole number of at least 1; found 1.5"),
+        ({"batch_size": 0}, "batch-size must be a whole number of at least 1"),
+        ({"learning_rate": 0.0}, "learning-rate must be a number above 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"seed": 2**32}, r"seed must be below 2\*\*32; found 4294967296"),
-        ({"warmup": 1.5}, "warmup must be at most 1"),
-        ({"weight_decay": -0.1}, "weight-decay must be positive"),
-        ({"max_gradient_norm": -1.0}, "max-gradient-norm must be positive"),
-        ({"cross_entropy_weight": 1.1}, "cross-entropy-weight must be at most 1"),
-        ({"jsd_weight": 0.0}, "jsd-weight must be positive"),
-        ({"jsd_weight": 1.0}, "jsd-weight must lie between 0 and 1"),
-        ({"teacher_top_k": 0}, "teacher-top-k must be positive"),
+        ({"warmup": 1.5}, "warmup must be a number between 0 and 1"),
+        ({"weight_decay": -0.1}, "weight-decay must be a number of at least 0"),
+        ({"max_gradient_norm": -1.0}, "max-gradient-norm must be a number of at least 0"),
+        ({"cross_entropy_weight": 1.1}, "cross-entropy-weight must be a number between 0 and 1"),
+        ({"jsd_weight": 0.0}, "jsd-weight must be a number above 0 and below 1"),
+        ({"jsd_weight": 1.0}, "jsd-weight must be a number above 0 and below 1"),
+        ({"teacher_top_k": 0}, "teacher-top-k must be a whole number of at least 1"),
         ({"teacher_top_k": 8, "divergence": "reverse"}, "Divergence forward was expected with teacher-top-k"),
         ({"packing": 1}, "packing must be true or false; found 1"),
     ],
