@@ -93,7 +93,7 @@ def test_the_shipped_studies_are_valid(name, parts, seeds):
         ("[datasets.web]", '[datasets."../web"]', "Names of data sets and sizes must be letters"),
         ("temperature = 2.0 }", "T = 2.0 }", "Key 'T' of recipes.soft is unknown; valid are temperature, "),
         ("hard = {", "harder = {", "Key 'harder' of recipes is unknown; valid are base-large, base-small, teacher"),
-        ("hard = { epochs = 1", "hard = { epochs = -1", "in recipes.hard, epochs must be positive; found -1"),
+        ("hard = { epochs = 1", "hard = { epochs = -1", "in recipes.hard, epochs must be a whole number of at least 1"),
         ("hard = { epochs = 1", "hard = { temperature = 2.0", "Key 'temperature' of recipes.hard is unknown"),
         ("hard = { epochs = 1", "hard = { seed = 1", "Key 'seed' of recipes.hard is unknown"),
         ("[3, 0.25]", "[3, 0.9]", "shares in repetition must be at most 1 together"),
