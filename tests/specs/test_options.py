@@ -1,43 +1,80 @@
-"""Every option has one spelling for each place it is set in, and a default that its own check lets pass."""
+"""The definitions of settings: their texts, their defaults, and which values they accept."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+
 import pytest
 
-from pytest_kdmem.specs.declared import Extraction, Thresholds
-from pytest_kdmem.specs.options import OPTIONS, REPORT_ENDINGS, Option
+from pytest_kdmem.specs.declared import Extraction, Thresholds, TrainingSet
+from pytest_kdmem.specs.options import OPTIONS, REPORT_ENDINGS
+from pytest_kdmem.specs.roles import ROLES
 from pytest_kdmem.specs.runtime import RunSettings
 
-BY_NAME = {option.name: option for option in OPTIONS}
+SETTINGS = {option.key: option for option in OPTIONS}
+every_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 
 
-def test_an_option_is_spelled_for_the_command_line_the_environment_and_the_configuration() -> None:
-    option = BY_NAME["max-memorization-rate"]
-    assert option.flag == "--kdmem-max-memorization-rate"
-    assert option.variable == "KDMEM_MAX_MEMORIZATION_RATE"
-    assert option.key == "max_memorization_rate"
+def test_no_name_is_defined_twice():
+    assert len(SETTINGS) == len(OPTIONS)
 
 
-def test_names_are_given_once() -> None:
-    assert len(BY_NAME) == len(OPTIONS)
+@every_option
+def test_names_are_words_joined_by_hyphens(option):
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", option.name)
+    assert (option.flag, option.variable) == (f"--kdmem-{option.name}", f"KDMEM_{option.key.upper()}")
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
-def test_a_default_passes_its_own_check(option: Option) -> None:
-    if option.default is not None:
-        assert option.check(option.default) == ""
+@every_option
+def test_help_is_a_sentence_that_argparse_can_print(option):
+    assert option.help[0].isupper()
+    assert option.help.endswith(".")
+    assert "%" not in option.help
+    assert not option.help.startswith(("Of ", "So ", "What ", "How many "))
 
 
-@pytest.mark.parametrize("spec", [Extraction(), Thresholds(), RunSettings()], ids=lambda spec: type(spec).__name__)
-def test_defaults_are_those_of_the_values_that_options_make(spec: object) -> None:
-    shared = {option.key: option.default for option in OPTIONS if hasattr(spec, option.key) and option.kind != "flag"}
+@every_option
+def test_the_default_passes_its_own_check(option):
+    assert option.default is None or not option.check(option.default)
+
+
+def test_every_role_is_a_setting():
+    assert set(ROLES) <= SETTINGS.keys()
+
+
+@pytest.mark.parametrize("values", [Extraction(), Thresholds(), RunSettings(), TrainingSet("x")], ids=repr)
+def test_values_made_in_python_have_the_same_defaults(values):
+    shared = {field.name for field in fields(values)} & SETTINGS.keys()
     assert len(shared) >= 3
-    assert {key: getattr(spec, key) for key in shared} == shared
+    for name in shared:
+        assert getattr(values, name) == (SETTINGS[name].default or False if SETTINGS[name].kind == "flag"
+                                         else SETTINGS[name].default), name  # fmt: skip
 
 
-@pytest.mark.parametrize("ending", REPORT_ENDINGS)
-def test_each_report_must_have_a_format(ending: str) -> None:
-    check = BY_NAME["report"].check
-    assert check([f"a{ending}", "b.json"]) == ""
-    assert check([f"a{ending}", "b.docx"]) == f"a path ending in {', '.join(REPORT_ENDINGS)}"
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("form", ("documents", "blocks"), ("lines", "")),
+        ("engine", ("auto", "transformers", "vllm"), ("tensorflow",)),
+        ("seed", (0, 7), (-1,)),
+        ("sample", (1, 10**9), (0, -1)),
+        ("max_memorization_rate", (0, 0.5, 1), (-0.1, 1.1, float("nan"))),
+        ("min_reduction", (0, 2.0), (-1, float("inf"), float("nan"))),
+        ("confidence", (0.5, 0.95), (0.4, 1, float("nan"))),
+        ("risk_threshold", (0.01, 0.99), (0, 1, float("nan"))),
+        ("shard", ("1/1", "3/16"), ("0/2", "3/2", "1", "a/b", "1/²", " 1/2", "1/2\n")),
+        ("report", (["a.json"], ["a.html", "b.md", "c.sarif"]), (["a.docx"], ["a.json", "b"])),
+        ("baseline_file", ("a.json",), ("a.toml",)),
+    ],
+)
+def test_checks_separate_right_from_wrong(name, right, wrong):
+    check = SETTINGS[name].check
+    assert [value for value in right if check(value)] == []
+    assert [value for value in wrong if not check(value)] == []
+
+
+def test_the_check_of_reports_names_every_format():
+    check = SETTINGS["report"].check
+    assert check(["a.json", "b.docx"]) == f"a path ending in {', '.join(REPORT_ENDINGS)}"
     assert check(()) == ""

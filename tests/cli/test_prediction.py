@@ -1,0 +1,47 @@
+"""Options that `kdmem risk` and `kdmem prefilter` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_kdmem.cli.options import ExampleOptions, RunOptions
+from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.risk.features import ALL, STUDY
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+
+
+def options(**changed):
+    return PredictorOptions(**{"labels_from": None, "predictor": None, "risk_threshold": None} | changed)
+
+
+def test_the_pipeline_has_the_models_and_the_data_of_the_options(tmp_path):
+    run = RunOptions(
+        offline=True, trust_remote_code=True, dtype="float32", device="cpu", batch_size=2, executor="local",
+        workers=None, cpus_per_worker=1,
+    )  # fmt: skip
+    examples = ExampleOptions(text_column="body", form="documents", extraction=Extraction(8, 9, 30))
+    store, settings = ScoreStore(tmp_path), run.settings()
+    pipeline = PairOptions(training_set="x.jsonl", teacher="t", baseline="b").pipeline(examples, run, store, settings)
+    assert pipeline.teacher == Model("t", trust_remote_code=True)
+    assert pipeline.baseline == Model("b", trust_remote_code=True)
+    assert pipeline.training_set == TrainingSet("x.jsonl", text_column="body")
+    assert pipeline.extraction == Extraction(8, 9, 30)
+    assert (pipeline.store, pipeline.run) == (store, settings)
+
+
+def test_features_are_chosen_by_the_name_of_their_set():
+    assert options().feature_names() == STUDY
+    assert options(features="all").feature_names() == ALL
+    with pytest.raises(SpecError, match=r"^--features must be one of study, all; found 'few'\.$"):
+        options(features="few").feature_names()
+
+
+def test_labels_and_a_fitted_predictor_exclude_each_other():
+    assert options(predictor=Path("p.json")).label_source().predictor == Path("p.json")
+    assert options(labels_from="scores.parquet").label_source().labels_from == Path("scores.parquet")
+    with pytest.raises(SpecError, match="Either labels or a fitted predictor was expected"):
+        options(labels_from="both", predictor=Path("p.json")).label_source()
