@@ -37,13 +37,13 @@ class Recipe:
     """Settings of a training; the defaults are those of the study's Pythia student (arXiv 2601.15394).
 
     Args:
-        mode: ``baseline`` trains with cross-entropy on the training set (teachers are trained this way, too), ``soft``
-            matches the teacher's next-token distribution, ``hard`` trains with cross-entropy on text that the teacher
-            generated.
+        mode: Objective of the training: ``baseline`` (cross-entropy on the training set; teachers are trained this way,
+            too), ``soft`` (match the teacher's next-token distribution) or ``hard`` (cross-entropy on text that the
+            teacher generated).
         temperature: Temperature T of the soft loss, which is scaled by T².
-        divergence: Divergence of the soft loss: ``forward`` KL(teacher ‖ student), ``reverse`` KL, or generalised
-            ``jsd``.
-        jsd_weight: β of ``jsd``: weight of the teacher in the mixture distribution.
+        divergence: Divergence of the soft loss: ``forward`` (KL(teacher ‖ student)), ``reverse`` (KL(student ‖
+            teacher)) or ``jsd`` (generalised Jensen–Shannon divergence).
+        jsd_weight: Weight β of the teacher in the mixture distribution of ``jsd``.
         cross_entropy_weight: Weight of cross-entropy on the training set in the soft loss.
         teacher_top_k: Number of the teacher's log-probabilities that are stored for each token. The student learns from
             these and from the probability that remains, and the teacher need not be loaded beside it. None: the student
@@ -55,7 +55,8 @@ class Recipe:
         weight_decay: Weight decay of the AdamW optimizer.
         max_gradient_norm: Norm to which larger gradients are scaled down; 0 turns scaling off.
         packing: Put short examples side by side in one row, where they do not attend to each other.
-        precision: Precision of the forward pass. Weights, losses and gradients of weights are float32.
+        precision: Precision of the forward pass, ``bfloat16`` or ``float32``. Weights, losses and gradients of weights
+            are float32.
         seed: Seed of the order of the examples.
 
     Raises:

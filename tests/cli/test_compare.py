@@ -40,8 +40,9 @@ def large(audit_project: Any, first_run: Path) -> Any:
 
 
 @pytest.fixture
-def compare(large: Any, kdmem: Any) -> Any:
+def compare(large: Any, kdmem: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs `kdmem compare` over two reports of the project."""
+    monkeypatch.chdir(large.path)
     return lambda old, new: kdmem("compare", large.path / old, large.path / new)
 
 

@@ -4,14 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-import pytest
-
-
-@pytest.fixture(scope="session")
-def of_no_run(tmp_path_factory):
-    """A folder without scores."""
-    return tmp_path_factory.mktemp("empty")
-
 
 def test_a_complete_run_is_exit_code_0_and_its_scores_are_used(kdmem, tiny, data, scored, tmp_path):
     scored.rename(tmp_path / "part1")
@@ -38,7 +30,8 @@ def test_without_its_training_set_a_run_cannot_be_called_complete(kdmem, scored)
     assert "1 shards, and it cannot be told whether that is all" in done.out
 
 
-def test_a_folder_without_scores_is_one_sentence(kdmem, of_no_run):
-    done = kdmem("merge", of_no_run, "--cache-dir", "merged")
+def test_a_folder_without_scores_is_one_sentence(kdmem, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = kdmem("merge", tmp_path / "empty", "--cache-dir", "merged")
     assert done.code == 2
-    assert f"A score store was expected at {of_no_run}" in done.err
+    assert f"A score store was expected at {tmp_path / 'empty'}" in done.err
