@@ -1,4 +1,4 @@
-"""The Action, the GitLab job and the workflows that `kdmem init` writes are what the two services take."""
+"""The GitHub Action, the GitLab job and the workflows that `kdmem init` writes are valid for the two services."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def check(path: Path, schema: str) -> None:
+    """Validate a file by a schema that check-jsonschema brings along."""
     from check_jsonschema import main
 
     with pytest.raises(SystemExit) as ended:
@@ -42,22 +43,22 @@ def test_written_workflows_validate_and_run_the_audit_alone(
     check(written, schema)
     content = yaml.safe_load(written.read_text())
     job = content["jobs"]["audit"] if workflow == "github" else content["memorization-audit"]
-    named = job["env"]["AUDITS"] if workflow == "github" else job["variables"]["AUDITS"]
-    assert named.replace("${{ '${{' }}", "${{") == folder
+    audits = job["env"]["AUDITS"] if workflow == "github" else job["variables"]["AUDITS"]
+    assert audits.replace("${{ '${{' }}", "${{") == folder
     expressions = re.findall(r"\$\{\{(.*?)\}\}", written.read_text())
-    assert {one.strip() for one in expressions} <= {"github.run_id", "'${{'"}
+    assert {expression.strip() for expression in expressions} <= {"github.run_id", "'${{'"}
 
 
-def test_no_input_of_the_action_stands_in_a_script() -> None:
+def test_no_script_of_the_action_contains_an_input() -> None:
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     assert not [step["run"] for step in steps if "${{" in step.get("run", "")]
 
 
-def test_the_action_s_script_passes_arguments_as_they_were_given(tmp_path: Path) -> None:
-    """Run as the runner runs it, with a pytest that says what it was given."""
+def test_the_script_of_the_action_passes_arguments_unchanged(tmp_path: Path) -> None:
+    """The script runs as on a runner, with a `python` that prints its arguments."""
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     [script] = [step["run"] for step in steps if "pytest" in step.get("run", "")]
-    (tmp_path / "python").write_text('#!/bin/sh\nfor one in "$@"; do echo "<$one>"; done\nexit 7\n')
+    (tmp_path / "python").write_text('#!/bin/sh\nfor argument in "$@"; do echo "<$argument>"; done\nexit 7\n')
     (tmp_path / "python").chmod(0o755)
     given = {
         "AUDITS": "my audits; id", "ARGUMENTS": "--kdmem-sample=10\n\n-k a b $(id)\n", "REPORT": "a.json", "HTML": "",

@@ -1,4 +1,4 @@
-"""The documentation builds with every link good, and names no option or command that is not there."""
+"""The documentation builds without broken links, and names only options and commands that exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) 
 def options_of(name: str) -> set[str]:
     command = COMMANDS[name]
     nested = getattr(command, "commands", {}).values()
-    return {flag for one in (command, *nested) for parameter in one.params for flag in parameter.opts}
+    return {flag for part in (command, *nested) for parameter in part.params for flag in parameter.opts}
 
 
 @pages
@@ -31,7 +31,9 @@ def test_every_option_named_exists(page: Path) -> None:
 
 @pages
 def test_every_key_named_exists(page: Path) -> None:
-    text = re.sub(r"`kdmem_[a-z_]+`(?=,| \||:| are| is)", "", page.read_text(encoding="utf-8"))  # of JUnit, too
+    text = re.sub(
+        r"`kdmem_[a-z_]+`(?=,| \||:| are| is)", "", page.read_text(encoding="utf-8")
+    )  # JUnit properties have such names, too
     named = set(re.findall(r"(?m)^\s*(kdmem_[a-z_]+) =", text))
     assert named <= {f"kdmem_{option.key}" for option in OPTIONS}
 
@@ -46,13 +48,13 @@ def test_every_command_named_exists_with_its_options(page: Path) -> None:
                 assert "`kdmem" not in line.split(f"kdmem {name}")[0][-1:], line
 
 
-def test_the_page_of_settings_tells_of_every_setting() -> None:
+def test_the_page_of_settings_lists_every_setting() -> None:
     text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"(?m)^\| `([a-z-]+)` \| (.*) \| ", text))
     assert rows == {option.name: option.help for option in OPTIONS}
 
 
-def test_the_site_builds_with_every_link_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_site_builds_without_broken_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs-material builds the site")
     from mkdocs.commands.build import build
     from mkdocs.config import load_config

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import require
 from pytest_kdmem.specs.options import OPTIONS, Option
 
 SETTINGS = {option.key: option for option in OPTIONS}
@@ -90,8 +90,8 @@ def typer_command(command: Callable[..., None]) -> Callable[..., None]:
 
     def call(**values: Any) -> None:
         for member in members:
-            if member.setting:
-                _check(member, member.setting, values[member.name])
+            if member.setting and values[member.name] is not None:
+                require(member.flag, values[member.name], member.setting.check)
         _construct(command, values)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
@@ -135,27 +135,30 @@ def _construct(target: Callable[..., Any], values: dict[str, Any]) -> Any:
 
 
 def _parameter(member: Member) -> inspect.Parameter:
-    default = member.default
     # Choices are checked by the values that are made of them, whose errors name all of them.
     kind = str if get_origin(member.kind) is Literal else member.kind
-    info = member.mark(OptionInfo) or member.mark(ArgumentInfo)
     if setting := member.setting:
-        spelling = member.mark(Spelling) or Spelling()
-        optional = setting.default is not None or type(None) in get_args(kind) or setting.kind == "flag"
-        default = (setting.default or False if setting.kind == "flag" else setting.default) if optional else default
-        variable = setting.variable if setting.key in READ_FROM_ENVIRONMENT else None
-        info = (
-            typer.Argument(help=setting.help)
-            if spelling.positional
-            else typer.Option(member.flag, help=setting.help, envvar=variable)
-        )
-    elif info is None:
-        info = typer.Option(member.flag, help=member.help)
+        info, default = _setting_info(member, setting), _setting_default(setting, kind)
+    else:
+        info = member.mark(OptionInfo) or member.mark(ArgumentInfo) or typer.Option(member.flag, help=member.help)
+        default = member.default
     return inspect.Parameter(
         member.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
     )
 
 
-def _check(member: Member, setting: Option, value: Any) -> None:
-    if value is not None and (expected := setting.check(value)):
-        raise SpecError(f"{member.flag} must be {expected}; found {value!r}.")
+def _setting_info(member: Member, setting: Option) -> Any:
+    spelling = member.mark(Spelling)
+    if spelling is not None and spelling.positional:
+        return typer.Argument(help=setting.help)
+    variable = setting.variable if setting.key in READ_FROM_ENVIRONMENT else None
+    return typer.Option(member.flag, help=setting.help, envvar=variable)
+
+
+def _setting_default(setting: Option, kind: Any) -> Any:
+    """The default of a setting; none if it has none and the command needs a value."""
+    if setting.kind == "flag":
+        return False
+    if setting.default is None and type(None) not in get_args(kind):
+        return inspect.Parameter.empty
+    return setting.default

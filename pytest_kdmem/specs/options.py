@@ -73,8 +73,8 @@ OPTIONS = (
     Option(
         "form",
         "text",
-        "How training cuts text into examples: documents (the start of each document) or blocks (documents joined, then"
-        " cut).",
+        "How training cuts text into examples: documents (the start of each document) or blocks (documents joined and"
+        " then cut).",
         "documents",
         choice(*get_args(Form)),
     ),
@@ -190,8 +190,8 @@ OPTIONS = (
     Option(
         "risk-threshold",
         "number",
-        "Predicted probability of being memorized from which on an example is at risk; if not given, the one that finds"
-        " 95 of 100 memorized examples.",
+        "Examples with at least this predicted probability of being memorized are at risk; if not given, the one that"
+        " finds 95 of 100 memorized examples.",
         None,
         number(above=0, below=1),
     ),
@@ -209,7 +209,8 @@ OPTIONS = (
     Option(
         "confirm",
         "flag",
-        "Check the ambiguous examples and a sample of the others with every installed engine and by greedy decoding.",
+        "Check examples that rounding could decide, and a sample of the others, with every installed engine and by"
+        " greedy decoding.",
     ),
     Option(
         "report",
