@@ -1,6 +1,6 @@
-"""pytest-kdmem: audit what distilled language models recite of their training data, and gate releases on it.
+"""Audits what distilled language models recite of their training data, and gates their release on it.
 
-PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
+PYTEST_DONT_REWRITE: every run of pytest loads this module, and it has no assert.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pytest_kdmem.risk.predicted import PredictedRisk
     from pytest_kdmem.specs.declared import Extraction, Model, Thresholds, TrainingSet
 
-# pytest imports this package in every project that has it installed, so names are looked up when they are used.
+# Module of each public name. pytest imports this package in every project of an environment that has it, so a module is
+# imported when one of its names is used.
 _HOMES = {
     "Recipe": "distill.recipe",
     "DataError": "errors",

@@ -1,4 +1,4 @@
-"""`python -m pytest_kdmem` is `kdmem`, for launchers that start modules: `torchrun -m pytest_kdmem distill …`."""
+"""Runs `kdmem` as `python -m pytest_kdmem`, for launchers that start modules: `torchrun -m pytest_kdmem distill …`."""
 
 from pytest_kdmem.cli import main
 

@@ -64,12 +64,14 @@ def confirm(
 
 
 def summary_lines(subject: str, confirmation: Confirmation) -> list[str]:
-    """Return what is printed: a table with a row per witness, the tolerances, and the first disagreements."""
+    """Return what is printed: a table with a row per engine check, the tolerances, and the first disagreements."""
     from pytest_kdmem.base.text import count
 
     lines = [_counts_line(subject, confirmation), *_table_lines(confirmation), _tolerance_line(confirmation)]
     disagreements = [
-        (witness, disagreement) for witness in confirmation.engine_checks for disagreement in witness.disagreements
+        (engine_check, disagreement)
+        for engine_check in confirmation.engine_checks
+        for disagreement in engine_check.disagreements
     ]
     # Disagreements outside the band come first: they are what fails.
     disagreements.sort(key=lambda pair: pair[1].ambiguous)
@@ -95,13 +97,13 @@ def _counts_line(subject: str, confirmation: Confirmation) -> str:
 def _table_lines(confirmation: Confirmation) -> list[str]:
     from pytest_kdmem.base.text import count
 
-    width = max((len(str(witness)) for witness in confirmation.engine_checks), default=0)
+    width = max((len(str(engine_check)) for engine_check in confirmation.engine_checks), default=0)
     lines = [f"{'witness':<{width}}  checked    agree  disagree  outside the band"]
-    for witness in confirmation.engine_checks:
-        differing = len(witness.disagreements)
+    for engine_check in confirmation.engine_checks:
+        differing = len(engine_check.disagreements)
         lines.append(
-            f"{witness!s:<{width}}  {count(witness.checked):>7}  {count(witness.checked - differing):>7}"
-            f"  {count(differing):>8}  {count(len(witness.outside_band)):>16}"
+            f"{engine_check!s:<{width}}  {count(engine_check.checked):>7}  {count(engine_check.checked - differing):>7}"
+            f"  {count(differing):>8}  {count(len(engine_check.outside_band)):>16}"
         )
     return lines
 
@@ -118,11 +120,11 @@ def _tolerance_line(confirmation: Confirmation) -> str:
     )
 
 
-def _disagreement_line(witness: EngineCheck, disagreement: Disagreement) -> str:
+def _disagreement_line(engine_check: EngineCheck, disagreement: Disagreement) -> str:
     margin = f"margin {disagreement.margin:.2g}" if disagreement.margin is not None else "margin unknown"
     verdict = "memorized" if disagreement.observed else "not memorized"
     band = "inside" if disagreement.ambiguous else "outside"
-    return f"example {disagreement.example_id}, {margin}: {verdict} to {witness}, {band} the band"
+    return f"example {disagreement.example_id}, {margin}: {verdict} to {engine_check}, {band} the band"
 
 
 def to_record(scores: ScoreTable, confirmation: Confirmation) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pytest
 from pytest_kdmem.cli.options import ExampleOptions, RunOptions
 from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.risk.features import ALL, STUDY
+from pytest_kdmem.risk.features import ALL_FEATURES, STUDY_FEATURES
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
@@ -34,14 +34,14 @@ def test_the_pipeline_has_the_models_and_the_data_of_the_options(tmp_path):
 
 
 def test_features_are_chosen_by_the_name_of_their_set():
-    assert options().feature_names() == STUDY
-    assert options(features="all").feature_names() == ALL
+    assert options().feature_names() == STUDY_FEATURES
+    assert options(features="all").feature_names() == ALL_FEATURES
     with pytest.raises(SpecError, match=r"^--features must be one of study, all; found 'few'\.$"):
         options(features="few").feature_names()
 
 
 def test_labels_and_a_fitted_predictor_exclude_each_other():
-    assert options(predictor=Path("p.json")).label_source().predictor == Path("p.json")
+    assert options(predictor=Path("p.json")).label_source().predictor_path == Path("p.json")
     assert options(labels_from="scores.parquet").label_source().labels_from == Path("scores.parquet")
     with pytest.raises(SpecError, match="Either labels or a fitted predictor was expected"):
         options(labels_from="both", predictor=Path("p.json")).label_source()

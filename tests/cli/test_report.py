@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.report.any_report import DATA
+from tests.report.audits import DATA
 
 
 @pytest.fixture
