@@ -81,17 +81,20 @@ class Estimate:
     def __bool__(self) -> bool:
         raise ComparisonError(f"{self.metric} is an estimate and neither true nor false; compare it: `<= threshold`.")
 
-    def _compare(self, operator: Operator, other: Estimate | float) -> bool:
-        if isinstance(other, bool):
-            raise ComparisonError(f"{self.metric} compares with a number or another estimate; found {other!r}.")
-        if not isinstance(other, Estimate | int | float | np.number):
+    def _compare(self, operator: Operator, threshold: Estimate | float) -> bool:
+        """Compare with a number or another estimate, and record the comparison as a gate."""
+        if isinstance(threshold, bool):
+            raise ComparisonError(f"{self.metric} compares with a number or another estimate; found {threshold!r}.")
+        if not isinstance(threshold, Estimate | int | float | np.number):
             return NotImplemented  # an accepted value implements the comparison itself; anything else is a TypeError
-        if not isinstance(other, Estimate):
-            other = float(other)
-            if math.isnan(other) or (self.unit == "proportion" and not 0 <= other <= 1):
-                raise SpecError(f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {other:g}.")
-        record(Comparison(self, operator, other))
-        return satisfies(self, operator, other)
+        if not isinstance(threshold, Estimate):
+            threshold = float(threshold)
+            if math.isnan(threshold) or (self.unit == "proportion" and not 0 <= threshold <= 1):
+                raise SpecError(
+                    f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {threshold:g}."
+                )
+        record(Comparison(self, operator, threshold))
+        return satisfies(self, operator, threshold)
 
     def __str__(self) -> str:
         return self.describe(">=" if self.unit == "factor" else "<=")
@@ -171,16 +174,16 @@ def record(comparison: Comparison) -> None:
         _recorded.append(comparison)
 
 
-def is_undecided(estimate: Estimate, operator: Operator, limit: Estimate | float) -> bool:
+def is_undecided(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> bool:
     """Return whether the data show neither the comparison nor its opposite; negating it must not pass a gate."""
-    return not satisfies(estimate, operator, limit) and not satisfies(estimate, COMPLEMENT[operator], limit)
+    return not satisfies(estimate, operator, threshold) and not satisfies(estimate, COMPLEMENT[operator], threshold)
 
 
-def satisfies(estimate: Estimate, operator: Operator, limit: Estimate | float) -> bool:
-    """Return whether the data show ``estimate operator limit``; always False if either is undefined."""
-    if math.isnan(estimate.value) or (isinstance(limit, Estimate) and math.isnan(limit.value)):
+def satisfies(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> bool:
+    """Return whether the data show ``estimate operator threshold``; always False if either is undefined."""
+    if math.isnan(estimate.value) or (isinstance(threshold, Estimate) and math.isnan(threshold.value)):
         return False
-    bound = limit.bound_for(MIRRORED[operator]) if isinstance(limit, Estimate) else limit
+    bound = threshold.bound_for(MIRRORED[operator]) if isinstance(threshold, Estimate) else threshold
     match operator:
         case "<=":
             return estimate.high <= bound

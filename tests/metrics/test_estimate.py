@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from pytest_kdmem.base.typed_json import from_json
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
-from pytest_kdmem.metrics.estimate import Estimate, Operator, is_undecided, satisfies
+from pytest_kdmem.metrics.estimate import (
+    Comparison,
+    Estimate,
+    Operator,
+    is_undecided,
+    record_comparisons,
+    satisfies,
+)
 
 OPERATORS: tuple[Operator, ...] = ("<=", "<", ">=", ">")
 
@@ -75,6 +82,23 @@ def test_a_comparison_and_its_opposite_are_never_both_shown(k: int, operator: Op
     shown = satisfies(estimate, operator, threshold), satisfies(estimate, complement[operator], threshold)
     assert shown != (True, True)
     assert is_undecided(estimate, operator, threshold) == (shown == (False, False))
+
+
+def test_comparisons_are_recorded_while_a_list_is_set() -> None:
+    estimate, baseline, comparisons = rate(19, 1000), rate(50, 1000), list[Comparison]()
+    before = record_comparisons(comparisons)
+    try:
+        _ = estimate <= 0.05
+        _ = np.float64(0.01) <= estimate
+        _ = estimate < baseline
+        with pytest.raises(SpecError):
+            _ = estimate <= 5
+    finally:
+        assert record_comparisons(before) is comparisons
+    _ = estimate <= 0.05
+    sides = [(comparison.operator, comparison.threshold) for comparison in comparisons]
+    assert sides == [("<=", 0.05), (">=", 0.01), ("<", baseline)]
+    assert {comparison.estimate for comparison in comparisons} == {estimate}
 
 
 def test_an_estimate_is_neither_true_nor_false() -> None:

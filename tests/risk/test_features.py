@@ -17,8 +17,8 @@ def test_the_four_features_of_the_study_are_what_their_names_say():
     pair = make_pair()
     features = extract_features(pair)
     assert features.names == STUDY_FEATURES == ("teacher_perplexity", "baseline_perplexity", "kl", "zlib_bytes")
-    for at, (rows, name) in enumerate(((pair.teacher.rows, "nll"), (pair.baseline.rows, "nll"))):
-        assert np.allclose(features.values[:, at], np.exp(rows[name].to_numpy().astype(float)))
+    for column, (rows, name) in enumerate(((pair.teacher.rows, "nll"), (pair.baseline.rows, "nll"))):
+        assert np.allclose(features.values[:, column], np.exp(rows[name].to_numpy().astype(float)))
     assert np.allclose(features.values[:, 2], pair.kl["kl"].to_numpy())
     assert np.allclose(features.values[:, 3], pair.teacher.rows["zlib_bytes"].to_numpy())
     assert len(features) == 600
@@ -70,8 +70,8 @@ def test_a_feature_that_is_not_finite_is_refused_with_its_position(column, value
 
 def test_missing_zlib_bytes_are_reported_as_a_missing_tokenizer():
     pair = make_pair()
-    at = pair.teacher.rows.column_names.index("zlib_bytes")
-    rows = pair.teacher.rows.set_column(at, "zlib_bytes", pa.nulls(600, pa.int32()))
+    column = pair.teacher.rows.column_names.index("zlib_bytes")
+    rows = pair.teacher.rows.set_column(column, "zlib_bytes", pa.nulls(600, pa.int32()))
     with pytest.raises(DataError, match="no tokenizer lies beside the models"):
         extract_features(replace(pair, teacher=replace(pair.teacher, rows=rows)))
 

@@ -63,8 +63,8 @@ def test_labels_of_other_lengths_or_without_verdicts_are_refused(tmp_path):
     pq.write_table(rows.replace_schema_metadata({b"kdmem.lengths": b"50, 20, 128"}), tmp_path / "other.parquet")
     with pytest.raises(DataError, match=r"50, 50, 128 were expected in .* are of 50, 20, 128"):
         labels_from_file(tmp_path / "other.parquet", extract_features(pair))
-    at = rows.column_names.index("memorized")
-    without_verdicts = rows.set_column(at, "memorized", pa.nulls(600, pa.bool_()))
+    column = rows.column_names.index("memorized")
+    without_verdicts = rows.set_column(column, "memorized", pa.nulls(600, pa.bool_()))
     with pytest.raises(DataError, match=r"A verdict on each example was expected in a student, and 600 have none"):
         labels_from_rows(without_verdicts, extract_features(pair), "a student", "d")
 
