@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,10 +185,32 @@ class AuditProject:
         return sorted(self.path.rglob("scores/**/*.parquet"))
 
 
+@pytest.fixture(scope="session")
+def scored_rows(cast: Cast, imported: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the scores of the three models over the rows of the cast."""
+    from pytest_kdmem.scoring.score import score
+    from pytest_kdmem.scoring.store import ScoreStore
+    from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+
+    folder = tmp_path_factory.mktemp("scored")
+    np.save(folder / "data.npy", cast.rows)
+    for role in ROLES:
+        model, data = Model(getattr(cast, role)), TrainingSet(folder / "data.npy")
+        score(model, data, Extraction(PREFIX, SUFFIX), ScoreStore(folder / "store"), metrics="verdict")
+    return folder / "store"
+
+
 @pytest.fixture
-def audit_project(pytester: pytest.Pytester, cast: Cast, imported: None) -> AuditProject:
+def unscored_project(pytester: pytest.Pytester, cast: Cast, imported: None) -> AuditProject:
     """A project whose audit is complete but for its gates."""
     return AuditProject(pytester, cast)
+
+
+@pytest.fixture
+def audit_project(unscored_project: AuditProject, scored_rows: Path) -> AuditProject:
+    """The same, with its models scored over its rows before, as most tests are of what comes after."""
+    shutil.copytree(scored_rows, unscored_project.path / ".kdmem")
+    return unscored_project
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_the_file_holds_figures_ids_and_digests_and_no_text(project):
     content = json.loads(text)
     assert (content["kind"], content["schema_version"]) == ("kdmem accepted figures", 1)
     [figures] = content["audits"].values()
-    [rate] = [one for one in figures if (one["metric"], one["subject"]) == ("memorization rate", "student")]
+    [rate] = [entry for entry in figures if (entry["metric"], entry["subject"]) == ("memorization rate", "student")]
     assert set(rate["examples"]) == project.cast.recited_by("student")
     assert set(rate["over"]) == {"training set", "lengths"}
 
@@ -107,7 +107,7 @@ def test_another_baseline_is_refused_where_it_is_part_of_the_figure(project):
 
 
 @pytest.mark.parametrize(
-    ("gate", "said"),
+    ("gate", "message"),
     [
         ("memorization(student).rate >= accepted", "write <= accepted"),
         ("memorization(student).rate <= accepted - 0.1", "write <= accepted"),
@@ -117,12 +117,12 @@ def test_another_baseline_is_refused_where_it_is_part_of_the_figure(project):
         ("not memorization(student).rate <= accepted", "assert not"),
     ],
 )
-def test_a_gate_that_could_pass_for_nothing_is_none(project, gate, said):
+def test_a_gate_that_could_pass_for_nothing_is_none(project, gate, message):
     project.gates(f"def test_gate(memorization, inheritance, student, accepted):\n    inheritance()\n    assert {gate}")
     project.run(UPDATE)
     result = project.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert said in result.stdout.str()
+    assert message in result.stdout.str()
 
 
 def test_what_is_allowed_beyond_is_allowed(project):
@@ -143,10 +143,10 @@ def test_what_is_allowed_beyond_is_allowed(project):
 
 def test_only_what_was_measured_is_accepted_anew(project):
     project.run(UPDATE)
-    before = {(one["metric"], one["subject"]): one for one in accepted(project)["audits"][""]}
+    before = {(entry["metric"], entry["subject"]): entry for entry in accepted(project)["audits"][""]}
     project.gates(RATE)
     project.run(UPDATE, f"--kdmem-student={project.cast.baseline}").assert_outcomes(passed=1)
-    after = {(one["metric"], one["subject"]): one for one in accepted(project)["audits"][""]}
+    after = {(entry["metric"], entry["subject"]): entry for entry in accepted(project)["audits"][""]}
     student = ("memorization rate", "student")
     assert (before[student]["estimate"]["k"], after[student]["estimate"]["k"]) == (5, 7)
     del before[student], after[student]
@@ -201,7 +201,7 @@ def test_workers_of_xdist_read_it_and_the_controller_alone_writes(project):
     arguments = ("-p", "xdist", "-n", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
     project.pytester.runpytest_subprocess(*arguments, UPDATE).assert_outcomes(passed=3)
     figures = accepted(project)["audits"][""]
-    assert {one["subject"] for one in figures} == {"student", "teacher", "baseline"}
+    assert {entry["subject"] for entry in figures} == {"student", "teacher", "baseline"}
     project.pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=3)
 
 
@@ -283,8 +283,8 @@ def test_what_every_run_would_accept_is_accepted_by_none(project, monkeypatch, p
     if place == "environment":
         monkeypatch.setenv("KDMEM_UPDATE_BASELINE_FILE", "1")
     else:
-        more = {"kdmem_update_baseline_file": True} if place == "configuration" else {"addopts": [UPDATE]}
-        project.configure(**FILE, **more)
+        persistent = {"kdmem_update_baseline_file": True} if place == "configuration" else {"addopts": [UPDATE]}
+        project.configure(**FILE, **persistent)
     result = project.run(f"--kdmem-student={project.cast.baseline}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"{UPDATE} was expected on the command line" in result.stderr.str()
@@ -327,7 +327,7 @@ def test_models_without_a_role_are_told_apart_whatever_came_first(project):
             assert memorization(Model("y/ckpt")).rate <= accepted
     """)
     project.run(UPDATE).assert_outcomes(passed=2)
-    assert {one["subject"] for one in accepted(project)["audits"][""]} == {"x/ckpt", "y/ckpt"}
+    assert {entry["subject"] for entry in accepted(project)["audits"][""]} == {"x/ckpt", "y/ckpt"}
     (project.path / "y/ckpt").unlink()
     (project.path / "y/ckpt").symlink_to(project.cast.baseline)
     project.run("-k", "test_y").assert_outcomes(failed=1)

@@ -23,12 +23,12 @@ def refused(tmp_path, monkeypatch, capsys, imported) -> Callable[..., str]:
     def run(model: Path | str, data: Path | str, *arguments: str, lengths: list[str] = LENGTHS) -> str:
         with pytest.raises(SystemExit) as exit:
             main(["score", str(model), str(data), "--out", "scores.parquet", *lengths, *arguments])
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         assert exit.value.code not in (0, None)
-        assert "Traceback" not in said.out + said.err
-        assert said.out == ""
-        lines = said.err.strip().splitlines()
-        assert len(lines) == 1, said.err
+        assert "Traceback" not in output.out + output.err
+        assert output.out == ""
+        lines = output.err.strip().splitlines()
+        assert len(lines) == 1, output.err
         assert lines[0].startswith("kdmem: ")
         assert list(tmp_path.rglob("*.parquet")) == []
         return lines[0]
@@ -60,23 +60,23 @@ def rewrite_weights(folder: Path, change: Callable[[dict], object]) -> None:
 
 
 def test_missing_file(refused, student):
-    said = refused(student, "no/such/data.npy")
-    assert "no/such/data.npy" in said
-    assert "check the path" in said
+    message = refused(student, "no/such/data.npy")
+    assert "no/such/data.npy" in message
+    assert "check the path" in message
 
 
 def test_unknown_ending(refused, student, tmp_path):
     (tmp_path / "data.csv").write_text("text\nwords\n")
-    said = refused(student, "data.csv")
-    assert "data.csv" in said
-    assert ".jsonl" in said
+    message = refused(student, "data.csv")
+    assert "data.csv" in message
+    assert ".jsonl" in message
 
 
 def test_missing_column(refused, student, write_jsonl, cast):
-    said = refused(student, write_jsonl(cast.texts, column="body"))
-    assert "Column 'text' was expected in line 1 of " in said
-    assert "found body" in said
-    assert "name the right one with --text-column" in said
+    message = refused(student, write_jsonl(cast.texts, column="body"))
+    assert "Column 'text' was expected in line 1 of " in message
+    assert "found body" in message
+    assert "name the right one with --text-column" in message
 
 
 def test_missing_split(refused, student, cast, tmp_path):
@@ -85,8 +85,8 @@ def test_missing_split(refused, student, cast, tmp_path):
 
     logging.disable_progress_bar()
     DatasetDict({"train": Dataset.from_dict({"text": cast.texts})}).save_to_disk(tmp_path / "saved")
-    said = refused(student, "saved", "--split", "held-out")
-    assert "Split 'held-out' was expected in saved; found train" in said
+    message = refused(student, "saved", "--split", "held-out")
+    assert "Split 'held-out' was expected in saved; found train" in message
 
 
 def test_folder_of_something_else(refused, student, tmp_path):
@@ -99,10 +99,10 @@ def test_malformed_line_is_named_by_its_number(refused, student, cast, tmp_path)
     lines = [json.dumps({"text": text}) for text in cast.texts]
     lines[6] = lines[6][:-3]
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
-    said = refused(student, "train.jsonl")
-    assert "line 7 of train.jsonl" in said
-    assert "mend or drop it" in said
-    assert "zq" not in said  # the line itself is training data
+    message = refused(student, "train.jsonl")
+    assert "line 7 of train.jsonl" in message
+    assert "mend or drop it" in message
+    assert "zq" not in message  # the line itself is training data
 
 
 def test_text_that_is_no_text_is_named_by_its_line(refused, student, cast, tmp_path):
@@ -120,8 +120,8 @@ def test_file_that_is_not_what_its_ending_says(refused, student, tmp_path):
 @pytest.mark.parametrize("name", ["train.jsonl", "train.txt"])
 def test_empty_set(refused, student, tmp_path, name):
     (tmp_path / name).write_text("")
-    said = refused(student, name)
-    assert f"Training set {name} was expected to hold examples, and it is empty" in said
+    message = refused(student, name)
+    assert f"Training set {name} was expected to hold examples, and it is empty" in message
 
 
 def test_empty_array(refused, student, tmp_path):
@@ -136,9 +136,9 @@ def test_array_of_no_ids(refused, student, tmp_path):
 
 def test_all_examples_too_short(refused, student, tmp_path, cast):
     np.save(tmp_path / "data.npy", cast.rows[:, :19])
-    said = refused(student, "data.npy")
-    assert "at least 20 tokens (prefix + suffix) were expected in data.npy, and all 20 are shorter" in said
-    assert "prefix-tokens" in said
+    message = refused(student, "data.npy")
+    assert "at least 20 tokens (prefix + suffix) were expected in data.npy, and all 20 are shorter" in message
+    assert "prefix-tokens" in message
 
 
 @pytest.mark.parametrize("wrong", [300, 70_000])
@@ -146,31 +146,33 @@ def test_ids_outside_the_vocabulary(refused, student, tmp_path, cast, wrong):
     rows = cast.rows.copy()
     rows[5, 3] = wrong
     np.save(tmp_path / "data.npy", rows)
-    said = refused(student, "data.npy")
-    assert f"Token ids from 0 to below 300 were expected by model {student}, and example 5 holds {wrong}" in said
+    message = refused(student, "data.npy")
+    assert f"Token ids from 0 to below 300 were expected by model {student}, and example 5 holds {wrong}" in message
 
 
 def test_negative_ids(refused, student, tmp_path, cast):
     rows = cast.rows.copy()
     rows[5, 3] = -100
     np.save(tmp_path / "data.npy", rows)
-    said = refused(student, "data.npy")
-    assert "row 5 of data.npy" in said
-    assert "-100" in said
+    message = refused(student, "data.npy")
+    assert "row 5 of data.npy" in message
+    assert "-100" in message
 
 
 # The lengths
 
 
 def test_lengths_beyond_the_models_positions(refused, student, data):
-    said = refused(student, data, lengths=["--prefix-tokens", "200", "--suffix-tokens", "57", "--window-tokens", "257"])
-    assert "At most 256 positions" in said
-    assert "257" in said
+    message = refused(
+        student, data, lengths=["--prefix-tokens", "200", "--suffix-tokens", "57", "--window-tokens", "257"]
+    )
+    assert "At most 256 positions" in message
+    assert "257" in message
 
 
 def test_window_shorter_than_prefix_and_suffix(refused, student, data):
-    said = refused(student, data, "--window-tokens", "19")
-    assert "window-tokens must hold prefix and suffix (12 + 8 = 20); found 19" in said
+    message = refused(student, data, "--window-tokens", "19")
+    assert "window-tokens must hold prefix and suffix (12 + 8 = 20); found 19" in message
 
 
 # The model
@@ -192,9 +194,9 @@ def test_weights_that_give_nan(refused, student, data, cast, everywhere):
         weights["gpt_neox.embed_in.weight"][rows] = float("nan")
 
     rewrite_weights(student, break_embedding)
-    said = refused(student, data)
-    assert f"Finite logits were expected of model {student}, and it gives NaN" in said
-    assert "its weights are broken" in said
+    message = refused(student, data)
+    assert f"Finite logits were expected of model {student}, and it gives NaN" in message
+    assert "its weights are broken" in message
 
 
 def test_pickled_weights_are_never_read(refused, student, data):
@@ -203,17 +205,17 @@ def test_pickled_weights_are_never_read(refused, student, data):
 
     torch.save(load_file(student / "model.safetensors"), student / "pytorch_model.bin")
     (student / "model.safetensors").unlink()
-    said = refused(student, data)
-    assert "only pickled ones (pytorch_model.bin)" in said
-    assert "save_pretrained" in said
+    message = refused(student, data)
+    assert "only pickled ones (pytorch_model.bin)" in message
+    assert "save_pretrained" in message
 
 
 def test_missing_tensor(refused, student, data):
     name = "gpt_neox.layers.1.mlp.dense_h_to_4h.weight"
     rewrite_weights(student, lambda weights: weights.pop(name))
-    said = refused(student, data)
-    assert name in said
-    assert "save the whole model again" in said
+    message = refused(student, data)
+    assert name in message
+    assert "save the whole model again" in message
 
 
 def test_tensor_of_another_shape(refused, student, data):
@@ -229,46 +231,46 @@ def test_tensor_of_another_shape(refused, student, data):
 def test_weights_cut_short(refused, student, data):
     whole = (student / "model.safetensors").read_bytes()
     (student / "model.safetensors").write_bytes(whole[:-1000])
-    said = refused(student, data)
-    assert "model.safetensors, which is cut short" in said
-    assert "copy or save" in said
+    message = refused(student, data)
+    assert "model.safetensors, which is cut short" in message
+    assert "copy or save" in message
 
 
 def test_text_without_a_tokenizer(refused, student, write_jsonl, cast):
     (student / "tokenizer.json").unlink()
-    said = refused(student, write_jsonl(cast.texts))
-    assert "needs a tokenizer" in said
-    assert "save the tokenizer beside the weights" in said
+    message = refused(student, write_jsonl(cast.texts))
+    assert "needs a tokenizer" in message
+    assert "save the tokenizer beside the weights" in message
 
 
 # Through the plugin
 
 
-def test_models_with_different_tokenizers_are_not_compared(audit_project, make_model):
+def test_models_with_different_tokenizers_are_not_compared(unscored_project, make_model):
     other = make_model(seed=9)
-    audit_project.declare(student=other)
-    audit_project.gates("def test_ratio(inheritance): assert inheritance().ratio <= 1")
-    result = audit_project.run()
+    unscored_project.declare(student=other)
+    unscored_project.gates("def test_ratio(inheritance): assert inheritance().ratio <= 1")
+    result = unscored_project.run()
     result.assert_outcomes(errors=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    [line] = audit_project.failures(result)
+    [line] = unscored_project.failures(result)
     assert "The same tokenizer was expected of" in line
     assert str(other) in line
     assert "Traceback" not in result.stdout.str()
-    assert audit_project.shards == []
+    assert unscored_project.shards == []
 
 
-def test_broken_weights_fail_the_gate(audit_project, student):
+def test_broken_weights_fail_the_gate(unscored_project, student):
     rewrite_weights(student, lambda weights: weights["gpt_neox.embed_in.weight"].fill_(float("nan")))
-    audit_project.declare(student=student)
-    audit_project.gates("def test_rate(memorization, student): assert memorization(student).rate <= 1")
-    result = audit_project.run("--kdmem-report=audit.json")
+    unscored_project.declare(student=student)
+    unscored_project.gates("def test_rate(memorization, student): assert memorization(student).rate <= 1")
+    result = unscored_project.run("--kdmem-report=audit.json")
     result.assert_outcomes(errors=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["ERROR *Finite logits were expected of model *"])
-    [gate] = json.loads((audit_project.path / "audit.json").read_text())["gates"]
+    [gate] = json.loads((unscored_project.path / "audit.json").read_text())["gates"]
     assert gate["outcome"] == "error"
-    assert audit_project.shards == []
+    assert unscored_project.shards == []
 
 
 def test_empty_control_set_fails_the_gate(audit_project):

@@ -13,8 +13,8 @@ def test_rate(memorization, student):
 
 
 def test_ratio(inheritance):
-    found = inheritance()
-    assert found.ratio <= 0.02
+    inherited = inheritance()
+    assert inherited.ratio <= 0.02
 """
 XDIST = ("-p", "xdist", "-n", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
 
@@ -78,7 +78,7 @@ def test_an_annotation_stands_at_the_line_that_failed(project, monkeypatch):
     assert annotations(project.run()) == []
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     [line] = annotations(project.run())
-    where = GATES.splitlines().index("    assert found.ratio <= 0.02")
+    where = GATES.splitlines().index("    assert inherited.ratio <= 0.02")
     assert line.startswith(f"::error file=test_audit.py,line={where},title=")
     assert "inheritance ratio of student 25.00%25 (1 of 4) > 2.00%25" in line
 
@@ -100,15 +100,15 @@ def test_junit_has_a_gate_s_figures_as_properties(project, workers):
     else:
         project.run("--junitxml=junit.xml")
     root = ElementTree.parse(project.path / "junit.xml")
-    found = {
-        case.get("name"): {one.get("name"): one.get("value") for one in case.iter("property")}
+    properties = {
+        case.get("name"): {element.get("name"): element.get("value") for element in case.iter("property")}
         for case in root.iter("testcase")
     }
-    assert found["test_rate"] == {
+    assert properties["test_rate"] == {
         "kdmem_outcome": "pass", "kdmem_metric": "memorization rate", "kdmem_subject": "student", "kdmem_value": "0.25",
         "kdmem_bound": "0.25", "kdmem_k": "5", "kdmem_n": "20", "kdmem_threshold": "≤ 0.25",
     }  # fmt: skip
-    assert (found["test_ratio"]["kdmem_outcome"], found["test_ratio"]["kdmem_value"]) == ("fail", "0.25")
+    assert (properties["test_ratio"]["kdmem_outcome"], properties["test_ratio"]["kdmem_value"]) == ("fail", "0.25")
 
 
 def test_the_log_of_a_failing_audit_fits_a_screen(project, monkeypatch):
@@ -221,8 +221,8 @@ def test_from_the_folder_above_places_and_commands_hold(project, monkeypatch):
     project.pytester.mkdir("above")
     inner = above / "inner"
     inner.mkdir()
-    for one in ("pyproject.toml", "conftest.py", "test_audit.py", "data.npy"):
-        (project.path / one).rename(inner / one)
+    for name in ("pyproject.toml", "conftest.py", "test_audit.py", "data.npy"):
+        (project.path / name).rename(inner / name)
     monkeypatch.chdir(above)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(above))

@@ -79,7 +79,7 @@ def test_what_was_confirmed_is_told_in_a_line_and_in_the_report(audit_project, o
     )
     result.stdout.fnmatch_lines([f"{line}; tolerance claimed 2^-*, implied *"])
     entry = audit_project.report("audit.json").confirmation["student"]
-    assert [(one.engine, one.way, one.checked) for one in entry.witnesses] == [
+    assert [(check.engine, check.way, check.checked) for check in entry.witnesses] == [
         ("transformers", "scored", 20),
         ("transformers", "decoded", 20),
     ]
@@ -113,16 +113,16 @@ def test_a_disagreement_outside_the_band_fails_every_gate_over_the_model(audit_p
     assert (disagreement["engine"], disagreement["way"]) == ("transformers", "decoded")
     assert (disagreement["example_id"], disagreement["claimed"], disagreement["found"]) == (first, True, False)
     assert "student not confirmed by 2 witnesses" in result.stdout.str()
-    assert opens == ["transformers"]  # the second gate fails by what the first one found
+    assert opens == ["transformers"]  # the second gate fails by the disagreement that the first read
 
 
-def test_a_disagreement_inside_the_band_passes_and_is_told(audit_project, turned, monkeypatch):
+def test_a_disagreement_inside_the_band_passes_and_is_told(unscored_project, turned, monkeypatch):
     from pytest_kdmem.engines.transformers.engine import TransformersEngine
 
     # A band so broad that every example lies in it.
     monkeypatch.setattr(TransformersEngine, "_measured_tolerance", lambda engine: 1024.0)
-    audit_project.gates(GATE)
-    result = audit_project.run("--kdmem-confirm", "--kdmem-report=audit.json")
+    unscored_project.gates(GATE)
+    result = unscored_project.run("--kdmem-confirm", "--kdmem-report=audit.json")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         ["student confirmed by 2 *: 5 examples, 5 of 20 ambiguous, 1 disagreement inside the band; tolerance*"]

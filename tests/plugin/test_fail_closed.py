@@ -101,8 +101,8 @@ def test_two_conftests_in_one_session_do_not_share_a_student(audit_project, pyte
             "def test_gate(memorization, student):\n    assert memorization(student).rate <= 1\n"
         )
     audit_project.run("one", "two", "--kdmem-report=audit.json").assert_outcomes(passed=2)
-    found = read_report(audit_project.path / "audit.json")
-    assert [set(audit.memorized_examples["student"]) for audit in found.audits] == [
+    report = read_report(audit_project.path / "audit.json")
+    assert [set(audit.memorized_examples["student"]) for audit in report.audits] == [
         audit_project.cast.recited_by(role) for role in ("student", "teacher")
     ]
 
@@ -130,11 +130,11 @@ def test_a_model_folder_trained_anew_in_the_session_is_scored_anew(audit_project
         from pytest_kdmem import Model
 
         def test_gate(memorization, tmp_path):
-            found = []
+            recited = []
             for source in ({str(cast.student)!r}, {str(cast.teacher)!r}):
                 shutil.copytree(source, tmp_path / "model", dirs_exist_ok=True)
-                found.append(set(memorization(Model(tmp_path / "model")).examples))
-            assert found == [{cast.recited_by("student")}, {cast.recited_by("teacher")}]
+                recited.append(set(memorization(Model(tmp_path / "model")).examples))
+            assert recited == [{cast.recited_by("student")}, {cast.recited_by("teacher")}]
     """)
     audit_project.run().assert_outcomes(passed=1)
 
@@ -181,8 +181,8 @@ def test_a_report_names_the_audits_that_were_not_held(audit_project):
             assert memorization(student).rate <= 0
     """)
     audit_project.run("--kdmem-report=audit.json", "-x")
-    found = audit_project.report("audit.json")
-    assert found.not_run == ("test_audit.py::test_third",)
+    audit = audit_project.report("audit.json")
+    assert audit.not_run == ("test_audit.py::test_third",)
 
 
 def test_a_run_that_audits_nothing_leaves_an_earlier_report(audit_project):
@@ -223,8 +223,8 @@ def test_two_models_of_one_name_keep_apart_in_the_report(audit_project, tmp_path
                 assert memorization(Model("{tmp_path}/" + run + "/final")).rate <= 1
     """)
     audit_project.run("--kdmem-report=audit.json")
-    found = audit_project.report("audit.json").memorization
-    assert sorted(estimate.k for estimate in found.values()) == sorted(
+    rates = audit_project.report("audit.json").memorization
+    assert sorted(estimate.k for estimate in rates.values()) == sorted(
         len(cast.recited_by(role)) for role in ("student", "teacher")
     )
 
@@ -299,7 +299,7 @@ FORGOTTEN = """
 
 
 @pytest.mark.parametrize(
-    ("fixture", "statement", "teardown", "said"),
+    ("fixture", "statement", "teardown", "message"),
     [
         ("leaky", "assert not leaky", "pass", "undecided"),
         ("checked", "pass", "assert memorization(student).rate <= 0.01", "> 1.00%"),
@@ -313,14 +313,14 @@ FORGOTTEN = """
         ),
     ],
 )
-def test_what_is_compared_around_a_test_is_a_gate_of_it(audit_project, fixture, statement, teardown, said):
+def test_what_is_compared_around_a_test_is_a_gate_of_it(audit_project, fixture, statement, teardown, message):
     np.save(audit_project.path / "unseen.npy", audit_project.cast.rows[-8:])
     audit_project.gates(FORGOTTEN.format(fixture=fixture, statement=statement, teardown=teardown))
     result = audit_project.run("--kdmem-report=audit.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     failed = audit_project.report("audit.json").failed
     assert failed
-    assert said in failed[-1].reason or said in outcome(result)
+    assert message in failed[-1].reason or message in outcome(result)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ def test_ratio(inheritance):
 """
 
 
-def test_green_audit_exits_0(audit_project):
+def test_green_audit_exits_0(unscored_project):
     # Over everything the figures are exact, so the thresholds may be the figures themselves.
-    audit_project.gates(RELEASE.format(rate=5 / 20, reduction=1.4, ratio=1 / 4))
-    result = audit_project.run()
+    unscored_project.gates(RELEASE.format(rate=5 / 20, reduction=1.4, ratio=1 / 4))
+    result = unscored_project.run()
     result.assert_outcomes(passed=3)
     assert result.ret == pytest.ExitCode.OK
 
@@ -66,25 +66,25 @@ def test_sets_are_the_known_ones(audit_project):
         from pytest import approx
 
         def test_sets(memorization, teacher, baseline, student):
-            for model, known in zip((teacher, baseline, student), {list(sets.values())}):
-                found = memorization(model)
-                assert (found.examples, found.count, found.ambiguous) == (known, len(known), 0)
-                assert (found.rate.k, found.rate.n, found.rate.value) == (len(known), 20, len(known) / 20)
+            for model, expected in zip((teacher, baseline, student), {list(sets.values())}):
+                scored = memorization(model)
+                assert (scored.examples, scored.count, scored.ambiguous) == (expected, len(expected), 0)
+                assert (scored.rate.k, scored.rate.n, scored.rate.value) == (len(expected), 20, len(expected) / 20)
 
         def test_inheritance(inheritance):
-            found = inheritance()
-            assert found.cells == {{
+            result = inheritance()
+            assert result.cells == {{
                 "teacher": 3, "baseline": 3, "student": 1, "teacher+baseline": 1, "teacher+student": 1,
                 "baseline+student": 1, "all": 2, "none": 8,
             }}
-            assert found.inherited_examples == {inherited}
-            assert (found.inherited, found.easy) == (1, 2)
-            assert found.ratio.value == approx(1 / 4)
-            assert found.share.value == approx(1 / 5)
-            assert found.easy_share.value == approx(2 / 5)
-            assert found.reduction.value == approx(7 / 5)
+            assert result.inherited_examples == {inherited}
+            assert (result.inherited, result.easy) == (1, 2)
+            assert result.ratio.value == approx(1 / 4)
+            assert result.share.value == approx(1 / 5)
+            assert result.easy_share.value == approx(2 / 5)
+            assert result.reduction.value == approx(7 / 5)
             # Discordant pairs: 4 rows of the baseline's (3 + 1), 2 of the student's: P(|X - 3| >= 1), X ~ Bin(6, 1/2).
-            assert found.p_value == approx(1 - 20 / 64)
+            assert result.p_value == approx(1 - 20 / 64)
     """)
     audit_project.run().assert_outcomes(passed=2)
 
@@ -143,16 +143,16 @@ def test_zero_of_n_is_never_printed_bare(audit_project):
     assert "0.00% [exact] (0 of 8) < 50.00%" in line
 
 
-def test_missing_declaration_is_an_error_in_one_sentence(audit_project):
-    audit_project.declare(baseline=None)
-    audit_project.gates(RELEASE.format(rate=1, reduction=1, ratio=1))
-    result = audit_project.run()
+def test_missing_declaration_is_an_error_in_one_sentence(unscored_project):
+    unscored_project.declare(baseline=None)
+    unscored_project.gates(RELEASE.format(rate=1, reduction=1, ratio=1))
+    result = unscored_project.run()
     result.assert_outcomes(errors=3)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    for line in audit_project.failures(result):
+    for line in unscored_project.failures(result):
         assert "A baseline was expected by this audit, and none is declared" in line
     assert_no_traceback(result)
-    assert audit_project.shards == []
+    assert unscored_project.shards == []
 
 
 def test_audit_that_needs_no_baseline_asks_for_none(audit_project):
@@ -161,14 +161,14 @@ def test_audit_that_needs_no_baseline_asks_for_none(audit_project):
     audit_project.run().assert_outcomes(passed=1)
 
 
-def test_missing_folder_is_an_error_in_one_sentence_before_anything_is_scored(audit_project):
-    audit_project.declare(student="no/such/student")
-    audit_project.gates(RELEASE.format(rate=1, reduction=1, ratio=1))
-    result = audit_project.run()
+def test_missing_folder_is_an_error_in_one_sentence_before_anything_is_scored(unscored_project):
+    unscored_project.declare(student="no/such/student")
+    unscored_project.gates(RELEASE.format(rate=1, reduction=1, ratio=1))
+    result = unscored_project.run()
     result.assert_outcomes(errors=3)
-    assert all("no/such/student, and there is none" in line for line in audit_project.failures(result))
+    assert all("no/such/student, and there is none" in line for line in unscored_project.failures(result))
     assert_no_traceback(result)
-    assert audit_project.shards == []
+    assert unscored_project.shards == []
 
 
 def test_own_error_while_the_test_runs_is_an_error_not_a_failure(audit_project):

@@ -59,12 +59,12 @@ def hostile(audit_project, tmp_path_factory):
     return audit_project, texts
 
 
-def audited(project, monkeypatch, *more: str):
+def audited(project, monkeypatch, *arguments: str):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
     reports = [f"--kdmem-report=out/audit.{ending}" for ending in FORMATS]
     project.run("--kdmem-update-baseline-file")
-    result = project.run("--junitxml=out/junit.xml", "-v", *reports, *more)
+    result = project.run("--junitxml=out/junit.xml", "-v", *reports, *arguments)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert result.parseoutcomes()["failed"] == 1
     return result
@@ -81,12 +81,15 @@ def check_whole(project, result) -> None:
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028]", page)
     for name in ("out/audit.md", "summary.md"):
         parsed = MarkdownIt("commonmark").enable("table").parse((project.path / name).read_text(encoding="utf-8"))
-        every = [one for token in parsed for one in (token, *(token.children or ()))]
-        elements = {
-            tag for one in every if one.type.startswith("html_") for tag in re.findall(r"</?(\w+)", one.content)
+        elements = [element for token in parsed for element in (token, *(token.children or ()))]
+        tags = {
+            tag
+            for element in elements
+            if element.type.startswith("html_")
+            for tag in re.findall(r"</?(\w+)", element.content)
         }
-        assert elements <= {"details", "summary", "br", "sub"}
-        assert not [one for one in every if one.type in ("link_open", "image")]
+        assert tags <= {"details", "summary", "br", "sub"}
+        assert not [element for element in elements if element.type in ("link_open", "image")]
     log = result.stdout.str()
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", log)
     commands = [line for line in log.splitlines() if line.lstrip().startswith("::")]
@@ -99,19 +102,19 @@ def test_with_text_hidden_no_eight_words_in_a_row_are_told_anywhere(hostile, mon
     project, texts = hostile
     result = audited(project, monkeypatch)
     check_whole(project, result)
-    told = {"stdout": result.stdout.str().encode(), "stderr": result.stderr.str().encode()}
+    outputs = {"stdout": result.stdout.str().encode(), "stderr": result.stderr.str().encode()}
     scores = project.path / ".kdmem"
     for path in project.path.rglob("*"):
         if path.is_file() and path.name not in ("data.jsonl", "data.npy"):
-            told[str(path)] = path.read_bytes()
-    assert any(str(scores) in name for name in told)
+            outputs[str(path)] = path.read_bytes()
+    assert any(str(scores) in name for name in outputs)
     for text in texts:
         words = text.split(" ")
         for start in range(len(words) - 7):
             shown = " ".join(words[start : start + 8])
             spelled = {shown.encode(), json.dumps(shown)[1:-1].encode()}
-            for name, content in told.items():
-                assert not any(one in content for one in spelled), (name, shown)
+            for name, content in outputs.items():
+                assert not any(spelling in content for spelling in spelled), (name, shown)
 
 
 def test_with_text_shown_it_is_shown_and_breaks_nothing(hostile, monkeypatch):

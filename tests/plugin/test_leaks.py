@@ -18,21 +18,21 @@ BROKEN = """
 
 
 @pytest.mark.parametrize("error", ["ValueError(f'row {list(rows[0].ids)}')", "KeyError(str(rows[0].ids.tolist()))"])
-def test_neither_arguments_nor_messages_of_others_are_shown(audit_project, error):
-    audit_project.gates(BROKEN.replace("{error}", error))
-    result = audit_project.run("--junitxml=junit.xml", "--showlocals")
+def test_neither_arguments_nor_messages_of_others_are_shown(unscored_project, error):
+    unscored_project.gates(BROKEN.replace("{error}", error))
+    result = unscored_project.run("--junitxml=junit.xml", "--showlocals")
     result.assert_outcomes(failed=1)
-    shown = result.stdout.str() + result.stderr.str() + (audit_project.path / "junit.xml").read_text()
-    ids = audit_project.cast.rows[0][:6].tolist()
+    shown = result.stdout.str() + result.stderr.str() + (unscored_project.path / "junit.xml").read_text()
+    ids = unscored_project.cast.rows[0][:6].tolist()
     for separator in (", ", " ", ","):
         assert separator.join(map(str, ids)) not in shown
     assert "its message: not shown" in shown
     assert "scoring/job.py" in shown
 
 
-def test_what_tells_of_the_machine_is_shown(audit_project):
-    audit_project.gates(BROKEN.replace("{error}", "RuntimeError('CUDA error: device-side assert triggered')"))
-    result = audit_project.run()
+def test_what_tells_of_the_machine_is_shown(unscored_project):
+    unscored_project.gates(BROKEN.replace("{error}", "RuntimeError('CUDA error: device-side assert triggered')"))
+    result = unscored_project.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*RuntimeError at *CUDA error: device-side assert triggered*"])
 

@@ -109,37 +109,37 @@ def test_a_student_named_for_an_audit_replaces_no_other_student(pytester, run_py
     run_pytest().assert_outcomes(passed=3)
 
 
-def test_second_audit_loads_no_torch_and_scores_nothing(audit_project):
-    audit_project.gates("""
+def test_second_audit_loads_no_torch_and_scores_nothing(unscored_project):
+    unscored_project.gates("""
         def test_rate(memorization, student):
             assert memorization(student).rate <= 0.25
 
         def test_ratio(inheritance):
             assert inheritance().ratio <= 0.25
     """)
-    audit_project.run("--kdmem-report=first.json").assert_outcomes(passed=2)
-    before = {file: file.stat().st_mtime_ns for file in audit_project.shards}
+    unscored_project.run("--kdmem-report=first.json").assert_outcomes(passed=2)
+    before = {file: file.stat().st_mtime_ns for file in unscored_project.shards}
     assert len(before) == 3
-    conftest = audit_project.path / "conftest.py"
+    conftest = unscored_project.path / "conftest.py"
     conftest.write_text(conftest.read_text() + NOTE_MODULES)
-    result = audit_project.pytester.runpytest_subprocess(
+    result = unscored_project.pytester.runpytest_subprocess(
         "-p", "no:hypothesispytest", "-p", "no:anyio", "--kdmem-report=second.json"
     )
     result.assert_outcomes(passed=2)
-    assert not loaded(audit_project.path) & {"torch", "transformers", "datasets", "sklearn"}
-    assert {file: file.stat().st_mtime_ns for file in audit_project.shards} == before
-    first, second = (json.loads((audit_project.path / f"{name}.json").read_text()) for name in ("first", "second"))
+    assert not loaded(unscored_project.path) & {"torch", "transformers", "datasets", "sklearn"}
+    assert {file: file.stat().st_mtime_ns for file in unscored_project.shards} == before
+    first, second = (json.loads((unscored_project.path / f"{name}.json").read_text()) for name in ("first", "second"))
     for key in ("models", "training_set", "memorization", "memorized_examples", "inheritance", "gates"):
         assert first[key] == second[key]
 
 
-def test_changed_model_is_scored_anew(audit_project):
+def test_changed_model_is_scored_anew(unscored_project):
     """The other side of reuse: the same path with other weights is another model."""
-    audit_project.gates("def test_rate(memorization, student): assert memorization(student).rate.k == 7")
-    moving = audit_project.path / "current"
-    moving.symlink_to(audit_project.cast.student)
-    audit_project.declare(student=moving)
-    audit_project.run().assert_outcomes(failed=1)
+    unscored_project.gates("def test_rate(memorization, student): assert memorization(student).rate.k == 7")
+    moving = unscored_project.path / "current"
+    moving.symlink_to(unscored_project.cast.student)
+    unscored_project.declare(student=moving)
+    unscored_project.run().assert_outcomes(failed=1)
     moving.unlink()
-    moving.symlink_to(audit_project.cast.baseline)
-    audit_project.run().assert_outcomes(passed=1)
+    moving.symlink_to(unscored_project.cast.baseline)
+    unscored_project.run().assert_outcomes(passed=1)

@@ -63,8 +63,8 @@ def test_default_holds_where_nothing_is_set(pytester, option):
 def test_native_configuration_is_read_in_its_own_type(pytester, option):
     value, _ = two_values(option)
     pytester.makepyprojecttoml(f"[tool.pytest]\nstrict = true\nkdmem_{option.key} = {json.dumps(value)}")
-    found, origin = resolved(pytester, option)
-    assert (found, type(found), origin) == (value, type(value), "configuration")
+    resolved_value, origin = resolved(pytester, option)
+    assert (resolved_value, type(resolved_value), origin) == (value, type(value), "configuration")
 
 
 @every_option
@@ -72,8 +72,8 @@ def test_ini_configuration_is_read_from_text(pytester, option):
     value, _ = two_values(option)
     text = "\n  ".join(["", *value]) if option.kind == "paths" else str(value).lower() if value is True else str(value)
     pytester.makeini(f"[pytest]\nkdmem_{option.key} = {text}\n")
-    found, origin = resolved(pytester, option)
-    assert (found, type(found), origin) == (value, type(value), "configuration")
+    resolved_value, origin = resolved(pytester, option)
+    assert (resolved_value, type(resolved_value), origin) == (value, type(value), "configuration")
 
 
 @every_option
@@ -81,16 +81,16 @@ def test_environment_beats_configuration(pytester, monkeypatch, option):
     value, other = two_values(option)
     pytester.makepyprojecttoml(f"[tool.pytest]\nkdmem_{option.key} = {json.dumps(other)}")
     monkeypatch.setenv(f"KDMEM_{option.key.upper()}", value[0] if option.kind == "paths" else str(value))
-    found, origin = resolved(pytester, option)
-    assert (found, type(found), origin) == (value, type(value), "environment")
+    resolved_value, origin = resolved(pytester, option)
+    assert (resolved_value, type(resolved_value), origin) == (value, type(value), "environment")
 
 
 @every_option
 def test_option_beats_environment(pytester, monkeypatch, option):
     value, other = two_values(option)
     monkeypatch.setenv(f"KDMEM_{option.key.upper()}", other[0] if option.kind == "paths" else str(other))
-    found, origin = resolved(pytester, option, *spelled(option, value))
-    assert (found, type(found), origin) == (value, type(value), "option")
+    resolved_value, origin = resolved(pytester, option, *spelled(option, value))
+    assert (resolved_value, type(resolved_value), origin) == (value, type(value), "option")
 
 
 @every_option
@@ -102,8 +102,8 @@ def test_option_is_documented_in_help(option):
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.kind == "number" and not o.check(0)], ids=lambda o: o.name)
 def test_0_is_a_number_like_any_other(pytester, option):
     pytester.makepyprojecttoml(f"[tool.pytest]\nkdmem_{option.key} = 0")
-    found, origin = resolved(pytester, option)
-    assert (found, type(found), origin) == (0.0, float, "configuration")
+    resolved_value, origin = resolved(pytester, option)
+    assert (resolved_value, type(resolved_value), origin) == (0.0, float, "configuration")
 
 
 def test_flag_may_be_put_out_by_the_environment(pytester, monkeypatch):

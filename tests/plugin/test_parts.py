@@ -29,26 +29,26 @@ def scores(project):
     return {path.name for path in (project.path / ".kdmem").rglob("scores/**/*.parquet")}
 
 
-def test_parts_hold_no_gate_and_together_are_one_run(audit_project, shards_of_4):
-    audit_project.gates(AUDIT)
-    audit_project.run("--kdmem-cache-dir=whole", "--kdmem-report=whole.json")
-    whole = {path.name for path in (audit_project.path / "whole").rglob("scores/**/*.parquet")}
+def test_parts_hold_no_gate_and_together_are_one_run(unscored_project, shards_of_4):
+    unscored_project.gates(AUDIT)
+    unscored_project.run("--kdmem-cache-dir=whole", "--kdmem-report=whole.json")
+    whole = {path.name for path in (unscored_project.path / "whole").rglob("scores/**/*.parquet")}
     seen = set()
     for part in range(1, 5):
-        result = audit_project.run(f"--kdmem-shard={part}/4")
+        result = unscored_project.run(f"--kdmem-shard={part}/4")
         assert result.ret == pytest.ExitCode.OK
         result.assert_outcomes(skipped=3)
         result.stdout.fnmatch_lines([f"*part {part}/4 is scored, and no gate was held*"])
-        assert seen < scores(audit_project)
-        seen = scores(audit_project)
+        assert seen < scores(unscored_project)
+        seen = scores(unscored_project)
     assert seen == whole
-    result = audit_project.run("--kdmem-report=merged.json")
+    result = unscored_project.run("--kdmem-report=merged.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    merged, alone = (audit_project.report(name).to_json() for name in ("merged.json", "whole.json"))
+    merged, alone = (unscored_project.report(name).to_json() for name in ("merged.json", "whole.json"))
     for gate in alone["gates"]:
         gate["command"] = gate["command"].replace(" --kdmem-cache-dir=whole", "")
-    for found in ("memorization", "memorized_examples", "inheritance", "gates"):
-        assert merged[found] == alone[found]
+    for key in ("memorization", "memorized_examples", "inheritance", "gates"):
+        assert merged[key] == alone[key]
 
 
 @pytest.mark.parametrize("part", ["0/4", "5/4", "a/4", "3", "3/", "-1/4", "1/4/2", "³/4"])
@@ -59,10 +59,10 @@ def test_a_part_that_is_none_is_refused(audit_project, part):
     result.stderr.fnmatch_lines([f"*--kdmem-shard must be of the form 3/16, the third of 16 parts; found {part!r}*"])
 
 
-@pytest.mark.parametrize("more", ["--kdmem-report=audit.json", "--kdmem-no-cache"])
-def test_what_a_part_cannot_give_is_refused(audit_project, more):
+@pytest.mark.parametrize("argument", ["--kdmem-report=audit.json", "--kdmem-no-cache"])
+def test_what_a_part_cannot_give_is_refused(audit_project, argument):
     audit_project.gates(AUDIT)
-    result = audit_project.run("--kdmem-shard=1/4", more)
+    result = audit_project.run("--kdmem-shard=1/4", argument)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--kdmem-shard*"])
 
@@ -106,7 +106,7 @@ def test_a_report_of_an_earlier_run_does_not_stand_for_a_part(audit_project):
     assert not (audit_project.path / "audit.json").exists()
 
 
-def test_the_lack_of_rows_in_a_whole_run_is_an_error(audit_project, monkeypatch):
+def test_the_lack_of_rows_in_a_whole_run_is_an_error(unscored_project, monkeypatch):
     from pytest_kdmem.scoring.executors.local import LocalExecutor
 
     def loses_all(executor, job, shards, progress):
@@ -114,8 +114,8 @@ def test_the_lack_of_rows_in_a_whole_run_is_an_error(audit_project, monkeypatch)
         yield from ()
 
     monkeypatch.setattr(LocalExecutor, "score", loses_all)
-    audit_project.gates(AUDIT)
-    result = audit_project.run()
+    unscored_project.gates(AUDIT)
+    result = unscored_project.run()
     result.assert_outcomes(errors=3)
     result.stdout.fnmatch_lines(["*Rows of every shard of data.npy were expected of the local executor*"])
 
@@ -130,10 +130,10 @@ def test_raising_what_a_part_raises_skips_nothing_in_a_whole_run(audit_project):
     audit_project.run().assert_outcomes(errors=1)
 
 
-def test_workers_of_a_part_are_heard(audit_project, monkeypatch):
+def test_workers_of_a_part_are_heard(unscored_project, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    audit_project.gates(AUDIT)
-    result = audit_project.pytester.runpytest_subprocess("-n", "1", "--kdmem-shard=1/1")
+    unscored_project.gates(AUDIT)
+    result = unscored_project.pytester.runpytest_subprocess("-n", "1", "--kdmem-shard=1/1")
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(skipped=3)
     result.stdout.fnmatch_lines(["*part 1/1 is scored, and no gate was held*"])

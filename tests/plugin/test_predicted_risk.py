@@ -64,13 +64,13 @@ def test_a_set_that_would_be_recited_does_not_pass_and_says_what_to_do(thorough_
 def test_it_passes_at_its_figure_and_needs_no_student(project):
     project.gates(GATE)
     assert project.run("--kdmem-max-predicted-risk=0.5", "--kdmem-report=audit.json").ret == pytest.ExitCode.OK
-    found = project.report("audit.json")
-    assert set(found.models) == {"teacher", "baseline"}
-    assert set(found.risk.examples) >= set(range(25))
-    assert found.risk.labels == "teacher and baseline"
-    assert (found.risk.positives, found.risk.fitted_to) == (25, 100)
-    assert found.risk.expected_memorized.low <= 25 <= found.risk.expected_memorized.high
-    assert found.training_set.distinct == 100
+    audit = project.report("audit.json")
+    assert set(audit.models) == {"teacher", "baseline"}
+    assert set(audit.risk.examples) >= set(range(25))
+    assert audit.risk.labels == "teacher and baseline"
+    assert (audit.risk.positives, audit.risk.fitted_to) == (25, 100)
+    assert audit.risk.expected_memorized.low <= 25 <= audit.risk.expected_memorized.high
+    assert audit.training_set.distinct == 100
 
 
 def test_its_report_comes_back_and_older_ones_have_none(project):

@@ -129,9 +129,9 @@ def test_listing_the_tests_touches_no_report(audit_project):
 def test_several_reports_are_all_written(audit_project):
     audit_project.gates(GREEN)
     audit_project.run("--kdmem-report=a.json", "--kdmem-report=b/c.json")
-    one, other = ((audit_project.path / name).read_text() for name in ("a.json", "b/c.json"))
-    assert one == other
-    assert json.loads(one)["gates"]
+    first, second = ((audit_project.path / name).read_text() for name in ("a.json", "b/c.json"))
+    assert first == second
+    assert json.loads(first)["gates"]
 
 
 @pytest.mark.parametrize("path", ["folder.json", "data.npy/audit.json"])
@@ -240,11 +240,11 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     audit_project.declare(**folders)
     audit_project.gates(AUDIT)
     result = audit_project.run("-v", "--kdmem-report=audit.json")
-    found = audit_project.report("audit.json")
-    assert found.models["student"].run == student.summary()
-    assert found.models["student"].run["last_held_out"] == 2.5
-    assert (found.models["baseline"].run, found.models["teacher"].run) == (None, None)
-    assert found.warnings == ("run card of baseline is of other weights",)
+    audit = audit_project.report("audit.json")
+    assert audit.models["student"].run == student.summary()
+    assert audit.models["student"].run["last_held_out"] == 2.5
+    assert (audit.models["baseline"].run, audit.models["teacher"].run) == (None, None)
+    assert audit.warnings == ("run card of baseline is of other weights",)
     result.stdout.fnmatch_lines(
         [
             f"student: soft, forward KL, T = 2, teacher {teacher[:4]}…, 4 epochs, 1 752 steps",
@@ -256,7 +256,9 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     before = len(audit_project.shards)
     assert audit_project.run("--kdmem-report=audit.json").ret == result.ret
     assert len(audit_project.shards) == before, "a card changes nothing that is scored"
-    of_teacher, of_data = [said for said in audit_project.report("audit.json").warnings if said.startswith("student")]
+    of_teacher, of_data = [
+        warning for warning in audit_project.report("audit.json").warnings if warning.startswith("student")
+    ]
     assert "a teacher it never had" in of_teacher
     assert "trained on d.npy" in of_data
 
@@ -271,12 +273,12 @@ def test_models_of_equal_weights_both_have_a_row(audit_project, tmp_path):
             assert memorization(student).rate <= 1
     """)
     audit_project.run("--kdmem-report=audit.json").assert_outcomes(passed=1)
-    found = audit_project.report("audit.json")
-    assert {role: entry.source for role, entry in found.models.items()} == {
+    audit = audit_project.report("audit.json")
+    assert {role: entry.source for role, entry in audit.models.items()} == {
         "student": str(copy),
         "baseline": str(cast.baseline),
     }
-    assert {role: estimate.k for role, estimate in found.memorization.items()} == {"student": 7, "baseline": 7}
+    assert {role: estimate.k for role, estimate in audit.memorization.items()} == {"student": 7, "baseline": 7}
 
 
 def test_a_model_in_two_roles_has_two_rows(audit_project):
@@ -286,8 +288,8 @@ def test_a_model_in_two_roles_has_two_rows(audit_project):
             assert inheritance().ratio.subject == inheritance().reduction.subject == "student"
     """)
     audit_project.run("--kdmem-report=audit.json").assert_outcomes(passed=1)
-    found = audit_project.report("audit.json").memorization
-    assert {role: estimate.k for role, estimate in found.items()} == {"teacher": 5, "student": 5, "baseline": 7}
+    rates = audit_project.report("audit.json").memorization
+    assert {role: estimate.k for role, estimate in rates.items()} == {"teacher": 5, "student": 5, "baseline": 7}
 
 
 @pytest.mark.parametrize("relative", [False, True])
@@ -337,8 +339,8 @@ def test_a_hostile_card_costs_no_report(audit_project, tmp_path):
     audit_project.declare(student=folder)
     audit_project.gates(GREEN)
     audit_project.run("--kdmem-report=audit.json").assert_outcomes(passed=1)
-    [said] = audit_project.report("audit.json").warnings
-    assert said.startswith("run card of student cannot be read")
+    [warning] = audit_project.report("audit.json").warnings
+    assert warning.startswith("run card of student cannot be read")
 
 
 def summary(result: pytest.RunResult) -> str:

@@ -23,18 +23,18 @@ def test_broken(memorization):
 """
 
 
-def test_two_workers_give_the_report_of_one_process(audit_project, monkeypatch):
-    audit_project.gates(AUDIT)
+def test_two_workers_give_the_report_of_one_process(unscored_project, monkeypatch):
+    unscored_project.gates(AUDIT)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    pytester = audit_project.pytester
+    pytester = unscored_project.pytester
     apart = pytester.runpytest_subprocess("-n", "2", "--kdmem-report=apart.json")
-    alone = audit_project.run("--kdmem-cache-dir=elsewhere", "--kdmem-report=alone.json")
+    alone = unscored_project.run("--kdmem-cache-dir=elsewhere", "--kdmem-report=alone.json")
     for result in (apart, alone):
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.assert_outcomes(passed=1, failed=2, errors=1)
-    assert sorted(audit_project.failures(apart)) == sorted(audit_project.failures(alone))
+    assert sorted(unscored_project.failures(apart)) == sorted(unscored_project.failures(alone))
     assert apart.stdout.str().count("memorization audit") == alone.stdout.str().count("memorization audit") == 1
-    reports = [json.loads((audit_project.path / name).read_text()) for name in ("apart.json", "alone.json")]
+    reports = [json.loads((unscored_project.path / name).read_text()) for name in ("apart.json", "alone.json")]
     for report in reports:
         del report["created"]
         assert report["settings"].pop("report")
@@ -42,7 +42,7 @@ def test_two_workers_give_the_report_of_one_process(audit_project, monkeypatch):
         for gate in report["gates"]:
             gate["command"] = gate["command"].replace(" --kdmem-cache-dir=elsewhere", "")
     # Of the workers that asked for the same model, one scored it.
-    assert len(list((audit_project.path / ".kdmem").rglob("scores/**/*.parquet"))) == 3
+    assert len(list((unscored_project.path / ".kdmem").rglob("scores/**/*.parquet"))) == 3
     orders = [[gate["nodeid"] for gate in report["gates"]] for report in reports]
     for report in reports:
         report["gates"].sort(key=lambda gate: gate["nodeid"])
@@ -70,13 +70,13 @@ def test_gates_of_a_worker_that_crashed_do_not_pass(audit_project, monkeypatch):
     """)
     result = audit_project.pytester.runpytest_subprocess("-n", "1", "--kdmem-report=audit.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    found = audit_project.report("audit.json")
-    assert [(gate.name, gate.outcome) for gate in found.gates] == [
+    audit = audit_project.report("audit.json")
+    assert [(gate.name, gate.outcome) for gate in audit.gates] == [
         ("test_a", "error"),
         ("test_b", "error"),
         ("test_c", "pass"),
     ]
-    assert "the process that ran it ended" in found.gates[0].reason
+    assert "the process that ran it ended" in audit.gates[0].reason
     result.stdout.fnmatch_lines(["*✗ a: error*", "*✗ b: error*"])
 
 
