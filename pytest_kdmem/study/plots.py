@@ -65,12 +65,12 @@ def _drawn(panels: Sequence[tuple[str, Panel]]) -> Figure:
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     drawing = Figure(figsize=(PANEL[0] * columns, PANEL[1] * lines), layout="constrained")
-    every = drawing.subplots(lines, columns, squeeze=False).flat
-    for axes, (title, draw) in zip(every, panels, strict=False):
+    places = list(drawing.subplots(lines, columns, squeeze=False).flat)
+    for axes, (title, draw) in zip(places, panels, strict=False):
         draw(axes)
         axes.set_title(title)
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in list(every)[len(panels) :]:
+    for axes in places[len(panels) :]:
         axes.set_axis_off()
     return drawing
 
