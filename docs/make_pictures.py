@@ -1,9 +1,9 @@
-"""The README's pictures of the terminal and HTML reports, made from the saved report of a real audit.
+"""Makes the README's pictures of the terminal and HTML reports from the saved report of a real audit.
 
     pytest audits/pythia --kdmem-report=audit.json
     python docs/make_pictures.py audit.json
 
-Needs Chromium, and playwright from the extra `dev`.
+It needs Chromium, and playwright from the extra `dev`.
 """
 
 from __future__ import annotations
@@ -24,39 +24,41 @@ from rich.text import Text
 from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.report import html, terminal
 
-HERE = Path(__file__).parent / "pictures"
-COLUMNS = 100
-HEIGHT = 1180  # pixels of the HTML report that are shown
+PICTURES = Path(__file__).parent / "pictures"
+TERMINAL_COLUMNS = 100
+PAGE_HEIGHT = 1180  # pixels
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("record", type=Path)
+    parser.add_argument("record", type=Path, help="JSON report of the audit")
     report = read_report(parser.parse_args().record)
     chromium = os.environ.get("KDMEM_CHROMIUM") or shutil.which("chromium")
-    HERE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         pages: tuple[tuple[str, str, Any, int], ...] = (
-            ("terminal", in_a_terminal(report), "dark", 900),
+            ("terminal", terminal_page(report), "dark", 900),
             ("html-light", html.render(report), "light", 1100),
             ("html-dark", html.render(report), "dark", 1100),
         )
         for name, content, scheme, width in pages:
-            page = browser.new_page(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme)
+            page = browser.new_page(viewport={"width": width, "height": PAGE_HEIGHT}, color_scheme=scheme)
             path = Path(scratch) / f"{name}.html"
             path.write_text(content, encoding="utf-8")
             page.goto(path.as_uri())
-            shown = page.locator("pre") if name == "terminal" else page
-            shown.screenshot(path=HERE / f"{name}.png")
-            print(HERE / f"{name}.png")
+            target = page.locator("pre") if name == "terminal" else page
+            target.screenshot(path=PICTURES / f"{name}.png")
+            print(PICTURES / f"{name}.png")
         browser.close()
 
 
-def in_a_terminal(report: Report) -> str:
-    """The terminal report in its colours, as a page."""
-    console = Console(file=io.StringIO(), record=True, width=COLUMNS, force_terminal=True)
-    console.print(Text.from_ansi(f"$ pytest audits/pythia\n{terminal.render(report, width=COLUMNS, color=True)}"))
+def terminal_page(report: Report) -> str:
+    """Return an HTML page that shows the terminal report in its colours."""
+    console = Console(file=io.StringIO(), record=True, width=TERMINAL_COLUMNS, force_terminal=True)
+    console.print(
+        Text.from_ansi(f"$ pytest audits/pythia\n{terminal.render(report, width=TERMINAL_COLUMNS, color=True)}")
+    )
     page = console.export_html(theme=MONOKAI, inline_styles=True)
     return page.replace('<pre style="', '<pre style="display:inline-block;padding:1rem;margin:0;background:#16181b;')
 

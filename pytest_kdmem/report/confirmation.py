@@ -28,7 +28,7 @@ def _checks(entry: ConfirmationEntry) -> str:
     for check in entry.witnesses:
         ways_by_engine.setdefault(check.engine, []).append(check.way)
     engines = ", ".join(f"{engine} {' and '.join(ways)}" for engine, ways in ways_by_engine.items())
-    return f" by {len(entry.witnesses)} witnesses ({engines})" if engines else ""
+    return f" by {len(entry.witnesses)} check{'s' * (len(entry.witnesses) != 1)} ({engines})" if engines else ""
 
 
 def _disagreements(entry: ConfirmationEntry, outside_band: int) -> str:

@@ -134,7 +134,7 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
         _models(audit, detail),
         _inheritance(audit.inheritance, detail) if audit.inheritance is not None else "",
         _list("Predicted risk", risk, "", escape_markdown),
-        _list("Against accepted figures", *detail.limit(changes), escape_markdown),
+        _list("Compared with accepted figures", *detail.limit(changes), escape_markdown),
         _list("Confirmation", *detail.limit(confirmations), escape_markdown),
         _settings(audit) if detail.settings else "",
     ]
@@ -152,7 +152,7 @@ def _gates(audit: AuditResult, detail: Detail) -> str:
         )
         for gate in gates
     ]
-    return _table(("", "gate", "figure", "why, and what next"), rows, rest) if rows else "No gate was held.\n"
+    return _table(("", "gate", "figure", "why, and what next"), rows, rest) if rows else "No gate was run.\n"
 
 
 def _explanation(gate: Gate) -> str:

@@ -42,7 +42,7 @@ def verdict_sentence(report: Report) -> str:
 
 def _undecided_reason(report: Report, gates: int, not_run: int) -> str:
     audits = report.audits
-    reason = f"{count(gates)} of {count(gates + not_run)} gates held{', all pass' * bool(gates)}"
+    reason = f"{count(gates)} of {count(gates + not_run)} gates run{', all pass' * bool(gates)}"
     without_estimate = sum(not _compared_an_estimate(audit) for audit in audits)
     if without_estimate and gates:
         reason += "; no estimate was compared"

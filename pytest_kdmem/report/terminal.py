@@ -114,7 +114,7 @@ def _summary(report: Report, glyphs: Glyphs) -> Text:
     elif outcome == "pass":
         line += ", all pass"
     elif gates:
-        line += ", all that were held pass"
+        line += ", all that were run pass"
     line += f"; {not_run} not run" if not_run else ""
     return Text(glyphs.clean(line), style=f"bold {STYLES[outcome]}")
 

@@ -98,7 +98,7 @@ def test_a_confirmed_score_names_the_witnesses(kdmem, tiny, data):
     done = kdmem("score", tiny, data, "--out", "scores.parquet", "--confirm")
     assert done.code == 0
     first, *_ = done.out.splitlines()
-    assert " confirmed by 2 witnesses (transformers scored and decoded): 12 examples, 0 ambiguous, no dis" in first
+    assert " confirmed by 2 checks (transformers scored and decoded): 12 examples, 0 ambiguous, no dis" in first
     assert "; tolerance claimed 2^-" in first
 
 

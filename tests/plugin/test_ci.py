@@ -182,7 +182,7 @@ def test_gates_that_were_deselected_are_missing_from_no_verdict(project, workers
     result = project.pytester.runpytest_subprocess(*workers, *arguments) if workers else project.run(*arguments)
     assert result.ret == pytest.ExitCode.OK
     assert project.report("audit.json").not_run == ("test_audit.py::test_ratio",)
-    assert "Not decided: 1 of 2 gates held, all pass" in (project.path / "audit.md").read_text()
+    assert "Not decided: 1 of 2 gates run, all pass" in (project.path / "audit.md").read_text()
 
 
 def test_what_could_not_be_collected_is_missing_from_no_verdict(project):
@@ -191,14 +191,14 @@ def test_what_could_not_be_collected_is_missing_from_no_verdict(project):
     arguments = ("--continue-on-collection-errors", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
     assert project.run(*arguments).ret == pytest.ExitCode.TESTS_FAILED
     assert project.report("audit.json").not_run == ("test_broken.py",)
-    assert "Not decided: 1 of 2 gates held, all pass" in (project.path / "audit.md").read_text()
+    assert "Not decided: 1 of 2 gates run, all pass" in (project.path / "audit.md").read_text()
 
 
 def test_a_gate_that_was_asked_for_by_name_decides_no_release(project):
     arguments = ("test_audit.py::test_rate", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
     project.run(*arguments).assert_outcomes(passed=1)
     assert project.report("audit.json").narrowed
-    assert "Not decided: 1 of 1 gates held, all pass; not all tests" in (project.path / "audit.md").read_text()
+    assert "Not decided: 1 of 1 gates run, all pass; not all tests" in (project.path / "audit.md").read_text()
 
 
 def test_gates_that_failed_last_decide_no_release(project):

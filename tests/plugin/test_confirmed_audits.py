@@ -74,9 +74,7 @@ def test_what_was_confirmed_is_told_in_a_line_and_in_the_report(audit_project, o
     audit_project.gates(GATE)
     result = audit_project.run("--kdmem-confirm", "--kdmem-report=audit.json")
     result.assert_outcomes(passed=1)
-    line = (
-        "student confirmed by 2 witnesses (transformers scored and decoded): 20 examples, 0 ambiguous, no disagreement"
-    )
+    line = "student confirmed by 2 checks (transformers scored and decoded): 20 examples, 0 ambiguous, no disagreement"
     result.stdout.fnmatch_lines([f"{line}; tolerance claimed 2^-*, implied *"])
     entry = audit_project.report("audit.json").confirmation["student"]
     assert [(check.engine, check.way, check.checked) for check in entry.witnesses] == [
@@ -89,7 +87,7 @@ def test_what_was_confirmed_is_told_in_a_line_and_in_the_report(audit_project, o
     assert entry.implied_tolerance <= entry.claimed_tolerance
     assert opens == ["transformers"]
     quiet = audit_project.run("--kdmem-confirm", "-q")
-    assert "witnesses" not in quiet.stdout.str()
+    assert "confirmed by" not in quiet.stdout.str()
 
 
 def test_without_the_option_nothing_is_confirmed(audit_project, opens):
@@ -97,7 +95,7 @@ def test_without_the_option_nothing_is_confirmed(audit_project, opens):
     result = audit_project.run("--kdmem-report=audit.json")
     assert opens == []
     assert audit_project.report("audit.json").confirmation == {}
-    assert "witnesses" not in result.stdout.str()
+    assert "confirmed by" not in result.stdout.str()
 
 
 def test_a_disagreement_outside_the_band_fails_every_gate_over_the_model(audit_project, turned, opens):
@@ -112,7 +110,7 @@ def test_a_disagreement_outside_the_band_fails_every_gate_over_the_model(audit_p
     [disagreement] = audit_project.report("audit.json").confirmation["student"].disagreements
     assert (disagreement["engine"], disagreement["way"]) == ("transformers", "decoded")
     assert (disagreement["example_id"], disagreement["claimed"], disagreement["found"]) == (first, True, False)
-    assert "student not confirmed by 2 witnesses" in result.stdout.str()
+    assert "student not confirmed by 2 checks" in result.stdout.str()
     assert opens == ["transformers"]  # the second gate fails by the disagreement that the first read
 
 

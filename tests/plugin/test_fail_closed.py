@@ -346,7 +346,7 @@ def test_an_audit_that_compares_no_estimate_decides_no_release(audit_project):
     audit_project.gates("def test_gate(memorization, student):\n    assert memorization(student).rate.value <= 0.3")
     audit_project.run("--kdmem-report=audit.md").assert_outcomes(passed=1)
     text = (audit_project.path / "audit.md").read_text()
-    assert "Not decided: 1 of 1 gates held, all pass; no estimate was compared" in text
+    assert "Not decided: 1 of 1 gates run, all pass; no estimate was compared" in text
 
 
 def test_each_subtest_has_its_gate(audit_project):

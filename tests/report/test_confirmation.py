@@ -13,7 +13,7 @@ from tests.report.audits import confirmation_entry
 
 def test_a_confirmed_model_has_its_checks_examples_and_tolerances_in_the_line() -> None:
     assert confirmation_line("student", confirmation_entry()) == (
-        "student confirmed by 4 witnesses (transformers scored and decoded, vllm scored and decoded): 192 examples,"
+        "student confirmed by 4 checks (transformers scored and decoded, vllm scored and decoded): 192 examples,"
         " 12 ambiguous, 1 disagreement inside the band; tolerance claimed 2^-13, implied 2^-15"
     )
 
@@ -30,7 +30,7 @@ def test_ambiguous_examples_that_were_not_checked_are_counted() -> None:
 def test_a_disagreement_outside_the_band_means_not_confirmed() -> None:
     [inside] = confirmation_entry().disagreements
     line = confirmation_line("student", confirmation_entry(disagreements=(inside, {**inside, "ambiguous": False})))
-    assert line.startswith("student not confirmed by 4 witnesses")
+    assert line.startswith("student not confirmed by 4 checks")
     assert ", 2 disagreements, 1 outside the band;" in line
 
 

@@ -215,5 +215,5 @@ def test_a_model_ships_only_if_gates_were_held_and_all_pass() -> None:
 def test_an_audit_without_gates_is_not_called_passed() -> None:
     passed, empty = full_audit(gates=(PASSING,), not_run=(), name="a"), full_audit(gates=(), not_run=(), name="b")
     words = Page(render_audits(render, passed, empty)).words
-    assert "Not decided: 1 of 1 gates held, all pass; no estimate was compared in 1 of 2 audits" in words
+    assert "Not decided: 1 of 1 gates run, all pass; no estimate was compared in 1 of 2 audits" in words
     assert "b no estimate compared" in words

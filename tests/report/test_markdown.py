@@ -114,7 +114,7 @@ def test_the_first_twenty_inherited_examples_are_named() -> None:
 def test_every_part_of_an_audit_is_shown() -> None:
     text = show(full_audit())
     for part in (
-        "7.97%", "- worse: memorization rate of student 1.00% → 1.90%", "- student confirmed by 1 witnesses",
+        "7.97%", "- worse: memorization rate of student 1.00% → 1.90%", "- student confirmed by 1 check",
         "- run card of student is of other weights", "- `audits/test_a.py::test_left`", "digest `d3`", "`2.9`",
         "prefix_tokens: `50`", "`data/control.jsonl`",
     ):  # fmt: skip
@@ -128,7 +128,7 @@ def test_several_audits_stand_under_their_names() -> None:
 
 
 def test_an_audit_without_gates_says_so() -> None:
-    assert "No gate was held." in show(AuditResult("2026", {}, {}))
+    assert "No gate was run." in show(AuditResult("2026", {}, {}))
 
 
 def test_undefined_estimates_are_words() -> None:

@@ -252,7 +252,7 @@ def test_the_last_line_says_what_was_not_run() -> None:
     green = million_examples_audit(name="audits/a", gates=(PASSING,))
     assert render(green, replace(green, name="b")).splitlines()[-1] == "2 audits, 2 gates, all pass"
     interrupted = million_examples_audit(name="b", gates=(), not_run=("b.py::test",))
-    assert render(green, interrupted).splitlines()[-1] == "2 audits, 1 gate, all that were held pass; 1 not run"
+    assert render(green, interrupted).splitlines()[-1] == "2 audits, 1 gate, all that were run pass; 1 not run"
 
 
 def test_a_quiet_report_names_the_audits_with_failed_gates() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.risk.removal import REMOVED_SCHEMA
 from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
