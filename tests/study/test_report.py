@@ -177,3 +177,13 @@ def test_measured_shows_a_spread_from_two_seeds_on():
     assert measured(Spread((0.01,)), "percent") == "1 %"
     assert measured(Spread((0.01, 0.03)), "percent") == "2 ± 1.41 %"
     assert measured(Spread((0.01, None)), "percent") == "undefined"
+
+
+def test_spare_places_of_a_plot_stay_empty(by_hand, tmp_path):
+    """Four settings leave two of six places empty; an empty pair of axes would have ticks from 0.0 to 1.0."""
+    hand = by_hand(range(9))
+    runs = [hand.model("teacher", range(3), dataset=f"d{number}") for number in range(4)]
+    plots = {path.name: path for path in write_report(hand.study(*runs), tmp_path)}
+    text = plots["rates.svg"].read_text(encoding="utf-8")
+    assert text.count(">pythia, d") == 4
+    assert ">0.6<" not in text
