@@ -49,7 +49,7 @@ def test_a_predictor_is_read() -> None:
 
 def test_accepted_figures_are_read() -> None:
     entries = saved("accepted.json")["audits"]["audits/qwen3"]
-    accepted = read_accepted(RECORDS / "accepted.json").of("audits/qwen3")
+    accepted = read_accepted(RECORDS / "accepted.json").for_audit("audits/qwen3")
     assert [(figure.metric, figure.subject, figure.estimate.value) for figure in accepted] == [
         (entry["metric"], entry["subject"], entry["estimate"]["value"]) for entry in entries
     ]

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pytest_kdmem.audit.provenance import believed_card, differences, unequal
+from pytest_kdmem.audit.provenance import card_warnings, model_warnings, read_trusted_card
 from pytest_kdmem.audit.recited_text import with_text
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate, HeldOutEntry
 from pytest_kdmem.audit.summarize import (
-    bare_result,
     confirmation_entry,
     data_entry,
+    empty_result,
     inheritance_entry,
     model_entry,
     risk_entry,
@@ -119,7 +119,7 @@ class Audit:
             if one.subject != role and placed[role] == self.roles.get(role):  # one model in two roles
                 found[role] = replace(one, subject=role)
         checkpoints = (found[role].scores.checkpoint for role in ("teacher", "baseline", "student"))
-        self._warnings |= dict.fromkeys(unequal(*checkpoints))
+        self._warnings |= dict.fromkeys(model_warnings(*checkpoints))
         inherited = compute_inheritance(**found)
         # The audit's own is what its report tells of, whatever else is compared.
         if self._inherited is None or (training_set == self.training_set and placed.items() <= self.roles.items()):
@@ -186,7 +186,7 @@ class Audit:
             for subject in self._rows(f)
         }
         return replace(
-            bare_result(settings, gates, self.name),
+            empty_result(settings, gates, self.name),
             settings=dict(settings) | asdict(self.extraction) | {"confidence": self.confidence},
             models={
                 subject: model_entry(f, self._cards.get(f.scores.model))
@@ -262,16 +262,18 @@ class Audit:
 
     def _read_card(self, found: Memorization) -> None:
         subject, scores = found.subject, found.scores
-        card, warnings = believed_card(subject, scores.model, scored=scores.checkpoint.digest, offline=self.run.offline)
+        card, warnings = read_trusted_card(
+            subject, scores.model, scored=scores.checkpoint.digest, offline=self.run.offline
+        )
         self._cards[scores.model] = card
         self._warnings |= dict.fromkeys(warnings)
         teacher = self.roles.get("teacher")
-        digest = open_checkpoint(teacher, offline=self.run.offline).digest if card and teacher else None
+        teachers_digest = open_checkpoint(teacher, offline=self.run.offline).digest if card and teacher else None
         for role in self._rows(found):
-            self._hold_card(found, role, digest, self.training_set)
+            self._hold_card(found, role, teachers_digest, self.training_set)
 
     def _hold_card(self, found: Memorization, role: str, teacher: str | None, training_set: TrainingSet | None) -> None:
         """Hold a model's card against the place that it takes."""
         if card := self._cards.get(found.scores.model):
-            said = differences(card, found.subject, role, teacher, training_set, self.extraction)
+            said = card_warnings(card, found.subject, role, teacher, training_set, self.extraction)
             self._warnings |= dict.fromkeys(said)

@@ -41,7 +41,7 @@ def merge(parts: Sequence[AuditResult]) -> AuditResult:
             confirmation=merged.confirmation | part.confirmation,
             examples=merged_examples([one for one in (merged.examples, part.examples) if one]),
             distributions=merged_distributions([one for one in (merged.distributions, part.distributions) if one]),
-            drift=merged.drift or part.drift,
+            metric_changes=merged.metric_changes or part.metric_changes,
             gates=merged.gates + part.gates,
             narrowed=merged.narrowed or part.narrowed,
             warnings=tuple(dict.fromkeys(merged.warnings + part.warnings)),
@@ -58,7 +58,7 @@ def _own(first: Taken, second: Taken, *parts: AuditResult) -> Taken:
     def is_own(entry: InheritanceEntry | RiskEntry | None) -> bool:
         if entry is None:
             return False
-        told = entry.over | ({"student": entry.of} if isinstance(entry, InheritanceEntry) else {})
+        told = entry.comparable_on | ({"student": entry.model_digest} if isinstance(entry, InheritanceEntry) else {})
         return all(known.get(name) == digest for name, digest in told.items() if name in (*MODEL_ROLES, "training set"))
 
     return second if first is None or (is_own(second) and not is_own(first)) else first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pytest_kdmem.audit.regression.compare import RegressionVerdict
+from pytest_kdmem.audit.regression.verdict import RegressionVerdict
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.estimate import MIRRORED, SHARE_AT_RISK, SIGN, Comparison, Estimate, Operator
 from pytest_kdmem.metrics.verdict import Verdict

@@ -18,7 +18,7 @@ from pytest_kdmem.specs.weights import weights_digest
 DIGITS = 4
 
 
-def believed_card(
+def read_trusted_card(
     subject: str, model: Model, *, scored: str, offline: bool = False
 ) -> tuple[RunCard | None, list[str]]:
     """The card beside a model's weights, or None and, where there is one, why it is not believed.
@@ -39,7 +39,7 @@ def believed_card(
     return card, []
 
 
-def unequal(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> Iterator[str]:
+def model_warnings(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> Iterator[str]:
     """Where a baseline tells little: it is to be of the student's size, fine-tuned without a teacher."""
     if teacher.digest == baseline.digest:
         yield "teacher and baseline are one model: nothing is the teacher's alone"
@@ -48,7 +48,7 @@ def unequal(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> I
         yield f"the baseline has {sizes}: part of the reduction is of size"
 
 
-def differences(
+def card_warnings(
     card: RunCard,
     subject: str,
     role: str,
@@ -75,8 +75,8 @@ def differences(
         found.append(f"{subject} was trained as a baseline {by_card}, without a teacher to inherit from")
     if role != "teacher" and card.teacher is not None and teacher is not None and card.teacher.digest != teacher:
         found.append(
-            f"{subject} was distilled from teacher {shortened(card.teacher.digest)}, this audit's is"
-            f" {shortened(teacher)}: its inheritance is measured against a teacher it never had"
+            f"{subject} was distilled from teacher {shorten_digest(card.teacher.digest)}, this audit's is"
+            f" {shorten_digest(teacher)}: its inheritance is measured against a teacher it never had"
         )
     window = card.extraction.get("window_tokens")
     if window is not None and window < extraction.scored_tokens:
@@ -100,6 +100,6 @@ def differences(
     return found
 
 
-def shortened(digest: str) -> str:
+def shorten_digest(digest: str) -> str:
     """Enough of a digest to tell two models apart at a glance."""
     return f"{digest[:DIGITS]}…"

@@ -51,7 +51,7 @@ class AuditResult:
     confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict)
     examples: ExamplesEntry | None = None
     distributions: DistributionsEntry | None = None
-    drift: tuple[MetricChange, ...] = ()
+    metric_changes: tuple[MetricChange, ...] = field(default=(), metadata={"json": "drift"})
     gates: tuple[Gate, ...] = ()
     not_run: tuple[str, ...] = ()
     narrowed: bool = False
@@ -83,7 +83,7 @@ REQUIRED = (
 )  # fmt: skip
 
 
-def decoded_audit(entries: dict[str, Any]) -> AuditResult:
+def decode_audit(entries: dict[str, Any]) -> AuditResult:
     """Decode the entries of a report of one audit.
 
     Raises:
@@ -99,5 +99,5 @@ def decoded_audit(entries: dict[str, Any]) -> AuditResult:
 
 
 AUDIT = VersionedFile(
-    "An audit report", SCHEMA_VERSION, decoded_audit, "write it again by an audit with this pytest-kdmem"
+    "An audit report", SCHEMA_VERSION, decode_audit, "write it again by an audit with this pytest-kdmem"
 )

@@ -76,8 +76,8 @@ class InheritanceEntry:
     easy_share: Estimate
     reduction: Estimate
     p_value: float
-    over: dict[str, str] = field(default_factory=dict)
-    of: str = ""
+    comparable_on: dict[str, str] = field(default_factory=dict, metadata={"json": "over"})
+    model_digest: str = field(default="", metadata={"json": "of"})
 
     def __post_init__(self) -> None:
         _check(all(size >= 0 for size in self.cells.values()), "cells that hold examples")
@@ -118,18 +118,18 @@ class RiskEntry:
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     reliability: tuple[Bin, ...] = ()
-    over: dict[str, str] = field(default_factory=dict)
+    comparable_on: dict[str, str] = field(default_factory=dict, metadata={"json": "over"})
 
     def __post_init__(self) -> None:
         _check(len(self.edges) == len(self.counts) + bool(self.counts), "one edge more than counts of risk")
 
 
 @dataclass(frozen=True)
-class WitnessEntry:
+class EngineCheckEntry:
     """An engine, asked in one ``way``: its own pass (scored) or its greedy decoding (decoded)."""
 
     engine: str
-    way: str
+    method: str = field(metadata={"json": "way"})
     checked: int
 
 
@@ -144,7 +144,7 @@ class ConfirmationEntry:
     checked: int
     ambiguous_checked: int
     disagreements: tuple[dict[str, Any], ...]
-    witnesses: tuple[WitnessEntry, ...] = ()
+    engine_checks: tuple[EngineCheckEntry, ...] = field(default=(), metadata={"json": "witnesses"})
     ambiguous: int | None = None
     claimed_tolerance: float | None = None
     implied_tolerance: float | None = None
@@ -263,7 +263,7 @@ class MetricChange:
     metric: str
     subject: str
     accepted: Estimate | None
-    found: Estimate | None
+    measured: Estimate | None = field(metadata={"json": "found"})
     newly: int | None
     no_longer: int | None
     newly_examples: tuple[int, ...]

@@ -13,11 +13,11 @@ from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import (
     ConfirmationEntry,
     DataEntry,
+    EngineCheckEntry,
     Gate,
     InheritanceEntry,
     ModelEntry,
     RiskEntry,
-    WitnessEntry,
 )
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.inheritance import Inheritance
@@ -76,8 +76,8 @@ def inheritance_entry(found: Inheritance | None) -> InheritanceEntry | None:
         easy_share=found.easy_share,
         reduction=found.reduction,
         p_value=found.p_value,
-        over=dict(found.comparable_on),
-        of=found.model_digest,
+        comparable_on=dict(found.comparable_on),
+        model_digest=found.model_digest,
     )
 
 
@@ -102,7 +102,7 @@ def risk_entry(found: PredictedRisk | None) -> RiskEntry | None:
         edges=tuple(RISK_EDGES),
         counts=tuple(np.histogram(found.risks, RISK_EDGES)[0].tolist()),
         reliability=predictor.reliability,
-        over=dict(found.comparable_on),
+        comparable_on=dict(found.comparable_on),
     )
 
 
@@ -115,7 +115,9 @@ def confirmation_entry(found: Confirmation) -> ConfirmationEntry:
             for check in found.engine_checks
             for disagreement in check.disagreements
         ),
-        witnesses=tuple(WitnessEntry(check.engine, check.method, check.checked) for check in found.engine_checks),
+        engine_checks=tuple(
+            EngineCheckEntry(check.engine, check.method, check.checked) for check in found.engine_checks
+        ),
         ambiguous=found.ambiguous,
         claimed_tolerance=found.claimed_tolerance,
         implied_tolerance=found.implied_tolerance,
@@ -123,7 +125,7 @@ def confirmation_entry(found: Confirmation) -> ConfirmationEntry:
     )
 
 
-def bare_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str = "") -> AuditResult:
+def empty_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str = "") -> AuditResult:
     """The report of an audit that ended before anything was scored."""
     return AuditResult(
         name=name,

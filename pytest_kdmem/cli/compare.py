@@ -23,25 +23,25 @@ def compare(
     """
     from rich.console import Console
 
-    from pytest_kdmem.audit.regression.reports import compared
+    from pytest_kdmem.audit.regression.reports import compare_reports
     from pytest_kdmem.audit.report import read_report
     from pytest_kdmem.report.github import neutralize_commands
     from pytest_kdmem.report.glyphs import ASCII, UNICODE
     from pytest_kdmem.report.regression import OUTCOME_STYLES, change_line
     from pytest_kdmem.report.sanitize import sanitize
 
-    sections = compared(read_report(old), read_report(new))
+    sections = compare_reports(read_report(old), read_report(new))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     signs = UNICODE if (console.encoding or "ascii").startswith("utf") else ASCII
     for section in sections:
         if len(sections) > 1:
             console.print(neutralize_commands(signs.clean(sanitize(section.audit) or "the root")), style="bold")
-        for entry in section.drift:
+        for entry in section.changes:
             console.print(
                 neutralize_commands(signs.clean(change_line(entry))), style=OUTCOME_STYLES.get(entry.outcome, "")
             )
     regressed = sum(len(section.regressed) for section in sections)
-    figures = sum(len(section.drift) for section in sections)
+    figures = sum(len(section.changes) for section in sections)
     console.print(
         f"{figures} figures compared: {f'{regressed} no longer hold' if regressed else 'none has grown worse'}"
     )

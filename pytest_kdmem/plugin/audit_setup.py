@@ -154,7 +154,7 @@ def accepted_of(audit: Audit, settings: Settings) -> Accepted:
             "A file of accepted figures was expected by this audit, and none is named; set kdmem_baseline_file in the"
             " configuration, or --kdmem-baseline-file."
         )
-    figures = () if updating else read_accepted(settings.baseline_file).of(audit.name)
+    figures = () if updating else read_accepted(settings.baseline_file).for_audit(audit.name)
     return Accepted(figures, lambda: tracked_metrics(audit.found({}, ())), updating)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_kdmem.audit.regression.baseline_file import NOTHING_ACCEPTED, read_accepted, write_accepted
-from pytest_kdmem.audit.regression.compare import drifts
+from pytest_kdmem.audit.regression.compare import metric_changes
 from pytest_kdmem.audit.regression.metrics import tracked_metrics
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.rerun_command import with_commands
@@ -79,7 +79,10 @@ def completed_report(report: Report, settings: Settings, invoked_from: Path) -> 
         warning = str(error)
         return Report(tuple(replace(audit, warnings=(*audit.warnings, warning)) for audit in audits))
     return Report(
-        tuple(replace(audit, drift=drifts(accepted.of(audit.name), tracked_metrics(audit))) for audit in audits)
+        tuple(
+            replace(audit, metric_changes=metric_changes(accepted.for_audit(audit.name), tracked_metrics(audit)))
+            for audit in audits
+        )
     )
 
 
@@ -133,7 +136,7 @@ def _accept_figures(report: Report, settings: Settings) -> str:
     metrics = {audit.name: tracked_metrics(audit) for audit in report.audits}
     write_accepted(before.updated(metrics), path)
     figures = sum(map(len, metrics.values()))
-    outcomes = [change.outcome for name in metrics for change in drifts(before.of(name), metrics[name])]
+    outcomes = [change.outcome for name in metrics for change in metric_changes(before.for_audit(name), metrics[name])]
     worse = outcomes.count("worse") + outcomes.count("undecided")
     comparison = f", {worse} of them worse than before, or not known to be no worse" if worse else ""
     return f"accepted: {count(figures)} figures in {path}{comparison}; commit it"

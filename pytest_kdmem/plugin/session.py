@@ -226,10 +226,10 @@ class AuditSession:
         """Return what this run or its workers audited, with every audit that was collected; None if nothing was."""
         if not (self._worker_results or self.audits or any(self._gates.values())):
             return None
-        from pytest_kdmem.audit.report import assembled
+        from pytest_kdmem.audit.assemble import assemble_report
         from pytest_kdmem.plugin.completeness import failed_nodeids, uncollected_files
 
-        return assembled(
+        return assemble_report(
             self._worker_results or list(self._own_results()),
             self._audit_names,
             failed_nodeids(self.config),
@@ -238,13 +238,13 @@ class AuditSession:
         )
 
     def _own_results(self) -> Iterator[AuditResult]:
-        from pytest_kdmem.audit.summarize import bare_result
+        from pytest_kdmem.audit.summarize import empty_result
 
         given = self.settings.given
         for name in dict.fromkeys([*self._audit_names.values(), *self._gates, *self.audits]):
             gates = self._gates.get(name, [])
             audit = self.audits.get(name)
-            yield audit.result(given, gates) if audit is not None else bare_result(given, gates, name)
+            yield audit.result(given, gates) if audit is not None else empty_result(given, gates, name)
 
 
 SESSION = pytest.StashKey[AuditSession]()

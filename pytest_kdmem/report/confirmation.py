@@ -24,11 +24,12 @@ def confirmation_line(subject: str, entry: ConfirmationEntry) -> str:
 
 
 def _checks(entry: ConfirmationEntry) -> str:
-    ways_by_engine: dict[str, list[str]] = {}
-    for check in entry.witnesses:
-        ways_by_engine.setdefault(check.engine, []).append(check.way)
-    engines = ", ".join(f"{engine} {' and '.join(ways)}" for engine, ways in ways_by_engine.items())
-    return f" by {len(entry.witnesses)} check{'s' * (len(entry.witnesses) != 1)} ({engines})" if engines else ""
+    methods_by_engine: dict[str, list[str]] = {}
+    for check in entry.engine_checks:
+        methods_by_engine.setdefault(check.engine, []).append(check.method)
+    engines = ", ".join(f"{engine} {' and '.join(methods)}" for engine, methods in methods_by_engine.items())
+    checks = len(entry.engine_checks)
+    return f" by {checks} check{'s' * (checks != 1)} ({engines})" if engines else ""
 
 
 def _disagreements(entry: ConfirmationEntry, outside_band: int) -> str:

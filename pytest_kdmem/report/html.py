@@ -132,7 +132,7 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "pictures": draw_pictures(audit, prefix),
         "cells": [(cell, inheritance.cells.get(cell.key, 0)) for cell in CELLS] if inheritance is not None else [],
         "risk": risk_lines(audit.risk) if audit.risk is not None else (),
-        "changes": [(change.outcome, change_line(change)) for change in audit.drift],
+        "changes": [(change.outcome, change_line(change)) for change in audit.metric_changes],
         "confirmations": [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()],
         "columns": list(examples.models) if examples is not None else [],
         "rows": rows[:MAX_ROWS],

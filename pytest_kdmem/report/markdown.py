@@ -126,7 +126,7 @@ def _titled_audit(audit: AuditResult, detail: Detail) -> str:
 def _audit(audit: AuditResult, detail: Detail) -> str:
     risk = risk_lines(audit.risk) if audit.risk is not None else ()
     confirmations = [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()]
-    changes = [change_line(change) for change in audit.drift]
+    changes = [change_line(change) for change in audit.metric_changes]
     parts = [
         _gates(audit, detail),
         _list("Not run", *detail.limit(audit.not_run), code_span),

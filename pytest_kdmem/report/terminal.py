@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from pytest_kdmem.audit.provenance import shortened
+from pytest_kdmem.audit.provenance import shorten_digest
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import DataEntry, Gate
@@ -93,7 +93,7 @@ def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int
         parts.append(Text(glyphs.clean(inheritance_line(result.inheritance))))
     if result.risk is not None:
         parts += [Text(glyphs.clean(line)) for line in risk_lines(result.risk)[: None if verbose else 1]]
-    changes = change_lines(result.drift, show_unchanged=verbose)
+    changes = change_lines(result.metric_changes, show_unchanged=verbose)
     parts += [Text(glyphs.clean(line), style=style) for line, style in changes]
     if verbose:
         parts += [Text(glyphs.truncate(line, width)) for line in _id_lines(result)]
@@ -127,7 +127,7 @@ def _training_lines(result: AuditResult) -> list[str]:
         if run is not None:
             # "teacher: baseline" would mislead: plain fine-tuning is called "baseline", whatever the model's role.
             parts = [run["mode"]] * (run["mode"] != "baseline") + [run["loss"]]
-            parts += [f"teacher {shortened(run['teacher']['digest'])}"] if run["teacher"] else []
+            parts += [f"teacher {shorten_digest(run['teacher']['digest'])}"] if run["teacher"] else []
             parts += [f"{run['epochs']:g} epochs", f"{count(run['steps'])} steps"]
             lines.append(f"{role}: {', '.join(parts)}")
     return lines

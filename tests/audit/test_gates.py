@@ -7,10 +7,10 @@ import pytest
 
 from pytest_kdmem.audit.gates import explain, gate_from, unproven_reason
 from pytest_kdmem.audit.regression.accepted import Accepted
-from pytest_kdmem.audit.regression.compare import RegressionVerdict
+from pytest_kdmem.audit.regression.verdict import RegressionVerdict
 from pytest_kdmem.metrics.estimate import Comparison
 from pytest_kdmem.metrics.verdict import Verdict
-from tests.audit.figures import rate, recited_rate, reduction
+from tests.audit.figures import rate, reduction, tracked_rate
 
 HOLDS = Comparison(rate(3, 1000), "<=", 0.01)
 FAILS = Comparison(rate(19, 1000), "<=", 0.01)
@@ -84,7 +84,7 @@ def test_a_failed_assert_of_two_estimates_reads_from_the_left() -> None:
 
 @pytest.mark.parametrize("accepted_first", [False, True])
 def test_a_failed_assert_against_accepted_figures_is_explained(accepted_first: bool) -> None:
-    before, now = recited_rate(range(40), 5000), recited_rate(range(60), 5000, of="b")
+    before, now = tracked_rate(range(40), 5000), tracked_rate(range(60), 5000, model="b")
     accepted = Accepted([before], lambda: [now])
     sides = (accepted, ">=", now.estimate) if accepted_first else (now.estimate, "<=", accepted)
     lines = explain(sides[1], sides[0], sides[2])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_kdmem.audit.provenance import believed_card, differences, unequal
+from pytest_kdmem.audit.provenance import card_warnings, model_warnings, read_trusted_card
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -31,15 +31,16 @@ def test_a_baseline_of_another_size_or_that_is_the_teacher_is_warned_of() -> Non
         Checkpoint(Path(), digest, "tokenizer", "text", size, 300, None, "float32", "GPTNeoX")
         for digest, size in (("a", 3_000_000), ("b", 800_000), ("c", 800_000))
     )
-    assert list(unequal(large, small, equally_small)) == []
-    assert list(unequal(large, large, small)) == ["teacher and baseline are one model: nothing is the teacher's alone"]
-    [warning] = unequal(small, large, equally_small)
+    assert list(model_warnings(large, small, equally_small)) == []
+    [warning] = model_warnings(large, large, small)
+    assert warning == "teacher and baseline are one model: nothing is the teacher's alone"
+    [warning] = model_warnings(small, large, equally_small)
     assert warning == "the baseline has 3 000 000 parameters, the student 800 000: part of the reduction is of size"
 
 
 def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any) -> None:
     def believed() -> Any:
-        return believed_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+        return read_trusted_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
 
     assert believed() == (None, [])
     made = card(weights=weights_digest(model))
@@ -57,7 +58,7 @@ def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model
     scored = open_checkpoint(Model(model)).digest
     shutil.copy(make_model(seed=1) / "model.safetensors", model)
     write_run_card(card(weights=weights_digest(model)), model)
-    read_card, [warning] = believed_card("student", Model(model), scored=scored)
+    read_card, [warning] = read_trusted_card("student", Model(model), scored=scored)
     assert read_card is None
     assert "changed after it was scored" in warning
 
@@ -65,7 +66,7 @@ def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model
 def warnings_of(
     made: RunCard, role: str = "student", teacher: str | None = None, data: TrainingSet | None = None
 ) -> Any:
-    return differences(made, "it", role, teacher, data, Extraction())
+    return card_warnings(made, "it", role, teacher, data, Extraction())
 
 
 @pytest.mark.parametrize("role", ["student", "baseline", "student-hard"])
@@ -142,7 +143,7 @@ HOSTILE = {
 def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None:
     content = json.dumps({**card(weights=weights_digest(model)).to_json(), part: "HERE"})
     (model / FILE_NAME).write_text(content.replace('"HERE"', wrong))
-    read_card, [warning] = believed_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+    read_card, [warning] = read_trusted_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
     assert read_card is None
     assert warning.startswith("run card of student cannot be read")
     assert "\n" not in warning

@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_kdmem.audit.assemble import assemble_report, order_gates
 from pytest_kdmem.audit.merge import merge
-from pytest_kdmem.audit.report import Report, assembled, read_report, with_order
+from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import (
     ConfirmationEntry,
     DataEntry,
+    EngineCheckEntry,
     Gate,
     HeldOutEntry,
     InheritanceEntry,
     ModelEntry,
-    WitnessEntry,
 )
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
@@ -82,7 +83,7 @@ def whole() -> AuditResult:
                 70,
                 2,
                 ({"engine": "vllm", "way": "decoded", "example_id": 4, "margin": None, "ambiguous": True},),
-                (WitnessEntry("transformers", "scored", 70), WitnessEntry("vllm", "decoded", 70)),
+                (EngineCheckEntry("transformers", "scored", 70), EngineCheckEntry("vllm", "decoded", 70)),
                 9,
                 2.0**-13,
                 2.0**-15,
@@ -267,7 +268,7 @@ def test_parts_of_two_workers_are_merged_in_the_order_of_their_tests() -> None:
     )
     two = replace(full, created="2026-01-01", gates=full.gates[1:], memorization={"teacher": rate(30, 1000, "teacher")})
     order = ["a.py::test_broken", "a.py::test_pair", "a.py::test_interrupted", "a.py::test_rate"]
-    merged = with_order(merge([one, two]), order)
+    merged = order_gates(merge([one, two]), order)
     assert merged.created == "2026-01-01"
     assert [gate.nodeid for gate in merged.gates] == ["a.py::test_broken", "a.py::test_pair", "a.py::test_rate"]
     assert merged.not_run == ("a.py::test_interrupted",)
@@ -362,7 +363,7 @@ def test_parts_of_two_processes_are_put_together_audit_by_audit() -> None:
         replace(bare, name="b", gates=(gate["b1"],), memorization={"student": rate(2, 9)}),
         replace(bare, name="a", gates=(gate["a1"],), memorization={"teacher": rate(3, 9)}, warnings=("w",)),
     ]
-    found = assembled(parts, {"a1": "a", "b1": "b", "b2": "b", "a2": "a"}).audits
+    found = assemble_report(parts, {"a1": "a", "b1": "b", "b2": "b", "a2": "a"}).audits
     assert [audit.name for audit in found] == ["a", "b"]
     assert [[one.nodeid for one in audit.gates] for audit in found] == [["a1", "a2"], ["b1"]]
     assert [audit.not_run for audit in found] == [(), ("b2",)]
@@ -382,8 +383,13 @@ def test_of_two_parts_the_comparison_of_the_audit_s_own_models_is_kept(turned: b
     digests = {role: f"{role} digest" for role in ("teacher", "baseline", "student")}
     models = {role: replace(audit.models["student"], digest=digest) for role, digest in digests.items()}
     over = {"training set": audit.training_set.digest, "teacher": digests["teacher"], "baseline": digests["baseline"]}
-    own = replace(audit.inheritance, over=over, of=digests["student"])
-    other = replace(audit.inheritance, over=over | {"baseline": digests["student"]}, of=digests["student"], inherited=0)
+    own = replace(audit.inheritance, comparable_on=over, model_digest=digests["student"])
+    other = replace(
+        audit.inheritance,
+        comparable_on=over | {"baseline": digests["student"]},
+        model_digest=digests["student"],
+        inherited=0,
+    )
     parts = [replace(audit, models=models, inheritance=one) for one in (own, other)]
     merged = merge(parts[::-1] if turned else parts)
     assert merged.inheritance == own

@@ -161,7 +161,7 @@ def test_drift_of_every_figure_stands_in_the_report(project):
     )
     result = project.run(f"--kdmem-student={project.cast.baseline}", "--kdmem-report=audit.json")
     result.assert_outcomes(passed=1)
-    drift = {(entry.metric, entry.subject): entry for entry in project.report("audit.json").drift}
+    drift = {(entry.metric, entry.subject): entry for entry in project.report("audit.json").metric_changes}
     assert drift["memorization rate", "student"].outcome == "undecided"
     assert (drift["memorization rate", "student"].newly, drift["memorization rate", "student"].no_longer) == (4, 2)
     assert drift["memorization rate", "teacher"].outcome == "same"
@@ -175,7 +175,7 @@ def test_what_is_measured_and_not_accepted_is_told_as_new(project):
     project.gates(GATES)
     result = project.run("--kdmem-report=audit.json")
     result.assert_outcomes(passed=1, errors=2)
-    assert "new" in {entry.outcome for entry in project.report("audit.json").drift}
+    assert "new" in {entry.outcome for entry in project.report("audit.json").metric_changes}
 
 
 @pytest.mark.parametrize(

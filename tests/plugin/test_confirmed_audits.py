@@ -77,7 +77,7 @@ def test_what_was_confirmed_is_told_in_a_line_and_in_the_report(audit_project, o
     line = "student confirmed by 2 checks (transformers scored and decoded): 20 examples, 0 ambiguous, no disagreement"
     result.stdout.fnmatch_lines([f"{line}; tolerance claimed 2^-*, implied *"])
     entry = audit_project.report("audit.json").confirmation["student"]
-    assert [(check.engine, check.way, check.checked) for check in entry.witnesses] == [
+    assert [(check.engine, check.method, check.checked) for check in entry.engine_checks] == [
         ("transformers", "scored", 20),
         ("transformers", "decoded", 20),
     ]

@@ -18,6 +18,7 @@ from pytest_kdmem.audit.schema import (
     ConfirmationEntry,
     DataEntry,
     DistributionsEntry,
+    EngineCheckEntry,
     ExamplesEntry,
     Gate,
     HeldOutEntry,
@@ -28,7 +29,6 @@ from pytest_kdmem.audit.schema import (
     ModelEntry,
     RepetitionBin,
     RiskEntry,
-    WitnessEntry,
 )
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator
@@ -108,7 +108,7 @@ def full_audit(**changed: Any) -> AuditResult:
         "memorization rate", "student", rate(10, 1000), rate(19, 1000),
         9, 0, (1,), 0.009, 0.004, 0.02, 0.002, "worse", "why",
     )  # fmt: skip
-    confirmation = ConfirmationEntry(70, 2, (), (WitnessEntry("vllm", "decoded", 70),), 2, 2.0**-13, 2.0**-15)
+    confirmation = ConfirmationEntry(70, 2, (), (EngineCheckEntry("vllm", "decoded", 70),), 2, 2.0**-13, 2.0**-15)
     audit = AuditResult(
         created="2026-01-02T03:04:05+00:00",
         versions={"pytest-kdmem": "0.1.0", "torch": "2.9"},
@@ -121,7 +121,7 @@ def full_audit(**changed: Any) -> AuditResult:
         inheritance=inheritance,
         risk=risk_entry(),
         confirmation={"student": confirmation},
-        drift=(change,),
+        metric_changes=(change,),
         gates=(PASSING, FAILING, UNDECIDED, BROKEN),
         not_run=("audits/test_a.py::test_left",),
         name="audits/a",
@@ -132,7 +132,9 @@ def full_audit(**changed: Any) -> AuditResult:
 
 def confirmation_entry(**changed: Any) -> ConfirmationEntry:
     """A confirmation by four checks, with one disagreement inside the band."""
-    checks = [WitnessEntry(engine, way, 192) for engine in ("transformers", "vllm") for way in ("scored", "decoded")]
+    checks = [
+        EngineCheckEntry(engine, way, 192) for engine in ("transformers", "vllm") for way in ("scored", "decoded")
+    ]
     inside = {"engine": "vllm", "way": "decoded", "example_id": 7, "margin": 1e-5, "ambiguous": True}
     return replace(ConfirmationEntry(192, 12, (inside,), tuple(checks), 12, 2.0**-13, 2.0**-15, 2.1e-5), **changed)
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_kdmem.report.regression import OUTCOME_STYLES, change_line, change_lines
 from tests.report.audits import full_audit, rate
 
-(WORSE,) = full_audit().drift
+(WORSE,) = full_audit().metric_changes
 
 
 def test_a_change_has_both_values_and_the_difference_with_its_bounds() -> None:
@@ -24,7 +24,7 @@ def test_a_fall_has_a_minus_sign() -> None:
 
 @pytest.mark.parametrize("difference", [0.0, None])
 def test_without_a_difference_only_the_values_are_shown(difference: float | None) -> None:
-    same = replace(WORSE, outcome="same", difference=difference, found=rate(10, 1000))
+    same = replace(WORSE, outcome="same", difference=difference, measured=rate(10, 1000))
     assert change_line(same) == "same: memorization rate of student 1.00% → 1.00% (why)"
 
 
@@ -33,7 +33,7 @@ def test_an_exact_difference_has_no_bounds() -> None:
 
 
 def test_a_metric_on_one_side_only_has_one_value() -> None:
-    unused = replace(WORSE, outcome="unused", found=None)
+    unused = replace(WORSE, outcome="unused", measured=None)
     new = replace(WORSE, outcome="new", accepted=None)
     assert change_line(unused) == "unused: memorization rate of student 1.00% (why)"
     assert change_line(new) == "new: memorization rate of student 1.90% (why)"

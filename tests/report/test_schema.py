@@ -6,7 +6,7 @@ import json
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib.resources import files
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -24,12 +24,17 @@ SCHEMA = json.loads(files("pytest_kdmem.report").joinpath("schema.json").read_te
 VALIDATOR = Draft202012Validator(SCHEMA)
 DEFINITIONS = SCHEMA["$defs"]
 # The schema keeps the names that its definitions were published with; classes may be called otherwise.
-DEFINITION_NAMES = {"MetricChange": "DriftEntry"}
+DEFINITION_NAMES = {"EngineCheckEntry": "WitnessEntry", "MetricChange": "DriftEntry"}
 JSON_TYPES = {str: "string", int: "integer", bool: "boolean", dict: "object"}
 
 
 def definition_name(entry: type[Any]) -> str:
     return DEFINITION_NAMES.get(entry.__name__, entry.__name__)
+
+
+def json_key(field: Field[Any]) -> str:
+    key: str = field.metadata.get("json", field.name)
+    return key
 
 
 def schema_of(annotation: Any) -> dict[str, Any]:
@@ -94,8 +99,8 @@ def test_the_schema_is_valid() -> None:
 @pytest.mark.parametrize("entry", ENTRIES, ids=[entry.__name__ for entry in ENTRIES])
 def test_every_object_has_the_fields_of_its_dataclass(entry: Any) -> None:
     hints = get_type_hints(entry)
-    properties = {field.name: schema_of(hints[field.name]) for field in fields(entry)}
-    required = [field.name for field in fields(entry) if field.default is field.default_factory is MISSING]
+    properties = {json_key(field): schema_of(hints[field.name]) for field in fields(entry)}
+    required = [json_key(field) for field in fields(entry) if field.default is field.default_factory is MISSING]
     if entry is AuditResult:
         properties = {"schema_version": {"const": SCHEMA_VERSION}} | properties
         required = ["schema_version", *required, *REQUIRED]

@@ -1,4 +1,4 @@
-"""The committed file of accepted figures ↔ values."""
+"""Reads and writes the committed file of accepted metrics."""
 
 from __future__ import annotations
 
@@ -18,51 +18,56 @@ KIND = "kdmem accepted figures"
 
 @dataclass(frozen=True)
 class AcceptedFigures:
-    """Figures by audit; it holds ids and digests, and no text."""
+    """The accepted metrics of all audits; they hold ids and digests of examples, and no text.
+
+    Attributes:
+        audits: Accepted metrics by name of the audit.
+    """
 
     audits: dict[str, tuple[TrackedMetric, ...]]
 
-    def of(self, audit: str) -> tuple[TrackedMetric, ...]:
+    def for_audit(self, audit: str) -> tuple[TrackedMetric, ...]:
+        """The accepted metrics of an audit; none if nothing was accepted."""
         return self.audits.get(audit, ())
 
-    def updated(self, found: Mapping[str, Iterable[TrackedMetric]]) -> AcceptedFigures:
-        """With what was found in its place; what was not measured stays."""
+    def updated(self, measured: Mapping[str, Iterable[TrackedMetric]]) -> AcceptedFigures:
+        """A copy with the measured metrics of each audit in place of the accepted ones; others remain."""
         audits = dict(self.audits)
-        for audit, figures in found.items():
-            kept = {figure.key: figure for figure in self.of(audit)}
-            audits[audit] = tuple((kept | {figure.key: figure for figure in figures}).values())
-        return AcceptedFigures({audit: figures for audit, figures in sorted(audits.items()) if figures})
+        for audit, metrics in measured.items():
+            by_key = {metric.key: metric for metric in (*self.for_audit(audit), *metrics)}
+            audits[audit] = tuple(by_key.values())
+        return AcceptedFigures({audit: metrics for audit, metrics in sorted(audits.items()) if metrics})
 
 
 NOTHING_ACCEPTED = AcceptedFigures({})
 
 
 def write_accepted(accepted: AcceptedFigures, path: Path) -> None:
-    """Write the file whole or not at all; the same figures give the same bytes.
+    """Write the file whole or not at all; equal metrics give equal bytes.
 
     Raises:
-        DataError: the folder cannot be written.
+        DataError: The folder cannot be written.
     """
     write_json({**ACCEPTED.header, **to_json(accepted)}, path)
 
 
 def read_accepted(path: Path) -> AcceptedFigures:
-    """Read what `write_accepted` wrote.
+    """Read a file that `write_accepted` wrote.
 
     Raises:
-        DataError: there is no such file, or it holds no accepted figures.
+        DataError: There is no such file, or it holds no accepted metrics.
     """
     return ACCEPTED.read(path)
 
 
-def _decoded(entries: dict[str, Any]) -> AcceptedFigures:
+def _decode(entries: dict[str, Any]) -> AcceptedFigures:
     return from_json(AcceptedFigures, {"audits": entries["audits"]})
 
 
 ACCEPTED = VersionedFile(
     "A file of accepted figures",
     SCHEMA_VERSION,
-    _decoded,
+    _decode,
     "accept this run's anew by --kdmem-update-baseline-file, or name another --kdmem-baseline-file",
     "accept this run's by --kdmem-update-baseline-file",
     KIND,

@@ -1,64 +1,71 @@
-"""Two reports → what became of every figure, and which of them stand against a release."""
+"""Compares two reports: every metric of each audit, and which of them speak against a release."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_kdmem.audit.regression.compare import drifts
+from pytest_kdmem.audit.regression.compare import metric_changes
 from pytest_kdmem.audit.regression.metrics import TrackedMetric, tracked_metrics
 from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import MetricChange
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.roles import REFERENCES
 
-# A share at risk is of a training set, whatever that is called.
-OF_MODELS = ("memorization rate", "loss")
-# Fail closed: what chance could do, what cannot be compared, and what is no longer measured are no pass.
-AGAINST = ("worse", "undecided", "refused", "unused")
+# Metrics whose subject is a model. The subject of a share at risk is a training set, whatever its name is.
+METRICS_OF_MODELS = ("memorization rate", "loss")
+# Fail closed: neither what chance could explain, nor what cannot be compared or was not measured, passes.
+REGRESSED = ("worse", "undecided", "refused", "unused")
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One audit in both reports."""
+class AuditComparison:
+    """The changes of one audit between two reports.
+
+    Attributes:
+        audit: Name of the audit in the later report.
+        changes: One change for each metric of either report.
+    """
 
     audit: str
-    drift: tuple[MetricChange, ...]
+    changes: tuple[MetricChange, ...]
 
     @property
     def regressed(self) -> tuple[MetricChange, ...]:
-        """Figures of what ships that are worse, or not known to be no worse."""
-        return tuple(entry for entry in self.drift if entry.outcome in AGAINST and ships(entry))
+        """Changes of what is released that are worse, or not shown to be no worse."""
+        return tuple(change for change in self.changes if change.outcome in REGRESSED and concerns_release(change))
 
 
-def ships(figure: TrackedMetric | MetricChange) -> bool:
-    """Whether a figure is of what ships; what teacher and baseline do is there to compare with."""
-    return figure.metric not in OF_MODELS or figure.subject not in REFERENCES
+def concerns_release(metric: TrackedMetric | MetricChange) -> bool:
+    """Whether a metric measures what is released; teacher and baseline are references that it is compared with."""
+    return metric.metric not in METRICS_OF_MODELS or metric.subject not in REFERENCES
 
 
-def compared(old: Report, new: Report) -> tuple[Comparison, ...]:
-    """Audit by audit, by name; an audit of the one is held against that of the other if each is alone.
+def compare_reports(old: Report, new: Report) -> tuple[AuditComparison, ...]:
+    """Compare audits of the same name; the only audit of each report whatever their names.
 
     Raises:
-        DataError: an audit of the old is not in the new, or nothing was measured in it.
+        DataError: An audit of the old report is not in the new one, or has no metric of what is released.
     """
-    before, now = ({audit.name: audit for audit in report.audits} for report in (old, new))
-    if len(before) == len(now) == 1:
-        (one,), ((name, other),) = before.values(), now.items()
-        pairs = [(name, one, other)]
-    else:
-        if missing := [name or "the root" for name in before if name not in now]:
+    comparisons = []
+    for before, now in _audit_pairs(old, new):
+        accepted = tracked_metrics(before)
+        if not any(map(concerns_release, accepted)):
             raise DataError(
-                f"The same audits were expected in both reports, and {', '.join(missing)} is missing in the second;"
-                " run all audits, or compare reports of one."
+                f"Figures of what ships were expected in the first report's audit {now.name or 'of the root'}, and it"
+                " has none."
             )
-        pairs = [(name, audit, now[name]) for name, audit in before.items()]
-    found = []
-    for name, one, other in pairs:
-        accepted = tracked_metrics(one)
-        if not any(map(ships, accepted)):
-            raise DataError(
-                f"Figures of what ships were expected in the first report's audit {name or 'of the root'}, and it has"
-                " none."
-            )
-        found.append(Comparison(name, drifts(accepted, tracked_metrics(other))))
-    return tuple(found)
+        comparisons.append(AuditComparison(now.name, metric_changes(accepted, tracked_metrics(now))))
+    return tuple(comparisons)
+
+
+def _audit_pairs(old: Report, new: Report) -> list[tuple[AuditResult, AuditResult]]:
+    if len(old.audits) == len(new.audits) == 1:
+        return [(old.audits[0], new.audits[0])]
+    by_name = {audit.name: audit for audit in new.audits}
+    if missing := [audit.name or "the root" for audit in old.audits if audit.name not in by_name]:
+        raise DataError(
+            f"The same audits were expected in both reports, and {', '.join(missing)} is missing in the second;"
+            " run all audits, or compare reports of one."
+        )
+    return [(audit, by_name[audit.name]) for audit in old.audits]

@@ -1,0 +1,60 @@
+"""Assembles the report of a session from the results that its processes hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pytest_kdmem.audit.merge import merge
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.schema import Gate
+
+
+def assemble_report(
+    parts: Iterable[AuditResult],
+    audit_of: Mapping[str, str],
+    failed: Iterable[str] = (),
+    *,
+    uncollected: Sequence[str] = (),
+    narrowed: bool = False,
+) -> Report:
+    """Assemble the report of a session.
+
+    Args:
+        parts: Results of the audits, several for one audit if several processes ran its tests.
+        audit_of: Name of the audit of each test, by node id, in the order of collection.
+        failed: Node ids of the tests that failed. One without a gate gets one, as its process ended too early.
+        uncollected: Node ids of what could not be collected. They may hold gates of any audit, so that each audit
+            counts them as not run.
+        narrowed: Whether tests of the audits may have been left out of the session.
+    """
+    parts_by_audit: dict[str, list[AuditResult]] = {name: [] for name in audit_of.values()}
+    for part in parts:
+        parts_by_audit.setdefault(part.name, []).append(part)
+    audits = []
+    for name, audit_parts in parts_by_audit.items():
+        if audit_parts:
+            nodeids = [nodeid for nodeid, audit in audit_of.items() if audit == name]
+            result = order_gates(_add_lost_gates(merge(audit_parts), failed, nodeids), nodeids)
+            not_run = (*result.not_run, *uncollected)
+            audits.append(replace(result, not_run=not_run, narrowed=narrowed or result.narrowed))
+    return Report(tuple(audits))
+
+
+def order_gates(result: AuditResult, nodeids: Sequence[str]) -> AuditResult:
+    """Put the gates of an audit into the order of its tests, and list the tests without a gate as not run."""
+    position = {nodeid: index for index, nodeid in enumerate(nodeids)}
+    gates = sorted(result.gates, key=lambda gate: position.get(gate.nodeid, len(position)))
+    with_gate = {gate.nodeid for gate in gates}
+    not_run = tuple(nodeid for nodeid in nodeids if nodeid not in with_gate)
+    return replace(result, gates=tuple(gates), not_run=not_run)
+
+
+def _add_lost_gates(result: AuditResult, failed: Iterable[str], nodeids: Sequence[str]) -> AuditResult:
+    """Add a gate for each test of the audit that failed and has none."""
+    with_gate = {gate.nodeid for gate in result.gates}
+    lost = [nodeid for nodeid in dict.fromkeys(failed) if nodeid in nodeids and nodeid not in with_gate]
+    reason = "failed, and the process that ran it ended before it could tell more"
+    gates = (Gate(nodeid.rsplit("::", 1)[-1], nodeid, "", None, None, None, "error", reason) for nodeid in lost)
+    return replace(result, gates=(*result.gates, *gates))
