@@ -1,1 +1,1 @@
-"""What runs a model: each engine turns examples into scores behind the one protocol of `engines.protocol`."""
+"""Engines run a model: each turns examples into scores behind the protocol of `engines.protocol`."""

@@ -1,4 +1,4 @@
-"""Which engine runs a model, opened: one at a time on a device."""
+"""Loads models into engines, one at a time on a device, and refuses files that change meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
@@ -23,17 +23,22 @@ from pytest_kdmem.specs.runtime import RunSettings
 if TYPE_CHECKING:
     from pytest_kdmem.engines.transformers.pair import PairedEngine
 
-# A model, what is known of it, and how it is to be run.
-Opened = tuple[Model, Checkpoint, Numerics]
+
+class ModelToLoad(NamedTuple):
+    """A model, its digested files, and how to run it."""
+
+    model: Model
+    checkpoint: Checkpoint
+    numerics: Numerics
 
 
 def open_engine(
     model: Model, checkpoint: Checkpoint, numerics: Numerics, extraction: Extraction, settings: RunSettings
 ) -> Engine:
-    """Load a model.
+    """Load a model into the engine that its numerics name.
 
     Raises:
-        EngineError: it cannot be loaded, or its files are no longer those of ``checkpoint``.
+        EngineError: The model cannot be loaded, or its files are no longer those of ``checkpoint``.
     """
     engine: Engine
     if numerics.engine == "vllm":
@@ -51,38 +56,43 @@ def open_engine(
         from pytest_kdmem.engines.transformers.engine import TransformersEngine
 
         engine = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
-    with ExitStack() as loaded:
-        loaded.callback(engine.close)
+    with ExitStack() as on_error:
+        on_error.callback(engine.close)
         _check_unchanged(model, checkpoint, settings)
-        loaded.pop_all()
+        on_error.pop_all()
     return engine
 
 
-def open_pair(teacher: Opened, baseline: Opened, settings: RunSettings, *, tokens: int | None) -> PairedEngine:
-    """Load two models side by side, by the transformers engine.
+def open_pair(
+    teacher: ModelToLoad, baseline: ModelToLoad, settings: RunSettings, *, tokenizer_size: int | None
+) -> PairedEngine:
+    """Load two models side by side into the transformers engine.
 
     Args:
-        tokens: the size of their tokenizer, None if they have none.
+        teacher: The teacher.
+        baseline: The baseline, of the same tokenizer.
+        settings: How both are run.
+        tokenizer_size: Number of tokens of their tokenizer, or None if they have none.
 
     Raises:
-        EngineError: one cannot be loaded, or its files are no longer those of its checkpoint.
+        EngineError: A model cannot be loaded, or its files are no longer those of its checkpoint.
     """
     from pytest_kdmem.engines.transformers.engine import TransformersEngine
     from pytest_kdmem.engines.transformers.pair import PairedEngine
 
-    with ExitStack() as loaded:
+    with ExitStack() as on_error:
         engines = []
         for model, checkpoint, numerics in (teacher, baseline):
             engine = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
-            loaded.callback(engine.close)
+            on_error.callback(engine.close)
             engines.append(engine)
             _check_unchanged(model, checkpoint, settings)
-        loaded.pop_all()
-    return PairedEngine(engines[0], engines[1], tokens)
+        on_error.pop_all()
+    return PairedEngine(engines[0], engines[1], tokenizer_size)
 
 
 def _check_unchanged(model: Model, checkpoint: Checkpoint, settings: RunSettings) -> None:
-    """Raise EngineError where what was loaded may be other weights than those digested."""
+    """Raise EngineError if the loaded weights may differ from the digested ones: the files are digested again."""
     if open_checkpoint(model, offline=settings.offline).digest != checkpoint.digest:
         raise EngineError(
             f"Model {model.source} was expected to stay as it is during an audit, and its files were changed while it"
@@ -92,32 +102,31 @@ def _check_unchanged(model: Model, checkpoint: Checkpoint, settings: RunSettings
 
 @contextmanager
 def device_to_itself(device: str) -> Iterator[None]:
-    """Held while a model is loaded: of several processes of one user, one has the device's memory and time.
+    """Hold a device while a model is loaded, so that only one process of a user takes its memory and time.
 
-    Jobs that were given different GPUs of a machine do not wait for each other.
+    Processes with different CUDA_VISIBLE_DEVICES do not wait for each other.
 
     Raises:
-        EngineError: where locks would lie, someone else has put something.
+        EngineError: The folder for locks cannot be made, or another user can write to it.
     """
-    folder = _own_folder()
-    place = hashlib.sha256(os.environ.get("CUDA_VISIBLE_DEVICES", "").encode()).hexdigest()[:8]
-    with FileLock(folder / f"{device}-{place}.lock"):
+    visible = hashlib.sha256(os.environ.get("CUDA_VISIBLE_DEVICES", "").encode()).hexdigest()[:8]
+    with FileLock(_lock_folder() / f"{device}-{visible}.lock"):
         yield
 
 
-def _own_folder() -> Path:
-    """A folder for locks that no other user can write to."""
+def _lock_folder() -> Path:
+    """The folder for locks, which no other user can write to."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"kdmem-{user}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        own = stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
+        status = folder.lstat()
+        private = stat.S_ISDIR(status.st_mode) and status.st_uid == user and not status.st_mode & 0o022
     except OSError:
-        own = False
-    if not own:
+        private = False
+    if not private:
         raise EngineError(
-            f"A folder of this user's alone was expected for locks at {folder}, and it is none; remove it, or name"
-            " another place for temporary files with TMPDIR."
+            f"A folder that only this user can write to was expected for locks at {folder}, and it is none; remove it,"
+            " or name another place for temporary files with TMPDIR."
         )
     return folder

@@ -1,4 +1,4 @@
-"""What, beside weights and ids, figures depend on: engine, device, dtype and versions, settled without a framework."""
+"""Everything but weights and token ids that scores depend on, resolved without importing a framework."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.runtime import ENGINES
 
+# Exists if the NVIDIA driver is loaded.
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+
 
 @dataclass(frozen=True)
 class Numerics:
-    """What, beside weights and ids, the figures depend on; ``vllm`` is its version where it is the engine."""
+    """Engine, device, dtype and versions of the frameworks; ``vllm`` is None unless vLLM is the engine."""
 
     engine: str
     device: str
@@ -35,56 +38,66 @@ class Numerics:
 def resolve_numerics(
     model: Model, checkpoint: Checkpoint, *, engine: str, device: str, dtype: str, metrics: Metrics
 ) -> Numerics:
-    """Settle ``auto`` without importing torch, so that stored scores can be found without it.
+    """Resolve ``auto`` settings without importing torch, so that stored scores are looked up without it.
 
-    ``auto`` is vLLM for verdicts on a GPU, where it is faster; the other columns come of the transformers engine's
-    one pass, which gives the verdicts as well.
+    The engine ``auto`` is vLLM for verdicts on a GPU, where it is faster. The other columns need the one pass of the
+    transformers engine, which gives the verdicts as well.
+
+    Args:
+        model: The model to run.
+        checkpoint: Its files.
+        engine: ``auto``, ``transformers`` or ``vllm``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        dtype: Dtype for models that name none themselves.
+        metrics: Which metrics will be computed.
 
     Raises:
-        EngineError: vLLM was asked for by name and is not installed, or its version or the model's architecture was
-            not tested.
+        EngineError: The engine is ``vllm``, and it is not installed, or its version or the model is not supported.
     """
     if device == "auto":
         device = "cuda" if has_gpu() else "cpu"
-    wanted = model.dtype if model.dtype != "auto" else dtype
-    if wanted == "auto":
+    resolved_dtype = model.dtype if model.dtype != "auto" else dtype
+    if resolved_dtype == "auto":
         # A CPU gains little from half precision, and float32 keeps the ambiguous band narrow.
-        wanted = "float32" if device == "cpu" else checkpoint.dtype
+        resolved_dtype = "float32" if device == "cpu" else checkpoint.dtype
     if engine == "auto":
         fits = metrics == "verdict" and device == "cuda" and not unfit_for_vllm(model, checkpoint)
         engine = "vllm" if fits and installed_vllm() in TESTED else "transformers"
-    found = None
+    vllm_version = None
     if engine == "vllm":
         check_vllm()
-        found = installed_vllm()
+        vllm_version = installed_vllm()
         if reason := unfit_for_vllm(model, checkpoint):
             raise EngineError(f"{reason}: use --kdmem-engine transformers.")
-    return Numerics(engine, device, wanted, version("torch"), version("transformers"), found)
+    return Numerics(engine, device, resolved_dtype, version("torch"), version("transformers"), vllm_version)
 
 
 def unfit_for_vllm(model: Model, checkpoint: Checkpoint) -> str:
-    """Why vLLM may compute something else of this model than transformers does, or nothing."""
-    expected = "was expected by the vllm engine"
+    """Return why vLLM may compute other scores of this model than transformers, or an empty string if it does not."""
     if checkpoint.architecture not in SUPPORTED_ARCHITECTURES:
         return (
-            f"A model of {', '.join(sorted(SUPPORTED_ARCHITECTURES))} {expected}, on which it was tested; found"
-            f" {checkpoint.architecture} in {model.source}"
+            f"A model of {', '.join(sorted(SUPPORTED_ARCHITECTURES))} was expected by the vllm engine, which was tested"
+            f" with these; found {checkpoint.architecture} in {model.source}"
         )
     if checkpoint.quantized:
         return (
-            f"A model that is not quantized {expected}, whose kernels for these were not tested; found {model.source}"
+            "A model that is not quantized was expected by the vllm engine, whose kernels for quantized models were not"
+            f" tested; found {model.source}"
         )
     if model.trust_remote_code:
-        return f"A model without code of its own {expected}, which runs none; {model.source} is trusted to have some"
+        return (
+            "A model without code of its own was expected by the vllm engine, which runs none; trust_remote_code is"
+            f" set for {model.source}"
+        )
     return ""
 
 
 def installed_engines() -> tuple[str, ...]:
-    """Engines that can be asked for here."""
+    """Names of the engines that can run in this environment."""
     return tuple(name for name in ENGINES[1:] if name == "transformers" or installed_vllm() in TESTED)
 
 
 def has_gpu() -> bool:
-    """Whether this torch can be expected to find an NVIDIA GPU, told from the driver's files and the wheel's name."""
+    """Whether torch will find an NVIDIA GPU, judged by the driver's files and the version of the torch wheel."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return not hidden and "+cpu" not in version("torch") and Path("/proc/driver/nvidia/version").exists()
+    return not hidden and "+cpu" not in version("torch") and NVIDIA_DRIVER.exists()

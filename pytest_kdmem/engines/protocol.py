@@ -1,4 +1,4 @@
-"""What an engine is to the rest, and what it is told: importing this loads no framework."""
+"""The interface of an engine and the scores it returns; importing this loads no framework."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.base.arrays import Flags, TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.declared import Extraction
@@ -20,12 +20,15 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of n examples, each array of shape ``[n]``; NaN where a metric was not asked for.
+    """Scores of n examples, each array of shape ``[n]``; NaN where a metric was not computed.
 
-    ``margin`` is the least over the suffix of target's logit minus the best other logit; ``first_miss`` (int16) the
-    first suffix position with a negative one, −1 if none; ``logprob`` the log-probability of the suffix (nats);
-    ``nll`` the mean over the window's predicted tokens (nats); ``entropy`` the mean over the suffix (nats).
-    ``tolerance`` is the margin within which kernel and batch size could turn the verdict.
+    Attributes:
+        margin: Least margin over the suffix, in logits: the target's logit minus the best other logit.
+        first_miss: First suffix position with a negative margin (int16), −1 if there is none.
+        logprob: Log-probability of the suffix, in nats.
+        nll: Mean negative log-likelihood of the window's predicted tokens, in nats.
+        entropy: Mean entropy of the predicted distribution over the suffix, in nats.
+        tolerance: Margin, in logits, within which another kernel or batch size could change the verdict.
     """
 
     margin: Floats
@@ -36,40 +39,57 @@ class Scores:
     tolerance: float
 
     @property
-    def memorized(self) -> npt.NDArray[np.bool_]:
+    def memorized(self) -> Flags:
         return self.first_miss < 0
 
     @property
-    def ambiguous(self) -> npt.NDArray[np.bool_]:
-        return np.abs(self.margin) <= self.tolerance  # NaN, a sure miss whose least margin is unknown, is not
+    def ambiguous(self) -> Flags:
+        # NaN compares as false: it stands for a sure miss whose least margin is unknown.
+        return np.abs(self.margin) <= self.tolerance
 
 
 class Engine(Protocol):
-    """A loaded model. ``close`` gives its memory back."""
+    """A loaded model. ``tolerance`` is that of its scores, in logits."""
 
     tolerance: float
 
     def score(
         self, examples: Sequence[Example], extraction: Extraction, metrics: Metrics, advance: Callable[[int], None]
     ) -> Scores:
-        """Scores of examples that are long enough; ``advance`` is told of every few that are done.
+        """Score examples.
+
+        Args:
+            examples: Examples of at least prefix and suffix tokens.
+            extraction: Lengths of prefix, suffix and window.
+            metrics: Which metrics to compute.
+            advance: Receives the number of examples done, every few examples.
 
         Raises:
-            EngineError: the model gives NaN, or does not fit into memory even one example at a time.
+            EngineError: The model gives NaN, or a single example does not fit into memory.
         """
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
-        """Greedy continuations by the engine's own decoding; EOS is an ordinary token."""
+        """Continue each prefix by the engine's own greedy decoding; EOS is an ordinary token."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free the memory of the model."""
 
 
 def check_ids(examples: Sequence[Example], vocabulary: int, name: str) -> None:
-    """Raise EngineError for ids that a model of so many tokens does not have."""
+    """Check that every token id lies in the vocabulary of a model.
+
+    Args:
+        examples: The examples to check.
+        vocabulary: Number of tokens of the model.
+        name: Name of the model in the message.
+
+    Raises:
+        EngineError: An id lies outside.
+    """
     for example in examples:
-        least, most = int(example.ids.min()), int(example.ids.max())
-        if least < 0 or most >= vocabulary:
+        lowest, highest = int(example.ids.min()), int(example.ids.max())
+        if lowest < 0 or highest >= vocabulary:
             raise EngineError(
                 f"Token ids from 0 to below {vocabulary} were expected by model {name}, and example {example.position}"
-                f" holds {least if least < 0 else most}: the ids were made with another tokenizer."
+                f" holds {lowest if lowest < 0 else highest}: the ids were made with another tokenizer."
             )

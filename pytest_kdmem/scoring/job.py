@@ -1,4 +1,4 @@
-"""A shard of examples → its rows, by the engine of one model: what every executor's workers do."""
+"""Scores shards of examples by one model: the work that every executor hands to its workers."""
 
 from __future__ import annotations
 
@@ -22,45 +22,50 @@ from pytest_kdmem.specs.runtime import RunSettings
 
 
 class Scorer(Protocol):
-    """Loaded models that turn shards into rows. ``close`` gives their memory back."""
+    """Loaded models that turn shards into rows."""
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
-        """A row for each example, with ``example_id`` and ``digest``; ``advance`` is told of examples as they are done.
+        """Score a shard: a row for each example, with at least ``example_id`` and ``digest``.
+
+        Args:
+            shard: The examples to score.
+            advance: Receives the number of examples done, every few examples.
 
         Raises:
-            EngineError: a model gives NaN, or runs out of memory.
+            EngineError: A model gives NaN, or runs out of memory.
         """
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free the memory of the models."""
 
 
 class Task(Protocol):
-    """What a worker needs to know to score any shard of a run, by the models that the run takes."""
+    """Everything a worker needs to score any shard of a run."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Each model's own; device and settings are the same in all."""
+        """The job of each model; device and settings are the same in all."""
 
     def mapped(self, change: Callable[[Job], Job]) -> Self:
-        """The same run with each model's job changed."""
+        """The same task with a function applied to each model's job."""
 
     def open(self) -> Scorer:
         """Load the models.
 
         Raises:
-            EngineError: one cannot be loaded.
+            EngineError: A model cannot be loaded.
         """
 
     def too_short_rows(self, shard: Shard) -> pa.Table:
-        """Rows of a shard without an example that can be scored."""
+        """Rows of a shard in which every example is too short to be scored."""
 
     def split(self, rows: pa.Table) -> tuple[pa.Table, ...]:
-        """Rows of a shard as the tables that are stored, each on its own."""
+        """Split the rows of a shard into the tables that are stored apart."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know to score any shard of a run of one model."""
+    """Everything a worker needs to score a shard by one model."""
 
     model: Model
     checkpoint: Checkpoint
@@ -90,12 +95,12 @@ class ShardScorer:
     """A loaded model that turns shards into rows.
 
     Raises:
-        EngineError: the model cannot be loaded.
+        EngineError: The model cannot be loaded.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        # Only to count the bytes of compressed text.
+        # Needed only for the size of the compressed text.
         self._tokenizer = (
             load_tokenizer(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code)
             if job.metrics == "all"
@@ -104,40 +109,47 @@ class ShardScorer:
         self._engine = open_engine(job.model, job.checkpoint, job.numerics, job.extraction, job.settings)
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
-        """Rows by SCHEMA, with the ``tolerance`` (logits) in the table's metadata; exact duplicates are scored once."""
-        chosen = long_enough(shard, self._job.extraction)
-        scores = self._engine.score(chosen, self._job.extraction, self._job.metrics, advance)
-        advance(len(shard.examples) - len(chosen))
-        return rows_of_shard(shard, chosen, scores, zlib_bytes(chosen, self._tokenizer))
+        """Rows by SCHEMA, with the tolerance (logits) in the table's metadata; exact duplicates are scored once."""
+        examples = scorable_examples(shard, self._job.extraction)
+        scores = self._engine.score(examples, self._job.extraction, self._job.metrics, advance)
+        advance(len(shard.examples) - len(examples))
+        return rows_of_shard(shard, examples, scores, zlib_bytes(examples, self._tokenizer))
 
     def close(self) -> None:
         self._engine.close()
 
 
-def long_enough(shard: Shard, extraction: Extraction) -> list[Example]:
-    """The distinct examples of a shard that can be scored, in order."""
+def scorable_examples(shard: Shard, extraction: Extraction) -> list[Example]:
+    """The distinct examples of a shard that hold prefix and suffix, in order; the first of exact duplicates."""
     needed = extraction.scored_tokens
     distinct = {example.digest: example for example in reversed(shard.examples) if len(example.ids) >= needed}
     return sorted(distinct.values(), key=lambda example: example.position)
 
 
 def too_short_rows(shard: Shard) -> pa.Table:
-    """Rows by SCHEMA of a shard without an example that can be scored."""
-    rows = [_too_short(example) for example in shard.examples]
+    """Rows by SCHEMA of a shard in which every example is too short to be scored."""
+    rows = [_too_short_row(example) for example in shard.examples]
     return pa.Table.from_pylist(rows, SCHEMA.with_metadata({"tolerance": "0.0"}))
 
 
 def zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int | None]:
-    """Bytes of each example's zlib-compressed text (UTF-8); None where no tokenizer gives the text."""
+    """Size in bytes of each example's zlib-compressed UTF-8 text; None without a tokenizer."""
     if tokenizer is None:
         return [None] * len(examples)
     return [len(zlib.compress(tokenizer.decode(example.ids).encode("utf-8", "replace"))) for example in examples]
 
 
 def rows_of_shard(
-    shard: Shard, chosen: Sequence[Example], scores: Scores, compressed: Sequence[int | None]
+    shard: Shard, scored: Sequence[Example], scores: Scores, compressed: Sequence[int | None]
 ) -> pa.Table:
-    """Scores of the distinct examples ``chosen`` → a row, by SCHEMA, for each example of the shard."""
+    """Make a row, by SCHEMA, for each example of a shard.
+
+    Args:
+        shard: All examples, duplicates and too short ones included.
+        scored: The distinct examples that were scored.
+        scores: Their scores.
+        compressed: Their sizes by `zlib_bytes`.
+    """
     columns = {
         "memorized": scores.memorized,
         "ambiguous": scores.ambiguous,
@@ -147,30 +159,31 @@ def rows_of_shard(
         "entropy": scores.entropy,
         "first_miss": scores.first_miss,
     }
-    place = {example.digest: at for at, example in enumerate(chosen)}
+    index_of = {example.digest: index for index, example in enumerate(scored)}
     rows = []
     for example in shard.examples:
-        at = place.get(digest := example.digest)
-        if at is None:
-            rows.append(_too_short(example))
+        index = index_of.get(digest := example.digest)
+        if index is None:
+            rows.append(_too_short_row(example))
             continue
-        row = {name: _or_none(values[at]) for name, values in columns.items()}
+        row = {name: _or_none(values[index]) for name, values in columns.items()}
         rows.append(
             {
                 "example_id": example.position,
                 "digest": digest,
                 "status": "scored",
-                "zlib_bytes": compressed[at],
+                "zlib_bytes": compressed[index],
                 **row,
             }
         )
     return pa.Table.from_pylist(rows, SCHEMA.with_metadata({"tolerance": repr(scores.tolerance)}))
 
 
-def _too_short(example: Example) -> dict[str, object]:
+def _too_short_row(example: Example) -> dict[str, object]:
     return {"example_id": example.position, "digest": example.digest, "status": "too_short"}
 
 
 def _or_none(value: np.generic) -> object:
+    """A Python value; None for NaN."""
     plain = value.item()
     return None if isinstance(plain, float) and np.isnan(plain) else plain

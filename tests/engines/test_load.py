@@ -1,14 +1,18 @@
-"""One engine at a time on a device, and never weights that were changed meanwhile."""
+"""One model at a time on a device, and never weights that were changed meanwhile."""
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
+from transformers import AutoModelForCausalLM, GPTNeoXForCausalLM
 
-from pytest_kdmem.engines.load import device_to_itself, open_engine
+from pytest_kdmem.engines.load import ModelToLoad, device_to_itself, open_engine, open_pair
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
@@ -26,8 +30,8 @@ with device_to_itself(sys.argv[1]):
 
 
 @pytest.fixture
-def holders(tmp_path, monkeypatch):
-    """Starts processes that hold a device until they are written to."""
+def hold(tmp_path, monkeypatch):
+    """Starts processes that hold a device until they read a line."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     started = []
 
@@ -47,29 +51,32 @@ def holders(tmp_path, monkeypatch):
         process.wait()
 
 
-def test_a_second_process_waits_for_the_device(holders):
-    first = holders("cpu")
+def test_a_second_process_waits_for_the_device(hold):
+    first = hold("cpu")
     assert first.stdout.readline() == "held\n"
-    second = holders("cpu")
+    second = hold("cpu")
     with pytest.raises(subprocess.TimeoutExpired):
-        second.wait(2)
+        second.wait(1)
     first.stdin.write("\n")
     first.stdin.flush()
     assert first.stdout.readline() == "let go\n"
     assert second.stdout.readline() == "held\n"
 
 
-def test_a_killed_process_holds_nothing(holders):
-    first = holders("cpu")
+def test_a_killed_process_holds_nothing(hold):
+    first = hold("cpu")
     assert first.stdout.readline() == "held\n"
     first.kill()
-    assert holders("cpu").stdout.readline() == "held\n"
+    assert hold("cpu").stdout.readline() == "held\n"
 
 
-def test_other_devices_are_not_waited_for(holders):
-    assert holders("cuda", CUDA_VISIBLE_DEVICES="0").stdout.readline() == "held\n"
-    assert holders("cuda", CUDA_VISIBLE_DEVICES="1").stdout.readline() == "held\n"
-    assert holders("cpu").stdout.readline() == "held\n"
+def test_other_devices_are_not_waited_for(hold):
+    started = [
+        hold("cuda", CUDA_VISIBLE_DEVICES="0"),
+        hold("cuda", CUDA_VISIBLE_DEVICES="1"),
+        hold("cpu"),
+    ]
+    assert [process.stdout.readline() for process in started] == ["held\n"] * 3
 
 
 def test_the_lock_is_free_after_an_error():
@@ -79,44 +86,60 @@ def test_the_lock_is_free_after_an_error():
         pass
 
 
-def test_weights_that_change_while_they_load_are_refused(make_model, monkeypatch):
-    from pytest_kdmem.engines.transformers import engine as transformers
+@pytest.fixture
+def saved_over_while_loaded(make_model, monkeypatch):
+    """A model whose weights are saved over once transformers has read them for the first time."""
+    folder, other = make_model("pythia", seed=3), make_model("pythia", seed=4)
+    real = AutoModelForCausalLM.from_pretrained
+    reads = []
 
-    folder = make_model("pythia", seed=3)
+    def from_pretrained(*args, **settings):
+        loaded = real(*args, **settings)
+        reads.append(args)
+        if len(reads) == 1:
+            shutil.copy(other / "model.safetensors", folder / "model.safetensors")
+        return loaded
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", from_pretrained)
     model = Model(str(folder))
     checkpoint = open_checkpoint(model)
     numerics = resolve_numerics(
         model, checkpoint, engine="transformers", device="cpu", dtype="float32", metrics="verdict"
     )
-    loading, closed = transformers.load_model, []
+    return ModelToLoad(model, checkpoint, numerics)
 
-    def load(*arguments, **settings):
-        loaded = loading(*arguments, **settings)
-        weights = next(folder.glob("*.safetensors"))
-        content = bytearray(weights.read_bytes())
-        content[-1] ^= 1
-        weights.write_bytes(content)
-        return loaded
 
-    monkeypatch.setattr(transformers, "load_model", load)
-    monkeypatch.setattr(transformers.TransformersEngine, "close", lambda engine: closed.append(engine))
+def models_in_memory() -> int:
+    gc.collect()
+    return sum(type(value) is GPTNeoXForCausalLM for value in gc.get_objects())
+
+
+@pytest.mark.parametrize("opened", ["one model", "a pair"])
+def test_weights_that_change_while_they_load_are_refused_and_not_kept_in_memory(saved_over_while_loaded, tiny, opened):
+    model = Model(str(tiny))
+    whole = ModelToLoad(model, open_checkpoint(model), saved_over_while_loaded.numerics)
+    before = models_in_memory()
+    if opened == "one model":
+        load = partial(open_engine, *saved_over_while_loaded, Extraction(50, 50, 100), RunSettings())
+    else:
+        load = partial(open_pair, saved_over_while_loaded, whole, RunSettings(), tokenizer_size=None)
     with pytest.raises(EngineError, match="expected to stay as it is during an audit"):
-        open_engine(model, checkpoint, numerics, Extraction(50, 50, 100), RunSettings())
-    assert len(closed) == 1
+        load()
+    assert models_in_memory() == before
 
 
 @pytest.mark.parametrize("planted", ["file", "symlink", "writable"])
-def test_locks_lie_where_no_one_else_can_write(tmp_path, monkeypatch, planted):
+def test_locks_lie_where_no_other_user_can_write(tmp_path, monkeypatch, planted):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    place, elsewhere = tmp_path / f"kdmem-{os.getuid()}", tmp_path / "elsewhere"
+    folder, elsewhere = tmp_path / f"kdmem-{os.getuid()}", tmp_path / "elsewhere"
     elsewhere.mkdir()
     if planted == "file":
-        place.write_text("")
+        folder.write_text("")
     elif planted == "symlink":
-        place.symlink_to(elsewhere)
+        folder.symlink_to(elsewhere)
     else:
-        place.mkdir()
-        place.chmod(0o777)
-    with pytest.raises(EngineError, match="of this user's alone was expected"), device_to_itself("cpu"):
+        folder.mkdir()
+        folder.chmod(0o777)
+    with pytest.raises(EngineError, match="only this user can write to was expected"), device_to_itself("cpu"):
         pytest.fail("held")
     assert not list(elsewhere.iterdir())

@@ -1,1 +1,1 @@
-"""The engine that runs on PyTorch and transformers: one pass, early stop, batches that fit."""
+"""The engine that runs on PyTorch and transformers: one pass with an early stop, in batches that fit into memory."""

@@ -1,4 +1,4 @@
-"""Real decoding, token by token with a cache: what the one pass stands for."""
+"""Greedy decoding token by token with a cache, which the one forward pass must agree with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from transformers import GenerationConfig, PreTrainedModel
 
 @torch.inference_mode()
 def decode_greedily(model: PreTrainedModel, prefixes: Tensor, new_tokens: int) -> Tensor:
-    """Greedy continuation ``[batch, new_tokens]`` of ``[batch, tokens]`` ids by `generate`.
+    """Greedy continuations ``[batch, new_tokens]`` of token ids ``[batch, tokens]``, by `generate`.
 
-    EOS stops nothing and nothing is banned: every default of the checkpoint's generation config is put aside.
+    EOS does not stop decoding and no token is banned: the checkpoint's own generation config is not used.
     """
     model.generation_config = GenerationConfig()
     settings = GenerationConfig(do_sample=False, max_new_tokens=new_tokens, use_cache=True)
@@ -23,22 +23,25 @@ def decode_greedily(model: PreTrainedModel, prefixes: Tensor, new_tokens: int) -
 
 
 @torch.inference_mode()
-def margins_step_by_step(model: PreTrainedModel, ids: Tensor, known: int) -> Tensor:
-    """Margins ``[batch, tokens − known − 1]``, float32 on the CPU, as decoding with a cache would see them.
+def margins_step_by_step(model: PreTrainedModel, ids: Tensor, prompt_tokens: int) -> Tensor:
+    """Margins ``[batch, tokens − prompt_tokens − 1]`` as decoding with a cache sees them, float32 on the CPU.
 
     Args:
-        ids: ``[batch, tokens]``; token ``known`` is the first fed alone, and the one after it the first target.
+        model: A causal language model.
+        ids: Token ids ``[batch, tokens]``.
+        prompt_tokens: Number of tokens fed at once. The next one is the first fed alone, and the one after it the
+            first target.
     """
-    # Recurrent models have caches of other kinds; they are run anew on all tokens so far.
-    cache = getattr(model(input_ids=ids[:, :known], use_cache=True), "past_key_values", None)
+    # Recurrent models have caches of other kinds; they are run again on all tokens so far.
+    cache = getattr(model(input_ids=ids[:, :prompt_tokens], use_cache=True), "past_key_values", None)
     margins = []
-    for at in range(known, ids.shape[1] - 1):
+    for position in range(prompt_tokens, ids.shape[1] - 1):
         if cache is None:
-            out = model(input_ids=ids[:, : at + 1])
+            out = model(input_ids=ids[:, : position + 1])
         else:
-            out = model(input_ids=ids[:, at : at + 1], past_key_values=cache, use_cache=True)
+            out = model(input_ids=ids[:, position : position + 1], past_key_values=cache, use_cache=True)
             cache = out.past_key_values
-        logits, target = out.logits[:, -1].float(), ids[:, at + 1 : at + 2]
+        logits, target = out.logits[:, -1].float(), ids[:, position + 1 : position + 2]
         best_other = logits.scatter(1, target, -torch.inf).amax(dim=1)
         margins.append((logits.gather(1, target)[:, 0] - best_other).cpu())
     return torch.stack(margins, dim=1)

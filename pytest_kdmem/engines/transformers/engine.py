@@ -1,11 +1,11 @@
-"""The transformers engine: one forward pass gives every figure of an example."""
+"""The transformers engine: one forward pass gives every score of an example."""
 
 from __future__ import annotations
 
 import gc
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,23 +19,34 @@ from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_
 from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_model
 from pytest_kdmem.engines.transformers.reduction import Positions, reduce_positions
-from pytest_kdmem.engines.transformers.windows import Windows, first_miss
+from pytest_kdmem.engines.transformers.windows import WindowScores, first_miss
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 
-# Of the suffix, in the pass that drops early misses: most examples miss within these.
+# Suffix tokens of the first pass over verdicts: most examples miss within these, and are scored no further.
 FIRST_TOKENS = 4
 LARGEST_BATCH = {"cpu": 32, "cuda": 256}
 LOGITS_BYTES_AT_ONCE = {"cpu": 16 << 20, "cuda": 1 << 30}
-# Floats held per token and unit of width at the widest point of a forward pass, with room to spare.
+# Numbers held per token and unit of width at the widest point of a forward pass, with room to spare.
 ACTIVATIONS_PER_UNIT = 32
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class TransformersEngine:
-    """A causal language model of transformers on one device."""
+    """A causal language model of transformers on one device.
+
+    Args:
+        model: The model as it was declared.
+        checkpoint: Its files.
+        numerics: Device and dtype to run it in.
+        batch_size: Examples in a batch; chosen to fit into memory if None.
+
+    Raises:
+        EngineError: There is no such device, or the model does not load or fit on it.
+    """
 
     def __init__(self, model: Model, checkpoint: Checkpoint, numerics: Numerics, *, batch_size: int | None = None):
         self.name = model.source
@@ -51,7 +62,7 @@ class TransformersEngine:
         try:
             self.tolerance = self._measured_tolerance()
         except RuntimeError as error:
-            raise self._no_memory() if is_out_of_memory(error) else error from error
+            raise self._out_of_memory() if is_out_of_memory(error) else error from error
 
     def score(
         self,
@@ -65,11 +76,11 @@ class TransformersEngine:
         return score(examples, extraction, advance)
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
-        def run(batch: Sequence[TokenIds]) -> list[TokenIds]:
+        def decode_batch(batch: Sequence[TokenIds]) -> list[TokenIds]:
             stacked = self._stacked(batch, len(batch[0]))
             return list(decode_greedily(self._model, stacked, new_tokens).cpu().numpy().astype(np.int32))
 
-        return self.in_batches(prefixes, run)
+        return self.in_batches(prefixes, decode_batch)
 
     def close(self) -> None:
         del self._model, self._head
@@ -80,53 +91,53 @@ class TransformersEngine:
     def _score_windows(
         self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
     ) -> Scores:
-        """All metrics: the head over every predicted token of the window."""
-        windows = Windows(examples, extraction)
+        """Compute all metrics: the head runs over every predicted token of the window."""
+        window_scores = WindowScores(examples, extraction)
 
-        def run(rows: Sequence[int]) -> list[None]:
+        def score_batch(rows: Sequence[int]) -> list[None]:
             batch = [examples[row] for row in rows]
-            windows.take(rows, self._forward(batch, 1, max(len(example.ids) for example in batch)))
+            window_scores.fill(rows, self._forward(batch, 1, max(len(example.ids) for example in batch)))
             advance(len(rows))
             return [None] * len(rows)
 
-        self.in_batches(by_length(examples), run)
-        return windows.scores(self.tolerance)
+        self.in_batches(rows_by_length(examples), score_batch)
+        return window_scores.scores(self.tolerance)
 
     def _score_verdicts(
         self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
     ) -> Scores:
-        """Verdicts: a short pass drops the sure misses, the rest are scored to the suffix's end."""
+        """Compute verdicts: a short pass finds the sure misses, and only the others are scored to the suffix's end."""
         margin = np.full(len(examples), np.nan, dtype=np.float32)
         misses = np.full(len(examples), -1, dtype=np.int16)
+
+        def score_suffix(rows: Sequence[int], suffix_tokens: int, advance: Callable[[int], None]) -> None:
+            first, end = extraction.prefix_tokens, extraction.prefix_tokens + suffix_tokens
+
+            def score_batch(batch: Sequence[int]) -> list[Tensor]:
+                margins = self._forward([examples[row] for row in batch], first, end).margin
+                advance(len(batch))
+                return list(margins)
+
+            for row, margins in zip(rows, self.in_batches(rows, score_batch), strict=True):
+                misses[row] = first_miss(margins)
+                margin[row] = margins.min()
+
         rows = list(range(len(examples)))
-        done = advance
-        first, whole = extraction.prefix_tokens, extraction.suffix_tokens
-        for suffix_tokens in sorted({min(FIRST_TOKENS, whole), whole}):
-
-            def run(
-                batch: Sequence[int], end: int = first + suffix_tokens, done: Callable[[int], None] = done
-            ) -> list[Tensor]:
-                found = self._forward([examples[row] for row in batch], first, end)
-                done(len(batch))
-                return list(found.margin)
-
-            for row, found in zip(rows, self.in_batches(rows, run), strict=True):
-                misses[row] = first_miss(found)
-                margin[row] = found.min()
-            if suffix_tokens < whole:
-                done = _nothing  # the few that go on were counted
-                sure_misses = [row for row in rows if margin[row] < -self.tolerance]
-                # Of these only an upper bound of the margin is known, which is not the margin.
-                margin[sure_misses] = np.nan
-                rows = sorted(set(rows) - set(sure_misses))
+        if extraction.suffix_tokens > FIRST_TOKENS:
+            score_suffix(rows, FIRST_TOKENS, advance)
+            sure_misses = margin < -self.tolerance
+            margin[sure_misses] = np.nan  # the least margin over the whole suffix stays unknown
+            rows = np.flatnonzero(~sure_misses).tolist()
+            advance = _ignore  # the remaining examples were counted in the first pass
+        score_suffix(rows, extraction.suffix_tokens, advance)
         unknown = np.full(len(examples), np.nan, dtype=np.float32)
         return Scores(margin, misses, unknown, unknown, unknown, self.tolerance)
 
     @torch.inference_mode()
     def _forward(self, batch: Sequence[Example], first: int, end: int) -> Positions:
-        """Figures ``[batch, end − first]`` of the tokens from ``first`` to ``end``; NaN-free for real tokens only."""
+        """Values ``[batch, end − first]`` of the tokens from ``first`` to ``end``; padding has values too."""
         hidden, targets = self.hidden(batch, first, end)
-        return self.shaped(batch, reduce_positions(hidden, targets, self.logits, chunk=self.chunk))
+        return self.by_example(batch, reduce_positions(hidden, targets, self.logits, chunk=self.chunk))
 
     def hidden(self, batch: Sequence[Example], first: int, end: int) -> tuple[Tensor, Tensor]:
         """Last hidden states ``[m, width]`` before each token from ``first`` to ``end``, and these tokens ``[m]``."""
@@ -135,17 +146,17 @@ class TransformersEngine:
         return hidden.reshape(-1, hidden.shape[-1]), ids[:, first:].reshape(-1)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states ``[m, width]`` → logits ``[m, vocabulary]``."""
+        """Logits ``[m, vocabulary]`` of hidden states ``[m, width]``."""
         return self._head.logits(hidden)
 
-    def shaped(self, batch: Sequence[Example], flat: Positions) -> Positions:
-        """Figures ``[m]`` of a batch as ``[batch, tokens]``.
+    def by_example(self, batch: Sequence[Example], flat: Positions) -> Positions:
+        """Reshape the values ``[m]`` of a batch to ``[batch, tokens]``.
 
         Raises:
-            EngineError: one of them is NaN.
+            EngineError: One of them is NaN.
         """
-        shaped = Positions(*(part.reshape(len(batch), -1) for part in flat))
-        broken = shaped.logprob.isnan().any(dim=1).nonzero()
+        positions = Positions(*(values.reshape(len(batch), -1) for values in flat))
+        broken = positions.logprob.isnan().any(dim=1).nonzero()
         if len(broken):
             position = batch[int(broken[0])].position
             raise EngineError(
@@ -153,17 +164,23 @@ class TransformersEngine:
                 f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
                 f" {self._model.dtype} overflows: try --kdmem-dtype float32."
             )
-        return shaped
+        return positions
 
     def _stacked(self, rows: Sequence[TokenIds], length: int) -> Tensor:
-        """``[rows, length]`` int64, padded on the right, where causal attention does not look."""
+        """Token ids ``[rows, length]``, int64; padded on the right, where causal attention does not look."""
         stacked = np.zeros((len(rows), length), dtype=np.int64)
-        for at, ids in enumerate(rows):
-            stacked[at, : len(ids)] = ids[:length]
+        for index, ids in enumerate(rows):
+            stacked[index, : len(ids)] = ids[:length]
         return torch.from_numpy(stacked).to(self._device)
 
-    def in_batches(self, items: Sequence[Any], run: Callable[[Sequence[Any]], list[Result]]) -> list[Result]:
-        """Results in order; the batch is halved whenever memory runs out, and stays so."""
+    def in_batches(self, items: Sequence[Item], run: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:
+        """Run a function over batches and return its results in order.
+
+        Whenever memory runs out, the batch size is halved for this and all later batches.
+
+        Raises:
+            EngineError: Memory runs out with a single item.
+        """
         results: list[Result] = []
         while len(results) < len(items):
             try:
@@ -172,20 +189,23 @@ class TransformersEngine:
                 if not is_out_of_memory(error):
                     raise
                 if self.batch_size == 1:
-                    raise self._no_memory() from None
+                    raise self._out_of_memory() from None
                 self.batch_size //= 2
                 if self._device == "cuda":
                     torch.cuda.empty_cache()
         return results
 
-    def _no_memory(self) -> EngineError:
+    def _out_of_memory(self) -> EngineError:
         return EngineError(
             f"Model {self.name} was expected to fit on {self._device} and runs out of memory with one example;"
             " use a smaller --kdmem-dtype or a larger device."
         )
 
     def _fitting_batch(self) -> int:
-        """A power of two that memory should hold: the same each time, as batch shapes show in the last bits."""
+        """A power of two that memory should hold.
+
+        It depends on the model and the device only, since batch shapes show in the last bits of the scores.
+        """
         config = self._model.config.get_text_config()
         width = max(config.hidden_size, getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
         per_example = 256 * width * ACTIVATIONS_PER_UNIT * self._model.dtype.itemsize
@@ -195,31 +215,31 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _measured_tolerance(self) -> float:
-        """What batch size and cached decoding change of a margin, times four, up to the next power of two.
+        """Four times the change of a margin by batch size and cached decoding, rounded up to a power of two.
 
-        Measured on random ids, which is cheap and the same each time; `confirm` tests it on the audit's own rows. It is
-        at least the step between neighbouring numbers of the dtype where the highest logits lie: on random ids two
-        kernels may happen to round alike, and the logits compared are never known better than that.
+        It is measured on random ids, which is cheap and the same each time; `confirm` tests it on the audit's own
+        rows. It is at least the spacing of the dtype's numbers at the highest logits: on random ids two kernels may
+        happen to round alike, and the compared logits are never known better than that.
         """
         length = min(64, self._positions)
         ids = torch.randint(
             0, self.vocabulary, (4, length), generator=torch.Generator().manual_seed(0), dtype=torch.int64
         )
         examples = [Example(-1, row.numpy().astype(np.int32)) for row in ids]
-        together = self._forward(examples, 1, length).margin
-        alone = torch.cat([self._forward([example], 1, length).margin for example in examples])
-        known = length * 3 // 4
-        stepped = margins_step_by_step(self._model, ids.to(self._device), known)
-        change = max((together - alone).abs().max(), (together[:, known:] - stepped).abs().max())
+        batched = self._forward(examples, 1, length).margin
+        single = torch.cat([self._forward([example], 1, length).margin for example in examples])
+        prompt_tokens = length * 3 // 4
+        stepped = margins_step_by_step(self._model, ids.to(self._device), prompt_tokens)
+        change = max((batched - single).abs().max(), (batched[:, prompt_tokens:] - stepped).abs().max())
         highest = self._head.logits(self._head.backbone(ids.to(self._device))).float().amax(dim=-1).abs().max()
-        least = torch.finfo(self._model.dtype).eps * max(1.0, float(highest))
-        return float(2.0 ** math.ceil(math.log2(max(4 * float(change), least))))
+        spacing = torch.finfo(self._model.dtype).eps * max(1.0, float(highest))
+        return float(2.0 ** math.ceil(math.log2(max(4 * float(change), spacing))))
 
 
-def _nothing(examples: int) -> None:
+def _ignore(examples: int) -> None:
     pass
 
 
-def by_length(examples: Sequence[Example]) -> list[int]:
-    """Rows in the order in which batches of them hold the least padding."""
+def rows_by_length(examples: Sequence[Example]) -> list[int]:
+    """Indices of examples by their length, so that batches in this order hold the least padding."""
     return sorted(range(len(examples)), key=lambda row: len(examples[row].ids))

@@ -1,4 +1,4 @@
-"""A causal model as backbone and head, so that the head runs only where it is wanted."""
+"""Splits a causal model into backbone and head, so that the head runs only over the positions it is needed for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pytest_kdmem.errors import EngineError
 
 
 class StandardHead:
-    """Both parts of one model.
+    """Backbone and language-model head of one model.
 
     Raises:
-        EngineError: the two do not give what the whole model gives: its head is not a standard one.
+        EngineError: Backbone and head together do not give the model's own logits, so its head is not a standard one.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -26,28 +26,33 @@ class StandardHead:
         self._check(model)
 
     def backbone(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
-        """``[batch, tokens]`` ids → ``[batch, tokens, width]`` hidden states; not every model can be told positions."""
-        more = {} if positions is None else {"position_ids": positions}
-        hidden: Tensor = self._backbone(input_ids=ids, use_cache=False, **more).last_hidden_state
+        """Last hidden states ``[batch, tokens, width]`` of token ids ``[batch, tokens]``.
+
+        Args:
+            ids: Token ids.
+            positions: Position of each token, for models that accept them; None for positions from 0.
+        """
+        optional = {} if positions is None else {"position_ids": positions}
+        hidden: Tensor = self._backbone(input_ids=ids, use_cache=False, **optional).last_hidden_state
         return hidden
 
     @property
     def scale(self) -> float:
-        """What the output embedding's logits are multiplied by."""
+        """Factor that the model applies to the logits of its output embedding."""
         return self._multiplier / self._divisor
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """``[…, width]`` → ``[…, vocabulary]``."""
+        """Logits ``[…, vocabulary]`` of hidden states ``[…, width]``."""
         logits: Tensor = self.linear(hidden) * self._multiplier / self._divisor
         return torch.tanh(logits / self.soft_cap) * self.soft_cap if self.soft_cap else logits
 
     @torch.inference_mode()
     def _check(self, model: PreTrainedModel) -> None:
         ids = torch.arange(1, 9, device=model.device)[None]
-        whole, parts = model(input_ids=ids, use_cache=False).logits, self.logits(self.backbone(ids))
-        if whole.isnan().any():
-            return  # told with the example's number when it is scored
-        if not torch.allclose(whole, parts, rtol=1e-2, atol=1e-2 * float(whole.abs().max())):
+        expected, computed = model(input_ids=ids, use_cache=False).logits, self.logits(self.backbone(ids))
+        if expected.isnan().any():
+            return  # scoring reports it, with the number of the example
+        if not torch.allclose(expected, computed, rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
             raise EngineError(
                 f"A standard language-model head was expected of {type(model).__name__}, and its logits are not"
                 " those of its output embedding; this architecture is not supported."

@@ -1,4 +1,4 @@
-"""Figures of positions → figures of examples, where every metric of the window is asked for."""
+"""Collects the values of positions into scores of whole examples."""
 
 from __future__ import annotations
 
@@ -14,34 +14,40 @@ from pytest_kdmem.engines.transformers.reduction import Positions
 from pytest_kdmem.specs.declared import Extraction
 
 
-class Windows:
-    """What a pass gives of n examples, taken batch by batch in any order."""
+class WindowScores:
+    """Scores of n examples by all metrics, filled batch by batch in any order."""
 
     def __init__(self, examples: Sequence[Example], extraction: Extraction) -> None:
         self._examples = examples
-        # The figure at position p is that of token p + 1.
+        # Position p predicts token p + 1.
         self._suffix = slice(extraction.prefix_tokens - 1, extraction.scored_tokens - 1)
         self._columns = np.full((4, len(examples)), np.nan, dtype=np.float32)
         self._misses = np.full(len(examples), -1, dtype=np.int16)
 
-    def take(self, rows: Sequence[int], positions: Positions) -> None:
-        """Figures ``[rows, predicted tokens]`` of some of the examples; those beyond an example's end do not count."""
-        for at, row in enumerate(rows):
-            margin, logprob, entropy = (part[at] for part in positions)
+    def fill(self, rows: Sequence[int], positions: Positions) -> None:
+        """Fill in some examples.
+
+        Args:
+            rows: Indices of the examples.
+            positions: Values ``[rows, predicted tokens]``; those beyond an example's end are ignored.
+        """
+        for index, row in enumerate(rows):
+            margin, logprob, entropy = (values[index] for values in positions)
             self._misses[row] = first_miss(margin[self._suffix])
             self._columns[:, row] = (
                 margin[self._suffix].min(),
                 logprob[self._suffix].sum(dtype=torch.float64),
-                -logprob[: self.predicted(row)].mean(dtype=torch.float64),
+                -logprob[: self.predicted_tokens(row)].mean(dtype=torch.float64),
                 entropy[self._suffix].mean(dtype=torch.float64),
             )
 
-    def predicted(self, row: int) -> int:
-        """Predicted tokens of an example."""
+    def predicted_tokens(self, row: int) -> int:
+        """Number of predicted tokens of an example: all but its first."""
         return len(self._examples[row].ids) - 1
 
     def scores(self, tolerance: float) -> Scores:
-        return Scores(self._columns[0], self._misses, self._columns[1], self._columns[2], self._columns[3], tolerance)
+        margin, logprob, nll, entropy = self._columns
+        return Scores(margin, self._misses, logprob, nll, entropy, tolerance)
 
 
 def first_miss(margins: Tensor) -> int:

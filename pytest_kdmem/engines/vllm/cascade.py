@@ -1,8 +1,8 @@
-"""The cascade: vLLM decodes all examples a token at a time, and each leaves as soon as it has left its target.
+"""Verdicts by a cascade: vLLM decodes all rows token by token, and each row stops at its first sure miss.
 
-An example so costs its prefill and as many decoding steps as it survives, with no prefill twice. A token that the
-model prefers to the target only within the tolerance settles nothing, as kernel and batch size could turn it: such an
-example's margins are then all read off one pass over prefix and suffix.
+So a row costs its prefill and one decoding step for each token that it follows its target. If the model prefers another
+token within the tolerance only, another kernel or batch size could change that: all margins of such a row are then read
+from one pass over prefix and suffix.
 """
 
 from __future__ import annotations
@@ -18,192 +18,238 @@ import numpy.typing as npt
 
 from pytest_kdmem.engines.protocol import Floats
 
-# The target's and the best other logit: at a hit both are among the two highest.
+# Number of highest logits asked for. At a hit these are the target's and the best other logit.
 HIGHEST = 2
-Done = Callable[[int], None]
+# Receives the number of rows completed since the last call.
+ReportDone = Callable[[int], None]
 
 
 class BrokenLogits(Exception):
-    """The model gives NaN or infinity at a row."""
+    """The model gives NaN or infinity for the row of this index."""
 
     def __init__(self, row: int) -> None:
         super().__init__(row)
         self.row = row
 
 
-@dataclass
-class Row:
-    """A row while it is in the engine: how far it has followed its target, and its least margin so far."""
-
-    index: int
-    target: list[int]
-    reached: int = 0
-    least: float = math.inf
-
-
-class Steps:
-    """Runs requests through vLLM's engine step by step, few enough at once that memory does not grow with their number.
+class RequestRunner:
+    """Runs requests through vLLM's engine step by step, few at once, so that memory does not grow with their number.
 
     Args:
-        engine: a ``vllm.LLMEngine``.
-        prompt: ids → what the engine takes as a prompt.
-        at_once: the most requests to hold in the engine.
+        engine: A ``vllm.LLMEngine``.
+        make_prompt: Turns token ids into a prompt of vLLM.
+        at_once: Largest number of requests held in the engine.
     """
 
-    def __init__(self, engine: Any, prompt: Callable[[list[int]], Any], at_once: int) -> None:
+    def __init__(self, engine: Any, make_prompt: Callable[[list[int]], Any], at_once: int) -> None:
         self._engine = engine
-        self._prompt = prompt
+        self._make_prompt = make_prompt
         self._at_once = at_once
-        self._names = count()
+        self._request_ids = count()
 
     def run(
         self,
         requests: Iterable[tuple[Any, Sequence[int], Any]],
-        heed: Callable[[Any, Any], bool],
+        on_output: Callable[[Any, Any], bool],
         after_step: Callable[[], None] = lambda: None,
     ) -> None:
-        """Run requests, each a key, a prompt's ids and sampling parameters.
+        """Run requests to their end.
 
         Args:
-            heed: told of each output with the request's key; False ends the request there.
+            requests: A key of any kind, the prompt's token ids, and vLLM's sampling parameters of each request.
+            on_output: Called with the request's key and each output of it; the request is aborted if it returns False.
+            after_step: Called after each step of the engine.
         """
         waiting = iter(requests)
-        live: dict[str, Any] = {}
+        running: dict[str, Any] = {}
         try:
             while True:
-                for key, ids, sampling in islice(waiting, self._at_once - len(live)):
-                    name = str(next(self._names))
-                    self._engine.add_request(name, self._prompt(list(ids)), sampling)
-                    live[name] = key
-                if not live:
+                for key, ids, sampling in islice(waiting, self._at_once - len(running)):
+                    request_id = str(next(self._request_ids))
+                    self._engine.add_request(request_id, self._make_prompt(list(ids)), sampling)
+                    running[request_id] = key
+                if not running:
                     return
-                ended = []
-                for output in self._engine.step():
-                    name = output.request_id
-                    if name not in live:  # ended a step ago, when this one was under way
-                        continue
-                    goes_on = heed(live[name], output)
-                    if output.finished:
-                        del live[name]
-                    elif not goes_on:
-                        del live[name]
-                        ended.append(name)
-                if ended:
-                    self._engine.abort_request(ended)
+                self._step(running, on_output)
                 after_step()
         finally:
-            if live:
-                self._engine.abort_request(list(live))
+            if running:
+                self._engine.abort_request(list(running))
+
+    def _step(self, running: dict[str, Any], on_output: Callable[[Any, Any], bool]) -> None:
+        """Run one step of the engine, and remove the requests that end with it."""
+        aborted = []
+        for output in self._engine.step():
+            request_id = output.request_id
+            if request_id not in running:  # aborted in the step before, while this one was under way
+                continue
+            goes_on = on_output(running[request_id], output)
+            if output.finished or not goes_on:
+                del running[request_id]
+                if not output.finished:
+                    aborted.append(request_id)
+        if aborted:
+            self._engine.abort_request(aborted)
+
+
+@dataclass
+class RowProgress:
+    """A row while it is decoded: its target suffix, the tokens matched so far, and the least margin among them."""
+
+    index: int
+    target: list[int]
+    matched: int = 0
+    least_margin: float = math.inf
+
+
+class VerdictCollector:
+    """Collects margins and first misses ``[rows]`` from vLLM's outputs.
+
+    Args:
+        ids: Token ids ``[rows, prefix + suffix]``.
+        prefix_tokens: Length of the prefix.
+        tolerance: A miss is sure if its margin, in logits, lies below the negative of this.
+        report_done: Receives the number of rows completed, after each step.
+    """
+
+    def __init__(
+        self, ids: npt.NDArray[np.int32], prefix_tokens: int, tolerance: float, report_done: ReportDone
+    ) -> None:
+        self._ids = ids
+        self._prefix_tokens = prefix_tokens
+        self._tolerance = tolerance
+        self._report_done = report_done
+        self._completed = 0
+        self.margin: Floats = np.full(len(ids), np.nan, dtype=np.float32)
+        self.first_miss = np.full(len(ids), -1, dtype=np.int16)
+        # Rows that missed their target within the tolerance, to be scored in one pass.
+        self.unsettled: list[int] = []
+
+    def on_decoded(self, row: RowProgress, output: Any) -> bool:
+        """Compare newly decoded tokens with the target; False once the row misses."""
+        decoded = output.outputs[0]
+        for token, (tokens, logits) in zip(decoded.token_ids, positions_of(decoded.logprobs), strict=True):
+            target = row.target[row.matched]
+            margin = target_margin(row.index, target, tokens, logits)
+            if token != target or margin < 0:
+                if margin < -self._tolerance:  # later margins may be lower still, so the least stays unknown
+                    self.first_miss[row.index] = row.matched
+                    self._completed += 1
+                else:
+                    self.unsettled.append(row.index)
+                return False
+            row.least_margin = min(row.least_margin, margin)
+            row.matched += 1
+        if row.matched == len(row.target):
+            self.margin[row.index] = row.least_margin
+            self._completed += 1
+        return True
+
+    def on_whole_row(self, index: int, output: Any) -> bool:
+        """Read every suffix margin of a row from one pass over prefix and suffix."""
+        margins = prompt_margins(index, self._ids[index], output.prompt_logprobs)[self._prefix_tokens - 1 :]
+        self.margin[index] = min(margins)
+        self.first_miss[index] = next((position for position, margin in enumerate(margins) if margin < 0), -1)
+        self._completed += 1
+        return True
+
+    def after_step(self) -> None:
+        completed, self._completed = self._completed, 0
+        if completed:
+            self._report_done(completed)
 
 
 def cascade(
-    steps: Steps,
+    runner: RequestRunner,
     sampling: Callable[..., Any],
     ids: npt.NDArray[np.int32],
     prefix_tokens: int,
     tolerance: float,
-    done: Done,
+    report_done: ReportDone,
 ) -> tuple[Floats, npt.NDArray[np.int16]]:
-    """Margins and first misses ``[rows]`` of ids ``[rows, prefix + suffix]``, as `Scores` has them.
+    """Margins and first misses ``[rows]`` of rows of token ids, as in `Scores`.
 
     Args:
-        sampling: lengths and numbers of logits asked for → vLLM's sampling parameters.
-        done: told how many rows more are settled.
+        runner: Runs the requests.
+        sampling: Makes vLLM's sampling parameters from a number of tokens and the numbers of logits asked for.
+        ids: Token ids ``[rows, prefix + suffix]``.
+        prefix_tokens: Length of the prefix.
+        tolerance: Margin, in logits, within which another kernel or batch size could change the verdict.
+        report_done: Receives the number of rows completed, after each step.
 
     Raises:
-        BrokenLogits: a logit that settles a row is NaN or infinite.
+        BrokenLogits: A logit that decides a row is NaN or infinite.
     """
-    suffix_tokens = ids.shape[1] - prefix_tokens
-    margin = np.full(len(ids), np.nan, dtype=np.float32)
-    first_miss = np.full(len(ids), -1, dtype=np.int16)
-    unsettled: list[int] = []
-    settled = 0
-
-    def heed(row: Row, output: Any) -> bool:
-        nonlocal settled
-        spoken = output.outputs[0]
-        for token, (tokens, logits) in zip(spoken.token_ids, positions_of(spoken.logprobs), strict=True):
-            target = row.target[row.reached]
-            found = margin_of(row.index, target, tokens, logits)
-            if token != target or found < 0:
-                if found < -tolerance:  # its margin is unknown: later ones could be less
-                    first_miss[row.index] = row.reached
-                    settled += 1
-                else:
-                    unsettled.append(row.index)
-                return False
-            row.least = min(row.least, found)
-            row.reached += 1
-        if row.reached == suffix_tokens:
-            margin[row.index] = row.least
-            settled += 1
-        return True
-
-    def heed_whole(index: int, output: Any) -> bool:
-        nonlocal settled
-        found = target_margins(index, ids[index], output.prompt_logprobs)[prefix_tokens - 1 :]
-        margin[index] = min(found)
-        first_miss[index] = next((at for at, one in enumerate(found) if one < 0), -1)
-        settled += 1
-        return True
-
-    def tell() -> None:
-        nonlocal settled
-        settled, told = 0, settled
-        if told:
-            done(told)
-
-    decoding = sampling(suffix_tokens, logprobs=HIGHEST)
+    verdicts = VerdictCollector(ids, prefix_tokens, tolerance, report_done)
+    decoding = sampling(ids.shape[1] - prefix_tokens, logprobs=HIGHEST)
     rows = (
-        (Row(index, one[prefix_tokens:].tolist()), one[:prefix_tokens].tolist(), decoding)
-        for index, one in enumerate(ids)
+        (RowProgress(index, row[prefix_tokens:].tolist()), row[:prefix_tokens].tolist(), decoding)
+        for index, row in enumerate(ids)
     )
-    steps.run(rows, heed, tell)
-    whole = sampling(1, prompt_logprobs=HIGHEST)
-    steps.run(((index, ids[index].tolist(), whole) for index in unsettled), heed_whole, tell)
-    lost = np.isnan(margin) & (first_miss < 0)
-    if lost.any():
-        raise RuntimeError(f"vLLM ended {int(lost.sum())} requests before their verdict")
-    return margin, first_miss
+    runner.run(rows, verdicts.on_decoded, verdicts.after_step)
+    one_pass = sampling(1, prompt_logprobs=HIGHEST)
+    whole_rows = ((index, ids[index].tolist(), one_pass) for index in verdicts.unsettled)
+    runner.run(whole_rows, verdicts.on_whole_row, verdicts.after_step)
+    undecided = np.isnan(verdicts.margin) & (verdicts.first_miss < 0)
+    if undecided.any():
+        raise RuntimeError(f"vLLM ended {int(undecided.sum())} requests before their verdict")
+    return verdicts.margin, verdicts.first_miss
 
 
 def decode(
-    steps: Steps,
+    runner: RequestRunner,
     sampling: Callable[..., Any],
     prefixes: Sequence[Sequence[int]],
     new_tokens: int,
-    done: Done = lambda rows: None,
+    report_done: ReportDone = lambda rows: None,
 ) -> list[list[int]]:
-    """vLLM's plain greedy decoding of every prefix; ``done`` is told how many more have ended."""
-    spoken: list[list[int]] = [[] for _ in prefixes]
+    """vLLM's plain greedy continuation of every prefix; ``report_done`` receives 1 for each that is complete."""
+    continuations: list[list[int]] = [[] for _ in prefixes]
 
-    def heed(index: int, output: Any) -> bool:
-        spoken[index] += output.outputs[0].token_ids
+    def on_output(index: int, output: Any) -> bool:
+        continuations[index] += output.outputs[0].token_ids
         if output.finished:
-            done(1)
+            report_done(1)
         return True
 
-    plain = sampling(new_tokens)
-    steps.run(((index, prefix, plain) for index, prefix in enumerate(prefixes)), heed)
-    return spoken
+    greedy = sampling(new_tokens)
+    runner.run(((index, prefix, greedy) for index, prefix in enumerate(prefixes)), on_output)
+    return continuations
 
 
 def positions_of(flat: Any) -> Iterator[tuple[list[int], list[float]]]:
-    """Ids and logits at each position of vLLM's ``FlatLogprobs``: the sampled or prompt token, then the highest."""
+    """Token ids and logits by position of vLLM's ``FlatLogprobs``: the sampled or prompt token, then the highest."""
     for start, end in zip(flat.start_indices, flat.end_indices, strict=True):
         yield flat.token_ids[start:end], flat.logprobs[start:end]
 
 
-def target_margins(index: int, ids: Sequence[int], flat: Any) -> list[float]:
-    """Margin of each token of a prompt but its first, of which there are logits of none."""
-    found = islice(positions_of(flat), 1, None)
+def prompt_margins(index: int, ids: Sequence[int], flat: Any) -> list[float]:
+    """Margin of each token of a prompt but the first, which nothing predicts.
+
+    Args:
+        index: Index of the row, for the exception.
+        ids: Token ids of the prompt.
+        flat: vLLM's ``FlatLogprobs`` of the prompt.
+    """
+    predicted = islice(positions_of(flat), 1, None)
     return [
-        margin_of(index, int(target), tokens, logits) for target, (tokens, logits) in zip(ids[1:], found, strict=True)
+        target_margin(index, int(target), tokens, logits)
+        for target, (tokens, logits) in zip(ids[1:], predicted, strict=True)
     ]
 
 
-def margin_of(index: int, target: int, tokens: Sequence[int], logits: Sequence[float]) -> float:
-    """The target's logit minus the best other; at most that if the target is not among the tokens."""
+def target_margin(index: int, target: int, tokens: Sequence[int], logits: Sequence[float]) -> float:
+    """The target's logit minus the best other logit; an upper bound of it if the target is not among the tokens.
+
+    Args:
+        index: Index of the row, for the exception.
+        target: The target token.
+        tokens: The tokens whose logits are known.
+        logits: Their logits.
+
+    Raises:
+        BrokenLogits: A logit is NaN, or the highest is infinite.
+    """
     if any(map(math.isnan, logits)) or math.isinf(max(logits)):
         raise BrokenLogits(index)
     if target not in tokens:

@@ -1,4 +1,4 @@
-"""The process that vLLM runs in, seen from this side: what it is told, how it is asked, and how it ends."""
+"""The server process that runs vLLM, as this process starts it, sends it requests and ends it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ import psutil
 from pytest_kdmem.engines.vllm.wire import Array, Header, receive, send
 from pytest_kdmem.errors import EngineError
 
-# Seconds in which a killed process must be gone, and that one which is asked to end is given.
-PATIENCE, POLITENESS = 30.0, 20.0
-# Seconds without an answer or progress after which a process is taken to be stuck; a large model loads in less.
-LONGEST_SILENCE = 1800.0
+# Seconds within which killed processes must be gone.
+KILL_TIMEOUT = 30.0
+# Seconds given to a process that was asked to end by itself.
+CLOSE_TIMEOUT = 20.0
+# Seconds without an answer or progress after which a process counts as stuck; a large model loads in less.
+SILENCE_TIMEOUT = 1800.0
 LONGEST_QUOTE = 300
-# What a log line of vLLM begins with: process, level, date, time and place.
+# What precedes the message in a log line of vLLM: process, level, date, time and source.
 LOG_HEAD = re.compile(r"^(\([^)]*\) )?(?:[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d (?:\[[^\]]*\] )?)?")
-# What vLLM says in one process of a failure that another has told.
-ELSEWHERE = re.compile(r"See (root cause above|stack trace .* root cause)")
-# Of vLLM's own variables, those that say where it runs and not what it computes.
-KEPT = frozenset(
+# How a process of vLLM refers to a failure that another process has logged.
+REPORTED_ELSEWHERE = re.compile(r"See (root cause above|stack trace .* root cause)")
+# vLLM's own variables that choose where it runs and not what it computes.
+INHERITED_VARIABLES = frozenset(
     {
         "VLLM_CACHE_ROOT",
         "VLLM_CPU_KVCACHE_SPACE",
@@ -42,25 +44,25 @@ KEPT = frozenset(
 )
 
 
-class Child:
-    """A process that leads a group of its own, with a socket to it.
+class ServerProcess:
+    """A process that leads a process group of its own and is connected by a socket.
 
     Args:
-        command: what to run; the number of the socket is appended.
-        environment: all of it.
+        command: The command to run; the number of the socket is appended to its arguments.
+        environment: All environment variables of the process.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._connection, theirs = Pipe()
-        with theirs:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as the process runs
+        self._connection, server_end = Pipe()
+        with server_end:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno())],
+                [*command, str(server_end.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[server_end.fileno()],
                 start_new_session=True,
             )
 
@@ -68,124 +70,141 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, request: Header, *arrays: Array, advance: Callable[[int], None]) -> tuple[Header, list[Array]]:
-        """The answer to a request.
+    def request(self, header: Header, *arrays: Array, advance: Callable[[int], None]) -> tuple[Header, list[Array]]:
+        """Send a request and wait for its answer.
 
         Args:
-            advance: told of the progress that the process tells of meanwhile.
+            header: The command and its arguments.
+            arrays: Arrays that the command takes.
+            advance: Receives the number of examples done, whenever the server reports progress.
 
         Raises:
-            TimeoutError: nothing was heard for ``LONGEST_SILENCE`` seconds.
-            EOFError, OSError: the process is gone.
+            TimeoutError: Nothing was received for ``SILENCE_TIMEOUT`` seconds.
+            EOFError, OSError: The process is gone.
         """
         if self._process.poll() is not None:
             raise EOFError
-        send(self._connection, request, *arrays)
+        send(self._connection, header, *arrays)
         while True:
-            answer, results = receive(self._connection, self._await_news)
-            if "done" not in answer:
+            answer, results = receive(self._connection, self._wait_for_message)
+            if "progress" not in answer:
                 return answer, results
-            advance(answer["done"])
+            advance(answer["progress"])
 
-    def _await_news(self) -> None:
-        """Return once there is something to read: a process that is gone may have left others that hold its socket."""
-        deadline = time.monotonic() + LONGEST_SILENCE
+    def _wait_for_message(self) -> None:
+        """Return once there is something to read.
+
+        The process itself is watched too: if it is gone, its children may still hold the socket open.
+        """
+        deadline = time.monotonic() + SILENCE_TIMEOUT
         while not self._connection.poll(1):
             if self._process.poll() is not None and not self._connection.poll(0):
                 raise EOFError
             if time.monotonic() > deadline:
                 raise TimeoutError
 
-    def ending(self) -> str:
-        """How the process ended, in words that follow its name."""
+    def exit_reason(self) -> str:
+        """How the process ended, as the predicate of a sentence."""
         try:
-            status = self._process.wait(PATIENCE)
+            status = self._process.wait(KILL_TIMEOUT)
         except subprocess.TimeoutExpired:
-            return "is no longer heard of"
+            return "no longer responds"
         return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
-    def last_line(self) -> str:
-        """The last line of the process's output that tells something, without what vLLM puts before it."""
+    def last_error_line(self) -> str:
+        """The last line of the process's output that names an error, else its last line, without vLLM's log prefix."""
         if self._log.closed:
             return ""
         self._log.seek(0)
         lines = [LOG_HEAD.sub("", line).strip() for line in self._log.read().decode(errors="replace").splitlines()]
-        lines = [line for line in lines if line and not ELSEWHERE.search(line)]
-        telling = [line for line in lines if "Error" in line] or lines
-        return telling[-1][:LONGEST_QUOTE] if telling else ""
+        lines = [line for line in lines if line and not REPORTED_ELSEWHERE.search(line)]
+        errors = [line for line in lines if "Error" in line] or lines
+        return errors[-1][:LONGEST_QUOTE] if errors else ""
 
     def kill(self) -> None:
-        """End the process and all it started, and return once they are gone, and their memory with them."""
-        _end_group(self._process)
+        """Kill the process and all that it started, and return once they are gone and their memory is free."""
+        _kill_group(self._process)
 
-    def close(self, *, politely: bool) -> None:
-        """End the process and all it started; ``politely`` gives it seconds to clean up what outlives a process."""
-        if politely and not self._connection.closed and self._process.poll() is None:
+    def close(self, *, gracefully: bool) -> None:
+        """End the process and all that it started.
+
+        Args:
+            gracefully: Whether to let the process clean up first, which it must if it holds shared memory.
+        """
+        if gracefully and not self._connection.closed and self._process.poll() is None:
             with suppress(OSError, subprocess.TimeoutExpired):
-                send(self._connection, {"do": "close"})
-                self._process.wait(POLITENESS)
+                send(self._connection, {"command": "close"})
+                self._process.wait(CLOSE_TIMEOUT)
         self._connection.close()
         self.kill()
         self._log.close()
 
 
-def environment(
+def server_environment(
     inherited: Mapping[str, str], *, device: str, tensor_parallel: int, beyond_positions: bool
 ) -> dict[str, str]:
-    """What the process is told beside its request: it calls no one, and starts no process that it does not need.
+    """Environment variables of the server: it opens no connection and starts no process that it does not need.
 
-    vLLM's variables choose kernels, plugins and precisions, so that of those inherited only ``KEPT`` are told on.
+    vLLM's variables choose kernels, plugins and precisions, so only ``INHERITED_VARIABLES`` of them are passed on.
 
     Args:
-        beyond_positions: the model's length is one more than it has positions: that token is generated, and never fed.
+        inherited: Environment variables of this process.
+        device: ``cpu`` or ``cuda``.
+        tensor_parallel: Number of GPUs that share the model.
+        beyond_positions: Whether vLLM's length limit is one token more than the model has positions. That last token
+            is generated and never fed to the model.
     """
-    told = {
+    variables = {
         "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "VLLM_LOGGING_LEVEL": "WARNING",
-        "VLLM_PLUGINS": "",  # none, where unset is all
-        # float32 is not to be rounded to TF32, by which matrix products of GPUs are faster.
+        "VLLM_PLUGINS": "",  # loads none; unset loads all
+        # Matrix products in float32 must not be rounded to TF32, which is faster on GPUs.
         "VLLM_FLOAT32_MATMUL_PRECISION": "highest",
         "TRITON_F32_DEFAULT": "ieee",
     }
-    package = Path(__file__).resolve().parents[3]
-    if str(package) not in {str(Path(folder).resolve()) for folder in _installed_packages()}:
-        # Found by this process alone; and installed packages there would hide Python's own modules of the same name.
-        told["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package), inherited.get("PYTHONPATH")]))
+    package_parent = Path(__file__).resolve().parents[3]
+    if str(package_parent) not in {str(Path(folder).resolve()) for folder in _site_packages()}:
+        # The server must find this package. An installed one is not added: on PYTHONPATH the packages beside it would
+        # hide modules of the standard library.
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package_parent), inherited.get("PYTHONPATH")]))
     if tensor_parallel == 1:
-        told["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+        variables["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     if device == "cpu":
-        told["TORCHDYNAMO_DISABLE"] = "1"  # nothing is compiled, and vLLM's sampler would take half a minute to be
-        told["OMP_NUM_THREADS"] = inherited.get("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))  # else one
+        variables["TORCHDYNAMO_DISABLE"] = "1"  # compiling vLLM's sampler would take half a minute
+        # vLLM would use one thread.
+        variables["OMP_NUM_THREADS"] = inherited.get("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     if beyond_positions:
-        told["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
-    passed_on = {name: value for name, value in inherited.items() if not name.startswith("VLLM_") or name in KEPT}
-    return {**passed_on, **told}
+        variables["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
+    passed_on = {
+        name: value for name, value in inherited.items() if not name.startswith("VLLM_") or name in INHERITED_VARIABLES
+    }
+    return {**passed_on, **variables}
 
 
-def _installed_packages() -> list[str]:
+def _site_packages() -> list[str]:
     return [*site.getsitepackages(), site.getusersitepackages()]
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process that leads a group, and wait until no process of the group is left."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + KILL_TIMEOUT
     while _any_alive(process.pid):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.poll()
         if time.monotonic() > deadline:
             raise EngineError(
-                f"vLLM's processes were expected to end when killed, and some of group {process.pid} are there yet."
+                f"vLLM's processes were expected to end when killed, and some of group {process.pid} still run."
             )
         time.sleep(0.02)
     process.wait()
 
 
 def _any_alive(group: int) -> bool:
-    """Whether a group has a process that is not merely waiting for its parent to hear of its end."""
+    """Whether a process group has a process that has not ended; one that only awaits its parent's wait has."""
     for process in psutil.process_iter():
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
             if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:

@@ -1,4 +1,4 @@
-"""The vLLM engine: verdicts at vLLM's speed, from a process of its own that gives all memory back."""
+"""The vLLM engine: fast verdicts from a process of its own, which frees all its memory when it ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores, check_ids
-from pytest_kdmem.engines.vllm.client import ELSEWHERE, LONGEST_SILENCE, Child, environment
+from pytest_kdmem.engines.vllm.client import (
+    REPORTED_ELSEWHERE,
+    SILENCE_TIMEOUT,
+    ServerProcess,
+    server_environment,
+)
 from pytest_kdmem.engines.vllm.folder import link_checkpoint
 from pytest_kdmem.engines.vllm.versions import check_vllm
 from pytest_kdmem.engines.vllm.wire import Array, Header
@@ -23,8 +28,10 @@ from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 
+# The string by which the server is started; the module must exist under this name.
+SERVER_MODULE = "pytest_kdmem.engines.vllm.server"
 LARGEST_BATCH = {"cpu": 256, "cuda": 512}
-NO_MEMORY = re.compile(
+OUT_OF_MEMORY = re.compile(
     r"out ?of ?memory|available memory|cannot allocate|can't allocate|free memory on device|available KV cache memory",
     re.I,
 )
@@ -34,11 +41,16 @@ class VllmEngine:
     """A causal language model in vLLM on one device, or on several GPUs with ``tensor_parallel``.
 
     Args:
-        longest_tokens: the most tokens of an example that are ever scored, or prefix and new tokens decoded.
-        batch_size: sequences that run at once.
+        model: The model as it was declared.
+        checkpoint: Its files.
+        numerics: Device and dtype to run it in.
+        longest_tokens: Largest number of tokens of an example that is scored, or of prefix and new tokens together.
+        batch_size: Largest number of sequences that run at once; chosen by the device if None.
+        tensor_parallel: Number of GPUs that share the model.
 
     Raises:
-        EngineError: vLLM is not installed, is no tested version or of another device; or the model does not load.
+        EngineError: vLLM is not installed, has no tested version or is built for another device, or the model does
+            not load.
     """
 
     def __init__(
@@ -53,14 +65,15 @@ class VllmEngine:
     ) -> None:
         check_vllm()
         self._name, self._device = model.source, numerics.device
-        self._longest = longest_tokens
-        self._politely = tensor_parallel > 1  # processes of one GPU each share memory that outlives them
-        self._folder = tempfile.TemporaryDirectory(prefix="kdmem-vllm-")  # lives as long as the process
-        # Of the same name at each start, by which vLLM finds again what it compiled.
+        self._longest_tokens = longest_tokens
+        # The processes of several GPUs share memory, which outlives them unless they free it.
+        self._closes_gracefully = tensor_parallel > 1
+        self._folder = tempfile.TemporaryDirectory(prefix="kdmem-vllm-")  # exists for as long as the process runs
+        # The same name at each start, by which vLLM finds what it compiled before.
         links = Path(self._folder.name) / checkpoint.digest
-        self._child = Child(
-            [sys.executable, "-P", "-m", "pytest_kdmem.engines.vllm.server"],
-            environment(
+        self._server = ServerProcess(
+            [sys.executable, "-P", "-m", SERVER_MODULE],
+            server_environment(
                 os.environ,
                 device=numerics.device,
                 tensor_parallel=tensor_parallel,
@@ -69,9 +82,9 @@ class VllmEngine:
         )
         try:
             link_checkpoint(checkpoint.folder, links)
-            opened, _ = self._ask(
+            opened, _ = self._request(
                 {
-                    "do": "open",
+                    "command": "open",
                     "name": model.source,
                     "folder": str(links),
                     "device": numerics.device,
@@ -96,57 +109,57 @@ class VllmEngine:
     ) -> Scores:
         if metrics != "verdict":
             raise EngineError(
-                "Verdicts were expected to be asked of the vllm engine, and all metrics were; perplexity and entropy"
-                " are given by --kdmem-engine transformers."
+                "Only verdicts were expected to be asked of the vllm engine, and all metrics were; perplexity and"
+                " entropy are given by --kdmem-engine transformers."
             )
         self._check_length(extraction.scored_tokens)
         check_ids(examples, self._vocabulary, self._name)
         rows = [example.ids[: extraction.scored_tokens] for example in examples]
         ids = np.array(rows, dtype=np.int32).reshape(-1, extraction.scored_tokens)
-        request = {"do": "score", "prefix_tokens": extraction.prefix_tokens}
-        _, (margin, first_miss) = self._ask(request, ids, examples=examples, advance=advance)
+        request = {"command": "score", "prefix_tokens": extraction.prefix_tokens}
+        _, (margin, first_miss) = self._request(request, ids, examples=examples, advance=advance)
         unknown = np.full(len(examples), np.nan, dtype=np.float32)
         return Scores(margin.copy(), first_miss.copy(), unknown, unknown, unknown, self.tolerance)
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
-        """vLLM's plain greedy generation of every token."""
+        """Continue each prefix by vLLM's plain greedy generation of every token."""
         if not prefixes:
             return []
         lengths = np.array([len(prefix) for prefix in prefixes], dtype=np.int64)
         self._check_length(int(lengths.max()) + new_tokens)
-        request = {"do": "decode", "new_tokens": new_tokens}
-        _, (spoken,) = self._ask(request, np.concatenate(prefixes).astype(np.int32), lengths)
-        return list(spoken)
+        request = {"command": "decode", "new_tokens": new_tokens}
+        _, (continuations,) = self._request(request, np.concatenate(prefixes).astype(np.int32), lengths)
+        return list(continuations)
 
     def close(self) -> None:
-        """End the process and all it started, and return once they are gone, and their memory with them."""
-        self._child.close(politely=self._politely)
+        """End the server and all that it started, and return once they are gone and their memory is free."""
+        self._server.close(gracefully=self._closes_gracefully)
         self._folder.cleanup()
 
-    def _ask(
+    def _request(
         self,
-        request: Header,
+        header: Header,
         *arrays: Array,
         examples: Sequence[Example] = (),
         advance: Callable[[int], None] = lambda rows: None,
     ) -> tuple[Header, list[Array]]:
-        """The answer to a request."""
+        """Send a request and return its answer, or raise what the answer says."""
         try:
-            answer, results = self._child.ask(request, *arrays, advance=advance)
+            answer, results = self._server.request(header, *arrays, advance=advance)
         except TimeoutError:
-            self._child.kill()
-            raise self._stuck() from None
+            self._server.kill()
+            raise self._timed_out() from None
         except (EOFError, OSError):
             raise self._died() from None
         if "refusal" in answer:
             raise EngineError(answer["refusal"])
-        if "broken" in answer:
-            raise self._broken(examples[answer["broken"]].position if examples else -1)
+        if "broken_row" in answer:
+            raise self._broken_logits(examples[answer["broken_row"]].position if examples else -1)
         if "failure" in answer:
             raise self._failed(answer["failure"])
         return answer, results
 
-    def _broken(self, position: int) -> EngineError:
+    def _broken_logits(self, position: int) -> EngineError:
         return EngineError(
             f"Finite logits were expected of model {self._name}, and it gives NaN or infinity"
             f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or its"
@@ -154,9 +167,9 @@ class VllmEngine:
         )
 
     def _failed(self, reason: str) -> EngineError:
-        if ELSEWHERE.search(reason):
-            reason = self._child.last_line() or reason
-        if NO_MEMORY.search(reason):
+        if REPORTED_ELSEWHERE.search(reason):
+            reason = self._server.last_error_line() or reason
+        if OUT_OF_MEMORY.search(reason):
             return EngineError(
                 f"Model {self._name} was expected to fit on {self._device} and vLLM runs out of memory ({reason}); end"
                 f" what else holds memory of the {self._device} device, or use a smaller --kdmem-dtype or"
@@ -168,23 +181,23 @@ class VllmEngine:
         )
 
     def _died(self) -> EngineError:
-        how = self._child.ending()
-        line = self._child.last_line()
+        reason = self._server.exit_reason()
+        line = self._server.last_error_line()
         return EngineError(
-            f"Model {self._name} was expected to run in vLLM, whose process {how}"
+            f"Model {self._name} was expected to run in vLLM, whose process {reason}"
             f"{f' ({line})' if line else ''}; free memory if that ran out, or use --kdmem-engine transformers."
         )
 
-    def _stuck(self) -> EngineError:
-        line = self._child.last_line()
+    def _timed_out(self) -> EngineError:
+        line = self._server.last_error_line()
         return EngineError(
-            f"Model {self._name} was expected to run in vLLM, whose process told nothing for"
-            f" {LONGEST_SILENCE / 60:.0f} minutes{f' ({line})' if line else ''} and was ended; use --kdmem-engine"
+            f"Model {self._name} was expected to run in vLLM, whose process answered nothing for"
+            f" {SILENCE_TIMEOUT / 60:.0f} minutes{f' ({line})' if line else ''} and was ended; use --kdmem-engine"
             " transformers."
         )
 
     def _check_length(self, tokens: int) -> None:
-        if tokens > self._longest:
+        if tokens > self._longest_tokens:
             raise EngineError(
-                f"At most {self._longest} tokens were expected by this engine, and {tokens} are asked for."
+                f"At most {self._longest_tokens} tokens were expected by this engine, and {tokens} are asked for."
             )

@@ -1,4 +1,4 @@
-"""A folder of links to those files of a checkpoint that were digested: vLLM would load others that lie beside them."""
+"""Links the digested files of a checkpoint into a folder of their own, since vLLM would load others beside them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ CONFIG = "config.json"
 
 
 def link_checkpoint(folder: Path, into: Path) -> None:
-    """Link a checkpoint's configuration and just the weights that transformers loads, in a folder that is made.
+    """Link a checkpoint's configuration and the weights that transformers loads into a new folder.
 
     vLLM takes ``consolidated*.safetensors`` if there are any, else every ``*.safetensors`` that no index leaves out:
     averaged weights kept beside the model, or shards of an earlier one. Tokenizer and generation settings are not
-    linked, as vLLM is to use neither.
+    linked, since vLLM should use neither.
+
+    Args:
+        folder: The checkpoint.
+        into: The folder to make.
 
     Raises:
-        SpecError: the weights are not there.
+        SpecError: The weights are not there.
     """
     files = weight_files(folder)
     if files != [folder / "model.safetensors"]:

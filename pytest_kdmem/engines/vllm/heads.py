@@ -1,7 +1,7 @@
-"""Attention heads of a width for which vLLM has no kernel on a CPU, as those of small models: padded with zeros.
+"""Pads attention heads with zeros to a width for which vLLM has a CPU kernel, as small models need it.
 
-A zero adds nothing to a product of query and key, and values so padded come out padded; scores are scaled as before,
-as a layer is told its scale.
+A zero adds nothing to the product of query and key, and padded values give a padded result. The scores are scaled as
+before, since a layer receives its scale as a setting.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ from torch.nn.functional import pad
 
 
 def kernel_width(width: int) -> int | None:
-    """The least width of vLLM's CPU kernels that holds a head; None if none does."""
+    """The smallest head width of vLLM's CPU kernels that is at least ``width``; None if there is none."""
     from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 
-    return min((wide for wide in CPUAttentionBackend.get_supported_head_sizes() if wide >= width), default=None)
+    return min((wider for wider in CPUAttentionBackend.get_supported_head_sizes() if wider >= width), default=None)
 
 
-def pad_heads(width: int, wide: int) -> None:
-    """From here on in this process, vLLM's attention layers hold heads of ``wide`` for those of ``width``."""
+def pad_heads(width: int, padded_width: int) -> None:
+    """From now on in this process, pad the heads of vLLM's attention layers from ``width`` to ``padded_width``."""
     from vllm.model_executor.layers.attention import Attention
 
-    make, attend = Attention.__init__, Attention.forward
+    original_init, original_forward = Attention.__init__, Attention.forward
 
-    def make_wide(layer: Any, num_heads: int, head_size: int, scale: float, *more: Any, **settings: Any) -> None:
+    def padded_init(layer: Any, num_heads: int, head_size: int, scale: float, *args: Any, **settings: Any) -> None:
         if head_size != width:
             raise ValueError(f"heads of width {width} were expected in every layer, and one has {head_size}")
-        make(layer, num_heads, wide, scale, *more, **settings)
+        original_init(layer, num_heads, padded_width, scale, *args, **settings)
 
-    def attend_wide(layer: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def padded_forward(layer: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         tokens = query.shape[0]
-        padded = (pad(one.reshape(-1, width), (0, wide - width)).view(tokens, -1) for one in (query, key, value))
-        attended: Tensor = attend(layer, *padded)
-        return attended.view(-1, wide)[:, :width].reshape(tokens, -1)
+        padded = (
+            pad(states.reshape(-1, width), (0, padded_width - width)).view(tokens, -1) for states in (query, key, value)
+        )
+        attended: Tensor = original_forward(layer, *padded)
+        return attended.view(-1, padded_width)[:, :width].reshape(tokens, -1)
 
-    Attention.__init__, Attention.forward = make_wide, attend_wide
+    Attention.__init__, Attention.forward = padded_init, padded_forward

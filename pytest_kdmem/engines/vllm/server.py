@@ -1,7 +1,7 @@
-"""The side of the vLLM engine that runs in a process of its own, which ends when the other side does.
+"""The server of the vLLM engine: runs in a process of its own, which ends when its client does.
 
-Started as ``python -m pytest_kdmem.engines.vllm.server FD``, where FD is a socket to the other side. It answers
-``open``, then ``score`` and ``decode`` for as long as it is asked, and ends at ``close``.
+It is started as ``python -m pytest_kdmem.engines.vllm.server FD``, where FD is a socket to the client. It answers the
+commands ``open``, then ``score`` and ``decode``, until it receives ``close``.
 """
 
 from __future__ import annotations
@@ -19,104 +19,120 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_kdmem.engines.vllm.cascade import HIGHEST, BrokenLogits, Steps, cascade, decode, target_margins
-from pytest_kdmem.engines.vllm.loading import Refusal, check_weights, sampling_maker, start
+from pytest_kdmem.engines.protocol import Floats
+from pytest_kdmem.engines.vllm.cascade import HIGHEST, BrokenLogits, RequestRunner, cascade, decode, prompt_margins
+from pytest_kdmem.engines.vllm.loading import Refusal, check_weights, sampling_maker, start_engine
 from pytest_kdmem.engines.vllm.wire import Array, Header, receive, send
 
-# What the tolerance is measured on: rows together, as many of them alone, and tokens of each. A CPU's kernels hardly
-# heed the number of rows, which costs it more.
-MEASURED_ROWS, MEASURED_ALONE, MEASURED_TOKENS = {"cpu": 16, "cuda": 64}, 4, 64
+# Rows and tokens that the tolerance is measured on: so many rows in one batch, and so many of them one by one. A CPU's
+# kernels hardly depend on the number of rows, and more rows cost it more time.
+BATCHED_ROWS = {"cpu": 16, "cuda": 64}
+SINGLE_ROWS = 4
+MEASURED_TOKENS = 64
 
 
-class Served:
-    """A loaded model and what is asked of it."""
+class LoadedModel:
+    """A model in vLLM's engine.
 
-    def __init__(self, asked: Header) -> None:
-        head = check_weights(asked)
-        self.vocabulary, self._sampling = head, sampling_maker()
-        self._engine, prompt, at_once = start(asked, head)
-        self._steps = Steps(self._engine, prompt, 2 * at_once)  # as many waiting as running, to follow without a gap
-        rows = min(at_once, MEASURED_ROWS[asked["device"]])
-        self.tolerance = self._measured_tolerance(rows, min(MEASURED_TOKENS, asked["longest_tokens"]), asked["dtype"])
+    Args:
+        request: The client's request to open it.
 
-    def score(self, asked: Header, arrays: list[Array], done: Callable[[int], None]) -> list[Array]:
-        return list(cascade(self._steps, self._sampling, arrays[0], asked["prefix_tokens"], self.tolerance, done))
+    Raises:
+        Refusal: vLLM cannot run it here.
+    """
 
-    def decode(self, asked: Header, arrays: list[Array], done: Callable[[int], None]) -> list[Array]:
+    def __init__(self, request: Header) -> None:
+        self.vocabulary, self._sampling = check_weights(request), sampling_maker()
+        self._engine, make_prompt, at_once = start_engine(request, self.vocabulary)
+        # As many requests wait in the engine as run there, so that the next ones follow without a gap.
+        self._runner = RequestRunner(self._engine, make_prompt, 2 * at_once)
+        rows = min(at_once, BATCHED_ROWS[request["device"]])
+        tokens = min(MEASURED_TOKENS, request["longest_tokens"])
+        self.tolerance = self._measured_tolerance(rows, tokens, request["dtype"])
+
+    def score(self, request: Header, arrays: list[Array], report_done: Callable[[int], None]) -> list[Array]:
+        margin, first_miss = cascade(
+            self._runner, self._sampling, arrays[0], request["prefix_tokens"], self.tolerance, report_done
+        )
+        return [margin, first_miss]
+
+    def decode(self, request: Header, arrays: list[Array], report_done: Callable[[int], None]) -> list[Array]:
         ids, lengths = arrays
         prefixes = [part.tolist() for part in np.split(ids, np.cumsum(lengths)[:-1])]
-        return [np.array(decode(self._steps, self._sampling, prefixes, asked["new_tokens"], done), dtype=np.int32)]
+        continuations = decode(self._runner, self._sampling, prefixes, request["new_tokens"], report_done)
+        return [np.array(continuations, dtype=np.int32)]
 
     def close(self) -> None:
-        """End vLLM's own processes, if it has any, so that they give back what outlives a process."""
-        self._engine.engine_core.shutdown(timeout=15.0)  # else 5, after which it kills
+        """End vLLM's own processes, if it has any, so that they free memory that outlives a process."""
+        self._engine.engine_core.shutdown(timeout=15.0)  # by default they are killed after 5 seconds
 
     def _measured_tolerance(self, rows: int, length: int, dtype: str) -> float:
-        """What batch, and decoding instead of one pass, change of a margin, times four, up to the next power of two.
+        """Four times the change of a margin by batch size and by decoding, rounded up to a power of two.
 
-        Measured on random ids, as the transformers engine does; it also proves what is used of vLLM. Its kernels for
-        CPUs change nothing whatever the batch, and others would: so it counts as a change of one rounding at least,
-        that of the largest logit.
+        As in the transformers engine, it is measured on random ids; this also proves what is used of vLLM's interface.
+        vLLM's kernels for CPUs change nothing with the batch, and others would: so the change counts as one rounding
+        of the largest logit at least.
         """
         import torch
 
-        known = max(1, length * 3 // 4)
+        prompt_tokens = max(1, length * 3 // 4)
+        new_tokens = length - prompt_tokens
         ids = np.random.default_rng(0).integers(0, self.vocabulary, (rows, length))
-        together, largest = self._margins(ids)
-        alone = np.concatenate([self._margins(row[None])[0] for row in ids[:MEASURED_ALONE]])
-        spoken = np.array(decode(self._steps, self._sampling, ids[:, :known].tolist(), length - known), dtype=np.int32)
-        recited = np.concatenate([ids[:, :known], spoken], axis=1)
-        # A token that is decoded is the target, so that the least margin of all decoded is found both ways.
-        stepped, _ = cascade(self._steps, self._sampling, recited, known, math.inf, lambda rows: None)
-        at_once = self._margins(recited)[0][:, known - 1 :].min(axis=1)
-        rounding = torch.finfo(getattr(torch, dtype)).eps * largest
+        batched, largest_logit = self._margins(ids)
+        single = np.concatenate([self._margins(row[None])[0] for row in ids[:SINGLE_ROWS]])
+        prompts = ids[:, :prompt_tokens]
+        continuations = decode(self._runner, self._sampling, prompts.tolist(), new_tokens)
+        recited = np.concatenate([prompts, np.array(continuations, dtype=np.int32)], axis=1)
+        # Every decoded token is its own target, so both ways give the least margin over all of them.
+        stepped, _ = cascade(self._runner, self._sampling, recited, prompt_tokens, math.inf, lambda rows: None)
+        one_pass = self._margins(recited)[0][:, prompt_tokens - 1 :].min(axis=1)
+        spacing = torch.finfo(getattr(torch, dtype)).eps
         change = max(
-            float(np.abs(together[: len(alone)] - alone).max()), float(np.abs(stepped - at_once).max()), rounding
+            float(np.abs(batched[: len(single)] - single).max()),
+            float(np.abs(stepped - one_pass).max()),
+            spacing * largest_logit,
         )
-        return float(2.0 ** math.ceil(math.log2(max(4 * change, torch.finfo(getattr(torch, dtype)).eps))))
+        return float(2.0 ** math.ceil(math.log2(max(4 * change, spacing))))
 
-    def _margins(self, ids: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], float]:
-        """Margins ``[rows, tokens − 1]``, by one pass over all, and the largest logit's size."""
-        found: dict[int, list[float]] = {}
-        largest = 0.0
+    def _margins(self, ids: npt.NDArray[Any]) -> tuple[Floats, float]:
+        """Margins ``[rows, tokens − 1]`` by one pass over all rows, and the largest absolute logit."""
+        margins: dict[int, list[float]] = {}
+        largest_logit = 0.0
 
-        def heed(index: int, output: Any) -> bool:
-            nonlocal largest
-            found[index] = target_margins(index, ids[index], output.prompt_logprobs)
-            largest = max(largest, *map(abs, output.prompt_logprobs.logprobs))
+        def on_output(index: int, output: Any) -> bool:
+            nonlocal largest_logit
+            margins[index] = prompt_margins(index, ids[index], output.prompt_logprobs)
+            largest_logit = max(largest_logit, *map(abs, output.prompt_logprobs.logprobs))
             return True
 
-        whole = self._sampling(1, prompt_logprobs=HIGHEST)
-        self._steps.run(((index, row.tolist(), whole) for index, row in enumerate(ids)), heed)
-        return np.array([found[index] for index in range(len(ids))], dtype=np.float32), largest
+        one_pass = self._sampling(1, prompt_logprobs=HIGHEST)
+        self._runner.run(((index, row.tolist(), one_pass) for index, row in enumerate(ids)), on_output)
+        return np.array([margins[index] for index in range(len(ids))], dtype=np.float32), largest_logit
 
 
 def main(descriptor: int) -> None:
-    os.set_inheritable(descriptor, False)  # else what vLLM starts holds it, and this one's end is not seen
+    """Answer requests from the socket of this number."""
+    # Processes that vLLM starts must not inherit the socket: then the client would not see this process end.
+    os.set_inheritable(descriptor, False)
     connection = Connection(descriptor)
-
-    def tell(rows: int) -> None:
-        send(connection, {"done": rows})
-
     requests: SimpleQueue[tuple[Header, list[Array]]] = SimpleQueue()
     Thread(target=_listen, args=(connection, requests), daemon=True).start()
-    served: Served | None = None
+    model: LoadedModel | None = None
     while True:
-        asked, arrays = requests.get()
+        request, arrays = requests.get()
         try:
-            if asked["do"] == "open":
-                served = Served(asked)
-                send(connection, {"tolerance": served.tolerance, "vocabulary": served.vocabulary})
-            elif served is not None and asked["do"] == "score":
-                send(connection, {}, *served.score(asked, arrays, tell))
-            elif served is not None and asked["do"] == "decode":
-                send(connection, {}, *served.decode(asked, arrays, tell))
-            elif asked["do"] == "close":
-                if served is not None:
-                    served.close()
+            if request["command"] == "open":
+                model = LoadedModel(request)
+                send(connection, {"tolerance": model.tolerance, "vocabulary": model.vocabulary})
+            elif request["command"] == "close":
+                if model is not None:
+                    model.close()
                 return
+            elif model is not None:
+                run = {"score": model.score, "decode": model.decode}[request["command"]]
+                send(connection, {}, *run(request, arrays, lambda rows: send(connection, {"progress": rows})))
         except BrokenLogits as broken:
-            send(connection, {"broken": broken.row})
+            send(connection, {"broken_row": broken.row})
         except Refusal as refusal:
             send(connection, {"refusal": str(refusal)})
         except Exception as error:
@@ -125,7 +141,7 @@ def main(descriptor: int) -> None:
 
 
 def _listen(connection: Connection, requests: SimpleQueue[tuple[Header, list[Array]]]) -> None:
-    """Hand on requests; once the other side is gone, end this process and all that it started, whatever it does."""
+    """Queue incoming requests; once the client is gone, kill this process and all that it started."""
     try:
         while True:
             requests.put(receive(connection))

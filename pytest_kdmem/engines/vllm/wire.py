@@ -1,4 +1,4 @@
-"""What both sides of the vLLM engine send each other: a JSON header and plain arrays, so that nothing is unpickled."""
+"""Messages between client and server: a JSON header and plain arrays, so that nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ Array = npt.NDArray[Any]
 
 
 def send(connection: Connection, header: Header, *arrays: Array) -> None:
-    """Send a message: the header, which says what each array is, and then the bytes of each."""
+    """Send a message: the header, extended by dtype and shape of each array, and then the bytes of each array."""
     shapes = [[array.dtype.str, *array.shape] for array in arrays]
     connection.send_bytes(json.dumps({**header, "arrays": shapes}).encode())
     for array in arrays:
         connection.send_bytes(np.ascontiguousarray(array).tobytes())
 
 
-def receive(connection: Connection, ready: Callable[[], None] = lambda: None) -> tuple[Header, list[Array]]:
-    """The next message; its arrays cannot be written to.
+def receive(connection: Connection, wait: Callable[[], None] = lambda: None) -> tuple[Header, list[Array]]:
+    """Receive the next message; its arrays are read-only.
 
     Args:
-        ready: returns once there is something to read, and raises if there will be nothing; called before each part.
+        connection: Connection to the other side.
+        wait: Called before each part; returns once there is something to read, and raises if nothing will come.
 
     Raises:
-        EOFError, OSError: the other side is gone.
+        EOFError, OSError: The other side is gone.
     """
-    ready()
+    wait()
     header = json.loads(connection.recv_bytes())
     arrays = []
     for dtype, *shape in header.pop("arrays"):
-        ready()
+        wait()
         arrays.append(np.frombuffer(connection.recv_bytes(), dtype=dtype).reshape(shape))
     return header, arrays

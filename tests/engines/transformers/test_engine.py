@@ -1,46 +1,17 @@
-"""The one-pass engine against plain decoding, float64 arithmetic, and the whole model's own logits."""
+"""The one-pass engine against plain decoding, float64 arithmetic, and itself with other batches."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.engines.numerics import resolve_numerics
-from pytest_kdmem.engines.transformers.decoding import decode_greedily
-from pytest_kdmem.engines.transformers.engine import TransformersEngine
-from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.specs.checkpoint import open_checkpoint
-from pytest_kdmem.specs.declared import Extraction, Model
-
-FAMILIES = ("pythia", "olmo2", "qwen3")
-EXTRACTION = Extraction(20, 30, 64)
-
-
-def engine_of(folder: Path, **settings):
-    model = Model(str(folder))
-    checkpoint = open_checkpoint(model)
-    dtype = settings.pop("dtype", "float32")
-    return TransformersEngine(
-        model,
-        checkpoint,
-        resolve_numerics(model, checkpoint, engine="transformers", device="cpu", dtype=dtype, metrics="all"),
-        **settings,
-    )
-
-
-def examples_of(ids: np.ndarray) -> list[Example]:
-    return [Example(at, row.astype(np.int32)) for at, row in enumerate(ids)]
-
-
-def scored(engine, ids, extraction=EXTRACTION, metrics="all"):
-    return engine.score(examples_of(ids), extraction, metrics, lambda done: None)
+from tests.conftest import FAMILIES
+from tests.engines.any_engine import EXTRACTION, engine_of, ignore_progress, scored
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -67,14 +38,14 @@ def test_stopping_early_gives_the_same_verdicts_and_first_misses(family):
     assert np.array_equal(whole.first_miss, early.first_miss)
     assert np.array_equal(whole.ambiguous, early.ambiguous)
     assert np.isnan(early.logprob).all()
-    known = ~np.isnan(early.margin)
-    np.testing.assert_allclose(early.margin[known], whole.margin[known], atol=1e-4)
-    assert known.sum() < len(ids), "a pass that drops nothing saves nothing"
+    scored_whole = ~np.isnan(early.margin)
+    np.testing.assert_allclose(early.margin[scored_whole], whole.margin[scored_whole], atol=1e-4)
+    assert scored_whole.sum() < len(ids), "a pass that drops nothing saves nothing"
 
 
 def test_every_metric_equals_float64_arithmetic_on_the_whole_logits(family):
     folder, ids = family
-    found = scored(engine_of(folder), ids)
+    scores = scored(engine_of(folder), ids)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
     with torch.inference_mode():
         logits = model(input_ids=torch.from_numpy(ids.astype(np.int64))).logits.numpy()
@@ -86,13 +57,13 @@ def test_every_metric_equals_float64_arithmetic_on_the_whole_logits(family):
     np.put_along_axis(others, targets[..., None], -np.inf, axis=-1)
     margins = raw - others.max(axis=-1)
     suffix = slice(20 - 1, 20 + 30 - 1)
-    np.testing.assert_allclose(found.margin, margins[:, suffix].min(axis=1), atol=2e-4)
-    np.testing.assert_allclose(found.logprob, chosen[:, suffix].sum(axis=1), rtol=1e-4)
-    np.testing.assert_allclose(found.nll, -chosen.mean(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(scores.margin, margins[:, suffix].min(axis=1), atol=2e-4)
+    np.testing.assert_allclose(scores.logprob, chosen[:, suffix].sum(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(scores.nll, -chosen.mean(axis=1), rtol=1e-4)
     entropy = -(np.exp(logs) * logs).sum(axis=-1)[:, suffix].mean(axis=1)
-    np.testing.assert_allclose(found.entropy, entropy, rtol=1e-4)
+    np.testing.assert_allclose(scores.entropy, entropy, rtol=1e-4)
     missed = margins[:, suffix] < 0
-    assert found.first_miss.tolist() == [int(row.argmax()) if row.any() else -1 for row in missed]
+    assert scores.first_miss.tolist() == [int(row.argmax()) if row.any() else -1 for row in missed]
 
 
 def test_the_last_suffix_token_counts_and_the_token_after_it_does_not(family):
@@ -110,9 +81,9 @@ def test_windows_of_unequal_length_do_not_change_each_other(family):
     folder, ids = family
     engine = engine_of(folder, batch_size=8)
     cut = [Example(at, row[: 50 + at % 15].astype(np.int32)) for at, row in enumerate(ids)]
-    together = engine.score(cut, EXTRACTION, "all", lambda done: None)
+    together = engine.score(cut, EXTRACTION, "all", ignore_progress)
     for at, example in enumerate(cut):
-        alone = engine.score([example], EXTRACTION, "all", lambda done: None)
+        alone = engine.score([example], EXTRACTION, "all", ignore_progress)
         np.testing.assert_allclose(alone.nll[0], together.nll[at], rtol=1e-5)
         np.testing.assert_allclose(alone.margin[0], together.margin[at], atol=1e-4)
 
@@ -129,10 +100,10 @@ def test_tolerance_covers_what_batch_size_and_half_precision_do(family):
 def test_bfloat16_disagrees_with_its_own_decoding_only_within_the_band(family):
     folder, ids = family
     engine = engine_of(folder, dtype="bfloat16")
-    found = scored(engine, ids)
+    scores = scored(engine, ids)
     decoded = engine.decode([row[:20].astype(np.int32) for row in ids], 30)
     same = np.array([np.array_equal(new, row[20:50]) for new, row in zip(decoded, ids, strict=True)])
-    assert not ((same != found.memorized) & ~found.ambiguous).any()
+    assert not ((same != scores.memorized) & ~scores.ambiguous).any()
 
 
 def test_eos_inside_a_suffix_is_an_ordinary_token(make_model, recited_ids):
@@ -152,24 +123,14 @@ def test_eos_inside_a_suffix_is_an_ordinary_token(make_model, recited_ids):
     assert all(np.array_equal(new, row[20:]) for new, row in zip(decoded, ids[::2], strict=True))
 
 
-def test_decoding_ignores_what_the_checkpoint_asks_of_generation(tiny, recited_ids):
-    ids = recited_ids(tiny, examples=4, prefix=20, suffix=30)
-    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
-    model.generation_config.update(
-        repetition_penalty=5.0, do_sample=True, temperature=3.0, eos_token_id=int(ids[0, 25])
-    )
-    out = decode_greedily(model, torch.from_numpy(ids[::2, :20].astype(np.int64)), 30)
-    assert np.array_equal(out.numpy(), ids[::2, 20:])
-
-
 def test_a_tie_counts_as_a_hit(make_model):
     folder = make_model("pythia", seed=4)
     weights = load_file(folder / "model.safetensors")
     weights["embed_out.weight"][:] = 0.0  # every logit is 0: all tie
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    found = scored(engine_of(folder), np.full((1, 64), 7))
-    assert found.memorized.all()
-    assert found.ambiguous.all()
+    scores = scored(engine_of(folder), np.full((1, 64), 7))
+    assert scores.memorized.all()
+    assert scores.ambiguous.all()
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
@@ -182,57 +143,8 @@ def test_weights_that_give_no_finite_logits_are_no_sure_misses(make_model, broke
         scored(engine_of(folder), np.full((1, 64), 9))
 
 
-def test_memory_running_out_halves_the_batch_and_changes_no_verdict(family, monkeypatch):
-    folder, ids = family
-    engine = engine_of(folder, batch_size=16)
-    calm, forward, sizes = scored(engine, ids), engine._forward, []
-
-    def scarce(batch, first, end):
-        sizes.append(len(batch))
-        if len(batch) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(batch, first, end)
-
-    monkeypatch.setattr(engine, "_forward", scarce)
-    found = scored(engine, ids)
-    assert np.array_equal(found.memorized, calm.memorized)
-    assert sizes[:4] == [16, 8, 4, 2]
-    assert max(sizes[3:]) == 2
-
-
-def test_memory_too_small_for_one_example_is_an_error_that_says_so(tiny, monkeypatch):
-    engine = engine_of(tiny, batch_size=4)
-
-    def none(*arguments):
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-
-    monkeypatch.setattr(engine, "_forward", none)
-    with pytest.raises(EngineError, match="runs out of memory with one example"):
-        scored(engine, np.ones((4, 64), dtype=np.int32))
-
-
-def test_other_errors_of_the_runtime_are_not_taken_for_memory(tiny, monkeypatch):
-    engine = engine_of(tiny, batch_size=4)
-
-    def broken(*arguments):
-        raise RuntimeError("shape mismatch")
-
-    monkeypatch.setattr(engine, "_forward", broken)
-    with pytest.raises(RuntimeError, match="shape mismatch"):
-        scored(engine, np.ones((4, 64), dtype=np.int32))
-
-
-def test_ids_outside_the_vocabulary_are_refused_with_their_example(tiny):
-    ids = np.ones((3, 64), dtype=np.int32)
-    ids[2, 60] = 300
-    with pytest.raises(EngineError, match=r"below 300 .*example 2 holds 300"):
-        scored(engine_of(tiny), ids)
-
-
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2", "granite", "cohere", "mamba", "opt", "qwen2_moe", "gptj"])
 def test_other_architectures_are_scored_as_they_decode(kind, tiny, tmp_path, recited_ids):
-    from transformers import AutoConfig
-
     torch.manual_seed(0)
     shape = {
         "vocab_size": 300,
@@ -253,35 +165,61 @@ def test_other_architectures_are_scored_as_they_decode(kind, tiny, tmp_path, rec
         "pad_token_id": 0,
     }
     config = AutoConfig.for_model(kind)
-    known = {name: value for name, value in shape.items() if hasattr(config, name)}
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **known))
+    settings = {name: value for name, value in shape.items() if hasattr(config, name)}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **settings))
     model.save_pretrained(tmp_path)
     ids = recited_ids(tmp_path, examples=8, prefix=20, suffix=30)
     assert scored(engine_of(tmp_path), ids).memorized.tolist() == [True, False] * 4
 
 
-def test_soft_caps_and_scales_of_the_head_are_honoured():
-    torch.manual_seed(0)
-    config = Gemma2Config(
-        vocab_size=64,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        intermediate_size=32,
-        final_logit_softcapping=2.0,
-    )
-    model = Gemma2ForCausalLM(config).eval()
-    head, ids = StandardHead(model), torch.arange(10)[None]
-    with torch.inference_mode():
-        torch.testing.assert_close(head.logits(head.backbone(ids)), model(input_ids=ids).logits)
+def fail_above(engine, largest: int, error: RuntimeError) -> list[int]:
+    """Make the model itself raise for larger batches, as scarce memory does; returns the sizes it was run with."""
+    sizes = []
+
+    def check_size(module, arguments, settings):
+        sizes.append(len(settings["input_ids"]))
+        if sizes[-1] > largest:
+            raise error
+
+    engine._model.base_model.register_forward_pre_hook(check_size, with_kwargs=True)
+    return sizes
 
 
-def test_a_head_that_is_not_standard_is_refused(tiny):
-    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
-    model.lm_head.register_forward_hook(lambda module, inputs, output: output)  # harmless
-    StandardHead(model)
-    model.register_forward_hook(lambda module, inputs, output: setattr(output, "logits", output.logits * 3) or output)
-    with pytest.raises(EngineError, match="standard language-model head"):
-        StandardHead(model)
+def test_memory_running_out_halves_the_batch_and_changes_no_verdict(family):
+    folder, ids = family
+    engine = engine_of(folder, batch_size=16)
+    before = scored(engine, ids)
+    sizes = fail_above(engine, 3, torch.OutOfMemoryError("CUDA out of memory"))
+    assert np.array_equal(scored(engine, ids).memorized, before.memorized)
+    assert sizes[:4] == [16, 8, 4, 2]
+    assert max(sizes[3:]) == 2
+
+
+def test_memory_too_small_for_one_example_is_an_error_that_says_so(tiny):
+    engine = engine_of(tiny, batch_size=4)
+    fail_above(engine, 0, RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"))
+    with pytest.raises(EngineError, match="runs out of memory with one example"):
+        scored(engine, np.ones((4, 64), dtype=np.int32))
+
+
+def test_other_errors_of_the_runtime_are_not_taken_for_memory(tiny):
+    engine = engine_of(tiny, batch_size=4)
+    fail_above(engine, 0, RuntimeError("shape mismatch"))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        scored(engine, np.ones((4, 64), dtype=np.int32))
+
+
+def test_ids_outside_the_vocabulary_are_refused_with_their_example(tiny):
+    ids = np.ones((3, 64), dtype=np.int32)
+    ids[2, 60] = 300
+    with pytest.raises(EngineError, match=r"below 300 .*example 2 holds 300"):
+        scored(engine_of(tiny), ids)
+
+
+@pytest.mark.parametrize("metrics", ["all", "verdict"])
+def test_progress_counts_every_example_once(family, metrics):
+    folder, ids = family
+    counts: list[int] = []
+    examples = [Example(position, row.astype(np.int32)) for position, row in enumerate(ids)]
+    engine_of(folder, batch_size=6).score(examples, EXTRACTION, metrics, counts.append)
+    assert counts == [6, 6, 4]

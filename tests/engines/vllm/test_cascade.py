@@ -1,4 +1,4 @@
-"""The cascade against margins worked out from known logits, with an engine of which every logit is known."""
+"""The cascade against margins by their definition, with an engine whose logits are a function of the test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.engines.vllm.cascade import HIGHEST, BrokenLogits, Steps, cascade, decode
+from pytest_kdmem.engines.vllm.cascade import HIGHEST, BrokenLogits, RequestRunner, cascade, decode
 
 VOCABULARY = 5
 PREFIX = 2
@@ -23,29 +23,34 @@ def sampling(tokens: int, **logits: int):
 
 
 def flat(entries):
-    """vLLM's FlatLogprobs, of which an entry is None where nothing is known."""
-    found = SimpleNamespace(start_indices=[], end_indices=[], token_ids=[], logprobs=[])
+    """vLLM's FlatLogprobs, from the tokens and logits of each position; None for a position without any."""
+    logprobs = SimpleNamespace(start_indices=[], end_indices=[], token_ids=[], logprobs=[])
     for entry in entries:
-        found.start_indices.append(len(found.token_ids))
+        logprobs.start_indices.append(len(logprobs.token_ids))
         for token, logit in entry or []:
-            found.token_ids.append(token)
-            found.logprobs.append(logit)
-        found.end_indices.append(len(found.token_ids))
-    return found
+            logprobs.token_ids.append(token)
+            logprobs.logprobs.append(logit)
+        logprobs.end_indices.append(len(logprobs.token_ids))
+    return logprobs
 
 
 @dataclass
-class KnownEngine:
-    """Stands for vLLM: ``logits(ids)`` are the next token's.
+class ScriptedEngine:
+    """Has the interface of vLLM's engine.
 
-    ``late`` gives a token more after an abort, as asynchronous scheduling does; ``last`` chooses the last of a tie.
+    Attributes:
+        logits: Function from token ids to the logits of the next token.
+        late: Whether an aborted request gives one more token, as with asynchronous scheduling.
+        last: Whether the last of tied tokens is chosen and not the first.
+        most: Largest number of requests held at once.
+        decoded: Number of decoded tokens.
     """
 
     logits: object
     late: bool = False
     last: bool = False
     live: dict = field(default_factory=dict)
-    ghosts: list = field(default_factory=list)
+    aborted: list = field(default_factory=list)
     most: int = 0
     decoded: int = 0
 
@@ -56,9 +61,9 @@ class KnownEngine:
 
     def abort_request(self, request_ids):
         for name in request_ids:
-            ids, params, spoken = self.live.pop(name)
-            if self.late and spoken < params.tokens:
-                self.ghosts.append((name, ids))
+            ids, params, generated = self.live.pop(name)
+            if self.late and generated < params.tokens:
+                self.aborted.append((name, ids))
 
     def entry(self, ids, token=None):
         logits = self.logits(ids)
@@ -71,38 +76,40 @@ class KnownEngine:
         return SimpleNamespace(request_id=name, outputs=[completion], prompt_logprobs=whole, finished=finished)
 
     def step(self):
-        given_up, self.ghosts = self.ghosts, []
-        outputs = [self.output(name, ids, self.entry(ids), False) for name, ids in given_up]
+        late, self.aborted = self.aborted, []
+        outputs = [self.output(name, ids, self.entry(ids), False) for name, ids in late]
         for name, state in list(self.live.items()):
-            ids, params, spoken = state
+            ids, params, generated = state
             whole = None
             if getattr(params, "prompt_logprobs", None):
                 assert params.prompt_logprobs == HIGHEST
                 whole = flat([None, *(self.entry(ids[:at], ids[at])[1] for at in range(1, len(ids)))])
             entry = self.entry(ids)
-            finished = spoken + 1 == params.tokens
+            finished = generated + 1 == params.tokens
             self.decoded += 1
             if finished:
                 del self.live[name]
             else:
-                state[0], state[2] = [*ids, entry[0]], spoken + 1
+                state[0], state[2] = [*ids, entry[0]], generated + 1
             outputs.append(self.output(name, ids, entry, finished, whole))
         return outputs
 
 
-def known_margins(logits, row):
-    """Margin of each suffix token, straight from the definition."""
-    found = []
-    for at in range(PREFIX, len(row)):
-        there = logits(list(row[:at]))
-        found.append(there[row[at]] - max(one for token, one in enumerate(there) if token != row[at]))
-    return found
+def margins_by_definition(logits, row):
+    """Margin of each suffix token: its logit minus the best other."""
+    margins = []
+    for position in range(PREFIX, len(row)):
+        by_token, target = logits(list(row[:position])), row[position]
+        best_other = max(logit for token, logit in enumerate(by_token) if token != target)
+        margins.append(by_token[target] - best_other)
+    return margins
 
 
 def run(engine, ids, at_once=3):
-    told = []
-    margin, first_miss = cascade(Steps(engine, list, at_once), sampling, ids, PREFIX, TOLERANCE, told.append)
-    assert sum(told) == len(ids)
+    counts = []
+    runner = RequestRunner(engine, list, at_once)
+    margin, first_miss = cascade(runner, sampling, ids, PREFIX, TOLERANCE, counts.append)
+    assert sum(counts) == len(ids)
     return margin, first_miss
 
 
@@ -117,25 +124,25 @@ def run(engine, ids, at_once=3):
 )
 def test_verdicts_are_those_of_the_definition_ties_and_near_misses_too(table, rows, late, last):
     def logits(ids):
-        return [one / 8 for one in table[ids[-1]]]
+        return [eighths / 8 for eighths in table[ids[-1]]]
 
     ids = np.array(rows, dtype=np.int32)
-    engine = KnownEngine(logits, late, last)
+    engine = ScriptedEngine(logits, late, last)
     margin, first_miss = run(engine, ids)
     for row, least, miss in zip(rows, margin, first_miss, strict=True):
-        true = known_margins(logits, row)
-        assert miss == next((at for at, one in enumerate(true) if one < 0), -1)
-        if min(true) >= -TOLERANCE:
-            assert least == min(true), "whatever is memorized or ambiguous has its exact margin"
+        margins = margins_by_definition(logits, row)
+        assert miss == next((position for position, value in enumerate(margins) if value < 0), -1)
+        if min(margins) >= -TOLERANCE:
+            assert least == min(margins), "whatever is memorized or ambiguous has its exact margin"
         else:
-            assert math.isnan(least) or least == min(true)
+            assert math.isnan(least) or least == min(margins)
     assert not engine.live
     assert engine.most <= 3
 
 
 def test_an_example_costs_only_the_tokens_it_survives():
     ids = np.array([[0, 0, 1, 1, 1, 1], [0, 0, 2, 1, 1, 1], [0, 0, 1, 1, 2, 1]], dtype=np.int32)
-    engine = KnownEngine(lambda given: [0.0, 9.0, 0.0, 0.0, 0.0])
+    engine = ScriptedEngine(lambda ids: [0.0, 9.0, 0.0, 0.0, 0.0])
     margin, first_miss = run(engine, ids)
     assert first_miss.tolist() == [-1, 0, 2]
     assert margin[0] == 9
@@ -144,21 +151,21 @@ def test_an_example_costs_only_the_tokens_it_survives():
 
 
 def test_a_near_miss_that_becomes_a_sure_one_is_a_miss_from_the_near_one_on():
-    def logits(given):
-        return [0.0, 0.0, 0.125, 0.0, 0.0] if len(given) == PREFIX else [0.0, 9.0, 0.0, 0.0, 0.0]
+    def logits(ids):
+        return [0.0, 0.0, 0.125, 0.0, 0.0] if len(ids) == PREFIX else [0.0, 9.0, 0.0, 0.0, 0.0]
 
-    margin, first_miss = run(KnownEngine(logits), np.array([[0, 0, 1, 1, 2, 1], [0, 0, 1, 1, 1, 1]], dtype=np.int32))
+    margin, first_miss = run(ScriptedEngine(logits), np.array([[0, 0, 1, 1, 2, 1], [0, 0, 1, 1, 1, 1]], dtype=np.int32))
     assert first_miss.tolist() == [0, 0]
     assert margin.tolist() == [-9, -0.125]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_broken_logits_are_told_with_their_row_and_leave_the_engine_empty(bad):
-    def logits(given):
-        return [bad] * VOCABULARY if given[0] == 3 else [0.0, 9.0, 0.0, 0.0, 0.0]
+def test_broken_logits_name_their_row_and_leave_the_engine_empty(bad):
+    def logits(ids):
+        return [bad] * VOCABULARY if ids[0] == 3 else [0.0, 9.0, 0.0, 0.0, 0.0]
 
     ids = np.array([[0, 0, 1, 1, 1, 1], [3, 0, 1, 1, 1, 1]], dtype=np.int32)
-    engine = KnownEngine(logits)
+    engine = ScriptedEngine(logits)
     with pytest.raises(BrokenLogits) as broken:
         run(engine, ids)
     assert broken.value.row == 1
@@ -166,7 +173,7 @@ def test_broken_logits_are_told_with_their_row_and_leave_the_engine_empty(bad):
 
 
 def test_a_request_that_the_engine_drops_is_no_verdict():
-    class Dropping(KnownEngine):
+    class Dropping(ScriptedEngine):
         def step(self):
             outputs = super().step()
             for output in outputs:
@@ -175,11 +182,11 @@ def test_a_request_that_the_engine_drops_is_no_verdict():
             return outputs
 
     with pytest.raises(RuntimeError, match="ended 1 requests"):
-        run(Dropping(lambda given: [0.0, 9.0, 0.0, 0.0, 0.0]), np.array([[0, 0, 1, 1, 1, 1]], dtype=np.int32))
+        run(Dropping(lambda ids: [0.0, 9.0, 0.0, 0.0, 0.0]), np.array([[0, 0, 1, 1, 1, 1]], dtype=np.int32))
 
 
-def test_plain_decoding_says_every_token_of_every_prefix_in_order():
-    engine = KnownEngine(lambda given: [float(token == (given[-1] + 1) % VOCABULARY) for token in range(VOCABULARY)])
+def test_plain_decoding_gives_every_token_of_every_prefix_in_order():
+    engine = ScriptedEngine(lambda ids: [float(token == (ids[-1] + 1) % VOCABULARY) for token in range(VOCABULARY)])
     prefixes = [[at % VOCABULARY] for at in range(7)]
-    spoken = decode(Steps(engine, list, 2), sampling, prefixes, 3)
-    assert spoken == [[(at + step) % VOCABULARY for step in (1, 2, 3)] for at in range(7)]
+    generated = decode(RequestRunner(engine, list, 2), sampling, prefixes, 3)
+    assert generated == [[(at + step) % VOCABULARY for step in (1, 2, 3)] for at in range(7)]

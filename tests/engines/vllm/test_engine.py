@@ -1,4 +1,4 @@
-"""vLLM against the transformers engine and plain decoding, and what becomes of its process."""
+"""vLLM against the transformers engine and plain decoding, and the end of its process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -22,18 +20,19 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
 from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.engines.protocol import Scores
 from pytest_kdmem.engines.transformers.engine import TransformersEngine
 from pytest_kdmem.engines.vllm.engine import VllmEngine
 from pytest_kdmem.engines.vllm.versions import SUPPORTED_ARCHITECTURES, TESTED, installed_vllm
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from tests.engines.any_engine import EXTRACTION, examples_of, ignore_progress
 
 pytestmark = [
     pytest.mark.vllm,
     pytest.mark.skipif(installed_vllm() not in TESTED, reason=f"vLLM {TESTED[0]} is not installed"),
 ]
-EXTRACTION = Extraction(20, 30, 64)
 ONE_SENTENCE = re.compile(r"[^.]*(\.\w[^.]*)*\.")  # a dot within a name or number ends none
 TOYS = {
     "pythia": "GPTNeoXForCausalLM",
@@ -53,10 +52,17 @@ def numerics(name: str = "vllm", device: str = "cpu", dtype: str = "float32") ->
     return Numerics(name, device, dtype, "any", "any")
 
 
-def vllm_of(folder: Path, extraction: Extraction = EXTRACTION, **settings) -> VllmEngine:
+def vllm_of(
+    folder: Path, extraction: Extraction = EXTRACTION, *, device="cpu", dtype="float32", batch_size=None
+) -> VllmEngine:
     model = Model(str(folder))
-    told = numerics(device=settings.pop("device", "cpu"), dtype=settings.pop("dtype", "float32"))
-    return VllmEngine(model, open_checkpoint(model), told, longest_tokens=extraction.scored_tokens, **settings)
+    return VllmEngine(
+        model,
+        open_checkpoint(model),
+        numerics(device=device, dtype=dtype),
+        longest_tokens=extraction.scored_tokens,
+        batch_size=batch_size,
+    )
 
 
 def transformers_of(folder: Path, dtype: str = "float32") -> TransformersEngine:
@@ -64,62 +70,60 @@ def transformers_of(folder: Path, dtype: str = "float32") -> TransformersEngine:
     return TransformersEngine(model, open_checkpoint(model), numerics("transformers", dtype=dtype))
 
 
-def examples_of(ids: np.ndarray) -> list[Example]:
-    return [Example(at, row.astype(np.int32)) for at, row in enumerate(ids)]
-
-
-def verdicts_of(engine, examples, extraction=EXTRACTION, advance=lambda done: None):
+def verdicts_of(engine, examples, extraction=EXTRACTION, advance=ignore_progress):
     return engine.score(examples, extraction, "verdict", advance)
 
 
-def assert_alike(one, other) -> None:
-    """The same verdicts, first misses and bands, and near margins wherever both are known."""
-    assert one.memorized.any()
-    assert not one.memorized.all()
-    assert np.array_equal(one.memorized, other.memorized)
-    assert np.array_equal(one.first_miss, other.first_miss)
-    assert np.array_equal(one.ambiguous, other.ambiguous)
-    known = ~np.isnan(one.margin) & ~np.isnan(other.margin)
-    assert known[one.memorized].all()
-    np.testing.assert_allclose(one.margin[known], other.margin[known], atol=2e-4)
+def assert_alike(scores: Scores, expected: Scores) -> None:
+    """The same verdicts, first misses and bands, and close margins wherever both engines give them."""
+    assert scores.memorized.any()
+    assert not scores.memorized.all()
+    assert np.array_equal(scores.memorized, expected.memorized)
+    assert np.array_equal(scores.first_miss, expected.first_miss)
+    assert np.array_equal(scores.ambiguous, expected.ambiguous)
+    both = ~np.isnan(scores.margin) & ~np.isnan(expected.margin)
+    assert both[scores.memorized].all()
+    np.testing.assert_allclose(scores.margin[both], expected.margin[both], atol=2e-4)
 
 
 def shipped_examples(shipped: Path, folder: Path, count: int, extraction: Extraction) -> list[Example]:
     data = TrainingSet(str(shipped / "corpus/training.jsonl.gz"))
     stream = stream_examples(data, load_tokenizer(folder), extraction)
-    distinct = {one.digest: one for one in stream if len(one.ids) >= extraction.scored_tokens}
+    distinct = {example.digest: example for example in stream if len(example.ids) >= extraction.scored_tokens}
     return list(islice(distinct.values(), count))
 
 
 def alive(session: int) -> list[psutil.Process]:
-    """Processes of a session, but those that are only yet to be waited for."""
-    found = []
+    """Processes of a session that have not ended."""
+    living = []
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                living.append(process)
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
-    return found
+    return living
 
 
 @pytest.mark.parametrize("name", ["pythia/teacher", "olmo2/student", "qwen3/baseline"])
 def test_verdicts_on_shipped_models_are_those_of_transformers_and_of_plain_decoding(shipped, name):
     folder, extraction = shipped / "models" / name, Extraction(50, 50, 128)
     examples = shipped_examples(shipped, folder, 600, extraction)
-    engine, told = vllm_of(folder, extraction), []
+    engine, counts = vllm_of(folder, extraction), []
     try:
-        found = verdicts_of(engine, examples, extraction, told.append)
-        spoken = engine.decode([one.ids[:50] for one in examples], 50)
+        scores = verdicts_of(engine, examples, extraction, counts.append)
+        continuations = engine.decode([example.ids[:50] for example in examples], 50)
     finally:
         engine.close()
-    assert_alike(found, verdicts_of(transformers_of(folder), examples, extraction))
-    assert [np.array_equal(one.ids[50:100], said) for one, said in zip(examples, spoken, strict=True)] == list(
-        found.memorized
-    )
-    assert sum(told) == len(examples)
-    assert found.ambiguous.mean() < 0.01
-    assert np.isnan(found.nll).all()
+    assert_alike(scores, verdicts_of(transformers_of(folder), examples, extraction))
+    reproduced = [
+        np.array_equal(example.ids[50:100], continuation)
+        for example, continuation in zip(examples, continuations, strict=True)
+    ]
+    assert reproduced == scores.memorized.tolist()
+    assert sum(counts) == len(examples)
+    assert scores.ambiguous.mean() < 0.01
+    assert np.isnan(scores.nll).all()
 
 
 @pytest.fixture(scope="module")
@@ -132,15 +136,15 @@ def teacher(shipped):
 def test_next_tokens_of_real_text_are_those_of_transformers(shipped, real_text, teacher):
     folder, extraction = shipped / "models/pythia/teacher", Extraction(49, 1, 128)
     stream = stream_examples(TrainingSet(str(real_text / "fineweb/sample.jsonl")), load_tokenizer(folder), extraction)
-    examples = list(islice((one for one in stream if len(one.ids) >= extraction.scored_tokens), 400))
-    found = verdicts_of(teacher, examples, extraction)
-    assert_alike(found, verdicts_of(transformers_of(folder), examples, extraction))
+    examples = list(islice((example for example in stream if len(example.ids) >= extraction.scored_tokens), 400))
+    scores = verdicts_of(teacher, examples, extraction)
+    assert_alike(scores, verdicts_of(transformers_of(folder), examples, extraction))
 
 
 def test_only_verdicts_within_its_lengths_and_vocabulary_are_given(teacher):
     ids = np.ones((3, 64), dtype=np.int32)
     with pytest.raises(EngineError, match="perplexity and entropy are given by --kdmem-engine transformers"):
-        teacher.score(examples_of(ids), EXTRACTION, "all", lambda done: None)
+        teacher.score(examples_of(ids), EXTRACTION, "all", ignore_progress)
     with pytest.raises(EngineError, match="At most 50 tokens were expected"):
         verdicts_of(teacher, examples_of(ids), Extraction(50, 1, 64))
     for id_, at in ((2048, 2), (-1, 1)):
@@ -151,7 +155,7 @@ def test_only_verdicts_within_its_lengths_and_vocabulary_are_given(teacher):
 
 def test_a_process_that_is_killed_is_one_sentence_and_its_memory_is_free(shipped):
     engine = vllm_of(shipped / "models/pythia/student")
-    session = engine._child.pid
+    session = engine._server.pid
     assert sum(process.memory_info().rss for process in alive(session)) > 200 << 20
 
     def kill(done: int) -> None:
@@ -167,36 +171,12 @@ def test_a_process_that_is_killed_is_one_sentence_and_its_memory_is_free(shipped
 
 def test_closing_ends_every_process_at_once(tiny):
     engine = vllm_of(tiny)
-    session = engine._child.pid
+    session = engine._server.pid
     began = time.monotonic()
     engine.close()
     assert time.monotonic() - began < 5
     assert not alive(session)
     engine.close()  # twice is harmless
-
-
-def test_the_process_ends_with_the_one_that_started_it(tiny):
-    script = f"""
-import os
-from pytest_kdmem.specs.checkpoint import open_checkpoint
-from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.engines.vllm.engine import VllmEngine
-from pytest_kdmem.specs.declared import Model
-
-def die(engine, *request):
-    print(engine._child.pid, flush=True)
-    os._exit(1)
-
-VllmEngine._ask = die
-model = Model({str(tiny)!r})
-VllmEngine(model, open_checkpoint(model), Numerics("vllm", "cpu", "float32", "any", "any"), longest_tokens=50)
-"""
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    session = int(ended.stdout)
-    deadline = time.monotonic() + 60
-    while alive(session) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not alive(session)
 
 
 @pytest.mark.parametrize("kind", [*TOYS, *OTHERS])
@@ -206,12 +186,12 @@ def test_architectures_are_scored_as_they_decode(kind, make_model, tmp_path, rec
     ids[::4, 45] = (ids[::4, 45] + 1) % 290  # a late miss
     engine = vllm_of(folder, batch_size=4)
     try:
-        found = verdicts_of(engine, examples_of(ids))
+        scores = verdicts_of(engine, examples_of(ids))
     finally:
         engine.close()
-    assert found.memorized.tolist() == [False, False, True, False] * 4
-    assert (found.first_miss[::4] == 25).all()
-    assert_alike(found, verdicts_of(transformers_of(folder), examples_of(ids)))
+    assert scores.memorized.tolist() == [False, False, True, False] * 4
+    assert (scores.first_miss[::4] == 25).all()
+    assert_alike(scores, verdicts_of(transformers_of(folder), examples_of(ids)))
 
 
 def test_every_supported_architecture_is_tested():
@@ -237,8 +217,8 @@ def other_model(kind: str, folder: Path) -> Path:
         "pad_token_id": 0,
     }
     config = AutoConfig.for_model(kind)
-    known = {name: value for name, value in shape.items() if hasattr(config, name)}
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **known))
+    settings = {name: value for name, value in shape.items() if hasattr(config, name)}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **settings))
     assert [type(model).__name__] == [OTHERS[kind]]
     model.save_pretrained(folder)
     return folder
@@ -256,12 +236,12 @@ def test_eos_is_an_ordinary_token_and_the_generation_config_is_put_aside(make_mo
     (folder / "generation_config.json").write_text(json.dumps(settings))
     engine = vllm_of(folder)
     try:
-        found = verdicts_of(engine, examples_of(ids))
-        spoken = engine.decode([row[:20] for row in ids[::2]], 30)
+        scores = verdicts_of(engine, examples_of(ids))
+        continuations = engine.decode([row[:20] for row in ids[::2]], 30)
     finally:
         engine.close()
-    assert found.memorized.tolist() == [True, False] * 4
-    assert np.array_equal(np.array(spoken), ids[::2, 20:])
+    assert scores.memorized.tolist() == [True, False] * 4
+    assert np.array_equal(np.array(continuations), ids[::2, 20:])
 
 
 def test_a_tie_is_a_hit_even_where_positions_end_with_the_suffix(make_model):
@@ -272,12 +252,12 @@ def test_a_tie_is_a_hit_even_where_positions_end_with_the_suffix(make_model):
     ids = np.random.default_rng(0).integers(0, 300, (5, 50))
     engine = vllm_of(folder)
     try:
-        found = verdicts_of(engine, examples_of(ids))
+        scores = verdicts_of(engine, examples_of(ids))
     finally:
         engine.close()
-    assert found.memorized.all()
-    assert found.ambiguous.all()
-    assert (found.margin == 0).all()
+    assert scores.memorized.all()
+    assert scores.ambiguous.all()
+    assert (scores.margin == 0).all()
 
 
 @pytest.mark.parametrize("sharded", [False, True])
@@ -298,11 +278,11 @@ def test_other_weights_beside_those_of_transformers_are_not_loaded(sharded, make
     engine = vllm_of(folder)
     linked = Path(engine._folder.name)
     try:
-        found = verdicts_of(engine, examples_of(ids))
+        scores = verdicts_of(engine, examples_of(ids))
     finally:
         engine.close()
-    assert found.memorized.tolist() == [True, False] * 4
-    assert_alike(found, verdicts_of(transformers_of(folder), examples_of(ids)))
+    assert scores.memorized.tolist() == [True, False] * 4
+    assert_alike(scores, verdicts_of(transformers_of(folder), examples_of(ids)))
     assert not linked.exists()
 
 
@@ -328,22 +308,22 @@ def test_bfloat16_takes_ties_as_hits_and_agrees_with_transformers_outside_the_ba
     extraction = Extraction(49, 1, 64)
     engine = vllm_of(folder, extraction, dtype="bfloat16")
     try:
-        found = verdicts_of(engine, examples_of(others), extraction)
+        scores = verdicts_of(engine, examples_of(others), extraction)
         for target in tied:  # one of them at least is neither the first of the greatest nor the second
             ties[:, -1] = target
-            told = verdicts_of(engine, examples_of(ties), extraction)
-            assert told.memorized.all()
-            assert (told.margin == 0).all()
+            tied_scores = verdicts_of(engine, examples_of(ties), extraction)
+            assert tied_scores.memorized.all()
+            assert (tied_scores.margin == 0).all()
     finally:
         engine.close()
     expected = verdicts_of(transformers_of(folder, "bfloat16"), examples_of(others), extraction)
-    known = ~(found.ambiguous | expected.ambiguous)
-    assert found.memorized[known].sum() >= 20
-    assert (~found.memorized[known]).sum() >= 20
-    assert np.array_equal(found.memorized[known], expected.memorized[known])
+    sure = ~(scores.ambiguous | expected.ambiguous)
+    assert scores.memorized[sure].sum() >= 20
+    assert (~scores.memorized[sure]).sum() >= 20
+    assert np.array_equal(scores.memorized[sure], expected.memorized[sure])
 
 
-def test_nan_of_one_example_is_told_with_its_position_and_costs_the_others_nothing(make_model, recited_ids):
+def test_nan_of_one_example_names_its_position_and_costs_the_others_nothing(make_model, recited_ids):
     folder = make_model("pythia", seed=5)
     ids = recited_ids(folder, examples=6, prefix=20, suffix=30)
     drawn = np.random.default_rng(0).integers(0, 300, (2, 50))  # those that the tolerance is measured on
@@ -369,7 +349,9 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(make_model):
     weights = load_file(folder / "model.safetensors")
     gone = next(name for name in weights if "k_proj" in name)
     save_file(
-        {name: one for name, one in weights.items() if name != gone}, folder / "model.safetensors", {"format": "pt"}
+        {name: weight for name, weight in weights.items() if name != gone},
+        folder / "model.safetensors",
+        {"format": "pt"},
     )
     with pytest.raises(EngineError, match=rf"1 are missing or of another shape \(first: {re.escape(gone)}\)"):
         vllm_of(folder)
