@@ -163,10 +163,10 @@ class RiskPipeline:
         inputs = [features.names, asdict(features.source), labels.source, labels.digest]
         key = digest_of([FITTING_VERSION, version("scikit-learn"), version("scipy"), *digests, *inputs])
         with suppress(DataError):
-            if (content := self.store.read_finding("predictors", key)) is not None:
+            if (content := self.store.read_entry("predictors", key)) is not None:
                 return predictor_from_json(content)
         predictor = fit_predictor(features, labels).predictor
-        self.store.write_finding("predictors", key, predictor_to_json(predictor))
+        self.store.write_entry("predictors", key, predictor_to_json(predictor))
         return predictor
 
     def near_duplicates(self, scores: ScoreTable, digests: frozenset[str]) -> tuple[NearDuplicate, ...]:
@@ -174,10 +174,10 @@ class RiskPipeline:
         if not digests:
             return ()
         key = digest_of([NEAR_DUPLICATES, scores.record.digest, sorted(digests)])
-        if (content := self.store.read_finding("near-duplicates", key)) is not None:
+        if (content := self.store.read_entry("near-duplicates", key)) is not None:
             return tuple(NearDuplicate(int(index), str(digest), str(of)) for index, digest, of in content["found"])
         pairs = tuple(self._search_near_duplicates(scores, digests))
-        self.store.write_finding("near-duplicates", key, {"found": pairs})
+        self.store.write_entry("near-duplicates", key, {"found": pairs})
         return pairs
 
     def _search_near_duplicates(self, scores: ScoreTable, digests: frozenset[str]) -> Iterator[NearDuplicate]:

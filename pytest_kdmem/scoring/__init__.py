@@ -1,1 +1,1 @@
-"""Model × training set → score table: what is stored is read, what is not is scored by an executor."""
+"""Scores models over training sets: stored rows are read, and missing ones are scored by an executor and stored."""

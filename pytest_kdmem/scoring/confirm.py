@@ -67,7 +67,7 @@ def confirm(
     engines = engines_to_run(scores)
     key = _key(scores, sample, engines, seed)
     with store.lock(key):
-        if (content := store.read_confirmation(key)) is not None:
+        if (content := store.read_entry("confirmations", key)) is not None:
             with suppress(TypeError, ValueError):
                 return Confirmation.from_json(content)
         examples = read_examples(scores, sample.rows, offline=settings.offline)
@@ -82,7 +82,7 @@ def confirm(
         finally:
             progress.finish()
         confirmation = compare_verdicts(sample, engine_verdicts, tolerance=scores.tolerance)
-        store.write_confirmation(key, confirmation.to_json())
+        store.write_entry("confirmations", key, confirmation.to_json())
     return confirmation
 
 

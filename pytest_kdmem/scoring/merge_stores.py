@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.errors import StoreError
-from pytest_kdmem.scoring.store import ScoreStore, read_rows
+from pytest_kdmem.scoring.shard_files import read_rows
+from pytest_kdmem.scoring.store import ScoreStore
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One run over a training set: shards that are stored are read, the others scored and stored."""
+"""One run over a training set: stored shards are read, the others are scored and stored."""
 
 from __future__ import annotations
 
@@ -15,18 +15,27 @@ from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard, rows_d
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.scoring.executors.protocol import Executor
-from pytest_kdmem.scoring.job import Task, long_enough
+from pytest_kdmem.scoring.job import Task, scorable_examples
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 
-# Raised when the same inputs give other rows than before, so that no earlier ones are taken for them.
+# Raised when the same inputs give other rows than before, so that stored rows of before are not used.
 PROTOCOL = 1
+
+# A shard's rows in each of the tables that a task fills.
+Parts = tuple[pa.Table, ...]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Of each table that a run gives, the rows of every shard in the order of the corpus."""
+class RunResult:
+    """The rows of a run.
+
+    Attributes:
+        tables: Of each table that the task fills, the rows of every shard, in the order of the corpus.
+        record: The shards of the training set and its counts.
+        scored_now: Number of examples that were scored in this run and not read from the store.
+    """
 
     tables: tuple[list[pa.Table], ...]
     record: CorpusRecord
@@ -35,129 +44,141 @@ class Scored:
 
 @dataclass
 class ScoreRun:
-    """One run of a task; holds what its steps share.
+    """One run of a task over a training set.
 
-    ``keys`` tells of each table that the task's rows are split into where they may lie, the run's own place last.
+    Attributes:
+        task: What to score with.
+        keys: For each table that the task fills, the store's keys under which its rows may lie; new rows are stored
+            under the last.
+        training_set: What to score.
+        store: Where rows are read and stored.
+        executor: Where shards are scored.
+        progress: Receives the number of examples done.
     """
 
     task: Task
     keys: tuple[tuple[str, ...], ...]
     training_set: TrainingSet
     store: ScoreStore
+    executor: Executor
     progress: Progress
-    _held_back: dict[str, tuple[pa.Table, ...]] = field(default_factory=dict)
+    _too_short: dict[str, Parts] = field(default_factory=dict)
 
-    def remembered(self) -> Scored | None:
-        """All rows from the store alone: no text is tokenised and no model loaded."""
+    def read_all(self) -> RunResult | None:
+        """All rows from the store, or None if any is missing: no text is tokenized and no model loaded."""
         record_key = self._record_key()
         record = self.store.read_record(record_key) if record_key else None
         if record is None:
             return None
         tables = {}
         for shard in record.shards:
-            if (found := self._stored(shard)) is None:
+            if (parts := self._read_parts(shard)) is None:
                 return None
-            tables[shard] = found
-        return self._scored(tables, record, 0)
+            tables[shard] = parts
+        return self._result(tables, record, 0)
 
-    def streamed(self) -> Scored | None:
-        """All rows shard by shard, or None where some are missing; models are loaded at the first not stored.
+    def score_missing(self) -> RunResult | None:
+        """Read stored shards and score the others; models are loaded when the first of these is reached.
+
+        Returns:
+            All rows, or None if only a part of the shards was to be scored and others are missing.
 
         Raises:
-            KdmemError: the source cannot be read, or a model not loaded or run.
+            KdmemError: The source cannot be read, or a model cannot be loaded or run.
         """
         record_key = self._record_key()
         job = self.task.jobs[0]
-        executor = executor_of(job.settings)
         reader = CorpusReader(
             self.training_set,
             load_tokenizer(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code),
             job.extraction,
             offline=job.settings.offline,
-            read=executor.documents,
+            read=self.executor.documents,
             examples_per_shard=job.settings.examples_per_shard,
         )
-        tables: dict[str, tuple[pa.Table, ...]] = {}
-        scored_now = 0
-        self.progress.start(
-            " and ".join(one.model.name for one in self.task.jobs), expected_examples(self.training_set)
-        )
+        tables: dict[str, Parts] = {}
+        names = " and ".join(job.model.name for job in self.task.jobs)
+        self.progress.start(names, expected_examples(self.training_set))
         try:
-            with closing(executor.score(self.task, self._missing(reader, tables), self.progress)) as scored:
-                for digest, rows in scored:
-                    if rows_digest(rows) != digest:
-                        raise EngineError(
-                            f"Rows of the shard it was given were expected of the {job.settings.executor} executor, and"
-                            f" those of other examples came for {digest[:8]}; nothing of them is stored: run it again."
-                        )
-                    tables[digest] = self._kept(digest, self.task.split(rows))
-                    scored_now += len(rows)
+            scored_now = self._score(reader, tables)
         finally:
             self.progress.finish()
-        for digest, parts in self._held_back.items():
-            self._kept(digest, parts)
+        for shard, parts in self._too_short.items():
+            self._store_parts(shard, parts)
         record = reader.record
-        if record_key is not None and record_key == self._record_key():  # the source was not changed meanwhile
+        if record_key is not None and record_key == self._record_key():  # the source has not changed meanwhile
             self.store.write_record(record_key, record)
         if not all(shard in tables for shard in record.shards):
             return None
-        held_back = sum(len(parts[0]) for parts in self._held_back.values())
-        return self._scored(tables, record, scored_now + held_back)
+        too_short = sum(len(parts[0]) for parts in self._too_short.values())
+        return self._result(tables, record, scored_now + too_short)
 
-    def _missing(self, reader: CorpusReader, tables: dict[str, tuple[pa.Table, ...]]) -> Iterator[Shard]:
-        """The shards to be scored; of the others, those that are stored or need no model go into ``tables``."""
+    def _score(self, reader: CorpusReader, tables: dict[str, Parts]) -> int:
+        """Score the shards that are not stored, add all to ``tables``, and return the number of scored examples."""
+        scored_now = 0
+        with closing(self.executor.score(self.task, self._missing(reader, tables), self.progress)) as scored:
+            for shard, rows in scored:
+                if rows_digest(rows) != shard:
+                    raise EngineError(
+                        "Rows of the shard it was given were expected of the"
+                        f" {self.task.jobs[0].settings.executor} executor, and those of other examples came for"
+                        f" {shard[:8]}; nothing of them is stored: run it again."
+                    )
+                tables[shard] = self._store_parts(shard, self.task.split(rows))
+                scored_now += len(rows)
+        return scored_now
+
+    def _missing(self, reader: CorpusReader, tables: dict[str, Parts]) -> Iterator[Shard]:
+        """The shards to score; those that are stored or hold too short examples only are added to ``tables``."""
         job = self.task.jobs[0]
-        part = job.settings.part
+        selected = job.settings.part
         for index, shard in enumerate(reader):
             digest = shard.digest
-            if (found := self._stored(digest)) is None:
-                if part is not None and not part.contains(index):
+            if (parts := self._read_parts(digest)) is None:
+                if selected is not None and not selected.contains(index):
                     continue
-                if long_enough(shard, job.extraction):
+                if scorable_examples(shard, job.extraction):
                     yield shard
                     continue
-                # Stored once the set as a whole is good.
-                found = self._held_back[digest] = self.task.split(self.task.too_short_rows(shard))
-            tables[digest] = found
+                # Stored only at the end: the reader refuses a set without a long example when it has read it all.
+                parts = self._too_short[digest] = self.task.split(self.task.too_short_rows(shard))
+            tables[digest] = parts
             self.progress.advance(len(shard.examples))
 
-    def _stored(self, shard: str) -> tuple[pa.Table, ...] | None:
-        """A shard's part in every table, or None where one of them lacks it."""
-        found = [self._stored_part(keys, shard) for keys in self.keys]
-        whole = tuple(part for part in found if part is not None)
-        return whole if len(whole) == len(found) else None
+    def _read_parts(self, shard: str) -> Parts | None:
+        """A shard's stored rows in every table, or None if one of the tables lacks them."""
+        stored = [self._read_part(keys, shard) for keys in self.keys]
+        parts = tuple(part for part in stored if part is not None)
+        return parts if len(parts) == len(stored) else None
 
-    def _stored_part(self, keys: tuple[str, ...], shard: str) -> pa.Table | None:
+    def _read_part(self, keys: tuple[str, ...], shard: str) -> pa.Table | None:
         return next((table for key in keys if (table := self.store.read_shard(key, shard)) is not None), None)
 
-    def _kept(self, shard: str, parts: tuple[pa.Table, ...]) -> tuple[pa.Table, ...]:
-        """Store a shard's part in every table; one that is there already stays, and goes before what came now."""
+    def _store_parts(self, shard: str, parts: Parts) -> Parts:
+        """Store a shard's rows in every table, and return them; rows that a table holds already stay and are used."""
         kept = []
         for keys, part in zip(self.keys, parts, strict=True):
-            # Of one table alone the shard would not have been scored, had it been there.
-            known = self._stored_part(keys, shard) if len(parts) > 1 else None
-            if known is None:
+            # With one table only, the shard would not have been scored if its rows were stored.
+            stored = self._read_part(keys, shard) if len(parts) > 1 else None
+            if stored is None:
                 self.store.write_shard(keys[-1], shard, part)
-            kept.append(part if known is None else known)
+            kept.append(part if stored is None else stored)
         return tuple(kept)
 
     def _record_key(self) -> str | None:
+        """Digest of the source's content and all that divides it into shards, or None if it has no digest."""
         job = self.task.jobs[0]
         source, extraction = fingerprint(self.training_set), job.extraction
-        shape = [extraction.window_tokens, extraction.scored_tokens, job.settings.examples_per_shard]
-        return digest_of([source, job.checkpoint.text_digest, PROTOCOL, *shape]) if source else None
+        lengths = [extraction.window_tokens, extraction.scored_tokens, job.settings.examples_per_shard]
+        return digest_of([source, job.checkpoint.text_digest, PROTOCOL, *lengths]) if source else None
 
-    def _scored(self, tables: dict[str, tuple[pa.Table, ...]], record: CorpusRecord, scored_now: int) -> Scored:
+    def _result(self, tables: dict[str, Parts], record: CorpusRecord, scored_now: int) -> RunResult:
         in_order = [tables[shard] for shard in record.shards]
-        return Scored(tuple(list(parts) for parts in zip(*in_order, strict=True)), record, scored_now)
+        return RunResult(tuple(list(parts) for parts in zip(*in_order, strict=True)), record, scored_now)
 
 
 def executor_of(settings: RunSettings) -> Executor:
-    """The executor that was asked for.
-
-    Raises:
-        EngineError: it is not installed, or cannot be reached.
-    """
+    """The executor that the settings name."""
     if settings.executor == "ray":
         from pytest_kdmem.scoring.executors.ray import RayExecutor
 

@@ -1,28 +1,38 @@
-"""Model × training set → score table, and teacher × baseline × training set → their table of pairs."""
+"""Scores models over training sets: one model, or teacher and baseline together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
-from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import EngineError, PartScored, SpecError
 from pytest_kdmem.scoring.combine_engines import combine_engines
-from pytest_kdmem.scoring.job import Job
+from pytest_kdmem.scoring.job import Job, Task
 from pytest_kdmem.scoring.pair_job import PairJob
-from pytest_kdmem.scoring.run import PROTOCOL, Scored, ScoreRun
+from pytest_kdmem.scoring.run import PROTOCOL, RunResult, ScoreRun, executor_of
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import PairTable, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """What is scored, over what, and how; every engine and model of one call shares it."""
+
+    training_set: TrainingSet
+    extraction: Extraction
+    store: ScoreStore
+    settings: RunSettings
+    progress: Progress
 
 
 def score(
@@ -31,6 +41,7 @@ def score(
     extraction: Extraction,
     store: ScoreStore,
     *,
+    checkpoint: Checkpoint | None = None,
     settings: RunSettings | None = None,
     metrics: Metrics = "all",
     progress: Progress = NO_PROGRESS,
@@ -38,21 +49,27 @@ def score(
     """Score every example of a training set, reading from the store what it holds already.
 
     Args:
-        metrics: ``verdict`` settles what is memorized and stops early on what is not; ``all`` fills every column.
-        progress: told of the examples done.
+        model: The model to score.
+        training_set: The examples.
+        extraction: Lengths of prefix, suffix and window.
+        store: Where scores are read and stored.
+        checkpoint: The model's files if they are open already; opened here if None.
+        settings: How the model is run; the defaults if None.
+        metrics: ``verdict`` decides what is memorized and stops early on what is not; ``all`` fills every column.
+        progress: Receives the number of examples done.
 
     Raises:
-        PartScored: only a part was asked for; it is in the store now.
-        KdmemError: model, training set or store cannot be used; whole shards scored before stay stored.
+        PartScored: Only a part was to be scored, and it is in the store now.
+        KdmemError: Model, training set or store cannot be used; shards that were completed before stay stored.
     """
-    settings = settings or RunSettings()
+    scoring = _Scoring(training_set, extraction, store, settings or RunSettings(), progress)
     check_source(training_set)
-    job = _job(model, extraction, settings, metrics)
+    if checkpoint is None:
+        checkpoint = open_checkpoint(model, offline=scoring.settings.offline)
+    job = _job(model, checkpoint, scoring, metrics)
     if job.numerics.engine == "vllm" and metrics == "all":
-        # vLLM cannot give whole-vocabulary figures: these are the transformers engine's, and the verdicts its own.
-        return _both_engines(model, training_set, extraction, store, settings, progress)
-    scored = _run(ScoreRun(job, (_keys(job),), training_set, store, progress))
-    return _table(job, training_set, scored.tables[0], scored)
+        return _score_with_both_engines(job, scoring)
+    return _score_job(job, scoring)
 
 
 def score_pair(
@@ -65,30 +82,45 @@ def score_pair(
     settings: RunSettings | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> PairTable:
-    """Score every example by two models in one pass over both, which also tells how far they are apart.
+    """Score every example by two models in one pass over both, which also gives their divergence.
 
-    Each model's rows are those that `score` gives of it, stored in the same place; only the transformers engine gives
-    the divergence, whatever engine the settings name.
+    Each model's rows are the same as those of `score`, and stored in the same place. Only the transformers engine gives
+    the divergence, so it is used whatever engine the settings name.
+
+    Args:
+        teacher: The teacher.
+        baseline: The baseline.
+        training_set: The examples.
+        extraction: Lengths of prefix, suffix and window.
+        store: Where scores are read and stored.
+        settings: How the models are run; the defaults if None.
+        progress: Receives the number of examples done.
 
     Raises:
-        PartScored: only a part was asked for; it is in the store now.
-        SpecError: the two models' tokenizers differ, so that their distributions cannot be compared.
-        KdmemError: models, training set or store cannot be used; whole shards scored before stay stored.
+        PartScored: Only a part was to be scored, and it is in the store now.
+        SpecError: The models have different tokenizers, so their distributions cannot be compared.
+        KdmemError: Models, training set or store cannot be used; shards that were completed before stay stored.
     """
     settings = replace(settings or RunSettings(), engine="transformers", tensor_parallel=1)
+    scoring = _Scoring(training_set, extraction, store, settings, progress)
     check_source(training_set)
-    task = PairJob(*(_job(model, extraction, settings, "all") for model in (teacher, baseline)))
+    task = PairJob(
+        *(
+            _job(model, open_checkpoint(model, offline=settings.offline), scoring, "all")
+            for model in (teacher, baseline)
+        )
+    )
     check_same_tokenizer(
         {f"{job.model.name} ({job.model.source})": job.checkpoint.tokenizer_digest for job in task.jobs}
     )
     keys = (*map(_keys, task.jobs), (_pair_key(task),))
-    scored = _run(ScoreRun(task, keys, training_set, store, progress))
-    sides = [_table(job, training_set, tables, scored) for job, tables in zip(task.jobs, scored.tables, strict=False)]
-    return PairTable(sides[0], sides[1], pa.concat_tables(scored.tables[2]))
+    result = _run(task, keys, scoring)
+    sides = [_table(job, training_set, tables, result) for job, tables in zip(task.jobs, result.tables, strict=False)]
+    return PairTable(sides[0], sides[1], pa.concat_tables(result.tables[2]))
 
 
 def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction) -> None:
-    """Raise SpecError where the lengths asked for exceed what the model was built for."""
+    """Raise SpecError if the lengths exceed the number of positions that the model has."""
     if checkpoint.positions is None:
         return
     for what, tokens in (
@@ -102,90 +134,96 @@ def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction
             )
 
 
-def _both_engines(
-    model: Model,
-    training_set: TrainingSet,
-    extraction: Extraction,
-    store: ScoreStore,
-    settings: RunSettings,
-    progress: Progress,
-) -> ScoreTable:
-    """One run after the other, each stored as what it is."""
-    tables, parts = [], []
-    for engine, metrics in (("vllm", "verdict"), ("transformers", "all")):
-        one = replace(settings, engine=engine)
+def _score_job(job: Job, scoring: _Scoring) -> ScoreTable:
+    result = _run(job, (_keys(job),), scoring)
+    return _table(job, scoring.training_set, result.tables[0], result)
+
+
+def _score_with_both_engines(job: Job, scoring: _Scoring) -> ScoreTable:
+    """Take the verdicts from vLLM and every other column, which vLLM cannot give, from transformers.
+
+    The engines run one after the other, and each one's rows are stored as its own.
+    """
+    tables = []
+    unfinished: PartScored | None = None
+    for settings, metrics in settings_by_engine(scoring.settings):
+        engine_scoring = replace(scoring, settings=settings)
         try:
-            tables.append(
-                score(model, training_set, extraction, store, settings=one, metrics=metrics, progress=progress)  # type: ignore[arg-type]
-            )
-        except PartScored as scored:
-            parts.append(scored)
-    if parts:
-        raise parts[-1]
+            tables.append(_score_job(_job(job.model, job.checkpoint, engine_scoring, metrics), engine_scoring))
+        except PartScored as part:
+            unfinished = part
+    if unfinished is not None:
+        raise unfinished
     verdicts, columns = tables
     return combine_engines(verdicts, columns)
 
 
-def _job(model: Model, extraction: Extraction, settings: RunSettings, metrics: Metrics) -> Job:
-    checkpoint = open_checkpoint(model, offline=settings.offline)
-    check_positions(model, checkpoint, extraction)
+def settings_by_engine(settings: RunSettings) -> tuple[tuple[RunSettings, Metrics], ...]:
+    """Settings and metrics of vLLM's run, and of the run of transformers, which shares no model between GPUs."""
+    return (
+        (replace(settings, engine="vllm"), "verdict"),
+        (replace(settings, engine="transformers", tensor_parallel=1), "all"),
+    )
+
+
+def _job(model: Model, checkpoint: Checkpoint, scoring: _Scoring, metrics: Metrics) -> Job:
+    settings = scoring.settings
+    check_positions(model, checkpoint, scoring.extraction)
     numerics = resolve_numerics(
         model, checkpoint, engine=settings.engine, device=settings.device, dtype=settings.dtype, metrics=metrics
     )
-    return Job(model, checkpoint, extraction, numerics, metrics, settings)
+    return Job(model, checkpoint, scoring.extraction, numerics, metrics, settings)
 
 
-def _run(run: ScoreRun) -> Scored:
-    """All rows of a run, or PartScored."""
-    jobs = run.task.jobs
-    settings, source = jobs[0].settings, run.training_set.source
-    part = (
-        f"-{settings.part.number}-of-{settings.part.count}" if settings.part else ""
-    )  # parts do not wait for each other
-    with run.store.lock(run.keys[-1][-1] + part):
-        scored = run.remembered() or run.streamed()
+def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> RunResult:
+    """All rows of a task, or PartScored if only a part of them was to be scored."""
+    settings, source = scoring.settings, scoring.training_set.source
+    run = ScoreRun(task, keys, scoring.training_set, scoring.store, executor_of(settings), scoring.progress)
+    # Parts have locks of their own, so that they do not wait for each other.
+    part = f"-{settings.part.number}-of-{settings.part.count}" if settings.part else ""
+    with scoring.store.lock(keys[-1][-1] + part):
+        result = run.read_all() or run.score_missing()
     if settings.part is not None:
-        names = " and ".join(job.model.source for job in jobs)
+        names = " and ".join(job.model.source for job in task.jobs)
         raise PartScored(
             f"Part {settings.part} of {names} over {source} is scored; its figures wait for the other parts."
         )
-    if scored is None:
+    if result is None:
         raise EngineError(
             f"Rows of every shard of {source} were expected of the {settings.executor} executor, and some are missing;"
             " run it again."
         )
-    return scored
+    return result
 
 
 def _keys(job: Job) -> tuple[str, ...]:
-    """Where scores may lie: every column serves where verdicts are asked for; the last key is the run's own."""
-    asked: tuple[Metrics, ...] = ("all", "verdict") if job.metrics == "verdict" else ("all",)
+    """The store's keys for a job's rows: rows of all metrics serve for verdicts too; the last key is the job's own."""
+    usable: tuple[Metrics, ...] = ("all", "verdict") if job.metrics == "verdict" else ("all",)
     return tuple(
-        f"{job.checkpoint.digest[:16]}-{_protocol(job, metrics)}-{job.numerics.digest[:8]}" for metrics in asked
+        f"{job.checkpoint.digest[:16]}-{_protocol_digest(job, metrics)}-{job.numerics.digest[:8]}" for metrics in usable
     )
 
 
 def _pair_key(task: PairJob) -> str:
-    """Where the divergence of two models lies."""
+    """The store's key for the divergence of two models."""
     models = digest_of([job.checkpoint.digest for job in task.jobs])
     numerics = digest_of([job.numerics.digest for job in task.jobs])
-    return f"{models[:16]}-{_protocol(task.teacher, 'kl')}-{numerics[:8]}"
+    return f"{models[:16]}-{_protocol_digest(task.teacher, 'kl')}-{numerics[:8]}"
 
 
-def _protocol(job: Job, metrics: str) -> str:
+def _protocol_digest(job: Job, metrics: str) -> str:
     return digest_of([PROTOCOL, job.extraction.prefix_tokens, job.extraction.suffix_tokens, metrics])[:8]
 
 
-def _table(job: Job, training_set: TrainingSet, tables: Sequence[pa.Table], scored: Scored) -> ScoreTable:
-    record: CorpusRecord = scored.record
+def _table(job: Job, training_set: TrainingSet, tables: Sequence[pa.Table], result: RunResult) -> ScoreTable:
     return ScoreTable(
         model=job.model,
         checkpoint=job.checkpoint,
         training_set=training_set,
-        record=record,
+        record=result.record,
         numerics=job.numerics,
         extraction=job.extraction,
         rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
         tolerance=max(float(table.schema.metadata[b"tolerance"]) for table in tables),
-        scored_now=scored.scored_now,
+        scored_now=result.scored_now,
     )

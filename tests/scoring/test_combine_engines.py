@@ -22,10 +22,10 @@ VLLM = Numerics("vllm", "cpu", "float32", "2", "5", "0.32.0")
 
 
 @pytest.fixture(scope="module")
-def tables(tiny, recited_ids, tmp_path_factory):
+def tables(tiny, recited_rows, tmp_path_factory):
     """Real tables of one model, of verdicts and of all metrics: 40 rows, every other one recited, and a short one."""
     folder = tmp_path_factory.mktemp("both")
-    ids = [row.tolist() for row in recited_ids(tiny, examples=40)]
+    ids = [row.tolist() for row in recited_rows[:40]]
     path = folder / "rows.jsonl"
     path.write_text("".join(f'{{"input_ids": {row}}}\n' for row in [*ids, ids[0][:20]]))
     verdicts, columns = (
@@ -51,15 +51,15 @@ def changed(table, row, **cells):
 
 def test_every_column_is_there_and_the_report_names_both(tables):
     verdicts, columns = tables
-    found = combine_engines(verdicts, columns)
-    assert found.rows.schema == SCHEMA
-    assert found.rows["memorized"].equals(verdicts.rows["memorized"])
+    combined = combine_engines(verdicts, columns)
+    assert combined.rows.schema == SCHEMA
+    assert combined.rows["memorized"].equals(verdicts.rows["memorized"])
     for name in ("margin", "logprob", "nll", "entropy", "zlib_bytes", "digest", "status"):
-        assert found.rows[name].equals(columns.rows[name])
-    assert found.rows.slice(40)["ambiguous"].null_count == 1
-    assert (found.numerics.engine, found.numerics.vllm) == ("vllm + transformers", "0.32.0")
-    assert Memorization("student", found).count == 20
-    assert np.isfinite(Memorization("student", found).perplexity)
+        assert combined.rows[name].equals(columns.rows[name])
+    assert combined.rows.slice(40)["ambiguous"].null_count == 1
+    assert (combined.numerics.engine, combined.numerics.vllm) == ("vllm + transformers", "0.32.0")
+    assert Memorization("student", combined).count == 20
+    assert np.isfinite(Memorization("student", combined).perplexity)
 
 
 @pytest.mark.parametrize("row", [0, 1])
@@ -77,11 +77,11 @@ def test_a_difference_inside_the_band_is_ambiguous(tables, row):
     hit = verdicts.rows["memorized"][row].as_py()
     flipped = changed(verdicts, row, memorized=not hit, first_miss=3 if hit else -1)
     near = changed(columns, row, margin=verdicts.tolerance / 2 * (1 if hit else -1))
-    found = combine_engines(flipped, near)
-    assert found.rows["ambiguous"].to_pylist()[:40] == [at == row for at in range(40)]
-    assert found.rows["memorized"][row].as_py() is not hit
+    combined = combine_engines(flipped, near)
+    assert combined.rows["ambiguous"].to_pylist()[:40] == [position == row for position in range(40)]
+    assert combined.rows["memorized"][row].as_py() is not hit
     # The gate's end counts it either way.
-    assert Memorization("student", found).rate.high >= 20 / 40
+    assert Memorization("student", combined).rate.high >= 20 / 40
 
 
 def test_the_wider_band_holds(tables):

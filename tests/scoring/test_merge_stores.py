@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -16,13 +15,14 @@ from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import Part, RunSettings, parse_part
+from tests.scoring.stored_files import digests_by_file
 
 
 @pytest.fixture(scope="module")
-def data(tiny, recited_ids, tmp_path_factory) -> Path:
+def data(recited_rows, tmp_path_factory) -> Path:
     """90 rows of 100 ids, so 12 shards of 8."""
     path = tmp_path_factory.mktemp("data") / "rows.npy"
-    np.save(path, recited_ids(tiny, examples=90))
+    np.save(path, recited_rows)
     return path
 
 
@@ -41,26 +41,19 @@ def parts(tiny, data, tmp_path_factory) -> list[Path]:
     return folders
 
 
-def contents(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.suffix in (".parquet", ".json"))
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def test_four_parts_and_a_merge_are_one_run(tiny, data, parts, tmp_path, monkeypatch):
+def test_four_parts_and_a_merge_are_one_run(tiny, data, parts, tmp_path, no_model_loads):
     whole = scored(tiny, data, tmp_path / "whole")
-    found = merge(parts, ScoreStore(tmp_path / "merged"))
-    assert contents(tmp_path / "merged") == contents(tmp_path / "whole")
-    assert (found.copied, found.present, found.complete) == (12, 0, True)
-    from pytest_kdmem.engines.transformers import engine as transformers
-
-    monkeypatch.setattr(transformers, "TransformersEngine", lambda *a, **k: pytest.fail("a model was loaded"))
+    result = merge(parts, ScoreStore(tmp_path / "merged"))
+    assert digests_by_file(tmp_path / "merged") == digests_by_file(tmp_path / "whole")
+    assert (result.copied, result.present, result.complete) == (12, 0, True)
+    no_model_loads()
     merged = scored(tiny, data, tmp_path / "merged")
     assert merged.scored_now == 0
     assert merged.rows.equals(whole.rows)
 
 
 def test_parts_share_out_the_work(parts):
-    assert [len(contents(folder)) for folder in parts] == [3 + 1] * 4
+    assert [len(digests_by_file(folder)) for folder in parts] == [3 + 1] * 4
 
 
 def test_parts_may_share_a_store(tiny, data, tmp_path):
@@ -68,7 +61,7 @@ def test_parts_may_share_a_store(tiny, data, tmp_path):
         with pytest.raises(PartScored):
             scored(tiny, data, tmp_path / "shared", Part(number, 4))
     scored(tiny, data, tmp_path / "whole")
-    assert contents(tmp_path / "shared") == contents(tmp_path / "whole")
+    assert digests_by_file(tmp_path / "shared") == digests_by_file(tmp_path / "whole")
 
 
 def test_a_part_gives_no_figures_even_where_all_are_there(tiny, data, tmp_path):
@@ -78,9 +71,9 @@ def test_a_part_gives_no_figures_even_where_all_are_there(tiny, data, tmp_path):
 
 
 def test_what_is_missing_is_told(parts, tmp_path, capsys):
-    found = merge(parts[:3], ScoreStore(tmp_path / "a"))
-    assert not found.complete
-    assert [(one.scored, one.shards, one.examples) for one in found.coverage] == [(9, 12, 90)]
+    result = merge(parts[:3], ScoreStore(tmp_path / "a"))
+    assert not result.complete
+    assert [(run.scored, run.shards, run.examples) for run in result.coverage] == [(9, 12, 90)]
     with pytest.raises(SystemExit) as ended:
         main(["merge", *map(str, parts[:3]), "--cache-dir", str(tmp_path / "b")])
     assert ended.value.code == 1
@@ -93,10 +86,10 @@ def test_what_is_missing_is_told(parts, tmp_path, capsys):
 
 def test_merging_again_takes_nothing(parts, tmp_path):
     merge(parts, ScoreStore(tmp_path))
-    before = contents(tmp_path)
-    found = merge(parts, ScoreStore(tmp_path))
-    assert (found.copied, found.present, found.complete) == (0, 12, True)
-    assert contents(tmp_path) == before
+    before = digests_by_file(tmp_path)
+    result = merge(parts, ScoreStore(tmp_path))
+    assert (result.copied, result.present, result.complete) == (0, 12, True)
+    assert digests_by_file(tmp_path) == before
 
 
 def test_a_damaged_shard_is_left_out_unless_another_store_has_it(tiny, data, tmp_path):
@@ -105,11 +98,11 @@ def test_a_damaged_shard_is_left_out_unless_another_store_has_it(tiny, data, tmp
     victim = next((tmp_path / "part").rglob("*.parquet"))
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-1])
-    found = merge([tmp_path / "part"], ScoreStore(tmp_path / "a"))
-    assert (found.copied, found.damaged, found.complete) == (2, (victim,), False)
+    result = merge([tmp_path / "part"], ScoreStore(tmp_path / "a"))
+    assert (result.copied, result.damaged, result.complete) == (2, (victim,), False)
     scored(tiny, data, tmp_path / "whole")
-    found = merge([tmp_path / "part", tmp_path / "whole"], ScoreStore(tmp_path / "b"))
-    assert (found.damaged, found.complete) == ((), True)
+    result = merge([tmp_path / "part", tmp_path / "whole"], ScoreStore(tmp_path / "b"))
+    assert (result.damaged, result.complete) == ((), True)
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path, parts):
@@ -120,23 +113,23 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path, parts):
 
 def test_a_shard_under_the_name_of_another_is_left_out(parts, tmp_path):
     shutil.copytree(parts[0], tmp_path / "part")
-    one, other, *_ = sorted((tmp_path / "part").rglob("*.parquet"))
-    renamed = other.with_name(f"{one.name.partition('.')[0]}.{other.name.partition('.')[2]}")
-    other.rename(renamed)
-    one.unlink()
-    found = merge([tmp_path / "part"], ScoreStore(tmp_path / "into"))
-    assert (found.copied, found.damaged, found.complete) == (1, (renamed,), False)
+    first, second, *_ = sorted((tmp_path / "part").rglob("*.parquet"))
+    renamed = second.with_name(f"{first.name.partition('.')[0]}.{second.name.partition('.')[2]}")
+    second.rename(renamed)
+    first.unlink()
+    result = merge([tmp_path / "part"], ScoreStore(tmp_path / "into"))
+    assert (result.copied, result.damaged, result.complete) == (1, (renamed,), False)
 
 
 def test_a_good_copy_takes_the_place_of_a_damaged_one(parts, tmp_path):
     into = tmp_path / "into"
     merge(parts, ScoreStore(into))
-    before = contents(into)
+    before = digests_by_file(into)
     victim = next(into.rglob("*.parquet"))
     victim.write_bytes(victim.read_bytes()[:-1])
-    found = merge(parts, ScoreStore(into))
-    assert (found.copied, found.present, found.complete) == (1, 11, True)
-    assert contents(into) == before
+    result = merge(parts, ScoreStore(into))
+    assert (result.copied, result.present, result.complete) == (1, 11, True)
+    assert digests_by_file(into) == before
     victim.write_bytes(victim.read_bytes()[:-1])
     shard = victim.name.partition(".")[0]
     lacking = [part for part in parts if not list(part.rglob(f"{shard}.*"))]
@@ -153,9 +146,9 @@ def test_of_a_training_set_that_is_not_remembered_it_cannot_be_told_whether_all_
     assert ended.value.code == 1
     out = " ".join(capsys.readouterr().out.split())
     assert "12 shards, and it cannot be told whether that is all: no training set is remembered for it" in out
-    found = merge([*folders, parts[0]], ScoreStore(tmp_path / "a"))
-    assert [(one.scored, one.shards) for one in found.coverage] == [(12, 12)]
-    assert found.complete
+    result = merge([*folders, parts[0]], ScoreStore(tmp_path / "a"))
+    assert [(run.scored, run.shards) for run in result.coverage] == [(12, 12)]
+    assert result.complete
 
 
 def test_a_file_that_cannot_be_read_is_one_sentence(parts, tmp_path, monkeypatch):

@@ -1,1 +1,1 @@
-"""Where shards are scored: in this process, or by the workers of a Ray cluster."""
+"""Executors score shards in this process or on the workers of a Ray cluster."""

@@ -1,4 +1,4 @@
-"""What an executor is to the rest, and the choice of one."""
+"""The interface of an executor."""
 
 from __future__ import annotations
 
@@ -14,22 +14,29 @@ from pytest_kdmem.scoring.job import Task
 from pytest_kdmem.specs.declared import TrainingSet
 
 # Digest and rows of each shard.
-Scored = Generator[tuple[str, pa.Table], None, None]
+ScoredShards = Generator[tuple[str, pa.Table], None, None]
 
 
 class Executor(Protocol):
-    """Scores shards; the run's models are loaded with the first of them and gone when the last one is done."""
+    """Reads training sets and scores their shards."""
 
     def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
         """The documents of a source, in its order.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: The source cannot be read.
         """
 
-    def score(self, task: Task, shards: Iterable[Shard], progress: Progress) -> Scored:
-        """Digest and rows of each shard, as they are done, in any order; ``shards`` is read as they are needed.
+    def score(self, task: Task, shards: Iterable[Shard], progress: Progress) -> ScoredShards:
+        """Score shards, and yield digest and rows of each once it is done, in any order.
+
+        The models are loaded when the first shard comes, and freed after the last.
+
+        Args:
+            task: The models to score with.
+            shards: The shards, read only as they are needed.
+            progress: Receives the number of examples done.
 
         Raises:
-            KdmemError: a model cannot be loaded or run, or what ``shards`` itself raises.
+            KdmemError: A model cannot be loaded or run, or ``shards`` raises it.
         """

@@ -1,4 +1,4 @@
-"""The Ray cluster that a run uses: the one named by RAY_ADDRESS, this process's own, or one started for the run."""
+"""Connects to the Ray cluster of a run: the one at RAY_ADDRESS, the one this process uses already, or a new one."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from pytest_kdmem.corpus.formats import first_line
 from pytest_kdmem.errors import EngineError
 
 SECONDS_TO_ANSWER = 5.0
-# Nothing is told to Ray's makers, and nothing is written to the terminal but what breaks.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Ray sends no usage statistics, and leaves the variables of accelerators as they are, else it prints a warning.
+RAY_VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 @contextmanager
 def cluster() -> Iterator[Any]:
-    """The module ``ray``, connected; a cluster that was started here is shut down afterwards.
+    """Yield the module ``ray``, connected to a cluster; a connection that was opened here is closed afterwards.
 
     Raises:
-        EngineError: Ray is not installed, or the cluster at RAY_ADDRESS cannot be reached.
+        EngineError: Ray is not installed, or the cluster cannot be used.
     """
-    ray = installed_ray()
+    ray = import_ray()
     if ray.is_initialized():
         yield ray
         return
     address = os.environ.get("RAY_ADDRESS", "")
     local = address in ("", "local")
-    with _environment(QUIET), _logging_errors_only():
+    with _environment(RAY_VARIABLES), _logging_errors_only():
         if not local:
             _check_answers(address)
         try:
-            with _own_signals():
+            with _sigterm_handler_kept():
                 ray.init(
                     "local" if local else address,
                     include_dashboard=False if local else None,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-        except Exception as error:  # its kinds differ with what is wrong
+        except Exception as error:  # Ray raises many types
             where = "to start on this machine" if local else f"at RAY_ADDRESS={address}"
             raise EngineError(
                 f"A Ray cluster was expected {where}, and it cannot be used ({first_line(error)})."
@@ -55,11 +55,11 @@ def cluster() -> Iterator[Any]:
             ray.shutdown()
 
 
-def installed_ray() -> Any:
-    """The module ``ray``, with ``ray.data``.
+def import_ray() -> Any:
+    """Import and return the module ``ray``, with ``ray.data``.
 
     Raises:
-        EngineError: it is not installed.
+        EngineError: Ray is not installed.
     """
     try:
         import ray
@@ -73,7 +73,7 @@ def installed_ray() -> Any:
 
 
 def _check_answers(address: str) -> None:
-    """Ask first whether anything listens there: Ray itself goes on asking for minutes, and ends the process."""
+    """Raise EngineError if nothing listens at an address; Ray itself would try for minutes and end the process."""
     match = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address)
     if match is None:
         return
@@ -88,7 +88,7 @@ def _check_answers(address: str) -> None:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Variables for Ray and what it starts, put back afterwards; what a user has set is kept."""
+    """Set environment variables for Ray and its processes, unless the user has set them, and remove them afterwards."""
     added = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(added)
     try:
@@ -111,8 +111,8 @@ def _logging_errors_only() -> Iterator[None]:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep what this process does on SIGTERM: Ray puts its own in the place of it."""
+def _sigterm_handler_kept() -> Iterator[None]:
+    """Restore this process's handler of SIGTERM, which Ray replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

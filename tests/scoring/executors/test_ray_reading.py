@@ -1,4 +1,4 @@
-"""Ray Data gives the documents that the plain reader gives, in the same order, and their faults in the same place."""
+"""Ray Data gives the documents of the plain reader in the same order, and the faults in the same place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
     """Files whose order, types and blank lines another reader would change."""
     folder = tmp_path_factory.mktemp("parts")
     for number in range(5):
-        rows = [{"text": f"2020-01-0{number + 1}"}, {"text": f"{number} näïve", "more": [1]}]
+        rows = [{"text": f"2020-01-0{number + 1}"}, {"text": f"{number} näïve", "tags": [1]}]
         rows += [{"text": f"{number} {row}"} for row in range(700 * (5 - number))]
         (folder / f"{number}.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
     (folder / "5.txt").write_text("one\n\ntwo\r\n")
@@ -73,19 +73,19 @@ def test_files_give_the_plain_readers_documents_in_its_order(folder):
 def test_ids_come_through(tmp_path):
     rows = [[1, 2, 3], [], [4]]
     pq.write_table(pa.table({"input_ids": rows}), tmp_path / "a.parquet")
-    found = list(RayExecutor().documents(TrainingSet(f"file://{tmp_path}"), offline=True))
-    assert [ids.tolist() for ids in found] == rows
-    assert all(ids.dtype == np.int32 and ids.flags.owndata for ids in found)
+    documents = list(RayExecutor().documents(TrainingSet(f"file://{tmp_path}"), offline=True))
+    assert [ids.tolist() for ids in documents] == rows
+    assert all(ids.dtype == np.int32 and ids.flags.owndata for ids in documents)
 
 
 def test_a_hub_data_set_keeps_its_order(hub_copy, sentences):
     data = TrainingSet(hub_copy)
-    expected = [text for at in (0, 40, 80) for text in [*sentences[at : at + 40], "short"]]
+    expected = [text for start in (0, 40, 80) for text in [*sentences[start : start + 40], "short"]]
     assert list(read_documents(data)) == expected
     assert list(RayExecutor().documents(data, offline=False)) == expected
 
 
-def test_a_fault_is_told_where_it_stands_and_not_before(tmp_path):
+def test_a_fault_is_raised_after_the_documents_before_it(tmp_path):
     for number in range(3):
         (tmp_path / f"{number}.jsonl").write_text('{"text": "good"}\n')
     (tmp_path / "1.jsonl").write_text('{"text": "good"}\n{"text": 3}\n')
@@ -99,7 +99,7 @@ def test_what_ray_cannot_do_is_one_sentence():
     def broken():
         raise RuntimeError("the text that was read\nand more")
 
-    with pytest.raises(DataError, match=r"readable by Ray, and RuntimeError broke it off; read without") as raised:
+    with pytest.raises(DataError, match=r"readable by Ray, and RuntimeError ended the reading; read without") as raised:
         list(gather_by_ray([broken]))
     assert "\n" not in str(raised.value)
     assert "the text" not in str(raised.value)

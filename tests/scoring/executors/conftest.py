@@ -1,0 +1,34 @@
+"""Ray clusters that the tests of executors share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    """A cluster of two nodes of a CPU each; ``extra`` is the node that can be removed.
+
+    Each file of tests has its own: Ray starts no actors on a cluster if its process has used another one meanwhile.
+    """
+    pytest.importorskip("ray")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # else the workers wait for whatever runs beside the tests
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        cluster.extra = cluster.add_node(num_cpus=1)
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.fixture
+def on_cluster(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs connect to the shared cluster by its address."""
+    monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
+    return two_nodes

@@ -1,0 +1,112 @@
+"""What a run takes from the store and from its executor, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.base.progress import NO_PROGRESS
+from pytest_kdmem.engines.numerics import resolve_numerics
+from pytest_kdmem.errors import DataError, EngineError
+from pytest_kdmem.scoring.executors.local import LocalExecutor
+from pytest_kdmem.scoring.executors.ray import RayExecutor
+from pytest_kdmem.scoring.job import Job
+from pytest_kdmem.scoring.run import ScoreRun, executor_of
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import Part, RunSettings
+
+KEYS = (("model-protocol-numerics",),)
+
+
+class SwappingExecutor(LocalExecutor):
+    """Hands over the rows of each shard under the digest of another."""
+
+    def score(self, task, shards, progress):
+        digests, tables = zip(*super().score(task, shards, progress), strict=True)
+        yield from zip(digests, tables[::-1], strict=True)
+
+
+@pytest.fixture
+def run_over(tiny, tmp_path):
+    """Makes a run of the tiny model over rows of token ids, by verdicts and in shards of four."""
+    model = Model(str(tiny))
+    checkpoint = open_checkpoint(model)
+    numerics = resolve_numerics(
+        model, checkpoint, engine="transformers", device="cpu", dtype="float32", metrics="verdict"
+    )
+
+    def make(rows: np.ndarray, *, executor=None, part=None) -> ScoreRun:
+        path = tmp_path / "rows.npy"
+        np.save(path, rows)
+        settings = RunSettings(examples_per_shard=4, part=part)
+        job = Job(model, checkpoint, Extraction(20, 20, 40), numerics, "verdict", settings)
+        store = ScoreStore(tmp_path / "store")
+        return ScoreRun(job, KEYS, TrainingSet(str(path)), store, executor or LocalExecutor(), NO_PROGRESS)
+
+    return make
+
+
+def random_rows(count: int, length: int = 40) -> np.ndarray:
+    return np.random.default_rng(0).integers(1, 290, (count, length), dtype=np.int32)
+
+
+def test_nothing_is_read_before_everything_was_scored_and_all_of_it_afterwards(run_over):
+    assert run_over(random_rows(10)).read_all() is None
+    scored = run_over(random_rows(10)).score_missing()
+    assert scored is not None
+    stored = run_over(random_rows(10)).read_all()
+    assert stored is not None
+    assert (scored.scored_now, stored.scored_now) == (10, 0)
+    assert [len(table) for table in stored.tables[0]] == [4, 4, 2]
+    assert all(first.equals(second) for first, second in zip(scored.tables[0], stored.tables[0], strict=True))
+
+
+def test_a_part_scores_its_own_shards_and_the_last_part_has_them_all(run_over):
+    assert run_over(random_rows(10), part=Part(1, 2)).score_missing() is None
+    assert len(list(run_over(random_rows(10)).store.shards())) == 2
+    result = run_over(random_rows(10), part=Part(2, 2)).score_missing()
+    assert result is not None
+    assert result.scored_now == 4
+
+
+def test_rows_of_other_examples_than_were_asked_for_are_refused_and_not_stored(run_over):
+    run = run_over(random_rows(8), executor=SwappingExecutor())
+    with pytest.raises(EngineError, match="those of other examples came") as caught:
+        run.score_missing()
+    assert "\n" not in str(caught.value)
+    assert list(run.store.shards()) == []
+
+
+def test_a_set_of_too_short_examples_is_refused_and_nothing_of_it_stored(run_over):
+    run = run_over(random_rows(8, length=30))
+    with pytest.raises(DataError, match="all 8 are shorter"):
+        run.score_missing()
+    assert list(run.store.shards()) == []
+
+
+def test_a_source_that_changes_while_it_is_scored_is_not_recorded(run_over, tmp_path):
+    """Its rows are stored by their content, and the next run streams the source again."""
+
+    class SavesOver:
+        def start(self, what, total):
+            pass
+
+        def advance(self, examples):
+            np.save(tmp_path / "rows.npy", random_rows(9))
+
+        def finish(self):
+            pass
+
+    run = replace(run_over(random_rows(8)), progress=SavesOver())
+    run.score_missing()
+    assert list(run.store.records()) == []
+    assert run.read_all() is None
+
+
+def test_the_settings_choose_the_executor():
+    assert isinstance(executor_of(RunSettings()), LocalExecutor)
+    assert isinstance(executor_of(RunSettings(executor="ray")), RayExecutor)
