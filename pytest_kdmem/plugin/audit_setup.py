@@ -155,7 +155,7 @@ def accepted_of(audit: Audit, settings: Settings) -> Accepted:
             " configuration, or --kdmem-baseline-file."
         )
     figures = () if updating else read_accepted(settings.baseline_file).for_audit(audit.name)
-    return Accepted(figures, lambda: tracked_metrics(audit.found({}, ())), updating)
+    return Accepted(figures, lambda: tracked_metrics(audit.metrics_so_far()), updating)
 
 
 def extraction_of(settings: Settings) -> Extraction:
