@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_kdmem.engines.protocol import Floats
-from pytest_kdmem.engines.vllm.cascade import HIGHEST, BrokenLogits, RequestRunner, cascade, decode, prompt_margins
+from pytest_kdmem.engines.vllm.cascade import HIGHEST, BrokenLogits, cascade, prompt_margins
 from pytest_kdmem.engines.vllm.loading import Refusal, check_weights, sampling_maker, start_engine
+from pytest_kdmem.engines.vllm.runner import RequestRunner, decode
 from pytest_kdmem.engines.vllm.wire import Array, Header, receive, send
 
 # Rows and tokens that the tolerance is measured on: so many rows in one batch, and so many of them one by one. A CPU's
