@@ -134,6 +134,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*ours, "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for processes that run side by side
 
 
 class AuditProject:
@@ -170,6 +171,12 @@ class AuditProject:
     def run(self, *arguments: str) -> pytest.RunResult:
         """Audit in this process, where torch is loaded already."""
         return self.pytester.runpytest_inprocess(*ALONE, *arguments)
+
+    def run_workers(self, workers: int, *arguments: str) -> pytest.RunResult:
+        """Audit in processes of pytest-xdist."""
+        others = [part for part in zip(ALONE[::2], ALONE[1::2], strict=True) if part != ("-p", "no:xdist")]
+        plugins = [argument for part in others for argument in part]
+        return self.pytester.runpytest_subprocess(*plugins, "-n", str(workers), *arguments)
 
     def failures(self, result: pytest.RunResult) -> list[str]:
         """First lines of what failed, from the short summary."""

@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from tests.plugin.audit_folders import RATE
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(no_settings_from_outside: None) -> None:
     pass
+
+
+@pytest.fixture
+def folder(audit_project):
+    """Writes a folder of audits: what its conftest declares by name and source, and its tests."""
+    header = "import pytest\nfrom pytest_kdmem import Model, TrainingSet\n"
+
+    def write(name: str, tests: str, declared: str = "", **models: str | Path) -> None:
+        path = audit_project.path / name
+        path.mkdir(parents=True, exist_ok=True)
+        fixtures = [
+            f'@pytest.fixture(scope="session")\ndef {role}():\n    return Model({str(getattr(audit_project.cast, str(source), source))!r})\n'  # noqa: E501
+            for role, source in models.items()
+        ]
+        (path / "conftest.py").write_text("\n".join([header, *fixtures, declared]))
+        (path / f"test_{path.name}.py").write_text(tests)
+
+    return write
+
+
+@pytest.fixture
+def two(audit_project, folder):
+    """Audits of two students under one teacher, baseline and training set, all gates green."""
+    audit_project.declare(student=None)
+    folder("audits/a", RATE.format(rate=0.25), student="student")
+    folder("audits/b", RATE.format(rate=0.35), student="teacher")
+    return audit_project

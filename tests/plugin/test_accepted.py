@@ -198,11 +198,10 @@ def test_updating_needs_a_file_to_update(audit_project):
 
 
 def test_workers_of_xdist_read_it_and_the_controller_alone_writes(project):
-    arguments = ("-p", "xdist", "-n", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
-    project.pytester.runpytest_subprocess(*arguments, UPDATE).assert_outcomes(passed=3)
+    project.run_workers(1, UPDATE).assert_outcomes(passed=3)
     figures = accepted(project)["audits"][""]
     assert {entry["subject"] for entry in figures} == {"student", "teacher", "baseline"}
-    project.pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=3)
+    project.run_workers(1).assert_outcomes(passed=3)
 
 
 def test_a_gate_over_another_set_is_not_judged_by_the_audit_s_own(project):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -23,12 +25,15 @@ def test_broken(memorization):
 """
 
 
-def test_two_workers_give_the_report_of_one_process(unscored_project, monkeypatch):
+def test_two_workers_tell_and_write_what_one_process_does(unscored_project, monkeypatch):
     unscored_project.gates(AUDIT)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    pytester = unscored_project.pytester
-    apart = pytester.runpytest_subprocess("-n", "2", "--kdmem-report=apart.json")
-    alone = unscored_project.run("--kdmem-cache-dir=elsewhere", "--kdmem-report=alone.json")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    path = unscored_project.path
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path / "apart.md"))
+    apart = unscored_project.run_workers(2, "--kdmem-report=apart.json", "--junitxml=apart.xml")
+    assert len(unscored_project.shards) == 3  # of the workers that asked for one model, one scored it
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path / "alone.md"))
+    alone = unscored_project.run("--kdmem-report=alone.json", "--junitxml=alone.xml")
     for result in (apart, alone):
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.assert_outcomes(passed=1, failed=2, errors=1)
@@ -38,21 +43,30 @@ def test_two_workers_give_the_report_of_one_process(unscored_project, monkeypatc
     for report in reports:
         del report["created"]
         assert report["settings"].pop("report")
-        report["settings"].pop("cache_dir", None)
-        for gate in report["gates"]:
-            gate["command"] = gate["command"].replace(" --kdmem-cache-dir=elsewhere", "")
-    # Of the workers that asked for the same model, one scored it.
-    assert len(list((unscored_project.path / ".kdmem").rglob("scores/**/*.parquet"))) == 3
     orders = [[gate["nodeid"] for gate in report["gates"]] for report in reports]
     for report in reports:
         report["gates"].sort(key=lambda gate: gate["nodeid"])
     assert [gate["outcome"] for gate in reports[0]["gates"]] == ["fail", "error", "fail", "pass"]
     assert reports[0] == reports[1]
     assert orders[0] == orders[1]
+    assert [(path / f"{name}.md").read_text().count("Do not ship") for name in ("apart", "alone")] == [1, 1]
+    annotations = [sorted(line for line in run.outlines if line.startswith("::")) for run in (apart, alone)]
+    assert len(annotations[0]) == 3
+    assert annotations[0] == annotations[1]
+    properties = [junit_properties(path / f"{name}.xml") for name in ("apart", "alone")]
+    assert properties[0]["test_rate"]["kdmem_outcome"] == "fail"
+    assert properties[0] == properties[1]
 
 
-def test_gates_of_a_worker_that_crashed_do_not_pass(audit_project, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def junit_properties(path: Path) -> dict[str, dict[str, str]]:
+    """Properties of each test case, by its name."""
+    return {
+        case.get("name"): {element.get("name"): element.get("value") for element in case.iter("property")}
+        for case in ElementTree.parse(path).getroot().iter("testcase")
+    }
+
+
+def test_gates_of_a_worker_that_crashed_do_not_pass(audit_project):
     audit_project.gates("""
         import os
 
@@ -68,7 +82,7 @@ def test_gates_of_a_worker_that_crashed_do_not_pass(audit_project, monkeypatch):
         def test_unit():
             assert False
     """)
-    result = audit_project.pytester.runpytest_subprocess("-n", "1", "--kdmem-report=audit.json")
+    result = audit_project.run_workers(1, "--kdmem-report=audit.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     audit = audit_project.report("audit.json")
     assert [(gate.name, gate.outcome) for gate in audit.gates] == [
@@ -105,9 +119,8 @@ def test_without_a_cache_two_workers_score_each_model_once(audit_project, monkey
         def test_reduction(inheritance, time):
             assert inheritance().reduction >= 1
     """)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    result = audit_project.pytester.runpytest_subprocess("-n", "2", "--kdmem-no-cache")
+    result = audit_project.run_workers(2, "--kdmem-no-cache")
     result.assert_outcomes(passed=4)
     assert len((audit_project.path / "opened").read_text().split()) == 3
     assert not list(tmp_path.glob("kdmem-*/scores"))

@@ -1,4 +1,4 @@
-"""What CI is told by itself: a summary of the job, annotations at the lines of audits, properties in JUnit files."""
+"""What a session leaves for CI: a job summary, annotations at the lines of audits, JUnit properties, a short log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ def test_ratio(inheritance):
     inherited = inheritance()
     assert inherited.ratio <= 0.02
 """
-XDIST = ("-p", "xdist", "-n", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
 
 
 @pytest.fixture
@@ -42,13 +41,6 @@ def test_the_summary_of_a_job_is_appended_to(project, summary):
     text = summary.read_text()
     assert text.startswith("# Of another step\n")
     assert "## ❌ Do not ship: 1 of 2 gates did not pass" in text
-
-
-def test_workers_of_xdist_append_nothing(project, summary, monkeypatch):
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    result = project.pytester.runpytest_subprocess(*XDIST)
-    assert summary.read_text().count("Do not ship") == 1
-    assert len(annotations(result)) == 1
 
 
 def test_a_full_summary_stays_below_what_github_takes(project, summary):
@@ -93,12 +85,8 @@ def test_where_a_plugin_annotates_already_there_is_no_second_annotation(project,
     assert annotations(result) == []
 
 
-@pytest.mark.parametrize("workers", [(), XDIST], ids=["alone", "xdist"])
-def test_junit_has_a_gate_s_figures_as_properties(project, workers):
-    if workers:
-        project.pytester.runpytest_subprocess(*workers, "--junitxml=junit.xml")
-    else:
-        project.run("--junitxml=junit.xml")
+def test_junit_has_a_gate_s_figures_as_properties(project):
+    project.run("--junitxml=junit.xml")
     root = ElementTree.parse(project.path / "junit.xml")
     properties = {
         case.get("name"): {element.get("name"): element.get("value") for element in case.iter("property")}
@@ -176,46 +164,6 @@ def test_an_undecided_gate_says_the_sample_that_would_decide_it(project):
     assert gate.command == "pytest test_audit.py::test_rate --kdmem-sample=2995"
 
 
-@pytest.mark.parametrize("workers", [(), XDIST], ids=["alone", "xdist"])
-def test_gates_that_were_deselected_are_missing_from_no_verdict(project, workers):
-    arguments = ("-k", "rate", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
-    result = project.pytester.runpytest_subprocess(*workers, *arguments) if workers else project.run(*arguments)
-    assert result.ret == pytest.ExitCode.OK
-    assert project.report("audit.json").not_run == ("test_audit.py::test_ratio",)
-    assert "Not decided: 1 of 2 gates run, all pass" in (project.path / "audit.md").read_text()
-
-
-def test_what_could_not_be_collected_is_missing_from_no_verdict(project):
-    project.pytester.makepyfile(test_broken="import nothing_of_this_name")
-    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 1")
-    arguments = ("--continue-on-collection-errors", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
-    assert project.run(*arguments).ret == pytest.ExitCode.TESTS_FAILED
-    assert project.report("audit.json").not_run == ("test_broken.py",)
-    assert "Not decided: 1 of 2 gates run, all pass" in (project.path / "audit.md").read_text()
-
-
-def test_a_gate_that_was_asked_for_by_name_decides_no_release(project):
-    arguments = ("test_audit.py::test_rate", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
-    project.run(*arguments).assert_outcomes(passed=1)
-    assert project.report("audit.json").narrowed
-    assert "Not decided: 1 of 1 gates run, all pass; not all tests" in (project.path / "audit.md").read_text()
-
-
-def test_gates_that_failed_last_decide_no_release(project):
-    """pytest leaves whole files out where they passed last, and tells nobody."""
-    kept = [part for name in ("xdist", "hypothesispytest", "anyio") for part in ("-p", f"no:{name}")]
-    project.pytester.makepyfile(
-        test_audit="def test_ratio(inheritance):\n    assert inheritance().ratio <= 0.02",
-        test_more="def test_more(memorization, student):\n    assert memorization(student).rate <= 1",
-    )
-    project.pytester.runpytest_inprocess(*kept).assert_outcomes(passed=1, failed=1)
-    project.gates("def test_ratio(inheritance):\n    assert inheritance().ratio <= 1")
-    arguments = ("--lf", "--kdmem-report=audit.json", "--kdmem-report=audit.md")
-    project.pytester.runpytest_inprocess(*kept, *arguments).assert_outcomes(passed=1)
-    assert project.report("audit.json").narrowed
-    assert "Not decided" in (project.path / "audit.md").read_text()
-
-
 def test_from_the_folder_above_places_and_commands_hold(project, monkeypatch):
     above = project.path / "above"
     project.pytester.mkdir("above")
@@ -242,33 +190,3 @@ def test_a_share_of_the_teacher_s_own_is_asked_a_larger_sample_for_and_no_smalle
     estimate = gate.estimate
     [asked] = [int(part.rpartition("=")[2]) for part in gate.command.split() if part.startswith("--kdmem-sample=")]
     assert (estimate.n, asked) == (4, 4 * 16)
-
-
-def test_a_file_that_was_skipped_is_missing_from_no_verdict(project):
-    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 1")
-    project.pytester.makepyfile(test_more="import pytest\npytest.importorskip('nothing_of_this_name')")
-    project.run("--kdmem-report=audit.json", "--kdmem-report=audit.md").assert_outcomes(passed=1, skipped=1)
-    assert project.report("audit.json").not_run == ("test_more.py",)
-    assert "Not decided" in (project.path / "audit.md").read_text()
-
-
-@pytest.mark.parametrize(
-    "arguments", [["test_audit.py"], ["--ignore=test_more.py"], ["--ignore-glob=*_more.py"]], ids=str
-)
-def test_a_file_beside_that_was_left_out_is_missing_from_no_verdict(project, arguments):
-    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 1")
-    project.pytester.makepyfile(
-        test_more="def test_more(memorization, student):\n    assert memorization(student).rate <= 0"
-    )
-    project.run(*arguments, "--kdmem-report=audit.md").assert_outcomes(passed=1)
-    assert "Not decided" in (project.path / "audit.md").read_text()
-
-
-@pytest.mark.parametrize("workers", [(), XDIST], ids=["alone", "xdist"])
-def test_a_whole_audit_is_decided(project, workers):
-    project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 1")
-    project.pytester.makepyfile(test_more="def test_other():\n    pass")
-    arguments = ("--kdmem-report=audit.md",)
-    result = project.pytester.runpytest_subprocess(*workers, *arguments) if workers else project.run(*arguments)
-    result.assert_outcomes(passed=2)
-    assert "May ship: its one gate passes" in (project.path / "audit.md").read_text()
