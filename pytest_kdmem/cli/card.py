@@ -32,4 +32,4 @@ def card(
     after = insert_results(before, result)
     if after != before:
         write_text(after, readme)
-    Console(highlight=False, markup=False, soft_wrap=True).print(f"figures in {readme}")
+    Console(highlight=False, markup=False, soft_wrap=True).print(f"wrote the figures into {readme}")

@@ -42,7 +42,6 @@ def compare(
             )
     regressed = sum(len(section.regressed) for section in sections)
     figures = sum(len(section.changes) for section in sections)
-    console.print(
-        f"{figures} figures compared: {f'{regressed} no longer hold' if regressed else 'none has grown worse'}"
-    )
+    outcome = f"{regressed} are worse, or cannot be shown to be no worse" if regressed else "none has grown worse"
+    console.print(f"{figures} figures compared: {outcome}")
     sys.exit(REGRESSED if regressed else 0)

@@ -77,15 +77,15 @@ def summary_lines(cleaned: CleanedSet, budget: Budget) -> list[str]:
     reasons = ", ".join(f"{count(rows)} {reason}" for reason, rows in dropped.counts().items())
     lines.append(
         f"left out {count(len(dropped.rows))} of {count(cleaned.rows)} rows"
-        f" ({percent(len(dropped.rows) / cleaned.rows)}): {reasons}; a risk of {dropped.threshold:.2g} or more, which"
-        f" finds {percent(dropped.recall)}"
+        f" ({percent(len(dropped.rows) / cleaned.rows)}): {reasons}; a risk of {dropped.threshold:.2g} or more, with"
+        f" which {percent(dropped.recall)} of the memorized examples are found"
     )
     risks = cleaned.risk.risks
     if staying := int(((risks >= cleaned.risk.threshold) & (risks < dropped.threshold)).sum()):
         limit = f" of at most {percent(budget.at_most)} of the rows" if budget.at_most is not None else ""
         lines.append(
-            f"! {count(staying)} examples at risk stay ({cleaned.risk.threshold:.2g} or more) for the limit{limit}:"
-            " raise --at-most, or set --recall instead"
+            f"! {count(staying)} examples at risk (a risk of {cleaned.risk.threshold:.2g} or more) remain because"
+            f" of the limit{limit}: raise --at-most, or use --recall instead"
         )
     lines.append(
         f"{count(cleaned.rows - len(dropped.rows))} rows in {cleaned.data}; what was left out and why in"

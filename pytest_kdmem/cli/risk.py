@@ -95,7 +95,7 @@ def write_results(predicted: PipelineResult, features: str, output: RiskOutput) 
         console.print(line)
     if output.save is not None:
         write_predictor(predicted.risk.predictor, output.save)
-        console.print(f"predictor in {output.save}")
+        console.print(f"wrote the predictor to {output.save}")
     if output.out is not None:
         write_table(predicted.risk.table(), output.out)
         console.print(f"{len(predicted.risk.features)} rows in {output.out}")

@@ -106,7 +106,8 @@ def check_output_folder(out: Path) -> None:
     """Raise SpecError if a trained model cannot be put there."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(
-            f"An empty or new folder was expected for the trained model; {out} is a file or holds files already."
+            f"An empty or new folder was expected for the trained model; {out} is a file or holds files already; choose"
+            " another --out."
         )
 
 

@@ -83,9 +83,10 @@ def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
     source = settings[role]
     if source is None:
         flag = role.replace("_", "-")
+        origin = " (kdmem distill --mode baseline trains one)" if role == "baseline" else ""
         raise SpecError(
             f"A {flag.replace('-', ' ')} was expected by this audit, and none is declared: write a fixture {role!r},"
-            f" or set --kdmem-{flag} or kdmem_{role}."
+            f" or set --kdmem-{flag} or kdmem_{role}{origin}."
         )
     if role in MODEL_ROLES:
         return Model(source, dtype=settings["dtype"], trust_remote_code=settings["trust_remote_code"] or False)

@@ -154,7 +154,7 @@ def _check_names(training_set: TrainingSet, out: Path) -> None:
             f"A training set of another name was expected, as {name} is written beside the cleaned data; rename it."
         )
     if os.path.lexists(out):
-        raise SpecError(f"A folder to be made was expected as --out, and {out} exists; remove it.")
+        raise SpecError(f"A new folder was expected as --out, and {out} exists; choose another one, or remove it.")
 
 
 def _manifest(source: str, cleaned: CleanedSet, budget: Budget) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def test_where_a_file_exists_nothing_is_written(init, existing):
     Path(existing).write_text("mine")
     done = init()
     assert done.code == 2
-    assert f"{existing} is there already" in done.err
+    assert f"{existing} exists already" in done.err
     assert files(Path.cwd()) == {existing: b"mine"}
 
 

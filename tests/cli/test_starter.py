@@ -74,6 +74,6 @@ def test_where_a_file_exists_nothing_is_written(tmp_path, dangling):
     existing = tmp_path / "audits/test_release.py"
     existing.parent.mkdir()
     existing.symlink_to(tmp_path / "nowhere") if dangling else existing.write_text("mine")
-    with pytest.raises(DataError, match=r"test_release\.py is there already; name another folder, or move it\.$"):
+    with pytest.raises(DataError, match=r"test_release\.py exists already; name another folder, or move the file\.$"):
         write_starter(Starter(tmp_path / "audits", tmp_path))
     assert [path.name for path in tmp_path.rglob("*") if not path.is_dir()] == ["test_release.py"]

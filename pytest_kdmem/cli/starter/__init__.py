@@ -106,10 +106,12 @@ def write_starter(starter: Starter) -> list[Path]:
     existing = next((path for path in contents if path.exists() or path.is_symlink()), None)
     if existing is not None:
         is_workflow = starter.workflow != "none" and existing == starter.root / WORKFLOWS[starter.workflow]
-        way_out = "add --workflow=none, and let it audit the folder above" if is_workflow else "name another folder"
-        raise DataError(
-            f"New files were expected to be written, and {existing} is there already; {way_out}, or move it."
+        way_out = (
+            "to add this audit alone, use --workflow none, and let that workflow run a folder that holds all audits"
+            if is_workflow
+            else "name another folder"
         )
+        raise DataError(f"A new file was expected, and {existing} exists already; {way_out}, or move the file.")
     for path, content in contents.items():
         write_text(content, path)
     return list(contents)
