@@ -94,7 +94,9 @@ def test_near_duplicates_are_searched_once_and_then_read_from_the_store(pipeline
     scores = make_pair(len(texts), 0, digests=digests).teacher
     scores = replace(scores, checkpoint=replace(scores.checkpoint, folder=tiny))
     near_duplicates = pipeline.near_duplicates(scores, frozenset(digests[:1]))
-    assert [(near.example_id, near.digest, near.of) for near in near_duplicates] == [(20, digests[20], digests[0])]
+    assert [(near.example_id, near.digest, near.duplicate_of) for near in near_duplicates] == [
+        (20, digests[20], digests[0])
+    ]
     path.unlink()
     assert pipeline.near_duplicates(scores, frozenset(digests[:1])) == near_duplicates
     assert pipeline.near_duplicates(scores, frozenset()) == ()
