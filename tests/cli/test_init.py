@@ -95,4 +95,4 @@ def test_where_a_workflow_exists_the_error_names_the_way_to_do_without(init):
     assert init("audits/first").code == 0
     done = init("audits/second")
     assert done.code == 2
-    assert "add --workflow=none" in done.err
+    assert "use --workflow none" in done.err

@@ -81,7 +81,7 @@ def test_a_folder_that_exists_is_left_alone(predict):
     Path("cleaned/mine").write_text("mine")
     done = predict("prefilter", "--out=cleaned")
     assert done.code == 2
-    assert "cleaned exists; remove it" in done.err
+    assert "cleaned exists; choose another one, or remove it" in done.err
     assert Path("cleaned/mine").read_text() == "mine"
 
 
