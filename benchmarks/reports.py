@@ -81,7 +81,7 @@ def make_result(rows: int) -> AuditResult:
         created="2026-01-01T00:00:00+00:00",
         versions={"pytest-kdmem": "0.1.0"},
         settings={"prefix_tokens": 50, "suffix_tokens": 50, "window_tokens": 256, "confidence": 0.95},
-        models={role: model_entry(memorization, None) for role, memorization in memorizations.items()},
+        models={role: model_entry(memorization.scores, None) for role, memorization in memorizations.items()},
         training_set=data_entry(memorizations["student"]),
         memorization={role: memorization.rate for role, memorization in memorizations.items()},
         memorized_examples={role: tuple(memorization.examples) for role, memorization in memorizations.items()},

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_kdmem.audit.build_result import ScoredAudit, build_metrics, build_result
-from pytest_kdmem.audit.provenance import card_warnings, model_warnings, read_trusted_card
+from pytest_kdmem.audit.provenance import model_warnings
 from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.run_cards import RunCards
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.corpus.sources import fingerprint
@@ -27,10 +28,9 @@ from pytest_kdmem.scoring.confirmation import Confirmation
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
-from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.roles import MODEL_ROLES
-from pytest_kdmem.specs.run_card import RunCard
 from pytest_kdmem.specs.runtime import RunSettings
 
 
@@ -66,11 +66,14 @@ class Audit:
     # By model, digests of its weights and of the training set's source, training set, and metrics.
     _memorizations: dict[tuple[Model, str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     _confirmations: dict[str, Confirmation] = field(default_factory=dict)
-    _run_cards: dict[Model, RunCard | None] = field(default_factory=dict)
+    _run_cards: RunCards = field(init=False)
     _warnings: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     _inheritance: Inheritance | None = None
     _predicted_risk: PredictedRisk | None = None
     _scored_parts: set[tuple[Model, str, TrainingSet, Metrics]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._run_cards = RunCards(self.extraction, self.run.offline)
 
     @property
     def store(self) -> ScoreStore:
@@ -84,17 +87,7 @@ class Audit:
             KdmemError: The model cannot be scored; another model was scored over other tokens of the same text; or,
                 with ``confirms``, an engine disagrees outside the ambiguous band.
         """
-        # Looked up by content, not by name: the folder may hold another model since it was last asked for.
-        weights_digest = open_checkpoint(model, offline=self.run.offline).digest
-        source_digest = fingerprint(training_set) or ""
-        sufficient_metrics: tuple[Metrics, ...] = (metrics, "all")
-        for scored_metrics in sufficient_metrics:
-            key = (model, weights_digest, source_digest, training_set, scored_metrics)
-            if (memorization := self._memorizations.get(key)) is not None:
-                return memorization
-        if self.run.part is not None:
-            self._score_part({model, *self.roles.values()}, training_set, metrics)
-        return self._remember(self._score(model, training_set, metrics), weights_digest, source_digest, metrics)
+        return self._memorization(model, training_set, fingerprint(training_set) or "", metrics)
 
     def inheritance(self, teacher: Model, baseline: Model, student: Model, training_set: TrainingSet) -> Inheritance:
         """Compare what three models memorized of a training set.
@@ -104,15 +97,16 @@ class Audit:
             KdmemError: A model cannot be scored, or the models cannot be compared.
         """
         models = {"teacher": teacher, "baseline": baseline, "student": student}
-        memorizations = {role: self.memorization(model, training_set) for role, model in models.items()}
-        teacher_digest = memorizations["teacher"].scores.checkpoint.digest
+        source_digest = fingerprint(training_set) or ""
+        memorizations = {
+            role: self._memorization(model, training_set, source_digest, "verdict") for role, model in models.items()
+        }
+        checkpoints = {role: memorization.scores.checkpoint for role, memorization in memorizations.items()}
         for role, memorization in memorizations.items():
-            self._check_run_card(memorization, role, teacher_digest, training_set)
-        for role, memorization in memorizations.items():
+            self._warn(self._run_cards.warnings(memorization, role, checkpoints["teacher"].digest, training_set))
             if memorization.subject != role and models[role] == self.roles.get(role):  # one model in two roles
                 memorizations[role] = replace(memorization, subject=role)
-        checkpoints = (memorizations[role].scores.checkpoint for role in ("teacher", "baseline", "student"))
-        self._warn(model_warnings(*checkpoints))
+        self._warn(model_warnings(**checkpoints))
         inheritance = compute_inheritance(**memorizations)
         # The report contains the audit's own, even if a test compares other models later.
         if self._inheritance is None or (training_set == self.training_set and models.items() <= self.roles.items()):
@@ -150,7 +144,7 @@ class Audit:
         for scores in (pair.teacher, pair.baseline):
             self._check_same_examples(scores)
             if scores.numerics == self._verdict_numerics(scores):
-                self._remember(scores, scores.checkpoint.digest, source_digest, "all")
+                self._remember(scores, source_digest, "all")
         risk = pipeline.predict(pair, label_source, cutoff=cutoff, confidence=self.confidence).risk
         self._warn(f"predicted risk: {warning}" for warning in risk.warnings)
         is_own = {"teacher": teacher, "baseline": baseline}.items() <= self.roles.items()
@@ -187,7 +181,7 @@ class Audit:
             confidence=self.confidence,
             memorizations={memorization.label: memorization for memorization in trained},
             control_memorizations={subject: each for subject, each in rows if self._is_over_control_set(each)},
-            run_cards=dict(self._run_cards),
+            run_cards=dict(self._run_cards.cards),
             confirmations=dict(self._confirmations),
             inheritance=self._inheritance,
             predicted_risk=self._predicted_risk,
@@ -203,7 +197,21 @@ class Audit:
     def _warn(self, warnings: Iterable[str]) -> None:
         self._warnings |= dict.fromkeys(warnings)
 
-    def _remember(self, scores: ScoreTable, weights_digest: str, source_digest: str, metrics: Metrics) -> Memorization:
+    def _memorization(
+        self, model: Model, training_set: TrainingSet, source_digest: str, metrics: Metrics
+    ) -> Memorization:
+        # Looked up by content, not by name: the folder may hold another model since it was last asked for.
+        checkpoint = open_checkpoint(model, offline=self.run.offline)
+        sufficient_metrics: tuple[Metrics, ...] = (metrics, "all")
+        for scored_metrics in sufficient_metrics:
+            key = (model, checkpoint.digest, source_digest, training_set, scored_metrics)
+            if (memorization := self._memorizations.get(key)) is not None:
+                return memorization
+        if self.run.part is not None:
+            self._score_part({model, *self.roles.values()}, training_set, metrics)
+        return self._remember(self._score(model, checkpoint, training_set, metrics), source_digest, metrics)
+
+    def _remember(self, scores: ScoreTable, source_digest: str, metrics: Metrics) -> Memorization:
         """Check a model's scores as far as the audit asks for it, and keep them."""
         model, training_set = scores.model, scores.training_set
         self._check_same_examples(scores)
@@ -211,10 +219,11 @@ class Audit:
         memorization = Memorization(
             self.subject(model), scores, self.confidence, "" if is_own_set else training_set.label
         )
-        self._read_run_card(memorization)
+        roles = self._roles_of(model) or [memorization.subject]
+        self._warn(self._run_cards.read(memorization, roles, self.roles.get("teacher"), self.training_set))
         if self.confirms and training_set != self.control_set:
             self._confirm(memorization)
-        self._memorizations[model, weights_digest, source_digest, training_set, metrics] = memorization
+        self._memorizations[model, scores.checkpoint.digest, source_digest, training_set, metrics] = memorization
         return memorization
 
     def _confirm(self, memorization: Memorization) -> None:
@@ -238,12 +247,13 @@ class Audit:
             scores.model, scores.checkpoint, engine=run.engine, device=run.device, dtype=run.dtype, metrics="verdict"
         )
 
-    def _score(self, model: Model, training_set: TrainingSet, metrics: Metrics) -> ScoreTable:
+    def _score(self, model: Model, checkpoint: Checkpoint, training_set: TrainingSet, metrics: Metrics) -> ScoreTable:
         return score(
             model,
             training_set,
             self.extraction,
             self.store,
+            checkpoint=checkpoint,
             settings=self.run,
             metrics=metrics,
             progress=self.progress,
@@ -252,10 +262,10 @@ class Audit:
     def _score_part(self, models: Iterable[Model], training_set: TrainingSet, metrics: Metrics) -> NoReturn:
         """Score a part of several models: the test ends here, and it may have asked for the others next."""
         for model in sorted(models, key=lambda model: model.source):
-            weights_digest = open_checkpoint(model, offline=self.run.offline).digest
-            if (part := (model, weights_digest, training_set, metrics)) not in self._scored_parts:
+            checkpoint = open_checkpoint(model, offline=self.run.offline)
+            if (part := (model, checkpoint.digest, training_set, metrics)) not in self._scored_parts:
                 with suppress(PartScored):
-                    self._score(model, training_set, metrics)
+                    self._score(model, checkpoint, training_set, metrics)
                 self._scored_parts.add(part)
         raise PartScored(f"Part {self.run.part} is scored; gates wait for the other parts.")
 
@@ -268,22 +278,3 @@ class Audit:
                     f" {scores.model.source}, and they differ, as their tokenizers do or the set was changed; audit"
                     " models of another tokenizer in a folder with a conftest.py of its own."
                 )
-
-    def _read_run_card(self, memorization: Memorization) -> None:
-        scores = memorization.scores
-        card, warnings = read_trusted_card(
-            memorization.subject, scores.model, scored=scores.checkpoint.digest, offline=self.run.offline
-        )
-        self._run_cards[scores.model] = card
-        self._warn(warnings)
-        teacher = self.roles.get("teacher")
-        teacher_digest = open_checkpoint(teacher, offline=self.run.offline).digest if card and teacher else None
-        for role in self._roles_of(scores.model) or [memorization.subject]:
-            self._check_run_card(memorization, role, teacher_digest, self.training_set)
-
-    def _check_run_card(
-        self, memorization: Memorization, role: str, teacher_digest: str | None, training_set: TrainingSet | None
-    ) -> None:
-        """Warn if a model's run card does not fit the role that the model has."""
-        if card := self._run_cards.get(memorization.scores.model):
-            self._warn(card_warnings(card, memorization.subject, role, teacher_digest, training_set, self.extraction))

@@ -86,20 +86,19 @@ def build_result(
 def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
     """Build the record without single examples."""
     trained, held_out = scored.memorizations, scored.control_memorizations
+    own = list(scored.own_memorizations.values())
     return replace(
         empty_result(settings, gates, scored.name),
         settings=dict(settings) | asdict(scored.extraction) | {"confidence": scored.confidence},
         models={
-            subject: model_entry(memorization, scored.run_cards.get(memorization.scores.model))
+            subject: model_entry(memorization.scores, scored.run_cards.get(memorization.scores.model))
             for subject, memorization in (*held_out.items(), *trained.items())
         },
-        training_set=data_entry(next(iter(scored.own_memorizations.values()), None)),
+        training_set=data_entry(own[0]) if own else None,
         other_sets={
-            label: entry
-            for label, memorization in trained.items()
-            if memorization.other_set and (entry := data_entry(memorization))
+            label: data_entry(memorization) for label, memorization in trained.items() if memorization.other_set
         },
-        control_set=data_entry(next(iter(held_out.values()), None)),
+        control_set=data_entry(next(iter(held_out.values()))) if held_out else None,
         memorization={label: memorization.rate for label, memorization in trained.items()},
         memorized_examples={label: tuple(memorization.examples) for label, memorization in trained.items()},
         ambiguous_examples={label: tuple(memorization.ambiguous_examples) for label, memorization in trained.items()},
@@ -107,8 +106,8 @@ def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Seque
             subject: HeldOutEntry(memorization.rate, memorization.loss, memorization.perplexity)
             for subject, memorization in held_out.items()
         },
-        inheritance=inheritance_entry(scored.inheritance),
-        risk=risk_entry(scored.predicted_risk),
+        inheritance=inheritance_entry(scored.inheritance) if scored.inheritance is not None else None,
+        risk=risk_entry(scored.predicted_risk) if scored.predicted_risk is not None else None,
         confirmation={label: confirmation_entry(check) for label, check in scored.confirmations.items()},
         warnings=scored.warnings,
     )

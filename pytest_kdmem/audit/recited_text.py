@@ -1,50 +1,42 @@
-"""Ids of examples → their prefix and suffix as text: training text, read only where it was asked for."""
+"""Reads the text of single examples, which is training text, for an audit that shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pytest_kdmem.audit.schema import ExamplesEntry
+from pytest_kdmem.audit.schema_examples import ExamplesEntry
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import Tokenizer, load_tokenizer, stream_examples
 from pytest_kdmem.scoring.table import ScoreTable
-from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
 
 def with_text(entry: ExamplesEntry, scores: ScoreTable, *, offline: bool = False) -> ExamplesEntry:
-    """The entry with the text of each of its rows, read from the training set that ``scores`` are of.
+    """Add the text of each example, read again from the training set that was scored.
 
     Raises:
-        DataError: the training set can no longer be read.
+        DataError: The training set can no longer be read.
     """
-    tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
-    found = _texts(scores.training_set, entry.example_id, tokenizer, scores.extraction, offline=offline)
-    none = ("", "")
-    prefixes, suffixes = zip(*(found.get(example_id, none) for example_id in entry.example_id), strict=True)
+    texts = _read_texts(scores, entry.example_id, offline=offline)
+    prefixes, suffixes = zip(*(texts.get(example_id, ("", "")) for example_id in entry.example_id), strict=True)
     return replace(entry, prefix=prefixes, suffix=suffixes)
 
 
-def _texts(
-    training_set: TrainingSet,
-    wanted: Iterable[int],
-    tokenizer: Tokenizer | None,
-    extraction: Extraction,
-    *,
-    offline: bool,
-) -> dict[int, tuple[str, str]]:
-    """Prefix and suffix by position; ids, where there is no tokenizer to spell them."""
-    missing, prefix = set(wanted), extraction.prefix_tokens
+def _read_texts(scores: ScoreTable, example_ids: Iterable[int], *, offline: bool) -> dict[int, tuple[str, str]]:
+    """Prefix and suffix of examples by id: their text, or their token ids if the model has no tokenizer."""
+    tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
+    extraction, missing = scores.extraction, set(example_ids)
     texts = {}
-
-    def spelled(ids: TokenIds) -> str:
-        return tokenizer.decode(ids) if tokenizer is not None else " ".join(map(str, ids.tolist()))
-
-    for example in stream_examples(training_set, tokenizer, extraction, offline=offline):
+    for example in stream_examples(scores.training_set, tokenizer, extraction, offline=offline):
         if example.position in missing:
             missing.remove(example.position)
-            ids = example.ids
-            texts[example.position] = spelled(ids[:prefix]), spelled(ids[prefix : extraction.scored_tokens])
+            prefix = example.ids[: extraction.prefix_tokens]
+            suffix = example.ids[extraction.prefix_tokens : extraction.scored_tokens]
+            texts[example.position] = _decode(prefix, tokenizer), _decode(suffix, tokenizer)
         if not missing:
             break
     return texts
+
+
+def _decode(ids: TokenIds, tokenizer: Tokenizer | None) -> str:
+    return tokenizer.decode(ids) if tokenizer is not None else " ".join(map(str, ids.tolist()))

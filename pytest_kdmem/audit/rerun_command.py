@@ -1,4 +1,4 @@
-"""A gate that failed → the command to run next."""
+"""Chooses the command to run next about a gate that did not pass."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.audit.verdict import examples_needed
 from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, Estimate
 
-LARGER = 4  # times the sample, where its point estimate meets the threshold and its bound does not
+# Factor by which to enlarge a sample whose point estimate meets the threshold while its bound does not.
+LARGER_SAMPLE = 4
+# A report of its own, so that the report of the whole audit is not overwritten.
+SHOW_EXAMPLES = ["--kdmem-report=gate.html"]
 
 
 def with_commands(result: AuditResult, options: Sequence[str], root: str = ".") -> AuditResult:
-    """The result with a command for each gate that failed.
+    """Add a command to each gate that did not pass.
 
     Args:
-        options: what was set for this run, as it is written, so that the next run is of the same.
-        root: from where the command will be run to where node ids begin.
+        result: The result of an audit.
+        options: Command line options of this run, which the next run repeats.
+        root: Path from the folder where the command will be run to the folder where node ids begin.
     """
     gates = (
         gate if gate.outcome == "pass" else replace(gate, command=next_command(gate, result, options, root))
@@ -30,43 +34,44 @@ def with_commands(result: AuditResult, options: Sequence[str], root: str = ".") 
 
 
 def next_command(gate: Gate, result: AuditResult, options: Sequence[str], root: str = ".") -> str:
-    """What decides an undecided gate, or shows which examples one failed by, quoted for a shell."""
-    if gate.metric == SHARE_AT_RISK and gate.outcome == "fail" and (clean := _prefilter(result)):
-        return shlex.join(clean)
-    added = _deciding(gate, result)
-    names = {option.split("=")[0] for option in added}
-    kept = [option for option in options if option.split("=")[0] not in names]
-    return shlex.join(["pytest", gate.nodeid if root == "." else f"{root}/{gate.nodeid}", *kept, *added])
+    """The command that would decide an undecided gate or show why it failed, quoted for a shell."""
+    if gate.metric == SHARE_AT_RISK and gate.outcome == "fail" and (prefilter := _prefilter_command(result)):
+        return shlex.join(prefilter)
+    added = _added_options(gate, result)
+    replaced = {option.split("=")[0] for option in added}
+    kept = [option for option in options if option.split("=")[0] not in replaced]
+    nodeid = gate.nodeid if root == "." else f"{root}/{gate.nodeid}"
+    return shlex.join(["pytest", nodeid, *kept, *added])
 
 
-def _prefilter(result: AuditResult) -> list[str]:
-    roles = [result.models.get(role) for role in ("teacher", "baseline")]
-    if result.training_set is None or None in roles:
+def _prefilter_command(result: AuditResult) -> list[str]:
+    """The command that cleans the training set; empty if the report does not hold all that it takes."""
+    teacher, baseline = result.models.get("teacher"), result.models.get("baseline")
+    if result.training_set is None or teacher is None or baseline is None:
         return []
-    named = [f"--{role}={model.source}" for role, model in zip(("teacher", "baseline"), roles, strict=True) if model]
-    return ["kdmem", "prefilter", result.training_set.source, *named, "--out=cleaned"]
+    models = [f"--teacher={teacher.source}", f"--baseline={baseline.source}"]
+    return ["kdmem", "prefilter", result.training_set.source, *models, "--out=cleaned"]
 
 
-def _deciding(gate: Gate, result: AuditResult) -> list[str]:
-    """Options that would tell more of this gate."""
-    show = ["--kdmem-report=gate.html"]  # and not over the report of the whole audit
+def _added_options(gate: Gate, result: AuditResult) -> list[str]:
     estimate, operator, threshold = gate.estimate, gate.operator, gate.threshold
     if gate.outcome == "error" or estimate is None or operator is None or threshold is None:
         return []
     if math.isnan(estimate.value):
-        return show
-    limit = threshold.value if isinstance(threshold, Estimate) else threshold
+        return SHOW_EXAMPLES
     if not isinstance(threshold, Estimate) and (needed := examples_needed(estimate, operator, threshold)):
-        return [f"--kdmem-sample={_sample(needed, estimate, result)}"] if math.isfinite(needed) else show
-    if not (estimate.value <= limit if operator in ("<=", "<") else estimate.value >= limit):
-        return show
+        return [_sample_option(needed, estimate, result)] if math.isfinite(needed) else SHOW_EXAMPLES
+    limit = threshold.value if isinstance(threshold, Estimate) else threshold
+    value_meets_limit = estimate.value <= limit if operator in ("<=", "<") else estimate.value >= limit
+    if not value_meets_limit:
+        return SHOW_EXAMPLES
     if not estimate.exhaustive:
-        return [f"--kdmem-sample={_sample(LARGER * estimate.n, estimate, result)}"]
-    return ["--kdmem-dtype=float32", "--kdmem-confirm"] if estimate.ambiguous else show
+        return [_sample_option(LARGER_SAMPLE * estimate.n, estimate, result)]
+    return ["--kdmem-dtype=float32", "--kdmem-confirm"] if estimate.ambiguous else SHOW_EXAMPLES
 
 
-def _sample(needed: float, estimate: Estimate, result: AuditResult) -> int:
-    """Examples to draw for a denominator of ``needed``, as a share has fewer in it than were drawn."""
+def _sample_option(needed: float, estimate: Estimate, result: AuditResult) -> str:
+    """The sample size that gives a denominator of ``needed``; that of a share is smaller than the sample."""
     data = result.other_sets.get(estimate.subject, result.training_set)
     drawn = max(data.distinct if data is not None else 0, estimate.n)
-    return math.ceil(needed * drawn / estimate.n)
+    return f"--kdmem-sample={math.ceil(needed * drawn / estimate.n)}"

@@ -1,22 +1,26 @@
-"""AuditResult ↔ JSON: the record of an audit, of which every report is a pure function."""
+"""The result of an audit, as a value and as JSON."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_kdmem.audit.schema import (
-    ConfirmationEntry,
-    DataEntry,
-    DistributionsEntry,
-    ExamplesEntry,
-    Gate,
-    HeldOutEntry,
-    InheritanceEntry,
-    MetricChange,
-    ModelEntry,
-    RiskEntry,
+from pytest_kdmem.audit.merge_examples import merged_distributions, merged_examples
+from pytest_kdmem.audit.merge_rules import (
+    any_true,
+    audits_own,
+    distinct_items,
+    earliest,
+    first_entries,
+    first_given,
+    in_sequence,
+    last_entries,
+    merged_by,
+    without_gate,
 )
+from pytest_kdmem.audit.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry, RiskEntry
+from pytest_kdmem.audit.schema_checks import ConfirmationEntry, MetricChange
+from pytest_kdmem.audit.schema_examples import DistributionsEntry, ExamplesEntry
 from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.metrics.estimate import Estimate
@@ -27,40 +31,62 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class AuditResult:
-    """One audit. ``name`` is where its roles are declared, relative to the root; ``warnings`` are for its readers.
+    """The result of one audit, from which every report is rendered.
 
-    ``other_sets`` are those of rates over another set than the audit's, by the names of the rates. Of an audit that is
-    ``narrowed`` some tests were asked for by name, so that it may have others.
+    The fields with a default are absent from some of the first reports of this schema version. Each field declares the
+    rule by which the parts that several processes hold are merged.
 
-    What has a default was not told by the first reports of this schema version.
+    Attributes:
+        created: Date and time, UTC.
+        versions: Version of each package that takes part.
+        settings: Settings of the run.
+        models: Models by role, or by name if they have none.
+        training_set: The audit's training set.
+        control_set: The audit's control set.
+        other_sets: Other sets that models were scored over, by the names of their rates.
+        memorization: Memorization rate of each model.
+        memorized_examples: Ids of the examples that each model recites.
+        ambiguous_examples: Ids of each model's ambiguous examples.
+        held_out: Each model on the control set.
+        inheritance: Examples that teacher, baseline and student have in common.
+        risk: Predicted risk of the training set.
+        confirmation: Outcome of the engine checks of each model.
+        examples: Single examples.
+        distributions: Distributions of scores.
+        metric_changes: Metrics compared with their accepted values.
+        gates: Gates of the audit's tests.
+        not_run: Node ids of the tests without a gate.
+        narrowed: Whether some tests of the audit may have been left out of the run.
+        name: Folder, module or class that declares the roles, relative to the root.
+        warnings: Warnings for the readers of the report.
     """
 
-    created: str
-    versions: dict[str, str]
-    settings: dict[str, Any]
-    models: dict[str, ModelEntry] = field(default_factory=dict)
-    training_set: DataEntry | None = None
-    control_set: DataEntry | None = None
-    other_sets: dict[str, DataEntry] = field(default_factory=dict)
-    memorization: dict[str, Estimate] = field(default_factory=dict)
-    memorized_examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    ambiguous_examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    held_out: dict[str, HeldOutEntry] = field(default_factory=dict)
-    inheritance: InheritanceEntry | None = None
-    risk: RiskEntry | None = None
-    confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict)
-    examples: ExamplesEntry | None = None
-    distributions: DistributionsEntry | None = None
-    metric_changes: tuple[MetricChange, ...] = field(default=(), metadata={"json": "drift"})
-    gates: tuple[Gate, ...] = ()
-    not_run: tuple[str, ...] = ()
-    narrowed: bool = False
-    name: str = ""
-    warnings: tuple[str, ...] = ()
+    created: str = field(metadata=merged_by(earliest))
+    versions: dict[str, str] = field(metadata=merged_by(first_entries))
+    settings: dict[str, Any] = field(metadata=merged_by(first_entries))
+    models: dict[str, ModelEntry] = field(default_factory=dict, metadata=merged_by(last_entries))
+    training_set: DataEntry | None = field(default=None, metadata=merged_by(first_given))
+    control_set: DataEntry | None = field(default=None, metadata=merged_by(first_given))
+    other_sets: dict[str, DataEntry] = field(default_factory=dict, metadata=merged_by(last_entries))
+    memorization: dict[str, Estimate] = field(default_factory=dict, metadata=merged_by(last_entries))
+    memorized_examples: dict[str, tuple[int, ...]] = field(default_factory=dict, metadata=merged_by(last_entries))
+    ambiguous_examples: dict[str, tuple[int, ...]] = field(default_factory=dict, metadata=merged_by(last_entries))
+    held_out: dict[str, HeldOutEntry] = field(default_factory=dict, metadata=merged_by(last_entries))
+    inheritance: InheritanceEntry | None = field(default=None, metadata=merged_by(audits_own))
+    risk: RiskEntry | None = field(default=None, metadata=merged_by(audits_own))
+    confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict, metadata=merged_by(last_entries))
+    examples: ExamplesEntry | None = field(default=None, metadata=merged_by(merged_examples))
+    distributions: DistributionsEntry | None = field(default=None, metadata=merged_by(merged_distributions))
+    metric_changes: tuple[MetricChange, ...] = field(default=(), metadata=merged_by(first_given) | {"json": "drift"})
+    gates: tuple[Gate, ...] = field(default=(), metadata=merged_by(in_sequence))
+    not_run: tuple[str, ...] = field(default=(), metadata=merged_by(without_gate))
+    narrowed: bool = field(default=False, metadata=merged_by(any_true))
+    name: str = field(default="", metadata=merged_by(first_given))
+    warnings: tuple[str, ...] = field(default=(), metadata=merged_by(distinct_items))
 
     @property
     def failed(self) -> tuple[Gate, ...]:
-        """Gates that do not let the model ship."""
+        """The gates that did not pass."""
         return tuple(gate for gate in self.gates if gate.outcome != "pass")
 
     def to_json(self) -> dict[str, Any]:
@@ -68,10 +94,10 @@ class AuditResult:
 
     @staticmethod
     def from_json(content: Any) -> AuditResult:
-        """Read what `to_json` gave.
+        """Decode what `to_json` returned.
 
         Raises:
-            DataError: it is of another schema version, or no audit report.
+            DataError: The content is no audit report, or one of another schema version.
         """
         return AUDIT.value(content)
 

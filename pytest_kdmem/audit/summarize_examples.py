@@ -1,115 +1,153 @@
-"""What models made of single examples → the entries of a report that tell of these, and of how all are spread."""
+"""Summarizes single examples, and the distributions of scores over all examples, as entries of an audit's result."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pytest_kdmem.audit.schema import (
+from pytest_kdmem.audit.schema_examples import (
     DistributionsEntry,
     ExamplesEntry,
     ModelColumns,
     ModelDistributions,
     RepetitionBin,
 )
+from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
 
-Numbers = npt.NDArray[np.float64]
-# Of examples that nobody recites, those of highest predicted risk are told; the ids of all are in the risk entry.
-MOST_AT_RISK = 1000
-MOST_DRAWN = 1000
-# The same for all models and runs, so that any two can be laid side by side; in logits.
+# Examples that no model recites are listed for the highest predicted risks only; the risk entry has the ids of all.
+MAX_AT_RISK = 1000
+MAX_DRAWN = 1000
+# In logits, and constant, so that the distributions of any two models or runs can be compared.
 MARGIN_EDGES = tuple(float(edge) for edge in range(-16, 17))
 
 
-def examples_entry(found: Mapping[str, Memorization], risk: PredictedRisk | None = None) -> ExamplesEntry | None:
-    """The rows that a reader asks for: recited by any model, perhaps recited, or of high risk.
+@dataclass(frozen=True, eq=False)
+class ModelRows:
+    """The score rows of one model, one for each of its n distinct examples.
+
+    Attributes:
+        memorization: What the model memorized.
+        rows: Rows of the score table, each at the first copy of its example.
+    """
+
+    memorization: Memorization
+    rows: pa.Table
+
+    @staticmethod
+    def of(memorization: Memorization) -> ModelRows:
+        rows = memorization.scores.rows
+        first_copies = memorization.distinct["example_id"].combine_chunks()
+        return ModelRows(memorization, rows.filter(pc.is_in(rows["example_id"], first_copies)))
+
+    def values(self, name: str) -> Values:
+        """A column as float64 ``[n]``, NaN where it is null."""
+        values: Values = pc.cast(self.rows[name], pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        return values
+
+    @property
+    def perplexity(self) -> Values:
+        """Perplexity of each example's window, float64 ``[n]``."""
+        return np.exp(self.values("nll"))
+
+    @property
+    def possible(self) -> Flags:
+        """Whether the model recites an example, or may recite it, bool ``[n]``."""
+        return self.memorization.flags("possible") | self.memorization.flags("memorized")
+
+    @property
+    def ambiguous(self) -> Flags:
+        """Whether an example is ambiguous, bool ``[n]``."""
+        return self.memorization.flags("possible") & ~self.memorization.flags("sure")
+
+
+def examples_entry(
+    memorizations: Mapping[str, Memorization], risk: PredictedRisk | None = None
+) -> ExamplesEntry | None:
+    """List the examples that any model recites or may recite, and those of the highest predicted risk.
 
     Args:
-        found: by role, over the same examples; at least one, or there is no entry.
-        risk: told where it is over the same examples.
+        memorizations: Memorizations of one set by role; without any there is no entry.
+        risk: Predicted risk, which is listed if it is of the same examples.
     """
-    if not found:
+    if not memorizations:
         return None
-    distinct = next(iter(found.values())).distinct
-    ids = distinct["example_id"].to_numpy()
-    told = np.zeros(len(ids), dtype=bool)
-    for memorization in found.values():
-        told |= memorization.flags("possible") | memorization.flags("memorized")
+    models = {role: ModelRows.of(memorization) for role, memorization in memorizations.items()}
+    first = next(iter(models.values()))
+    distinct = first.memorization.distinct
+    ids: ExampleIds = distinct["example_id"].to_numpy()
+    is_listed: Flags = np.logical_or.reduce([model.possible for model in models.values()])
     risks = np.full(len(ids), np.nan)
     if risk is not None and np.array_equal(risk.features.example_ids, ids):
         risks = risk.risks
-        highest = np.array(risk.examples[:MOST_AT_RISK], dtype=np.int64)
-        told[np.searchsorted(ids, highest)] = True
-    at = np.flatnonzero(told)
-    rows = _rows(next(iter(found.values())))
+        highest = np.array(risk.examples[:MAX_AT_RISK], dtype=np.int64)
+        is_listed[np.searchsorted(ids, highest)] = True
+    listed = np.flatnonzero(is_listed)
     return ExamplesEntry(
-        example_id=tuple(ids[at].tolist()),
-        digest=tuple(distinct["digest"].take(pa.array(at)).to_pylist()),
-        copies=tuple(distinct["copies"].to_numpy()[at].tolist()),
-        zlib_bytes=tuple(rows["zlib_bytes"].take(pa.array(at)).to_pylist()),
-        risk=_rounded(risks[at]),
-        models={role: _columns(memorization, at) for role, memorization in found.items()},
+        example_id=tuple(ids[listed].tolist()),
+        digest=tuple(distinct["digest"].take(pa.array(listed)).to_pylist()),
+        copies=tuple(distinct["copies"].to_numpy()[listed].tolist()),
+        zlib_bytes=tuple(first.rows["zlib_bytes"].take(pa.array(listed)).to_pylist()),
+        risk=_rounded(risks[listed]),
+        models={role: _columns(model, listed) for role, model in models.items()},
     )
 
 
-def distributions_entry(found: Mapping[str, Memorization], *, seed: int = 0) -> DistributionsEntry | None:
-    """Margins, repetition, and examples drawn from those that no model recites."""
-    if not found:
+def distributions_entry(memorizations: Mapping[str, Memorization], *, seed: int = 0) -> DistributionsEntry | None:
+    """Count margins and repetitions, and draw examples that a model does not recite.
+
+    Args:
+        memorizations: Memorizations of one set by role; without any there is no entry.
+        seed: Seed of the draw.
+    """
+    if not memorizations:
         return None
-    margins = {role: _numbers(_rows(memorization), "margin") for role, memorization in found.items()}
-    inner = MARGIN_EDGES[1:-1]
-    models = {}
-    for role, memorization in found.items():
-        known = margins[role][np.isfinite(margins[role])]
-        counts = np.bincount(np.searchsorted(inner, known, side="right"), minlength=len(inner) + 1)
-        rows = _rows(memorization)
-        perplexity = np.exp(_numbers(rows, "nll"))
-        size = _numbers(rows, "zlib_bytes")
-        others = np.flatnonzero(~memorization.flags("possible") & np.isfinite(perplexity) & np.isfinite(size))
-        drawn = np.sort(np.random.default_rng(seed).permutation(others)[:MOST_DRAWN])
-        models[role] = ModelDistributions(
-            margins=tuple(counts.tolist()),
-            without_margin=int(len(margins[role]) - len(known)),
-            repetition=_repetition(memorization),
-            zlib_bytes=tuple(size[drawn].astype(int).tolist()),
-            perplexity=tuple(float(f"{value:.4g}") for value in perplexity[drawn]),
-        )
+    models = {
+        role: _model_distributions(ModelRows.of(memorization), seed) for role, memorization in memorizations.items()
+    }
     return DistributionsEntry(MARGIN_EDGES, models)
 
 
-def _rows(memorization: Memorization) -> pa.Table:
-    """A row per distinct example, at its first copy."""
-    rows = memorization.scores.rows
-    return rows.filter(pc.is_in(rows["example_id"], memorization.distinct["example_id"].combine_chunks()))
-
-
-def _columns(memorization: Memorization, at: npt.NDArray[np.int64]) -> ModelColumns:
-    rows = _rows(memorization).take(pa.array(at))
-    ambiguous = memorization.flags("possible") & ~memorization.flags("sure")
+def _columns(model: ModelRows, listed: ExampleIds) -> ModelColumns:
     return ModelColumns(
-        memorized=tuple(memorization.flags("memorized")[at].astype(int).tolist()),
-        ambiguous=tuple(ambiguous[at].astype(int).tolist()),
-        margin=_rounded(_numbers(rows, "margin")),
-        perplexity=_rounded(np.exp(_numbers(rows, "nll"))),
-        logprob=_rounded(_numbers(rows, "logprob")),
+        memorized=tuple(model.memorization.flags("memorized")[listed].astype(int).tolist()),
+        ambiguous=tuple(model.ambiguous[listed].astype(int).tolist()),
+        margin=_rounded(model.values("margin")[listed]),
+        perplexity=_rounded(model.perplexity[listed]),
+        logprob=_rounded(model.values("logprob")[listed]),
+    )
+
+
+def _model_distributions(model: ModelRows, seed: int) -> ModelDistributions:
+    margins = model.values("margin")
+    known_margins = margins[np.isfinite(margins)]
+    inner_edges = MARGIN_EDGES[1:-1]
+    bins = np.searchsorted(inner_edges, known_margins, side="right")
+    perplexity, size = model.perplexity, model.values("zlib_bytes")
+    not_recited = ~model.memorization.flags("possible") & np.isfinite(perplexity) & np.isfinite(size)
+    drawn = np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(not_recited))[:MAX_DRAWN])
+    return ModelDistributions(
+        margins=tuple(np.bincount(bins, minlength=len(inner_edges) + 1).tolist()),
+        without_margin=len(margins) - len(known_margins),
+        repetition=_repetition(model.memorization),
+        zlib_bytes=tuple(size[drawn].astype(int).tolist()),
+        perplexity=tuple(float(f"{value:.4g}") for value in perplexity[drawn]),
     )
 
 
 def _repetition(memorization: Memorization) -> tuple[RepetitionBin, ...]:
-    """Copies 1, 2, 3–4, 5–8, 9–16, …; bins without an example are left out."""
+    """Count by copies 1, 2, 3–4, 5–8, 9–16, …, without empty bins; a sample does not tell copies."""
     if not memorization.scores.record.exhaustive:
         return ()
-    copies = memorization.distinct["copies"].to_numpy()
     memorized = memorization.flags("memorized")
-    doublings = np.ceil(np.log2(copies)).astype(int)
+    doublings = np.ceil(np.log2(memorization.distinct["copies"].to_numpy())).astype(int)
     bins = []
     for doubling in np.unique(doublings).tolist():
         inside = doublings == doubling
@@ -118,12 +156,7 @@ def _repetition(memorization: Memorization) -> tuple[RepetitionBin, ...]:
     return tuple(bins)
 
 
-def _numbers(rows: pa.Table, name: str) -> Numbers:
-    """A column as float64, NaN where it is null."""
-    numbers: Numbers = pc.cast(rows[name], pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
-    return numbers
-
-
-def _rounded(values: Any) -> tuple[float | None, ...]:
-    """To four significant digits; None where a value is not finite."""
-    return tuple(float(f"{value:.4g}") if math.isfinite(value) else None for value in values.tolist())
+def _rounded(values: Values) -> tuple[float | None, ...]:
+    """Values to four significant digits; None for a value that is not finite."""
+    rounded: list[Any] = values.tolist()
+    return tuple(float(f"{value:.4g}") if math.isfinite(value) else None for value in rounded)

@@ -8,7 +8,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import DistributionsEntry, InheritanceEntry, RepetitionBin, RiskEntry
+from pytest_kdmem.audit.schema import InheritanceEntry, RiskEntry
+from pytest_kdmem.audit.schema_examples import DistributionsEntry, RepetitionBin
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.estimate import Estimate

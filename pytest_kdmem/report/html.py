@@ -13,7 +13,8 @@ from markupsafe import Markup, escape
 
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import ExamplesEntry, Gate, ModelColumns
+from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.audit.schema_examples import ExamplesEntry, ModelColumns
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line

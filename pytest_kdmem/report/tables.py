@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import DistributionsEntry, InheritanceEntry
+from pytest_kdmem.audit.schema import InheritanceEntry
+from pytest_kdmem.audit.schema_examples import DistributionsEntry
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.report.glyphs import Glyphs
 from pytest_kdmem.report.venn import CELLS, INHERITED, ordered_roles

@@ -40,7 +40,7 @@ def test_a_baseline_of_another_size_or_that_is_the_teacher_is_warned_of() -> Non
 
 def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any) -> None:
     def believed() -> Any:
-        return read_trusted_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+        return read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
 
     assert believed() == (None, [])
     made = card(weights=weights_digest(model))
@@ -55,10 +55,10 @@ def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any
 
 
 def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model: Path, make_model: Any) -> None:
-    scored = open_checkpoint(Model(model)).digest
+    scored = open_checkpoint(Model(model))
     shutil.copy(make_model(seed=1) / "model.safetensors", model)
     write_run_card(card(weights=weights_digest(model)), model)
-    read_card, [warning] = read_trusted_card("student", Model(model), scored=scored)
+    read_card, [warning] = read_trusted_card("student", Model(model), scored)
     assert read_card is None
     assert "changed after it was scored" in warning
 
@@ -143,7 +143,7 @@ HOSTILE = {
 def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None:
     content = json.dumps({**card(weights=weights_digest(model)).to_json(), part: "HERE"})
     (model / FILE_NAME).write_text(content.replace('"HERE"', wrong))
-    read_card, [warning] = read_trusted_card("student", Model(model), scored=open_checkpoint(Model(model)).digest)
+    read_card, [warning] = read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
     assert read_card is None
     assert warning.startswith("run card of student cannot be read")
     assert "\n" not in warning

@@ -16,15 +16,8 @@ from pytest_kdmem.audit.assemble import assemble_report, order_gates
 from pytest_kdmem.audit.merge import merge
 from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import (
-    ConfirmationEntry,
-    DataEntry,
-    EngineCheckEntry,
-    Gate,
-    HeldOutEntry,
-    InheritanceEntry,
-    ModelEntry,
-)
+from pytest_kdmem.audit.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry
+from pytest_kdmem.audit.schema_checks import ConfirmationEntry, EngineCheckEntry
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate

@@ -14,21 +14,14 @@ import pytest
 from pytest_kdmem.audit.gates import gate_from
 from pytest_kdmem.audit.report import Report, read_report
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import (
-    ConfirmationEntry,
-    DataEntry,
+from pytest_kdmem.audit.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry, RiskEntry
+from pytest_kdmem.audit.schema_checks import ConfirmationEntry, EngineCheckEntry, MetricChange
+from pytest_kdmem.audit.schema_examples import (
     DistributionsEntry,
-    EngineCheckEntry,
     ExamplesEntry,
-    Gate,
-    HeldOutEntry,
-    InheritanceEntry,
-    MetricChange,
     ModelColumns,
     ModelDistributions,
-    ModelEntry,
     RepetitionBin,
-    RiskEntry,
 )
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import DistributionsEntry, ModelDistributions
+from pytest_kdmem.audit.schema_examples import DistributionsEntry, ModelDistributions
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
 from pytest_kdmem.report.tables import inheritance_line, inheritance_table, models_table

@@ -10,7 +10,7 @@ from typing import Literal
 from scipy.stats import binomtest
 
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
-from pytest_kdmem.audit.schema import MetricChange
+from pytest_kdmem.audit.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.estimate import HIGHER_IS_BETTER, Estimate, Operator

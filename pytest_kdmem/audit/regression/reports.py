@@ -8,7 +8,7 @@ from pytest_kdmem.audit.regression.compare import metric_changes
 from pytest_kdmem.audit.regression.metrics import TrackedMetric, tracked_metrics
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import MetricChange
+from pytest_kdmem.audit.schema_checks import MetricChange
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.roles import REFERENCES
 

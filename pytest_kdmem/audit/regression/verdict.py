@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_kdmem.audit.regression.compare import no_worse_operator
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
-from pytest_kdmem.audit.schema import MetricChange
+from pytest_kdmem.audit.schema_checks import MetricChange
 from pytest_kdmem.metrics.verdict import Verdict
 
 
