@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.audit_project import rows_of_cells
+
 GATES = """
     def test_rate(memorization, student, accepted):
         assert memorization(student).rate <= accepted
@@ -207,7 +209,7 @@ def test_workers_of_xdist_read_it_and_the_controller_alone_writes(project):
 def test_a_gate_over_another_set_is_not_judged_by_the_audit_s_own(project):
     """Of the other set the student recites all, of its own a quarter; by name the rates could be one."""
     project.run(UPDATE)
-    np.save(project.path / "leaky.npy", project.rows(all=6))
+    np.save(project.path / "leaky.npy", rows_of_cells(all=6))
     project.gates("""
         from pytest_kdmem import TrainingSet
 
@@ -222,7 +224,7 @@ def test_a_gate_over_another_set_is_not_judged_by_the_audit_s_own(project):
     result.stdout.fnmatch_lines(["*accepted memorization rate of student on leaky.npy was expected*"])
     project.run(UPDATE).assert_outcomes(passed=2)
     project.run().assert_outcomes(passed=2)
-    np.save(project.path / "leaky.npy", project.rows(all=5, none=1))  # better, and of another set
+    np.save(project.path / "leaky.npy", rows_of_cells(all=5, none=1))  # better, and of another set
     result = project.run()
     result.assert_outcomes(passed=1, errors=1)
     assert "another training set than was accepted" in result.stdout.str()
@@ -248,7 +250,7 @@ def test_a_ratio_of_other_models_is_not_judged_by_that_of_the_audit_s_own(projec
 
 
 def test_loss_over_the_training_set_is_not_judged_by_the_held_out_one(project):
-    np.save(project.path / "control.npy", project.rows(none=9)[::-1] + 1)
+    np.save(project.path / "control.npy", rows_of_cells(none=9)[::-1] + 1)
     arguments = ["--kdmem-control-set=control.npy"]
     project.gates("""
         def test_held_out(memorization, student, control_set, accepted):
@@ -333,7 +335,7 @@ def test_models_without_a_role_are_told_apart_whatever_came_first(project):
 
 
 def test_two_sets_of_one_source_are_two(project):
-    np.save(project.path / "more.npy", project.rows(all=4, none=4))
+    np.save(project.path / "more.npy", rows_of_cells(all=4, none=4))
     project.gates("""
         from pytest_kdmem import TrainingSet
 

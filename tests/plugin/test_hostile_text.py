@@ -10,6 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 from markdown_it import MarkdownIt
+from typer.testing import CliRunner
+
+from pytest_kdmem.cli import app
 
 GATES = """
 def test_rate(memorization, student):
@@ -50,7 +53,7 @@ def hostile(audit_project, tmp_path_factory):
     texts = [" ".join(spelled[token] for token in row) for row in audit_project.cast.rows.tolist()]
     lines = [json.dumps({"text": text}) for text in texts]
     lines.append(json.dumps({"text": "lone \ud800 surrogates \udfff " * 30}))  # as escapes, which JSON lets pass
-    lines.append(json.dumps({"text": "x" * 10_000_000}))
+    lines.append(json.dumps({"text": "x" * 2_000_000}))
     lines.append(json.dumps({"text": "\u202e\u2066 " * 40 + "::error::owned\n::error::owned\r##[error]x\n" * 20}))
     (audit_project.path / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
     audit_project.configure(kdmem_baseline_file="accepted.json")
@@ -117,34 +120,28 @@ def test_with_text_hidden_no_eight_words_in_a_row_are_told_anywhere(hostile, mon
                 assert not any(spelling in content for spelling in spelled), (name, shown)
 
 
-def test_with_text_shown_it_is_shown_and_breaks_nothing(hostile, monkeypatch):
+def test_with_text_shown_it_breaks_nothing_and_every_format_renders_from_its_saved_record(hostile, monkeypatch):
     project, texts = hostile
     result = audited(project, monkeypatch, "--kdmem-show-text")
     check_whole(project, result)
     entry = project.report("out/audit.json").examples
     shown = dict(zip(entry.example_id, zip(entry.prefix, entry.suffix, strict=True), strict=True))
-    at = sorted(project.cast.recited_by("student"))[0]
-    words = texts[at].split(" ")
-    assert shown[at][0].split(" ")[:3] == words[:3]
-    assert shown[at][1].split(" ")[-1] == words[-1]
+    example = min(project.cast.recited_by("student"))
+    words = texts[example].split(" ")
+    assert shown[example][0].split(" ")[:3] == words[:3]
+    assert shown[example][1].split(" ")[-1] == words[-1]
     assert "alert(1)" in (project.path / "out/audit.html").read_text(encoding="utf-8")
     assert "alert(1)" not in result.stdout.str()
+    check_rendered_again(project.path / "out")
 
 
-def test_every_format_renders_from_its_saved_record(hostile, monkeypatch):
-    from typer.testing import CliRunner
-
-    from pytest_kdmem.cli import app
-
-    project, _ = hostile
-    result = audited(project, monkeypatch, "--kdmem-show-text")
-    out = [project.path / f"out/again.{ending}" for ending in (*FORMATS, "xml", "txt")]
-    arguments = [part for path in out for part in ("--to", str(path))]
-    ended = CliRunner().invoke(app, ["report", str(project.path / "out/audit.json"), *arguments])
-    assert ended.exit_code == 0, ended.output
+def check_rendered_again(folder: Path) -> None:
+    """What `kdmem report` renders from the record is what the audit wrote."""
+    paths = [folder / f"again.{ending}" for ending in (*FORMATS, "xml", "txt")]
+    arguments = [argument for path in paths for argument in ("--to", str(path))]
+    result = CliRunner().invoke(app, ["report", str(folder / "audit.json"), *arguments])
+    assert result.exit_code == 0, result.output
     for ending in FORMATS:
-        again, first = ((project.path / f"out/{name}.{ending}").read_bytes() for name in ("again", "audit"))
-        assert again == first
-    ElementTree.parse(Path(out[-2]))
-    assert "memorization rate of student" in out[-1].read_text()
-    assert result.ret
+        assert (folder / f"again.{ending}").read_bytes() == (folder / f"audit.{ending}").read_bytes()
+    ElementTree.parse(folder / "again.xml")
+    assert "memorization rate of student" in (folder / "again.txt").read_text()

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from tests.audit_project import rows_of_cells
+
 GATES = """
 def test_rate(memorization, student):
     assert memorization(student).rate <= 0.25
@@ -156,7 +158,7 @@ def test_the_panel_of_a_failed_gate_ends_with_a_command_that_runs(project):
 
 def test_an_undecided_gate_says_the_sample_that_would_decide_it(project):
     project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.001")
-    np.save(project.path / "data.npy", project.rows(none=20))
+    np.save(project.path / "data.npy", rows_of_cells(none=20))
     project.declare(data='TrainingSet("data.npy", sample=10)')
     project.run("--kdmem-report=audit.json")
     [gate] = project.report("audit.json").failed
