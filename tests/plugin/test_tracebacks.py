@@ -60,3 +60,31 @@ def test_passwords_in_addresses_are_refused_unread(audit_project, role, address)
     assert f"kdmem_{role}" in shown
     assert "ReT" not in shown
     assert not (audit_project.path / "audit.json").exists()
+
+
+FAILING_FIXTURE = """
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def checked({arguments}):
+        {body}
+        raise ZeroDivisionError("a bug of the audit's own")
+
+    def test_gate(memorization, checked):
+        pass
+
+    def test_later(memorization, request):
+        request.getfixturevalue("checked")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body"), [("student", "pass"), ("request", "request.getfixturevalue('student')")]
+)
+def test_an_error_in_a_fixture_of_the_user_keeps_its_traceback(audit_project, arguments, body):
+    """pytest calls it within hooks of ours, which are no part of what broke."""
+    audit_project.gates(FAILING_FIXTURE.format(arguments=arguments, body=body))
+    result = audit_project.run()
+    result.assert_outcomes(errors=1, failed=1)
+    assert result.stdout.str().count("E       ZeroDivisionError: a bug of the audit's own") == 2
+    assert "its message: not shown" not in result.stdout.str()
