@@ -29,16 +29,15 @@ def tracked_rate(
     model: str = "a",
     ambiguous: Iterable[int] = (),
     exhaustive: bool = True,
-    subject: str = "student",
     comparable_on: Mapping[str, str] = COMPARABLE_ON,
 ) -> TrackedMetric:
-    """The memorization rate of a model, by the digest of the model and the examples that it recites."""
+    """The memorization rate of a student, by the digest of its model and the examples that it recites."""
     hits, uncertain = set(recited), set(ambiguous)
     counts = Counts(len(hits), n, len(hits - uncertain), len(hits | uncertain), len(uncertain))
-    estimate = estimate_proportion("memorization rate", subject, counts, exhaustive=exhaustive)
+    estimate = estimate_proportion("memorization rate", "student", counts, exhaustive=exhaustive)
     return TrackedMetric(
         "memorization rate",
-        subject,
+        "student",
         estimate,
         n,
         tuple(sorted(hits)),

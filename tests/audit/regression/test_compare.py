@@ -105,7 +105,7 @@ def test_metrics_that_count_no_examples_are_compared_by_their_bounds() -> None:
 
 
 def test_a_metric_on_one_side_only_is_new_or_unused() -> None:
-    students, teachers = tracked_rate(range(4), 50), tracked_rate(range(4), 50, subject="teacher")
+    students, teachers = tracked_rate(range(4), 50), replace(tracked_rate(range(4), 50), subject="teacher")
     changes = {change.subject: change for change in metric_changes([students], [teachers])}
     assert {subject: change.outcome for subject, change in changes.items()} == {"teacher": "new", "student": "unused"}
     assert (changes["teacher"].accepted, changes["teacher"].measured) == (None, teachers.estimate)
