@@ -9,11 +9,12 @@ from pytest_kdmem.distill.sigterm import catch_sigterm
 
 
 def test_a_signal_inside_the_block_is_a_request():
+    handler = signal.getsignal(signal.SIGTERM)
     with catch_sigterm() as stop:
         assert not stop.is_made
         signal.raise_signal(signal.SIGTERM)
         assert stop.is_made
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_the_previous_handler_is_restored_after_an_error():
@@ -31,6 +32,7 @@ def test_the_previous_handler_is_restored_after_an_error():
 
 
 def test_another_thread_than_the_main_one_leaves_signals_alone():
+    handler = signal.getsignal(signal.SIGTERM)
     requests = []
 
     def run():
@@ -41,4 +43,4 @@ def test_another_thread_than_the_main_one_leaves_signals_alone():
     thread.start()
     thread.join()
     assert requests == [False]
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is handler

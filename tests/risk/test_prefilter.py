@@ -92,5 +92,5 @@ def test_nothing_is_written_if_nothing_would_be_left(pipeline, quick_fits, tmp_p
 
 
 def test_an_existing_folder_is_not_replaced(pipeline, tmp_path):
-    with pytest.raises(SpecError, match="exists; remove it"):
+    with pytest.raises(SpecError, match="exists; choose another one, or remove it"):
         prefilter(pipeline, LabelSource(), tmp_path)

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _process_as_it_was() -> Iterator[None]:
+    """Restore what Ray's own functions change in this process: the handler of SIGTERM and environment variables."""
+    handler = signal.getsignal(signal.SIGTERM)
+    environment = dict(os.environ)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    for name in os.environ.keys() - environment.keys():
+        if name.startswith("RAY_"):
+            del os.environ[name]
 
 
 @pytest.fixture(scope="module")
