@@ -90,7 +90,9 @@ def verdicts(memorization: Memorization, examples: list[Example]) -> list[bool]:
     return [by_id[example.position] for example in examples]
 
 
-@pytest.mark.parametrize("name", DECODED)
+@pytest.mark.parametrize(
+    "name", [name if name.endswith("/student") else pytest.param(name, marks=pytest.mark.slow) for name in DECODED]
+)
 def test_verdicts_are_those_of_plain_decoding(shipped, memorization_of, name):
     folder, memorization = shipped / "models" / name, memorization_of(name)
     examples = chosen(memorization, folder, DECODED[name], EXTRACTION)

@@ -85,6 +85,7 @@ def test_two_workers_give_the_bytes_of_a_run_in_this_process(on_cluster, undistu
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_two_models_together_are_scored_as_in_this_process(on_cluster, tiny, make_model, data, tmp_path):
     models = Model(str(tiny)), Model(str(make_model("olmo2", seed=4)))
     by_ray, local = (
@@ -99,6 +100,7 @@ def test_two_models_together_are_scored_as_in_this_process(on_cluster, tiny, mak
     np.testing.assert_allclose(by_ray.kl["kl"].to_numpy(), local.kl["kl"].to_numpy(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_its_own_shards_only(on_cluster, undisturbed, tiny, data, tmp_path):
     store = disturbing(lambda: os.kill(min(living_workers()), signal.SIGKILL), after=3)
     run(tiny, data, tmp_path, workers=2, store=store)
@@ -151,6 +153,7 @@ def test_a_run_that_is_interrupted_ends_its_workers(on_cluster, tiny, data, tmp_
     assert all_gone()
 
 
+@pytest.mark.slow
 def test_a_lost_node_costs_its_workers_only(on_cluster, undisturbed, tiny, data, tmp_path):
     store = disturbing(lambda: on_cluster.remove_node(on_cluster.extra, allow_graceful=False), after=3)
     run(tiny, data, tmp_path, store=store)
