@@ -98,7 +98,7 @@ def _table_lines(confirmation: Confirmation) -> list[str]:
     from pytest_kdmem.base.text import count
 
     width = max((len(str(engine_check)) for engine_check in confirmation.engine_checks), default=0)
-    lines = [f"{'witness':<{width}}  checked    agree  disagree  outside the band"]
+    lines = [f"{'check':<{width}}  checked    agree  disagree  outside the band"]
     for engine_check in confirmation.engine_checks:
         differing = len(engine_check.disagreements)
         lines.append(

@@ -109,7 +109,7 @@ def test_a_report_from_before_audits_had_names_and_models_had_runs_is_read(tmp_p
     assert_same(old, replace(full_result(), name="", warnings=(), models=models))
 
 
-def test_a_report_from_before_there_were_witnesses_is_read(tmp_path: Path) -> None:
+def test_a_report_from_before_there_were_engine_checks_is_read(tmp_path: Path) -> None:
     differing = {
         "example_id": 4, "scored_memorized": True, "decoded_memorized": False, "ambiguous": True, "margin": 1e-5,
     }  # fmt: skip

@@ -40,19 +40,19 @@ def twins(tiny, tmp_path_factory) -> Path:
     return folder
 
 
-def test_agreement_is_shown_by_witness(kdmem, tiny, data):
+def test_agreement_is_shown_by_check(kdmem, tiny, data):
     done = kdmem("confirm", tiny, data, "--json", "out/confirmed.json")
     assert (done.code, done.err) == (0, "")
     ambiguous, head, scored, decoded, tolerance = done.out.splitlines()
     assert ambiguous == f"{tiny.name}: 0 of 12 distinct examples ambiguous (0.00%), 12 checked"
-    assert head.split() == ["witness", "checked", "agree", "disagree", "outside", "the", "band"]
+    assert head.split() == ["check", "checked", "agree", "disagree", "outside", "the", "band"]
     assert scored.split() == ["transformers", "scored", "12", "12", "0", "0"]
     assert decoded.split() == ["transformers", "decoded", "12", "12", "0", "0"]
     assert tolerance.startswith("tolerance in logits: claimed 2^-")
     assert tolerance.endswith(": the claim holds")
     content = json.loads(Path("out/confirmed.json").read_text())
     assert (content["confirmed"], content["checked"], content["examples"], content["ambiguous"]) == (True, 12, 12, 0)
-    assert [(witness["engine"], witness["way"], witness["disagreements"]) for witness in content["witnesses"]] == [
+    assert [(check["engine"], check["way"], check["disagreements"]) for check in content["witnesses"]] == [
         ("transformers", "scored", []),
         ("transformers", "decoded", []),
     ]
@@ -87,7 +87,7 @@ def test_a_disagreement_outside_the_band_is_exit_code_1(kdmem, tiny, data, score
     assert hidden == "and 1 more disagreements"
     content = json.loads(Path("confirmed.json").read_text())
     assert content["confirmed"] is False
-    assert [len(witness["disagreements"]) for witness in content["witnesses"]] == [2, 2]
+    assert [len(witness["disagreements"]) for check in content["witnesses"]] == [2, 2]
 
 
 def test_a_score_that_is_not_confirmed_writes_no_table(kdmem, tiny, data, scored):

@@ -94,7 +94,7 @@ def test_other_lengths_are_obeyed(kdmem, tiny, data):
     assert pq.read_table("s.parquet")["memorized"].to_pylist()[::2] == [True] * 6
 
 
-def test_a_confirmed_score_names_the_witnesses(kdmem, tiny, data):
+def test_a_confirmed_score_names_the_checks(kdmem, tiny, data):
     done = kdmem("score", tiny, data, "--out", "scores.parquet", "--confirm")
     assert done.code == 0
     first, *_ = done.out.splitlines()

@@ -1,4 +1,4 @@
-"""An audit that asks for confirmation fails where a witness disagrees outside the band, and tells what was found."""
+"""An audit that asks for confirmation fails if a second engine disagrees outside the band, and reports each check."""
 
 from __future__ import annotations
 
