@@ -87,7 +87,7 @@ def test_a_disagreement_outside_the_band_is_exit_code_1(kdmem, tiny, data, score
     assert hidden == "and 1 more disagreements"
     content = json.loads(Path("confirmed.json").read_text())
     assert content["confirmed"] is False
-    assert [len(witness["disagreements"]) for check in content["witnesses"]] == [2, 2]
+    assert [len(check["disagreements"]) for check in content["witnesses"]] == [2, 2]
 
 
 def test_a_score_that_is_not_confirmed_writes_no_table(kdmem, tiny, data, scored):
