@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 
 import torch
 from torch import Tensor
@@ -32,15 +33,17 @@ def margins_step_by_step(model: PreTrainedModel, ids: Tensor, prompt_tokens: int
         prompt_tokens: Number of tokens fed at once. The next one is the first fed alone, and the one after it the
             first target.
     """
-    # Recurrent models have caches of other kinds; they are run again on all tokens so far.
-    cache = getattr(model(input_ids=ids[:, :prompt_tokens], use_cache=True), "past_key_values", None)
+    # Without a cache, or with one of another kind, as recurrent models have, the model is run again on all tokens so
+    # far. transformers 5.24 calls the cache by another name than 5.16, and ignores the old name in some models.
+    cache_name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
+    cache = getattr(model(input_ids=ids[:, :prompt_tokens], use_cache=True), cache_name, None)
     margins = []
     for position in range(prompt_tokens, ids.shape[1] - 1):
         if cache is None:
             out = model(input_ids=ids[:, : position + 1])
         else:
-            out = model(input_ids=ids[:, position : position + 1], past_key_values=cache, use_cache=True)
-            cache = out.past_key_values
+            out = model(input_ids=ids[:, position : position + 1], use_cache=True, **{cache_name: cache})
+            cache = getattr(out, cache_name)
         logits, target = out.logits[:, -1].float(), ids[:, position + 1 : position + 2]
         best_other = logits.scatter(1, target, -torch.inf).amax(dim=1)
         margins.append((logits.gather(1, target)[:, 0] - best_other).cpu())

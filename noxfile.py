@@ -1,0 +1,32 @@
+"""Runs the tests with the oldest and the newest versions of what the package depends on: `nox`."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+PYTHON = "3.11"
+TEST_TOOLS = ("hypothesis", "jsonschema", "markdown-it-py", "moto[server]", "pytest-xdist")
+# Browsers, Ray, vLLM and the published schemas have versions of their own and are tested by `.ci/run`.
+TESTS = ("tests", "--ignore=tests/scoring/executors", "--ignore=tests/report/test_html_in_browser.py")
+
+
+@nox.session(python=PYTHON)
+def oldest(session: nox.Session) -> None:
+    """The oldest version of each dependency that pyproject.toml allows."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    pins = [requirement.replace(">=", "==") for requirement in project["dependencies"]]
+    session.install(*pins, *TEST_TOOLS)
+    session.install("--no-deps", "-e", ".")
+    run_tests(session)
+
+
+@nox.session(python=PYTHON)
+def newest(session: nox.Session) -> None:
+    """The newest version of each dependency."""
+    session.install("--upgrade", "-e", ".", *TEST_TOOLS)
+    run_tests(session)
+
+
+def run_tests(session: nox.Session) -> None:
+    session.run("pytest", "-n", "2", *(session.posargs or TESTS))
