@@ -26,7 +26,7 @@ FLOORS = (
     "plugin",
     "cli",
 )
-FILES = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
+FILES = {"__init__.py", "__main__.py", "py.typed"}
 # The public names and the command `python -m pytest_kdmem` lead to every floor.
 ENTRANCES = {"pytest_kdmem", "pytest_kdmem.__main__"}
 
@@ -61,10 +61,10 @@ def floor(name: str) -> int:
     return FLOORS.index(name.split(".")[1])
 
 
-def test_the_package_holds_its_floors_and_four_files() -> None:
+def test_the_package_holds_its_floors_and_three_files() -> None:
     entries = [entry for entry in PACKAGE.iterdir() if entry.name != "__pycache__"]
     assert {entry.name for entry in entries if entry.is_file()} == FILES
-    assert {entry.name for entry in entries if entry.is_dir()} == set(FLOORS) - {"errors"}
+    assert {entry.name for entry in entries if entry.is_dir()} == set(FLOORS)
 
 
 def test_imports_run_downward() -> None:

@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import numpy as np
 
+from pytest_kdmem.errors.harmless import listed
+
 Value = TypeVar("Value")
 Decode = Callable[[Any], Any]
 INT64 = range(-(1 << 63) + 1, 1 << 63)
@@ -46,7 +48,7 @@ def from_json(kind: type[Value], content: Any, *, complete: bool = False) -> Val
     annotation: Any = kind
     value: Value = _decoder(annotation)(content)
     if complete and (missing := {_key(field) for field in _fields(kind)} - content.keys()):
-        raise TypeError(f"{_listed(missing)} of {kind.__name__} missing")
+        raise TypeError(f"{listed(sorted(missing))} of {kind.__name__} missing")
     return value
 
 
@@ -69,10 +71,6 @@ def _fields(kind: Any) -> tuple[Field[Any], ...]:
 def _key(field: Field[Any]) -> str:
     key: str = field.metadata.get("json", field.name)
     return key
-
-
-def _listed(names: set[Any]) -> str:
-    return ", ".join(sorted(map(str, names)))
 
 
 @cache
@@ -108,7 +106,7 @@ def _object(kind: Any) -> Decode:
         entries = _exactly(dict)(value)
         for problem, keys in (("missing", required - entries.keys()), ("unknown", entries.keys() - decoders.keys())):
             if keys:
-                raise TypeError(f"{_listed(keys)} of {kind.__name__} {problem}")
+                raise TypeError(f"{listed(sorted(keys))} of {kind.__name__} {problem}")
         arguments = {}
         for key, entry in entries.items():
             try:

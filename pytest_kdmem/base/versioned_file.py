@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as short
 from typing import Any, Generic, TypeVar
 
+from pytest_kdmem.base.paths import read_text
 from pytest_kdmem.errors import DataError, KdmemError
+from pytest_kdmem.errors.harmless import one_line, quoted
 
 Value = TypeVar("Value")
 # What a decoder raises for content that is not what was written.
@@ -93,7 +94,7 @@ class VersionedFile(Generic[Value]):
 
     def _load_if_present(self, path: Path) -> object:
         try:
-            content: object = json.loads(path.read_text(encoding="utf-8"))
+            content: object = json.loads(read_text(path))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -110,13 +111,11 @@ class VersionedFile(Generic[Value]):
         version = content.get("schema_version")
         if version != self.version:
             raise DataError(
-                f"{self.name} of schema_version {self.version} was expected{place}; found {short(version)}:"
+                f"{self.name} of schema_version {self.version} was expected{place}; found {quoted(version)}:"
                 f" {self.remedy}."
             )
         return content
 
 
 def _reason(error: Exception) -> str:
-    """An error's words on one line, without signs that would steer a terminal."""
-    words = "".join(sign if sign.isprintable() else "?" for sign in str(error))
-    return words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}…"
+    return one_line(str(error), LONGEST_REASON)

@@ -65,12 +65,5 @@ def main(arguments: list[str] | None = None) -> Any:
         typer.echo(f"kdmem: {interruption}", err=True)
         sys.exit(INTERRUPTED)
     except KdmemError as error:
-        from pytest_kdmem.report.github import neutralize_commands
-        from pytest_kdmem.report.sanitize import sanitize
-
-        # The message may quote a file, and no line of a file may reach a CI runner as a command.
-        message = neutralize_commands(
-            "\n".join(sanitize(line) for line in _with_command_flags(str(error)).splitlines())
-        )
-        typer.echo(f"kdmem: {message}", err=True)
+        typer.echo(f"kdmem: {_with_command_flags(str(error))}", err=True)
         sys.exit(USAGE_ERROR)

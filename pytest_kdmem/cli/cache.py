@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from pytest_kdmem.cli.output import say
+
 
 def info(cache_dir: Path) -> None:
     """Print how much is stored."""
     from pytest_kdmem.scoring.store import ScoreStore
 
     stored = ScoreStore(cache_dir).info()
-    typer.echo(
+    say(
         f"{stored.root}: {stored.shards} score shards, {stored.corpora} training sets, {stored.confirmations}"
         f" confirmations, {stored.size_bytes / 1e6:.1f} MB"
     )
@@ -28,4 +30,4 @@ def prune(
     """Remove stored scores."""
     from pytest_kdmem.scoring.store import ScoreStore
 
-    typer.echo(f"{ScoreStore(cache_dir).prune(older_than_days=older_than_days)} files removed from {cache_dir}")
+    say(f"{ScoreStore(cache_dir).prune(older_than_days=older_than_days)} files removed from {cache_dir}")

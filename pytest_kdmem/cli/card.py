@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pytest_kdmem.cli.options import check_outputs
+from pytest_kdmem.cli.output import say
 
 
 def card(
@@ -20,8 +21,6 @@ def card(
     The rest of the card stays as it is; results of an earlier audit are replaced. If there is no card, one is made.
     Only results and the names of training sets are written: no text, no examples, no paths.
     """
-    from rich.console import Console
-
     from pytest_kdmem.audit.report import read_report
     from pytest_kdmem.base.files import write_text
     from pytest_kdmem.report.model_card import insert_results, read_card, select_audit
@@ -32,4 +31,4 @@ def card(
     after = insert_results(before, result)
     if after != before:
         write_text(after, readme)
-    Console(highlight=False, markup=False, soft_wrap=True).print(f"wrote the figures into {readme}")
+    say(f"wrote the figures into {readme}")

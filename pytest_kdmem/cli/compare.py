@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from pytest_kdmem.cli.output import say
+
 REGRESSED = 1
 
 
@@ -21,27 +23,18 @@ def compare(
     2 if a report cannot be read or the two have nothing in common. Results of teacher and baseline are shown, but do
     not count.
     """
-    from rich.console import Console
-
     from pytest_kdmem.audit.regression.reports import compare_reports
     from pytest_kdmem.audit.report import read_report
-    from pytest_kdmem.report.github import neutralize_commands
-    from pytest_kdmem.report.glyphs import ASCII, UNICODE
     from pytest_kdmem.report.regression import OUTCOME_STYLES, change_line
-    from pytest_kdmem.report.sanitize import sanitize
 
     sections = compare_reports(read_report(old), read_report(new))
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    signs = UNICODE if (console.encoding or "ascii").startswith("utf") else ASCII
     for section in sections:
         if len(sections) > 1:
-            console.print(neutralize_commands(signs.clean(sanitize(section.audit) or "the root")), style="bold")
+            say(section.audit or "the root", style="bold")
         for entry in section.changes:
-            console.print(
-                neutralize_commands(signs.clean(change_line(entry))), style=OUTCOME_STYLES.get(entry.outcome, "")
-            )
+            say(change_line(entry), style=OUTCOME_STYLES.get(entry.outcome))
     regressed = sum(len(section.regressed) for section in sections)
     figures = sum(len(section.changes) for section in sections)
     outcome = f"{regressed} are worse, or cannot be shown to be no worse" if regressed else "none has grown worse"
-    console.print(f"{figures} figures compared: {outcome}")
+    say(f"{figures} figures compared: {outcome}")
     sys.exit(REGRESSED if regressed else 0)

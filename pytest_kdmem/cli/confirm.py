@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, progress
+from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import Spelling
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def confirm(
         )
         confirmation = confirm_scores(scores, settings, opened, progress=progress())
     for line in summary_lines(scores.model.name, confirmation):
-        typer.echo(line)
+        say(line)
     if json is not None:
         write_json(to_record(scores, confirmation), json)
     if confirmation.outside_band:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pytest_kdmem.cli.options import ExampleOptions, LoadingOptions
+from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import HelpFromDocstring, Spelling
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.recipe import Recipe
@@ -56,8 +57,8 @@ def distill(
         execution=execution,
         cache_dir=cache_dir,
         offline=loading.offline,
-        progress=Bar() if sys.stdout.isatty() else Lines(typer.echo),
-        report=typer.echo,
+        progress=Bar() if sys.stdout.isatty() else Lines(say),
+        report=say,
     )
     if join_process_group().is_first:
-        typer.echo(f"{recipe.mode} model in {trained.source}")
+        say(f"{recipe.mode} model in {trained.source}")

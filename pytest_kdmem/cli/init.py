@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pytest_kdmem.cli.output import say
 from pytest_kdmem.specs.checks import choice, require
 
 
@@ -35,16 +36,13 @@ def init(
     Models and texts that are not given have placeholders to be filled in. No file is overwritten: if one of the files
     exists, nothing is written at all.
     """
-    from rich.console import Console
-
     from pytest_kdmem.cli.starter import WORKFLOWS, Starter, write_starter
 
     require("--workflow", workflow, choice(*WORKFLOWS, "none"))
     given = {role: source for role, source in asdict(sources).items() if source is not None}
     written = write_starter(Starter(folder, Path.cwd(), given, text_column, workflow))
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     for path in written:
-        console.print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+        say(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     if workflow == "gitlab":
-        console.print(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
-    console.print(f"next: pytest {folder}" if given else f"next: name your models in {folder / 'conftest.py'}")
+        say(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
+    say(f"next: pytest {folder}" if given else f"next: name your models in {folder / 'conftest.py'}")

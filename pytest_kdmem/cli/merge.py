@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pytest_kdmem.cli.output import say
+
 INCOMPLETE = 1
 
 
@@ -27,20 +29,20 @@ def merge(
     from pytest_kdmem.scoring.store import ScoreStore
 
     merged = merge_stores(stores, ScoreStore(cache_dir))
-    typer.echo(f"{count(merged.copied)} shards taken into {cache_dir}, which had {count(merged.present)}")
+    say(f"{count(merged.copied)} shards taken into {cache_dir}, which had {count(merged.present)}")
     for run in merged.coverage:
         if run.examples is None or run.shards is None:
-            typer.echo(
+            say(
                 f"weights {run.weights}: {count(run.scored)} shards, and it cannot be told whether that is all: no"
                 " training set is remembered for it"
             )
             continue
         state = "complete" if run.complete else "MISSING some"
-        typer.echo(
+        say(
             f"weights {run.weights}, training set of {count(run.examples)} examples:"
             f" {count(run.scored)} of {count(run.shards)} shards, {state}"
         )
     for path in merged.damaged:
-        typer.echo(f"damaged and left out: {path}; score that part again")
+        say(f"damaged and left out: {path}; score that part again")
     if not merged.complete:
         raise typer.Exit(INCOMPLETE)

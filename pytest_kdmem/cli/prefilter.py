@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.cli.options import ExampleOptions, RunOptions, StoreOptions
+from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import quoted
 
 if TYPE_CHECKING:
     from pytest_kdmem.risk.prefilter import Budget, CleanedSet
@@ -65,7 +67,7 @@ def prefilter(
         pipeline = pair.pipeline(examples, run, opened, settings)
         cleaned = write_cleaned(pipeline, label_source, output.out, feature_names=feature_names, budget=budget)
     for line in summary_lines(cleaned, budget):
-        typer.echo(line)
+        say(line)
 
 
 def summary_lines(cleaned: CleanedSet, budget: Budget) -> list[str]:
@@ -107,5 +109,5 @@ def parse_share(flag: str, text: str | None) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 < value < 1:
-        raise SpecError(f"{flag} must be a share between 0 and 1, such as 0.5% or 0.005; found {text!r}.")
+        raise SpecError(f"{flag} must be a share between 0 and 1, such as 0.5% or 0.005; found {quoted(text)}.")
     return value

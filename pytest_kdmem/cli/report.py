@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pytest_kdmem.cli.options import check_outputs
+from pytest_kdmem.cli.output import say
 
 
 def report(
@@ -18,8 +19,6 @@ def report(
     ],
 ) -> None:
     """Write a saved report in another format; no model is run."""
-    from rich.console import Console
-
     from pytest_kdmem.audit.report import read_report
     from pytest_kdmem.report.formats import check_ending, write_report
 
@@ -27,7 +26,6 @@ def report(
         check_ending(path)
         check_outputs({"--to": path}, {"the record": record})
     saved = read_report(record)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     for path in to:
         write_report(saved, path)
-        console.print(f"report in {path}")
+        say(f"report in {path}")

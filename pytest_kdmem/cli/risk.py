@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.cli.options import RunOptions, SampledExampleOptions, StoreOptions, check_outputs
+from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
 
@@ -92,10 +93,10 @@ def write_results(predicted: PipelineResult, features: str, output: RiskOutput) 
     entry = risk_entry(predicted.risk)
     assert entry is not None
     for line in (*risk_lines(entry), *(f"! {warning}" for warning in predicted.risk.warnings)):
-        console.print(line)
+        say(line)
     if output.save is not None:
         write_predictor(predicted.risk.predictor, output.save)
-        console.print(f"wrote the predictor to {output.save}")
+        say(f"wrote the predictor to {output.save}")
     if output.out is not None:
         write_table(predicted.risk.table(), output.out)
-        console.print(f"{len(predicted.risk.features)} rows in {output.out}")
+        say(f"{len(predicted.risk.features)} rows in {output.out}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs, progress
+from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
 
@@ -81,8 +82,6 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pat
     Raises:
         EngineError: The confirmation contradicts the scores; no table is written.
     """
-    from rich.console import Console
-
     from pytest_kdmem.audit.summarize import confirmation_entry
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.metrics.memorization import Memorization
@@ -90,12 +89,11 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pat
     from pytest_kdmem.scoring.table import LENGTHS_KEY, encode_lengths
 
     memorization = Memorization(scores.model.name, scores)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     if confirmation is not None:
         confirmation.check(memorization.subject)
-        console.print(confirmation_line(memorization.subject, confirmation_entry(confirmation)))
+        say(confirmation_line(memorization.subject, confirmation_entry(confirmation)))
     write_table(scores.rows.replace_schema_metadata({LENGTHS_KEY: encode_lengths(scores.extraction)}), out)
     rate, left_out = memorization.rate, scores.record.left_out
     shorter = f", {left_out} shorter documents left out" if left_out else ""
-    console.print(f"{rate.metric} of {memorization.subject}: {rate}; {memorization.too_short} too short{shorter}")
-    console.print(f"{len(scores.rows)} rows in {out}")
+    say(f"{rate.metric} of {memorization.subject}: {rate}; {memorization.too_short} too short{shorter}")
+    say(f"{len(scores.rows)} rows in {out}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pytest_kdmem.cli.output import say
+
 
 def study(
     config: Annotated[
@@ -28,6 +30,6 @@ def study(
     from pytest_kdmem.study.report import write_report
     from pytest_kdmem.study.run import run_study
 
-    results = run_study(config, out, only=tuple(only or ()), data=data, report=typer.echo)
+    results = run_study(config, out, only=tuple(only or ()), data=data, report=say)
     for path in write_report(results, out / "report"):
-        typer.echo(f"wrote {path}")
+        say(f"wrote {path}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors.harmless import listed, quoted
 
 Document = str | TokenIds
 
@@ -32,7 +33,7 @@ def find_column(names: list[str], text_column: str, where: str) -> str:
     if text_column in names:
         return text_column
     raise DataError(
-        f"Column {text_column!r} was expected in {where}; found {', '.join(map(str, names)) or 'none'}:"
+        f"Column {quoted(text_column)} was expected in {where}; found {listed(names)}:"
         " name the right one with --kdmem-text-column."
     )
 
@@ -46,7 +47,7 @@ def to_document(value: Any, column: str, where: str) -> Document:
     if column == IDS_COLUMN:
         return to_token_ids(value, where)
     if not isinstance(value, str):
-        raise DataError(f"Text was expected in column {column!r}, {where}; found {type(value).__name__}.")
+        raise DataError(f"Text was expected in column {quoted(column)}, {where}; found {type(value).__name__}.")
     # JSON can hold a lone surrogate, which no tokenizer accepts: it becomes "?".
     return value.encode("utf-8", "replace").decode("utf-8")
 

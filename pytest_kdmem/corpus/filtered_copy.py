@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.corpus.formats import ROWS_AT_ONCE, UNREADABLE, first_line
 from pytest_kdmem.corpus.presets import find_preset
 from pytest_kdmem.corpus.sources import check_source, file_ending
@@ -44,7 +45,7 @@ def check_copyable(training_set: TrainingSet) -> None:
             f"A training set that takes every line or row of {source} was expected, so that each can be left out or"
             " kept; drop documents=, minimum_tokens= and sample=."
         )
-    if not Path(source).expanduser().exists() or find_preset(source) is not None:
+    if not exists(local_path(source)) or find_preset(source) is not None:
         raise SpecError(
             f"A file or folder on this machine was expected to be copied without some of its documents; found {source}:"
             " save it here first (datasets' save_to_disk, or a copy of its files)."
@@ -69,7 +70,7 @@ def copy_documents(training_set: TrainingSet, folder: Path, kept: Flags) -> Path
         SpecError: Documents of this source cannot be left out.
     """
     check_copyable(training_set)
-    source = Path(training_set.source).expanduser().resolve()
+    source = local_path(training_set.source).resolve()
     target = folder / source.name
     try:
         if source.is_dir():

@@ -16,6 +16,7 @@ from pytest_kdmem.errors import DataError
 
 STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet")
 ROWS_AT_ONCE = 1024
+LONGEST_LINE = 1 << 26  # bytes; a compressed file of a few kilobytes may hold a line that fills any memory
 # Errors that pyarrow raises for files and addresses that it cannot read.
 UNREADABLE = (OSError, ValueError, pa.ArrowException)
 
@@ -68,12 +69,12 @@ def read_column(batches: Iterator[pa.RecordBatch], column: str, name: str) -> It
     row = 0
     for batch in batches:
         try:
-            values = batch.column(0).to_pylist()
-        except UnicodeDecodeError as error:
+            batch.validate(full=True)  # arrow follows the offsets of a damaged file wherever they point
+        except pa.ArrowException as error:
             raise DataError(
-                f"UTF-8 text was expected in rows {row} to {row + len(batch) - 1} of {name} ({error.reason})."
+                f"Intact values were expected in rows {row} to {row + len(batch) - 1} of {name} ({first_line(error)})."
             ) from None
-        for value in values:
+        for value in batch.column(0).to_pylist():
             yield to_document(value, column, f"row {row} of {name}")
             row += 1
 
@@ -104,12 +105,16 @@ def _lines(file: File) -> Iterator[tuple[int, str]]:
 
 def _split_lines(stream: Any) -> Iterator[bytes]:
     pending: list[bytes] = []
+    pending_bytes = 0
     while chunk := stream.read(1 << 20):
         first, *rest = chunk.split(b"\n")
         pending.append(first)
+        pending_bytes += len(first)
         for part in rest:
             yield b"".join(pending)
-            pending = [part]
+            pending, pending_bytes = [part], len(part)
+        if pending_bytes > LONGEST_LINE:
+            raise ValueError(f"a line of more than {LONGEST_LINE} bytes")
     if last := b"".join(pending):
         yield last
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pytest_kdmem.base.digests import file_digest
+from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.corpus.object_store import is_uri, list_files
 from pytest_kdmem.corpus.presets import HELD_OUT, find_preset, resolve
 from pytest_kdmem.corpus.sources import ENDINGS, fingerprint
@@ -59,7 +60,7 @@ def _kind(data: TrainingSet) -> str:
     if is_uri(data.source):
         scheme = data.source.partition("://")[0]
         return SAME_SCHEMES.get(scheme, scheme)
-    return "file" if Path(data.source).expanduser().exists() else "hub"
+    return "file" if exists(local_path(data.source)) else "hub"
 
 
 def _digests(data: TrainingSet) -> set[str]:
@@ -67,7 +68,7 @@ def _digests(data: TrainingSet) -> set[str]:
     if is_uri(data.source):
         files = [Path(file.path) for file in list_files(data.source)]
     else:
-        path = Path(data.source).expanduser()
+        path = local_path(data.source)
         files = [file for file in path.rglob("*") if file.name.endswith(ENDINGS)] if path.is_dir() else [path]
     return {file_digest(file) for file in files if file.stat().st_size}
 
@@ -85,7 +86,7 @@ def _may_meet(first: list[str], second: list[str]) -> bool:
 
 def _content(data: TrainingSet) -> str | None:
     """Fingerprint of the rows, whatever is sampled of them or however they become examples."""
-    path = Path(data.source).expanduser().resolve()
+    path = local_path(data.source).resolve()
     return fingerprint(
         TrainingSet(
             str(path),

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
+from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.declared import Documents, TrainingSet
 
 HELD_OUT = ":held-out"
@@ -143,7 +144,7 @@ class Preset:
             )
         if source.endswith(HELD_OUT):
             if split != SPLIT:
-                raise SpecError(f"{source} has a split of its own; found split={split!r}: drop one of the two.")
+                raise SpecError(f"{source} has a split of its own; found split={quoted(split)}: drop one of the two.")
             return self.held_out_part()
         return self.training_part() if split == SPLIT else (split, Selection(source, self.minimum_tokens))
 
@@ -151,7 +152,7 @@ class Preset:
 def find_preset(source: str) -> Preset | None:
     """The preset that a source names, with or without ``:held-out``; None if a file or folder has that name."""
     name = source.removesuffix(HELD_OUT)
-    is_local = any(Path(path).expanduser().exists() for path in (source, name))
+    is_local = any(exists(local_path(path)) for path in (source, name))
     return None if is_local else PRESETS.get(name)
 
 

@@ -8,21 +8,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from pytest_kdmem.base.digests import digest_of, file_digest
-from pytest_kdmem.corpus.columns import Document, find_column, to_document, to_token_ids
+from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
+from pytest_kdmem.corpus.arrays import number_of_rows, read_rows
+from pytest_kdmem.corpus.arrow_files import read_arrow, read_saved_folder
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.formats import (
     STREAMED,
     UNREADABLE,
     DocumentReader,
     File,
     find_ending,
-    first_line,
-    read_column,
     read_file,
 )
 from pytest_kdmem.corpus.hub import hub_readers
@@ -30,6 +29,7 @@ from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, uri_
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.checkpoint import looks_like_hub_id
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -56,12 +56,14 @@ def check_source(training_set: TrainingSet) -> None:
     if is_uri(training_set.source):
         check_uri(training_set.source)
         return
-    path = Path(training_set.source).expanduser()
-    if path.is_file() and file_ending(path) is None:
-        raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {path}.")
-    if not (path.exists() or find_preset(training_set.source) or looks_like_hub_id(training_set.source)):
+    path = local_path(training_set.source)
+    if is_file(path) and file_ending(path) is None:
+        raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {named(str(path))}.")
+    if exists(path) and not (is_file(path) or is_folder(path)):
+        raise DataError(f"A file or folder was expected at {named(str(path))}; found a pipe or a device.")
+    if not (exists(path) or find_preset(training_set.source) or looks_like_hub_id(training_set.source)):
         raise DataError(
-            f"A training set was expected at {training_set.source}, and nothing is there; check the path"
+            f"A training set was expected at {named(training_set.source)}, and nothing is there; check the path"
             f" (presets by name: {', '.join(PRESETS)}; with {HELD_OUT} appended, the held-out part of each)."
         )
 
@@ -94,16 +96,16 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
     """Lines or rows of the source."""
     if is_uri(training_set.source):
         return gather(uri_readers(training_set, offline=offline))
-    path = Path(training_set.source).expanduser()
-    if path.is_dir():
-        return _saved_by_datasets(path, training_set)
-    if not path.is_file():
+    path = local_path(training_set.source)
+    if is_folder(path):
+        return read_saved_folder(path, training_set.split, training_set.text_column)
+    if not is_file(path):
         return gather(hub_readers(training_set, offline=offline))
     match file_ending(path):
         case ".npy":
-            return _npy(path)
+            return read_rows(path)
         case ".arrow":
-            return _arrow(path, training_set.text_column)
+            return read_arrow(path, training_set.text_column)
         case _:
             # A blank line is no document, but marks the beginning of an article.
             keep_blank = training_set.documents == "articles"
@@ -127,10 +129,10 @@ def fingerprint(training_set: TrainingSet) -> str | None:
         files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
         digests = [[str(file_ending(file)), file_digest(file)] for file in files]
         return digest_of([digests, "in turn", *settings]) if files else None
-    path = Path(read.source).expanduser()
-    if path.is_file():
+    path = local_path(read.source)
+    if is_file(path):
         return digest_of([file_ending(path), file_digest(path), *settings])
-    if path.is_dir():
+    if is_folder(path):
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return digest_of([[[str(file.relative_to(path)), file_digest(file)] for file in files], *settings])
     commit = read.revision or ""
@@ -142,25 +144,25 @@ def fingerprint(training_set: TrainingSet) -> str | None:
 def expected_examples(training_set: TrainingSet) -> int | None:
     """The number of examples, for showing progress; None if it is not known without reading the source."""
     read, selection = resolve(training_set)
-    path = Path(read.source).expanduser()
+    path = local_path(read.source)
     if read.sample is not None:
         return read.sample
     if read.form != "documents":
         return None
     if selection.take is not None:
         return selection.take
-    if selection.minimum_tokens or read.documents == "articles" or not path.is_file():
+    if selection.minimum_tokens or read.documents == "articles" or not is_file(path):
         return None
     try:
         match file_ending(path):
             case ".npy":
-                return len(np.load(path, mmap_mode="r", allow_pickle=False))
+                return number_of_rows(path)
             case ".parquet":
                 return int(pq.read_metadata(path).num_rows)
             case ".jsonl" | ".txt":
                 with path.open("rb") as file:
                     return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
-    except (OSError, ValueError, TypeError):
+    except (*UNREADABLE, DataError):
         pass  # reading the source reports it in full
     return None
 
@@ -168,54 +170,6 @@ def expected_examples(training_set: TrainingSet) -> int | None:
 def file_ending(path: Path) -> str | None:
     """The ending that tells a file's format; None if it is unknown."""
     return find_ending(path.name, ENDINGS)
-
-
-def _npy(path: Path) -> Iterator[Document]:
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"An array of token ids was expected in {path}, which is no plain .npy file.") from error
-    if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.integer):
-        raise DataError(
-            f"Whole numbers of shape [examples, tokens] were expected in {path}; found {rows.dtype} of shape"
-            f" {list(rows.shape)}."
-        )
-    for index, row in enumerate(rows):
-        yield to_token_ids(row, f"row {index} of {path}")
-
-
-def _arrow(path: Path, text_column: str) -> Iterator[Document]:
-    try:
-        with pa.memory_map(str(path)) as source:
-            try:
-                reader = pa.ipc.open_file(source)
-                batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
-            except pa.ArrowInvalid:  # `datasets` writes the streaming format to files with the same ending
-                source.seek(0)
-                reader = pa.ipc.open_stream(source)
-                batches = iter(reader)
-            column = find_column(reader.schema.names, text_column, str(path))
-            yield from read_column((batch.select([column]) for batch in batches), column, str(path))
-    except UNREADABLE as error:
-        raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({first_line(error)}).") from None
-
-
-def _saved_by_datasets(path: Path, training_set: TrainingSet) -> Iterator[Document]:
-    from datasets import DatasetDict, load_from_disk
-
-    try:
-        data = load_from_disk(str(path))
-    except Exception as error:  # damaged folders raise whatever their damage leads to
-        raise DataError(
-            f"A folder saved by `datasets` (save_to_disk) was expected at {path} ({type(error).__name__})."
-        ) from error
-    if isinstance(data, DatasetDict):
-        if training_set.split not in data:
-            raise DataError(f"Split {training_set.split!r} was expected in {path}; found {', '.join(data)}.")
-        data = data[training_set.split]
-    column = find_column(data.column_names, training_set.text_column, str(path))
-    for index, row in enumerate(data.with_format(None).select_columns([column])):
-        yield to_document(row[column], column, f"row {index} of {path}")
 
 
 def training_fingerprint(training_set: TrainingSet) -> str | None:

@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import quoted
 
 Family = Literal["pythia", "olmo2", "qwen3"]
 
@@ -223,5 +224,5 @@ def _family_settings(family: Family, size: Size, tokenizer: PreTrainedTokenizerF
 
 def _architecture(family: str) -> _Architecture:
     if family not in _ARCHITECTURES:
-        raise SpecError(f"A model family must be one of {', '.join(_ARCHITECTURES)}; found {family!r}.")
+        raise SpecError(f"A model family must be one of {', '.join(_ARCHITECTURES)}; found {quoted(family)}.")
     return _ARCHITECTURES[family]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import number, optional, require, whole_number
 
 
@@ -71,6 +72,8 @@ def recipe_and_execution(settings: Mapping[str, Any]) -> tuple[Recipe, Execution
     execution_names = {field.name for field in fields(Execution)}
     valid_names = execution_names | {field.name for field in fields(Recipe)}
     if unknown := sorted(settings.keys() - valid_names):
-        raise SpecError(f"A setting of training must be one of {', '.join(sorted(valid_names))}; found {unknown[0]!r}.")
+        raise SpecError(
+            f"A setting of training must be one of {', '.join(sorted(valid_names))}; found {quoted(unknown[0])}."
+        )
     recipe = {name: value for name, value in settings.items() if name not in execution_names}
     return Recipe(**recipe), Execution(**{name: value for name, value in settings.items() if name in execution_names})

@@ -12,6 +12,7 @@ import numpy as np
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.errors import ComparisonError, SpecError
+from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.metrics.verdict import Verdict
 
 Unit = Literal["proportion", "factor", "nats", "examples"]
@@ -84,7 +85,9 @@ class Estimate:
     def _compare(self, operator: Operator, threshold: Estimate | float) -> bool:
         """Compare with a number or another estimate, and record the comparison as a gate."""
         if isinstance(threshold, bool):
-            raise ComparisonError(f"{self.metric} compares with a number or another estimate; found {threshold!r}.")
+            raise ComparisonError(
+                f"{self.metric} compares with a number or another estimate; found {quoted(threshold)}."
+            )
         if not isinstance(threshold, Estimate | int | float | np.number):
             return NotImplemented  # an accepted value implements the comparison itself; anything else is a TypeError
         if not isinstance(threshold, Estimate):

@@ -18,9 +18,10 @@ from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.rerun_command import with_commands
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError, KdmemError
+from pytest_kdmem.errors.harmless import harmless, without_commands, without_secrets
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.formats import write_report
-from pytest_kdmem.report.github import append_summary, neutralize_commands, workflow_commands
+from pytest_kdmem.report.github import append_summary, workflow_commands
 from pytest_kdmem.report.terminal import render
 from pytest_kdmem.specs.options import OPTIONS, Option
 
@@ -96,11 +97,11 @@ def print_summary(terminalreporter: Any, published: Published, config: pytest.Co
     unicode = encoding.startswith("utf")
     terminalreporter.section("memorization audit")
     text = render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, verbosity=verbosity)
-    terminalreporter.write(neutralize_commands(text))
+    terminalreporter.write(without_commands(text))
     if published.accepted:
-        terminalreporter.write_line(neutralize_commands(published.accepted))
+        terminalreporter.write_line(without_commands(published.accepted))
     for error in published.errors:
-        terminalreporter.write_line(neutralize_commands(error), red=True)
+        terminalreporter.write_line(without_commands(error), red=True)
     terminalreporter.write(github_annotations(report, config))
 
 
@@ -124,7 +125,8 @@ def _write_reports(report: Report, settings: Settings) -> list[str]:
         except KdmemError as error:
             errors.append(str(error))
         except Exception as error:  # a mistake of ours, for which no other report and no verdict may be lost
-            errors.append(f"A report was to be written to {path}, and rendering it broke ({type(error).__name__}).")
+            sentence = f"A report was to be written to {path}, and rendering it broke ({type(error).__name__})."
+            errors.append(harmless(sentence))
     return errors
 
 
@@ -147,4 +149,4 @@ def _command_line_text(option: Option, settings: Settings) -> str:
     if not settings.overrides(option.key) or option.key in OUTPUT_KEYS:
         return ""
     value = settings[option.key]
-    return option.flag * value if isinstance(value, bool) else f"{option.flag}={value}"
+    return option.flag * value if isinstance(value, bool) else f"{option.flag}={without_secrets(str(value))}"

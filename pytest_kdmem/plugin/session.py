@@ -103,7 +103,9 @@ class AuditSession:
         )
         # pytest-xdist shows no error that ends a worker here, so there each audit raises it.
         if self._error and not self.is_worker:
-            raise pytest.UsageError(self._error)
+            from pytest_kdmem.plugin.usage import usage_error
+
+            raise usage_error(self._error)
 
     def header(self) -> list[str]:
         """Return a line for each kind of place that settings came from."""

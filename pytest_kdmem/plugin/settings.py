@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
+from pytest_kdmem.base.paths import exists, local_path
+from pytest_kdmem.errors.harmless import quoted, without_secrets
+from pytest_kdmem.plugin.usage import usage_error
 from pytest_kdmem.specs.options import OPTIONS, Kind, Option
 
 Origin = Literal["option", "environment", "configuration", "default"]
@@ -38,7 +41,11 @@ class Settings:
     @property
     def given(self) -> dict[str, Any]:
         """Everything that was set anywhere, for headers and reports."""
-        return {key: value for key, value in self.values.items() if self.origins[key] != "default"}
+        return {
+            key: without_secrets(value) if isinstance(value, str) else value
+            for key, value in self.values.items()
+            if self.origins[key] != "default"
+        }
 
     @property
     def cache_dir(self) -> Path:
@@ -55,7 +62,7 @@ class Settings:
         return self.origins[key] in ("option", "environment")
 
     def _beside_configuration(self, key: str) -> Path:
-        path = Path(self[key]).expanduser()
+        path = local_path(self[key])
         return path if self.overrides(key) else self.root / path
 
 
@@ -85,20 +92,20 @@ def remove_reports(settings: Settings) -> None:
     """
     accepted, place = settings.baseline_file, settings.places["report"]
     if accepted is not None and any(Path(path).resolve() == accepted.resolve() for path in settings["report"]):
-        raise pytest.UsageError(
+        raise usage_error(
             f"{place}: a report was to be written over the accepted figures in {accepted}; name another file."
         )
     for path in settings["report"]:
         try:
             Path(path).unlink(missing_ok=True)
         except OSError as error:
-            raise pytest.UsageError(f"{place}: a report cannot be written to {path} ({error.strerror}).") from None
+            raise usage_error(f"{place}: a report cannot be written to {path} ({error.strerror}).") from None
 
 
 def path_from_root(value: str, root: Path) -> str:
     """Return a path of the configuration as seen from the configuration's folder; a hub id or preset is no path."""
-    candidate = root / Path(value).expanduser()
-    return str(candidate) if candidate.exists() else value
+    candidate = root / local_path(value)
+    return str(candidate) if exists(candidate) else value
 
 
 def _raw_value(option: Option, config: pytest.Config) -> tuple[Origin, str, Any]:
@@ -110,7 +117,7 @@ def _raw_value(option: Option, config: pytest.Config) -> tuple[Origin, str, Any]
     try:
         value = config.getini(f"kdmem_{option.key}")
     except (TypeError, ValueError) as error:
-        raise pytest.UsageError(f"kdmem_{option.key} in the configuration: {error}") from None
+        raise usage_error(f"kdmem_{option.key} in the configuration: {error}") from None
     if value not in (None, "", []):
         return "configuration", f"kdmem_{option.key}", value
     return "default", "", None
@@ -121,9 +128,9 @@ def _converted(option: Option, place: str, raw_value: Any) -> Any:
     try:
         value = convert(raw_value)
     except (TypeError, ValueError):
-        raise pytest.UsageError(f"{place} must be {kind}; found {raw_value!r}.") from None
+        raise usage_error(f"{place} must be {kind}; found {quoted(raw_value)}.") from None
     if expected := option.check(value):
-        raise pytest.UsageError(f"{place} must be {expected}; found {raw_value!r}.")
+        raise usage_error(f"{place} must be {expected}; found {quoted(raw_value)}.")
     return value
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kdmem.errors.harmless import harmless
+
 if TYPE_CHECKING:
     from pytest_kdmem.audit.schema import Gate
 
@@ -69,7 +71,7 @@ def _summary(excinfo: pytest.ExceptionInfo[BaseException], entry: Any) -> str:
     error, last = excinfo.value, excinfo.traceback[-1]
     message = "not shown"
     if type(error) in ERRORS_OF_THE_MACHINE:
-        message = str(error).strip().partition("\n")[0][:LONGEST_MESSAGE]
+        message = harmless(str(error).strip().partition("\n")[0][:LONGEST_MESSAGE])
     return (
         f"{type(error).__name__} at {last.path}:{last.lineno + 1}, asked for at {entry.path}:{entry.lineno + 1}"
         f" (its message: {message}); an audit expects no such error, and what it broke on is not shown, as that may be"

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_kdmem.base.paths import is_folder, local_path
 from pytest_kdmem.plugin.options import unknown_keys
 from pytest_kdmem.plugin.settings import Settings
+from pytest_kdmem.plugin.usage import usage_error
 from pytest_kdmem.specs.options import OPTIONS
 
 CONFIGURATION_FILES = (
@@ -42,14 +44,28 @@ def check_settings(settings: Settings) -> None:
 
 
 def _check_models(settings: Settings) -> None:
+    from pytest_kdmem.errors.harmless import named
     from pytest_kdmem.specs.checkpoint import looks_like_hub_id
 
-    for role in ("teacher", "student", "baseline"):
-        source = settings[role]
-        if settings.overrides(role) and not Path(source).expanduser().is_dir() and not looks_like_hub_id(source):
-            raise pytest.UsageError(
-                f"{settings.places[role]}: a model folder was expected at {source}, and there is none; check the path."
+    for role in filter(settings.__getitem__, ("teacher", "student", "baseline")):
+        source, place = settings[role], settings.places[role]
+        _check_source(f"{place}: a model's source", source)
+        if settings.overrides(role) and not is_folder(local_path(source)) and not looks_like_hub_id(source):
+            raise usage_error(
+                f"{place}: a model folder was expected at {named(source)}, and there is none; check the path."
             )
+
+
+def _check_source(name: str, source: str) -> None:
+    """Refuse a password before any header or report shows it."""
+    from pytest_kdmem.errors import KdmemError
+    from pytest_kdmem.specs.checks import require
+    from pytest_kdmem.specs.checks import source as source_check
+
+    try:
+        require(name, source, source_check)
+    except KdmemError as error:
+        raise usage_error(str(error)) from None
 
 
 def _check_lengths(settings: Settings) -> None:
@@ -59,15 +75,15 @@ def _check_lengths(settings: Settings) -> None:
     try:
         Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
     except KdmemError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise usage_error(str(error)) from None
 
 
 def _check_shard(settings: Settings) -> None:
     place = settings.places["shard"]
     if settings["shard"] and settings["no_cache"]:
-        raise pytest.UsageError(f"{place} keeps its scores for the other parts; keep a cache.")
+        raise usage_error(f"{place} keeps its scores for the other parts; keep a cache.")
     if settings["shard"] and settings.overrides("report"):
-        raise pytest.UsageError(
+        raise usage_error(
             f"{settings.places['report']}: a report tells of whole audits, and {place} scores a part; report from a run"
             " without it once all parts are scored."
         )
@@ -77,6 +93,8 @@ def _check_data(role: str, settings: Settings) -> None:
     from pytest_kdmem.errors import KdmemError
 
     source, place = settings[role], settings.places[role]
+    if source:
+        _check_source(f"{place}: a training set's source", source)
     try:
         if source and "://" in source:  # an address may hold a password, which would stand in headers and reports
             from pytest_kdmem.corpus.object_store import check_uri
@@ -88,7 +106,7 @@ def _check_data(role: str, settings: Settings) -> None:
 
             check_source(TrainingSet(source))
     except KdmemError as error:
-        raise pytest.UsageError(f"{place}: {error}") from None
+        raise usage_error(f"{place}: {error}") from None
 
 
 def persistent_source(config: pytest.Config, settings: Settings, flag: str) -> str:
@@ -138,7 +156,7 @@ def check_configuration(config: pytest.Config) -> None:
     expected = _configuration_above(Path(os.path.commonpath(tested)) if tested else invocation.dir)
     if expected is not None and (config.inipath is None or config.inipath.resolve() != expected):
         flag, value = spaced[0]
-        raise pytest.UsageError(f"{flag} {value} keeps pytest from finding {expected}; write {flag}={value}.")
+        raise usage_error(f"{flag} {value} keeps pytest from finding {expected}; write {flag}={value}.")
 
 
 def check_names(config: pytest.Config) -> None:
@@ -154,7 +172,7 @@ def check_names(config: pytest.Config) -> None:
         for name in names:
             if name not in valid_names:
                 nearest = get_close_matches(name, valid_names, 1, 0)[0]
-                raise pytest.UsageError(f"{name}: a setting was expected, and there is none of this name; {nearest}?")
+                raise usage_error(f"{name}: a setting was expected, and there is none of this name; {nearest}?")
 
 
 def _configuration_above(folder: Path) -> Path | None:

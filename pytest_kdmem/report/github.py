@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,10 +16,6 @@ MAX_ANNOTATIONS = 10
 MAX_TITLE_LENGTH, MAX_MESSAGE_LENGTH = 200, 1000
 MAX_NAMED_TESTS = 5
 TITLE = "memorization audit"
-# A runner reads a command where a line begins with two colons, or blanks and two colons, and where "##[" stands
-# anywhere in a line. A carriage return ends a line too. Other services read "##name[".
-COLONS = re.compile(r"((?:^|[\r\n])[^\S\r\n]*:)(?=:)")
-BRACKET = re.compile(r"##(?=\w{0,20}\[)")
 
 
 def append_summary(report: Report, path: Path) -> str:
@@ -62,11 +57,6 @@ def workflow_commands(report: Report, root: str = ".") -> str:
     if not_run:
         lines.append(_not_run_warning(not_run))
     return "".join(f"{line}\n" for line in lines)
-
-
-def neutralize_commands(text: str) -> str:
-    """Return log text in which a runner reads no command, because a blank splits the start of each."""
-    return BRACKET.sub("# #", COLONS.sub(r"\1 ", text))
 
 
 def _annotation(gate: Gate, root: str) -> str:

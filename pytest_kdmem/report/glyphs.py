@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.box import ASCII as ASCII_BOX
 from rich.box import ASCII2, ROUNDED, SIMPLE_HEAD, Box
 
-from pytest_kdmem.report.sanitize import CONTROL_CATEGORIES
+from pytest_kdmem.errors.harmless import CONTROL_CATEGORIES, without_secrets
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Glyphs:
     replacements: tuple[tuple[str, str], ...] = ()
 
     def clean(self, text: str) -> str:
-        """Return one line of text in the terminal's characters, with "?" for control characters."""
+        """Return one line of text in the terminal's characters, without secrets and with "?" for control characters."""
+        text = without_secrets(text)
         for character, spelling in self.replacements:
             text = text.replace(character, spelling)
         text = "".join(
@@ -44,7 +45,7 @@ class Glyphs:
 
     def truncate(self, text: str, width: int) -> str:
         """Return the cleaned text, cut to at most ``width`` characters."""
-        cleaned = self.clean(text[: 4 * width])  # cleaning never shortens text, so this much is enough
+        cleaned = self.clean(without_secrets(text)[: 4 * width])  # no more is shown
         if len(cleaned) <= width:
             return cleaned
         return cleaned[: max(0, width - len(self.ellipsis))] + self.ellipsis

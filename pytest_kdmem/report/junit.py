@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.errors.harmless import REPLACEMENT
 from pytest_kdmem.metrics.estimate import MIRRORED, SIGN, Estimate
-from pytest_kdmem.report.sanitize import REPLACEMENT, sanitize
+from pytest_kdmem.report.sanitize import sanitize
 
 ELEMENTS = {"fail": "failure", "inconclusive": "failure", "error": "error"}
 # Unicode noncharacters, which are no control characters, but which no XML may hold.

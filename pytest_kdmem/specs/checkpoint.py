@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 from pytest_kdmem.base.digests import digest_of, file_digest
 from pytest_kdmem.base.file_memory import FileMemory
+from pytest_kdmem.base.paths import exists, is_folder, local_path
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import named, quoted
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.weights import read_model_json, read_weights, weight_files
 
@@ -27,6 +30,7 @@ TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
 CONFIG, QUANTIZATION = "config.json", "hf_quant_config.json"
+HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[\w][\w.-]{0,95}", re.ASCII)
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 
 
@@ -110,11 +114,11 @@ def locate(model: Model, *, offline: bool = False) -> Path:
     Raises:
         SpecError: There is no such folder, or the model cannot be downloaded.
     """
-    folder = Path(model.source).expanduser()
-    if folder.is_dir():
+    folder = local_path(model.source)
+    if is_folder(folder):
         return folder.resolve()
     if not looks_like_hub_id(model.source):
-        raise SpecError(f"A model folder was expected at {model.source}, and there is none; check the path.")
+        raise SpecError(f"A model folder was expected at {named(model.source)}, and there is none; check the path.")
     from huggingface_hub import snapshot_download
 
     try:
@@ -133,9 +137,7 @@ def locate(model: Model, *, offline: bool = False) -> Path:
 
 def looks_like_hub_id(source: str) -> bool:
     """Whether a source that is no folder can be a hub id: ``owner/name``, if there is no local folder ``owner``."""
-    parts = source.split("/")
-    is_plain = all(part and not part.startswith((".", "~")) for part in parts)
-    return is_plain and "\\" not in source and len(parts) == 2 and not Path(parts[0]).exists()
+    return HUB_ID.fullmatch(source) is not None and not exists(Path(source.partition("/")[0]))
 
 
 def digest_tokenizer(folder: Path) -> str:
@@ -168,7 +170,7 @@ def _whole_number(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -
         value = config.get(key)
         if value is not None:
             if isinstance(value, bool) or not isinstance(value, int):
-                raise SpecError(f"A whole number was expected as {key} in {folder / CONFIG}; found {value!r}.")
+                raise SpecError(f"A whole number was expected as {key} in {folder / CONFIG}; found {quoted(value)}.")
             return value
     return None
 

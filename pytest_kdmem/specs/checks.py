@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pytest_kdmem.base.paths import can_be_path
 from pytest_kdmem.errors import SpecError
 
 # Returns what was expected instead of a value ("a whole number of at least 1"), or "" if the value is right.
@@ -20,7 +21,9 @@ Check = Callable[[Any], str]
 def require(name: str, value: Any, check: Check) -> None:
     """Raise SpecError, which names the value and what was expected of it, unless it passes the check."""
     if expected := check(value):
-        raise SpecError(f"{name} must be {expected}; found {value!r}.")
+        from pytest_kdmem.errors.harmless import quoted
+
+        raise SpecError(f"{name} must be {expected}; found {quoted(value)}.")
 
 
 def choice(*choices: str) -> Check:
@@ -92,8 +95,13 @@ def nonempty_text(value: Any) -> str:
 
 
 def source(value: Any) -> str:
-    """A path, or what may be a hub id or an address."""
-    return "" if isinstance(value, str | os.PathLike) and os.fspath(value) else "a path or a hub id"
+    """A path, or what may be a hub id or an address, without a password: reports show it."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or not can_be_path(text):
+        return "a path or a hub id"
+    from pytest_kdmem.errors.harmless import without_secrets
+
+    return "" if without_secrets(text) == text else "without a password or key, which belong into the environment"
 
 
 def part_of_run(value: Any) -> str:

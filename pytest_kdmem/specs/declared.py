@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.checks import choice, number, optional, require, source, whole_number
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
@@ -46,7 +47,7 @@ class Model:
     def __post_init__(self) -> None:
         require("a model's source", self.source, source)
         object.__setattr__(self, "source", os.fspath(self.source))
-        require(f"dtype of model {self.source}", self.dtype, choice(*get_args(DType)))
+        require(f"dtype of model {named(self.source)}", self.dtype, choice(*get_args(DType)))
 
     @property
     def name(self) -> str:
@@ -112,7 +113,7 @@ class TrainingSet:
         require("a training set's source", self.source, source)
         object.__setattr__(self, "source", os.fspath(self.source))
         for name, check in _TRAINING_SET_CHECKS.items():
-            require(f"{name} of training set {self.source}", getattr(self, name), check)
+            require(f"{name} of training set {named(self.source)}", getattr(self, name), check)
 
     @property
     def name(self) -> str:

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.file_memory import FileMemory
+from pytest_kdmem.base.paths import read_text
 from pytest_kdmem.errors import SpecError
 
 WEIGHT_INDEX = "model.safetensors.index.json"
+LONGEST_HEADER = 100_000_000  # bytes, as the library `safetensors` allows
 PICKLED_ENDINGS = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -83,7 +85,7 @@ def weight_files(folder: Path) -> list[Path]:
     if single.is_file():  # transformers looks in the same order
         return [single]
     if index.is_file():
-        names = sorted(set(read_model_json(index, "an index of weights").get("weight_map", {}).values()))
+        names = _names_in_index(index)
         files = [folder / name for name in names]
         missing = [file.name for file in files if not file.is_file()]
         if missing:
@@ -99,18 +101,26 @@ def weight_files(folder: Path) -> list[Path]:
     raise SpecError(f"Weights were expected as model.safetensors in {folder}, and there are none.")
 
 
+def _names_in_index(index: Path) -> list[str]:
+    names = read_model_json(index, "an index of weights").get("weight_map", {})
+    # A name with a folder in it could lead out of the model folder.
+    if not isinstance(names, dict) or any(not isinstance(n, str) or n != Path(n).name for n in names.values()):
+        raise SpecError(f"Names of files beside it were expected as weight_map in {index}; save the model again.")
+    return sorted(set(names.values()))
+
+
 def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
     """Name, dtype, shape and SHA-256 of the bytes of each tensor in a safetensors file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
         start = 8 + int.from_bytes(head, "little")
-        if len(head) < 8 or start > size:
+        if len(head) < 8 or start > size or start > LONGEST_HEADER:
             raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save the model again.")
         try:
             header = json.loads(file.read(start - 8))
             entries = [_tensor_entry(name, entry) for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise SpecError(f"Weights were expected in {path}, which is no safetensors file.") from None
         if not entries:
             raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
@@ -125,8 +135,11 @@ def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
 
 
 def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int, ...], int, int]:
-    begin, end = map(int, entry["data_offsets"])
-    return name, str(entry["dtype"]), tuple(map(int, entry["shape"])), begin, end
+    begin, end = entry["data_offsets"]
+    dtype, shape = entry["dtype"], tuple(entry["shape"])
+    if not isinstance(dtype, str) or not all(type(number) is int for number in (begin, end, *shape)):
+        raise TypeError
+    return name, dtype, shape, begin, end
 
 
 def read_model_json(path: Path, what: str) -> dict[str, Any]:
@@ -136,10 +149,10 @@ def read_model_json(path: Path, what: str) -> dict[str, Any]:
         SpecError: There is no such file, or it holds no JSON object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise SpecError(f"{what.capitalize()} was expected at {path}, and there is no such file.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SpecError(f"{what.capitalize()} was expected in {path}, which is no valid JSON ({error}).") from None
     if not isinstance(content, dict):
         raise SpecError(f"{what.capitalize()} was expected in {path}, which holds no JSON object.")

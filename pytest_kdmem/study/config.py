@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Mode, Recipe
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import choice, nonempty_text, number, optional, require, whole_number
 from pytest_kdmem.specs.declared import Documents, Extraction
 
@@ -184,7 +185,7 @@ class StudyConfig:
     def __post_init__(self) -> None:
         for name in (*self.datasets, *self.sizes):  # they name folders
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                raise SpecError(f"Names of data sets and sizes must be letters, digits, - and _; found {name!r}.")
+                raise SpecError(f"Names of data sets and sizes must be letters, digits, - and _; found {quoted(name)}.")
         texts = [text for dataset in self.datasets.values() for text in dataset.texts]
         if len(set(texts)) < len(texts):  # else the D of one data set would be pre-training text of another
             raise SpecError(f"Each text must be read once, so that no part shares a document; found {texts}.")

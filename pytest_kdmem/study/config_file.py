@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Mode, Recipe
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import nonempty_text, require, whole_number
 from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.study.config import (
@@ -115,21 +116,21 @@ def _table(kind: type[Table], content: Any, where: str, **readers: Callable[[Any
 def _check_keys(content: Mapping[str, Any], valid: tuple[str, ...], needed: tuple[str, ...], where: str) -> None:
     for name in content:
         if name not in valid:
-            raise SpecError(f"Key {name!r} of {where} is unknown; valid are {', '.join(valid)}.")
+            raise SpecError(f"Key {quoted(name)} of {where} is unknown; valid are {', '.join(valid)}.")
     missing = [name for name in needed if name not in content]
     if missing:
-        raise SpecError(f"Key {missing[0]!r} was expected in {where}, and it is missing.")
+        raise SpecError(f"Key {quoted(missing[0])} was expected in {where}, and it is missing.")
 
 
 def _keyed(content: Any, where: str) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise SpecError(f"A table was expected as {where}; found {content!r}.")
+        raise SpecError(f"A table was expected as {where}; found {quoted(content)}.")
     return content
 
 
 def _tuple(content: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(content, list):
-        raise SpecError(f"A list was expected as {where}; found {content!r}.")
+        raise SpecError(f"A list was expected as {where}; found {quoted(content)}.")
     return tuple(content)
 
 
@@ -174,5 +175,5 @@ def _recipe(content: Any, mode: Mode, where: str) -> Recipe:
 def _repetition(content: Any) -> tuple[tuple[int, float], ...]:
     pairs = [_tuple(pair, "an entry of repetition") for pair in _tuple(content, "repetition")]
     if any(len(pair) != 2 for pair in pairs):
-        raise SpecError(f"repetition must be a list of [copies, share]; found {content!r}.")
+        raise SpecError(f"repetition must be a list of [copies, share]; found {quoted(content)}.")
     return tuple((copies, share) for copies, share in pairs)

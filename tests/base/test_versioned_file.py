@@ -90,12 +90,15 @@ def test_json_that_is_no_object_is_refused(tmp_path: Path, content: str) -> None
         PLAIN.read_if_present(tmp_path / "n.json")
 
 
-@pytest.mark.parametrize("version", [0, 4, "3", None, [[[]]] * 1000], ids=lambda version: repr(version)[:9])
+@pytest.mark.parametrize(
+    "version", [0, 4, "3", None, [[[]]] * 1000, "\x1b[2J", "a\n" * 10_000], ids=lambda version: repr(version)[:9]
+)
 def test_another_version_is_refused_and_both_are_named(tmp_path: Path, version: object) -> None:
     write(tmp_path / "n.json", PLAIN, schema_version=version)
     sentence = refusal(PLAIN, tmp_path / "n.json")
     assert "of schema_version 3 was expected" in sentence
-    assert f"found {repr(version)[:3]}" in sentence
+    plain = version in (0, 4, "3", None)
+    assert f"found {repr(version) if plain else 'a '}" in sentence
 
 
 def test_an_older_version_is_refused_before_its_entries_are_decoded(tmp_path: Path) -> None:
@@ -117,8 +120,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, kind: object) -> None
         ({"pages": "two"}, "pages: int was expected"),
         ({"pages": 10}, "pages must be at most 9"),
         ({"colour": 1}, "colour of Note unknown"),
-        ({"\x1b[2J\n\ud800": 1}, r"\?\[2J\?\? of Note unknown"),
-        ({"x" * 10_000: 1}, "xxx…"),
+        ({"\x1b[2J\n\ud800": 1}, r"a text of 6 characters of Note unknown"),
+        ({"x" * 10_000: 1}, "a text of 10 000 characters of Note"),
         ({"kind": "kdmem note"}, "kind of Note unknown"),
     ],
     ids=["type", "range", "unknown", "control characters", "long", "kind"],

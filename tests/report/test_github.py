@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_kdmem.audit.report import Report
+from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.report import markdown
-from pytest_kdmem.report.github import MAX_SUMMARY_BYTES, append_summary, neutralize_commands, workflow_commands
+from pytest_kdmem.report.github import MAX_SUMMARY_BYTES, append_summary, workflow_commands
 from pytest_kdmem.report.sanitize import sanitize
 from tests.report.any_report import HOSTILE, TEXT, random_reports
 from tests.report.audits import (
@@ -134,7 +135,7 @@ def test_saved_reports_give_the_reasons_of_their_failed_gates(saved: str) -> Non
     ],
 )  # fmt: skip
 def test_no_line_of_a_neutralized_log_is_a_command(text: str) -> None:
-    assert_no_command(neutralize_commands(text))
+    assert_no_command(without_commands(text))
 
 
 def assert_no_command(text: str) -> None:
@@ -152,14 +153,14 @@ def assert_no_command(text: str) -> None:
 @settings(max_examples=500)
 def test_neutralizing_only_adds_blanks_and_leaves_no_command(parts: list[str]) -> None:
     text = "".join(parts)
-    neutralized = neutralize_commands(text)
+    neutralized = without_commands(text)
     assert_no_command(neutralized)
     assert neutralized.replace(" ", "") == text.replace(" ", "")
 
 
 @pytest.mark.parametrize("text", ["a.py::test_x passed", "std::vector", "# a [b]", "## [x]", "a: b\nc :: d", ""])
 def test_text_without_a_command_stays_as_it_is(text: str) -> None:
-    assert neutralize_commands(text) == text
+    assert without_commands(text) == text
 
 
 @pytest.mark.parametrize("repeated", ["\n", " ", ":", "#", "\r "])
@@ -167,7 +168,7 @@ def test_a_log_of_a_megabyte_is_neutralized_in_linear_time(repeated: str) -> Non
     """A pattern that backtracks takes minutes here, and hours for ten megabytes."""
     text = repeated * (MIB // len(repeated))
     started = time.process_time()
-    neutralized = neutralize_commands(f"{text}\n::error::x")
+    neutralized = without_commands(f"{text}\n::error::x")
     assert time.process_time() - started < 5
     assert neutralized.endswith("\n: :error::x")
     assert neutralized.replace(" ", "") == f"{text}\n::error::x".replace(" ", "")

@@ -7,7 +7,8 @@ import unicodedata
 import pytest
 from hypothesis import given
 
-from pytest_kdmem.report.sanitize import CONTROL_CATEGORIES, MAX_LENGTH, sanitize
+from pytest_kdmem.errors.harmless import CONTROL_CATEGORIES, MAX_LENGTH
+from pytest_kdmem.report.sanitize import sanitize
 from tests.report.any_report import TEXT
 
 

@@ -11,6 +11,7 @@ from pytest_kdmem.audit.regression.compare import metric_change, no_worse_operat
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.audit.regression.verdict import RegressionVerdict, accepted_limit, judge_change
 from pytest_kdmem.errors import ComparisonError, SpecError
+from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator, record
 
 
@@ -40,7 +41,9 @@ class Accepted:
 
     def __add__(self, allowed: float) -> Accepted:
         if not math.isfinite(float(allowed)):
-            raise SpecError(f"A finite number was expected to be allowed beyond what was accepted; found {allowed!r}.")
+            raise SpecError(
+                f"A finite number was expected to be allowed beyond what was accepted; found {quoted(allowed)}."
+            )
         return replace(self, allowed=self.allowed + float(allowed))
 
     def __sub__(self, allowed: float) -> Accepted:

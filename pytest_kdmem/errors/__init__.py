@@ -5,7 +5,17 @@ Each message is one sentence: what was expected, what was found and where, and t
 
 
 class KdmemError(Exception):
-    """Base of all errors that this package raises on purpose; users see them without a traceback."""
+    """Base of all errors that this package raises on purpose; users see them without a traceback.
+
+    Args:
+        message: The sentence. What it quotes of files and addresses is made harmless here, so that no error can tell a
+            secret, steer a terminal or give a command to a CI runner, whoever shows it.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        from pytest_kdmem.errors.harmless import harmless
+
+        super().__init__(harmless(str(message)))
 
 
 class SpecError(KdmemError):

@@ -1,0 +1,16 @@
+"""Prints the results of commands."""
+
+from __future__ import annotations
+
+from pytest_kdmem.errors.harmless import harmless
+
+
+def say(line: str, style: str | None = None) -> None:
+    """Print one line of a result; what it quotes of files and addresses is made harmless as in an error."""
+    from rich.console import Console
+
+    from pytest_kdmem.report.glyphs import ASCII
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    text = harmless(line)
+    console.print(text if (console.encoding or "ascii").startswith("utf") else ASCII.clean(text), style=style)
