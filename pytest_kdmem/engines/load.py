@@ -19,6 +19,7 @@ from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.runtime import RunSettings
+from pytest_kdmem.specs.weights import digest_again
 
 if TYPE_CHECKING:
     from pytest_kdmem.engines.transformers.pair import PairedEngine
@@ -92,8 +93,12 @@ def open_pair(
 
 
 def _check_unchanged(model: Model, checkpoint: Checkpoint, settings: RunSettings) -> None:
-    """Raise EngineError if the loaded weights may differ from the digested ones: the files are digested again."""
-    if open_checkpoint(model, offline=settings.offline).digest != checkpoint.digest:
+    """Raise EngineError if the loaded weights may differ from the digested ones.
+
+    The weights are read again, since not every write to a file leaves a time stamp.
+    """
+    reopened = open_checkpoint(model, offline=settings.offline)
+    if reopened.digest != checkpoint.digest or digest_again(checkpoint.folder) != reopened.weights_digest:
         raise EngineError(
             f"Model {model.source} was expected to stay as it is during an audit, and its files were changed while it"
             " was loaded; audit it again once it is saved."

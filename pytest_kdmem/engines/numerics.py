@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.engines.protocol import Metrics
+from pytest_kdmem.engines.vllm.configurations import uncompared_setting
 from pytest_kdmem.engines.vllm.versions import SUPPORTED_ARCHITECTURES, TESTED, check_vllm, installed_vllm
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint
@@ -83,6 +84,11 @@ def unfit_for_vllm(model: Model, checkpoint: Checkpoint) -> str:
         return (
             "A model that is not quantized was expected by the vllm engine, whose kernels for quantized models were not"
             f" tested; found {model.source}"
+        )
+    if setting := uncompared_setting(checkpoint.architecture, checkpoint.config):
+        return (
+            "A configuration on which both engines were compared was expected by the vllm engine, which may read others"
+            f" differently; that of {model.source} has {setting}"
         )
     if model.trust_remote_code:
         return (

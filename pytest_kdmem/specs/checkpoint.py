@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from pytest_kdmem.base.paths import exists, is_folder, local_path
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named, quoted
 from pytest_kdmem.specs.declared import Model
-from pytest_kdmem.specs.weights import read_model_json, read_weights, weight_files
+from pytest_kdmem.specs.layout import CONFIG, check_layout, check_no_redirects, check_own_code, read_model_json
+from pytest_kdmem.specs.weights import read_weights, weight_files
 
 # Settings that do not change the output of a model, or only through the settings of the engine (dtype, cache).
 INERT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache")
@@ -29,7 +30,9 @@ INERT_TOKENIZER_KEYS = (
 TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
-CONFIG, QUANTIZATION = "config.json", "hf_quant_config.json"
+QUANTIZATION = "hf_quant_config.json"
+# Names of torch for the floating-point numbers that a configuration may ask for.
+DTYPES = frozenset({"float64", "float32", "float16", "bfloat16", "float", "double", "half"})
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[\w][\w.-]{0,95}", re.ASCII)
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 
@@ -50,6 +53,8 @@ class Checkpoint:
         dtype: Precision of the checkpoint by its configuration, or else that of most of its parameters.
         architecture: Name of the model class.
         quantized: Whether the weights are quantized.
+        weights_digest: Digest of the tensors alone.
+        config: The configuration as it stands in its file.
     """
 
     folder: Path
@@ -62,6 +67,8 @@ class Checkpoint:
     dtype: str
     architecture: str
     quantized: bool = False
+    weights_digest: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
 
 
 _CHECKPOINTS: FileMemory[Checkpoint] = FileMemory()
@@ -77,22 +84,27 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
         SpecError: There is no such folder or hub model, it has no safetensors weights, or a file in it is damaged.
     """
     folder = locate(model, offline=offline)
+    check_layout(folder)
     files = [folder / name for name in (CONFIG, QUANTIZATION, *TOKENIZER_SETTINGS, *TOKENIZER_FILES)]
-    files = [*(file for file in files if file.is_file()), *sorted(folder.glob("*.py"))]
+    files = [*(file for file in files if file.is_file()), *sorted(folder.rglob("*.py"))]
     if (folder / CONFIG).is_file():  # else it is reported as missing
         files += weight_files(folder)
-    return _CHECKPOINTS.get(files, lambda: _read_checkpoint(folder))
+    checkpoint = _CHECKPOINTS.get(files, lambda: _read_checkpoint(folder))
+    if model.trust_remote_code:
+        check_own_code(checkpoint.config, folder)
+    return checkpoint
 
 
 def _read_checkpoint(folder: Path) -> Checkpoint:
     config = read_model_json(folder / CONFIG, "a model's configuration")
+    check_no_redirects(config, folder)
     inner = config.get("text_config")
     text_config = {**config, **inner} if isinstance(inner, dict) else config
     weights = read_weights(folder)
     tokenizer_digest = digest_tokenizer(folder)
     text_digest = digest_of([tokenizer_digest, _tokenizer_settings(folder)])
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
-    code = [(file.name, file_digest(file)) for file in sorted(folder.glob("*.py"))]
+    code = [(str(file.relative_to(folder)), file_digest(file)) for file in sorted(folder.rglob("*.py"))]
     architectures = config.get("architectures")
     return Checkpoint(
         folder=folder,
@@ -102,10 +114,28 @@ def _read_checkpoint(folder: Path) -> Checkpoint:
         parameters=weights.parameters,
         vocabulary=_whole_number(text_config, ("vocab_size",), folder) or 0,
         positions=_whole_number(text_config, POSITION_KEYS, folder),
-        dtype=config.get("dtype") or config.get("torch_dtype") or weights.dtype,
+        dtype=_dtype(config, folder) or weights.dtype,
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
         quantized="quantization_config" in text_config or (folder / QUANTIZATION).is_file(),
+        weights_digest=weights.digest,
+        config=config,
     )
+
+
+def _dtype(config: Mapping[str, Any], folder: Path) -> str | None:
+    """The dtype that a configuration names; None if it names none, or one for each of its parts.
+
+    Raises:
+        SpecError: It is none of torch's.
+    """
+    value = config.get("dtype") or config.get("torch_dtype")
+    if value is None or value == "auto" or isinstance(value, dict):
+        return None
+    if not isinstance(value, str) or value not in DTYPES:
+        raise SpecError(
+            f"One of {', '.join(sorted(DTYPES))} was expected as dtype in {folder / CONFIG}; found {value!r}."
+        )
+    return str(value)
 
 
 def locate(model: Model, *, offline: bool = False) -> Path:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, pairwise
 from math import prod
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, NamedTuple
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.file_memory import FileMemory
-from pytest_kdmem.base.paths import read_text
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.layout import CONFIG, check_layout, read_model_json
 
+SINGLE = "model.safetensors"
 WEIGHT_INDEX = "model.safetensors.index.json"
+CHUNK_BYTES = 1 << 20
 LONGEST_HEADER = 100_000_000  # bytes, as the library `safetensors` allows
-PICKLED_ENDINGS = (".bin", ".pt", ".pth", ".ckpt")
+# Key of the configuration by which transformers loads another file of weights.
+REDIRECT = "transformers_weights"
 
 
 class Weights(NamedTuple):
@@ -63,6 +65,12 @@ def read_weights(folder: Path) -> Weights:
 def _compute_weights(files: Sequence[Path]) -> Weights:
     with ThreadPoolExecutor() as pool:
         tensors = sorted(chain.from_iterable(pool.map(_read_tensors, files)))
+    for (name, *_), (next_name, *_) in pairwise(tensors):
+        if name == next_name:  # which of the two is loaded depends on the names of the files
+            raise SpecError(
+                f"Each tensor was expected once in the weights of {files[0].parent}, and {name} is in two files; save"
+                " the model again."
+            )
     parameters: dict[str, int] = {}  # by dtype
     for _, dtype, shape, _ in tensors:
         parameters[dtype] = parameters.get(dtype, 0) + prod(shape)
@@ -71,42 +79,84 @@ def _compute_weights(files: Sequence[Path]) -> Weights:
     return Weights(digest_of(tensors), sum(parameters.values()), names.get(commonest, "float32"))
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The files that transformers loads: ``model.safetensors``, or else the files that its index names.
+def digest_again(folder: Path) -> str:
+    """The digest of `weights_digest`, from bytes that are read now, whatever the time stamps of the files say.
 
     Raises:
-        SpecError: There are no weights, or files are missing that the index names.
+        SpecError: There are no safetensors weights, or they are damaged.
     """
-    single, index = folder / "model.safetensors", folder / WEIGHT_INDEX
-    if (folder / "adapter_config.json").is_file():
-        raise SpecError(
-            f"A whole model was expected in {folder}, which holds an adapter; merge it into its base first."
-        )
-    if single.is_file():  # transformers looks in the same order
+    return _compute_weights(weight_files(folder)).digest
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that transformers loads.
+
+    These are the file that the configuration names as ``transformers_weights``, or else ``model.safetensors``, or else
+    the files that its index names.
+
+    Raises:
+        SpecError: There are no weights, files are missing that the configuration or an index names, or these name
+            files outside the folder.
+    """
+    check_layout(folder)
+    redirect = _redirect(folder)
+    single, index = folder / (redirect or SINGLE), folder / (redirect or WEIGHT_INDEX)
+    if single.is_file() and not single.name.endswith(".json"):  # transformers looks in the same order
         return [single]
     if index.is_file():
-        names = _names_in_index(index)
-        files = [folder / name for name in names]
-        missing = [file.name for file in files if not file.is_file()]
-        if missing:
-            raise SpecError(f"Weights {', '.join(missing)} were expected in {folder} by its index and are not there.")
-        if files:
-            return files
-    pickled = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLED_ENDINGS)
-    if pickled:
+        return _indexed_files(folder, index)
+    others = sorted(file.name for file in folder.glob("*.safetensors"))
+    present = f"there is {others[0]} only: name it so, or save the model again" if others else "there are none"
+    raise SpecError(f"Weights were expected as {redirect or SINGLE} in {folder}, and {present}.")
+
+
+def _redirect(folder: Path) -> str | None:
+    """The file of weights that the configuration names, relative to the folder; None if it names none.
+
+    transformers loads that file in place of ``model.safetensors``. Of a configuration with parts it reads the part that
+    belongs to the class, so that all of them must name the same.
+    """
+    config_file = folder / CONFIG
+    if not config_file.is_file():
+        return None
+    config = read_model_json(config_file, "a model's configuration")
+    parts = {name: part for name, part in config.items() if isinstance(part, dict)}
+    values = [config.get(REDIRECT)]
+    values += [part.get(REDIRECT) for name, part in parts.items() if name == "text_config" or REDIRECT in part]
+    if all(value is None for value in values):
+        return None
+    name = values[0]
+    if not isinstance(name, str) or any(value != name for value in values) or not _lies_inside(name):
         raise SpecError(
-            f"Weights were expected as safetensors in {folder}, which holds only pickled ones ({pickled[0]}); pickle"
-            " can run code, so it is never read: save the model again with save_pretrained."
+            f"One file of weights in the folder was expected as {REDIRECT} in {config_file}, the same in all of its"
+            " parts; remove that key, and save the weights as model.safetensors."
         )
-    raise SpecError(f"Weights were expected as model.safetensors in {folder}, and there are none.")
+    if not name.endswith((".safetensors", ".safetensors.index.json")):
+        raise SpecError(
+            f"A safetensors file or its index was expected as {REDIRECT} in {config_file}; remove that key, and save"
+            " the weights as model.safetensors."
+        )
+    return name
 
 
-def _names_in_index(index: Path) -> list[str]:
-    names = read_model_json(index, "an index of weights").get("weight_map", {})
-    # A name with a folder in it could lead out of the model folder.
-    if not isinstance(names, dict) or any(not isinstance(n, str) or n != Path(n).name for n in names.values()):
+def _indexed_files(folder: Path, index: Path) -> list[Path]:
+    content = read_model_json(index, "an index of weights")
+    weight_map = content.get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map or not isinstance(content.get("metadata"), dict):
+        raise SpecError(
+            f"An index of weights was expected in {index}, and it lacks weight_map or metadata; save the model again."
+        )
+    if any(not isinstance(name, str) or name != Path(name).name for name in weight_map.values()):
         raise SpecError(f"Names of files beside it were expected as weight_map in {index}; save the model again.")
-    return sorted(set(names.values()))
+    files = [folder / name for name in sorted(set(weight_map.values()))]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise SpecError(f"Weights {', '.join(missing)} were expected in {folder} by its index and are not there.")
+    return files
+
+
+def _lies_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(name) and "\\" not in name and not path.is_absolute() and ".." not in path.parts
 
 
 def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
@@ -120,18 +170,28 @@ def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
         try:
             header = json.loads(file.read(start - 8))
             entries = [_tensor_entry(name, entry) for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             raise SpecError(f"Weights were expected in {path}, which is no safetensors file.") from None
         if not entries:
             raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            tensors = []
-            for name, dtype, shape, begin, end in entries:
-                if not 0 <= begin <= end <= size - start:
-                    raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
-                digest = hashlib.sha256(view[start + begin : start + end]).hexdigest()
-                tensors.append((name, dtype, shape, digest))
+        tensors = []
+        for name, dtype, shape, begin, end in entries:
+            if not 0 <= begin <= end <= size - start:
+                raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
+            file.seek(start + begin)
+            tensors.append((name, dtype, shape, _digest_bytes(file, end - begin, path)))
     return tensors
+
+
+def _digest_bytes(file: BinaryIO, count: int, path: Path) -> str:
+    """SHA-256 of the next bytes of a file. They are not mapped: who cuts a mapped file short ends the process."""
+    digest = hashlib.sha256()
+    while count:
+        if not (chunk := file.read(min(count, CHUNK_BYTES))):
+            raise SpecError(f"Weights were expected in {path}, which was cut short while it was read; try again.")
+        digest.update(chunk)
+        count -= len(chunk)
+    return digest.hexdigest()
 
 
 def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int, ...], int, int]:
@@ -140,20 +200,3 @@ def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int
     if not isinstance(dtype, str) or not all(type(number) is int for number in (begin, end, *shape)):
         raise TypeError
     return name, dtype, shape, begin, end
-
-
-def read_model_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON object from a model folder; ``what`` is what messages call it, with an article.
-
-    Raises:
-        SpecError: There is no such file, or it holds no JSON object.
-    """
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        raise SpecError(f"{what.capitalize()} was expected at {path}, and there is no such file.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise SpecError(f"{what.capitalize()} was expected in {path}, which is no valid JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise SpecError(f"{what.capitalize()} was expected in {path}, which holds no JSON object.")
-    return content

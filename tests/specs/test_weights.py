@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.specs.model_folder import WEIGHTS, digest, refusal
+from pytest_kdmem.specs.weights import weight_files, weights_digest
+from tests.specs.model_folder import WEIGHTS, change_json, digest, refusal
+
+INDEX = "model.safetensors.index.json"
 
 
 def write_weights(path: Path, header: object, body: bytes = b"") -> None:
@@ -85,3 +88,86 @@ def test_a_missing_shard_is_named(sharded: Path) -> None:
     missing = sorted(sharded.glob("model-*.safetensors"))[1]
     missing.unlink()
     assert missing.name in refusal(sharded)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"metadata": {}},
+        {"metadata": {}, "weight_map": {}},
+        {"metadata": {}, "weight_map": [WEIGHTS]},
+        {"metadata": {}, "weight_map": None},
+        {"weight_map": {"weight": "model-1.safetensors"}},
+        {"metadata": [], "weight_map": {"weight": "model-1.safetensors"}},
+    ],
+    ids=repr,
+)
+def test_an_index_of_another_form_is_refused(sharded: Path, content: object) -> None:
+    (sharded / INDEX).write_text(json.dumps(content))
+    assert "lacks weight_map or metadata" in refusal(sharded)
+
+
+@pytest.mark.parametrize("name", [3, None, ["a"], {"a": "b"}, "", "../model.safetensors", "/tmp/model.safetensors"])
+def test_an_index_that_names_no_file_of_the_folder_is_refused(sharded: Path, name: object) -> None:
+    change_json(sharded / INDEX, weight_map={"weight": name})
+    assert "Names of files in the folder were expected in weight_map" in refusal(sharded)
+
+
+@pytest.mark.parametrize("offsets", [[0, 1e999], [-1e999, 4], ["0", "4x"], [[], 4], None], ids=repr)
+def test_offsets_that_are_no_numbers_are_refused(copied: Path, offsets: object) -> None:
+    write_weights(copied / WEIGHTS, {"weight": {"dtype": "F32", "shape": [1], "data_offsets": offsets}}, b"\0" * 4)
+    assert "which is no safetensors file" in refusal(copied)
+
+
+def test_a_tensor_in_two_files_is_refused(sharded: Path) -> None:
+    """Which one is loaded depends on the names of the files, and the digest does not."""
+    first, second, *_ = sorted(sharded.glob("*.safetensors"))
+    shutil.copy(first, second)
+    assert "is in two files" in refusal(sharded)
+
+
+@pytest.fixture
+def redirected(copied: Path, make_model: Callable[..., Path]) -> Path:
+    """A folder whose configuration names another file of weights than model.safetensors."""
+    shutil.copy(make_model("pythia", seed=8) / WEIGHTS, copied / "real.safetensors")
+    change_json(copied / "config.json", transformers_weights="real.safetensors")
+    return copied
+
+
+def test_the_digest_is_of_the_file_that_the_configuration_names(
+    redirected: Path, make_model: Callable[..., Path]
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    assert weight_files(redirected) == [redirected / "real.safetensors"]
+    loaded = AutoModelForCausalLM.from_pretrained(redirected).get_input_embeddings().weight
+    expected = AutoModelForCausalLM.from_pretrained(make_model("pythia", seed=8)).get_input_embeddings().weight
+    assert loaded.equal(expected)
+    before = digest(redirected)
+    shutil.copy(make_model("pythia", seed=9) / WEIGHTS, redirected / "real.safetensors")
+    assert digest(redirected) != before
+
+
+def test_a_named_index_is_followed(sharded: Path, tiny: Path) -> None:
+    (sharded / INDEX).rename(sharded / "other.safetensors.index.json")
+    change_json(sharded / "config.json", transformers_weights="other.safetensors.index.json")
+    assert weights_digest(sharded) == weights_digest(tiny)
+
+
+@pytest.mark.parametrize(
+    "name", ["../real.safetensors", "/tmp/real.safetensors", "real.bin", "adapter_model.bin", 3, ["real.safetensors"]]
+)
+def test_a_name_that_is_no_safetensors_file_of_the_folder_is_refused(redirected: Path, name: object) -> None:
+    change_json(redirected / "config.json", transformers_weights=name)
+    assert "transformers_weights in" in refusal(redirected)
+
+
+@pytest.mark.parametrize("part", [{}, {"transformers_weights": "model.safetensors"}])
+def test_a_name_that_not_all_parts_of_a_configuration_give_is_refused(redirected: Path, part: object) -> None:
+    change_json(redirected / "config.json", text_config=part)
+    assert "the same in all of its parts" in refusal(redirected)
+
+
+def test_a_named_file_that_is_not_there_is_refused(redirected: Path) -> None:
+    (redirected / "real.safetensors").unlink()
+    assert "expected as real.safetensors" in refusal(redirected)

@@ -16,11 +16,12 @@ from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores, check_ids
 from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_step_by_step
+from pytest_kdmem.engines.transformers.failures import running_failure
 from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_model
 from pytest_kdmem.engines.transformers.reduction import Positions, reduce_positions
 from pytest_kdmem.engines.transformers.windows import WindowScores, first_miss
-from pytest_kdmem.errors import EngineError
+from pytest_kdmem.errors import EngineError, KdmemError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 
@@ -45,7 +46,7 @@ class TransformersEngine:
         batch_size: Examples in a batch; chosen to fit into memory if None.
 
     Raises:
-        EngineError: There is no such device, or the model does not load or fit on it.
+        EngineError: There is no such device, or the model does not load, run or fit on it.
     """
 
     def __init__(self, model: Model, checkpoint: Checkpoint, numerics: Numerics, *, batch_size: int | None = None):
@@ -54,15 +55,19 @@ class TransformersEngine:
         if self._device == "cuda" and not torch.cuda.is_available():
             raise EngineError("A CUDA device was expected, and torch finds none; audit with --kdmem-device cpu.")
         self._model = load_model(model, checkpoint, dtype=numerics.dtype, device=numerics.device)
-        self._head = StandardHead(self._model)
-        self.vocabulary = int(self._model.get_output_embeddings().weight.shape[0])
-        self._positions = checkpoint.positions or 64
-        self.batch_size = batch_size or self._fitting_batch()
-        self.chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary))
         try:
+            self._head = StandardHead(self._model)
+            self.vocabulary = int(self._head.linear.weight.shape[0])
+            self._positions = checkpoint.positions or 64
+            self.batch_size = batch_size or self._fitting_batch()
+            self.chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary))
             self.tolerance = self._measured_tolerance()
-        except RuntimeError as error:
-            raise self._out_of_memory() if is_out_of_memory(error) else error from error
+        except KdmemError:
+            raise
+        except Exception as error:
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise self._out_of_memory() from error
+            raise running_failure(self.name, type(self._model).__name__, error) from error
 
     def score(
         self,

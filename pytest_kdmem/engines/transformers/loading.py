@@ -1,4 +1,4 @@
-"""Loads a checkpoint as a transformers model and refuses one that lacks weights."""
+"""Loads a checkpoint as a transformers model and refuses one whose weights are not those of its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
-from pytest_kdmem.errors import EngineError
+from pytest_kdmem.engines.transformers.failures import loading_failure
+from pytest_kdmem.engines.transformers.loaded import check_loaded, own_weights
+from pytest_kdmem.errors import KdmemError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
 
@@ -29,7 +31,7 @@ def load_model(
         attention: Attention implementation as transformers names it; chosen by transformers if None.
 
     Raises:
-        EngineError: The model does not load, or the checkpoint lacks some of its weights.
+        EngineError: The model does not load, or its weights are not those of the checkpoint.
     """
     try:
         with quiet(), _all_weights_in_every_process():
@@ -40,29 +42,18 @@ def load_model(
                 local_files_only=True,
                 trust_remote_code=model.trust_remote_code,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
                 attn_implementation=attention,
             )
-        loaded, report = result
-        placed: PreTrainedModel = loaded.to(device).eval()
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise EngineError(
-            f"A causal language model was expected in {checkpoint.folder}; it does not load: {reason}"
-        ) from error
-    if missing := missing_weights(report):
-        raise EngineError(
-            f"All weights of {checkpoint.architecture} were expected in {checkpoint.folder}; {len(missing)} are missing"
-            f" or of another shape (first: {missing[0]}): save the whole model again."
-        )
+            loaded, loading_info = result
+            own_weights(loaded)
+            check_loaded(loaded, loading_info, checkpoint)
+            placed: PreTrainedModel = loaded.to(device).eval()
+    except KdmemError:
+        raise
+    except Exception as error:
+        raise loading_failure(checkpoint.folder, error) from error
     return placed
-
-
-def missing_weights(loading_info: dict[str, Any]) -> list[str]:
-    """Names of weights that the checkpoint lacks or has in another shape, from the loading info of transformers.
-
-    transformers fills these with random numbers, and a random model recites nothing.
-    """
-    return sorted(loading_info["missing_keys"]) + sorted(str(key) for key in loading_info["mismatched_keys"])
 
 
 @contextmanager

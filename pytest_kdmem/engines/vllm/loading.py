@@ -28,18 +28,19 @@ class Refusal(Exception):
 
 
 def check_weights(request: Header) -> int:
-    """Check that the checkpoint has all weights, and return the number of rows of its head.
+    """Check that the checkpoint has all weights and no other, and return the number of rows of its head.
 
     vLLM does not notice the missing matrix of a linear layer and uses uninitialized memory in its place. transformers
     reports what is missing without loading anything.
 
     Raises:
-        Refusal: Weights are missing or of another shape.
+        Refusal: Weights are missing, of another shape, or have no place in the model.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    from pytest_kdmem.engines.transformers.loading import missing_weights, quiet
+    from pytest_kdmem.engines.transformers.loaded import dropped_weights, missing_weights
+    from pytest_kdmem.engines.transformers.loading import quiet
 
     with quiet():
         result: Any = AutoModelForCausalLM.from_pretrained(
@@ -49,12 +50,18 @@ def check_weights(request: Header) -> int:
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
         )
     model, report = result
     if missing := missing_weights(report):
         raise Refusal(
             f"All weights of {type(model).__name__} were expected in {request['name']}; {len(missing)} are missing or"
             f" of another shape (first: {missing[0]}): save the whole model again."
+        )
+    if dropped := dropped_weights(model, report, Path(request["folder"])):
+        raise Refusal(
+            f"A place for every weight of {request['name']} was expected in {type(model).__name__}; {len(dropped)} have"
+            f" none and would be dropped (first: {dropped[0]}): correct config.json, or save the model without them."
         )
     return int(model.get_output_embeddings().weight.shape[0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
+from pytest_kdmem.engines.vllm.configurations import COMPARED
 from pytest_kdmem.errors import EngineError
 
 TESTED = ("0.32.0",)
@@ -13,18 +14,7 @@ INSTALL = (
     " pip uninstall -y torchvision torchaudio torchcodec"
 )
 # The tests compare both engines on each of these.
-SUPPORTED_ARCHITECTURES = frozenset(
-    {
-        "GPTNeoXForCausalLM",
-        "LlamaForCausalLM",
-        "MistralForCausalLM",
-        "OPTForCausalLM",
-        "Olmo2ForCausalLM",
-        "Phi3ForCausalLM",
-        "Qwen2ForCausalLM",
-        "Qwen3ForCausalLM",
-    }
-)
+SUPPORTED_ARCHITECTURES = frozenset(COMPARED)
 
 
 def installed_vllm() -> str | None:
