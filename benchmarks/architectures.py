@@ -107,6 +107,8 @@ def _audit(folder: Path) -> Outcome:
         ]  # fmt: skip
     except KdmemError as error:
         return Outcome("refused", str(error).replace(str(folder), "FOLDER"))
+    except Exception as error:
+        return Outcome("WRONG", f"{type(error).__name__} escapes: {error}"[:300])
     if expected is None:
         return Outcome("WRONG", f"it is audited and cannot be decoded ({reason})")
     wrong = [
@@ -171,6 +173,8 @@ def _shrunk(config_class: type[PreTrainedConfig]) -> dict[str, Any]:
             settings[name] = min(SHRUNK[name], value)
         elif name.endswith("token_id") and isinstance(value, int):
             settings[name] = min(value, FIRST_ORDINARY - 1)
+    if "kv_lora_rank" in settings and "num_key_value_heads" in settings:  # heads share a latent, not keys
+        settings["num_key_value_heads"] = settings["num_attention_heads"]
     return settings
 
 

@@ -26,8 +26,14 @@ def find_column(names: list[str], text_column: str, where: str) -> str:
         where: The file or row that messages name.
 
     Raises:
-        DataError: There is no such column.
+        DataError: There is no such column, or there are several.
     """
+    for column in (IDS_COLUMN, text_column):
+        if names.count(column) > 1:
+            raise DataError(
+                f"One column {column!r} was expected in {where}, and there are {names.count(column)}; keep the one that"
+                " was trained on, or give them different names."
+            )
     if IDS_COLUMN in names and text_column in ("text", IDS_COLUMN):
         return IDS_COLUMN
     if text_column in names:

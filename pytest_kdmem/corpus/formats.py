@@ -125,13 +125,29 @@ def _jsonl(file: File, text_column: str) -> Iterator[Document]:
             continue
         where = f"line {number} of {file.name}"
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_unique_keys)
+        except RepeatedKey:
+            raise DataError(
+                f"Each key was expected once in the object in {where}, and one is repeated; keep the value that was"
+                " trained on."
+            ) from None
         except (ValueError, RecursionError):
             raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
         if not isinstance(row, dict):
             raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
         column = find_column(list(row), text_column, where)
         yield to_document(row[column], column, where)
+
+
+class RepeatedKey(Exception):
+    """A JSON object has a key twice; which value a reader takes is not defined."""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise RepeatedKey
+    return row
 
 
 def _parquet(file: File, text_column: str) -> Iterator[Document]:

@@ -61,3 +61,14 @@ def test_what_is_no_list_of_whole_numbers_is_refused(value):
 def test_numbers_that_are_no_token_ids_are_refused(value):
     with pytest.raises(DataError, match=rf"from 0 up were expected in row 1; found {value[0]} to {value[0]}"):
         to_token_ids(value, "row 1")
+
+
+@pytest.mark.parametrize("names", [["text", "text"], ["input_ids", "text", "input_ids"], ["text", "id", "text"]])
+def test_a_column_that_is_there_twice_is_refused(names):
+    """Which of the two training read is unknown."""
+    with pytest.raises(DataError, match=r"One column '(text|input_ids)' was expected in the file, and there are 2"):
+        find_column(names, "text", "the file")
+
+
+def test_another_column_may_be_there_twice():
+    assert find_column(["text", "id", "id"], "text", "the file") == "text"

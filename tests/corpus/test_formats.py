@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +72,17 @@ def test_rows_are_numbered_over_batches():
 def test_an_error_is_shortened_to_its_first_line():
     assert first_line(ValueError("cannot read.\nTraceback: …")) == "cannot read"
     assert first_line(ValueError()) == "ValueError"
+
+
+def test_columns_of_the_same_name_are_refused(tmp_path):
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match=r"One column 'text' was expected in .*twice\.parquet, and there are 2"):
+        list(read_file(file(tmp_path / "twice.parquet"), "text"))
+
+
+@pytest.mark.parametrize("line", ['{"text": "a", "text": "b"}', '{"text": "a", "meta": {"id": 1, "id": 2}}'])
+def test_a_key_that_an_object_has_twice_is_refused(tmp_path, line):
+    (tmp_path / "twice.jsonl").write_text(f'{{"text": "first"}}\n{line}\n')
+    with pytest.raises(DataError, match=r"Each key was expected once in the object in line 2 of .*twice\.jsonl"):
+        list(read_file(file(tmp_path / "twice.jsonl"), "text"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from pytest_kdmem.errors import EngineError
@@ -13,13 +15,13 @@ class StandardHead:
     """Backbone and language-model head of one model.
 
     Raises:
-        EngineError: Backbone and head together do not give the model's own logits, so its head is not a standard one.
+        EngineError: Backbone and head together do not give the model's own logits, so its head is not a standard one;
+            or a logit depends on later tokens.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
         config = model.config.get_text_config()
-        self._backbone = model.base_model
-        self.linear = model.get_output_embeddings()
+        self._backbone, self.linear = backbone_and_head(model)
         self._multiplier = float(getattr(config, "logit_scale", None) or 1.0)
         self._divisor = float(getattr(config, "logits_scaling", None) or 1.0)
         self.soft_cap: float | None = getattr(config, "final_logit_softcapping", None)
@@ -57,3 +59,30 @@ class StandardHead:
                 f"A standard language-model head was expected of {type(model).__name__}, and its logits are not"
                 " those of its output embedding; this architecture is not supported."
             )
+        ids[0, -1] = 0
+        changed = model(input_ids=ids, use_cache=False).logits
+        if not torch.allclose(expected[:, :-1], changed[:, :-1], rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
+            raise EngineError(
+                f"A causal language model was expected, and logits of {type(model).__name__} depend on later tokens;"
+                " set is_decoder to true in its config.json if it was trained as a decoder."
+            )
+
+
+def backbone_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Linear]:
+    """The part of a model that gives hidden states, and the matrix that makes logits of them.
+
+    Some classes give the part another name than the prefix they declare.
+
+    Raises:
+        EngineError: The model has no such parts.
+    """
+    parts = [model.base_model, *(getattr(model, name, None) for name in ("model", "transformer", "decoder"))]
+    backbone = next((part for part in parts if isinstance(part, nn.Module) and part is not model), None)
+    head = model.get_output_embeddings()
+    if backbone is None or not isinstance(getattr(head, "weight", None), Tensor):
+        lacking = "part that gives hidden states" if backbone is None else "output embedding"
+        raise EngineError(
+            f"A backbone and a language-model head were expected of {type(model).__name__}, which has no {lacking} that"
+            " transformers names; this architecture is not supported."
+        )
+    return backbone, cast("nn.Linear", head)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, GraniteConfig, GraniteForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    Llama4ForCausalLM,
+    Llama4TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
@@ -46,4 +56,38 @@ def test_a_head_that_is_not_standard_is_refused(tiny):
     StandardHead(model)
     model.register_forward_hook(lambda module, inputs, output: setattr(output, "logits", output.logits * 3) or output)
     with pytest.raises(EngineError, match="standard language-model head"):
+        StandardHead(model)
+
+
+def test_a_backbone_of_another_name_than_the_declared_one_is_used():
+    torch.manual_seed(0)
+    config = Llama4TextConfig(
+        **SHAPE, intermediate_size_mlp=32, head_dim=8, num_local_experts=2, num_experts_per_tok=1, pad_token_id=None
+    )
+    model = Llama4ForCausalLM(config).eval()
+    assert model.base_model is model
+    head, ids = StandardHead(model), torch.arange(10)[None]
+    with torch.inference_mode():
+        torch.testing.assert_close(head.logits(head.backbone(ids)), model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("lacking", ["part that gives hidden states", "output embedding"])
+def test_a_model_without_such_parts_is_refused(tiny, lacking):
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
+    if lacking == "output embedding":
+        model.get_output_embeddings = lambda: None
+    else:
+        model.base_model_prefix, model.body = "unheard_of", model._modules.pop(model.base_model_prefix)
+    with pytest.raises(EngineError, match=f"which has no {lacking} that transformers names"):
+        StandardHead(model)
+
+
+def test_a_model_that_sees_later_tokens_is_refused():
+    """An encoder that was never told to be a decoder knows each token that it should predict."""
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE, initializer_range=0.3)).eval()
+    StandardHead(model)
+    forward = model.model.forward
+    model.model.forward = lambda **inputs: forward(**{**inputs, "attention_mask": torch.zeros(1, 1, 8, 8)})
+    with pytest.raises(EngineError, match="depend on later tokens"):
         StandardHead(model)

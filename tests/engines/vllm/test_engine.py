@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
-from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.engines.numerics import Numerics, unfit_for_vllm
 from pytest_kdmem.engines.protocol import Scores
 from pytest_kdmem.engines.transformers.engine import TransformersEngine
 from pytest_kdmem.engines.vllm.engine import VllmEngine
@@ -46,6 +46,27 @@ OTHERS = {
     "phi3": "Phi3ForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
 }
+
+LLAMA_3 = {
+    "rope_type": "llama3",
+    "rope_theta": 500_000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+VARIANTS = [
+    ("llama", {"attention_bias": True, "mlp_bias": True}),
+    ("llama", {"tie_word_embeddings": True, "rope_parameters": LLAMA_3}),
+    ("mistral", {"sliding_window": 16}),
+    ("mistral", {"sliding_window": None}),
+    ("opt", {"do_layer_norm_before": False}),
+    ("gpt_neox", {"use_parallel_residual": False}),
+    ("gpt_neox", {"rope_parameters": {"rope_theta": 5_000.0, "partial_rotary_factor": 1.0, "rope_type": "default"}}),
+    ("phi3", {"rope_parameters": {"rope_theta": 10_000.0, "partial_rotary_factor": 0.5, "rope_type": "default"}}),
+    ("qwen2", {"tie_word_embeddings": True, "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}),
+    ("qwen3", {"attention_bias": True}),
+]
 
 
 def numerics(name: str = "vllm", device: str = "cpu", dtype: str = "float32") -> Numerics:
@@ -194,11 +215,27 @@ def test_architectures_are_scored_as_they_decode(kind, make_model, tmp_path, rec
     assert_alike(scores, verdicts_of(transformers_of(folder), examples_of(ids)))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "settings"), VARIANTS, ids=str)
+def test_every_compared_setting_is_scored_alike(kind, settings, tmp_path, recited_ids):
+    """The values beside the usual ones that `pytest_kdmem.engines.vllm.configurations` lists."""
+    folder = other_model(kind, tmp_path, **settings)
+    model = Model(str(folder))
+    assert unfit_for_vllm(model, open_checkpoint(model)) == ""
+    ids = recited_ids(folder, examples=16, prefix=20, suffix=30)
+    engine = vllm_of(folder, batch_size=4)
+    try:
+        scores = verdicts_of(engine, examples_of(ids))
+    finally:
+        engine.close()
+    assert_alike(scores, verdicts_of(transformers_of(folder), examples_of(ids)))
+
+
 def test_every_supported_architecture_is_tested():
     assert {*TOYS.values(), *OTHERS.values()} == SUPPORTED_ARCHITECTURES
 
 
-def other_model(kind: str, folder: Path) -> Path:
+def other_model(kind: str, folder: Path, **own: object) -> Path:
     torch.manual_seed(0)
     shape = {
         "vocab_size": 300,
@@ -217,9 +254,13 @@ def other_model(kind: str, folder: Path) -> Path:
         "pad_token_id": 0,
     }
     config = AutoConfig.for_model(kind)
-    settings = {name: value for name, value in shape.items() if hasattr(config, name)}
+    settings = {name: value for name, value in shape.items() if hasattr(config, name)} | own
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **settings))
-    assert [type(model).__name__] == [OTHERS[kind]]
+    assert type(model).__name__ in SUPPORTED_ARCHITECTURES
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):  # zeros at first, which any engine could leave out
+                parameter.normal_(0.0, 0.3)
     model.save_pretrained(folder)
     return folder
 
