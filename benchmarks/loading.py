@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,14 +53,15 @@ def time_parts(folder: Path, examples: int) -> None:
     with timed(seconds, "first digest"):
         checkpoint = open_checkpoint(model)
     with timed(seconds, "from_pretrained"):
-        loaded, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        result: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    loaded, loading_info = result
     with timed(seconds, "memory of our own"):
         own_weights(loaded)
     with timed(seconds, "comparison with the files"):
-        check_loaded(loaded, info, checkpoint)
+        check_loaded(loaded, loading_info, checkpoint)
     with timed(seconds, "second digest"):
         digest_again(folder)
-    del loaded
+    del loaded, result
     numerics = resolve_numerics(model, checkpoint, engine="transformers", device="cpu", dtype="auto", metrics="verdict")
     engine = TransformersEngine(model, checkpoint, numerics)
     ids = np.random.default_rng(0).integers(0, 32_000, (examples, EXTRACTION.scored_tokens), dtype=np.int32)

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 # Names that only layers for multi-token prediction have, which follow the last layer and serve training or speed.
 PREDICTION_PARTS = (".eh_proj.", ".enorm.", ".hnorm.", ".shared_head.")
 LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-CAUSAL_MASK = re.compile(r"\.(attn|attention|crossattention|self_attn)\.(attention\.)?bias$")
+CAUSAL_MASK = re.compile(r"\.(attn|attention|crossattention|self_attn)\.((attention\.)?bias|causal_mask)$")
 # Masks hide by a number so low that its exponential is 0; older checkpoints hold it as a tensor.
 LOWEST_SHOWN = -1e4
 
@@ -48,7 +48,7 @@ def is_ignorable(stored: Stored, model: PreTrainedModel, names: Collection[str])
         value = stored.read()
         return value.numel() == 1 and float(value) <= LOWEST_SHOWN
     if CAUSAL_MASK.search(name):
-        return _is_causal_mask(stored.read())
+        return _is_causal_mask(stored.read(), _attention_window(name, model))
     if name.endswith(".bias"):
         return False
     return _is_unused_part(name, model, names) or stored.read().numel() == 0
@@ -56,9 +56,10 @@ def is_ignorable(stored: Stored, model: PreTrainedModel, names: Collection[str])
 
 def _is_rotary(value: Tensor, model: PreTrainedModel) -> bool:
     """Whether rotary frequencies are those of the model, within the precision that they are stored in."""
-    precision = 4 * torch.finfo(value.dtype).eps
+    stored_in = torch.finfo(value.dtype)
+    relative, absolute = 4 * stored_in.eps, stored_in.eps * stored_in.smallest_normal
     return any(
-        own.shape == value.shape and torch.allclose(own.float(), value.float(), rtol=precision, atol=0.0)
+        own.shape == value.shape and torch.allclose(own.float(), value.float(), rtol=relative, atol=absolute)
         for own in _rotary_frequencies(model)
     )
 
@@ -72,12 +73,20 @@ def _rotary_frequencies(model: PreTrainedModel) -> Iterator[Tensor]:
             yield rotary.inv_freq
 
 
-def _is_causal_mask(value: Tensor) -> bool:
-    """Whether a tensor is a square mask, alone or in dimensions of 1, that shows each token itself and those before."""
+def _attention_window(name: str, model: PreTrainedModel) -> int | None:
+    """How many tokens a layer of GPT-Neo attends to; None if it attends to all before."""
+    kinds, layer = getattr(model.config, "attention_layers", None), re.search(r"\.(\d+)\.", name)
+    is_local = kinds is not None and layer is not None and kinds[int(layer[1])] == "local"
+    return int(model.config.window_size) if is_local else None
+
+
+def _is_causal_mask(value: Tensor, window: int | None) -> bool:
+    """Whether a tensor is a square mask, alone or in dimensions of 1, that shows each token what it may attend to."""
     if value.ndim < 2 or value.shape[-1] != value.shape[-2] or value.numel() != value.shape[-1] ** 2:
         return False
     mask = value.reshape(value.shape[-2:]).float()
-    return torch.equal(mask, torch.ones_like(mask).tril())
+    expected = torch.ones_like(mask).tril()
+    return torch.equal(mask, expected if window is None else expected.triu(1 - window))
 
 
 def _is_unused_part(name: str, model: PreTrainedModel, names: Collection[str]) -> bool:

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    DeepseekV3Config,
+    DeepseekV3ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from pytest_kdmem.engines.transformers.loading import load_model
 from pytest_kdmem.errors import EngineError
@@ -127,11 +137,27 @@ def test_masks_of_old_files_must_be_causal(tmp_path, name, value, harmless):
         assert f"(first: {name})" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(("layer", "window"), [(0, None), (1, 8), (0, 8), (1, None), (1, 16)])
+def test_masks_of_gpt_neo_must_show_what_each_layer_attends_to(tmp_path, layer, window):
+    torch.manual_seed(0)
+    config = GPTNeoConfig(
+        hidden_size=32, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]], window_size=8,
+        vocab_size=64, max_position_embeddings=64, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    GPTNeoForCausalLM(config).save_pretrained(tmp_path)
+    mask = torch.ones(1, 1, 64, 64).tril()
+    if window is not None:
+        mask -= mask.tril(-window)  # as the class made it
+    add_weights(tmp_path, **{f"transformer.h.{layer}.attn.attention.bias": mask.bool()})
+    if (layer, window) in ((0, None), (1, 8)):
+        load(tmp_path)
+    else:
+        assert f"h.{layer}.attn.attention.bias" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["for further tokens", "as any other"])
 def test_a_layer_that_a_class_leaves_out_by_its_number_must_be_one_for_further_tokens(tmp_path, kind):
     """DeepSeek-V3 leaves out layer 61, whatever it holds; a student of another depth may well have it."""
-    from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
-
     torch.manual_seed(0)
     config = DeepseekV3Config(
         hidden_size=16, intermediate_size=16, moe_intermediate_size=8, num_hidden_layers=61, num_attention_heads=2,
