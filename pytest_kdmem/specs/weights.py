@@ -146,7 +146,7 @@ def _indexed_files(folder: Path, index: Path) -> list[Path]:
         raise SpecError(
             f"An index of weights was expected in {index}, and it lacks weight_map or metadata; save the model again."
         )
-    if any(not isinstance(name, str) or name != Path(name).name for name in weight_map.values()):
+    if any(not isinstance(name, str) or not name or name != Path(name).name for name in weight_map.values()):
         raise SpecError(f"Names of files beside it were expected as weight_map in {index}; save the model again.")
     files = [folder / name for name in sorted(set(weight_map.values()))]
     if missing := [file.name for file in files if not file.is_file()]:

@@ -110,7 +110,7 @@ def test_an_index_of_another_form_is_refused(sharded: Path, content: object) -> 
 @pytest.mark.parametrize("name", [3, None, ["a"], {"a": "b"}, "", "../model.safetensors", "/tmp/model.safetensors"])
 def test_an_index_that_names_no_file_of_the_folder_is_refused(sharded: Path, name: object) -> None:
     change_json(sharded / INDEX, weight_map={"weight": name})
-    assert "Names of files in the folder were expected in weight_map" in refusal(sharded)
+    assert "Names of files beside it were expected as weight_map" in refusal(sharded)
 
 
 @pytest.mark.parametrize("offsets", [[0, 1e999], [-1e999, 4], ["0", "4x"], [[], 4], None], ids=repr)
