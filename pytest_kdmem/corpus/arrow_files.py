@@ -16,7 +16,7 @@ from pytest_kdmem.corpus.columns import Document, find_column
 from pytest_kdmem.corpus.formats import UNREADABLE, first_line, read_column
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import listed, quoted
-from pytest_kdmem.specs.weights import read_model_json
+from pytest_kdmem.specs.layout import read_model_json
 
 # Files that `datasets` writes beside the data.
 SPLITS, STATE = "dataset_dict.json", "state.json"
