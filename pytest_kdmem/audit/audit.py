@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from pytest_kdmem.audit.provenance import model_warnings
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.run_cards import RunCards
 from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.audit.scored_share import check_scored_share
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
@@ -30,7 +31,7 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.roles import MODEL_ROLES
+from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.specs.runtime import RunSettings
 
 
@@ -50,6 +51,8 @@ class Audit:
         training_set: Training set that the audit declares.
         control_set: Control set that the audit declares.
         shows_text: Whether the report contains the text of recited examples.
+        accepted_provenance: Differences between run cards and this audit that are accepted, each as ``role:kind``.
+        min_scored_share: Least share of a set's examples that must be long enough to be scored.
     """
 
     extraction: Extraction
@@ -63,6 +66,8 @@ class Audit:
     training_set: TrainingSet | None = None
     control_set: TrainingSet | None = None
     shows_text: bool = False
+    accepted_provenance: Collection[str] = ()
+    min_scored_share: float = 0.5
     # By model, digests of its weights and of the training set's source, training set, and metrics.
     _memorizations: dict[tuple[Model, str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     _confirmations: dict[str, Confirmation] = field(default_factory=dict)
@@ -73,7 +78,7 @@ class Audit:
     _scored_parts: set[tuple[Model, str, TrainingSet, Metrics]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._run_cards = RunCards(self.extraction, self.run.offline)
+        self._run_cards = RunCards(self.extraction, self.run.offline, self.accepted_provenance)
 
     @property
     def store(self) -> ScoreStore:
@@ -102,8 +107,10 @@ class Audit:
             role: self._memorization(model, training_set, source_digest, "verdict") for role, model in models.items()
         }
         checkpoints = {role: memorization.scores.checkpoint for role, memorization in memorizations.items()}
+        is_own_set = training_set == self.training_set
         for role, memorization in memorizations.items():
-            self._warn(self._run_cards.warnings(memorization, role, checkpoints["teacher"].digest, training_set))
+            own_set = training_set if is_own_set else None
+            self._warn(self._run_cards.warnings(memorization, role, checkpoints["teacher"].digest, own_set))
             if memorization.subject != role and models[role] == self.roles.get(role):  # one model in two roles
                 memorizations[role] = replace(memorization, subject=role)
         self._warn(model_warnings(**checkpoints))
@@ -143,6 +150,7 @@ class Audit:
         pair = pipeline.score_pair()
         for scores in (pair.teacher, pair.baseline):
             self._check_same_examples(scores)
+            check_scored_share(scores, self.min_scored_share)
             if scores.numerics == self._verdict_numerics(scores):
                 self._remember(scores, source_digest, "all")
         risk = pipeline.predict(pair, label_source, cutoff=cutoff, confidence=self.confidence).risk
@@ -162,6 +170,17 @@ class Audit:
     def result(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
         """Return the whole record: everything scored, single examples, and the gates."""
         return build_result(self._scored(), settings, gates, shows_text=self.shows_text, offline=self.run.offline)
+
+    def used_settings(self) -> set[str]:
+        """Return the keys of settings that what was measured came from: roles whose model or set was scored."""
+        scored = [memorization.scores for memorization in self._memorizations.values()]
+        used = {role for role, model in self.roles.items() if any(scores.model == model for scores in scored)}
+        used |= {role for role in DATA_ROLES if any(scores.training_set == getattr(self, role) for scores in scored)}
+        if self._predicted_risk is not None:
+            used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
+        if used.intersection(DATA_ROLES):
+            used |= {"text_column", "form", "sample", "seed"}
+        return used
 
     def metrics_so_far(self) -> AuditResult:
         """Return the record of what was scored until now, without settings, gates and single examples."""
@@ -215,6 +234,7 @@ class Audit:
         """Check a model's scores as far as the audit asks for it, and keep them."""
         model, training_set = scores.model, scores.training_set
         self._check_same_examples(scores)
+        check_scored_share(scores, self.min_scored_share)
         is_own_set = training_set in (self.training_set or training_set, self.control_set)
         memorization = Memorization(
             self.subject(model), scores, self.confidence, "" if is_own_set else training_set.label

@@ -11,7 +11,9 @@ from pytest_kdmem.audit.messages import next_step, reason
 from pytest_kdmem.audit.regression.accepted import Accepted
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.audit.verdict import judge
-from pytest_kdmem.metrics.estimate import HIGHER_IS_BETTER, MIRRORED, Comparison, Estimate, Operator, is_undecided
+from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
+from pytest_kdmem.metrics.recorder import Refused
 
 
 def gate_from(name: str, nodeid: str, comparison: Comparison) -> Gate:
@@ -30,25 +32,26 @@ def gate_from(name: str, nodeid: str, comparison: Comparison) -> Gate:
     )
 
 
-def unproven_reason(comparisons: Sequence[Comparison]) -> str:
+def unheld_reason(records: Sequence[Comparison | Refused]) -> str:
     """Returns why a test that passed must fail all the same, or an empty string if it may pass.
 
-    It must fail if it made a comparison that the data decide neither way. It must also fail if no comparison held and
-    one of them compared in the direction that a gate requires: then its assert was forgotten rather than negated.
+    In an audit every comparison is a gate: it must hold, in the direction that protects, whatever became of its result.
     """
-    judged = [(comparison, judge(comparison)) for comparison in comparisons]
-    for comparison, verdict in judged:
-        if comparison.verdict is not None:
-            if verdict.outcome != "pass":
-                return f"{reason(comparison, verdict)}: a negated or unused comparison let it pass"
-        elif is_undecided(comparison.estimate, comparison.operator, comparison.threshold):
-            return f"{reason(comparison, verdict)}: undecided, and a negated or unused comparison let it pass"
-    if any(verdict.outcome == "pass" for _, verdict in judged):
+    return next(filter(None, map(_unheld, records)), "")
+
+
+def _unheld(entry: Comparison | Refused) -> str:
+    if isinstance(entry, Refused):
+        return entry.reason
+    other = entry.threshold if isinstance(entry.threshold, Estimate) else None
+    if not protects(entry.estimate, entry.operator, other):
+        return wrong_way_round(entry.estimate, entry.operator, other)
+    verdict = judge(entry)
+    if verdict.outcome == "pass":
         return ""
-    for comparison, verdict in judged:
-        if (comparison.operator in ("<=", "<")) != (comparison.estimate.metric in HIGHER_IS_BETTER):
-            return f"{reason(comparison, verdict)}: it does not hold, and nothing required it to; assert it"
-    return ""
+    return (
+        f"{reason(entry, verdict)}: every comparison of an estimate is a gate of its audit, and this one does not hold"
+    )
 
 
 def explain(operator: str, left: object, right: object) -> list[str] | None:

@@ -6,7 +6,8 @@ import math
 
 from pytest_kdmem.audit.regression.verdict import RegressionVerdict
 from pytest_kdmem.base.text import count
-from pytest_kdmem.metrics.estimate import MIRRORED, SHARE_AT_RISK, SIGN, Comparison, Estimate, Operator
+from pytest_kdmem.metrics.direction import MIRRORED, Operator
+from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, SIGN, Comparison, Estimate
 from pytest_kdmem.metrics.verdict import Verdict
 
 INHERITANCE_RATIO = "inheritance ratio"

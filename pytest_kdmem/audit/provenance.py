@@ -1,21 +1,37 @@
-"""Run cards in an audit: which card is trusted, and what it says otherwise than the role of its model.
+"""Run cards in an audit: which card is trusted, and whether the model was trained otherwise than it is audited.
 
 A card describes the weights beside it. Configuration and tokenizer may have been changed since it was written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.corpus.sources import training_fingerprint
-from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import RunCard, read_run_card
 from pytest_kdmem.specs.weights import weights_digest
 
 SHOWN_DIGITS = 4
+Kind = Literal["training-set", "teacher", "role", "window"]
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Something that a run card says otherwise than the audit: its figures would be of another training than this one.
+
+    Attributes:
+        kind: What differs.
+        sentence: What the card says, and what the audit does.
+    """
+
+    kind: Kind
+    sentence: str
 
 
 def read_trusted_card(
@@ -54,42 +70,68 @@ def model_warnings(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoin
         yield f"the baseline has {sizes}: part of the reduction is of size"
 
 
-def card_warnings(
+def card_mismatches(
     card: RunCard,
     subject: str,
     role: str,
     teacher: str | None,
     training_set: TrainingSet | None,
     extraction: Extraction,
-) -> list[str]:
-    """Warn of everything that a run card says otherwise than the role of its model; what is unknown is no difference.
+) -> list[Mismatch]:
+    """Return everything that a run card says otherwise than the role of its model; what is unknown is no difference.
 
     Args:
         card: The run card.
-        subject: Name of the model in warnings.
+        subject: Name of the model in sentences.
         role: ``teacher``, ``student``, ``baseline``, or another name for a model without a role.
         teacher: Digest of the checkpoint that is the teacher; None if there is none.
         training_set: The training set that the model is compared over; None if there is none.
         extraction: The audit's lengths of prefix, suffix and window.
     """
-    warnings = [*_mode_warnings(card, subject, role)]
+    mismatches = [Mismatch("role", sentence) for sentence in _mode_sentences(card, subject, role)]
     if role != "teacher" and card.teacher is not None and teacher is not None and card.teacher.digest != teacher:
-        warnings.append(
+        sentence = (
             f"{subject} was distilled from teacher {shorten_digest(card.teacher.digest)}, this audit's is"
             f" {shorten_digest(teacher)}: its inheritance is measured against a teacher it never had"
         )
+        mismatches.append(Mismatch("teacher", sentence))
     window = card.extraction.get("window_tokens")
     if window is not None and window < extraction.scored_tokens:
-        warnings.append(
+        sentence = (
             f"{subject} was trained on windows of {window} tokens by its run card, and this audit asks for"
             f" {extraction.scored_tokens}: it never saw the ends of its suffixes"
         )
+        mismatches.append(Mismatch("window", sentence))
     if training_set is not None:
-        warnings += _training_set_warnings(card, subject, training_set)
+        sentences = _training_set_sentences(card, subject, training_set)
+        mismatches += [Mismatch("training-set", sentence) for sentence in sentences]
+    return mismatches
+
+
+def refused_or_warned(mismatches: Iterable[Mismatch], role: str, accepted: Collection[str]) -> list[str]:
+    """Return the sentences of mismatches that are accepted, as warnings.
+
+    Args:
+        mismatches: What the run card of a model says otherwise than the audit.
+        role: Role or name of the model.
+        accepted: Mismatches that are accepted, each as ``role:kind``.
+
+    Raises:
+        SpecError: One of them is not accepted.
+    """
+    warnings = []
+    for mismatch in mismatches:
+        name = f"{role}:{mismatch.kind}"
+        if name not in accepted:
+            raise SpecError(
+                f"A model that was trained as it is audited was expected, and {mismatch.sentence}; audit what it was"
+                f" trained on, or accept this difference by --kdmem-accept-provenance={name}."
+            )
+        warnings.append(mismatch.sentence)
     return warnings
 
 
-def _mode_warnings(card: RunCard, subject: str, role: str) -> Iterator[str]:
+def _mode_sentences(card: RunCard, subject: str, role: str) -> Iterator[str]:
     if role == "baseline" and card.mode != "baseline":
         yield (
             f"{subject} was distilled by its run card (mode {card.mode}), and a baseline is one that was not: what it"
@@ -99,7 +141,7 @@ def _mode_warnings(card: RunCard, subject: str, role: str) -> Iterator[str]:
         yield f"{subject} was trained as a baseline by its run card, without a teacher to inherit from"
 
 
-def _training_set_warnings(card: RunCard, subject: str, training_set: TrainingSet) -> Iterator[str]:
+def _training_set_sentences(card: RunCard, subject: str, training_set: TrainingSet) -> Iterator[str]:
     fingerprint, trained_on = training_fingerprint(training_set), card.training_set
     trained = f"{subject} was trained on {last_part(trained_on.source)} by its run card, and this audit's training set"
     if fingerprint is not None and trained_on.fingerprint is not None:

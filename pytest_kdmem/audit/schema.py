@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pytest_kdmem.metrics.estimate import Estimate, Operator
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.risk.reliability import Bin
 
 

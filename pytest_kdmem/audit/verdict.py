@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
-from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator, satisfies
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import Comparison, Estimate, satisfies
 from pytest_kdmem.metrics.verdict import Verdict
 
 

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Number
-from typing import Any, Literal
-
-import numpy as np
+from numbers import Number, Real
+from typing import Any, ClassVar, Literal
 
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.errors.harmless import quoted
+from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
+from pytest_kdmem.metrics.recorder import is_audited, record, refused
 from pytest_kdmem.metrics.verdict import Verdict
 
 Unit = Literal["proportion", "factor", "nats", "examples"]
-Operator = Literal["<=", "<", ">=", ">"]
-MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
-COMPLEMENT: dict[str, Operator] = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
 # Metric of the gate on a training set. If it fails, the way out is to clean the set.
 SHARE_AT_RISK = "share at risk"
-# Metrics where a higher value is better; of every other metric a lower value is.
-HIGHER_IS_BETTER = ("reduction",)
+WAY_OUT = "compare it: `<= threshold`"
+
+
+class ComparesItself:
+    """Base of right-hand sides that implement the comparison with an estimate themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,8 @@ class Estimate:
     """A measured value with one-sided confidence bounds.
 
     ``<=`` and ``<`` compare ``high``, ``>=`` and ``>`` compare ``low``, so a comparison is true only if the data
-    show it.
+    show it. In an audit every comparison is a gate: it must hold, and in the direction that protects. Who only wants to
+    look reads ``value``, ``low`` and ``high``.
 
     Attributes:
         metric: Name of the measured quantity.
@@ -60,6 +61,9 @@ class Estimate:
     confidence: float = 0.95
     unit: Unit = "proportion"
 
+    # NumPy leaves comparisons with its numbers to this class, and refuses them for its arrays.
+    __array_ufunc__: ClassVar[None] = None
+
     def __le__(self, other: Estimate | float) -> bool:
         return self._compare("<=", other)
 
@@ -74,30 +78,46 @@ class Estimate:
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Number):
-            raise ComparisonError(f"{self.metric} is an estimate and equals no number; compare it: `<= threshold`.")
+            raise refused(ComparisonError(f"{self.metric} is an estimate and equals no number; {WAY_OUT}."))
         return self is other
 
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
-        raise ComparisonError(f"{self.metric} is an estimate and neither true nor false; compare it: `<= threshold`.")
+        raise refused(ComparisonError(f"{self.metric} is an estimate and neither true nor false; {WAY_OUT}."))
+
+    def __copy__(self) -> Estimate:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Estimate:
+        return self
 
     def _compare(self, operator: Operator, threshold: Estimate | float) -> bool:
         """Compare with a number or another estimate, and record the comparison as a gate."""
-        if isinstance(threshold, bool):
-            raise ComparisonError(
-                f"{self.metric} compares with a number or another estimate; found {quoted(threshold)}."
-            )
-        if not isinstance(threshold, Estimate | int | float | np.number):
-            return NotImplemented  # an accepted value implements the comparison itself; anything else is a TypeError
+        if isinstance(threshold, ComparesItself):
+            return NotImplemented  # type: ignore[no-any-return]  # Python asks the other side then
+        if not isinstance(threshold, Estimate | Real) or isinstance(threshold, bool):
+            kind = quoted(threshold) if isinstance(threshold, bool) else type(threshold).__name__
+            raise refused(ComparisonError(f"{self.metric} compares with a number or another estimate; found {kind}."))
         if not isinstance(threshold, Estimate):
             threshold = float(threshold)
-            if math.isnan(threshold) or (self.unit == "proportion" and not 0 <= threshold <= 1):
-                raise SpecError(
-                    f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {threshold:g}."
-                )
+        if problem := self._mismatch(threshold):
+            raise refused(SpecError(problem))
+        other = threshold if isinstance(threshold, Estimate) else None
+        if is_audited() and not protects(self, operator, other):
+            raise refused(ComparisonError(wrong_way_round(self, operator, other)))
         record(Comparison(self, operator, threshold))
         return satisfies(self, operator, threshold)
+
+    def _mismatch(self, threshold: Estimate | float) -> str:
+        """Return why nothing would be shown by a comparison with a threshold, or an empty string."""
+        if not isinstance(threshold, Estimate):
+            if math.isnan(threshold) or (self.unit == "proportion" and not 0 <= threshold <= 1):
+                return f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {threshold:g}."
+            return ""
+        if self.unit != threshold.unit:
+            return f"Estimates of one unit were expected on both sides; found {self.metric} and {threshold.metric}."
+        return ""
 
     def __str__(self) -> str:
         return self.describe(">=" if self.unit == "factor" else "<=")
@@ -156,30 +176,6 @@ class Comparison:
     operator: Operator
     threshold: Estimate | float
     verdict: Verdict | None = None
-
-
-_recorded: list[Comparison] | None = None
-
-
-def record_comparisons(comparisons: list[Comparison] | None) -> list[Comparison] | None:
-    """Append all comparisons, of any thread, to a list from now on, or to none; returns the list in use before.
-
-    The comparisons of an audit's test become the gates of its report.
-    """
-    global _recorded
-    before, _recorded = _recorded, comparisons
-    return before
-
-
-def record(comparison: Comparison) -> None:
-    """Append a comparison to the list set by `record_comparisons`, if there is one."""
-    if _recorded is not None:
-        _recorded.append(comparison)
-
-
-def is_undecided(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> bool:
-    """Return whether the data show neither the comparison nor its opposite; negating it must not pass a gate."""
-    return not satisfies(estimate, operator, threshold) and not satisfies(estimate, COMPLEMENT[operator], threshold)
 
 
 def satisfies(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> bool:

@@ -6,6 +6,8 @@ PYTEST_DONT_REWRITE: there is no assert in it.
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -13,7 +15,10 @@ import pytest
 from pytest_kdmem.plugin import fixtures
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.options import add_options, unknown_keys
+from pytest_kdmem.plugin.watch import start_watch, watch_of
 from pytest_kdmem.specs.options import OPTIONS
+
+HAS_AUDITS = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "kdmem-fixtures")
+    if (recorder := sys.modules.get("pytest_kdmem.metrics.recorder")) is not None:
+        recorder.forget_earlier_comparisons()
     if _is_anything_set(config):
         from pytest_kdmem.plugin.session import session_of
         from pytest_kdmem.plugin.settings import remove_reports
@@ -35,12 +42,35 @@ def pytest_configure(config: pytest.Config) -> None:
         check_settings(settings)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if any(map(is_audit, items)):
-        from pytest_kdmem.plugin.hooks import activate
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """Exit with 0 only if every gate of the audits was held, whatever became of the session in the meantime."""
+    watch = start_watch(config)
+    status = yield
+    if status == pytest.ExitCode.OK and (HAS_AUDITS in config.stash or not watch.has_collected):
+        from pytest_kdmem.plugin.exit_status import final_status
 
+        return final_status(config, status)
+    return status
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin a session of audits if one was collected, even if a hook dropped it since."""
+    config = session.config
+    dropped = [item for item in watch_of(config).dropped(session.items) if is_audit(item)]
+    if not any(map(is_audit, session.items)) and not dropped:
+        return
+    from pytest_kdmem.plugin.hooks import activate
+    from pytest_kdmem.plugin.session import session_of
+
+    audits = session_of(config)
+    audits.dropped = [item for item in dropped if item not in audits.deselected]
+    if audits.dropped or any(map(is_audit, session.items)):
         activate(config)
+        config.stash[HAS_AUDITS] = True
+        if not config.option.collectonly:
+            audits.start(session)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -68,6 +98,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         from pytest_kdmem.plugin.session import session_of
 
         activate(node.config)
+        node.config.stash[HAS_AUDITS] = True
         session_of(node.config).take_worker_output(worker_output)
 
 

@@ -199,6 +199,8 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item, session: Audit
         cache_dir=session.cache_dir,
         progress=progress_of(request.config),
         shows_text=settings["show_text"] or False,
+        accepted_provenance=frozenset((settings["accept_provenance"] or "").split(",")),
+        min_scored_share=settings["min_scored_share"],
     )
     tests = [item, *(test for test in request.session.items if is_audit(test) and scope_of(test).audit == name)]
     used = _used_fixtures(tests)

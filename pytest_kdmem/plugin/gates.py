@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_kdmem.audit.gates import gate_from
+from pytest_kdmem.audit.gates import gate_from, unheld_reason
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.errors import KdmemError
 from pytest_kdmem.metrics.estimate import Comparison
+from pytest_kdmem.metrics.recorder import Place, Refused
+from pytest_kdmem.plugin.written_comparisons import comparisons_not_made, find_function
 
 if TYPE_CHECKING:
     import pytest
@@ -18,9 +21,57 @@ if TYPE_CHECKING:
 SHOWN_CHARACTERS = 100  # of a reason, which pytest shows however much else it cuts
 
 
+def fail_unheld(report: pytest.TestReport, records: Sequence[Comparison | Refused]) -> None:
+    """Make a test fail that passed or was skipped, though a comparison that it made does not hold or was refused."""
+    if report.failed or not (reason := unheld_reason(records)):
+        return
+    report.outcome, report.longrepr = "failed", reason
+    if hasattr(report, "wasxfail"):  # a mark that a test is expected to fail holds no gate
+        del report.wasxfail
+    if any(isinstance(entry, Refused) and entry.reason == reason for entry in records):
+        report.kdmem_error, report.kdmem_reason = True, reason  # type: ignore[attr-defined]
+
+
+def is_unheld(gate: Gate) -> bool:
+    """Whether a gate is a comparison that does not hold."""
+    return gate.estimate is not None and gate.outcome != "pass"
+
+
+def repeats(gate: Gate, earlier: Sequence[Gate]) -> bool:
+    """Whether a comparison that does not hold is one that an earlier attempt of its test made, too."""
+    return is_unheld(gate) and any(is_unheld(each) and each.reason == gate.reason for each in earlier)
+
+
+def gates_not_made(item: pytest.Item, made: Collection[Place]) -> list[Gate]:
+    """Return a gate that is not held for each comparison that is written in a test which passed, and was not made."""
+    code = getattr(inspect.unwrap(getattr(item, "function", None) or gates_not_made), "__code__", None)
+    function = find_function(item.path, code.co_firstlineno) if code and code.co_filename == str(item.path) else None
+    if function is None:
+        return []
+    path, funcargs = Path(item.location[0]).as_posix(), getattr(item, "funcargs", {})
+    reasons = {
+        line: f"line {line} compares an estimate, and was not reached"
+        for line in comparisons_not_made(function, funcargs, made)
+    }
+    gates = ((line, _gate_without_estimate(item, "pass", reason)) for line, reason in reasons.items())
+    return [replace(gate, path=path, line=line) for line, gate in gates]
+
+
+def stray_gates(entries: Sequence[Comparison | Refused], nodeid: str) -> list[Gate]:
+    """Return a gate that does not pass for each comparison outside of the audits' tests that does not hold.
+
+    Args:
+        entries: What was compared there.
+        nodeid: A test of the audit in whose report they stand.
+    """
+    reasons = dict.fromkeys(filter(None, (unheld_reason([entry]) for entry in entries)))
+    text = "compared while no test of an audit ran, which is no gate: "
+    return [Gate("outside of tests", nodeid, "", None, None, None, "error", f"{text}{reason}") for reason in reasons]
+
+
 def gates_of(
     item: pytest.Item,
-    comparisons: Sequence[Comparison],
+    records: Sequence[Comparison | Refused],
     report: pytest.TestReport,
     call: pytest.CallInfo[Any],
     *,
@@ -30,15 +81,15 @@ def gates_of(
 
     Args:
         item: The test.
-        comparisons: Comparisons since the test's last report; subtests and a teardown have reports of their own.
+        records: What it compared since its last report; subtests and a teardown have reports of their own.
         report: How the test, its setup or its teardown ended.
         call: The same as pytest ran it, with the error.
         has_gates: Whether the test has gates of an earlier report.
     """
-    if has_gates and report.passed and not comparisons:
+    if has_gates and report.passed and not records:
         return []
     path, line = location_of(item, report)
-    return [replace(gate, path=path, line=line) for gate in _gates_without_location(item, comparisons, report, call)]
+    return [replace(gate, path=path, line=line) for gate in _gates_without_location(item, records, report, call)]
 
 
 def location_of(item: pytest.Item, report: pytest.TestReport) -> tuple[str, int]:
@@ -63,18 +114,16 @@ def is_explained(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
 
 
 def _gates_without_location(
-    item: pytest.Item, comparisons: Sequence[Comparison], report: pytest.TestReport, call: pytest.CallInfo[Any]
+    item: pytest.Item, records: Sequence[Comparison | Refused], report: pytest.TestReport, call: pytest.CallInfo[Any]
 ) -> list[Gate]:
     name, nodeid = item.name, item.nodeid
-    if report.skipped:
+    if report.skipped or hasattr(report, "wasxfail"):
         return []
     if getattr(report, "kdmem_error", False):
         return [_gate_without_estimate(item, "error", _error_line(report, call))]
-    gates = [gate_from(name, nodeid, comparison) for comparison in comparisons]
+    gates = [gate_from(name, nodeid, entry) for entry in records if isinstance(entry, Comparison)]
     if report.passed:
-        # A comparison that does not hold and failed nothing was looked at, and not required.
-        passed = [gate for gate in gates if gate.outcome == "pass"]
-        return passed or [_gate_without_estimate(item, "pass", "passed without an estimate that held")]
+        return gates or [_gate_without_estimate(item, "pass", "compared no estimate")]
     if not is_explained(item, call.excinfo, gates):
         outcome: Literal["fail", "error"] = "fail" if call.when == "call" else "error"
         gates.append(_gate_without_estimate(item, outcome, _error_line(report, call)))

@@ -21,11 +21,6 @@ def activate(config: pytest.Config) -> None:
         config.pluginmanager.register(sys.modules[__name__], PLUGIN_NAME)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if not session.config.option.collectonly and any(map(is_audit, session.items)):
-        session_of(session.config).start(session)
-
-
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Show which settings hold and where each came from, if anything is audited."""
     if config.option.verbose < 0 or not any(map(is_audit, items)):
@@ -84,6 +79,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     return explain(op, left, right)
 
 
+@pytest.hookimpl(trylast=True)  # what fixtures compare while they are torn down at the very end belongs to it
 def pytest_sessionfinish(session: pytest.Session) -> None:
     session_of(session.config).finish(session)
 

@@ -19,9 +19,11 @@ from pytest_kdmem.audit.rerun_command import with_commands
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError, KdmemError
 from pytest_kdmem.errors.harmless import harmless, without_commands, without_secrets
+from pytest_kdmem.plugin.exit_status import NOT_DECIDED
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.formats import write_report
 from pytest_kdmem.report.github import append_summary, workflow_commands
+from pytest_kdmem.report.sentences import overall_outcome, verdict_sentence
 from pytest_kdmem.report.terminal import render
 from pytest_kdmem.specs.options import OPTIONS, Option
 
@@ -39,11 +41,13 @@ class Published:
         report: The whole report.
         accepted: Sentence about the figures that were accepted; "" where none were.
         errors: Sentences about what could not be written.
+        is_partial: Whether less than whole audits was asked for.
     """
 
     report: Report
     accepted: str
     errors: Sequence[str]
+    is_partial: bool = False
 
 
 def publish(report: Report, settings: Settings, invoked_from: Path) -> Published:
@@ -57,7 +61,7 @@ def publish(report: Report, settings: Settings, invoked_from: Path) -> Published
             accepted = _accept_figures(report, settings)
         except KdmemError as error:
             errors.append(str(error))
-    return Published(report, accepted, errors)
+    return Published(report, accepted, errors, settings["partial"] or False)
 
 
 def completed_report(report: Report, settings: Settings, invoked_from: Path) -> Report:
@@ -90,7 +94,8 @@ def completed_report(report: Report, settings: Settings, invoked_from: Path) -> 
 def print_summary(terminalreporter: Any, published: Published, config: pytest.Config) -> None:
     """Print a report at the end of pytest's output; a quiet run prints it only if there is something to act on."""
     report, verbosity = published.report, config.option.verbose
-    if verbosity < 0 and not report.failed and not published.accepted and not published.errors:
+    outcome = overall_outcome(report.audits)
+    if verbosity < 0 and outcome == "pass" and not published.accepted and not published.errors:
         return
     writer = config.get_terminal_writer()
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
@@ -100,9 +105,20 @@ def print_summary(terminalreporter: Any, published: Published, config: pytest.Co
     terminalreporter.write(without_commands(text))
     if published.accepted:
         terminalreporter.write_line(without_commands(published.accepted))
+    if outcome == "inconclusive":
+        line = undecided_line(report, is_partial=published.is_partial)
+        terminalreporter.write_line(without_commands(line), yellow=True, bold=True)
     for error in published.errors:
         terminalreporter.write_line(without_commands(error), red=True)
     terminalreporter.write(github_annotations(report, config))
+
+
+def undecided_line(report: Report, *, is_partial: bool) -> str:
+    """Return the line that says why nothing was decided, and what the run exits with."""
+    verdict = verdict_sentence(report)
+    if is_partial:
+        return f"{verdict}. The run exits with 0 all the same, as --kdmem-partial was set: this is no release."
+    return f"{verdict}. Exit code {NOT_DECIDED}: this is no release; --kdmem-partial lets such a run exit with 0."
 
 
 def github_annotations(report: Report, config: pytest.Config) -> str:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kdmem.plugin.collection import is_audit
+from pytest_kdmem.plugin.gate_book import GateBook
 from pytest_kdmem.plugin.settings import Settings, read_settings, remove_reports
 
 if TYPE_CHECKING:
     from pytest_kdmem.audit.audit import Audit
     from pytest_kdmem.audit.report import Report
     from pytest_kdmem.audit.result import AuditResult
-    from pytest_kdmem.audit.schema import Gate
-    from pytest_kdmem.metrics.estimate import Comparison
     from pytest_kdmem.plugin.fixture_cache import FixtureCache
     from pytest_kdmem.plugin.reporting import Published
 
@@ -32,6 +31,8 @@ class AuditSession:
         config: Configuration of the run.
         running_test: Test that is being set up, runs or is torn down.
         deselected: Audits that were collected and left out.
+        dropped: Audits that were collected, and that a hook removed without a word.
+        has_started: Whether there are audits in this run.
         audits: Audits that were opened, by name.
         published: The report and what became of it, once it was written.
     """
@@ -40,13 +41,14 @@ class AuditSession:
         self.config = config
         self.running_test: pytest.Item | None = None
         self.deselected: list[pytest.Item] = []
+        self.dropped: list[pytest.Item] = []
+        self.has_started = False
         self.audits: dict[str, Audit] = {}
         self.published: Published | None = None
-        self._gates: dict[str, list[Gate]] = {}  # by audit
-        self._comparisons: list[Comparison] = []  # of the running test, since its last report
-        self._outer_recorder: list[Comparison] | None = None  # where comparisons went before this test
+        self._book = GateBook()
         self._audit_names: dict[str, str] = {}  # by node id of the test, in the order of collection
         self._worker_results: list[AuditResult] = []
+        self._used_settings: set[str] = set()  # of those that name what is measured, in any process
         self._error = ""  # for which no audit of this run may be held
         self._is_narrowed = False
 
@@ -91,13 +93,16 @@ class AuditSession:
         """
         from pytest_kdmem.plugin.audit_scope import session_error
         from pytest_kdmem.plugin.completeness import is_narrowed
+        from pytest_kdmem.plugin.environment import environment_error
         from pytest_kdmem.plugin.sharding import shard_error
         from pytest_kdmem.plugin.validation import update_error
 
-        self._is_narrowed = is_narrowed(session, self.deselected)
+        self.has_started, self._is_narrowed = True, is_narrowed(self.config)
+        self._book.open(self.config)
         remove_reports(self.settings)
         self._error = (
-            shard_error(self.config, self.settings)
+            environment_error(self.config, session.items)
+            or shard_error(self.config, self.settings)
             or update_error(self.config, self.settings)
             or session_error(session.items, self.settings)
         )
@@ -121,14 +126,13 @@ class AuditSession:
             SpecError: The session or the test is no audit that can be held.
         """
         self.fixtures.tear_down_stale(item)
-        self.running_test, self._comparisons = item, []
+        self.running_test = item
+        self._book.start_test(item)
         if not is_audit(item):
             return
         from pytest_kdmem.errors import SpecError
-        from pytest_kdmem.metrics.estimate import record_comparisons
         from pytest_kdmem.plugin.audit_scope import check_declared
 
-        self._outer_recorder = record_comparisons(self._comparisons)
         if self._error:
             raise SpecError(self._error)
         check_declared(item)
@@ -143,11 +147,8 @@ class AuditSession:
             self.fixtures.note_setup(definition, request, self.running_test)
 
     def end_test(self, item: pytest.Item) -> None:
-        """Record no comparison after an audit's test."""
-        if item is self.running_test and is_audit(item):
-            from pytest_kdmem.metrics.estimate import record_comparisons
-
-            record_comparisons(self._outer_recorder)
+        """Record comparisons after an audit's test as those of no test."""
+        self._book.end_test(item)
 
     def conclude(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
         """Turn the outcome of an audit's test into gates, and an error of ours into the one sentence that it is."""
@@ -159,24 +160,29 @@ class AuditSession:
             return
         if call.excinfo is not None:
             render_error(report, call.excinfo)
-        comparisons = self._comparisons if item is self.running_test else []
-        if call.when == "call" or report.failed or (call.when == "teardown" and comparisons):
-            self._record_gates(item, comparisons, report, call)
-            comparisons.clear()
+        self._book.conclude(item, report, call)
 
     def finish(self, session: pytest.Session) -> None:
         """Write the report of all audits, or hand this process's part of it to the one that writes."""
         from pytest_kdmem.plugin.audit_scope import scope_of
+        from pytest_kdmem.plugin.unused_settings import used_settings, with_unused_settings
 
-        collected = [*filter(is_audit, session.items), *self.deselected]
+        collected = [*filter(is_audit, session.items), *self.deselected, *self.dropped]
         self._audit_names |= {item.nodeid: scope_of(item).audit for item in collected}
-        report = None if self.shard else self._assembled_report()
+        self._used_settings |= used_settings(self.audits.values(), filter(is_audit, session.items))
+        is_held = self.has_started and not self.shard and (self.is_worker or not self._error)
+        report = self._assembled_report() if is_held else None
         if self.is_worker:
-            output = {"report": report.to_json(), "audit_names": self._audit_names} if report is not None else None
+            output = report and {
+                "report": report.to_json(),
+                "audit_names": self._audit_names,
+                "used_settings": sorted(self._used_settings),
+            }
             self.config.workeroutput["kdmem"] = json.dumps(output, allow_nan=False)  # type: ignore[attr-defined]
         elif report is not None:
             from pytest_kdmem.plugin.reporting import publish
 
+            report = with_unused_settings(report, self.settings, self._used_settings)
             self.published = publish(report, self.settings, self.config.invocation_params.dir)
             if self.published.errors:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -186,8 +192,10 @@ class AuditSession:
         from pytest_kdmem.audit.report import Report
 
         if (output := json.loads(worker_output)) is not None:
+            self.has_started = True
             self._worker_results += Report.from_json(output["report"]).audits
             self._audit_names = output["audit_names"]  # each worker collects all tests
+            self._used_settings.update(output["used_settings"])
 
     def print_summary(self, terminalreporter: Any) -> None:
         """Print at the end of pytest's output what was audited, or which part was scored."""
@@ -202,35 +210,14 @@ class AuditSession:
 
             print_summary(terminalreporter, self.published, self.config)
 
-    def _record_gates(
-        self,
-        item: pytest.Item,
-        comparisons: list[Comparison],
-        report: pytest.TestReport,
-        call: pytest.CallInfo[None],
-    ) -> None:
-        from pytest_kdmem.audit.gates import unproven_reason
-        from pytest_kdmem.plugin.audit_scope import scope_of
-        from pytest_kdmem.plugin.gates import gates_of
-        from pytest_kdmem.plugin.tracebacks import shorten
-        from pytest_kdmem.report.junit import gate_properties
-
-        if report.passed and (reason := unproven_reason(comparisons)):
-            report.outcome, report.longrepr = "failed", reason
-        audit_gates = self._gates.setdefault(scope_of(item).audit, [])
-        has_gates = any(gate.nodeid == item.nodeid for gate in audit_gates)
-        gates = gates_of(item, comparisons, report, call, has_gates=has_gates)
-        audit_gates += gates
-        item.user_properties += [named_value for gate in gates for named_value in gate_properties(gate)]  # of JUnit
-        shorten(item, report, call.excinfo, gates)
-
-    def _assembled_report(self) -> Report | None:
-        """Return what this run or its workers audited, with every audit that was collected; None if nothing was."""
-        if not (self._worker_results or self.audits or any(self._gates.values())):
-            return None
+    def _assembled_report(self) -> Report:
+        """Return what this run or its workers audited, with every audit that was collected or stands in its files."""
         from pytest_kdmem.audit.assemble import assemble_report
-        from pytest_kdmem.plugin.completeness import failed_nodeids, uncollected_files
+        from pytest_kdmem.plugin.completeness import failed_nodeids, lost_tests, uncollected_files
 
+        if not self._worker_results:
+            self._audit_names |= lost_tests(self.config, dict.fromkeys(self._audit_names.values()))
+            self._book.close(self._audit_names)
         return assemble_report(
             self._worker_results or list(self._own_results()),
             self._audit_names,
@@ -243,8 +230,8 @@ class AuditSession:
         from pytest_kdmem.audit.summarize import empty_result
 
         given = self.settings.given
-        for name in dict.fromkeys([*self._audit_names.values(), *self._gates, *self.audits]):
-            gates = self._gates.get(name, [])
+        for name in dict.fromkeys([*self._audit_names.values(), *self._book.gates, *self.audits]):
+            gates = self._book.gates.get(name, [])
             audit = self.audits.get(name)
             yield audit.result(given, gates) if audit is not None else empty_result(given, gates, name)
 

@@ -47,7 +47,15 @@ def shorten(
     pytest shows nothing under FAILURES of a test that a debugger showed. What a test printed is kept.
     """
     option, failed_gates = item.config.option, [gate for gate in gates if gate.outcome != "pass"]
-    if excinfo is None or not report.failed or option.verbose > 0 or option.showlocals or option.tbstyle != "auto":
+    has_terminal = item.config.pluginmanager.has_plugin("terminalreporter")
+    if (
+        excinfo is None
+        or not report.failed
+        or not has_terminal
+        or option.verbose > 0
+        or option.showlocals
+        or option.tbstyle != "auto"
+    ):
         return
     if failed_gates and all(gate.estimate is not None for gate in failed_gates):
         lines = [f"{gate.path}:{gate.line}: {gate.reason}" for gate in failed_gates]

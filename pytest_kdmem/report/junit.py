@@ -10,7 +10,8 @@ from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.errors.harmless import REPLACEMENT
-from pytest_kdmem.metrics.estimate import MIRRORED, SIGN, Estimate
+from pytest_kdmem.metrics.direction import MIRRORED
+from pytest_kdmem.metrics.estimate import SIGN, Estimate
 from pytest_kdmem.report.sanitize import sanitize
 
 ELEMENTS = {"fail": "failure", "inconclusive": "failure", "error": "error"}

@@ -10,13 +10,14 @@ from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.base.text import count
-from pytest_kdmem.metrics.estimate import MIRRORED, SIGN, Estimate
+from pytest_kdmem.metrics.direction import MIRRORED
+from pytest_kdmem.metrics.estimate import SIGN, Estimate
 
 
 def overall_outcome(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "inconclusive"]:
     """Return the outcome of all audits together.
 
-    It is inconclusive if an audit compared no estimate with a threshold, or did not run all its tests.
+    It is inconclusive if a test of an audit compared no estimate, or was not run.
     """
     if any(audit.failed for audit in audits):
         return "fail"
@@ -25,7 +26,13 @@ def overall_outcome(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "i
 
 
 def _compared_an_estimate(audit: AuditResult) -> bool:
-    return any(gate.estimate is not None for gate in audit.gates)
+    """Whether every test of an audit that passed compared an estimate; one that did not holds no gate."""
+    return bool(audit.gates) and not any(map(compared_nothing, audit.gates))
+
+
+def compared_nothing(gate: Gate) -> bool:
+    """Whether a gate is a test that passed without comparing an estimate, or a comparison that it never made."""
+    return gate.outcome == "pass" and gate.estimate is None
 
 
 def verdict_sentence(report: Report) -> str:
@@ -43,10 +50,10 @@ def verdict_sentence(report: Report) -> str:
 def _undecided_reason(report: Report, gates: int, not_run: int) -> str:
     audits = report.audits
     reason = f"{count(gates)} of {count(gates + not_run)} gates run{', all pass' * bool(gates)}"
-    without_estimate = sum(not _compared_an_estimate(audit) for audit in audits)
-    if without_estimate and gates:
+    without_estimate = sum(compared_nothing(gate) for audit in audits for gate in audit.gates)
+    if without_estimate:
         reason += "; no estimate was compared"
-        reason += f" in {count(without_estimate)} of {count(len(audits))} audits" if len(audits) > 1 else ""
+        reason += f" in {count(without_estimate)} of {count(gates)} tests" if gates > 1 else ""
     return reason + ("; not all tests were asked for" if any(audit.narrowed for audit in audits) else "")
 
 
@@ -58,7 +65,7 @@ def gate_summary(audit: AuditResult) -> str:
     """Return in a few words how many gates of one audit pass."""
     if audit.failed:
         return f"{count(len(audit.failed))} not passed"
-    passed = "all pass" if _compared_an_estimate(audit) else "no estimate compared"
+    passed = "all pass" if _compared_an_estimate(audit) or not audit.gates else "not all compared an estimate"
     return passed + _not_run_clause(len(audit.not_run))
 
 
@@ -70,7 +77,7 @@ def gate_title(gate: Gate) -> str:
 def comparison_text(gate: Gate) -> str:
     """Return the bound that a gate compared and its threshold, or the gate's outcome if it compared nothing."""
     if gate.estimate is None or gate.operator is None or gate.threshold is None:
-        return gate.outcome
+        return gate.reason if compared_nothing(gate) else gate.outcome
     estimate, threshold = gate.estimate, gate.threshold
     if math.isnan(estimate.value):
         return "undefined"

@@ -18,7 +18,7 @@ from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
 from pytest_kdmem.report.regression import change_lines
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.sentences import comparison_text, gate_title, overall_outcome
+from pytest_kdmem.report.sentences import compared_nothing, comparison_text, gate_title, overall_outcome
 from pytest_kdmem.report.tables import inheritance_line, inheritance_table, models_table
 from pytest_kdmem.report.venn import ordered_roles
 
@@ -97,7 +97,10 @@ def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int
     parts += [Text(glyphs.clean(line), style=style) for line, style in changes]
     if verbose:
         parts += [Text(glyphs.truncate(line, width)) for line in _id_lines(result)]
-    parts += [_gate_line(gate, glyphs, width) for gate in result.gates if gate.outcome == "pass"]
+    passed = [gate for gate in result.gates if gate.outcome == "pass"]
+    parts += [_gate_line(gate, glyphs, width) for gate in passed if not compared_nothing(gate)]
+    without_estimate = [f"- {gate.nodeid}: {gate.reason}" for gate in passed if compared_nothing(gate)]
+    parts += [Text(glyphs.truncate(line, width), style="yellow") for line in without_estimate]
     parts += [Text(glyphs.truncate(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
     return parts + panels
 

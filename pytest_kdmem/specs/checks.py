@@ -14,6 +14,8 @@ from typing import Any
 from pytest_kdmem.base.paths import can_be_path
 from pytest_kdmem.errors import SpecError
 
+# What a run card may say otherwise than an audit.
+PROVENANCE_KINDS = ("training-set", "teacher", "role", "window")
 # Returns what was expected instead of a value ("a whole number of at least 1"), or "" if the value is right.
 Check = Callable[[Any], str]
 
@@ -114,3 +116,10 @@ def part_of_run(value: Any) -> str:
 def path_ending_in(*endings: str) -> Check:
     """A path with one of some endings."""
     return lambda value: "" if Path(value).suffix in endings else f"a path ending in {', '.join(endings)}"
+
+
+def provenance_names(value: Any) -> str:
+    """Differences between a run card and an audit, such as ``student:training-set,baseline:role``."""
+    kinds = [name.rpartition(":") for name in str(value).split(",")]
+    plain = all(role and kind in PROVENANCE_KINDS for role, _, kind in kinds)
+    return "" if plain else f"of the form student:training-set, with one of {', '.join(PROVENANCE_KINDS)} as the kind"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from pytest_kdmem.specs.checks import Check, choice, number, part_of_run, path_ending_in, whole_number
+from pytest_kdmem.specs.checks import Check, choice, number, part_of_run, path_ending_in, provenance_names, whole_number
 from pytest_kdmem.specs.declared import DType, Form
 from pytest_kdmem.specs.runtime import DEVICES, ENGINES, EXECUTORS
 
@@ -207,6 +207,21 @@ OPTIONS = (
         "File of a fitted risk predictor (written by kdmem risk --save), used instead of fitting one.",
     ),
     Option(
+        "min-scored-share",
+        "number",
+        "Least share of the examples that must be long enough to be scored; with fewer an audit says nothing.",
+        0.5,
+        number(least=0, most=1),
+    ),
+    Option(
+        "accept-provenance",
+        "text",
+        "Differences between run cards and this audit that are accepted, as ROLE:KIND with commas between several"
+        " (student:training-set); a kind is training-set, teacher, role or window.",
+        None,
+        provenance_names,
+    ),
+    Option(
         "confirm",
         "flag",
         "Check examples that rounding could decide, and a sample of the others, with every installed engine and by"
@@ -231,6 +246,12 @@ OPTIONS = (
         "update-baseline-file",
         "flag",
         "Accept the results of this run and write them to the baseline file; only on the command line.",
+    ),
+    Option(
+        "partial",
+        "flag",
+        "Let pytest exit with 0, and not with 6, where no gate failed and gates of the audits were skipped, left out or"
+        " compared nothing; the verdict is still that nothing is decided.",
     ),
     Option("cache-dir", "path", "Folder where scores are kept for later runs.", ".kdmem"),
     Option("no-cache", "flag", "Do not keep scores after this run."),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_kdmem.audit.gates import explain, gate_from, unproven_reason
+from pytest_kdmem.audit.gates import explain, gate_from, unheld_reason
 from pytest_kdmem.audit.regression.accepted import Accepted
 from pytest_kdmem.audit.regression.verdict import RegressionVerdict
 from pytest_kdmem.metrics.estimate import Comparison
+from pytest_kdmem.metrics.recorder import Refused
 from pytest_kdmem.metrics.verdict import Verdict
 from tests.audit.figures import rate, reduction, tracked_rate
 
@@ -31,34 +32,41 @@ def test_a_gate_keeps_the_verdict_that_came_with_its_comparison() -> None:
     assert gate_from("t", "a.py::t", comparison).outcome == "inconclusive"
 
 
-def test_comparisons_that_hold_prove_a_test() -> None:
-    assert unproven_reason([]) == ""
-    assert unproven_reason([HOLDS]) == ""
-    assert unproven_reason([HOLDS, FAILS]) == ""  # its negation may be what the test asserts
-
-
-def test_an_undecided_comparison_proves_nothing_even_beside_one_that_holds() -> None:
+def test_a_test_passes_only_if_every_comparison_that_it_made_holds() -> None:
+    assert unheld_reason([]) == ""
+    assert unheld_reason([HOLDS, HOLDS]) == ""
+    must_hold = ": every comparison of an estimate is a gate of its audit, and this one does not hold"
+    assert unheld_reason([HOLDS, FAILS]) == f"{SHOWN}{must_hold}"
     for comparisons in ([UNDECIDED], [HOLDS, UNDECIDED], [UNDECIDED, HOLDS]):
-        assert unproven_reason(comparisons).endswith(": undecided, and a negated or unused comparison let it pass")
+        assert unheld_reason(comparisons).endswith(must_hold)
 
 
-def test_a_forgotten_assert_is_told_from_a_negated_one() -> None:
-    forgotten = unproven_reason([FAILS])
-    assert forgotten == f"{SHOWN}: it does not hold, and nothing required it to; assert it"
-    negated = Comparison(rate(19, 1000), ">=", 0.1)  # false, and that it is false speaks for the model
-    assert unproven_reason([negated]) == ""
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        Comparison(rate(19, 1000), ">=", 0.1),
+        Comparison(rate(900, 1000), ">", 0.1),
+        Comparison(reduction(1.5, 1.4, 1.6), "<=", 2.0),
+        Comparison(rate(900, 1000), ">", rate(19, 1000, subject="baseline")),
+        Comparison(rate(19, 1000, subject="baseline"), "<", rate(900, 1000)),
+    ],
+    ids=["false", "true", "reduction", "more than the baseline", "baseline less"],
+)
+def test_a_comparison_the_wrong_way_round_speaks_for_nothing(comparison: Comparison) -> None:
+    assert "in an audit every comparison of an estimate is a gate and must hold, so write" in unheld_reason(
+        [comparison]
+    )
 
 
-def test_a_reduction_is_required_from_below() -> None:
-    assert unproven_reason([Comparison(reduction(1.5, 1.4, 1.6), ">=", 2.0)]).endswith("assert it")
-    assert unproven_reason([Comparison(reduction(1.5, 1.4, 1.6), "<=", 1.0)]) == ""
+def test_a_refused_comparison_proves_nothing() -> None:
+    assert unheld_reason([HOLDS, Refused("an estimate equals no number")]) == "an estimate equals no number"
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_a_comparison_with_an_accepted_figure_that_does_not_pass_proves_nothing(outcome: str) -> None:
     verdict = RegressionVerdict(outcome)  # type: ignore[arg-type]
     worse = Comparison(rate(0, 1000, exhaustive=True), "<=", 1.0, verdict)  # which the limit alone would let pass
-    assert unproven_reason([HOLDS, worse]).endswith(": a negated or unused comparison let it pass")
+    assert unheld_reason([HOLDS, worse]).endswith("and this one does not hold")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from pytest_kdmem.audit import messages
 from pytest_kdmem.audit.verdict import judge
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
-from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from tests.audit.figures import rate, reduction
 
 

@@ -11,8 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_kdmem.audit.provenance import card_warnings, model_warnings, read_trusted_card
+from pytest_kdmem.audit.provenance import (
+    Mismatch,
+    card_mismatches,
+    model_warnings,
+    read_trusted_card,
+    refused_or_warned,
+)
 from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import FILE_NAME, DataOrigin, ModelOrigin, RunCard, write_run_card
@@ -66,7 +73,19 @@ def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model
 def warnings_of(
     made: RunCard, role: str = "student", teacher: str | None = None, data: TrainingSet | None = None
 ) -> Any:
-    return card_warnings(made, "it", role, teacher, data, Extraction())
+    return [mismatch.sentence for mismatch in card_mismatches(made, "it", role, teacher, data, Extraction())]
+
+
+def test_a_known_difference_stops_an_audit_unless_it_is_accepted_by_name() -> None:
+    data, role = Mismatch("training-set", "it was trained on b.npy"), Mismatch("role", "it was distilled")
+    assert refused_or_warned([], "student", ()) == []
+    assert refused_or_warned([data, role], "student", {"student:training-set", "student:role"}) == [
+        "it was trained on b.npy",
+        "it was distilled",
+    ]
+    for accepted in ((), {"student:role"}, {"baseline:training-set"}):
+        with pytest.raises(SpecError, match="accept this difference by --kdmem-accept-provenance=student:training-set"):
+            refused_or_warned([data, role], "student", accepted)
 
 
 @pytest.mark.parametrize("role", ["student", "baseline", "student-hard"])

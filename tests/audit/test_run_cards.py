@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.audit.run_cards import RunCards
+from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -36,12 +37,14 @@ def test_a_model_without_a_card_gives_no_warning(memorization: Memorization) -> 
 def test_a_card_is_compared_with_every_role(memorization: Memorization) -> None:
     made = card(weights=weights_digest(memorization.scores.checkpoint.folder))
     write_run_card(made, memorization.scores.checkpoint.folder)
-    cards = RunCards(Extraction(), offline=True)
+    cards = RunCards(Extraction(), True, {"student:teacher", "baseline:teacher", "baseline:role"})
     # It was distilled, and not from itself.
     warnings = cards.read(memorization, ["student", "baseline"], memorization.scores.model, None)
     assert cards.cards[memorization.scores.model] == made
     assert sum("was distilled from teacher" in warning for warning in warnings) == 2
     assert sum("was distilled by its run card" in warning for warning in warnings) == 1
+    with pytest.raises(SpecError, match="accept-provenance=student:teacher"):
+        RunCards(Extraction(), offline=True).read(memorization, ["student"], memorization.scores.model, None)
 
 
 def test_a_card_of_other_weights_is_not_kept(memorization: Memorization) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_kdmem.audit.verdict import judge
-from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.metrics.verdict import Verdict
 from tests.audit.figures import rate, reduction
 

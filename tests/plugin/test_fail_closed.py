@@ -16,31 +16,6 @@ def outcome(result) -> str:
     return result.stdout.str() + result.stderr.str()
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "assert not rate > 0.001",
-        "if rate > 0.001: pytest.fail('too much')",
-        "assert max([rate, memorization(teacher, unseen).rate]) is not None",
-        "rate <= 0.001",
-    ],
-)
-def test_what_the_data_do_not_decide_does_not_pass_by_negation(audit_project, statement):
-    np.save(audit_project.path / "unseen.npy", audit_project.cast.rows[-8:])
-    audit_project.gates(f"""
-        import pytest
-        from pytest_kdmem import TrainingSet
-
-        def test_gate(memorization, student, teacher):
-            unseen = TrainingSet("unseen.npy", sample=7)
-            rate = memorization(student, unseen).rate
-            {statement}
-    """)
-    result = audit_project.run()
-    result.assert_outcomes(failed=1)
-    assert "undecided" in outcome(result)
-
-
 @pytest.mark.parametrize("statement", ["memorization(student)", "inheritance()", "memorization(student).rate"])
 def test_nothing_but_a_comparison_is_true(audit_project, statement):
     audit_project.gates(f"""
@@ -301,15 +276,15 @@ FORGOTTEN = """
 @pytest.mark.parametrize(
     ("fixture", "statement", "teardown", "message"),
     [
-        ("leaky", "assert not leaky", "pass", "undecided"),
+        ("leaky", "assert not leaky", "pass", "compared by <= or <, and > was found"),
         ("checked", "pass", "assert memorization(student).rate <= 0.01", "> 1.00%"),
-        ("checked", "pass", "memorization(student, UNSEEN).rate <= 0.3", "undecided"),
+        ("checked", "pass", "memorization(student, UNSEEN).rate <= 0.3", "cannot show ≤ 30.00%"),
         ("checked", "pass", "raise OSError", "OSError"),
         (
             "checked",
-            "ThreadPoolExecutor(1).submit(lambda: memorization(student, UNSEEN).rate > 0.3).result()",
+            "ThreadPoolExecutor(1).submit(lambda: memorization(student, UNSEEN).rate <= 0.3).result()",
             "pass",
-            "undecided",
+            "cannot show ≤ 30.00%",
         ),
     ],
 )
@@ -321,25 +296,6 @@ def test_what_is_compared_around_a_test_is_a_gate_of_it(audit_project, fixture, 
     failed = audit_project.report("audit.json").failed
     assert failed
     assert message in failed[-1].reason or message in outcome(result)
-
-
-@pytest.mark.parametrize(
-    "statement", ["rate <= 0.01", "assert rate <= 0.01 or True", "ok = inheritance().reduction >= 2"]
-)
-def test_a_forgotten_assert_is_no_pass(audit_project, statement):
-    audit_project.gates(f"""
-        def test_gate(memorization, inheritance, student):
-            rate = memorization(student).rate
-            {statement}
-    """)
-    result = audit_project.run()
-    result.assert_outcomes(failed=1)
-    assert "nothing required it to; assert it" in outcome(result)
-
-
-def test_a_negated_comparison_that_the_data_decide_passes(audit_project):
-    audit_project.gates("def test_gate(memorization, student):\n    assert not memorization(student).rate > 0.3")
-    audit_project.run().assert_outcomes(passed=1)
 
 
 def test_an_audit_that_compares_no_estimate_decides_no_release(audit_project):

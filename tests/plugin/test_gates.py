@@ -40,13 +40,17 @@ def test_red_audit_exits_1_and_says_why_in_one_line_each(audit_project):
 
 
 def test_two_models_compared_name_each_other(audit_project):
+    audit_project.declare(student=audit_project.cast.baseline, baseline=audit_project.cast.student)
     audit_project.gates("""
         def test_less(memorization, student, baseline):
-            assert memorization(baseline).rate < memorization(student).rate
+            assert memorization(student).rate < memorization(baseline).rate
+
+        def test_mirrored(memorization, student, baseline):
+            assert memorization(baseline).rate >= memorization(student).rate
     """)
-    result = audit_project.run()
-    [line] = audit_project.failures(result)
-    assert line.endswith("- memorization rate of baseline 35.00% (7 of 20) ≥ 25.00% (5 of 20) of student")
+    lines = audit_project.failures(audit_project.run())
+    assert lines[0].endswith("- memorization rate of student 35.00% (7 of 20) ≥ 25.00% (5 of 20) of baseline")
+    assert lines[1].endswith("- memorization rate of baseline 25.00% (5 of 20) < 35.00% (7 of 20) of student")
 
 
 def test_threshold_on_the_left_is_the_same_gate(audit_project):
@@ -136,11 +140,11 @@ def test_zero_of_n_is_never_printed_bare(audit_project):
     audit_project.gates("""
         from pytest_kdmem import TrainingSet
 
-        def test_all(memorization, student):
-            assert memorization(student, TrainingSet("unseen.npy")).rate >= 0.5
+        def test_fewer_than_none(memorization, student):
+            assert memorization(student, TrainingSet("unseen.npy")).rate < 0
     """)
     [line] = audit_project.failures(audit_project.run())
-    assert "0.00% [exact] (0 of 8) < 50.00%" in line
+    assert "0.00% [exact] (0 of 8) ≥ 0.00%" in line
 
 
 def test_missing_declaration_is_an_error_in_one_sentence(unscored_project):
@@ -211,7 +215,6 @@ def test_utility_gate_compares_losses_on_the_control_set(audit_project):
     unseen = np.random.default_rng(3).integers(1, 299, (6, 20), dtype=np.int32)
     np.save(audit_project.path / "control.npy", unseen)
     losses = {role: mean_loss(getattr(cast, role), unseen) for role in ("student", "baseline")}
-    better, worse = sorted(losses, key=lambda role: losses[role])
     audit_project.configure(kdmem_control_set="control.npy")
     audit_project.gates(f"""
         from pytest import approx
@@ -220,16 +223,17 @@ def test_utility_gate_compares_losses_on_the_control_set(audit_project):
             assert memorization(student, control_set).loss.value == approx({losses["student"]}, rel=1e-4)
             assert memorization(baseline, control_set).loss.value == approx({losses["baseline"]}, rel=1e-4)
 
-        def test_better(memorization, {better}, {worse}, control_set):
-            assert memorization({better}, control_set).loss <= memorization({worse}, control_set).loss
-
-        def test_worse(memorization, {better}, {worse}, control_set):
-            assert memorization({worse}, control_set).loss <= memorization({better}, control_set).loss
+        def test_as_useful(memorization, student, baseline, control_set):
+            assert memorization(student, control_set).loss <= memorization(baseline, control_set).loss
     """)
     result = audit_project.run()
-    result.assert_outcomes(passed=2, failed=1)
+    assert losses["student"] > losses["baseline"]
+    result.assert_outcomes(passed=1, failed=1)
     [line] = audit_project.failures(result)
-    assert f"loss of {worse} {losses[worse]:.4f} (6 examples) > {losses[better]:.4f} (6 examples) of {better}" in line
+    expected = (
+        f"loss of student {losses['student']:.4f} (6 examples) > {losses['baseline']:.4f} (6 examples) of baseline"
+    )
+    assert expected in line
 
 
 def test_confirm_agrees_with_the_scores(audit_project):

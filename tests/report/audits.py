@@ -24,7 +24,8 @@ from pytest_kdmem.audit.schema_examples import (
     RepetitionBin,
 )
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
-from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.report.formats import FORMATS
 from pytest_kdmem.risk.reliability import Bin
 from pytest_kdmem.risk.trials import TRIAL_METRICS

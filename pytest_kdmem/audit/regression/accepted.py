@@ -12,11 +12,13 @@ from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.audit.regression.verdict import RegressionVerdict, accepted_limit, judge_change
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.errors.harmless import quoted
-from pytest_kdmem.metrics.estimate import Comparison, Estimate, Operator, record
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import ComparesItself, Comparison, Estimate
+from pytest_kdmem.metrics.recorder import record, refused
 
 
 @dataclass(frozen=True, eq=False)
-class Accepted:
+class Accepted(ComparesItself):
     """The accepted metrics of an audit. An estimate is compared with the accepted value of its metric and subject.
 
     ``accepted + 0.001`` allows a rate or ratio to be so much worse, ``accepted - 0.2`` a reduction.
@@ -34,7 +36,9 @@ class Accepted:
     allowed: float = 0.0
 
     def __bool__(self) -> NoReturn:
-        raise ComparisonError("Accepted figures are neither true nor false; compare with them: `rate <= accepted`.")
+        raise refused(
+            ComparisonError("Accepted figures are neither true nor false; compare with them: `rate <= accepted`.")
+        )
 
     def __repr__(self) -> str:
         return f"Accepted({len(self.metrics)} figures)"
@@ -63,7 +67,10 @@ class Accepted:
         return self._holds(estimate, ">")
 
     def _holds(self, estimate: Estimate, operator: Operator) -> bool:
-        comparison = self.compare(estimate, operator)
+        try:
+            comparison = self.compare(estimate, operator)
+        except SpecError as error:
+            raise refused(error) from None
         record(comparison)
         return comparison.verdict is not None and comparison.verdict.outcome == "pass"
 

@@ -13,7 +13,8 @@ from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.audit.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
-from pytest_kdmem.metrics.estimate import HIGHER_IS_BETTER, Estimate, Operator
+from pytest_kdmem.metrics.direction import HIGHER_IS_BETTER, Operator
+from pytest_kdmem.metrics.estimate import Estimate
 
 Outcome = Literal["better", "same", "worse", "undecided"]
 # Relative difference that other arithmetic alone can make.

@@ -10,7 +10,8 @@ import pytest
 from pytest_kdmem.audit.regression.accepted import Accepted
 from pytest_kdmem.audit.regression.verdict import RegressionVerdict
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.estimate import Comparison, record_comparisons
+from pytest_kdmem.metrics.estimate import Comparison
+from pytest_kdmem.metrics.recorder import Record, Refused, close_recorder, open_recorder
 from tests.audit.figures import COMPARABLE_ON, tracked_rate, tracked_reduction
 
 BEFORE = tracked_rate(range(40), 5000)
@@ -19,13 +20,18 @@ BETTER = tracked_rate(range(30), 5000, model="b")
 
 
 def test_a_value_no_worse_than_accepted_passes_and_is_recorded_with_its_verdict() -> None:
-    comparisons: list[Comparison] = []
-    before = record_comparisons(comparisons)
+    entries: list[Record] = []
+    recorder = open_recorder()
+    recorder.of_test = entries
     try:
         assert BETTER.estimate <= Accepted([BEFORE], lambda: [BETTER])
         assert not WORSE.estimate <= Accepted([BEFORE], lambda: [WORSE])
+        with pytest.raises(SpecError):
+            _ = BETTER.estimate >= Accepted([BEFORE], lambda: [BETTER])
     finally:
-        record_comparisons(before)
+        close_recorder(recorder)
+    assert [entry.reason.partition(":")[2][:9] for entry in entries if isinstance(entry, Refused)] == [" write <="]
+    comparisons = [entry for entry in entries if isinstance(entry, Comparison)]
     assert [comparison.verdict.outcome for comparison in comparisons if comparison.verdict] == ["pass", "fail"]
     assert [comparison.threshold for comparison in comparisons] == [40 / 5000, 40 / 5000]
     assert [comparison.estimate for comparison in comparisons] == [BETTER.estimate, WORSE.estimate]

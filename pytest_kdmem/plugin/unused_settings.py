@@ -1,0 +1,61 @@
+"""Settings that were named for a run and that none of its gates used: what they name was not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.plugin.settings import Settings
+from pytest_kdmem.report.sentences import overall_outcome
+from pytest_kdmem.specs.roles import ROLES
+
+if TYPE_CHECKING:
+    from pytest_kdmem.audit.audit import Audit
+
+THRESHOLDS = ("max_memorization_rate", "max_inheritance_ratio", "min_reduction", "max_predicted_risk")
+# Settings that say what is measured or how it is judged. All others hold for whatever is measured.
+NAMING = (*ROLES, "text_column", "form", "sample", "seed", "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
+
+
+def used_settings(audits: Iterable[Audit], tests: Iterable[pytest.Item]) -> set[str]:
+    """Return the keys of the settings that this process's audits measured by, or asked for as thresholds."""
+    used = set[str]().union(*(audit.used_settings() for audit in audits))
+    asks_for_thresholds = any("thresholds" in getattr(test, "fixturenames", ()) for test in tests)
+    return used.union(THRESHOLDS if asks_for_thresholds else ())
+
+
+def with_unused_settings(report: Report, settings: Settings, used: Collection[str]) -> Report:
+    """Return a report in which each setting that was named for this run and not used is a gate that does not pass.
+
+    What did not pass, or was not held, may be why a setting was not used, so only a report that would be a release is
+    held against them.
+    """
+    if overall_outcome(report.audits) != "pass":
+        return report
+    unused = [key for key in NAMING if settings.overrides(key) and not _is_used(key, report, used)]
+    first = report.audits[0]
+    gates = tuple(_gate(settings.places[key], key, first.gates[0]) for key in unused)
+    return Report((replace(first, gates=(*first.gates, *gates)), *report.audits[1:]))
+
+
+def _is_used(key: str, report: Report, used: Collection[str]) -> bool:
+    if key == "student":  # it may be scored, and another model be compared
+        sides = [side for audit in report.audits for gate in audit.gates for side in (gate.estimate, gate.threshold)]
+        subjects = {side.subject.split(" on ")[0] for side in sides if isinstance(side, Estimate)}
+        return "student" in subjects
+    return key in used
+
+
+def _gate(place: str, key: str, beside: Gate) -> Gate:
+    fixture = "thresholds" if key in THRESHOLDS else key
+    way_out = f"let them use the fixture `{fixture}`" if key in (*ROLES, *THRESHOLDS) else "let them measure by it"
+    reason = (
+        f"{place} was expected to be used by a gate of this run, and none used it; {way_out}, or leave {place} out."
+    )
+    return Gate(place, beside.nodeid, "", None, None, None, "error", reason, path=beside.path, line=beside.line)

@@ -1,0 +1,146 @@
+"""Comparisons of estimates that are written in a test and were never made: gates that nobody held.
+
+They stand in a generator that nothing consumed, a function that nothing called, a loop over nothing, behind a return,
+behind an ``or``. Which expressions are estimates is read from the source, from what the test's arguments were.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from pytest_kdmem.metrics.recorder import Place
+
+# Arguments of a test that measure something when they are called, and properties of what they return.
+MEASURING = ("memorization", "inheritance", "predicted_risk")
+ESTIMATES = (
+    "rate", "loss", "extractable", "ratio", "reduction", "share", "easy_share", "share_at_risk", "expected_memorized"
+)  # fmt: skip
+ORDERING = (ast.LtE, ast.Lt, ast.GtE, ast.Gt)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def comparisons_not_made(function: Function, arguments: Mapping[str, object], made: Collection[Place]) -> list[int]:
+    """Return the lines of the comparisons in a test that passed and that it never made.
+
+    Args:
+        function: Source of the test.
+        arguments: Values of its arguments.
+        made: Where comparisons were made while it ran.
+    """
+    estimates = _Estimates(function, arguments)
+    written = (node for statement in function.body for node in _comparisons(statement, estimates, made))
+    return sorted({node.lineno for node in written if not _is_made(node, made)})
+
+
+def find_function(file: Path, first_line: int) -> Function | None:
+    """Return the source of the function that begins in a line, that of its first decorator; None if there is none."""
+    try:
+        return _functions(file, file.stat().st_mtime_ns).get(first_line)
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=8)
+def _functions(file: Path, changed: int) -> dict[int, Function]:
+    """Return the functions of a file by their first line. The time of its last change tells its versions apart."""
+    functions = (node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, Function))
+    return {_first_line(function): function for function in functions}
+
+
+class _Estimates:
+    """Which expressions of a test are estimates, or what has them as properties."""
+
+    def __init__(self, function: Function, arguments: Mapping[str, object]) -> None:
+        self._measured: set[str] = set()
+        self._names = {name for name, value in arguments.items() if type(value).__name__ == "Estimate"}
+        self._measuring = set(MEASURING).intersection(arguments)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+                self._note(node.targets if isinstance(node, ast.Assign) else [node.target], node.value)
+
+    def has(self, node: ast.expr) -> bool:
+        """Whether an expression is an estimate."""
+        match node:
+            case ast.Name(id=name):
+                return name in self._names
+            case ast.NamedExpr(value=value):
+                return self.has(value)
+            case ast.Call(func=ast.Attribute() as called):
+                return called.attr == "extractable" and self.has(called)
+            case ast.Attribute(value=value, attr=name):
+                return name in ESTIMATES and self._is_measured(value)
+        return False
+
+    def _is_measured(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Call(func=ast.Name(id=name)):
+                return name in self._measuring
+            case ast.Name(id=name):
+                return name in self._measured
+        return False
+
+    def _note(self, targets: Iterable[ast.expr], value: ast.expr) -> None:
+        names = {target.id for target in targets if isinstance(target, ast.Name)}
+        if self.has(value):
+            self._names |= names
+        elif self._is_measured(value):
+            self._measured |= names
+
+
+def _comparisons(node: ast.AST, estimates: _Estimates, made: Collection[Place]) -> Iterator[ast.Compare]:
+    """Yield the comparisons of estimates in a statement, but for those that another one stands in for.
+
+    Of the two branches of a condition one is enough. What handles an error, and the message of an assert, need not run.
+    """
+    if isinstance(node, ast.Compare) and _orders_an_estimate(node, estimates):
+        yield node
+    for branches in _alternatives(node):
+        written = [[each for part in branch for each in _comparisons(part, estimates, made)] for branch in branches]
+        one_is_enough = all(written) and any(_has_made(branch, made) for branch in written)
+        yield from (each for branch in written if not one_is_enough or _has_made(branch, made) for each in branch)
+    for child in _children(node):
+        yield from _comparisons(child, estimates, made)
+
+
+def _alternatives(node: ast.AST) -> Iterator[list[list[ast.AST]]]:
+    """Yield the branches of a condition, of which Python runs one."""
+    match node:
+        case ast.If(body=body, orelse=orelse):
+            yield [list(body), list(orelse)]
+        case ast.IfExp(body=body, orelse=orelse):
+            yield [[body], [orelse]]
+        case ast.Match(cases=cases):
+            yield [list(case.body) for case in cases]
+
+
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the parts of a node that are no branches of a condition."""
+    match node:
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.Assert(test=test):
+            yield test
+        case ast.Match(subject=subject):
+            yield subject
+        case ast.Try(body=body, orelse=orelse, finalbody=finalbody):
+            yield from (*body, *orelse, *finalbody)
+        case _:
+            yield from ast.iter_child_nodes(node)
+
+
+def _orders_an_estimate(node: ast.Compare, estimates: _Estimates) -> bool:
+    sides = (node.left, *node.comparators)
+    return any(isinstance(operator, ORDERING) for operator in node.ops) and any(map(estimates.has, sides))
+
+
+def _has_made(nodes: Iterable[ast.Compare], made: Collection[Place]) -> bool:
+    return any(_is_made(node, made) for node in nodes)
+
+
+def _is_made(node: ast.Compare, made: Collection[Place]) -> bool:
+    return (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset) in made
+
+
+def _first_line(function: Function) -> int:
+    return min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])

@@ -1,0 +1,98 @@
+"""Every comparison of an estimate is kept while audits run, whichever thread makes it; other processes refuse."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.errors import ComparisonError, SpecError
+from pytest_kdmem.metrics import recorder as recording
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
+from pytest_kdmem.metrics.recorder import AUDIT_PROCESS, Record, Recorder, Refused
+
+
+def rate(k: int, subject: str = "student") -> Estimate:
+    return estimate_proportion("memorization rate", subject, Counts(k, 1000), exhaustive=False)
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    earlier = recording.current_recorder()
+    recorder = recording.open_recorder()
+    recorder.of_test = []
+    yield recorder
+    recording.close_recorder(recorder, earlier)
+
+
+def sides(entries: list[Record]) -> list[object]:
+    return [(entry.operator, entry.threshold) for entry in entries if isinstance(entry, Comparison)]
+
+
+def test_comparisons_are_kept_whichever_side_and_thread_they_are_of(recorder: Recorder) -> None:
+    estimate, baseline = rate(19), rate(50, "baseline")
+    _ = estimate <= 0.05
+    _ = np.float64(0.01) >= estimate
+    _ = estimate < baseline
+    _ = np.array([estimate], object) <= 0.2
+    _ = copy.deepcopy(estimate) <= 0.3
+    ThreadPoolExecutor(1).submit(lambda: estimate <= 0.4).result()
+    assert sides(recorder.of_test or []) == [
+        ("<=", 0.05), ("<=", 0.01), ("<", baseline), ("<=", 0.2), ("<=", 0.3), ("<=", 0.4)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "estimate > 0.5",
+        "min(estimate, 0.01)",
+        "sorted([estimate, 0.01])",
+        "0.001 <= estimate <= 0.01",
+        "estimate == 0",
+        "estimate in (0.0, 0.01)",
+        "not estimate",
+        "estimate <= 5",
+        "estimate <= np.array([0.01])",
+        "np.array([0.01]) >= estimate",
+        "estimate <= '0.01'",
+    ],
+)
+def test_what_is_refused_is_kept_though_the_error_is_caught(recorder: Recorder, use: str) -> None:
+    with suppress(SpecError, TypeError):
+        eval(use, {"estimate": rate(900), "np": np})
+    assert [entry for entry in recorder.of_test or [] if isinstance(entry, Refused)]
+
+
+def test_what_is_compared_outside_of_a_test_is_kept_apart(recorder: Recorder) -> None:
+    of_test, recorder.of_test = recorder.of_test, None
+    _ = rate(19) > 0.5  # no gate, so that nothing is refused until the session ends
+    assert (of_test, sides(recorder.outside)[-1]) == ([], (">", 0.5))
+
+
+def test_without_audits_an_estimate_compares_either_way() -> None:
+    assert rate(900) > 0.5
+    assert AUDIT_PROCESS not in os.environ
+
+
+def compare(estimate: Estimate) -> None:
+    with suppress(ComparisonError):
+        _ = estimate <= 0.01
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_another_process_refuses_to_compare_and_leaves_word(recorder: Recorder, method: str) -> None:
+    child = multiprocessing.get_context(method).Process(target=compare, args=(rate(900),))
+    child.start()
+    child.join()
+    [refusal] = recorder.take_refusals()
+    assert "compared in the process of its audit" in refusal.reason
+    assert recorder.take_refusals() == []
+    assert recorder.of_test == []

@@ -1,0 +1,84 @@
+"""A comparison that is written in a test and was never made is known by its place in the source."""
+
+from __future__ import annotations
+
+import ast
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
+from pytest_kdmem.plugin.written_comparisons import comparisons_not_made, find_function
+
+RATE = estimate_proportion("memorization rate", "student", Counts(1, 20), exhaustive=True)
+ARGUMENTS: dict[str, Any] = {"rate": RATE, "memorization": len, "inheritance": len, "student": "a model"}
+
+
+def not_made(body: str, *made: str) -> list[str]:
+    """The lines of a test's comparisons that were not made, where some others were."""
+    lines = dedent(body).strip().splitlines()
+    source = "def test(rate, memorization, inheritance, student):\n" + "\n".join(f"    {line}" for line in lines)
+    function = ast.parse(source).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    nodes = [node for node in ast.walk(function) if isinstance(node, ast.Compare)]
+    places = {
+        (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+        for node in nodes
+        if ast.get_source_segment(source, node) in made
+    }
+    return [lines[line - 2].strip() for line in comparisons_not_made(function, ARGUMENTS, places)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "checks = (rate <= 0.01 for _ in range(3))",
+        "check = lambda: rate <= 0.01",
+        "def check():\n    assert rate <= 0.01",
+        "for limit in []:\n    assert rate <= 0.01",
+        "assert rate <= 0.5 or rate <= 0.01",
+        "if rate.value < 0.1:\n    assert rate <= 0.01",
+        "assert rate <= 0.01 if rate.value < 0.1 else True",
+        "with context():\n    return\n    assert rate <= 0.01",
+        "assert memorization(student).rate <= 0.01",
+        "result = inheritance()\nassert result.reduction >= 2",
+        "share = inheritance().share\nassert share < 0.01",
+        "assert memorization(student).extractable(n=1, p=0.5) <= 0.01",
+        "match student:\n    case 'a':\n        assert rate <= 0.01\n    case _:\n        pass",
+        "try:\n    pass\nfinally:\n    rate <= 0.01",
+    ],
+)
+def test_a_comparison_of_an_estimate_that_was_not_made_is_told(body: str) -> None:
+    assert len(not_made(body, "rate <= 0.5")) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "assert rate <= 0.5",
+        "if rate.exhaustive:\n    assert rate <= 0.5\nelse:\n    assert rate <= 0.01",
+        "assert rate <= 0.5 if rate.exhaustive else rate <= 0.01",
+        "if student == 'a':\n    assert rate <= 0.01\nelif student == 'b':\n    assert rate <= 0.5\nelse:\n"
+        "    assert rate <= 0.2",
+        "match student:\n    case 'a':\n        assert rate <= 0.01\n    case _:\n        assert rate <= 0.5",
+        "try:\n    value = 1\nexcept OSError:\n    assert rate <= 0.01",
+        "assert rate <= 0.5, rate <= 0.01",
+        "check = lambda: rate.value <= 0.01",
+        "check = lambda: len(student) <= 1",
+        "value = rate.high\ncheck = lambda: value <= 0.01",
+        "history = load()\ncheck = lambda: history.loss <= 0.01",
+        "check = lambda: rate is None",
+    ],
+)
+def test_what_another_comparison_stands_in_for_or_is_of_no_estimate_is_left_alone(body: str) -> None:
+    assert not_made(body, "rate <= 0.5") == []
+
+
+def test_a_function_is_known_by_the_first_of_its_lines(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "test_a.py"
+    file.write_text("import pytest\n\n@pytest.mark.slow\ndef test_a():\n    pass\n\ndef test_b():\n    pass\n")
+    names = [getattr(find_function(file, line), "name", None) for line in (3, 4, 7)]
+    assert names == ["test_a", None, "test_b"]
+    file.write_text("def (")
+    assert find_function(file, 3) is None
