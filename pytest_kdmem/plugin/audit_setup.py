@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from pytest_kdmem.audit.regression.baseline_file import read_accepted
 from pytest_kdmem.audit.regression.metrics import tracked_metrics
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import KdmemError, PartScored, SpecError
+from pytest_kdmem.metrics.recorder import Refused, record
 from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.progress import progress_of
@@ -121,6 +123,24 @@ def check_running(audit: Audit, config: pytest.Config) -> None:
             f"An audit of {item.nodeid} was expected, and one of {audit.name or 'the root'} was kept from another test;"
             " let each test or fixture ask for memorization and the like among its arguments."
         )
+
+
+@contextmanager
+def measuring(audit: Audit, config: pytest.Config) -> Iterator[None]:
+    """Measure something for the running test. It does not pass if that breaks, even if the test catches the error.
+
+    Raises:
+        SpecError: The running test belongs to another audit.
+    """
+    try:
+        check_running(audit, config)
+        yield
+    except PartScored:
+        raise
+    except Exception as error:
+        what_broke = str(error) if isinstance(error, KdmemError) else type(error).__name__
+        record(Refused(f"What is compared could not be measured: {what_broke}"))
+        raise
 
 
 def audit_of_running_test(request: pytest.FixtureRequest) -> Audit:

@@ -15,7 +15,6 @@ NOT_DECIDED = 6
 # Runs that only show something, and hold nothing.
 SHOWING = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow", "collectonly")
 SHOWN_FILES = 3
-TERMINAL = "terminalreporter"
 
 
 def final_status(config: pytest.Config, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
@@ -45,17 +44,15 @@ def final_status(config: pytest.Config, status: int | pytest.ExitCode) -> int | 
 
 
 def _verdict_status(session: AuditSession, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
-    from pytest_kdmem.report.sentences import overall_outcome, verdict_sentence
+    from pytest_kdmem.report.sentences import overall_outcome
 
     if session.shard:  # a part holds no gate; nothing is released by it
         return status
     if session.published is None:
-        outcome, verdict = "inconclusive", "Not decided: the run ended before its audits could be reported"
+        outcome = "inconclusive"
+        sys.stderr.write("Not decided: the run ended before its audits could be reported.\n")
     else:
-        report = session.published.report
-        outcome, verdict = overall_outcome(report.audits), verdict_sentence(report)
-    if outcome != "pass" and (session.published is None or not session.config.pluginmanager.has_plugin(TERMINAL)):
-        sys.stderr.write(f"{verdict}.\n")
+        outcome = overall_outcome(session.published.report.audits)
     if outcome == "fail":
         return pytest.ExitCode.TESTS_FAILED
     return status if outcome == "pass" or session.settings["partial"] else NOT_DECIDED

@@ -72,14 +72,14 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
     def memorization(
         model: Model, training_set: TrainingSet | None = None, *, metrics: Metrics | None = None
     ) -> Memorization:
-        from pytest_kdmem.plugin.audit_setup import check_running, checked
+        from pytest_kdmem.plugin.audit_setup import checked, measuring
 
-        check_running(_kdmem_audit, request.config)
-        checked("student", model)
-        scored_set = _given_or_declared("training_set", training_set, request)
-        # The control set is small, and is there for its loss.
-        scored_metrics = metrics or ("all" if scored_set == _kdmem_audit.control_set else "verdict")
-        return _kdmem_audit.memorization(model, scored_set, scored_metrics)
+        with measuring(_kdmem_audit, request.config):
+            checked("student", model)
+            scored_set = _given_or_declared("training_set", training_set, request)
+            # The control set is small, and is there for its loss.
+            scored_metrics = metrics or ("all" if scored_set == _kdmem_audit.control_set else "verdict")
+            return _kdmem_audit.memorization(model, scored_set, scored_metrics)
 
     return memorization
 
@@ -98,15 +98,15 @@ def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable
         student: Model | None = None,
         training_set: TrainingSet | None = None,
     ) -> Inheritance:
-        from pytest_kdmem.plugin.audit_setup import check_running
+        from pytest_kdmem.plugin.audit_setup import measuring
 
-        check_running(_kdmem_audit, request.config)
-        return _kdmem_audit.inheritance(
-            _given_or_declared("teacher", teacher, request),
-            _given_or_declared("baseline", baseline, request),
-            _given_or_declared("student", student, request),
-            _given_or_declared("training_set", training_set, request),
-        )
+        with measuring(_kdmem_audit, request.config):
+            return _kdmem_audit.inheritance(
+                _given_or_declared("teacher", teacher, request),
+                _given_or_declared("baseline", baseline, request),
+                _given_or_declared("student", student, request),
+                _given_or_declared("training_set", training_set, request),
+            )
 
     return inheritance
 
@@ -128,18 +128,18 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
         predictor: str | Path | None = None,
         threshold: float | None = None,
     ) -> PredictedRisk:
-        from pytest_kdmem.plugin.audit_setup import check_running, choose_label_source
+        from pytest_kdmem.plugin.audit_setup import choose_label_source, measuring
         from pytest_kdmem.plugin.session import session_of
 
-        check_running(_kdmem_audit, request.config)
         settings = session_of(request.config).settings
-        return _kdmem_audit.predicted_risk(
-            _given_or_declared("teacher", teacher, request),
-            _given_or_declared("baseline", baseline, request),
-            _given_or_declared("training_set", training_set, request),
-            choose_label_source(settings, labels_from, predictor),
-            settings["risk_threshold"] if threshold is None or settings.overrides("risk_threshold") else threshold,
-        )
+        with measuring(_kdmem_audit, request.config):
+            return _kdmem_audit.predicted_risk(
+                _given_or_declared("teacher", teacher, request),
+                _given_or_declared("baseline", baseline, request),
+                _given_or_declared("training_set", training_set, request),
+                choose_label_source(settings, labels_from, predictor),
+                settings["risk_threshold"] if threshold is None or settings.overrides("risk_threshold") else threshold,
+            )
 
     return predicted_risk
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cached_property
@@ -181,9 +182,12 @@ class AuditSession:
             self.config.workeroutput["kdmem"] = json.dumps(output, allow_nan=False)  # type: ignore[attr-defined]
         elif report is not None:
             from pytest_kdmem.plugin.reporting import publish
+            from pytest_kdmem.report.sentences import verdict_sentence
 
             report = with_unused_settings(report, self.settings, self._used_settings)
             self.published = publish(report, self.settings, self.config.invocation_params.dir)
+            if not self.config.pluginmanager.has_plugin("terminalreporter"):
+                sys.stderr.write(f"{verdict_sentence(report)}.\n")
             if self.published.errors:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
