@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 
 from pytest_kdmem.audit.report import read_report
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
+from tests.specs.any_card import card
 
 
 def outcome(result) -> str:
@@ -333,3 +338,32 @@ def test_an_error_without_a_word_is_not_taken_for_the_gate(audit_project, other)
     result.assert_outcomes(failed=1)
     assert [gate.estimate is None for gate in audit_project.report("audit.json").failed] == [False, True]
     assert "= FAILURES =" in outcome(result)
+
+
+def test_a_set_of_which_nearly_everything_is_too_short_is_not_judged(audit_project):
+    texts = [*audit_project.cast.texts[:1], *(f"zq{number:03d}x" for number in range(40))]
+    (audit_project.path / "short.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    audit_project.declare(data='TrainingSet("short.jsonl")')
+    audit_project.gates("def test_gate(memorization, student):\n    assert memorization(student).rate <= 1")
+    result = audit_project.run()
+    result.assert_outcomes(errors=1)
+    assert "1 of 41 are, so that a figure would be of nearly none of them" in outcome(result)
+    assert audit_project.run("--kdmem-min-scored-share=0.01").ret == pytest.ExitCode.OK
+
+
+def test_a_student_that_was_trained_on_another_set_is_not_judged_over_this_one(audit_project):
+    folder = shutil.copytree(audit_project.cast.student, audit_project.path / "student")
+    np.save(audit_project.path / "other.npy", audit_project.cast.rows[::-1])
+    other = training_fingerprint(TrainingSet(audit_project.path / "other.npy"))
+    trained_on = DataOrigin("other.npy", other, 20, 400)
+    write_run_card(card(weights=weights_digest(folder), training_set=trained_on, teacher=None, extraction={}), folder)
+    audit_project.declare(student=folder)
+    audit_project.gates("def test_gate(memorization, student):\n    assert memorization(student).rate <= 1")
+    result = audit_project.run()
+    result.assert_outcomes(errors=1)
+    assert "accept this difference by --kdmem-accept-provenance=student:training-set" in outcome(result)
+    accepted = audit_project.run("--kdmem-accept-provenance=student:training-set", "--kdmem-report=audit.json")
+    assert accepted.ret == pytest.ExitCode.OK
+    [warning] = audit_project.report("audit.json").warnings
+    assert warning.startswith("student was trained on other.npy by its run card")
+    assert audit_project.run("--kdmem-training-set=other.npy").ret == pytest.ExitCode.OK

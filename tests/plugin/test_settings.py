@@ -31,7 +31,7 @@ def two_values(option: Option) -> tuple[Any, Any]:
         "count": (160, 170),
         "number": (0.75, 0.85),
         "path": ("someone/first", "someone/second", "first.json", "second.json"),
-        "text": (*CHOICES, "1/2", "2/2", "body", "content"),
+        "text": (*CHOICES, "1/2", "2/2", "student:role", "baseline:role", "body", "content"),
     }[option.kind]
     fitting = [value for value in candidates if not option.check(value)]
     first = next(value for value in fitting if value != option.default)
