@@ -154,7 +154,7 @@ def test_a_baseline_that_is_the_teacher_is_warned_of(make_audit: Callable[..., A
     assert "teacher and baseline are one model: nothing is the teacher's alone" in audit.result({}, ()).warnings
 
 
-def test_a_run_card_that_names_another_teacher_is_warned_of_once(
+def test_a_run_card_that_names_another_teacher_stops_an_audit_or_is_warned_of_once(
     make_audit: Callable[..., Audit], cast: Cast, tmp_path: Path
 ) -> None:
     trained = Path(shutil.copytree(cast.student, tmp_path / "student"))
@@ -163,7 +163,9 @@ def test_a_run_card_that_names_another_teacher_is_warned_of_once(
     write_run_card(
         replace(made, training_set=replace(made.training_set, source="train.npy", fingerprint=None)), trained
     )
-    audit = make_audit(student=trained)
+    with pytest.raises(SpecError, match="--kdmem-accept-provenance=student:teacher"):
+        inheritance_of(make_audit(student=trained))
+    audit = replace(make_audit(student=trained), accepted_provenance={"student:teacher"})
     inheritance_of(audit)
     result = audit.result({}, ())
     [warning] = result.warnings

@@ -254,7 +254,8 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     apart = replace(student, teacher=ModelOrigin("t", "f" * 32), training_set=DataOrigin("d.npy", "0" * 32, 1, 1))
     write_run_card(apart, folders["student"])
     before = len(audit_project.shards)
-    assert audit_project.run("--kdmem-report=audit.json").ret == result.ret
+    accepted = "--kdmem-accept-provenance=student:teacher,student:training-set"
+    assert audit_project.run("--kdmem-report=audit.json", accepted).ret == result.ret
     assert len(audit_project.shards) == before, "a card changes nothing that is scored"
     of_teacher, of_data = [
         warning for warning in audit_project.report("audit.json").warnings if warning.startswith("student")
@@ -323,7 +324,8 @@ def test_the_card_of_a_student_is_held_against_the_teacher_that_is_asked_for(aud
             assert inheritance().inherited == 1
             inheritance(teacher=Model({str(cast.baseline)!r}))
     """)
-    result = audit_project.run("--kdmem-report=audit.json")
+    accepted = "--kdmem-accept-provenance=student:window,student:teacher"
+    result = audit_project.run("--kdmem-report=audit.json", accepted)
     result.assert_outcomes(passed=1)
     of_window, of_teacher, of_one_model = audit_project.report("audit.json").warnings
     assert "windows of 19 tokens" in of_window
