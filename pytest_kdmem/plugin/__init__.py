@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "kdmem-fixtures")
+    start_watch(config)  # for programs that do not go by pytest's own main function
     if (recorder := sys.modules.get("pytest_kdmem.metrics.recorder")) is not None:
         recorder.forget_earlier_comparisons()
     if _is_anything_set(config):

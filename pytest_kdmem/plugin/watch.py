@@ -52,10 +52,10 @@ class Watch:
 
 
 def start_watch(config: pytest.Config) -> Watch:
-    """Begin to listen to a run of pytest, before any other plugin can end it."""
-    watch = Watch()
-    config.pluginmanager.register(watch, PLUGIN_NAME)
-    return watch
+    """Begin to listen to a run of pytest, before any other plugin can end it; returns what already listens, if any."""
+    if not config.pluginmanager.has_plugin(PLUGIN_NAME):
+        config.pluginmanager.register(Watch(), PLUGIN_NAME)
+    return watch_of(config)
 
 
 def watch_of(config: pytest.Config) -> Watch:

@@ -21,13 +21,17 @@ def overall_outcome(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "i
     """
     if any(audit.failed for audit in audits):
         return "fail"
-    decided = all(_compared_an_estimate(audit) and not audit.not_run and not audit.narrowed for audit in audits)
-    return "pass" if decided else "inconclusive"
+    return "pass" if all(map(_is_held, audits)) else "inconclusive"
 
 
 def _compared_an_estimate(audit: AuditResult) -> bool:
-    """Whether every test of an audit that passed compared an estimate; one that did not holds no gate."""
-    return bool(audit.gates) and not any(map(compared_nothing, audit.gates))
+    return any(gate.estimate is not None for gate in audit.gates)
+
+
+def _is_held(audit: AuditResult) -> bool:
+    """Whether every test of an audit was run and compared an estimate."""
+    is_whole = not audit.not_run and not audit.narrowed
+    return is_whole and _compared_an_estimate(audit) and not any(map(compared_nothing, audit.gates))
 
 
 def compared_nothing(gate: Gate) -> bool:
@@ -50,10 +54,13 @@ def verdict_sentence(report: Report) -> str:
 def _undecided_reason(report: Report, gates: int, not_run: int) -> str:
     audits = report.audits
     reason = f"{count(gates)} of {count(gates + not_run)} gates run{', all pass' * bool(gates)}"
-    without_estimate = sum(compared_nothing(gate) for audit in audits for gate in audit.gates)
-    if without_estimate:
+    audits_without = sum(not _compared_an_estimate(audit) for audit in audits)
+    tests_without = sum(compared_nothing(gate) for audit in audits for gate in audit.gates)
+    if audits_without and gates:
         reason += "; no estimate was compared"
-        reason += f" in {count(without_estimate)} of {count(gates)} tests" if gates > 1 else ""
+        reason += f" in {count(audits_without)} of {count(len(audits))} audits" if len(audits) > 1 else ""
+    elif tests_without:
+        reason += f"; {count(tests_without)} of them compared no estimate"
     return reason + ("; not all tests were asked for" if any(audit.narrowed for audit in audits) else "")
 
 
@@ -65,7 +72,9 @@ def gate_summary(audit: AuditResult) -> str:
     """Return in a few words how many gates of one audit pass."""
     if audit.failed:
         return f"{count(len(audit.failed))} not passed"
-    passed = "all pass" if _compared_an_estimate(audit) or not audit.gates else "not all compared an estimate"
+    passed = "all pass" if _compared_an_estimate(audit) else "no estimate compared"
+    without = sum(map(compared_nothing, audit.gates))
+    passed += f", {count(without)} of them compared no estimate" if without and _compared_an_estimate(audit) else ""
     return passed + _not_run_clause(len(audit.not_run))
 
 
