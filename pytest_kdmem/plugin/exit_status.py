@@ -7,11 +7,10 @@ import sys
 import pytest
 
 from pytest_kdmem.base.text import count
+from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from pytest_kdmem.plugin.session import SESSION, AuditSession, session_of
 from pytest_kdmem.plugin.watch import watch_of
 
-# No gate failed, and not every gate was held. pytest itself exits with 0 to 5.
-NOT_DECIDED = 6
 # Runs that only show something, and hold nothing.
 SHOWING = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow", "collectonly")
 SHOWN_FILES = 3

@@ -19,7 +19,7 @@ from pytest_kdmem.audit.rerun_command import with_commands
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError, KdmemError
 from pytest_kdmem.errors.harmless import harmless, without_commands, without_secrets
-from pytest_kdmem.plugin.exit_status import NOT_DECIDED
+from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.formats import write_report
 from pytest_kdmem.report.github import append_summary, workflow_commands

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kdmem.plugin.exit_status import NOT_DECIDED
+from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 
 GATES = """
 def test_rate(memorization, student):

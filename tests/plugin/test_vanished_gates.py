@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pytest_kdmem.plugin.exit_status import NOT_DECIDED
+from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 
 HOLDS = "def test_holds(memorization, student):\n    assert memorization(student).rate <= 0.25\n"
 FAILS = "def test_fails(memorization, student):\n    assert memorization(student).rate <= 0.01\n"
