@@ -13,7 +13,7 @@ from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.audit.verdict import judge
 from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
-from pytest_kdmem.metrics.recorder import Refused
+from pytest_kdmem.metrics.recorder import Recorded, Refused
 
 
 def gate_from(name: str, nodeid: str, comparison: Comparison) -> Gate:
@@ -32,7 +32,7 @@ def gate_from(name: str, nodeid: str, comparison: Comparison) -> Gate:
     )
 
 
-def unheld_reason(records: Sequence[Comparison | Refused]) -> str:
+def unheld_reason(records: Sequence[Recorded]) -> str:
     """Returns why a test that passed must fail all the same, or an empty string if it may pass.
 
     In an audit every comparison is a gate: it must hold, in the direction that protects, whatever became of its result.
@@ -40,9 +40,10 @@ def unheld_reason(records: Sequence[Comparison | Refused]) -> str:
     return next(filter(None, map(_unheld, records)), "")
 
 
-def _unheld(entry: Comparison | Refused) -> str:
+def _unheld(entry: Recorded) -> str:
     if isinstance(entry, Refused):
         return entry.reason
+    assert isinstance(entry, Comparison)
     other = entry.threshold if isinstance(entry.threshold, Estimate) else None
     if not protects(entry.estimate, entry.operator, other):
         return wrong_way_round(entry.estimate, entry.operator, other)

@@ -12,7 +12,7 @@ from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
-from pytest_kdmem.metrics.recorder import is_audited, record, refused
+from pytest_kdmem.metrics.recorder import Recorded, is_audited, record, refused
 from pytest_kdmem.metrics.verdict import Verdict
 
 Unit = Literal["proportion", "factor", "nats", "examples"]
@@ -162,7 +162,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Recorded):
     """A comparison of an estimate with a threshold, as a test made it.
 
     Attributes:

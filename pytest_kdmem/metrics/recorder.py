@@ -14,12 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, Union
+from typing import TypeVar
 
 from pytest_kdmem.errors import ComparisonError, KdmemError
-
-if TYPE_CHECKING:
-    from pytest_kdmem.metrics.estimate import Comparison
 
 # Processes that an audit starts inherit it: id of the process in which its gates are held, and the file for refusals.
 AUDIT_PROCESS = "_KDMEM_AUDIT_PROCESS"
@@ -31,8 +28,12 @@ Place = tuple[int | None, int | None, int | None, int | None]
 PACKAGE = f"{__name__.partition('.')[0]}."
 
 
+class Recorded:
+    """Base of what is kept of an audit: comparisons, and uses of estimates that were refused."""
+
+
 @dataclass(frozen=True)
-class Refused:
+class Refused(Recorded):
     """A use of an estimate that no gate can hold. It raised an error, which the test may have caught.
 
     Attributes:
@@ -40,9 +41,6 @@ class Refused:
     """
 
     reason: str
-
-
-Record = Union["Comparison", Refused]
 
 
 @dataclass
@@ -57,8 +55,8 @@ class Recorder:
         refusals: File in which other processes leave the reasons for which they refused to compare.
     """
 
-    of_test: list[Comparison | Refused] | None = None
-    outside: list[Comparison | Refused] = field(default_factory=list)
+    of_test: list[Recorded] | None = None
+    outside: list[Recorded] = field(default_factory=list)
     places: dict[str, set[Place]] = field(default_factory=dict)
     process: int = field(default_factory=os.getpid)
     refusals: Path | None = None
@@ -73,7 +71,7 @@ class Recorder:
 
 
 _recorder: Recorder | None = None
-_before_audits: deque[Comparison | Refused] = deque(maxlen=MOST_BEFORE_AUDITS)
+_before_audits: deque[Recorded] = deque(maxlen=MOST_BEFORE_AUDITS)
 
 
 def forget_earlier_comparisons() -> None:
@@ -114,7 +112,7 @@ def is_audited() -> bool:
     return _recorder is not None and _recorder.of_test is not None
 
 
-def record(entry: Comparison | Refused) -> None:
+def record(entry: Recorded) -> None:
     """Keep a comparison or a refusal for the session of audits; without one only the latest few are kept."""
     _check_process()
     if _recorder is None:

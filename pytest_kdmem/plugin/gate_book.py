@@ -12,8 +12,7 @@ from pytest_kdmem.plugin.collection import is_audit
 
 if TYPE_CHECKING:
     from pytest_kdmem.audit.schema import Gate
-    from pytest_kdmem.metrics.estimate import Comparison
-    from pytest_kdmem.metrics.recorder import Place, Recorder, Refused
+    from pytest_kdmem.metrics.recorder import Place, Recorded, Recorder
 
 
 class GateBook:
@@ -27,7 +26,7 @@ class GateBook:
         self.gates: dict[str, list[Gate]] = {}
         self._recorder: Recorder | None = None
         self._test: pytest.Item | None = None
-        self._records: list[Comparison | Refused] = []  # of that test, since its last report
+        self._records: list[Recorded] = []  # of that test, since its last report
 
     def open(self, config: pytest.Config) -> None:
         """Record every comparison from now on, until the run ends."""
@@ -93,7 +92,7 @@ class GateBook:
     def _record(
         self,
         item: pytest.Item,
-        records: list[Comparison | Refused],
+        records: list[Recorded],
         report: pytest.TestReport,
         call: pytest.CallInfo[None],
     ) -> None:

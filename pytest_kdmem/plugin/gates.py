@@ -12,7 +12,7 @@ from pytest_kdmem.audit.gates import gate_from, unheld_reason
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.errors import KdmemError
 from pytest_kdmem.metrics.estimate import Comparison
-from pytest_kdmem.metrics.recorder import Place, Refused
+from pytest_kdmem.metrics.recorder import Place, Recorded, Refused
 from pytest_kdmem.plugin.written_comparisons import comparisons_not_made, find_function
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHOWN_CHARACTERS = 100  # of a reason, which pytest shows however much else it cuts
 
 
-def fail_unheld(report: pytest.TestReport, records: Sequence[Comparison | Refused]) -> None:
+def fail_unheld(report: pytest.TestReport, records: Sequence[Recorded]) -> None:
     """Make a test fail that passed or was skipped, though a comparison that it made does not hold or was refused."""
     if report.failed or not (reason := unheld_reason(records)):
         return
@@ -57,7 +57,7 @@ def gates_not_made(item: pytest.Item, made: Collection[Place]) -> list[Gate]:
     return [replace(gate, path=path, line=line) for line, gate in gates]
 
 
-def stray_gates(entries: Sequence[Comparison | Refused], nodeid: str) -> list[Gate]:
+def stray_gates(entries: Sequence[Recorded], nodeid: str) -> list[Gate]:
     """Return a gate that does not pass for each comparison outside of the audits' tests that does not hold.
 
     Args:
@@ -71,7 +71,7 @@ def stray_gates(entries: Sequence[Comparison | Refused], nodeid: str) -> list[Ga
 
 def gates_of(
     item: pytest.Item,
-    records: Sequence[Comparison | Refused],
+    records: Sequence[Recorded],
     report: pytest.TestReport,
     call: pytest.CallInfo[Any],
     *,
@@ -114,7 +114,7 @@ def is_explained(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
 
 
 def _gates_without_location(
-    item: pytest.Item, records: Sequence[Comparison | Refused], report: pytest.TestReport, call: pytest.CallInfo[Any]
+    item: pytest.Item, records: Sequence[Recorded], report: pytest.TestReport, call: pytest.CallInfo[Any]
 ) -> list[Gate]:
     name, nodeid = item.name, item.nodeid
     if report.skipped or hasattr(report, "wasxfail"):

@@ -16,7 +16,7 @@ from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics import recorder as recording
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
-from pytest_kdmem.metrics.recorder import AUDIT_PROCESS, Record, Recorder, Refused
+from pytest_kdmem.metrics.recorder import AUDIT_PROCESS, Recorded, Recorder, Refused
 
 
 def rate(k: int, subject: str = "student") -> Estimate:
@@ -32,7 +32,7 @@ def recorder() -> Iterator[Recorder]:
     recording.close_recorder(recorder, earlier)
 
 
-def sides(entries: list[Record]) -> list[object]:
+def sides(entries: list[Recorded]) -> list[object]:
     return [(entry.operator, entry.threshold) for entry in entries if isinstance(entry, Comparison)]
 
 

@@ -11,7 +11,7 @@ from pytest_kdmem.audit.regression.accepted import Accepted
 from pytest_kdmem.audit.regression.verdict import RegressionVerdict
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.estimate import Comparison
-from pytest_kdmem.metrics.recorder import Record, Refused, close_recorder, open_recorder
+from pytest_kdmem.metrics.recorder import Recorded, Refused, close_recorder, open_recorder
 from tests.audit.figures import COMPARABLE_ON, tracked_rate, tracked_reduction
 
 BEFORE = tracked_rate(range(40), 5000)
@@ -20,7 +20,7 @@ BETTER = tracked_rate(range(30), 5000, model="b")
 
 
 def test_a_value_no_worse_than_accepted_passes_and_is_recorded_with_its_verdict() -> None:
-    entries: list[Record] = []
+    entries: list[Recorded] = []
     recorder = open_recorder()
     recorder.of_test = entries
     try:
