@@ -71,7 +71,7 @@ def main() -> None:
     outcomes = {}
     for model_type in (options.types or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))[number - 1 :: parts]:
         outcomes[model_type] = outcome = audit_architecture(model_type)
-        print(f"{model_type} | {outcome.result} | {outcome.reason}", flush=True)
+        print(f"| {model_type} | {outcome.result} | {outcome.reason} |", flush=True)
     results = [outcome.result for outcome in outcomes.values()]
     print({result: results.count(result) for result in sorted(set(results))})
 
@@ -130,14 +130,16 @@ def rows_of(model: Any) -> tuple[npt.NDArray[np.int32], list[int]]:
     random = np.random.default_rng(0)
     prefix, scored = EXTRACTION.prefix_tokens, EXTRACTION.scored_tokens
     rows = random.integers(FIRST_ORDINARY, VOCABULARY, (2 * RECITED + RANDOM, EXTRACTION.window_tokens), dtype=np.int32)
+    continuations = [decode(model, row[:prefix]) for row in rows]
     for index in range(RECITED):
-        rows[index, prefix:scored] = decode(model, rows[index, :prefix])
+        rows[index, prefix:scored] = continuations[index]
         rows[RECITED + index] = rows[index]
         position = prefix + 3 * index
         rows[RECITED + index, position] = (rows[index, position] + 1 + index) % VOCABULARY
+        continuations[RECITED + index] = continuations[index]
     expected = []
-    for row in rows:
-        differs = np.flatnonzero(decode(model, row[:prefix]) != row[prefix:scored])
+    for row, continuation in zip(rows, continuations, strict=True):
+        differs = np.flatnonzero(continuation != row[prefix:scored])
         expected.append(int(differs[0]) if len(differs) else -1)
     return rows, expected
 

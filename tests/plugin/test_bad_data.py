@@ -228,6 +228,33 @@ def test_tensor_of_another_shape(refused, student, data):
     assert str(student) in refused(student, data)
 
 
+def test_tensor_without_a_place(refused, student, data):
+    """Dropped without a word, it would leave another model than the one that is shipped."""
+    config = json.loads((student / "config.json").read_text())
+    layers = config["num_hidden_layers"]
+    (student / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers - 1}))
+    message = refused(student, data)
+    assert "A place for every weight in" in message
+    assert f"(first: gpt_neox.layers.{layers - 1}." in message
+    assert "correct config.json" in message
+
+
+def test_adapter(refused, student, data):
+    (student / "model.safetensors").rename(student / "adapter_model.safetensors")
+    (student / "adapter_config.json").write_text("{}")
+    (student / "config.json").unlink()
+    assert "which holds an adapter (adapter_config.json); merge it into its base" in refused(student, data)
+
+
+def test_quantized_model_whose_library_is_not_there(refused, student, data):
+    config = json.loads((student / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (student / "config.json").write_text(json.dumps(config))
+    message = refused(student, data)
+    assert "it does not load: Loading a GPTQ quantized model requires" in message
+    assert "audit the model before it was quantized" in message
+
+
 def test_weights_cut_short(refused, student, data):
     whole = (student / "model.safetensors").read_bytes()
     (student / "model.safetensors").write_bytes(whole[:-1000])
@@ -270,6 +297,20 @@ def test_broken_weights_fail_the_gate(unscored_project, student):
     result.stdout.fnmatch_lines(["ERROR *Finite logits were expected of model *"])
     [gate] = json.loads((unscored_project.path / "audit.json").read_text())["gates"]
     assert gate["outcome"] == "error"
+    assert unscored_project.shards == []
+
+
+def test_a_student_whose_weights_would_be_dropped_fails_the_gate(unscored_project, student):
+    rewrite_weights(
+        student, lambda weights: weights.update({"head.bias": weights["gpt_neox.final_layer_norm.bias"] + 1})
+    )
+    unscored_project.declare(student=student)
+    unscored_project.gates("def test_rate(memorization, student): assert memorization(student).rate <= 1")
+    result = unscored_project.run()
+    result.assert_outcomes(errors=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    [line] = unscored_project.failures(result)
+    assert "1 have none and would be dropped (first: head.bias)" in line
     assert unscored_project.shards == []
 
 

@@ -98,6 +98,21 @@ def dropped_weights(model: PreTrainedModel, loading_info: dict[str, Any], folder
         )
 
 
+def has_head_of_its_own(model: PreTrainedModel, folder: Path) -> bool:
+    """Whether the files hold another head than the embedding that the configuration ties it to.
+
+    transformers runs such a head, and vLLM the embedding.
+    """
+    if not model.config.get_text_config().tie_word_embeddings:
+        return False
+    names = {module: name for name, module in model.named_modules()}
+    tied = [f"{names[part]}.weight" for part in (model.get_input_embeddings(), model.get_output_embeddings())]
+    with ExitStack() as files:
+        stored = _stored_tensors(weight_files(folder), files)
+        embedding, head = (_look_up(name, stored, _prefix(model)) for name in tied)
+        return embedding is not None and head is not None and not torch.equal(embedding.read(), head.read())
+
+
 def _changed_weights(model: PreTrainedModel, folder: Path) -> list[str]:
     """Names of stored tensors that the model holds other values of."""
     places, prefix = model.state_dict(), _prefix(model)
@@ -132,4 +147,6 @@ def _holds(place: Tensor, stored: StoredTensor) -> bool:
     if list(place.shape) != stored.file.get_slice(stored.name).get_shape():
         return True
     value = stored.read().to(place.dtype)
-    return torch.equal(value, place) or torch.allclose(value, place, rtol=0.0, atol=0.0, equal_nan=True)
+    if torch.equal(value, place):
+        return True
+    return value.is_floating_point() and torch.allclose(value, place, rtol=0.0, atol=0.0, equal_nan=True)

@@ -34,12 +34,12 @@ def check_weights(request: Header) -> int:
     reports what is missing without loading anything.
 
     Raises:
-        Refusal: Weights are missing, of another shape, or have no place in the model.
+        Refusal: Weights are missing, of another shape, without a place in the model, or not those that vLLM would use.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    from pytest_kdmem.engines.transformers.loaded import dropped_weights, missing_weights
+    from pytest_kdmem.engines.transformers.loaded import dropped_weights, has_head_of_its_own, missing_weights
     from pytest_kdmem.engines.transformers.loading import quiet
 
     with quiet():
@@ -62,6 +62,11 @@ def check_weights(request: Header) -> int:
         raise Refusal(
             f"A place for every weight of {request['name']} was expected in {type(model).__name__}; {len(dropped)} have"
             f" none and would be dropped (first: {dropped[0]}): correct config.json, or save the model without them."
+        )
+    if has_head_of_its_own(model, Path(request["folder"])):
+        raise Refusal(
+            f"A head that is the embedding was expected in {request['name']} by tie_word_embeddings in its config.json,"
+            " and its files hold another, which vLLM would not use; correct that, or use --kdmem-engine transformers."
         )
     return int(model.get_output_embeddings().weight.shape[0])
 

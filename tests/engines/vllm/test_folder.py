@@ -22,8 +22,8 @@ def test_the_configuration_and_the_weights_of_transformers_are_linked(tmp_path):
         "generation_config.json",
     ]
     for name in ["config.json", *shards, *beside]:
-        (folder / name).write_text(name)
-    index = {"weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}}
+        (folder / name).write_text(json.dumps({"name": name}))
+    index = {"metadata": {}, "weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
     def linked(name: str) -> set[str]:
