@@ -65,7 +65,6 @@ VARIANTS = [
     ("gpt_neox", {"rope_parameters": {"rope_theta": 5_000.0, "partial_rotary_factor": 1.0, "rope_type": "default"}}),
     ("phi3", {"rope_parameters": {"rope_theta": 10_000.0, "partial_rotary_factor": 0.5, "rope_type": "default"}}),
     ("qwen2", {"tie_word_embeddings": True, "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}),
-    ("qwen3", {"attention_bias": True}),
 ]
 
 
