@@ -9,7 +9,8 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.transformers.engine import TransformersEngine
 from pytest_kdmem.specs.checkpoint import open_checkpoint

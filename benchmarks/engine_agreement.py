@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import Example, stream_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.protocol import Scores

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from pytest_kdmem.base.progress import NO_PROGRESS
-from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.corpus.shards import CorpusReader, Shard
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.scoring.executors.local import LocalExecutor
 from pytest_kdmem.scoring.executors.protocol import Executor

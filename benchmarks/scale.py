@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, rows_digest
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.score import score

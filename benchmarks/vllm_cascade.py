@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.vllm.engine import VllmEngine
 from pytest_kdmem.specs.checkpoint import open_checkpoint

@@ -13,7 +13,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import Example, stream_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.metrics.inheritance import compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.score import score

@@ -179,7 +179,7 @@ class Audit:
         if self._predicted_risk is not None:
             used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
         if used.intersection(DATA_ROLES):
-            used |= {"text_column", "form", "sample", "seed"}
+            used |= {"text_column", "form", "eos", "add_special_tokens", "tokenizer", "sample", "seed"}
         return used
 
     def metrics_so_far(self) -> AuditResult:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.corpus.special_tokens import possible_fingerprints
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -145,7 +146,7 @@ def _training_set_sentences(card: RunCard, subject: str, training_set: TrainingS
     fingerprint, trained_on = training_fingerprint(training_set), card.training_set
     trained = f"{subject} was trained on {last_part(trained_on.source)} by its run card, and this audit's training set"
     if fingerprint is not None and trained_on.fingerprint is not None:
-        if fingerprint != trained_on.fingerprint:
+        if trained_on.fingerprint not in possible_fingerprints(training_set):
             yield f"{trained} has other content or is read otherwise"
     elif trained_on.name != training_set.name:
         yield f"{trained} is called {training_set.name}; whether their content is the same cannot be told"

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pytest_kdmem.audit.schema_examples import ExamplesEntry
 from pytest_kdmem.base.arrays import TokenIds
-from pytest_kdmem.corpus.examples import Tokenizer, load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.tokenizer import Tokenizer, open_tokenizer
 from pytest_kdmem.scoring.table import ScoreTable
 
 
@@ -24,7 +25,7 @@ def with_text(entry: ExamplesEntry, scores: ScoreTable, *, offline: bool = False
 
 def _read_texts(scores: ScoreTable, example_ids: Iterable[int], *, offline: bool) -> dict[int, tuple[str, str]]:
     """Prefix and suffix of examples by id: their text, or their token ids if the model has no tokenizer."""
-    tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
+    tokenizer = open_tokenizer(scores.model, scores.checkpoint.folder, scores.training_set)
     extraction, missing = scores.extraction, set(example_ids)
     texts = {}
     for example in stream_examples(scores.training_set, tokenizer, extraction, offline=offline):

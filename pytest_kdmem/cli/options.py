@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.declared import DType, Extraction, Form, Model, TrainingSet
+from pytest_kdmem.specs.declared import DType, EndOfDocument, Extraction, Form, Model, Reading, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings, parse_part
 
 if TYPE_CHECKING:
@@ -28,11 +28,22 @@ class ExampleOptions:
     split: Annotated[str, typer.Option(help="Split of a hub dataset or of a saved DatasetDict.")] = "train"
     text_column: str
     form: Form
+    eos: EndOfDocument | None
+    add_special_tokens: bool | None
+    tokenizer: Reading | None
     extraction: Extraction
 
     def training_set(self, source: str) -> TrainingSet:
         """Return the training set at ``source``, read as these options say."""
-        return TrainingSet(source, text_column=self.text_column, split=self.split, form=self.form)
+        return TrainingSet(
+            source,
+            text_column=self.text_column,
+            split=self.split,
+            form=self.form,
+            eos=self.eos,
+            add_special_tokens=self.add_special_tokens,
+            tokenizer=self.tokenizer,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from pytest_kdmem.specs.checks import require
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checks import require, to_truth
 from pytest_kdmem.specs.options import OPTIONS, Option
 
 SETTINGS = {option.key: option for option in OPTIONS}
@@ -91,6 +92,8 @@ def typer_command(command: Callable[..., None]) -> Callable[..., None]:
     def call(**values: Any) -> None:
         for member in members:
             if member.setting and values[member.name] is not None:
+                if member.setting.kind == "truth":
+                    values[member.name] = _truth(member.flag, values[member.name])
                 require(member.flag, values[member.name], member.setting.check)
         _construct(command, values)
 
@@ -137,7 +140,9 @@ def _construct(target: Callable[..., Any], values: dict[str, Any]) -> Any:
 def _parameter(member: Member) -> inspect.Parameter:
     # Choices are checked by the values that are made of them, whose errors name all of them.
     kind = str if get_origin(member.kind) is Literal else member.kind
-    if setting := member.setting:
+    if (setting := member.setting) and setting.kind == "truth":
+        kind = str | None
+    if setting:
         info, default = _setting_info(member, setting), _setting_default(setting, kind)
     else:
         info = member.mark(OptionInfo) or member.mark(ArgumentInfo) or typer.Option(member.flag, help=member.help)
@@ -145,6 +150,13 @@ def _parameter(member: Member) -> inspect.Parameter:
     return inspect.Parameter(
         member.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
     )
+
+
+def _truth(flag: str, word: str) -> bool:
+    try:
+        return to_truth(word)
+    except ValueError:
+        raise SpecError(f"{flag} must be yes or no; found {word!r}.") from None
 
 
 def _setting_info(member: Member, setting: Option) -> Any:

@@ -1,6 +1,6 @@
 """Reads arrow files, alone or in a folder that `datasets` saved, without trusting their bytes.
 
-No file is mapped into memory, because a file that is cut short while it is mapped ends the process; and `read_column`
+No file is mapped into memory, because a file that is cut short while it is mapped ends the process; and `read_columns`
 checks each batch before any value is touched, because arrow follows offsets wherever they point.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pytest_kdmem.corpus.columns import Document, find_column
-from pytest_kdmem.corpus.formats import UNREADABLE, first_line, read_column
+from pytest_kdmem.corpus.columns import Document, find_columns
+from pytest_kdmem.corpus.formats import UNREADABLE, first_line, read_columns
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import listed, quoted
 from pytest_kdmem.specs.layout import read_model_json
@@ -37,8 +37,8 @@ def read_arrow(path: Path, text_column: str) -> Iterator[Document]:
                 source.seek(0)
                 reader = pa.ipc.open_stream(source)
                 batches = iter(reader)
-            column = find_column(reader.schema.names, text_column, str(path))
-            yield from read_column((batch.select([column]) for batch in batches), column, str(path))
+            columns = find_columns(reader.schema.names, text_column, str(path))
+            yield from read_columns((batch.select(list(columns)) for batch in batches), columns, str(path))
     except UNREADABLE as error:
         raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({first_line(error)}).") from None
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
-from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.blocks import to_blocks
+from pytest_kdmem.corpus.columns import Document, TokenRow
+from pytest_kdmem.corpus.padding import PaddingCheck
 from pytest_kdmem.corpus.presets import Selection, resolve
+from pytest_kdmem.corpus.row_checks import check_is_of_text, check_learned
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
+from pytest_kdmem.corpus.special_tokens import has_special_tokens
+from pytest_kdmem.corpus.tokenizer import ReadingsDiffer, Tokenizer
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.specs.checkpoint import digest_tokenizer
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 DOCUMENTS_AT_ONCE = 256
 # Long documents are cut to this many characters per needed token before they are tokenised.
@@ -33,21 +33,6 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
     stream = iter(items)
     while batch := tuple(islice(stream, size)):
         yield batch
-
-
-class Tokenizer(Protocol):
-    """Converts text to token ids exactly as training did, and back.
-
-    Attributes:
-        eos_id: Token id of end-of-sequence; None if the tokenizer has none.
-        size: Number of tokens in the vocabulary, added tokens included.
-    """
-
-    eos_id: int | None
-    size: int
-
-    def encode(self, texts: list[str], *, add_special_tokens: bool) -> list[list[int]]: ...
-    def decode(self, ids: TokenIds) -> str: ...
 
 
 class Example(NamedTuple):
@@ -93,93 +78,87 @@ def stream_examples(
     """
     selection = selection or resolve(training_set)[1]
     documents = read(training_set, offline=offline)
-    needed = max(extraction.window_tokens, selection.minimum_tokens)
+    encoder = _Encoder(training_set, tokenizer, extraction, selection.minimum_tokens)
     # Documents are selected by their full length, so that audits with shorter windows have the same examples.
-    sequences = selection.select(_encoded(documents, tokenizer, training_set, needed))
+    sequences: Iterator[TokenIds] = selection.select(encoder.token_ids(documents))
     if training_set.form == "blocks":
-        sequences = _blocks(sequences, tokenizer, training_set, extraction.window_tokens)
+        sequences = to_blocks(sequences, tokenizer, training_set, extraction.window_tokens)
     for position, ids in enumerate(sequences):
         yield Example(position, ids[: extraction.window_tokens])
 
 
-def _encoded(
-    documents: Iterable[Document], tokenizer: Tokenizer | None, training_set: TrainingSet, needed: int
-) -> Iterator[TokenIds]:
-    """Token ids of each document, or of its beginning if that holds at least ``needed`` tokens."""
-    special = training_set.add_special_tokens
-    longest = needed * CHARACTERS_PER_TOKEN if training_set.form == "documents" else None
-    for batch in in_batches(documents, DOCUMENTS_AT_ONCE):
-        texts = [document for document in batch if isinstance(document, str)]
-        if texts and tokenizer is None:
+class _Encoder:
+    """Turns documents into the token ids that training had.
+
+    Args:
+        training_set: The training set that the documents are of.
+        tokenizer: Tokenizer of the models; None if they have none.
+        extraction: Lengths.
+        minimum_tokens: The number of tokens by which documents are selected.
+    """
+
+    def __init__(
+        self, training_set: TrainingSet, tokenizer: Tokenizer | None, extraction: Extraction, minimum_tokens: int
+    ) -> None:
+        self._training_set = training_set
+        self._tokenizer = tokenizer
+        self._extraction = extraction
+        self._needed = max(extraction.window_tokens, minimum_tokens)
+        self._padding = PaddingCheck(tokenizer.special_ids if tokenizer else frozenset(), training_set.source)
+
+    def token_ids(self, documents: Iterable[Document]) -> Iterator[TokenIds]:
+        """Token ids of each document, or of its beginning if that holds at least as many as are needed.
+
+        Raises:
+            DataError: There is text and no tokenizer, or token ids are padded, not learned, or not of their text.
+            SpecError: Readings of the tokenizer differ on a text, or it adds special tokens that are not declared.
+        """
+        number = 0
+        for batch in in_batches(documents, DOCUMENTS_AT_ONCE):
+            texts = [document for document in batch if isinstance(document, str)]
+            numbers = [number + at for at, document in enumerate(batch, start=1) if isinstance(document, str)]
+            encoded = iter(self._encode(texts, numbers) if texts else ())
+            for at, document in enumerate(batch, start=1):
+                if isinstance(document, str):
+                    yield np.asarray(next(encoded), dtype=np.int32)
+                else:
+                    yield self._checked(document, f"document {number + at} of {self._training_set.source}")
+            number += len(batch)
+        self._padding.finish()
+
+    def _encode(self, texts: list[str], numbers: list[int]) -> list[list[int]]:
+        """Token ids of texts, which are documents of these numbers."""
+        tokenizer, source = self._tokenizer, self._training_set.source
+        if tokenizer is None:
             raise DataError(
-                f"Training set {training_set.source} is text, which needs a tokenizer, and the model's folder holds"
+                f"Training set {source} is text, which needs a tokenizer, and the model's folder holds"
                 " none; save the tokenizer beside the weights or give token ids."
             )
-        encoded = iter(
-            tokenizer.encode([text[:longest] for text in texts], add_special_tokens=special) if tokenizer else []
-        )
-        for document in batch:
-            if not isinstance(document, str):
-                yield document
-                continue
-            ids = next(encoded)
-            if tokenizer and longest and len(document) > longest and len(ids) < 2 * needed:
-                ids = tokenizer.encode([document], add_special_tokens=special)[0]  # its tokens are unusually long
-            yield np.asarray(ids, dtype=np.int32)
+        special = has_special_tokens(self._training_set, tokenizer.adds, tokenizer.had_special_tokens)
+        needed = self._needed if self._training_set.form == "documents" else None
+        longest = needed and needed * CHARACTERS_PER_TOKEN
 
+        def encode(chosen: list[str], chosen_numbers: list[int]) -> list[list[int]]:
+            try:
+                return tokenizer.encode(chosen, add_special_tokens=special, needed=needed)
+            except ReadingsDiffer as error:
+                raise SpecError(
+                    f"One reading of the tokenizer was expected, and document {chosen_numbers[error.index]} of {source}"
+                    f' becomes {error.difference}; declare the one that training used, tokenizer="file" or "auto"'
+                    " (--kdmem-tokenizer)."
+                ) from None
 
-def _blocks(
-    sequences: Iterator[TokenIds], tokenizer: Tokenizer | None, training_set: TrainingSet, window: int
-) -> Iterator[TokenIds]:
-    """Windows of documents joined by EOS; the last one may be shorter."""
-    if tokenizer is None or tokenizer.eos_id is None:
-        raise SpecError(f"Blocks of {training_set.source} are joined by EOS, and the model's tokenizer names none.")
-    end = np.array([tokenizer.eos_id], dtype=np.int32)
-    pending: list[TokenIds] = []
-    tokens = 0
-    for ids in sequences:
-        pending += [ids, end]
-        tokens += len(ids) + 1
-        if tokens >= window:
-            joined = np.concatenate(pending)
-            complete = tokens - tokens % window
-            yield from joined[:complete].reshape(-1, window)
-            pending, tokens = [joined[complete:]], tokens - complete
-    if tokens:
-        yield np.concatenate(pending)
+        encoded = encode([text[:longest] for text in texts], numbers)
+        for index, text in enumerate(texts):
+            if needed and longest and len(text) > longest and len(encoded[index]) < 2 * needed:
+                [encoded[index]] = encode([text], [numbers[index]])  # its tokens are unusually long
+        return encoded
 
-
-def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Tokenizer | None:
-    """Load the tokenizer of a model folder; None if the folder has none.
-
-    Raises:
-        SpecError: The tokenizer cannot be loaded.
-    """
-    if digest_tokenizer(folder) == "none":
-        return None
-    from transformers import AutoTokenizer
-
-    try:
-        return _HuggingFaceTokenizer(
-            AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code, local_files_only=True)
-        )
-    except Exception as error:  # tokenizers raise bare Exception
-        raise SpecError(f"A tokenizer was expected in {folder} and could not be loaded ({error}).") from error
-
-
-class _HuggingFaceTokenizer:
-    def __init__(self, inner: PreTrainedTokenizerBase) -> None:
-        self._inner = inner
-        self.eos_id: int | None = inner.eos_token_id
-        self.size = len(inner)
-
-    def encode(self, texts: list[str], *, add_special_tokens: bool) -> list[list[int]]:
-        if not texts:
-            return []
-        # Without `verbose=False` it warns of texts longer than the model, of which only the first window is used.
-        encoding = self._inner(texts, add_special_tokens=add_special_tokens, truncation=False, verbose=False)
-        return list(encoding["input_ids"])
-
-    def decode(self, ids: TokenIds) -> str:
-        text = self._inner.decode(ids.tolist(), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return str(text)
+    def _checked(self, document: TokenIds | TokenRow, where: str) -> TokenIds:
+        """The token ids of a row, if they can be what training had."""
+        row = document if isinstance(document, TokenRow) else TokenRow(document, where)
+        self._padding.add(row.ids, row.where)
+        check_learned(row, self._training_set.form, self._extraction)
+        if row.text is not None and self._tokenizer is not None:
+            check_is_of_text(row, self._tokenizer)
+        return row.ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
-from pytest_kdmem.corpus.columns import Document, find_column, to_document
+from pytest_kdmem.corpus.columns import Document, find_columns, to_document
 from pytest_kdmem.errors import DataError
 
 STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet")
@@ -64,8 +64,8 @@ def read_file(file: File, text_column: str, *, keep_blank: bool = False) -> Iter
             return _jsonl(file, text_column)
 
 
-def read_column(batches: Iterator[pa.RecordBatch], column: str, name: str) -> Iterator[Document]:
-    """The documents in record batches of a single column; ``name`` is the file that messages name."""
+def read_columns(batches: Iterator[pa.RecordBatch], columns: Sequence[str], name: str) -> Iterator[Document]:
+    """The documents in record batches of these columns; ``name`` is the file that messages name."""
     row = 0
     for batch in batches:
         try:
@@ -74,8 +74,9 @@ def read_column(batches: Iterator[pa.RecordBatch], column: str, name: str) -> It
             raise DataError(
                 f"Intact values were expected in rows {row} to {row + len(batch) - 1} of {name} ({first_line(error)})."
             ) from None
-        for value in batch.column(0).to_pylist():
-            yield to_document(value, column, f"row {row} of {name}")
+        values = [batch.column(column).to_pylist() for column in columns]
+        for entries in zip(*values, strict=True):
+            yield to_document(dict(zip(columns, entries, strict=True)), columns, f"row {row} of {name}")
             row += 1
 
 
@@ -135,8 +136,7 @@ def _jsonl(file: File, text_column: str) -> Iterator[Document]:
             raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
         if not isinstance(row, dict):
             raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
-        column = find_column(list(row), text_column, where)
-        yield to_document(row[column], column, where)
+        yield to_document(row, find_columns(list(row), text_column, where), where)
 
 
 class RepeatedKey(Exception):
@@ -153,8 +153,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parquet(file: File, text_column: str) -> Iterator[Document]:
     try:
         with pq.ParquetFile(file.path, filesystem=file.filesystem) as content:
-            column = find_column(content.schema_arrow.names, text_column, file.name)
-            yield from read_column(content.iter_batches(ROWS_AT_ONCE, columns=[column]), column, file.name)
+            columns = find_columns(content.schema_arrow.names, text_column, file.name)
+            batches = content.iter_batches(ROWS_AT_ONCE, columns=list(columns))
+            yield from read_columns(batches, columns, file.name)
     except UNREADABLE as error:
         raise DataError(
             f"A parquet file was expected at {file.name}, and it cannot be read ({first_line(error)})."

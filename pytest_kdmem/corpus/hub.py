@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_kdmem.corpus.columns import Document, find_column, to_document
+from pytest_kdmem.corpus.columns import Document, find_columns, to_document
 from pytest_kdmem.corpus.formats import DocumentReader
 from pytest_kdmem.corpus.presets import PRESETS
 from pytest_kdmem.errors import DataError
@@ -52,8 +52,7 @@ def hub_readers(training_set: TrainingSet, *, offline: bool) -> list[DocumentRea
 def _documents(file: Any, text_column: str, name: str, refused: Callable[[Exception], DataError]) -> Iterator[Document]:
     for index, row in enumerate(_rows(file, refused)):
         where = f"row {index} of {name}"
-        column = find_column(list(row), text_column, where)
-        yield to_document(row[column], column, where)
+        yield to_document(row, find_columns(list(row), text_column, where), where)
 
 
 def _rows(file: Any, refused: Callable[[Exception], DataError]) -> Iterator[dict[str, object]]:

@@ -110,7 +110,7 @@ def _are_disjoint(first: TrainingSet, second: TrainingSet) -> bool:
     is_part = all(find_preset(data.source) and data.split == "train" for data in (first, second))
     held_out = [data.source.endswith(HELD_OUT) for data in (first, second)]
     # These decide which rows are long enough, and so where the held-out part begins.
-    deciding = ("source", "config", "revision", "add_special_tokens", "documents", "split")
+    deciding = ("source", "config", "revision", "add_special_tokens", "tokenizer", "documents", "split")
     is_read_alike = all(getattr(first_read, name) == getattr(second_read, name) for name in deciding)
     return is_part and held_out[0] != held_out[1] and is_read_alike
 

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.typed_json import from_json, to_json
-from pytest_kdmem.corpus.examples import Example, Tokenizer, in_batches, stream_examples
+from pytest_kdmem.corpus.examples import Example, in_batches, stream_examples
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
+from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 from pytest_kdmem.specs.runtime import EXAMPLES_PER_SHARD

@@ -120,9 +120,10 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     """
     read, selection = resolve(training_set)
     settings: list[object] = [read.text_column, read.split, read.config, read.form]
-    settings += [read.add_special_tokens, read.sample, read.seed]
+    settings += [read.add_special_tokens or False, read.sample, read.seed]
     # The defaults add nothing, so that records from before these settings existed are still valid.
     settings += ["articles"] * (read.documents == "articles")
+    settings += [[name, value] for name in ("tokenizer", "eos") if (value := getattr(read, name)) is not None]
     settings += selection.rule
     if is_uri(read.source):
         # The etag of an object store is no digest of the content.

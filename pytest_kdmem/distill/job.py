@@ -8,7 +8,7 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.sources import check_source, training_fingerprint
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.specs.checkpoint import Checkpoint, different_tokenizers, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 # Increase this number when the same inputs give other weights than before: models trained earlier are then not reused.
@@ -54,7 +54,11 @@ class OpenedData:
     @property
     def digest(self) -> str:
         """The fingerprint, or if there is none, a digest of the declaration."""
-        return self.fingerprint or digest_of(asdict(replace(self.declared, sample=None, seed=0)))
+        special = self.declared.add_special_tokens or False
+        declared = asdict(replace(self.declared, sample=None, seed=0, add_special_tokens=special))
+        # What is not declared adds nothing, so that trainings from before these settings existed are taken up again.
+        undeclared = {name for name in ("tokenizer", "eos") if declared[name] is None}
+        return self.fingerprint or digest_of({name: declared[name] for name in declared.keys() - undeclared})
 
 
 @dataclass(frozen=True)
@@ -124,10 +128,11 @@ def _open_teacher(declared: DeclaredJob, init: Checkpoint, *, offline: bool) -> 
             f"A teacher was expected for mode {declared.recipe.mode}, and none was given; name one with --teacher."
         )
     checkpoint = open_checkpoint(declared.teacher, offline=offline)
-    if checkpoint.tokenizer_digest != init.tokenizer_digest:
+    if differing := different_tokenizers(checkpoint, init):
         raise SpecError(
             f"Teacher {checkpoint.folder} and student {init.folder} were expected to share a tokenizer, and their"
-            " tokenizers differ; distillation compares them token by token. Choose two models of one tokenizer."
+            f" tokenizers differ ({differing}); distillation compares them token by token. Choose two models of one"
+            " tokenizer."
         )
     return OpenedModel(declared.teacher, checkpoint)
 

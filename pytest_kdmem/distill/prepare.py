@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datasets import Dataset
 from transformers import PreTrainedModel, set_seed
 
-from pytest_kdmem.corpus.examples import load_tokenizer
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.distill.batches import WholeSteps
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.packing import check_packing
@@ -46,7 +46,8 @@ def prepare(run: TrainingRun) -> Prepared:
     """
     job, recipe = run.job, run.job.recipe
     init = job.init
-    tokenizer = load_tokenizer(init.checkpoint.folder, trust_remote_code=init.declared.trust_remote_code)
+    declared = job.training_set.declared.tokenizer
+    tokenizer = load_tokenizer(init.checkpoint.folder, declared, trust_remote_code=init.declared.trust_remote_code)
     set_seed(recipe.seed)
     model = load_model(init.declared, init.checkpoint, dtype="float32", attention=_attention(run))
     embedding_rows = model.config.get_text_config().vocab_size

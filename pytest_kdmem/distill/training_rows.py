@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.base.digests import digest_of
-from pytest_kdmem.corpus.examples import Tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.distill.job import OpenedData
 from pytest_kdmem.distill.sequence_level import TEXTS_PER_SHARD, teacher_text
 from pytest_kdmem.distill.stored_rows import ROWS_PER_SHARD, TOKEN_IDS, Record, RowStore

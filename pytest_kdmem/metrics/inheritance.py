@@ -206,9 +206,7 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
         SpecError: The models have different tokenizers, or were scored over different examples.
     """
     models = (teacher, baseline, student)
-    check_same_tokenizer(
-        {f"{m.subject} ({m.scores.model.source})": m.scores.checkpoint.tokenizer_digest for m in models}
-    )
+    check_same_tokenizer({f"{m.subject} ({m.scores.model.source})": m.scores.checkpoint for m in models})
     for compared in (baseline, student):
         if compared.scores.record.digest != teacher.scores.record.digest:
             raise SpecError(

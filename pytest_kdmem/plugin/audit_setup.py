@@ -25,7 +25,7 @@ from pytest_kdmem.plugin.session import AuditSession, session_of
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.risk.label_source import LabelSource, parse_label_source
 from pytest_kdmem.scoring.score import check_positions
-from pytest_kdmem.specs.checkpoint import check_same_tokenizer, open_checkpoint
+from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.specs.runtime import RunSettings, parse_part
@@ -49,10 +49,12 @@ class RoleSettings:
 MODEL = RoleSettings(Model, ("dtype", "trust_remote_code"), ("revision",))
 TRAINING_SET = RoleSettings(
     TrainingSet,
-    ("text_column", "form", "sample", "seed"),
+    ("text_column", "form", "eos", "add_special_tokens", "tokenizer", "sample", "seed"),
     ("revision", "config", "split", "documents", "minimum_tokens"),
 )
-CONTROL_SET = replace(TRAINING_SET, overriding=("text_column", "form", "seed"))  # held-out text is read whole
+CONTROL_SET = replace(  # held-out text is read whole
+    TRAINING_SET, overriding=tuple(name for name in TRAINING_SET.overriding if name != "sample")
+)
 ROLE_SETTINGS: Mapping[str, RoleSettings] = dict.fromkeys(MODEL_ROLES, MODEL) | {
     "training_set": TRAINING_SET,
     "control_set": CONTROL_SET,
@@ -94,7 +96,14 @@ def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
         return Model(source, dtype=settings["dtype"], trust_remote_code=settings["trust_remote_code"] or False)
     sample = settings["sample"] if role == "training_set" else None
     return TrainingSet(
-        source, text_column=settings["text_column"], form=settings["form"], sample=sample, seed=settings["seed"]
+        source,
+        text_column=settings["text_column"],
+        form=settings["form"],
+        eos=settings["eos"],
+        add_special_tokens=settings["add_special_tokens"],
+        tokenizer=settings["tokenizer"],
+        sample=sample,
+        seed=settings["seed"],
     )
 
 
@@ -224,16 +233,16 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item, session: Audit
     )
     tests = [item, *(test for test in request.session.items if is_audit(test) and scope_of(test).audit == name)]
     used = _used_fixtures(tests)
-    tokenizers: dict[str, str] = {}
+    checkpoints: dict[str, Checkpoint] = {}
     for role in MODEL_ROLES:
         if role in used:
             model = checked(role, request.getfixturevalue(role))
             checkpoint = open_checkpoint(model, offline=audit.run.offline)
             check_positions(model, checkpoint, audit.extraction)
             audit.roles[role] = model
-            tokenizers[f"{role} ({model.source})"] = checkpoint.tokenizer_digest
+            checkpoints[f"{role} ({model.source})"] = checkpoint
     if "inheritance" in used or "predicted_risk" in used:
-        check_same_tokenizer(tokenizers)
+        check_same_tokenizer(checkpoints)
     for role in DATA_ROLES:
         if role in used:
             data = checked(role, request.getfixturevalue(role))

@@ -17,6 +17,7 @@ INI_TYPES: dict[Kind, Any] = {
     "count": "int",
     "number": "float",
     "flag": "bool",
+    "truth": "bool",
     "paths": "linelist",
 }
 

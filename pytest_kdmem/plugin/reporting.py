@@ -165,4 +165,6 @@ def _command_line_text(option: Option, settings: Settings) -> str:
     if not settings.overrides(option.key) or option.key in OUTPUT_KEYS:
         return ""
     value = settings[option.key]
+    if option.kind == "truth":
+        return f"{option.flag}={'yes' if value else 'no'}"
     return option.flag * value if isinstance(value, bool) else f"{option.flag}={without_secrets(str(value))}"

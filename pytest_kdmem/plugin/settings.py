@@ -13,6 +13,7 @@ import pytest
 from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.errors.harmless import quoted, without_secrets
 from pytest_kdmem.plugin.usage import usage_error
+from pytest_kdmem.specs.checks import to_truth
 from pytest_kdmem.specs.options import OPTIONS, Kind, Option
 
 Origin = Literal["option", "environment", "configuration", "default"]
@@ -134,18 +135,10 @@ def _converted(option: Option, place: str, raw_value: Any) -> Any:
     return value
 
 
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    truths = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if str(value).lower() not in truths:
-        raise ValueError
-    return truths[str(value).lower()]
-
-
 # What turns a value as it was written into one of its kind, and what the kind is called.
 CONVERSIONS: dict[Kind, tuple[Callable[[Any], Any], str]] = {
     "count": (int, "a whole number"),
     "number": (float, "a number"),
-    "flag": (_truth, "true or false"),
+    "flag": (to_truth, "true or false"),
+    "truth": (to_truth, "yes or no"),
 }

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 THRESHOLDS = ("max_memorization_rate", "max_inheritance_ratio", "min_reduction", "max_predicted_risk")
 # Settings that say what is measured or how it is judged. All others hold for whatever is measured.
-NAMING = (*ROLES, "text_column", "form", "sample", "seed", "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
+READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", "sample", "seed")
+NAMING = (*ROLES, *READING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
 
 
 def used_settings(audits: Iterable[Audit], tests: Iterable[pytest.Item]) -> set[str]:

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.columns import Document
-from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.near_duplicates import PROTOCOL as NEAR_DUPLICATES
 from pytest_kdmem.corpus.near_duplicates import NearDuplicate, near_duplicates
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
+from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.risk.features import STUDY_FEATURES, Features, extract_features
 from pytest_kdmem.risk.fitting import FITTING_VERSION, FittedPredictor, fit_predictor
@@ -181,7 +182,7 @@ class RiskPipeline:
         return pairs
 
     def _search_near_duplicates(self, scores: ScoreTable, digests: frozenset[str]) -> Iterator[NearDuplicate]:
-        tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
+        tokenizer = open_tokenizer(scores.model, scores.checkpoint.folder, self.training_set)
         rows = scores.rows.filter(pc.is_in(scores.rows["digest"], pa.array(sorted(digests))))
         positions = frozenset(rows["example_id"].to_pylist())
 

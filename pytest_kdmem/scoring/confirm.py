@@ -11,7 +11,8 @@ import numpy as np
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
-from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import Example, stream_examples
+from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.engines.load import device_to_itself, open_engine
 from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_numerics, unfit_for_vllm
 from pytest_kdmem.engines.protocol import Metrics
@@ -115,7 +116,7 @@ def read_examples(scores: ScoreTable, rows: Sequence[Expected], *, offline: bool
     Raises:
         EngineError: An example is missing, or holds other tokens than when it was scored.
     """
-    tokenizer = load_tokenizer(scores.checkpoint.folder, trust_remote_code=scores.model.trust_remote_code)
+    tokenizer = open_tokenizer(scores.model, scores.checkpoint.folder, scores.training_set)
     positions = {row.example_id for row in rows}
     examples: list[Example] = []
     for example in stream_examples(scores.training_set, tokenizer, scores.extraction, offline=offline):

@@ -10,8 +10,9 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.corpus.examples import Example, Tokenizer, load_tokenizer
+from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import Shard
+from pytest_kdmem.corpus.tokenizer import Tokenizer, load_decoder
 from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
@@ -102,7 +103,7 @@ class ShardScorer:
         self._job = job
         # Needed only for the size of the compressed text.
         self._tokenizer = (
-            load_tokenizer(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code)
+            load_decoder(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code)
             if job.metrics == "all"
             else None
         )

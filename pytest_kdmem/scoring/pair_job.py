@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.corpus.shards import Shard
+from pytest_kdmem.corpus.tokenizer import load_decoder
 from pytest_kdmem.engines.load import ModelToLoad, open_pair
 from pytest_kdmem.scoring.job import Job, rows_of_shard, scorable_examples, zlib_bytes
 from pytest_kdmem.scoring.table import KL_SCHEMA
@@ -54,7 +54,7 @@ class PairScorer:
     def __init__(self, job: PairJob) -> None:
         self._job = job
         teacher, baseline = job.jobs
-        self._tokenizer = load_tokenizer(teacher.checkpoint.folder, trust_remote_code=teacher.model.trust_remote_code)
+        self._tokenizer = load_decoder(teacher.checkpoint.folder, trust_remote_code=teacher.model.trust_remote_code)
         self._engine = open_pair(
             ModelToLoad(teacher.model, teacher.checkpoint, teacher.numerics),
             ModelToLoad(baseline.model, baseline.checkpoint, baseline.numerics),

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import Progress
-from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard, rows_digest
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
+from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
+from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Task, scorable_examples
@@ -22,6 +23,8 @@ from pytest_kdmem.specs.runtime import RunSettings
 
 # Raised when the same inputs give other rows than before, so that stored rows of before are not used.
 PROTOCOL = 1
+# Raised when the same text can become other token ids than before, so that corpora are read again.
+READING = 1
 
 # A shard's rows in each of the tables that a task fills.
 Parts = tuple[pa.Table, ...]
@@ -90,7 +93,7 @@ class ScoreRun:
         job = self.task.jobs[0]
         reader = CorpusReader(
             self.training_set,
-            load_tokenizer(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code),
+            open_tokenizer(job.model, job.checkpoint.folder, self.training_set),
             job.extraction,
             offline=job.settings.offline,
             read=self.executor.documents,
@@ -169,8 +172,12 @@ class ScoreRun:
         """Digest of the source's content and all that divides it into shards, or None if it has no digest."""
         job = self.task.jobs[0]
         source, extraction = fingerprint(self.training_set), job.extraction
+        if source is None:
+            return None
         lengths = [extraction.window_tokens, extraction.scored_tokens, job.settings.examples_per_shard]
-        return digest_of([source, job.checkpoint.text_digest, PROTOCOL, *lengths]) if source else None
+        special = self.training_set.add_special_tokens
+        by_card = special_tokens_by_card(job.checkpoint.folder, self.training_set) if special is None else None
+        return digest_of([source, job.checkpoint.text_digest, PROTOCOL, READING, special, by_card, *lengths])
 
     def _result(self, tables: dict[str, Parts], record: CorpusRecord, scored_now: int) -> RunResult:
         in_order = [tables[shard] for shard in record.shards]

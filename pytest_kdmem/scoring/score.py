@@ -110,9 +110,7 @@ def score_pair(
             for model in (teacher, baseline)
         )
     )
-    check_same_tokenizer(
-        {f"{job.model.name} ({job.model.source})": job.checkpoint.tokenizer_digest for job in task.jobs}
-    )
+    check_same_tokenizer({f"{job.model.name} ({job.model.source})": job.checkpoint for job in task.jobs})
     keys = (*map(_keys, task.jobs), (_pair_key(task),))
     result = _run(task, keys, scoring)
     sides = [_table(job, training_set, tables, result) for job, tables in zip(task.jobs, result.tables, strict=False)]

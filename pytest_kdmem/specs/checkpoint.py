@@ -15,6 +15,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named, quoted
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.layout import CONFIG, check_layout, check_no_redirects, check_own_code, read_model_json
+from pytest_kdmem.specs.tokenizer_content import different_parts, tokenizer_content
 from pytest_kdmem.specs.weights import read_weights, weight_files
 
 # Settings that do not change the output of a model, or only through the settings of the engine (dtype, cache).
@@ -205,12 +206,22 @@ def _whole_number(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -
     return None
 
 
-def check_same_tokenizer(digests: Mapping[str, str]) -> None:
-    """Raise SpecError unless all models have the same tokenizer digest; the keys name the models."""
-    (first, expected), *remaining = digests.items()
-    for name, digest in remaining:
-        if digest != expected:
+def check_same_tokenizer(checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Raise SpecError unless all models have the same tokenizer, in whatever form; the keys name the models."""
+    (first, expected), *remaining = checkpoints.items()
+    for name, checkpoint in remaining:
+        if differing := different_tokenizers(expected, checkpoint):
             raise SpecError(
-                f"The same tokenizer was expected of {first} and {name}, and theirs differ; sets of token ids compare"
-                " within one tokenizer only."
+                f"The same tokenizer was expected of {first} and {name}, and theirs differ ({differing}); sets of token"
+                " ids compare within one tokenizer only."
             )
+
+
+def different_tokenizers(first: Checkpoint, second: Checkpoint) -> str:
+    """What differs in the tokenizers of two models, in words; "" if they make the same token ids of any text."""
+    if first.tokenizer_digest == second.tokenizer_digest:
+        return ""
+    contents = [tokenizer_content(checkpoint.folder) for checkpoint in (first, second)]
+    if contents[0] is None or contents[1] is None:
+        return "files"
+    return ", ".join(different_parts(contents[0], contents[1]))

@@ -91,6 +91,20 @@ def truth(value: Any) -> str:
     return "" if isinstance(value, bool) else "true or false"
 
 
+def to_truth(value: Any) -> bool:
+    """The truth that a word of an option or of a configuration stands for.
+
+    Raises:
+        ValueError: It is no such word.
+    """
+    if isinstance(value, bool):
+        return value
+    truths = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if str(value).lower() not in truths:
+        raise ValueError(f"yes or no was expected; found {value!r}")
+    return truths[str(value).lower()]
+
+
 def nonempty_text(value: Any) -> str:
     """Text of at least one character."""
     return "" if isinstance(value, str) and value else "a text"

@@ -10,15 +10,20 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
-from pytest_kdmem.specs.checks import choice, number, optional, require, source, whole_number
+from pytest_kdmem.specs.checks import choice, number, optional, require, source, truth, whole_number
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Form = Literal["documents", "blocks"]
 Documents = Literal["lines", "articles"]
+Reading = Literal["file", "auto"]
+EndOfDocument = Literal["once", "always", "never"]
 
 _TRAINING_SET_CHECKS = {
     "form": choice(*get_args(Form)),
     "documents": choice(*get_args(Documents)),
+    "add_special_tokens": optional(truth),
+    "tokenizer": optional(choice(*get_args(Reading))),
+    "eos": optional(choice(*get_args(EndOfDocument))),
     "sample": optional(whole_number(1)),
     "seed": whole_number(0, bits=64),
     "minimum_tokens": whole_number(0),
@@ -84,14 +89,21 @@ class TrainingSet:
         config: Configuration of a hub data set.
         revision: Branch, tag or commit on the hub.
         form: How training cut text into examples: ``documents`` (the first window of each document) or ``blocks``
-            (documents joined by EOS, then cut into windows).
-        add_special_tokens: Whether the tokenizer added its special tokens (BOS) in training.
+            (documents joined, by EOS unless ``eos`` says otherwise, then cut into windows).
+        add_special_tokens: Whether training had the special tokens, such as BOS, that the tokenizer adds by itself.
+            None leaves it undeclared, which is refused if the tokenizer adds any and no run card tells.
         sample: Number of distinct examples to draw at random; None for all examples.
         seed: Seed of the random sample.
         documents: What a document is: a line or row (``lines``) or an article of WikiText (``articles``), joined from
             its heading `` = Title = `` and the lines after it. The preset ``wikitext-103`` is read as articles.
         minimum_tokens: Documents with fewer tokens are left out before blocks are joined, and counted; it must be the
             length that training used. 0 leaves out none; a preset has its own.
+        tokenizer: What turned text into token ids in training: ``file`` (the tokenizer.json of the model's folder by
+            itself, or its SentencePiece model) or ``auto`` (the class that ``AutoTokenizer`` makes of the folder, which
+            may replace parts of the file). None holds the two together and refuses text on which they differ.
+        eos: Where documents that are joined into blocks had an EOS behind them: ``always``, ``once`` (unless the
+            document ends in it) or ``never`` (nothing but what text and tokenizer have, as run_clm joins them). None is
+            ``always``, and refuses documents that end in EOS already.
 
     Raises:
         SpecError: An argument is of the wrong kind.
@@ -103,11 +115,13 @@ class TrainingSet:
     config: str | None = None
     revision: str | None = None
     form: Form = "documents"
-    add_special_tokens: bool = False
+    add_special_tokens: bool | None = None
     sample: int | None = None
     seed: int = 0
     documents: Documents = "lines"
     minimum_tokens: int = 0
+    tokenizer: Reading | None = None
+    eos: EndOfDocument | None = None
 
     def __post_init__(self) -> None:
         require("a training set's source", self.source, source)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from pytest_kdmem.specs.checks import Check, choice, number, part_of_run, path_ending_in, provenance_names, whole_number
-from pytest_kdmem.specs.declared import DType, Form
+from pytest_kdmem.specs.declared import DType, EndOfDocument, Form, Reading
 from pytest_kdmem.specs.runtime import DEVICES, ENGINES, EXECUTORS
 
-Kind = Literal["text", "path", "count", "number", "flag", "paths"]
+# A flag is given or not; a truth can also be given as "no".
+Kind = Literal["text", "path", "count", "number", "flag", "truth", "paths"]
 REPORT_ENDINGS = (".json", ".html", ".md", ".sarif")
 
 
@@ -77,6 +78,28 @@ OPTIONS = (
         " then cut).",
         "documents",
         choice(*get_args(Form)),
+    ),
+    Option(
+        "eos",
+        "text",
+        "Where blocks have an EOS behind each document: always, once (unless the document ends in it) or never. If not"
+        " given, it is always, and documents that end in EOS are refused.",
+        None,
+        choice(*get_args(EndOfDocument)),
+    ),
+    Option(
+        "add-special-tokens",
+        "truth",
+        "Whether training had the special tokens that the tokenizer adds by itself, such as BOS: yes or no. It must be"
+        " given if the tokenizer adds any and no run card tells.",
+    ),
+    Option(
+        "tokenizer",
+        "text",
+        "Whose token ids training had: those of the model folder's tokenizer.json by itself (file), or of the class"
+        " that transformers makes of the folder (auto). It must be given if the two differ on the text.",
+        None,
+        choice(*get_args(Reading)),
     ),
     Option(
         "prefix-tokens",

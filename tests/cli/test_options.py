@@ -29,13 +29,15 @@ RUN = {
 
 
 def test_examples_are_read_as_the_options_say():
-    options = ExampleOptions(split="test", text_column="body", form="blocks", extraction=Extraction(8, 9, 30))
-    assert options.training_set("x.jsonl") == TrainingSet("x.jsonl", text_column="body", split="test", form="blocks")
+    read = {"text_column": "body", "form": "blocks", "eos": "never", "add_special_tokens": True, "tokenizer": "file"}
+    options = ExampleOptions(split="test", extraction=Extraction(8, 9, 30), **read)
+    assert options.training_set("x.jsonl") == TrainingSet("x.jsonl", split="test", **read)
 
 
 def test_a_sample_is_drawn_where_the_command_takes_one():
-    options = SampledExampleOptions(text_column="body", form="blocks", extraction=Extraction(), sample=7, seed=3)
-    expected = TrainingSet("x.jsonl", text_column="body", form="blocks", sample=7, seed=3)
+    read = {"text_column": "body", "form": "blocks", "eos": None, "add_special_tokens": None, "tokenizer": None}
+    options = SampledExampleOptions(extraction=Extraction(), sample=7, seed=3, **read)
+    expected = TrainingSet("x.jsonl", sample=7, seed=3, **read)
     assert options.training_set("x.jsonl") == expected
 
 

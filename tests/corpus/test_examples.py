@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_kdmem.corpus.examples import Example, in_batches, load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import Example, in_batches, stream_examples
 from pytest_kdmem.corpus.shards import CorpusReader, Shard
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
-from pytest_kdmem.corpus.formats import File, find_ending, first_line, read_column, read_file
+from pytest_kdmem.corpus.formats import File, find_ending, first_line, read_columns, read_file
 from pytest_kdmem.errors import DataError
 
 
@@ -63,7 +63,7 @@ def test_a_reader_can_be_sent_to_another_process(tmp_path):
 
 def test_rows_are_numbered_over_batches():
     batches = [pa.record_batch({"text": values}) for values in (["a", "b"], ["c", None])]
-    documents = read_column(iter(batches), "text", "a.arrow")
+    documents = read_columns(iter(batches), ["text"], "a.arrow")
     assert [next(documents) for _ in range(3)] == ["a", "b", "c"]
     with pytest.raises(DataError, match=r"row 3 of a\.arrow; found NoneType"):
         next(documents)

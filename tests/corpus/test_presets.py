@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.corpus.examples import load_tokenizer
 from pytest_kdmem.corpus.presets import PRESETS, Selection
 from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint, read_documents
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore

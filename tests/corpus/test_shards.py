@@ -9,10 +9,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
 from pytest_kdmem.corpus.presets import Selection
 from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
@@ -72,9 +73,9 @@ def test_short_documents_are_left_out_before_blocks_are_joined(tmp_path):
     path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
 
     class Ends:
-        eos_id, size = 0, 9
+        eos_id, size, special_ids, adds, had_special_tokens = 0, 9, frozenset({0}), "", None
 
-        def encode(self, texts, *, add_special_tokens):
+        def encode(self, texts, *, add_special_tokens, needed=None):
             return []
 
         def decode(self, ids):

@@ -69,7 +69,7 @@ def test_arrays_and_columns_of_ids_are_taken_as_they_are(tmp_path):
     np.save(tmp_path / "a.npy", ids)
     pq.write_table(pa.table({"input_ids": ids.tolist(), "text": ["a", "b", "c"]}), tmp_path / "a.parquet")
     for name in ("a.npy", "a.parquet"):
-        assert [row.tolist() for row in read(tmp_path / name)] == ids.tolist()
+        assert [getattr(row, "ids", row).tolist() for row in read(tmp_path / name)] == ids.tolist()
 
 
 def test_a_column_named_by_the_user_wins_over_ids(tmp_path):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint, read_documents
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet

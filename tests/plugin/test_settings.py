@@ -13,6 +13,7 @@ from pytest_kdmem.specs.options import OPTIONS, Option
 from tests.audit_project import ALONE, toml
 
 CHOICES = ("blocks", "documents", "float32", "bfloat16", "transformers", "cpu", "cuda", "local", "ray", "vllm", "auto")
+CHOICES += ("file", "once", "never")
 WRITE_STUDENT = """
     from pathlib import Path
 
@@ -30,6 +31,7 @@ def two_values(option: Option) -> tuple[Any, Any]:
     candidates: tuple[Any, ...] = {
         "count": (160, 170),
         "number": (0.75, 0.85),
+        "truth": (True, False),
         "path": ("someone/first", "someone/second", "first.json", "second.json"),
         "text": (*CHOICES, "1/2", "2/2", "student:role", "baseline:role", "body", "content"),
     }[option.kind]

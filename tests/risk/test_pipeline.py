@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.labels import labels_from_both_models

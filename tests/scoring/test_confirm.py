@@ -13,7 +13,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.errors import DataError, EngineError
 from pytest_kdmem.scoring import confirm as confirm_module

@@ -8,8 +8,9 @@ import zlib
 import numpy as np
 import pytest
 
-from pytest_kdmem.corpus.examples import Example, load_tokenizer
+from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import Shard, rows_digest
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.protocol import Scores
 from pytest_kdmem.scoring.job import Job, rows_of_shard, scorable_examples, too_short_rows, zlib_bytes

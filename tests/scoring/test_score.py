@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_kdmem.corpus.examples import load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import EngineError, SpecError
 from pytest_kdmem.scoring.score import check_positions, score, settings_by_engine
 from pytest_kdmem.scoring.store import ScoreStore

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.columns import Document, TokenRow
 from pytest_kdmem.corpus.formats import DocumentReader
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.executors.ray_cluster import cluster
@@ -26,7 +26,16 @@ FILES_AT_ONCE = 2
 BYTES_AT_ONCE = 4 << 20
 ROWS_AT_ONCE = 1024
 # A row holds a text, or token ids, or the error of the file from there on, which is raised when it is reached.
-SCHEMA = pa.schema([("text", pa.large_string()), ("ids", pa.large_list(pa.int32())), ("error", pa.string())])
+# With token ids can come the text beside them, which of them training learned, and their row in messages.
+SCHEMA = pa.schema(
+    [
+        ("text", pa.large_string()),
+        ("ids", pa.large_list(pa.int32())),
+        ("learned", pa.large_list(pa.bool_())),
+        ("where", pa.string()),
+        ("error", pa.string()),
+    ]
+)
 
 
 def gather_by_ray(parts: Sequence[DocumentReader]) -> Generator[Document, None, None]:
@@ -82,7 +91,7 @@ def _read_part(parts: Sequence[DocumentReader], indices: pa.Table) -> Iterator[p
     size = 0
     for row in _rows(parts[index]()):
         rows.append(row)
-        size += len(row.get("text", "")) + 4 * len(row.get("ids", ()))
+        size += len(row.get("text") or "") + 4 * len(row.get("ids", ()))
         if len(rows) >= ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
             yield pa.Table.from_pylist(rows, SCHEMA)
             rows, size = [], 0
@@ -92,17 +101,28 @@ def _read_part(parts: Sequence[DocumentReader], indices: pa.Table) -> Iterator[p
 def _rows(documents: Iterable[Document]) -> Iterator[dict[str, Any]]:
     try:
         for document in documents:
-            yield {"text": document} if isinstance(document, str) else {"ids": document}
+            if isinstance(document, TokenRow):
+                yield document._asdict()
+            else:
+                yield {"text": document} if isinstance(document, str) else {"ids": document}
     except DataError as error:
         yield {"error": str(error)}
 
 
 def _documents(table: pa.Table) -> Iterator[Document]:
-    for text, ids, error in zip(*(table[name] for name in SCHEMA.names), strict=True):
+    for text, ids, learned, where, error in zip(*(table[name] for name in SCHEMA.names), strict=True):
         if error.is_valid:
             raise DataError(error.as_py())
+        if not ids.is_valid:
+            yield text.as_py()
+            continue
         # The ids are copied, since Ray's memory is gone when the cluster is.
-        yield text.as_py() if text.is_valid else np.array(ids.values, dtype=np.int32)
+        token_ids = np.array(ids.values, dtype=np.int32)
+        if where.is_valid:
+            flags = np.array(learned.as_py(), dtype=np.bool_) if learned.is_valid else None
+            yield TokenRow(token_ids, where.as_py(), flags, text.as_py())
+        else:
+            yield token_ids
 
 
 def cause_of(error: Any) -> str:

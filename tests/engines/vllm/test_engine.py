@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from pytest_kdmem.corpus.examples import Example, load_tokenizer, stream_examples
+from pytest_kdmem.corpus.examples import Example, stream_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import Numerics, unfit_for_vllm
 from pytest_kdmem.engines.protocol import Scores
 from pytest_kdmem.engines.transformers.engine import TransformersEngine

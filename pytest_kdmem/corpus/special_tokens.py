@@ -1,0 +1,74 @@
+"""Decides whether the special tokens that a tokenizer adds by itself, such as BOS, belong to the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.specs.declared import Reading, TrainingSet
+from pytest_kdmem.specs.run_card import RunCard, read_run_card
+from pytest_kdmem.specs.weights import weights_digest
+
+
+def has_special_tokens(training_set: TrainingSet, adds: str, answer: bool | None = None) -> bool:
+    """Whether examples hold the special tokens that the tokenizer adds by itself.
+
+    Args:
+        training_set: The training set, which may declare it.
+        adds: What the tokenizer adds, in words; "" if nothing.
+        answer: What is known of the training of the model, if it is not declared.
+
+    Raises:
+        SpecError: It is not declared, nothing answers it, and the tokenizer adds some.
+    """
+    if training_set.add_special_tokens is not None:
+        return training_set.add_special_tokens
+    if not adds:
+        return False
+    if answer is not None:
+        return answer
+    raise SpecError(
+        f"The tokenizer adds {adds} by itself, and whether training on {training_set.source} had that was expected to"
+        " be declared; declare add_special_tokens=True if training called the tokenizer as it is (run_clm, TRL), or"
+        " False if it had the tokens of the text alone (--kdmem-add-special-tokens=yes or no)."
+    )
+
+
+def special_tokens_by_card(folder: Path, training_set: TrainingSet) -> bool | None:
+    """Whether a model was trained with its tokenizer's special tokens, by the run card beside its weights.
+
+    Returns:
+        None if there is no run card of these weights that can be read, or if it names another training set.
+    """
+    try:
+        card = read_run_card(folder)
+    except DataError:  # the audit warns of it where it looks at all of the card
+        return None
+    if card is None or card.training_set.fingerprint is None or card.weights != weights_digest(folder):
+        return None
+    return next((special for special in (True, False) if _names(card, training_set, special)), None)
+
+
+def possible_fingerprints(training_set: TrainingSet) -> set[str | None]:
+    """The fingerprints that a run card can have of a training that read the set in a way that is not ruled out.
+
+    Readings that are not declared agree where anything is read, so any of them is the same training.
+    """
+    specials = (True, False) if training_set.add_special_tokens is None else (training_set.add_special_tokens,)
+    return {training_fingerprint(declared) for special in specials for declared in _readings(training_set, special)}
+
+
+def _names(card: RunCard, training_set: TrainingSet, special: bool) -> bool:
+    return any(
+        training_fingerprint(declared) == card.training_set.fingerprint for declared in _readings(training_set, special)
+    )
+
+
+def _readings(training_set: TrainingSet, special: bool) -> Iterator[TrainingSet]:
+    declared = training_set.tokenizer
+    readings: tuple[Reading | None, ...] = (None, "file", "auto") if declared is None else (declared, None)
+    for reading in readings:
+        yield replace(training_set, add_special_tokens=special, tokenizer=reading)

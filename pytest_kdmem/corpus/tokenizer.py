@@ -1,0 +1,202 @@
+"""Opens the tokenizer of a model as training read it, and holds its readings together where that is not declared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.corpus.readings import (
+    SENTENCEPIECE_MODELS,
+    TOKENIZER_JSON,
+    AutoReading,
+    FileReading,
+    Reading,
+    SentencePieceReading,
+    added_tokens,
+)
+from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checkpoint import digest_tokenizer
+from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.declared import Reading as DeclaredReading
+
+
+class Tokenizer(Protocol):
+    """Converts text to token ids exactly as training did, and back.
+
+    Attributes:
+        eos_id: Token id of end-of-sequence; None if the tokenizer has none.
+        size: Number of tokens in the vocabulary, added tokens included.
+        special_ids: Token ids of special tokens that stand in no text, such as BOS, EOS and padding.
+        adds: The special tokens that it adds around a text by itself, in words; "" if it adds none.
+        had_special_tokens: Whether training had these, by the model's run card; None if that is not known.
+    """
+
+    had_special_tokens: bool | None
+
+    @property
+    def eos_id(self) -> int | None: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def special_ids(self) -> frozenset[int]: ...
+    @property
+    def adds(self) -> str: ...
+
+    def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
+        """Token ids of each text.
+
+        Args:
+            texts: The texts.
+            add_special_tokens: Whether special tokens are added around each.
+            needed: Number of tokens that are used of each text; None if all are.
+
+        Raises:
+            ReadingsDiffer: Two readings of the tokenizer give a text different token ids.
+        """
+
+    def decode(self, ids: TokenIds) -> str: ...
+
+    def candidates(self, text: str) -> list[list[int]]:
+        """Token ids of a text without special tokens, by each reading that training can have used."""
+
+
+class ReadingsDiffer(Exception):
+    """Two readings of a tokenizer give a text different token ids.
+
+    Attributes:
+        index: Which of the texts it is, from 0.
+        difference: What differs, in words.
+    """
+
+    def __init__(self, index: int, difference: str) -> None:
+        super().__init__(difference)
+        self.index = index
+        self.difference = difference
+
+
+class ReadTokenizer:
+    """A tokenizer in one reading, or in several that must agree.
+
+    Args:
+        readings: The readings; the token ids of the first are given.
+    """
+
+    had_special_tokens: bool | None = None
+
+    def __init__(self, *readings: Reading) -> None:
+        self._readings = readings
+        # Of transformers, if it is there: it knows the special tokens that only settings name.
+        self.eos_id = readings[-1].eos_id
+        self.size = max(reading.size for reading in readings)
+        self.special_ids: frozenset[int] = frozenset().union(*(reading.special_ids for reading in readings))
+        telling = [reading for reading in readings if reading.knows_special_tokens] or readings
+        self.adds = next((added for reading in telling if (added := added_tokens(reading))), "")
+        pipelines = [getattr(reading, "pipeline", None) for reading in readings]
+        self._is_one_pipeline = pipelines[0] is not None and pipelines.count(pipelines[0]) == len(pipelines)
+        self._agreed: set[bool] = set()
+
+    def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
+        first, *others = self._readings
+        if others and add_special_tokens and not first.knows_special_tokens:
+            self.encode(texts, add_special_tokens=False, needed=needed)
+            return others[0].encode(texts, add_special_tokens=True)
+        ids = first.encode(texts, add_special_tokens=add_special_tokens)
+        if texts and add_special_tokens not in self._agreed:
+            for other in others:
+                other_ids = other.encode(texts, add_special_tokens=add_special_tokens)
+                _hold_together(first, ids, other, other_ids, needed)
+            if self._is_one_pipeline:  # one batch shows that nothing happens around the pipeline
+                self._agreed.add(add_special_tokens)
+        return ids
+
+    def decode(self, ids: TokenIds) -> str:
+        return self._readings[0].decode(ids)
+
+    def candidates(self, text: str) -> list[list[int]]:
+        return [reading.encode([text], add_special_tokens=False)[0] for reading in self._readings]
+
+
+def _hold_together(
+    first: Reading, ids: list[list[int]], other: Reading, other_ids: list[list[int]], needed: int | None
+) -> None:
+    for index, (expected, actual) in enumerate(zip(ids, other_ids, strict=True)):
+        if expected[:needed] != actual[:needed]:
+            pairs = zip(expected, actual, strict=False)
+            at = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(expected), len(actual)))
+            raise ReadingsDiffer(
+                index,
+                f"{len(expected)} tokens by {first.name} and {len(actual)} by {other.name}, which differ from token"
+                f" {at + 1} on",
+            )
+
+
+def open_tokenizer(model: Model, folder: Path, training_set: TrainingSet) -> Tokenizer | None:
+    """Load the tokenizer of a model, in its folder, as the model's training read this training set.
+
+    Raises:
+        SpecError: The tokenizer cannot be loaded in this reading.
+    """
+    tokenizer = load_tokenizer(folder, training_set.tokenizer, trust_remote_code=model.trust_remote_code)
+    if tokenizer is not None and tokenizer.adds and training_set.add_special_tokens is None:
+        tokenizer.had_special_tokens = special_tokens_by_card(folder, training_set)
+    return tokenizer
+
+
+def load_tokenizer(
+    folder: Path, declared: DeclaredReading | None = None, *, trust_remote_code: bool = False
+) -> Tokenizer | None:
+    """Load the tokenizer of a model folder; None if the folder has none.
+
+    Args:
+        folder: The model folder.
+        declared: The reading that training used; None holds the file against transformers.
+        trust_remote_code: Run tokenizer code that comes with the checkpoint.
+
+    Raises:
+        SpecError: The tokenizer cannot be loaded in this reading.
+    """
+    if digest_tokenizer(folder) == "none":
+        return None
+    readings: list[Reading] = []
+    if declared != "auto" and (file := _read_file(folder)) is not None:
+        readings.append(file)
+    if declared == "file":
+        if not readings:
+            raise SpecError(
+                f"A {TOKENIZER_JSON} or a SentencePiece model was expected in {folder}, as its own tokenizer is"
+                ' declared; found neither: declare tokenizer="auto" (--kdmem-tokenizer).'
+            )
+        return ReadTokenizer(*readings)
+    try:
+        readings.append(AutoReading(folder, trust_remote_code=trust_remote_code))
+    except SpecError as error:
+        if readings:
+            raise SpecError(
+                f'{str(error).rstrip(".")}; if training read {readings[0].name} by itself, declare tokenizer="file"'
+                " (--kdmem-tokenizer)."
+            ) from error
+        raise
+    return ReadTokenizer(*readings)
+
+
+def load_decoder(folder: Path, *, trust_remote_code: bool = False) -> Tokenizer | None:
+    """Load the tokenizer of a model folder to turn token ids into text only; None if the folder has none.
+
+    Raises:
+        SpecError: The tokenizer cannot be loaded.
+    """
+    declared: DeclaredReading = "file" if (folder / TOKENIZER_JSON).is_file() else "auto"
+    return load_tokenizer(folder, declared, trust_remote_code=trust_remote_code)
+
+
+def _read_file(folder: Path) -> Reading | None:
+    if (folder / TOKENIZER_JSON).is_file():
+        return FileReading(folder)
+    return SentencePieceReading(folder) if _any_file(folder, SENTENCEPIECE_MODELS) else None
+
+
+def _any_file(folder: Path, names: Sequence[str]) -> bool:
+    return any((folder / name).is_file() for name in names)
