@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from pytest_kdmem.audit.judged_models import differing_models, refused
 from pytest_kdmem.audit.merge import merge
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
@@ -36,7 +37,8 @@ def assemble_report(
     for name, audit_parts in parts_by_audit.items():
         if audit_parts:
             nodeids = [nodeid for nodeid, audit in audit_of.items() if audit == name]
-            result = order_gates(_add_lost_gates(merge(audit_parts), failed, nodeids), nodeids)
+            result = _check_one_model(merge(audit_parts), audit_parts)
+            result = order_gates(_add_lost_gates(result, failed, nodeids), nodeids)
             not_run = (*result.not_run, *uncollected)
             audits.append(replace(result, not_run=not_run, narrowed=narrowed or result.narrowed))
     return Report(tuple(audits))
@@ -58,3 +60,12 @@ def _add_lost_gates(result: AuditResult, failed: Iterable[str], nodeids: Sequenc
     reason = "failed, and the process that ran it ended before it could tell more"
     gates = (Gate(nodeid.rsplit("::", 1)[-1], nodeid, "", None, None, None, "error", reason) for nodeid in lost)
     return replace(result, gates=(*result.gates, *gates))
+
+
+def _check_one_model(result: AuditResult, parts: Sequence[AuditResult]) -> AuditResult:
+    """Let no gate of an audit pass if its parts judged different files of one model."""
+    changes = tuple(differing_models([part.models for part in parts]))
+    if not changes:
+        return result
+    gates = tuple(refused(gate, changes[0]) for gate in result.gates)
+    return replace(result, gates=gates, warnings=(*result.warnings, *changes))

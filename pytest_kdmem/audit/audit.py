@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_kdmem.audit.build_result import ScoredAudit, build_metrics, build_result
+from pytest_kdmem.audit.judged_models import JudgedModels, refused
 from pytest_kdmem.audit.provenance import model_warnings
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.run_cards import RunCards
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.audit.scored_share import check_scored_share
 from pytest_kdmem.base.progress import Progress
+from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import PartScored, SpecError
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.label_source import LabelSource
@@ -71,7 +74,9 @@ class Audit:
     # By model, digests of its weights and of the training set's source, training set, and metrics.
     _memorizations: dict[tuple[Model, str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     _confirmations: dict[str, Confirmation] = field(default_factory=dict)
+    store: ScoreStore = field(init=False)
     _run_cards: RunCards = field(init=False)
+    _judged: JudgedModels = field(init=False)
     _warnings: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     _inheritance: Inheritance | None = None
     _predicted_risk: PredictedRisk | None = None
@@ -79,10 +84,9 @@ class Audit:
 
     def __post_init__(self) -> None:
         self._run_cards = RunCards(self.extraction, self.run.offline, self.accepted_provenance)
-
-    @property
-    def store(self) -> ScoreStore:
-        return ScoreStore(self.cache_dir)
+        self._judged = JudgedModels(self.run.offline)
+        # A gate does not rest on rows of which it cannot be seen whose they are.
+        self.store = ScoreStore(self.cache_dir, reads_unbound=False)
 
     def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
         """Score a model, or return what was scored before.
@@ -149,6 +153,7 @@ class Audit:
         source_digest = fingerprint(training_set) or ""
         pair = pipeline.score_pair()
         for scores in (pair.teacher, pair.baseline):
+            self._judged.add(scores.model, scores.checkpoint, must_stay=bool(self._roles_of(scores.model)))
             self._check_same_examples(scores)
             check_scored_share(scores, self.min_scored_share)
             if scores.numerics == self._verdict_numerics(scores):
@@ -168,7 +173,13 @@ class Audit:
         return f"./{model.source}" if model.source in MODEL_ROLES else model.source
 
     def result(self, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
-        """Return the whole record: everything scored, single examples, and the gates."""
+        """Return the whole record: everything scored, single examples, and the gates.
+
+        No gate passes if the files of a model are no longer those that were judged.
+        """
+        if changes := self._judged.changes(lambda model: self._is_judged(model, gates)):
+            self._warn(changes)
+            gates = [refused(gate, changes[0]) for gate in gates]
         return build_result(self._scored(), settings, gates, shows_text=self.shows_text, offline=self.run.offline)
 
     def used_settings(self) -> set[str]:
@@ -181,6 +192,14 @@ class Audit:
         if used.intersection(DATA_ROLES):
             used |= {"text_column", "form", "eos", "add_special_tokens", "tokenizer", "sample", "seed"}
         return used
+
+    def _is_judged(self, model: Model, gates: Sequence[Gate]) -> bool:
+        """Whether a model plays a role in this audit, or a gate compares an estimate of it."""
+        subject = self.subject(model)
+        sides = [side for gate in gates for side in (gate.estimate, gate.threshold) if isinstance(side, Estimate)]
+        return bool(self._roles_of(model)) or any(
+            side.subject == subject or side.subject.startswith(f"{subject} on ") for side in sides
+        )
 
     def metrics_so_far(self) -> AuditResult:
         """Return the record of what was scored until now, without settings, gates and single examples."""
@@ -219,8 +238,9 @@ class Audit:
     def _memorization(
         self, model: Model, training_set: TrainingSet, source_digest: str, metrics: Metrics
     ) -> Memorization:
-        # Looked up by content, not by name: the folder may hold another model since it was last asked for.
+        # The folder may hold another model since it was last asked for.
         checkpoint = open_checkpoint(model, offline=self.run.offline)
+        self._judged.add(model, checkpoint, must_stay=bool(self._roles_of(model)))
         sufficient_metrics: tuple[Metrics, ...] = (metrics, "all")
         for scored_metrics in sufficient_metrics:
             key = (model, checkpoint.digest, source_digest, training_set, scored_metrics)
@@ -235,6 +255,13 @@ class Audit:
         model, training_set = scores.model, scores.training_set
         self._check_same_examples(scores)
         check_scored_share(scores, self.min_scored_share)
+        if shards := self.store.passed_over:
+            self._warn(
+                [
+                    f"{count(shards)} stored shards do not name the model that they were scored by, as an earlier"
+                    " version wrote them: these examples were scored again"
+                ]
+            )
         is_own_set = training_set in (self.training_set or training_set, self.control_set)
         memorization = Memorization(
             self.subject(model), scores, self.confidence, "" if is_own_set else training_set.label

@@ -13,6 +13,7 @@ from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.corpus.special_tokens import possible_fingerprints
 from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.metrics.inheritance import is_same_model
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import RunCard, read_run_card
@@ -63,9 +64,11 @@ def read_trusted_card(
 
 
 def model_warnings(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> Iterator[str]:
-    """Warn of a baseline that is the teacher itself, or not of the student's size."""
-    if teacher.digest == baseline.digest:
+    """Warn of a baseline that is the teacher or the student itself, or not of the student's size."""
+    if is_same_model(teacher, baseline):
         yield "teacher and baseline are one model: nothing is the teacher's alone"
+    elif is_same_model(student, baseline):
+        yield "student and baseline are one model: nothing sets off what the student has from its teacher"
     elif baseline.parameters != student.parameters:
         sizes = f"{count(baseline.parameters)} parameters, the student {count(student.parameters)}"
         yield f"the baseline has {sizes}: part of the reduction is of size"

@@ -49,6 +49,8 @@ class CorpusRecord:
         shards: Digests of the shards, in order.
         left_out: Number of documents that do not belong to the training set, because they have fewer tokens than its
             ``minimum_tokens``.
+        read_as: Digest of the source's content and of all that divides it into shards; empty in records of earlier
+            versions.
     """
 
     examples: int
@@ -56,6 +58,7 @@ class CorpusRecord:
     exhaustive: bool
     shards: tuple[str, ...]
     left_out: int = 0
+    read_as: str = ""
 
     @property
     def digest(self) -> str:
@@ -74,7 +77,7 @@ class CorpusRecord:
         Raises:
             TypeError, ValueError: The content is no corpus record.
         """
-        return from_json(CorpusRecord, content, complete=True)
+        return from_json(CorpusRecord, {"read_as": ""} | content, complete=True)
 
 
 class CorpusReader:

@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest, multinomial, t
+from scipy.stats import binomtest
 
 from pytest_kdmem.metrics.estimate import Estimate
-
-# With fewer hits than this, the interval of a bootstrap is too narrow to trust.
-FEWEST_FOR_BOOTSTRAP = 10
-RESAMPLES = 9999
+from pytest_kdmem.metrics.mean_bounds import mean_lower_bound, mean_upper_bound
+from pytest_kdmem.metrics.paired_ratio import ratio_lower_bound
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,11 @@ class PairedCounts(NamedTuple):
         """Number of examples that the second model memorized."""
         return self.both + self.only_second
 
+    @property
+    def swapped(self) -> PairedCounts:
+        """The same counts with the two models in each other's place."""
+        return PairedCounts(self.both, self.only_second, self.only_first)
+
 
 @dataclass(frozen=True)
 class PairedTable:
@@ -112,46 +115,32 @@ def estimate_quotient(
 ) -> Estimate:
     """Estimate the quotient of two rates over the same examples: rate of the first / rate of the second.
 
-    Over a sample the bounds come from a bootstrap of the paired table. If either count is small, they are the quotient
-    of two Clopper–Pearson bounds that hold together at ``confidence``.
+    Over a sample each bound holds at ``confidence`` whatever the counts, and however much the two models share.
     """
     value = _divide(table.observed.first, table.observed.second, undefined=math.nan)
     if exhaustive or table.n == 0:
         low = _divide(table.least.first, table.least.second, undefined=0.0)
         high = _divide(table.greatest.first, table.greatest.second, undefined=math.inf)
     else:
-        low = _sampled_quotient_bound(table.least, table.n, confidence, upper=False)
-        high = _sampled_quotient_bound(table.greatest, table.n, confidence, upper=True)
+        low = ratio_lower_bound(*table.least, confidence)
+        inverse = ratio_lower_bound(*table.greatest.swapped, confidence)
+        high = 1 / inverse if inverse else math.inf
     return Estimate(metric, subject, value, low, high, None, table.n, table.ambiguous, exhaustive, confidence, "factor")
-
-
-def _sampled_quotient_bound(counts: PairedCounts, n: int, confidence: float, *, upper: bool) -> float:
-    """Return the upper or lower bound of first / second over a sample; 0 / 0 counts as infinity or 0."""
-    if min(counts.first, counts.second) >= FEWEST_FOR_BOOTSTRAP:
-        shares = np.array([*counts, n - sum(counts)]) / n
-        resamples = multinomial.rvs(n, shares, size=RESAMPLES, random_state=np.random.default_rng(0))
-        quotients = (resamples[:, 0] + resamples[:, 1]) / np.maximum(resamples[:, 0] + resamples[:, 2], 1e-12)
-        return float(np.quantile(quotients, confidence if upper else 1 - confidence))
-    # Bonferroni: two bounds, each of half the error, hold together at `confidence`.
-    single_confidence = 1 - (1 - confidence) / 2
-    first_bound, second_bound = (upper_bound, lower_bound) if upper else (lower_bound, upper_bound)
-    return _divide(
-        first_bound(counts.first, n, single_confidence),
-        second_bound(counts.second, n, single_confidence),
-        undefined=math.inf if upper else 0.0,
-    )
 
 
 def estimate_mean(
     metric: str, subject: str, values: npt.NDArray[np.float64], *, exhaustive: bool, confidence: float = 0.95
 ) -> Estimate:
-    """Estimate the mean of losses ``[n]`` in nats, with bounds of Student's t distribution over a sample."""
+    """Estimate the mean of losses ``[n]`` in nats, with bounds over a sample that hold however they are distributed."""
     n = len(values)
     value = float(np.mean(values, dtype=np.float64)) if n else math.nan
-    margin = 0.0
-    if not exhaustive:
-        margin = float(t.ppf(confidence, n - 1) * np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.inf
-    return Estimate(metric, subject, value, value - margin, value + margin, None, n, 0, exhaustive, confidence, "nats")
+    if n == 0:
+        low, high = 0.0, math.inf
+    elif exhaustive:
+        low = high = value
+    else:
+        low, high = mean_lower_bound(values, confidence), mean_upper_bound(values, confidence)
+    return Estimate(metric, subject, value, low, high, None, n, 0, exhaustive, confidence, "nats")
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -21,7 +21,8 @@ from pytest_kdmem.metrics.bounds import (
 )
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.specs.checkpoint import check_same_tokenizer
+from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer
+from pytest_kdmem.specs.weight_copies import hold_same_weights
 
 # Cells of the Venn diagram: which models memorized an example, in the order of the reports.
 CELLS = ("teacher", "baseline", "student", "teacher+baseline", "teacher+student", "baseline+student", "all", "none")
@@ -85,7 +86,9 @@ class Inheritance:
         comparable_on: Digests of the training set, the teacher and the baseline. Estimates of two runs are comparable
             only where these agree.
         model_digest: Digest of the student.
-        same_model: Whether student and baseline are the same model. If so, ratio and shares are undefined.
+        same_model: Whether student and baseline are the same model. If so, ratio and shares are undefined, and the
+            reduction is 1.
+        same_reference: Whether teacher and baseline are the same model. If so, ratio and shares are undefined.
     """
 
     teacher: MemorizedFlags
@@ -98,6 +101,7 @@ class Inheritance:
     comparable_on: Mapping[str, str] = field(default_factory=dict)
     model_digest: str = ""
     same_model: bool = False
+    same_reference: bool = False
 
     def __bool__(self) -> bool:
         raise ComparisonError(
@@ -149,7 +153,7 @@ class Inheritance:
     @property
     def reduction(self) -> Estimate:
         """rate(B) / rate(S): how many times as much as the student a fine-tuned model of its size memorized."""
-        b, s = self.baseline, self.student
+        b, s = self.student if self.same_model else self.baseline, self.student
         table = PairedTable(
             observed=_count_pairs(b.memorized, s.memorized),
             least=_count_pairs(b.sure, s.possible),
@@ -176,7 +180,7 @@ class Inheritance:
         both, whole_only = whole & part, whole - part
         observed = Counts(int(both.memorized.sum()), int(whole.memorized.sum()))
         estimate = self._proportion(metric, observed)
-        if self.same_model:
+        if self.same_model or self.same_reference:
             return replace(estimate, value=math.nan)
         most, fewest = int(both.possible.sum()), int(both.sure.sum())
         greatest = Counts(most, most + int(whole_only.sure.sum()))
@@ -197,6 +201,19 @@ class Inheritance:
 def _count_pairs(first: Flags, second: Flags) -> PairedCounts:
     """Count the examples that both, only the first and only the second model memorized, from flags ``[n]``."""
     return PairedCounts(*(int(cell.sum()) for cell in (first & second, first & ~second, ~first & second)))
+
+
+def is_same_model(first: Checkpoint, second: Checkpoint) -> bool:
+    """Return whether two checkpoints hold the same weights, whatever their tokenizers, settings and stored dtypes.
+
+    Raises:
+        SpecError: A folder no longer holds the weights that were scored.
+    """
+    if first.digest == second.digest:
+        return True
+    return bool(first.weights_digest and second.weights_digest) and (
+        first.weights_digest == second.weights_digest or hold_same_weights(first.folder, second.folder)
+    )
 
 
 def compute_inheritance(teacher: Memorization, baseline: Memorization, student: Memorization) -> Inheritance:
@@ -227,5 +244,6 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
             "baseline": baseline.scores.checkpoint.digest,
         },
         model_digest=student.scores.checkpoint.digest,
-        same_model=student.scores.checkpoint.digest == baseline.scores.checkpoint.digest,
+        same_model=is_same_model(student.scores.checkpoint, baseline.scores.checkpoint),
+        same_reference=is_same_model(teacher.scores.checkpoint, baseline.scores.checkpoint),
     )

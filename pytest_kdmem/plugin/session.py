@@ -190,6 +190,8 @@ class AuditSession:
                 sys.stderr.write(f"{verdict_sentence(report)}.\n")
             if self.published.errors:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            elif report.failed and session.exitstatus == pytest.ExitCode.OK:  # what is found at the end fails no test
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def take_worker_output(self, worker_output: str) -> None:
         """Take over what a worker of pytest-xdist held; it held no gate if its output is ``null``."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.errors import StoreError
-from pytest_kdmem.scoring.shard_files import read_rows
+from pytest_kdmem.scoring.shard_files import key_of, read_rows
 from pytest_kdmem.scoring.store import ScoreStore
 
 
@@ -43,7 +43,7 @@ class MergeResult:
     Attributes:
         copied: Number of shards that were copied into the store.
         present: Number of intact shards that the store held before.
-        damaged: Damaged files whose shards no source holds intact.
+        damaged: Files that are damaged or lie in the folder of another model, and whose shards no source holds intact.
         coverage: What the store holds now of each run that the sources belong to.
     """
 
@@ -78,14 +78,16 @@ def merge(sources: Sequence[Path], into: ScoreStore) -> MergeResult:
             if (key, shard) in intact:
                 continue
             content = _read_bytes(path)
-            if read_rows(path.name, content) is None:
+            rows = read_rows(path.name, content)
+            if rows is None or key_of(rows) not in (key, None):
                 damaged.append((key, shard, path))
                 continue
             into.add_shard_file(key, path.name, content)
             intact.add((key, shard))
             copied += 1
         for record_key, record in store.records():
-            into.write_record(record_key, record)
+            if record.read_as or into.read_record(record_key) is None:
+                into.write_record(record_key, record)
     lost = tuple(path for key, shard, path in damaged if (key, shard) not in intact)
     records = [record for _, record in into.records()]
     return MergeResult(copied, present, lost, tuple(_coverage(intact, source_keys, records)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -108,7 +108,7 @@ class ScoreRun:
             self.progress.finish()
         for shard, parts in self._too_short.items():
             self._store_parts(shard, parts)
-        record = reader.record
+        record = replace(reader.record, read_as=record_key or "")
         if record_key is not None and record_key == self._record_key():  # the source has not changed meanwhile
             self.store.write_record(record_key, record)
         if not all(shard in tables for shard in record.shards):

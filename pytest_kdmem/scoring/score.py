@@ -114,7 +114,7 @@ def score_pair(
     keys = (*map(_keys, task.jobs), (_pair_key(task),))
     result = _run(task, keys, scoring)
     sides = [_table(job, training_set, tables, result) for job, tables in zip(task.jobs, result.tables, strict=False)]
-    return PairTable(sides[0], sides[1], pa.concat_tables(result.tables[2]))
+    return PairTable(sides[0], sides[1], pa.concat_tables(result.tables[2]).replace_schema_metadata(None))
 
 
 def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction) -> None:

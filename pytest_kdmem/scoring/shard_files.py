@@ -1,7 +1,8 @@
 """Stored shards of scores: parquet files whose names say what they hold, so that a damaged one is noticed.
 
 A shard is ``<key>/<shard>.<checksum>.parquet``: the key stands for model, protocol and numerics, the shard for the
-token ids of its examples, and the checksum for the file's bytes.
+token ids of its examples, and the checksum for the file's bytes. The key also stands in the file, so that a shard that
+was laid into the folder of another model is noticed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import pyarrow.parquet as pq
 
 from pytest_kdmem.corpus.shards import rows_digest
 from pytest_kdmem.scoring.store_files import checksum, unusable_folder, write_file
+
+# Metadata of a stored table: the key that it was scored for. Shards of earlier versions have none.
+KEY = b"kdmem.key"
 
 
 class StoredShard(NamedTuple):
@@ -32,16 +36,21 @@ class ShardFiles:
     Args:
         root: Folder of the store, for messages.
         folder: Folder of the shards.
+        reads_unbound: Whether shards that do not name their key, as earlier versions wrote them, are read.
     """
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path, *, reads_unbound: bool = True) -> None:
         self._root = root
         self._folder = folder
+        self._reads_unbound = reads_unbound
+        self.passed_over: set[Path] = set()  # intact shards that do not name their key, and were not read
         # Paths by key and shard, listed once for each key: a folder may hold very many files.
         self._listings: dict[str, dict[str, list[Path]]] = {}
 
     def read(self, key: str, shard: str) -> pa.Table | None:
-        """The rows of a stored shard, or None; a damaged file is removed and counts as absent.
+        """The rows of a stored shard, or None.
+
+        A damaged file counts as absent and is removed. One of another key counts as absent.
 
         Raises:
             StoreError: The file exists and cannot be read.
@@ -53,18 +62,22 @@ class ShardFiles:
                 continue  # pruned meanwhile
             except OSError as error:
                 raise unusable_folder(self._root, error.strerror) from error
-            if (table := read_rows(path.name, content)) is not None:
+            if (table := read_rows(path.name, content)) is None:
+                with suppress(OSError):  # it counts as absent, whether it can be removed or not
+                    path.unlink(missing_ok=True)
+            elif key_of(table) == key or (key_of(table) is None and self._reads_unbound):
                 return table
-            with suppress(OSError):  # it counts as absent, whether it can be removed or not
-                path.unlink(missing_ok=True)
+            elif key_of(table) is None:
+                self.passed_over.add(path)
         return None
 
     def write(self, key: str, shard: str, table: pa.Table) -> None:
-        """Store the rows of a shard.
+        """Store the rows of a shard with the key that they were scored for; rows that name another key keep that one.
 
         Raises:
             StoreError: The folder cannot be written.
         """
+        table = table.replace_schema_metadata({KEY: key, **(table.schema.metadata or {})})
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         content = sink.getvalue().to_pybytes()
@@ -122,3 +135,9 @@ def read_rows(name: str, content: bytes) -> pa.Table | None:
         return table if rows_digest(table) == shard else None
     except (pa.ArrowException, OSError, ValueError, KeyError):
         return None
+
+
+def key_of(table: pa.Table) -> str | None:
+    """The key that stored rows were scored for; None if an earlier version wrote them."""
+    key: bytes | None = (table.schema.metadata or {}).get(KEY)
+    return None if key is None else key.decode(errors="replace")

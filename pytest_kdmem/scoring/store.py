@@ -48,16 +48,26 @@ class ScoreStore:
 
     Args:
         root: The folder; it is made when something is written.
+        reads_unbound: Whether to read what an earlier version wrote: shards that do not name the model that they were
+            scored by, and records that do not name the source that they were read from.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, reads_unbound: bool = True) -> None:
         self.root = root
+        self._reads_unbound = reads_unbound
         self._scores = root / "scores"
-        self._shards = ShardFiles(root, self._scores)
+        self._shards = ShardFiles(root, self._scores, reads_unbound=reads_unbound)
         self._entries = Entries(root)
 
+    @property
+    def passed_over(self) -> int:
+        """Number of intact shards that were not read, as they do not name the model that they were scored by."""
+        return len(self._shards.passed_over)
+
     def read_shard(self, key: str, shard: str) -> pa.Table | None:
-        """The rows of a stored shard, or None; a damaged file is removed and counts as absent.
+        """The rows of a stored shard, or None.
+
+        A damaged file counts as absent and is removed. One of another key counts as absent.
 
         Raises:
             StoreError: The file exists and cannot be read.
@@ -89,15 +99,17 @@ class ScoreStore:
         return (stored for stored in self._shards.list_files() if OWN_NAME.match(stored.path.name))
 
     def read_record(self, key: str) -> CorpusRecord | None:
-        """What is recorded of a training set, or None; a damaged record counts as absent."""
+        """What is recorded of a training set, or None; a damaged record or one of another set counts as absent."""
         content = self._entries.read("corpora", key)
         try:
-            return CorpusRecord.from_json(content) if content is not None else None
+            record = CorpusRecord.from_json(content) if content is not None else None
         except (TypeError, ValueError):
             return None
+        is_own = record is not None and (record.read_as == key or (not record.read_as and self._reads_unbound))
+        return record if is_own else None
 
     def write_record(self, key: str, record: CorpusRecord) -> None:
-        """Store what is recorded of a training set.
+        """Store what is recorded of a training set; a record that names another key is stored, and never read.
 
         Raises:
             StoreError: The folder cannot be written.

@@ -38,6 +38,16 @@ class Weights(NamedTuple):
     dtype: str
 
 
+class TensorEntry(NamedTuple):
+    """A tensor in a safetensors file: its name, dtype and shape, and where its bytes begin and end in the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
 _WEIGHTS: FileMemory[Weights] = FileMemory()
 
 
@@ -159,8 +169,12 @@ def _lies_inside(name: str) -> bool:
     return bool(name) and "\\" not in name and not path.is_absolute() and ".." not in path.parts
 
 
-def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
-    """Name, dtype, shape and SHA-256 of the bytes of each tensor in a safetensors file."""
+def read_entries(path: Path) -> list[TensorEntry]:
+    """Where each tensor lies in a safetensors file, in the order of its header.
+
+    Raises:
+        SpecError: It is no such file, it is cut short, or it holds no tensor.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -169,16 +183,23 @@ def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
             raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save the model again.")
         try:
             header = json.loads(file.read(start - 8))
-            entries = [_tensor_entry(name, entry) for name, entry in header.items() if name != "__metadata__"]
+            entries = [_tensor_entry(name, entry, start) for name, entry in header.items() if name != "__metadata__"]
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             raise SpecError(f"Weights were expected in {path}, which is no safetensors file.") from None
-        if not entries:
-            raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
-        tensors = []
+    if not entries:
+        raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
+    if not all(start <= entry.begin <= entry.end <= size for entry in entries):
+        raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
+    return entries
+
+
+def _read_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], str]]:
+    """Name, dtype, shape and SHA-256 of the bytes of each tensor in a safetensors file."""
+    tensors = []
+    entries = read_entries(path)
+    with path.open("rb") as file:
         for name, dtype, shape, begin, end in entries:
-            if not 0 <= begin <= end <= size - start:
-                raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
-            file.seek(start + begin)
+            file.seek(begin)
             tensors.append((name, dtype, shape, _digest_bytes(file, end - begin, path)))
     return tensors
 
@@ -194,9 +215,9 @@ def _digest_bytes(file: BinaryIO, count: int, path: Path) -> str:
     return digest.hexdigest()
 
 
-def _tensor_entry(name: str, entry: dict[str, Any]) -> tuple[str, str, tuple[int, ...], int, int]:
+def _tensor_entry(name: str, entry: dict[str, Any], start: int) -> TensorEntry:
     begin, end = entry["data_offsets"]
     dtype, shape = entry["dtype"], tuple(entry["shape"])
     if not isinstance(dtype, str) or not all(type(number) is int for number in (begin, end, *shape)):
         raise TypeError
-    return name, dtype, shape, begin, end
+    return TensorEntry(name, dtype, shape, start + begin, start + end)

@@ -57,3 +57,18 @@ def test_gates_stand_in_the_order_of_their_tests() -> None:
     ordered = order_gates(result, ["a1", "left", "a2"])
     assert [gate.nodeid for gate in ordered.gates] == ["a1", "a2", "b1"]
     assert ordered.not_run == ("left",)
+
+
+def test_processes_that_judged_different_files_of_one_model_leave_no_gate_that_passes() -> None:
+    student = full_result().models["student"]
+    first = replace(EMPTY, name="a", gates=(GATES["a1"],), models={"student": student})
+    second = replace(EMPTY, name="a", gates=(GATES["a2"],), models={"student": replace(student, digest="other")})
+    [audit, *_] = assemble_report([first, first], TESTS).audits
+    assert [gate.outcome for gate in audit.gates] == ["pass", "pass"]
+    [audit, *_] = assemble_report([first, second], TESTS).audits
+    assert [gate.outcome for gate in audit.gates] == ["error", "error"]
+    [warning] = audit.warnings
+    assert "runs/student was expected to stay as it is" in warning
+    of_hub = replace(second, models={"student": replace(student, digest="other", revision="v2")})
+    [audit, *_] = assemble_report([first, of_hub], TESTS).audits
+    assert [gate.outcome for gate in audit.gates] == ["pass", "pass"]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_kdmem.audit.audit import Audit
+from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.errors import PartScored, SpecError
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -83,17 +84,22 @@ def test_a_model_that_was_scored_is_not_scored_again(make_audit: Callable[..., A
     assert fresh.memorization(fresh.roles["student"], audit.training_set, "all").scores.scored_now == 0
 
 
-def test_a_folder_that_was_trained_anew_is_another_model(
+def test_a_folder_that_was_trained_anew_is_refused_and_no_gate_of_before_passes(
     make_audit: Callable[..., Audit], cast: Cast, tmp_path: Path
 ) -> None:
     trained = Path(shutil.copytree(cast.student, tmp_path / "student"))
     audit = make_audit(student=trained)
     assert audit.training_set is not None
-    before = audit.memorization(audit.roles["student"], audit.training_set)
+    audit.memorization(audit.roles["student"], audit.training_set)
+    held = Gate("test_rate", "a.py::test_rate", "", None, None, None, "pass", "held")
+    assert audit.result({}, [held]).gates == (held,)
     shutil.copy(cast.teacher / "model.safetensors", trained)
-    after = audit.memorization(audit.roles["student"], audit.training_set)
-    assert set(before.examples) == cast.recited_by("student")
-    assert set(after.examples) == cast.recited_by("teacher")
+    with pytest.raises(SpecError, match="stay as it is until its last gate is judged"):
+        audit.memorization(audit.roles["student"], audit.training_set)
+    [gate] = audit.result({}, [held]).gates
+    assert gate.outcome == "error"
+    shutil.rmtree(trained)
+    assert audit.result({}, [held]).gates == (gate,)
 
 
 def test_a_training_set_that_changed_meanwhile_is_refused(make_audit: Callable[..., Audit], tmp_path: Path) -> None:

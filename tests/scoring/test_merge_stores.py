@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,25 @@ def test_a_shard_under_the_name_of_another_is_left_out(parts, tmp_path):
     first.unlink()
     result = merge([tmp_path / "part"], ScoreStore(tmp_path / "into"))
     assert (result.copied, result.damaged, result.complete) == (1, (renamed,), False)
+
+
+def test_a_shard_in_the_folder_of_another_model_is_left_out(parts, tmp_path):
+    shutil.copytree(parts[0], tmp_path / "part")
+    [folder] = (tmp_path / "part/scores").iterdir()
+    shutil.copytree(folder, folder.with_name("0" * 16 + folder.name[16:]))
+    result = merge([tmp_path / "part"], ScoreStore(tmp_path / "into"))
+    assert (result.copied, len(result.damaged), result.complete) == (3, 3, False)
+    assert {path.parent.name for path in result.damaged} == {"0" * 16 + folder.name[16:]}
+
+
+def test_a_record_of_an_earlier_version_does_not_take_the_place_of_a_new_one(parts, tmp_path):
+    old, into = ScoreStore(shutil.copytree(parts[0], tmp_path / "old")), ScoreStore(tmp_path / "into")
+    [(key, record)] = old.records()
+    old.write_record(key, replace(record, read_as=""))
+    merge([tmp_path / "old"], into)
+    assert [record.read_as for _, record in into.records()] == [""]
+    merge([*parts, tmp_path / "old"], into)
+    assert [record.read_as for _, record in into.records()] == [key]
 
 
 def test_a_good_copy_takes_the_place_of_a_damaged_one(parts, tmp_path):

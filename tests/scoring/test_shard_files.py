@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pytest_kdmem.corpus.shards import rows_digest
 from pytest_kdmem.errors import StoreError
-from pytest_kdmem.scoring.shard_files import ShardFiles, read_rows
+from pytest_kdmem.scoring.shard_files import KEY as KEY_OF_TABLE
+from pytest_kdmem.scoring.shard_files import ShardFiles, key_of, read_rows
+from pytest_kdmem.scoring.store_files import checksum
 from tests.scoring.stored_files import KEY, SHARD, files_below, flip_bit, table
 
 
@@ -24,7 +28,42 @@ def test_a_shard_is_read_as_it_was_written_with_its_metadata(shards: ShardFiles)
     shards.write(KEY, SHARD, table())
     stored = shards.read(KEY, SHARD)
     assert stored is not None
-    assert stored.equals(table(), check_metadata=True)
+    assert stored.equals(table())
+    assert stored.schema.metadata == {b"tolerance": b"0.001", KEY_OF_TABLE: KEY.encode()}
+
+
+def test_rows_of_another_key_are_absent_and_stay(shards: ShardFiles, tmp_path: Path) -> None:
+    """However they came into the folder: by a copy of the file, or by a program that read and wrote them."""
+    shards.write("other-protocol-numerics", SHARD, table())
+    [path] = files_below(tmp_path)
+    (tmp_path / "scores" / KEY).mkdir()
+    shutil.copy(path, tmp_path / "scores" / KEY)
+    rows = shards.read("other-protocol-numerics", SHARD)
+    assert rows is not None
+    assert key_of(rows) == "other-protocol-numerics"
+    assert shards.read(KEY, SHARD) is None
+    shards.write(KEY, SHARD, rows)
+    assert shards.read(KEY, SHARD) is None
+    assert len(files_below(tmp_path)) == 2
+    shards.write(KEY, SHARD, table())
+    assert shards.read(KEY, SHARD) is not None
+    assert shards.passed_over == set()
+
+
+def test_rows_that_name_no_key_are_read_only_where_they_may_be(tmp_path: Path) -> None:
+    """An earlier version wrote them."""
+    old, sink = table(), pa.BufferOutputStream()
+    pq.write_table(old, sink)
+    content = sink.getvalue().to_pybytes()
+    lenient = ShardFiles(tmp_path, tmp_path / "scores")
+    lenient.add_file(KEY, f"{SHARD}.{checksum(content)}.parquet", content)
+    assert lenient.read(KEY, SHARD) == old
+    strict = ShardFiles(tmp_path, tmp_path / "scores", reads_unbound=False)
+    assert strict.read(KEY, SHARD) is None
+    [path] = files_below(tmp_path)
+    assert strict.passed_over == {path}
+    strict.write(KEY, SHARD, old)
+    assert strict.read(KEY, SHARD) is not None
 
 
 def test_a_shard_of_another_key_or_of_other_ids_is_absent(shards: ShardFiles) -> None:
