@@ -16,7 +16,7 @@ from pytest_kdmem.corpus.padding import PaddingCheck
 from pytest_kdmem.corpus.presets import Selection, resolve
 from pytest_kdmem.corpus.row_checks import check_is_of_text, check_learned
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
-from pytest_kdmem.corpus.special_tokens import has_special_tokens
+from pytest_kdmem.corpus.special_tokens import check_promises, has_special_tokens
 from pytest_kdmem.corpus.tokenizer import ReadingsDiffer, Tokenizer
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
@@ -134,6 +134,7 @@ class _Encoder:
                 f"Training set {source} is text, which needs a tokenizer, and the model's folder holds"
                 " none; save the tokenizer beside the weights or give token ids."
             )
+        check_promises(self._training_set, tokenizer.promises)
         special = has_special_tokens(self._training_set, tokenizer.adds, tokenizer.had_special_tokens)
         needed = self._needed if self._training_set.form == "documents" else None
         longest = needed and needed * CHARACTERS_PER_TOKEN

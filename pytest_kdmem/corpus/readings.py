@@ -18,6 +18,7 @@ TOKENIZER_JSON = "tokenizer.json"
 SENTENCEPIECE_MODELS = ("tokenizer.model", "spiece.model")
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
 SPECIAL_TOKEN_FLAGS = ("add_bos_token", "add_eos_token")
+BEFORE, BEHIND = "before each text", "behind each text"
 # Turned into token ids to see which special tokens are added around it.
 PROBE = "a"
 # Modules of transformers with the classes from which those of single models descend.
@@ -245,12 +246,10 @@ def added_tokens(reading: Reading) -> str:
         return ""
     starts = [at for at in range(len(full)) if full[at : at + len(plain)] == plain]
     if not starts:
-        return "special tokens"
+        return f"special tokens {BEFORE} or {BEHIND}"
     before, after = full[: starts[0]], full[starts[0] + len(plain) :]
-    parts = [(before, "before"), (after, "behind")]
-    return " and ".join(
-        f"{' '.join(reading.token(token_id) for token_id in ids)} {where} each text" for ids, where in parts if ids
-    )
+    parts = [(before, BEFORE), (after, BEHIND)]
+    return " and ".join(f"{' '.join(map(reading.token, ids))} {where}" for ids, where in parts if ids)
 
 
 def tokenizer_settings(folder: Path) -> dict[str, Any]:

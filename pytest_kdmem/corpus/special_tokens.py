@@ -37,6 +37,24 @@ def has_special_tokens(training_set: TrainingSet, adds: str, answer: bool | None
     )
 
 
+def check_promises(training_set: TrainingSet, promises: str) -> None:
+    """Raise SpecError if settings promise special tokens that no reading adds, and training may have had them.
+
+    Older versions of transformers add what the settings say, newer ones what tokenizer.json says.
+
+    Args:
+        training_set: The training set, which may declare what training had.
+        promises: The settings, in words; "" if they are kept.
+    """
+    declared = training_set.add_special_tokens
+    if promises and declared is not False and not (declared and training_set.tokenizer):
+        raise SpecError(
+            f"The tokenizer's settings ({promises}) promise special tokens, and neither its file nor this version of"
+            f" transformers adds them; declare add_special_tokens=False if training on {training_set.source} had none"
+            " (--kdmem-add-special-tokens=no), or else give the token ids that it had."
+        )
+
+
 def special_tokens_by_card(folder: Path, training_set: TrainingSet) -> bool | None:
     """Whether a model was trained with its tokenizer's special tokens, by the run card beside its weights.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.readings import (
+    BEFORE,
+    BEHIND,
     SENTENCEPIECE_MODELS,
     TOKENIZER_JSON,
     AutoReading,
@@ -15,12 +17,16 @@ from pytest_kdmem.corpus.readings import (
     Reading,
     SentencePieceReading,
     added_tokens,
+    tokenizer_settings,
 )
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import digest_tokenizer
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.declared import Reading as DeclaredReading
+
+# Where the special token stands that a setting of a tokenizer promises.
+PROMISES = {"add_bos_token": BEFORE, "add_eos_token": BEHIND}
 
 
 class Tokenizer(Protocol):
@@ -31,6 +37,7 @@ class Tokenizer(Protocol):
         size: Number of tokens in the vocabulary, added tokens included.
         special_ids: Token ids of special tokens that stand in no text, such as BOS, EOS and padding.
         adds: The special tokens that it adds around a text by itself, in words; "" if it adds none.
+        promises: Settings by which it would add special tokens that it does not add; "" if there are none.
         had_special_tokens: Whether training had these, by the model's run card; None if that is not known.
     """
 
@@ -44,6 +51,8 @@ class Tokenizer(Protocol):
     def special_ids(self) -> frozenset[int]: ...
     @property
     def adds(self) -> str: ...
+    @property
+    def promises(self) -> str: ...
 
     def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
         """Token ids of each text.
@@ -82,18 +91,21 @@ class ReadTokenizer:
 
     Args:
         readings: The readings; the token ids of the first are given.
+        settings: The settings beside the tokenizer.
     """
 
     had_special_tokens: bool | None = None
 
-    def __init__(self, *readings: Reading) -> None:
+    def __init__(self, *readings: Reading, settings: Mapping[str, Any]) -> None:
         self._readings = readings
         # Of transformers, if it is there: it knows the special tokens that only settings name.
         self.eos_id = readings[-1].eos_id
         self.size = max(reading.size for reading in readings)
         self.special_ids: frozenset[int] = frozenset().union(*(reading.special_ids for reading in readings))
-        telling = [reading for reading in readings if reading.knows_special_tokens] or readings
-        self.adds = next((added for reading in telling if (added := added_tokens(reading))), "")
+        # That of transformers first: a SentencePiece model alone can only say that it does not know.
+        self.adds = next((added for reading in reversed(readings) if (added := added_tokens(reading))), "")
+        unkept = [flag for flag, where in PROMISES.items() if settings.get(flag) is True and where not in self.adds]
+        self.promises = ", ".join(unkept)
         pipelines = [getattr(reading, "pipeline", None) for reading in readings]
         self._is_one_pipeline = pipelines[0] is not None and pipelines.count(pipelines[0]) == len(pipelines)
         self._agreed: set[bool] = set()
@@ -169,7 +181,7 @@ def load_tokenizer(
                 f"A {TOKENIZER_JSON} or a SentencePiece model was expected in {folder}, as its own tokenizer is"
                 ' declared; found neither: declare tokenizer="auto" (--kdmem-tokenizer).'
             )
-        return ReadTokenizer(*readings)
+        return ReadTokenizer(*readings, settings=tokenizer_settings(folder))
     try:
         readings.append(AutoReading(folder, trust_remote_code=trust_remote_code))
     except SpecError as error:
@@ -179,7 +191,7 @@ def load_tokenizer(
                 " (--kdmem-tokenizer)."
             ) from error
         raise
-    return ReadTokenizer(*readings)
+    return ReadTokenizer(*readings, settings=tokenizer_settings(folder))
 
 
 def load_decoder(folder: Path, *, trust_remote_code: bool = False) -> Tokenizer | None:

@@ -73,7 +73,7 @@ def test_short_documents_are_left_out_before_blocks_are_joined(tmp_path):
     path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
 
     class Ends:
-        eos_id, size, special_ids, adds, had_special_tokens = 0, 9, frozenset({0}), "", None
+        eos_id, size, special_ids, adds, promises, had_special_tokens = 0, 9, frozenset({0}), "", "", None
 
         def encode(self, texts, *, add_special_tokens, needed=None):
             return []

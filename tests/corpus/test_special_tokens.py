@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.corpus.sources import training_fingerprint
-from pytest_kdmem.corpus.special_tokens import has_special_tokens, possible_fingerprints, special_tokens_by_card
+from pytest_kdmem.corpus.special_tokens import (
+    check_promises,
+    has_special_tokens,
+    possible_fingerprints,
+    special_tokens_by_card,
+)
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Model, TrainingSet
@@ -39,6 +44,15 @@ def test_what_is_declared_goes_before_what_is_known(declared, adds, answer, expe
 def test_what_is_neither_declared_nor_known_is_refused_with_the_tokens_and_the_way_out():
     with pytest.raises(SpecError, match=rf"adds {BOS} by itself, .*--kdmem-add-special-tokens=yes or no"):
         has_special_tokens(TrainingSet("a.jsonl"), BOS)
+
+
+def test_what_settings_promise_and_no_reading_adds_is_refused_unless_training_had_none():
+    for declared in ({}, {"add_special_tokens": True}, {"tokenizer": "file"}):
+        with pytest.raises(SpecError, match=r"settings \(add_eos_token\) promise special tokens, and neither"):
+            check_promises(TrainingSet("a.jsonl", **declared), "add_eos_token")
+    for declared in ({"add_special_tokens": False}, {"add_special_tokens": True, "tokenizer": "auto"}):
+        check_promises(TrainingSet("a.jsonl", **declared), "add_eos_token")
+    check_promises(TrainingSet("a.jsonl"), "")
 
 
 @pytest.fixture

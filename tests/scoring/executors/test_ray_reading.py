@@ -122,3 +122,18 @@ def test_scoring_that_holds_every_cpu_waits_for_no_reading_that_waits_for_it(hub
     assert tables["ray"].record.examples == 70
     for column in ("example_id", "digest", "memorized"):
         assert tables["ray"].rows[column].to_pylist() == tables["local"].rows[column].to_pylist()
+
+
+def test_token_ids_keep_what_stands_beside_them(tmp_path):
+    rows = [
+        {"input_ids": [0, 0, 5, 6], "attention_mask": [0, 0, 1, 1], "text": "a"},
+        {"input_ids": [5, 6, 7, 8], "labels": [-100, 6, 7, 8], "attention_mask": [1, 1, 1, 1]},
+        {"input_ids": [7, 8]},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = TrainingSet(f"file://{tmp_path}")
+    first, second, third = read_documents(data, gather=gather_by_ray)
+    assert (first.ids.tolist(), first.text, first.learned) == ([5, 6], "a", None)
+    assert (second.ids.tolist(), second.learned.tolist()) == ([5, 6, 7, 8], [False, True, True, True])
+    assert first.where.startswith("line 1 of")
+    assert third.tolist() == [7, 8]
