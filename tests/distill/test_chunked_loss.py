@@ -81,17 +81,12 @@ def test_the_size_of_chunks_changes_nothing(toy, unequal_rows, kind, positions, 
     assert_agrees_with_reference(toy(kind, seed=1), toy(kind, seed=2), unequal_rows, objective)
 
 
-@pytest.mark.parametrize(
-    ("kind", "attention"),
-    [
-        (kind, attention)
-        for kind in ("neox", "olmo2", "qwen3", "cohere", "gemma2", "gptj", "gpt2")
-        for attention in ("eager", "sdpa")
-        if (kind, attention) != ("gptj", "sdpa")  # which transformers does not have
-    ],
-)
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("kind", ["neox", "olmo2", "qwen3", "cohere", "gemma2", "gptj", "gpt2"])
 def test_packed_rows_do_not_see_each_other(toy, unequal_rows, kind, attention):
     """Rows that share a line give what each gives alone, to student and teacher."""
+    if attention == "sdpa" and not toy(kind, seed=1)._supports_sdpa:
+        pytest.skip("this transformers has no such attention")
     packed = Collator(True)([{"input_ids": row} for row in unequal_rows])
     assert len(packed["input_ids"]) < len(unequal_rows)
     objective = Objective("forward", 2.0, cross_entropy_weight=0.3, vocabulary=61)
