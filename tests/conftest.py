@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,12 @@ END_OF_TEXT = "<|endoftext|>"
 FAMILIES = ("pythia", "olmo2", "qwen3")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, processes that each take all cores wait for each other
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Side by side, processes that each take all cores wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Scoring locks the device in the folder for temporary files; each worker has one, so that none waits for another.
+    os.environ["TMPDIR"] = tempfile.tempdir = f"{tempfile.gettempdir()}/kdmem-{worker}"
+    Path(tempfile.tempdir).mkdir(exist_ok=True)
 
 # A change is judged on the same examples wherever its tests run.
 settings.register_profile("seeded", derandomize=True, deadline=None)
