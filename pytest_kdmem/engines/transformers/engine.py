@@ -212,7 +212,9 @@ class TransformersEngine:
         It depends on the model and the device only, since batch shapes show in the last bits of the scores.
         """
         config = self._model.config.get_text_config()
-        width = max(config.hidden_size, getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
+        hidden = getattr(config, "hidden_size", None) or int(self._head.linear.weight.shape[-1])
+        inner = getattr(config, "intermediate_size", None) or 4 * hidden
+        width = max(hidden, *(inner if isinstance(inner, list) else [inner]))  # Gemma 3n gives one for each layer
         per_example = 256 * width * ACTIVATIONS_PER_UNIT * self._model.dtype.itemsize
         free = torch.cuda.mem_get_info()[0] if self._device == "cuda" else 4 << 30
         fitting = max(1, (free // 2 - LOGITS_BYTES_AT_ONCE[self._device]) // per_example)

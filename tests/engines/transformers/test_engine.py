@@ -223,3 +223,11 @@ def test_progress_counts_every_example_once(family, metrics):
     examples = [Example(position, row.astype(np.int32)) for position, row in enumerate(ids)]
     engine_of(folder, batch_size=6).score(examples, EXTRACTION, metrics, counts.append)
     assert counts == [6, 6, 4]
+
+
+def test_a_batch_fits_models_with_a_width_for_each_layer(tiny, monkeypatch):
+    """Gemma 3n gives `intermediate_size` as a list."""
+    engine = engine_of(tiny)
+    batch = engine._fitting_batch()
+    monkeypatch.setattr(engine._model.config, "intermediate_size", [16, engine._model.config.intermediate_size])
+    assert engine._fitting_batch() == batch
