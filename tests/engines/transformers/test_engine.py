@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -228,6 +230,7 @@ def test_progress_counts_every_example_once(family, metrics):
 def test_a_batch_fits_models_with_a_width_for_each_layer(tiny, monkeypatch):
     """Gemma 3n gives `intermediate_size` as a list."""
     engine = engine_of(tiny)
-    batch = engine._fitting_batch()
-    monkeypatch.setattr(engine._model.config, "intermediate_size", [16, engine._model.config.intermediate_size])
+    batch, config = engine._fitting_batch(), engine._model.config
+    layers = SimpleNamespace(hidden_size=config.hidden_size, intermediate_size=[16, config.intermediate_size])
+    monkeypatch.setattr(engine._model, "config", SimpleNamespace(get_text_config=lambda: layers))
     assert engine._fitting_batch() == batch

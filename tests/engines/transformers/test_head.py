@@ -91,3 +91,27 @@ def test_a_model_that_sees_later_tokens_is_refused():
     model.model.forward = lambda **inputs: forward(**{**inputs, "attention_mask": torch.zeros(1, 1, 8, 8)})
     with pytest.raises(EngineError, match="depend on later tokens"):
         StandardHead(model)
+
+
+def test_a_weak_look_ahead_is_refused_too():
+    """XLNet with small weights: a hundredth of a logit from later tokens decides which pass calls a row recited."""
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE, initializer_range=0.3)).eval()
+    forward = model.model.forward
+
+    def look_ahead(**inputs):
+        output = forward(**inputs)
+        output.last_hidden_state += 1e-3 * output.last_hidden_state.mean(dim=1, keepdim=True)
+        return output
+
+    model.model.forward = look_ahead
+    with pytest.raises(EngineError, match="depend on later tokens"):
+        StandardHead(model)
+
+
+def test_a_head_that_does_not_take_hidden_states_is_refused_as_such(tiny):
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
+    wider = torch.nn.Linear(48, 300, bias=False)
+    model.get_output_embeddings = lambda: wider
+    with pytest.raises(EngineError, match="standard language-model head"):
+        StandardHead(model)
