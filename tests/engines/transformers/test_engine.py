@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -225,12 +223,3 @@ def test_progress_counts_every_example_once(family, metrics):
     examples = [Example(position, row.astype(np.int32)) for position, row in enumerate(ids)]
     engine_of(folder, batch_size=6).score(examples, EXTRACTION, metrics, counts.append)
     assert counts == [6, 6, 4]
-
-
-def test_a_batch_fits_models_with_a_width_for_each_layer(tiny, monkeypatch):
-    """Gemma 3n gives `intermediate_size` as a list."""
-    engine = engine_of(tiny)
-    batch, config = engine._fitting_batch(), engine._model.config
-    layers = SimpleNamespace(hidden_size=config.hidden_size, intermediate_size=[16, config.intermediate_size])
-    monkeypatch.setattr(engine._model, "config", SimpleNamespace(get_text_config=lambda: layers))
-    assert engine._fitting_batch() == batch
