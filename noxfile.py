@@ -28,5 +28,12 @@ def newest(session: nox.Session) -> None:
     run_tests(session)
 
 
+@nox.session(python=PYTHON)
+def advisories(session: nox.Session) -> None:
+    """Known vulnerabilities of the newest version of each dependency."""
+    session.install("--upgrade", "-e", ".", "pip-audit")
+    session.run("pip-audit", "--skip-editable")
+
+
 def run_tests(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", *(session.posargs or TESTS))

@@ -54,6 +54,18 @@ def test_the_page_of_settings_lists_every_setting() -> None:
     assert rows == {option.name: option.help for option in OPTIONS}
 
 
+def test_every_promise_of_the_threat_model_names_tests_that_exist() -> None:
+    text = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
+    promises = re.findall(r"(?m)^\| (.+?) \| (.+) \|$", text.partition("## Promises")[2].partition("\n## ")[0])[1:]
+    assert len(promises) > 10
+    for promise, tests in promises:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", tests)
+        assert named or promise == "---", promise
+        for path, function in named:
+            source = (ROOT / path).read_text(encoding="utf-8")
+            assert f"def {function or 'test_'}" in source, f"{path}::{function}"
+
+
 def test_the_site_builds_without_broken_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs-material builds the site")
     from mkdocs.commands.build import build

@@ -18,6 +18,7 @@ from pytest_kdmem.audit.merge_rules import (
     merged_by,
     without_gate,
 )
+from pytest_kdmem.audit.ranges import check_ranges
 from pytest_kdmem.audit.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry, RiskEntry
 from pytest_kdmem.audit.schema_checks import ConfirmationEntry, MetricChange
 from pytest_kdmem.audit.schema_examples import DistributionsEntry, ExamplesEntry
@@ -121,6 +122,7 @@ def decode_audit(entries: dict[str, Any]) -> AuditResult:
     for model in result.models.values():
         if model.run is not None:
             checked_summary(model.run)
+    check_ranges(result)
     return result
 
 

@@ -18,10 +18,11 @@ from pytest_kdmem.errors import DataError, KdmemError
 
 # Makes the error that a failed write raises from the operating system's reason ("No space left on device").
 Failure = Callable[[str], KdmemError]
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 @contextmanager
-def atomic_file(path: Path, failure: Failure | None = None) -> Iterator[Path]:
+def atomic_file(path: Path, failure: Failure | None = None, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path; the file that the block writes there becomes ``path`` when the block ends.
 
     Its bytes are on the disk before it gets its name. If anything fails, the temporary file is removed and a file that
@@ -30,13 +31,17 @@ def atomic_file(path: Path, failure: Failure | None = None) -> Iterator[Path]:
     Args:
         path: The file to write; its folder is made if it is missing.
         failure: Makes the error to raise; a `DataError` that names the path if not given.
+        private: Whether only the owner may read the file and the folders that are made for it; else the process's
+            umask decides.
 
     Raises:
         KdmemError: The file cannot be written.
     """
     temporary = _temporary(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, private=private)
+        # With its permissions from the first, so that nobody can open it before they are set.
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE if private else 0o666))
         yield temporary
         _flush_to_disk(temporary)
         temporary.replace(path)
@@ -66,8 +71,10 @@ def atomic_folder(path: Path, failure: Failure | None = None, *, overwrite: bool
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        permissions = temporary.stat().st_mode & 0o666  # some libraries write files that nobody else may read
         for file in temporary.rglob("*"):
             if file.is_file():
+                file.chmod(permissions)
                 _flush_to_disk(file)
         if overwrite:
             shutil.rmtree(path, ignore_errors=True)
@@ -80,16 +87,27 @@ def atomic_folder(path: Path, failure: Failure | None = None, *, overwrite: bool
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_bytes(content: bytes, path: Path, failure: Failure | None = None) -> None:
+def make_folder(path: Path, *, private: bool) -> None:
+    """Make a folder, and those above it that are missing; no one else may look into private ones.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    for folder in reversed([path, *path.parents]):
+        if not folder.is_dir():
+            folder.mkdir(PRIVATE_FOLDER if private else 0o777, exist_ok=True)
+
+
+def write_bytes(content: bytes, path: Path, failure: Failure | None = None, *, private: bool = False) -> None:
     """Write a file whole or not at all, as `atomic_file` does."""
-    with atomic_file(path, failure) as temporary:
+    with atomic_file(path, failure, private=private) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(text: str, path: Path, failure: Failure | None = None) -> None:
+def write_text(text: str, path: Path, failure: Failure | None = None, *, private: bool = False) -> None:
     """Write text as UTF-8, whole or not at all, as `atomic_file` does."""
     # A file name that is not UTF-8 holds lone surrogates, which a backslash escapes as JSON does.
-    write_bytes(text.encode("utf-8", "backslashreplace"), path, failure)
+    write_bytes(text.encode("utf-8", "backslashreplace"), path, failure, private=private)
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:

@@ -11,8 +11,10 @@ import typer
 from pytest_kdmem.cli import cache, card, compare, confirm, distill, init, merge, prefilter, report, risk, score, study
 from pytest_kdmem.cli.parameters import typer_command
 from pytest_kdmem.errors import KdmemError, PartScored, TrainingInterrupted
+from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
 
 USAGE_ERROR = 2
+BROKEN = 70  # an error of another library or of ours, as in sysexits.h
 INTERRUPTED = 128 + 15  # the exit code of a process that SIGTERM ended
 
 EXAMPLES: dict[Callable[..., None], str] = {
@@ -55,7 +57,11 @@ def _with_command_flags(message: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command; a user's mistake is one sentence on stderr and exit code 2, SIGTERM is exit code 143."""
+    """Run a command.
+
+    What goes wrong is one sentence on stderr, with exit code 2 for a user's mistake, 143 for SIGTERM, and 70 for any
+    other error.
+    """
     try:
         return app(arguments)
     except PartScored as scored:  # the part that was asked for is done
@@ -67,3 +73,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except KdmemError as error:
         typer.echo(f"kdmem: {_with_command_flags(str(error))}", err=True)
         sys.exit(USAGE_ERROR)
+    except Exception as error:
+        sentence = out_of_memory_sentence() if is_out_of_memory(error) else breakage_sentence(error)
+        typer.echo(f"kdmem: {_with_command_flags(sentence)}", err=True)
+        sys.exit(BROKEN)

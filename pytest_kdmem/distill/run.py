@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from pytest_kdmem.base.files import make_folder
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.job import DeclaredJob, TrainingJob, open_job
@@ -100,8 +101,8 @@ def distill_once(
         TrainingInterrupted: As in `distill`.
     """
     require_single_process("a fixture or a study")
+    make_folder(models_dir, private=cache_dir is not None and models_dir.is_relative_to(cache_dir))
     extraction, cache_dir = extraction or Extraction(), cache_dir or models_dir
-    models_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(models_dir / ".lock"):
         if out is not None:
             return distill(

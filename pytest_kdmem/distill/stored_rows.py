@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
-from pytest_kdmem.base.files import atomic_file, write_text
+from pytest_kdmem.base.files import atomic_file, make_folder, write_text
 from pytest_kdmem.corpus.examples import in_batches
 from pytest_kdmem.distill.process_group import ProcessGroup
 
@@ -52,12 +52,12 @@ class RowStore:
             make: Makes the rows of a shard from its items; called only for missing shards.
             schema: Columns of the rows.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder, private=True)  # rows are token ids, which are text
         count = 0
         for items in in_batches(source, self.rows_per_shard):
             path = self._shard_path(count)
             if count % self.processes.count == self.processes.index and not path.is_file():
-                with atomic_file(path) as temporary:
+                with atomic_file(path, private=True) as temporary:
                     _write_shard(temporary, make(list(items)), schema)
             count += 1
         if self.processes.is_first:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable
 from urllib.parse import unquote
 
@@ -46,6 +47,9 @@ KEY_SHAPES = re.compile(
     r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
     r"|glpat-[\w-]{20,}|sk-[\w-]{20,}|AIza[\w-]{30,}|xox[abprs]-[\w-]{10,}|eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*)"
 )
+# Quotation marks that begin and end a value, and no apostrophe; an escaped one ends none.
+OPENING = re.compile(r"(?<![\w\\])b?(['\"])")
+CLOSING = {mark: re.compile(rf"(?<!\\){mark}(?!\w)") for mark in "'\""}
 # A runner reads a command where a line begins with two colons, or blanks and two colons, and where "##[" stands
 # anywhere in a line. A carriage return ends a line too. Other services read "##name[".
 COLONS = re.compile(r"((?:^|[\r\n])[^\S\r\n]*:)(?=:)")
@@ -54,7 +58,7 @@ BRACKET = re.compile(r"##(?=\w{0,20}\[)")
 
 def harmless(text: str) -> str:
     """Return a sentence with foreign parts as one line without secrets and commands, cut in its middle if too long."""
-    sentence = without_commands(one_line(without_secrets(text), len(text)))
+    sentence = without_commands(one_line(without_secrets(without_documents(text)), len(text)))
     if len(sentence) <= MAX_LENGTH:
         return sentence
     left_out = f"… ({len(sentence) - MAX_LENGTH} characters are left out) …"
@@ -84,6 +88,24 @@ def without_secrets(text: str) -> str:
         return shown
     shown = USER_ALONE.sub(MASK, WITH_USER.sub(_without_user, shown))
     return PARAMETER.sub(rf"\1{MASK}", QUERY.sub(_without_values, shown))
+
+
+def without_documents(text: str) -> str:
+    """Return a sentence in which whatever stands in quotes and is no name is told by its length.
+
+    Where a message quotes a value by ``repr`` and not by `quoted`, the value may be a training text all the same.
+    """
+    kept, position = [], 0
+    closings = {mark: [closing.start() for closing in pattern.finditer(text)] for mark, pattern in CLOSING.items()}
+    for opening in OPENING.finditer(text):
+        start, ends = opening.start(), closings[opening[1]]
+        following = bisect_right(ends, opening.end() - 1)
+        if start < position or following == len(ends):
+            continue
+        quote = text[opening.end() : ends[following]]
+        kept += [text[position:start], text[start : ends[following] + 1] if is_name(quote) else named(quote)]
+        position = ends[following] + 1
+    return "".join([*kept, text[position:]])
 
 
 def without_commands(text: str) -> str:

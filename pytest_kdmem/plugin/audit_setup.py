@@ -17,6 +17,7 @@ from pytest_kdmem.audit.regression.metrics import tracked_metrics
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
+from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.metrics.recorder import Refused, record
 from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of
 from pytest_kdmem.plugin.collection import is_audit
@@ -115,7 +116,7 @@ def checked(role: str, value: Any) -> Any:
     """
     kind = ROLE_SETTINGS[role].kind
     if not isinstance(value, kind):
-        raise SpecError(f"A {kind.__name__} was expected as {role}; found {value!r}: write {kind.__name__}(…).")
+        raise SpecError(f"A {kind.__name__} was expected as {role}; found {quoted(value)}: write {kind.__name__}(…).")
     return value
 
 

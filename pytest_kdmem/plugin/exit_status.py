@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from pytest_kdmem.base.text import count
+from pytest_kdmem.errors.harmless import harmless
 from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from pytest_kdmem.plugin.session import SESSION, AuditSession, session_of
 from pytest_kdmem.plugin.watch import watch_of
@@ -35,10 +36,11 @@ def final_status(config: pytest.Config, status: int | pytest.ExitCode) -> int | 
     if not files or session_of(config).settings["partial"]:
         return status
     named = ", ".join(files[:SHOWN_FILES]) + (" and others" if len(files) > SHOWN_FILES else "")
-    sys.stderr.write(
+    sentence = (
         f"Not decided: the run ended before {count(len(files))} file{'s' * (len(files) > 1)} of audits"
-        f" ({named}) could be collected (exit code {NOT_DECIDED}).\n"
+        f" ({named}) could be collected (exit code {NOT_DECIDED})."
     )
+    sys.stderr.write(f"{harmless(sentence)}\n")
     return NOT_DECIDED
 
 

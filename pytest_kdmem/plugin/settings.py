@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from pytest_kdmem.base.paths import exists, local_path
-from pytest_kdmem.errors.harmless import quoted, without_secrets
+from pytest_kdmem.errors.harmless import harmless, named, quoted
 from pytest_kdmem.plugin.usage import usage_error
 from pytest_kdmem.specs.checks import to_truth
 from pytest_kdmem.specs.options import OPTIONS, Kind, Option
@@ -42,11 +42,7 @@ class Settings:
     @property
     def given(self) -> dict[str, Any]:
         """Everything that was set anywhere, for headers and reports."""
-        return {
-            key: without_secrets(value) if isinstance(value, str) else value
-            for key, value in self.values.items()
-            if self.origins[key] != "default"
-        }
+        return {key: _shown(value) for key, value in self.values.items() if self.origins[key] != "default"}
 
     @property
     def cache_dir(self) -> Path:
@@ -133,6 +129,13 @@ def _converted(option: Option, place: str, raw_value: Any) -> Any:
     if expected := option.check(value):
         raise usage_error(f"{place} must be {expected}; found {quoted(raw_value)}.")
     return value
+
+
+def _shown(value: Any) -> Any:
+    """A value as headers and reports show it."""
+    if isinstance(value, list):
+        return [_shown(entry) for entry in value]
+    return harmless(named(value)) if isinstance(value, str) else value
 
 
 # What turns a value as it was written into one of its kind, and what the kind is called.

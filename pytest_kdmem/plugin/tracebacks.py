@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kdmem.errors.harmless import harmless
+from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
 
 if TYPE_CHECKING:
     from pytest_kdmem.audit.schema import Gate
 
 PACKAGE_ROOT = Path(__file__).parents[1]
-# The messages of these tell of the machine, and not of what was read.
-ERRORS_OF_THE_MACHINE = (OSError, MemoryError, RuntimeError)
-LONGEST_MESSAGE = 300
 
 
 def render_error(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -28,12 +25,11 @@ def render_error(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseEx
         representation.reprcrash.message = str(excinfo.value)
         report.longrepr = representation
         report.kdmem_error = True  # type: ignore[attr-defined]
-    elif report.failed and (entries := [entry for entry in excinfo.traceback if _is_ours(entry)]):
-        # pytest would show the arguments of these functions, which are texts and ids.
-        if _is_ours(excinfo.traceback[-1]):  # our own messages say what they are about, and no more
-            report.longrepr = excinfo.getrepr(style="short", funcargs=False, showlocals=False)
-        else:
-            report.longrepr = report.kdmem_reason = _summary(excinfo, entries[-1])  # type: ignore[attr-defined]
+    elif report.failed and is_out_of_memory(excinfo.value):
+        report.longrepr = report.kdmem_reason = out_of_memory_sentence()  # type: ignore[attr-defined]
+    elif report.failed and any(map(_is_ours, excinfo.traceback)):
+        # pytest would show the arguments of these functions, which are texts and ids, and the message may hold some.
+        report.longrepr = report.kdmem_reason = breakage_sentence(excinfo.value)  # type: ignore[attr-defined]
 
 
 def shorten(
@@ -67,24 +63,6 @@ def shorten(
         return
     if not any(output.strip() for _, output in report.sections):
         report._pdbshown = True  # type: ignore[attr-defined]
-
-
-def _summary(excinfo: pytest.ExceptionInfo[BaseException], entry: Any) -> str:
-    """Return a sentence about an error that another package raised, without what it broke on.
-
-    Args:
-        excinfo: The error.
-        entry: Last place in this package on the way to it.
-    """
-    error, last = excinfo.value, excinfo.traceback[-1]
-    message = "not shown"
-    if type(error) in ERRORS_OF_THE_MACHINE:
-        message = harmless(str(error).strip().partition("\n")[0][:LONGEST_MESSAGE])
-    return (
-        f"{type(error).__name__} at {last.path}:{last.lineno + 1}, asked for at {entry.path}:{entry.lineno + 1}"
-        f" (its message: {message}); an audit expects no such error, and what it broke on is not shown, as that may be"
-        " training text."
-    )
 
 
 def _is_ours(entry: Any) -> bool:

@@ -15,12 +15,15 @@ TEXT_WIDTH = 100  # columns
 def write_report(report: Report, path: Path) -> None:
     """Write a report in the format that the path's ending names. The file is written whole or not at all.
 
+    One that shows training text is for its owner alone.
+
     Raises:
         SpecError: No format has this ending.
         DataError: The folder cannot be written.
     """
     check_ending(path)
-    write_text(FORMATS[path.suffix](report), path)
+    shows_text = any(audit.examples is not None and audit.examples.prefix for audit in report.audits)
+    write_text(FORMATS[path.suffix](report), path, private=shows_text)
 
 
 def check_ending(path: Path) -> None:

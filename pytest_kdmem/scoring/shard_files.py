@@ -133,7 +133,7 @@ def read_rows(name: str, content: bytes) -> pa.Table | None:
     try:
         table = pq.read_table(pa.BufferReader(content))
         return table if rows_digest(table) == shard else None
-    except (pa.ArrowException, OSError, ValueError, KeyError):
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
         return None
 
 

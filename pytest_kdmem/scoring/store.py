@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 from filelock import FileLock
 
+from pytest_kdmem.base.files import PRIVATE_FILE, make_folder
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.scoring.entries import Entries, EntryKind
 from pytest_kdmem.scoring.shard_files import ShardFiles, StoredShard
@@ -142,9 +143,9 @@ class ScoreStore:
             StoreError: The folder cannot be written.
         """
         path = self.root / "locks" / f"{key}.lock"
-        lock = FileLock(path)
+        lock = FileLock(path, mode=PRIVATE_FILE)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, private=True)
             lock.acquire()
         except OSError as error:
             raise unusable_folder(self.root, error.strerror) from error

@@ -15,7 +15,7 @@ def checksum(content: bytes) -> str:
 
 
 def write_file(root: Path, path: Path, content: bytes) -> None:
-    """Write a file of a store whole or not at all, so that no reader sees a part of it.
+    """Write a file of a store whole or not at all, so that no reader sees a part of it, and for its owner alone.
 
     Args:
         root: Folder of the store.
@@ -25,7 +25,7 @@ def write_file(root: Path, path: Path, content: bytes) -> None:
     Raises:
         StoreError: The folder cannot be written.
     """
-    write_bytes(content, path, lambda reason: unusable_folder(root, reason))
+    write_bytes(content, path, lambda reason: unusable_folder(root, reason), private=True)
 
 
 def unusable_folder(root: Path, reason: str | None) -> StoreError:

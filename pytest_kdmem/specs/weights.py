@@ -13,7 +13,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.file_memory import FileMemory
+from pytest_kdmem.base.paths import is_file
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import listed
 from pytest_kdmem.specs.layout import CONFIG, check_layout, read_model_json
 
 SINGLE = "model.safetensors"
@@ -159,8 +161,8 @@ def _indexed_files(folder: Path, index: Path) -> list[Path]:
     if any(not isinstance(name, str) or not name or name != Path(name).name for name in weight_map.values()):
         raise SpecError(f"Names of files beside it were expected as weight_map in {index}; save the model again.")
     files = [folder / name for name in sorted(set(weight_map.values()))]
-    if missing := [file.name for file in files if not file.is_file()]:
-        raise SpecError(f"Weights {', '.join(missing)} were expected in {folder} by its index and are not there.")
+    if missing := [file.name for file in files if not is_file(file)]:
+        raise SpecError(f"Weights {listed(missing)} were expected in {folder} by its index and are not there.")
     return files
 
 

@@ -8,6 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pytest_kdmem.base.paths import read_text
 from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Mode, Recipe
 from pytest_kdmem.errors import SpecError
@@ -37,10 +38,10 @@ def read_config(path: Path) -> StudyConfig:
         SpecError: no such file, no TOML, a key that is unknown or missing (with the valid ones), or a wrong value.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_text(path))
     except OSError as error:
-        raise SpecError(f"A study was expected in {path}, which cannot be read ({error.strerror}).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"A study was expected in {path}, which cannot be read ({error.strerror or error}).") from None
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"A study was expected in {path}, which is no valid TOML ({error}).") from None
     try:
         return _study(content)

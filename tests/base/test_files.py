@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -217,3 +217,44 @@ def test_a_table_is_written_as_parquet(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"scores\.parquet"):
         write_table(rows, tmp_path / "scores.parquet" / "b.parquet")
     assert names_in(tmp_path) == ["scores.parquet"]
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """Files are readable by everyone unless a program says otherwise."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def permissions(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_a_private_file_is_for_its_owner_alone_from_its_first_moment(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "f"
+    with atomic_file(path, private=True) as temporary:
+        assert permissions(temporary) == 0o600
+        temporary.write_bytes(b"x")
+    assert permissions(path) == 0o600
+    assert [permissions(folder) for folder in (path.parent, path.parent.parent)] == [0o700, 0o700]
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_a_private_file_takes_the_place_of_one_that_everyone_could_read(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("old")
+    write_text("new", tmp_path / "f", private=True)
+    assert permissions(tmp_path / "f") == 0o600
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_other_files_follow_the_umask(tmp_path: Path) -> None:
+    write_text("x", tmp_path / "a" / "f")
+    assert permissions(tmp_path / "a" / "f") == 0o644
+    assert permissions(tmp_path / "a") == 0o755
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "weights").write_text("x")
+        (temporary / "weights").chmod(0o600)  # as the library `safetensors` does
+    assert permissions(tmp_path / "folder") == 0o755
+    assert permissions(tmp_path / "folder" / "weights") == 0o644

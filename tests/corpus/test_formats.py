@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
+from pytest_kdmem.corpus import formats
 from pytest_kdmem.corpus.formats import File, find_ending, first_line, read_columns, read_file
 from pytest_kdmem.errors import DataError
 
@@ -86,3 +87,16 @@ def test_a_key_that_an_object_has_twice_is_refused(tmp_path, line):
     (tmp_path / "twice.jsonl").write_text(f'{{"text": "first"}}\n{line}\n')
     with pytest.raises(DataError, match=r"Each key was expected once in the object in line 2 of .*twice\.jsonl"):
         list(read_file(file(tmp_path / "twice.jsonl"), "text"))
+
+
+@pytest.mark.parametrize("ending", [".jsonl.gz", ".jsonl.zst", ".jsonl"])
+def test_a_line_that_would_fill_any_memory_is_refused(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(formats, "LONGEST_LINE", 1 << 21)
+    path, content = tmp_path / f"a{ending}", b'{"text": "' + b"x" * (1 << 23)
+    if ending == ".jsonl":
+        path.write_bytes(content)
+    else:
+        with pa.CompressedOutputStream(str(path), {".jsonl.gz": "gzip", ".jsonl.zst": "zstd"}[ending]) as sink:
+            sink.write(content)
+    with pytest.raises(DataError, match="a line of more than 2097152 bytes"):
+        list(read_file(file(path), "text"))

@@ -171,3 +171,26 @@ def test_a_name_that_not_all_parts_of_a_configuration_give_is_refused(redirected
 def test_a_named_file_that_is_not_there_is_refused(redirected: Path) -> None:
     (redirected / "real.safetensors").unlink()
     assert "expected as real.safetensors" in refusal(redirected)
+
+
+def test_an_index_that_names_what_can_be_no_file_is_refused(sharded: Path) -> None:
+    change_json(sharded / INDEX, weight_map={"weight": "x" * 300})
+    assert "Weights a text of 300 characters were expected" in refusal(sharded)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [1], "data_offsets": [0, 1e300]},
+        {"dtype": "F32", "shape": [True], "data_offsets": [0, 4]},
+        {"dtype": 32, "shape": [1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": "1", "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": None, "data_offsets": [0, 4]},
+        [],
+        None,
+    ],
+    ids=range(7),
+)
+def test_an_entry_of_another_kind_is_refused(copied: Path, entry: object) -> None:
+    write_weights(copied / WEIGHTS, {"weight": entry}, bytes(4))
+    assert "no safetensors file" in refusal(copied)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_kdmem.audit.ranges import check_ranges
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.base.files import write_json
 from pytest_kdmem.base.typed_json import from_json, to_json
@@ -61,7 +62,10 @@ def read_accepted(path: Path) -> AcceptedFigures:
 
 
 def _decode(entries: dict[str, Any]) -> AcceptedFigures:
-    return from_json(AcceptedFigures, {"audits": entries["audits"]})
+    accepted = from_json(AcceptedFigures, {"audits": entries["audits"]})
+    for metrics in accepted.audits.values():
+        check_ranges(metrics)
+    return accepted
 
 
 ACCEPTED = VersionedFile(
