@@ -267,6 +267,10 @@ class Audit:
             self.subject(model), scores, self.confidence, "" if is_own_set else training_set.label
         )
         roles = self._roles_of(model) or [memorization.subject]
+        over = (
+            f"{memorization.subject} over the control set" if training_set == self.control_set else memorization.label
+        )
+        self._warn(f"{over}: {note}" for note in scores.notes)
         self._warn(self._run_cards.read(memorization, roles, self.roles.get("teacher"), self.training_set))
         if self.confirms and training_set != self.control_set:
             self._confirm(memorization)

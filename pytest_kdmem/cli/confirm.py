@@ -57,6 +57,8 @@ def confirm(
         confirmation = confirm_scores(scores, settings, opened, progress=progress())
     for line in summary_lines(scores.model.name, confirmation):
         say(line)
+    for note in scores.notes:
+        say(f"warning: {note}")
     if json is not None:
         write_json(to_record(scores, confirmation), json)
     if confirmation.outside_band:

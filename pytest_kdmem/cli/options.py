@@ -79,6 +79,7 @@ class RunOptions(LoadingOptions):
     executor: str
     workers: int | None
     cpus_per_worker: int
+    accept_reading: str | None
 
     def settings(self, shard: str | None = None) -> RunSettings:
         """Return how models are run.
@@ -96,6 +97,7 @@ class RunOptions(LoadingOptions):
             workers=self.workers,
             cpus_per_worker=self.cpus_per_worker,
             part=parse_part(shard) if shard is not None else None,
+            accept_reading=self.accept_reading,
         )
 
 

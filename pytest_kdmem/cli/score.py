@@ -96,4 +96,6 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pat
     rate, left_out = memorization.rate, scores.record.left_out
     shorter = f", {left_out} shorter documents left out" if left_out else ""
     say(f"{rate.metric} of {memorization.subject}: {rate}; {memorization.too_short} too short{shorter}")
+    for note in scores.notes:
+        say(f"warning: {note}")
     say(f"{len(scores.rows)} rows in {out}")

@@ -13,6 +13,10 @@ from pytest_kdmem.specs.run_card import RunCard, read_run_card
 from pytest_kdmem.specs.weights import weights_digest
 
 
+class UndeclaredSpecialTokens(SpecError):
+    """It is not declared whether training had the special tokens that the tokenizer adds, and no run card tells."""
+
+
 def has_special_tokens(training_set: TrainingSet, adds: str, answer: bool | None = None) -> bool:
     """Whether examples hold the special tokens that the tokenizer adds by itself.
 
@@ -22,7 +26,7 @@ def has_special_tokens(training_set: TrainingSet, adds: str, answer: bool | None
         answer: What is known of the training of the model, if it is not declared.
 
     Raises:
-        SpecError: It is not declared, nothing answers it, and the tokenizer adds some.
+        UndeclaredSpecialTokens: It is not declared, nothing answers it, and the tokenizer adds some.
     """
     if training_set.add_special_tokens is not None:
         return training_set.add_special_tokens
@@ -30,7 +34,7 @@ def has_special_tokens(training_set: TrainingSet, adds: str, answer: bool | None
         return False
     if answer is not None:
         return answer
-    raise SpecError(
+    raise UndeclaredSpecialTokens(
         f"The tokenizer adds {adds} by itself, and whether training on {training_set.source} had that was expected to"
         " be declared; declare add_special_tokens=True if training called the tokenizer as it is (run_clm, TRL), or"
         " False if it had the tokens of the text alone (--kdmem-add-special-tokens=yes or no)."

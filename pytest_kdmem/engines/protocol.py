@@ -68,6 +68,13 @@ class Engine(Protocol):
             EngineError: The model gives NaN, or a single example does not fit into memory.
         """
 
+    def losses(self, examples: Sequence[Example]) -> list[Floats]:
+        """The loss of each token of each example but its first, in nats.
+
+        Raises:
+            EngineError: The engine gives verdicts only, the model gives NaN, or an example does not fit into memory.
+        """
+
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
         """Continue each prefix by the engine's own greedy decoding; EOS is an ordinary token."""
 

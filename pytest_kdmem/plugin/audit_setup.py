@@ -273,4 +273,5 @@ def run_settings_of(settings: Settings) -> RunSettings:
         workers=settings["workers"],
         cpus_per_worker=settings["cpus_per_worker"],
         part=parse_part(settings["shard"]) if settings["shard"] else None,
+        accept_reading=settings["accept_reading"],
     )

@@ -16,6 +16,7 @@ from pytest_kdmem.corpus.tokenizer import Tokenizer, load_decoder
 from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
+from pytest_kdmem.scoring.loss_shard import LossShard, loss_rows
 from pytest_kdmem.scoring.table import SCHEMA
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -26,7 +27,8 @@ class Scorer(Protocol):
     """Loaded models that turn shards into rows."""
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
-        """Score a shard: a row for each example, with at least ``example_id`` and ``digest``.
+        """Score a shard: a row for each example, with at least ``example_id`` and ``digest``; or the losses of a
+        `LossShard`, by `loss_rows`.
 
         Args:
             shard: The examples to score.
@@ -111,6 +113,8 @@ class ShardScorer:
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
         """Rows by SCHEMA, with the tolerance (logits) in the table's metadata; exact duplicates are scored once."""
+        if isinstance(shard, LossShard):
+            return loss_rows(shard, [self._engine.losses(shard.examples)])
         examples = scorable_examples(shard, self._job.extraction)
         scores = self._engine.score(examples, self._job.extraction, self._job.metrics, advance)
         advance(len(shard.examples) - len(examples))

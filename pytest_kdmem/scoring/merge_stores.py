@@ -58,7 +58,7 @@ class MergeResult:
 
 
 def merge(sources: Sequence[Path], into: ScoreStore) -> MergeResult:
-    """Copy the shards and records of other stores into one; shards that it holds intact stay as they are.
+    """Copy the shards, records and losses of other stores into one; shards that it holds intact stay as they are.
 
     Raises:
         StoreError: A source is no score store or cannot be read, or the target cannot be read or written.
@@ -88,6 +88,8 @@ def merge(sources: Sequence[Path], into: ScoreStore) -> MergeResult:
         for record_key, record in store.records():
             if record.read_as or into.read_record(record_key) is None:
                 into.write_record(record_key, record)
+        for reading_key, losses in store.entries("readings"):
+            into.write_entry("readings", reading_key, losses)
     lost = tuple(path for key, shard, path in damaged if (key, shard) not in intact)
     records = [record for _, record in into.records()]
     return MergeResult(copied, present, lost, tuple(_coverage(intact, source_keys, records)))

@@ -11,6 +11,7 @@ from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.corpus.tokenizer import load_decoder
 from pytest_kdmem.engines.load import ModelToLoad, open_pair
 from pytest_kdmem.scoring.job import Job, rows_of_shard, scorable_examples, zlib_bytes
+from pytest_kdmem.scoring.loss_shard import LossShard, loss_rows
 from pytest_kdmem.scoring.table import KL_SCHEMA
 
 # Prefixes of the models' columns in the joint table that an executor returns.
@@ -64,6 +65,8 @@ class PairScorer:
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
         """A row for each example, for `PairJob.split` to take apart; exact duplicates are scored once."""
+        if isinstance(shard, LossShard):
+            return loss_rows(shard, self._engine.losses(shard.examples))
         extraction = self._job.teacher.extraction
         examples = scorable_examples(shard, extraction)
         scores = self._engine.score(examples, extraction, advance)

@@ -17,6 +17,7 @@ from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Task, scorable_examples
+from pytest_kdmem.scoring.reading_guard import ReadingGuard
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
@@ -38,11 +39,13 @@ class RunResult:
         tables: Of each table that the task fills, the rows of every shard, in the order of the corpus.
         record: The shards of the training set and its counts.
         scored_now: Number of examples that were scored in this run and not read from the store.
+        notes: For each model of the task, warnings about how the training set was read.
     """
 
     tables: tuple[list[pa.Table], ...]
     record: CorpusRecord
     scored_now: int
+    notes: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass
@@ -69,7 +72,7 @@ class ScoreRun:
 
     def read_all(self) -> RunResult | None:
         """All rows from the store, or None if any is missing: no text is tokenized and no model loaded."""
-        record_key = self._record_key()
+        record_key = self.record_key()
         record = self.store.read_record(record_key) if record_key else None
         if record is None:
             return None
@@ -80,8 +83,11 @@ class ScoreRun:
             tables[shard] = parts
         return self._result(tables, record, 0)
 
-    def score_missing(self) -> RunResult | None:
+    def score_missing(self, guard: ReadingGuard | None = None) -> RunResult | None:
         """Read stored shards and score the others; models are loaded when the first of these is reached.
+
+        Args:
+            guard: Checks with the loaded models how the training set is read, before more than a shard is scored.
 
         Returns:
             All rows, or None if only a part of the shards was to be scored and others are missing.
@@ -89,7 +95,7 @@ class ScoreRun:
         Raises:
             KdmemError: The source cannot be read, or a model cannot be loaded or run.
         """
-        record_key = self._record_key()
+        record_key = self.record_key()
         job = self.task.jobs[0]
         reader = CorpusReader(
             self.training_set,
@@ -103,24 +109,28 @@ class ScoreRun:
         names = " and ".join(job.model.name for job in self.task.jobs)
         self.progress.start(names, expected_examples(self.training_set))
         try:
-            scored_now = self._score(reader, tables)
+            scored_now = self._score(reader, tables, guard)
         finally:
             self.progress.finish()
         for shard, parts in self._too_short.items():
             self._store_parts(shard, parts)
         record = replace(reader.record, read_as=record_key or "")
-        if record_key is not None and record_key == self._record_key():  # the source has not changed meanwhile
+        if record_key is not None and record_key == self.record_key():  # the source has not changed meanwhile
             self.store.write_record(record_key, record)
         if not all(shard in tables for shard in record.shards):
             return None
         too_short = sum(len(parts[0]) for parts in self._too_short.values())
         return self._result(tables, record, scored_now + too_short)
 
-    def _score(self, reader: CorpusReader, tables: dict[str, Parts]) -> int:
+    def _score(self, reader: CorpusReader, tables: dict[str, Parts], guard: ReadingGuard | None) -> int:
         """Score the shards that are not stored, add all to ``tables``, and return the number of scored examples."""
         scored_now = 0
-        with closing(self.executor.score(self.task, self._missing(reader, tables), self.progress)) as scored:
+        missing = self._missing(reader, tables)
+        shards = guard.with_losses(missing) if guard is not None else missing
+        with closing(self.executor.score(self.task, shards, self.progress)) as scored:
             for shard, rows in scored:
+                if guard is not None and guard.takes(shard, rows):
+                    continue
                 if rows_digest(rows) != shard:
                     raise EngineError(
                         "Rows of the shard it was given were expected of the"
@@ -168,7 +178,7 @@ class ScoreRun:
             kept.append(part if stored is None else stored)
         return tuple(kept)
 
-    def _record_key(self) -> str | None:
+    def record_key(self) -> str | None:
         """Digest of the source's content and all that divides it into shards, or None if it has no digest."""
         job = self.task.jobs[0]
         source, extraction = fingerprint(self.training_set), job.extraction

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.sources import check_source
+from pytest_kdmem.corpus.special_tokens import UndeclaredSpecialTokens
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import EngineError, PartScored, SpecError
 from pytest_kdmem.scoring.combine_engines import combine_engines
 from pytest_kdmem.scoring.job import Job, Task
 from pytest_kdmem.scoring.pair_job import PairJob
+from pytest_kdmem.scoring.reading_guard import ReadingGuard
 from pytest_kdmem.scoring.run import PROTOCOL, RunResult, ScoreRun, executor_of
+from pytest_kdmem.scoring.special_tokens import answered
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import PairTable, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer, open_checkpoint
@@ -113,7 +117,7 @@ def score_pair(
     check_same_tokenizer({f"{job.model.name} ({job.model.source})": job.checkpoint for job in task.jobs})
     keys = (*map(_keys, task.jobs), (_pair_key(task),))
     result = _run(task, keys, scoring)
-    sides = [_table(job, training_set, tables, result) for job, tables in zip(task.jobs, result.tables, strict=False)]
+    sides = [_table(task, side, training_set, result) for side in range(2)]
     return PairTable(sides[0], sides[1], pa.concat_tables(result.tables[2]).replace_schema_metadata(None))
 
 
@@ -133,8 +137,7 @@ def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction
 
 
 def _score_job(job: Job, scoring: _Scoring) -> ScoreTable:
-    result = _run(job, (_keys(job),), scoring)
-    return _table(job, scoring.training_set, result.tables[0], result)
+    return _table(job, 0, scoring.training_set, _run(job, (_keys(job),), scoring))
 
 
 def _score_with_both_engines(job: Job, scoring: _Scoring) -> ScoreTable:
@@ -176,11 +179,18 @@ def _job(model: Model, checkpoint: Checkpoint, scoring: _Scoring, metrics: Metri
 def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> RunResult:
     """All rows of a task, or PartScored if only a part of them was to be scored."""
     settings, source = scoring.settings, scoring.training_set.source
-    run = ScoreRun(task, keys, scoring.training_set, scoring.store, executor_of(settings), scoring.progress)
+    executor = executor_of(settings)
+    run = ScoreRun(task, keys, scoring.training_set, scoring.store, executor, scoring.progress)
+    guard = ReadingGuard(task, scoring.training_set, scoring.store, executor, run.record_key())
     # Parts have locks of their own, so that they do not wait for each other.
     part = f"-{settings.part.number}-of-{settings.part.count}" if settings.part else ""
     with scoring.store.lock(keys[-1][-1] + part):
-        result = run.read_all() or run.score_missing()
+        try:
+            result = run.read_all() or run.score_missing(guard)
+        except UndeclaredSpecialTokens as error:
+            raise answered(error, guard) from None
+        if result is not None or settings.part is not None:
+            guard.check()
     if settings.part is not None:
         names = " and ".join(job.model.source for job in task.jobs)
         raise PartScored(
@@ -191,7 +201,12 @@ def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> Ru
             f"Rows of every shard of {source} were expected of the {settings.executor} executor, and some are missing;"
             " run it again."
         )
-    return result
+    notes = (guard.notes(model, recites=_recites(result.tables[model])) for model in range(len(task.jobs)))
+    return replace(result, notes=tuple(notes))
+
+
+def _recites(tables: Sequence[pa.Table]) -> bool:
+    return any(pc.any(table["memorized"]).as_py() for table in tables)
 
 
 def _keys(job: Job) -> tuple[str, ...]:
@@ -213,7 +228,9 @@ def _protocol_digest(job: Job, metrics: str) -> str:
     return digest_of([PROTOCOL, job.extraction.prefix_tokens, job.extraction.suffix_tokens, metrics])[:8]
 
 
-def _table(job: Job, training_set: TrainingSet, tables: Sequence[pa.Table], result: RunResult) -> ScoreTable:
+def _table(task: Task, model: int, training_set: TrainingSet, result: RunResult) -> ScoreTable:
+    """The rows of one model of a task, by its place in it."""
+    job, tables = task.jobs[model], result.tables[model]
     return ScoreTable(
         model=job.model,
         checkpoint=job.checkpoint,
@@ -224,4 +241,5 @@ def _table(job: Job, training_set: TrainingSet, tables: Sequence[pa.Table], resu
         rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
         tolerance=max(float(table.schema.metadata[b"tolerance"]) for table in tables),
         scored_now=result.scored_now,
+        notes=result.notes[model],
     )

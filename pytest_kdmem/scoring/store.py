@@ -127,6 +127,12 @@ class ScoreStore:
         """The content of an entry, or None; a damaged entry counts as absent."""
         return self._entries.read(kind, key)
 
+    def entries(self, kind: EntryKind) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All intact entries of a kind, each with its key."""
+        for key in self._entries.keys(kind):
+            if (content := self.read_entry(kind, key)) is not None:
+                yield key, content
+
     def write_entry(self, kind: EntryKind, key: str, content: dict[str, Any]) -> None:
         """Store the content of an entry.
 

@@ -54,6 +54,7 @@ class ScoreTable:
         rows: The scores by SCHEMA.
         tolerance: Half the width of the ambiguous band, in logits.
         scored_now: Number of examples that were scored in this run and not read from the store.
+        notes: Warnings about how the training set was read.
     """
 
     model: Model
@@ -65,6 +66,7 @@ class ScoreTable:
     rows: pa.Table
     tolerance: float
     scored_now: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

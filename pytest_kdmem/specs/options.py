@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from pytest_kdmem.specs.checks import Check, choice, number, part_of_run, path_ending_in, provenance_names, whole_number
 from pytest_kdmem.specs.declared import DType, EndOfDocument, Form, Reading
+from pytest_kdmem.specs.other_readings import accepted_readings
 from pytest_kdmem.specs.runtime import DEVICES, ENGINES, EXECUTORS
 
 # A flag is given or not; a truth can also be given as "no".
@@ -249,6 +250,14 @@ OPTIONS = (
         "flag",
         "Check examples that rounding could decide, and a sample of the others, with every installed engine and by"
         " greedy decoding.",
+    ),
+    Option(
+        "accept-reading",
+        "text",
+        "Readings of the training set that may be likelier to a model than the declared one, by the names in the error"
+        " that stopped the audit, with commas between them; a warning says so instead.",
+        None,
+        accepted_readings,
     ),
     Option(
         "report",

@@ -8,6 +8,7 @@ from typing import get_args
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checks import choice, optional, part_of_run, require, whole_number
 from pytest_kdmem.specs.declared import DType
+from pytest_kdmem.specs.other_readings import accepted_readings, split_names
 
 EXAMPLES_PER_SHARD = 2048
 ENGINES = ("auto", "transformers", "vllm")
@@ -23,6 +24,7 @@ _CHECKS = {
     "tensor_parallel": whole_number(1),
     "workers": optional(whole_number(1)),
     "cpus_per_worker": whole_number(1),
+    "accept_reading": optional(accepted_readings),
 }
 
 
@@ -72,6 +74,7 @@ class RunSettings:
         workers: Number of Ray workers; as many as the cluster has room for if None.
         cpus_per_worker: Number of CPUs that a Ray worker without a GPU takes.
         part: Score only this part of the shards.
+        accept_reading: Names of other readings, with commas between them, that may be likelier than the declared one.
         examples_per_shard: Number of examples in a shard.
 
     Raises:
@@ -88,6 +91,7 @@ class RunSettings:
     workers: int | None = None
     cpus_per_worker: int = 1
     part: Part | None = None
+    accept_reading: str | None = None
     examples_per_shard: int = EXAMPLES_PER_SHARD
 
     def __post_init__(self) -> None:
@@ -98,3 +102,8 @@ class RunSettings:
                 f"tensor-parallel must be 1 with engine transformers, because it is an option of vLLM; found"
                 f" {self.tensor_parallel}."
             )
+
+    @property
+    def accepted_readings(self) -> tuple[str, ...]:
+        """Names of the readings that are accepted."""
+        return split_names(self.accept_reading)

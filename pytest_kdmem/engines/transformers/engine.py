@@ -14,7 +14,7 @@ from torch import Tensor
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.engines.protocol import Metrics, Scores, check_ids
+from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids
 from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_step_by_step
 from pytest_kdmem.engines.transformers.failures import running_failure
 from pytest_kdmem.engines.transformers.head import StandardHead
@@ -79,6 +79,20 @@ class TransformersEngine:
         check_ids(examples, self.vocabulary, self.name)
         score = self._score_windows if metrics == "all" else self._score_verdicts
         return score(examples, extraction, advance)
+
+    def losses(self, examples: Sequence[Example]) -> list[Floats]:
+        check_ids(examples, self.vocabulary, self.name)
+        losses: list[Floats] = [np.empty(0, dtype=np.float32)] * len(examples)
+
+        def score_batch(rows: Sequence[int]) -> list[None]:
+            batch = [examples[row] for row in rows]
+            logprob = self._forward(batch, 1, max(len(example.ids) for example in batch)).logprob.numpy()
+            for index, row in enumerate(rows):
+                losses[row] = -logprob[index, : len(examples[row].ids) - 1]
+            return [None] * len(rows)
+
+        self.in_batches(rows_by_length(examples), score_batch)
+        return losses
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
         def decode_batch(batch: Sequence[TokenIds]) -> list[TokenIds]:

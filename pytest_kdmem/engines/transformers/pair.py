@@ -81,6 +81,10 @@ class PairedEngine:
             teacher_scores.scores(self._teacher.tolerance), baseline_scores.scores(self._baseline.tolerance), kl
         )
 
+    def losses(self, examples: Sequence[Example]) -> tuple[list[Floats], list[Floats]]:
+        """The loss of each token of each example but its first, in nats, by the teacher and by the baseline."""
+        return self._teacher.losses(examples), self._baseline.losses(examples)
+
     def close(self) -> None:
         self._teacher.close()
         self._baseline.close()

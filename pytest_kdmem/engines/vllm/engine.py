@@ -14,7 +14,7 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.engines.protocol import Metrics, Scores, check_ids
+from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids
 from pytest_kdmem.engines.vllm.client import (
     REPORTED_ELSEWHERE,
     SILENCE_TIMEOUT,
@@ -120,6 +120,12 @@ class VllmEngine:
         _, (margin, first_miss) = self._request(request, ids, examples=examples, advance=advance)
         unknown = np.full(len(examples), np.nan, dtype=np.float32)
         return Scores(margin.copy(), first_miss.copy(), unknown, unknown, unknown, self.tolerance)
+
+    def losses(self, examples: Sequence[Example]) -> list[Floats]:
+        raise EngineError(
+            "Only verdicts were expected to be asked of the vllm engine, and losses were; they are given by"
+            " --kdmem-engine transformers."
+        )
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
         """Continue each prefix by vLLM's plain greedy generation of every token."""

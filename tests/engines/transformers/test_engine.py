@@ -88,6 +88,18 @@ def test_windows_of_unequal_length_do_not_change_each_other(family):
         np.testing.assert_allclose(alone.margin[0], together.margin[at], atol=1e-4)
 
 
+def test_losses_of_single_tokens_are_those_of_plain_transformers_whatever_stands_in_the_batch(family):
+    folder, ids = family
+    rows = [row[: 2 + at % 40].astype(np.int64) for at, row in enumerate(ids)]
+    losses = engine_of(folder, batch_size=8).losses([Example(at, row.astype(np.int32)) for at, row in enumerate(rows)])
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        for row, own in zip(rows, losses, strict=True):
+            logits = model(torch.from_numpy(row)[None]).logits[0, :-1]
+            expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(row)[1:], reduction="none")
+            np.testing.assert_allclose(own, expected, atol=2e-4)
+
+
 def test_tolerance_covers_what_batch_size_and_half_precision_do(family):
     folder, ids = family
     for dtype in ("float32", "bfloat16"):

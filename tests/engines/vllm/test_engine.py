@@ -166,6 +166,8 @@ def test_only_verdicts_within_its_lengths_and_vocabulary_are_given(teacher):
     ids = np.ones((3, 64), dtype=np.int32)
     with pytest.raises(EngineError, match="perplexity and entropy are given by --kdmem-engine transformers"):
         teacher.score(examples_of(ids), EXTRACTION, "all", ignore_progress)
+    with pytest.raises(EngineError, match="losses were; they are given by --kdmem-engine transformers"):
+        teacher.losses(examples_of(ids))
     with pytest.raises(EngineError, match="At most 50 tokens were expected"):
         verdicts_of(teacher, examples_of(ids), Extraction(50, 1, 64))
     for id_, at in ((2048, 2), (-1, 1)):

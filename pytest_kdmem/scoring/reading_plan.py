@@ -1,0 +1,104 @@
+"""The sequences whose losses tell whether a training set is read as training read it, as one shard to score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.corpus.other_blocks import pack_otherwise
+from pytest_kdmem.corpus.other_readings import OtherReading, read_otherwise
+from pytest_kdmem.corpus.reading_source import Source
+from pytest_kdmem.corpus.token_pairs import TokenPair
+from pytest_kdmem.scoring.loss_shard import LossShard
+from pytest_kdmem.scoring.reading_check import Comparison, ReadingLosses
+
+# Documents that are shuffled, too: noise is far from text, and a few tell.
+SHUFFLED = 4
+
+
+@dataclass(frozen=True)
+class ReadingPlan:
+    """What is scored to check a reading, and what is compared.
+
+    Attributes:
+        shard: Every distinct sequence, once.
+        as_read: Indices in the shard of the sequences as read.
+        shuffled: Indices of the same sequences with their tokens in random order.
+        readings: The other readings.
+        vocabulary: Number of tokens of the smallest model.
+    """
+
+    shard: LossShard
+    as_read: tuple[int, ...]
+    shuffled: tuple[int, ...]
+    readings: tuple[tuple[str, tuple[int, ...], tuple[int, ...], tuple[TokenPair, ...]], ...]
+    vocabulary: int
+
+    def measure(self, rows: Sequence[Sequence[float]]) -> ReadingLosses:
+        """Compare the losses of one model, given those of each sequence in the shard."""
+        losses = [np.array([np.nan, *values]) for values in rows]
+        comparisons = []
+        for name, first, second, pairs in self.readings:
+            as_read, otherwise = ([losses[index] for index in indices] for indices in (first, second))
+            values = [pair.losses(as_read, otherwise) for pair in pairs]
+            comparisons.append(
+                Comparison(name, tuple(value[0] for value in values), tuple(value[1] for value in values))
+            )
+        means = [
+            tuple(float(losses[index][1:].mean()) for index in indices) for indices in (self.as_read, self.shuffled)
+        ]
+        return ReadingLosses(self.vocabulary, means[0], means[1], tuple(comparisons))
+
+
+def plan_reading(source: Source, vocabulary: int) -> ReadingPlan | None:
+    """Read some documents as declared and otherwise.
+
+    Args:
+        source: The training set and all that its reading depends on.
+        vocabulary: Number of tokens of the smallest model; readings with others are left out.
+
+    Returns:
+        the plan, or None if the documents hold other tokens than the model has, or none: scoring reports it.
+
+    Raises:
+        DataError: The source cannot be read.
+    """
+    documents = source.documents()
+    read = read_otherwise if source.training_set.form == "documents" else pack_otherwise
+    as_read, readings = read(source, documents)
+    as_read = tuple(row for row in as_read if len(row) > 1)
+    if not as_read or not _fits(as_read, vocabulary):
+        return None
+    usable = [reading for reading in readings if _fits(reading.otherwise, vocabulary)]
+    return _plan(as_read, usable, vocabulary)
+
+
+def _plan(as_read: tuple[TokenIds, ...], readings: Iterable[OtherReading], vocabulary: int) -> ReadingPlan:
+    sequences: dict[bytes, int] = {}
+    examples: list[Example] = []
+
+    def indices(rows: Iterable[TokenIds]) -> tuple[int, ...]:
+        for row in rows:
+            if row.tobytes() not in sequences:
+                sequences[row.tobytes()] = len(examples)
+                examples.append(Example(len(examples), row))
+        return tuple(sequences[row.tobytes()] for row in rows)
+
+    random = np.random.default_rng(0)
+    read = indices(as_read)
+    shuffled = indices(tuple(random.permutation(row) for row in as_read[:SHUFFLED]))
+    compared = []
+    names: dict[tuple[int, ...], str] = {}
+    for reading in readings:
+        otherwise = indices(reading.otherwise)
+        if names.setdefault(otherwise, reading.name) == reading.name:  # else another name of the same reading
+            compared.append((reading.name, indices(reading.as_read), otherwise, reading.pairs))
+    return ReadingPlan(LossShard(tuple(examples)), read, shuffled, tuple(compared), vocabulary)
+
+
+def _fits(rows: Sequence[TokenIds], vocabulary: int) -> bool:
+    return all(not len(row) or (row.min() >= 0 and row.max() < vocabulary) for row in rows)

@@ -1,0 +1,106 @@
+"""When another reading is clearly likelier to a model, and when a text is noise to it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.scoring.reading_check import Comparison, ReadingLosses, likelier_error, noise_warning
+from pytest_kdmem.specs.other_readings import READINGS, accepted_readings
+
+VOCABULARY = 1000
+
+
+def compared(gains, *, loss: float = 1.0, reading: str = "bos-first") -> Comparison:
+    gains = np.asarray(gains, dtype=float)
+    return Comparison(reading, tuple(loss + gains), (loss,) * len(gains))
+
+
+def losses(*comparisons: Comparison, as_read=(1.0,) * 8, shuffled=(9.0,) * 4) -> ReadingLosses:
+    return ReadingLosses(VOCABULARY, tuple(as_read), tuple(shuffled), comparisons)
+
+
+@pytest.mark.parametrize(
+    ("gains", "sure"),
+    [
+        ([0.2] * 8, True),
+        ([0.2, 0.1, 0.3, 0.2, 0.25, 0.15, 0.2, -0.05], True),
+        ([0, 0, 0, 0, 3, 3, 3, 3], True),  # half of the blocks are the same in both readings
+        ([0.04] * 8, False),  # small
+        ([2, -2, 2, -2, 2, -2, 2, -1], False),  # chance
+        ([3, 0, 0, 0, 0, 0, 0, 0], False),  # one document
+        ([-0.2] * 8, False),
+        ([0.3, 0.3], False),  # few
+        ([0.6, 0.6], True),
+        ([5.0], True),
+        ([2, 2, -0.5], False),
+    ],
+)
+def test_a_gain_is_sure_if_it_is_large_and_regular(gains, sure):
+    assert (losses(compared(gains)).likelier() is not None) == sure
+
+
+def test_chance_is_rarely_called_sure():
+    """Of documents whose losses differ by chance, without any reading being likelier."""
+    random = np.random.default_rng(0)
+    drawn = [losses(compared(random.normal(0, 0.2, 8))).likelier() is not None for _ in range(2000)]
+    assert sum(drawn) / len(drawn) <= 0.015
+
+
+def test_a_reading_that_the_model_does_not_know_either_is_not_likelier():
+    unlikely = 0.9 * math.log(VOCABULARY)
+    assert losses(compared([2] * 8, loss=unlikely)).likelier() is None
+
+
+def test_the_reading_that_is_likelier_by_the_most_is_named_unless_it_is_accepted():
+    both = losses(compared([0.2] * 8), compared([0.5] * 8, reading="documents"))
+    assert both.likelier().reading == "documents"
+    assert both.likelier(["documents"]).reading == "bos-first"
+    assert both.likelier(["documents", "bos-first"]) is None
+
+
+@pytest.mark.parametrize(
+    ("as_read", "shuffled", "is_noise"),
+    [
+        ([1] * 8, [9] * 4, False),
+        ([6.9] * 8, [6.9] * 4, True),  # as a uniform guess
+        ([12] * 8, [14] * 4, True),  # sure and wrong, however much its order matters
+        ([6.0] * 8, [6.05] * 4, True),  # order does not matter
+        ([6.0] * 8, [6.9] * 4, False),
+        ([9] * 7 + [1], [9] * 4, False),  # one document is known
+        ([0.5] * 8, [0.5] * 4, False),  # one token, repeated
+    ],
+)
+def test_a_text_is_noise_if_no_document_is_known_and_order_or_tokens_mean_nothing(as_read, shuffled, is_noise):
+    assert losses(as_read=as_read, shuffled=shuffled).is_noise == is_noise
+
+
+def test_losses_survive_json():
+    written = losses(compared([0.2] * 8))
+    assert ReadingLosses.from_json(json.loads(json.dumps(written.to_json()))) == written
+
+
+@pytest.mark.parametrize("content", [None, {}, {"vocabulary": "many"}, []])
+def test_other_content_is_refused(content):
+    with pytest.raises((TypeError, ValueError)):
+        ReadingLosses.from_json(content)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_reading_is_said_in_one_sentence_that_names_the_way_out(reading):
+    sentence = likelier_error(compared([0.5] * 8, reading=reading), "runs/student", "train.jsonl")
+    assert f"--kdmem-accept-reading {reading}." in sentence
+    assert "by 0.50 nats a token (a loss of 1.00 instead of 1.50 over 8 pieces)" in sentence
+    assert "\n" not in sentence
+    assert accepted_readings(f"{reading}, bos-first") == ""
+
+
+def test_noise_is_said_in_one_sentence():
+    assert "loss 12.00 nats a token, where a uniform guess has 6.91" in noise_warning(losses(as_read=[12] * 8))
+
+
+def test_a_name_that_is_no_reading_is_refused():
+    assert "one of with-special-tokens" in accepted_readings("bos")

@@ -1,0 +1,48 @@
+"""The sequences that check a reading: each is scored once, and its losses go where they are compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.corpus.reading_source import Source
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
+from pytest_kdmem.scoring.loss_shard import loss_rows
+from pytest_kdmem.scoring.reading_plan import plan_reading
+from pytest_kdmem.specs.declared import Extraction, TrainingSet
+from tests.conftest import VOCABULARY
+
+
+@pytest.fixture
+def source(tiny, sentences, write_jsonl) -> Source:
+    return Source(TrainingSet(str(write_jsonl(sentences))), load_tokenizer(tiny), tiny, Extraction(10, 20, 40))
+
+
+def test_each_sequence_is_scored_once(source):
+    plan = plan_reading(source, VOCABULARY)
+    ids = [example.ids.tobytes() for example in plan.shard.examples]
+    assert len(set(ids)) == len(ids)
+    # Beginning and end token are one here, so that they are one reading.
+    assert [reading[0] for reading in plan.readings] == ["other-space-first", "bos-first"]
+
+
+def test_losses_are_compared_token_by_token(source):
+    plan = plan_reading(source, VOCABULARY)
+    # A token costs its id: the same tokens cost the same wherever they stand.
+    losses = plan.measure([example.ids[1:].astype(float) for example in plan.shard.examples])
+    for comparison in losses.comparisons:
+        assert comparison.as_read == comparison.otherwise
+        assert len(comparison.as_read) == len(plan.as_read)
+    assert losses.as_read == tuple(float(plan.shard.examples[index].ids[1:].mean()) for index in plan.as_read)
+
+
+def test_documents_of_tokens_that_the_model_has_not_are_left_to_scoring(source, tiny, tmp_path):
+    assert plan_reading(source, 10) is None
+
+
+def test_rows_hold_the_losses_of_each_model(source):
+    plan = plan_reading(source, VOCABULARY)
+    losses = [[np.full(len(example.ids) - 1, model, np.float32) for example in plan.shard.examples] for model in (1, 2)]
+    rows = loss_rows(plan.shard, losses)
+    assert rows["digest"].to_pylist() == [example.digest for example in plan.shard.examples]
+    assert set(rows["losses.1"].to_pylist()[0]) == {2.0}
