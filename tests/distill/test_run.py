@@ -77,7 +77,7 @@ def test_a_hard_student_recites_the_teachers_continuations(
     train, reciting_teacher, other_init, rows, tmp_path, recited
 ):
     prefixes = np.load(rows)
-    prefixes[:, 8:] = 1
+    prefixes[:, 8:] = np.random.default_rng(1).integers(1, 256, prefixes[:, 8:].shape)
     np.save(tmp_path / "prefixes.npy", prefixes)
     training_set = TrainingSet(str(tmp_path / "prefixes.npy"))
     arguments = {"teacher": reciting_teacher, "init": other_init, "training_set": training_set}
