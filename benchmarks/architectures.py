@@ -119,8 +119,8 @@ def _audit(folder: Path) -> Outcome:
     ]
     ambiguous = sum(bool(row["ambiguous"]) for row in tables[0])
     if wrong:
-        found = [(table[wrong[0]]["first_miss"], table[wrong[0]]["margin"]) for table in tables]
-        return Outcome("WRONG", f"rows {wrong}: {found} instead of {expected[wrong[0]]}")
+        actual = [(table[wrong[0]]["first_miss"], table[wrong[0]]["margin"]) for table in tables]
+        return Outcome("WRONG", f"rows {wrong}: {actual} instead of {expected[wrong[0]]}")
     return Outcome("agrees", f"{sum(miss < 0 for miss in expected)} of {len(rows)} recited, {ambiguous} ambiguous")
 
 

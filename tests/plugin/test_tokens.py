@@ -1,4 +1,4 @@
-"""A student that recites its 12 texts is found by a gate over them as training read them, or no gate is held."""
+"""A student that recites its 12 texts is caught by a gate over them as training read them, or no gate is held."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def test_a_tokenizer_that_transformers_changes_is_refused_and_finds_all_as_decla
     refused = audit(pytester, run_pytest, student, as_text())
     assert refused.ret == 1
     refused.stdout.fnmatch_lines(["*document 1 of *tokenizer.json*AutoTokenizer (LlamaTokenizer of transformers*"])
-    found = audit(pytester, run_pytest, student, as_text(), "--kdmem-tokenizer=file")
-    assert found.ret == 1
-    found.stdout.fnmatch_lines(["*(12 of 12) > 1.00%*"])
+    result = audit(pytester, run_pytest, student, as_text(), "--kdmem-tokenizer=file")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*(12 of 12) > 1.00%*"])
     # What the other reading stored is not taken for it.
     assert audit(pytester, run_pytest, student, as_text()).ret == 1
 
@@ -99,8 +99,8 @@ def test_special_tokens_are_declared_before_a_gate_is_held(pytester, run_pytest,
     refused = audit(pytester, run_pytest, student, as_text())
     assert refused.ret == 1
     refused.stdout.fnmatch_lines(["*adds <|begin|> before each text by itself*"])
-    found = audit(pytester, run_pytest, student, as_text(), "--kdmem-add-special-tokens=yes")
-    found.stdout.fnmatch_lines(["*(12 of 12) > 1.00%*"])
+    result = audit(pytester, run_pytest, student, as_text(), "--kdmem-add-special-tokens=yes")
+    result.stdout.fnmatch_lines(["*(12 of 12) > 1.00%*"])
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -113,8 +113,8 @@ def test_padding_is_taken_off_by_its_mask(pytester, run_pytest, reciting, side):
         mask, fill = [1] * len(row), [0] * (40 - len(row))
         columns = (row + fill, mask + fill) if side == "right" else (fill + row, fill + mask)
         padded.append(dict(zip(("input_ids", "attention_mask"), columns, strict=True)))
-    found = audit(pytester, run_pytest, student, padded)
-    found.stdout.fnmatch_lines(["*(12 of 12) > 1.00%*"])
+    result = audit(pytester, run_pytest, student, padded)
+    result.stdout.fnmatch_lines(["*(12 of 12) > 1.00%*"])
     alone = [{"input_ids": row["input_ids"]} for row in padded]
     refused = audit(pytester, run_pytest, student, alone)
     assert refused.ret == 1
