@@ -21,14 +21,15 @@ def options(**changed):
 def test_the_pipeline_has_the_models_and_the_data_of_the_options(tmp_path):
     run = RunOptions(
         offline=True, trust_remote_code=True, dtype="float32", device="cpu", batch_size=2, executor="local",
-        workers=None, cpus_per_worker=1,
+        workers=None, cpus_per_worker=1, accept_reading=None,
     )  # fmt: skip
-    examples = ExampleOptions(text_column="body", form="documents", extraction=Extraction(8, 9, 30))
+    read = {"text_column": "body", "form": "documents", "eos": None, "add_special_tokens": None, "tokenizer": "file"}
+    examples = ExampleOptions(extraction=Extraction(8, 9, 30), **read)
     store, settings = ScoreStore(tmp_path), run.settings()
     pipeline = PairOptions(training_set="x.jsonl", teacher="t", baseline="b").pipeline(examples, run, store, settings)
     assert pipeline.teacher == Model("t", trust_remote_code=True)
     assert pipeline.baseline == Model("b", trust_remote_code=True)
-    assert pipeline.training_set == TrainingSet("x.jsonl", text_column="body")
+    assert pipeline.training_set == TrainingSet("x.jsonl", **read)
     assert pipeline.extraction == Extraction(8, 9, 30)
     assert (pipeline.store, pipeline.run) == (store, settings)
 
