@@ -136,9 +136,10 @@ def test_a_models_error_is_one_sentence(on_cluster, make_model, data, tmp_path):
 
 
 def test_a_fault_in_the_corpus_is_raised_and_ends_the_workers(on_cluster, tiny, sentences, tmp_path):
-    lines = [json.dumps({"text": " ".join([text] * 3)}) for text in [*sentences, *sentences, *sentences]]
+    # The guard over readings draws from the first 512 documents before a shard is scored.
+    lines = [json.dumps({"text": " ".join([text] * 3)}) for text in sentences * 5]
     (tmp_path / "rows.jsonl").write_text("\n".join([*lines, "{"]))
-    with pytest.raises(DataError, match=r"line 361 of .*malformed"):
+    with pytest.raises(DataError, match=r"line 601 of .*malformed"):
         run(tiny, tmp_path / "rows.jsonl", tmp_path / "store", workers=1)
     assert list((tmp_path / "store").rglob("*.parquet"))
     assert all_gone()
