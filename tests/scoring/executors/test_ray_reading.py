@@ -124,6 +124,7 @@ def test_scoring_that_holds_every_cpu_waits_for_no_reading_that_waits_for_it(hub
         assert tables["ray"].rows[column].to_pylist() == tables["local"].rows[column].to_pylist()
 
 
+@pytest.mark.slow
 def test_token_ids_keep_what_stands_beside_them(tmp_path):
     rows = [
         {"input_ids": [0, 0, 5, 6], "attention_mask": [0, 0, 1, 1], "text": "a"},
