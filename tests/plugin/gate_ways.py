@@ -172,7 +172,7 @@ RIGHT = {
     "not none": "assert rate is not None\nassert rate == rate\nassert rate <= 0.3",
     "a set by name": "assert memorization(student, training_set).rate <= 0.3",
     "an array of estimates": "assert (np.array([rate, ratio], object) <= 0.3).all()",
-    "an attribute": "found = SimpleNamespace(rate=rate)\nassert found.rate <= 0.3",
+    "an attribute": "figures = SimpleNamespace(rate=rate)\nassert figures.rate <= 0.3",
     "a fixture": "assert holds_in_a_fixture\nassert ratio <= 0.3",
 }
 
