@@ -1,6 +1,7 @@
 """Frozen dataclasses ↔ strict JSON, by the annotations of their fields.
 
-A field whose JSON key differs from its name declares it: ``field(metadata={"json": "key"})``.
+A field whose JSON key differs from its name declares it: ``field(metadata={"json": "key"})``. One that stands in the
+JSON only where its value differs from its default declares ``field(default=…, metadata={"json_default": "left out"})``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ INT64 = range(-(1 << 63) + 1, 1 << 63)
 def to_json(value: Any) -> Any:
     """The JSON form of a value: dataclasses as objects, tuples and arrays as lists, NaN as None, infinity as "inf"."""
     if is_dataclass(value):
-        return {_key(field): to_json(getattr(value, field.name)) for field in fields(value)}
+        return {_key(field): to_json(entry) for field, entry in _entries(value)}
     if isinstance(value, dict):
         return {key: to_json(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray):
@@ -47,7 +48,7 @@ def from_json(kind: type[Value], content: Any, *, complete: bool = False) -> Val
     """
     annotation: Any = kind
     value: Value = _decoder(annotation)(content)
-    if complete and (missing := {_key(field) for field in _fields(kind)} - content.keys()):
+    if complete and (missing := {_key(field) for field, _ in _entries(value)} - content.keys()):
         raise TypeError(f"{listed(sorted(missing))} of {kind.__name__} missing")
     return value
 
@@ -66,6 +67,12 @@ def from_json_number(value: Any) -> float:
 
 def _fields(kind: Any) -> tuple[Field[Any], ...]:
     return fields(kind)
+
+
+def _entries(value: Any) -> list[tuple[Field[Any], Any]]:
+    """The fields of a dataclass that its JSON holds, with their values."""
+    entries = ((field, getattr(value, field.name)) for field in fields(value))
+    return [(key, entry) for key, entry in entries if "json_default" not in key.metadata or entry != key.default]
 
 
 def _key(field: Field[Any]) -> str:

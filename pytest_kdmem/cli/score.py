@@ -95,7 +95,7 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pat
     write_table(scores.rows.replace_schema_metadata({LENGTHS_KEY: encode_lengths(scores.extraction)}), out)
     rate, left_out = memorization.rate, scores.record.left_out
     shorter = f", {left_out} shorter documents left out" if left_out else ""
-    say(f"{rate.metric} of {memorization.subject}: {rate}; {memorization.too_short} too short{shorter}")
+    say(f"{rate.metric} of {memorization.subject}: {rate}{shorter}")
     for note in scores.notes:
         say(f"warning: {note}")
     say(f"{len(scores.rows)} rows in {out}")

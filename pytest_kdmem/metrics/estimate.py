@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Number, Real
 from typing import Any, ClassVar, Literal
 
@@ -47,6 +47,7 @@ class Estimate:
         exhaustive: Whether every example of the training set was measured.
         confidence: Confidence level of each one-sided bound.
         unit: Unit of ``value``, ``low`` and ``high``.
+        too_short: Number of examples that were too short to be measured, of which nothing is known; not in JSON if 0.
     """
 
     metric: str
@@ -60,6 +61,7 @@ class Estimate:
     exhaustive: bool = False
     confidence: float = 0.95
     unit: Unit = "proportion"
+    too_short: int = field(default=0, metadata={"json_default": "left out"})
 
     # NumPy leaves comparisons with its numbers to this class, and refuses them for its arrays.
     __array_ufunc__: ClassVar[None] = None
@@ -150,13 +152,14 @@ class Estimate:
         return f" [{'≤' if operator in ('<=', '<') else '≥'} {self.format_value(self.bound_for(operator))}]"
 
     def _count_text(self) -> str:
+        unseen = f"; {count(self.too_short)} too short to be measured" if self.too_short else ""
         if self.k is None:
-            return f" ({count(self.n)} examples)"
+            return f" ({count(self.n)} examples{unseen})"
         hits = count(self.k) + (f" + {self.ambiguous} ambiguous" if self.ambiguous else "")
-        return f" ({hits} of {count(self.n)})"
+        return f" ({hits} of {count(self.n)}{unseen})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return every field for JSON, which has no NaN (written as null) and no infinity (written as its name)."""
+        """Return the fields for JSON, which has no NaN (written as null) and no infinity (written as its name)."""
         content: dict[str, Any] = to_json(self)
         return content
 

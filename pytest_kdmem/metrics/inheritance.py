@@ -82,6 +82,7 @@ class Inheritance:
         exhaustive: Whether the examples are the whole training set.
         subject: Role or name of the student.
         confidence: Confidence level of each one-sided bound.
+        too_short: Number of examples of the training set that were too short to be measured.
         example_ids: Positions of the n examples in the training set.
         comparable_on: Digests of the training set, the teacher and the baseline. Estimates of two runs are comparable
             only where these agree.
@@ -97,6 +98,7 @@ class Inheritance:
     exhaustive: bool
     subject: str = "student"
     confidence: float = 0.95
+    too_short: int = 0
     example_ids: tuple[int, ...] = ()
     comparable_on: Mapping[str, str] = field(default_factory=dict)
     model_digest: str = ""
@@ -161,9 +163,10 @@ class Inheritance:
             n=len(b.memorized),
             ambiguous=int((b.ambiguous | s.ambiguous).sum()),
         )
-        return estimate_quotient(
+        estimate = estimate_quotient(
             "reduction", self.subject, table, exhaustive=self.exhaustive, confidence=self.confidence
         )
+        return replace(estimate, too_short=self.too_short)
 
     @property
     def p_value(self) -> float:
@@ -195,7 +198,10 @@ class Inheritance:
         )
 
     def _proportion(self, metric: str, counts: Counts) -> Estimate:
-        return estimate_proportion(metric, self.subject, counts, exhaustive=self.exhaustive, confidence=self.confidence)
+        estimate = estimate_proportion(
+            metric, self.subject, counts, exhaustive=self.exhaustive, confidence=self.confidence
+        )
+        return replace(estimate, too_short=self.too_short)
 
 
 def _count_pairs(first: Flags, second: Flags) -> PairedCounts:
@@ -237,6 +243,7 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
         exhaustive=teacher.scores.record.exhaustive,
         subject=student.label,
         confidence=student.confidence,
+        too_short=teacher.too_short,
         example_ids=tuple(teacher.distinct["example_id"].to_pylist()),
         comparable_on={
             "training set": teacher.scores.record.digest,

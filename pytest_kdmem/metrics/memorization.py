@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -113,24 +113,19 @@ class Memorization:
             most=int(self.flags("possible").sum()),
             ambiguous=self.ambiguous,
         )
-        return estimate_proportion(
-            "memorization rate",
-            self.label,
-            counts,
-            exhaustive=self.scores.record.exhaustive,
-            confidence=self.confidence,
-        )
+        return self._proportion("memorization rate", counts)
 
     @property
     def loss(self) -> Estimate:
         """Mean over distinct examples of the mean negative log-likelihood of the window, in nats per token."""
-        return estimate_mean(
+        loss = estimate_mean(
             "loss",
             self.label,
             self._column("nll"),
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
         )
+        return replace(loss, too_short=self.too_short)
 
     @property
     def perplexity(self) -> float:
@@ -149,13 +144,12 @@ class Memorization:
             raise SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}.")
         q = np.exp(self._column("logprob"))
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
-        return estimate_proportion(
-            f"({n}, {p:g})-extractable rate",
-            self.label,
-            Counts(int(hits.sum()), len(hits)),
-            exhaustive=self.scores.record.exhaustive,
-            confidence=self.confidence,
-        )
+        return self._proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))
+
+    def _proportion(self, metric: str, counts: Counts) -> Estimate:
+        exhaustive = self.scores.record.exhaustive
+        estimate = estimate_proportion(metric, self.label, counts, exhaustive=exhaustive, confidence=self.confidence)
+        return replace(estimate, too_short=self.too_short)
 
     def _column(self, name: str) -> npt.NDArray[np.float64]:
         """Return a metric of each distinct example, float64 ``[n]``, read at its first copy.

@@ -74,6 +74,7 @@ class Features:
         copies: Number of copies of each example among those scored, int64 ``[n]``.
         recited_by_both: Whether teacher and baseline recite it, bool ``[n]``; ambiguous verdicts count as recited.
         exhaustive: Whether the whole training set was scored.
+        too_short: Number of examples that were too short to be scored.
         training_set_name: Name of the training set in messages.
         source: What the features were computed from.
     """
@@ -85,6 +86,7 @@ class Features:
     copies: ExampleIds
     recited_by_both: Flags
     exhaustive: bool
+    too_short: int
     training_set_name: str
     source: FeatureSource
 
@@ -124,6 +126,7 @@ def extract_features(pair: PairTable, names: Sequence[str] = STUDY_FEATURES) -> 
         copies=copies,
         recited_by_both=teacher.flags("possible") & baseline.flags("possible"),
         exhaustive=pair.teacher.record.exhaustive,
+        too_short=pair.teacher.record.too_short,
         training_set_name=pair.teacher.training_set.name,
         source=FeatureSource(
             pair.teacher.checkpoint.digest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -228,13 +228,14 @@ def _share_at_risk(
     n, k = len(features), int((risks >= threshold).sum())
     tails = (1 - confidence, confidence)
     fewest, most = (int(bound) for bound in np.quantile(refit_counts.at_risk, tails, method="inverted_cdf"))
-    return estimate_proportion(
+    share = estimate_proportion(
         SHARE_AT_RISK,
         features.training_set_name,
         Counts(k, n, min(k, fewest), max(k, most)),
         exhaustive=features.exhaustive,
         confidence=confidence,
     )
+    return replace(share, too_short=features.too_short)
 
 
 def _expected_memorized(features: Features, risks: Values, refit_counts: _RefitCounts, confidence: float) -> Estimate:
@@ -252,4 +253,5 @@ def _expected_memorized(features: Features, risks: Values, refit_counts: _RefitC
         exhaustive=features.exhaustive,
         confidence=confidence,
         unit="examples",
+        too_short=features.too_short,
     )

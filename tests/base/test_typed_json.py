@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +32,7 @@ class Shape:
     limit: Point | float | None = None
     setting: dict[str, str | int | float | bool | None] = field(default_factory=dict)
     renamed: int = field(default=0, metadata={"json": "found"})
+    rare: int = field(default=0, metadata={"json_default": "left out"})
     anything: Any = None
 
 
@@ -53,6 +54,7 @@ SHAPES = st.builds(
     limit=st.none() | POINTS | NUMBERS,
     setting=st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.floats(0, 1)),
     renamed=INT64,
+    rare=INT64,
     anything=st.lists(st.integers()),
 )
 SHAPE = Shape((Point(1.5, "a"), Point(2.0)), (3, 4.5), "area", {"all": 7}, None, renamed=2)
@@ -73,6 +75,12 @@ def test_the_json_has_a_key_for_each_field_in_order() -> None:
     ]  # fmt: skip
     assert to_json(SHAPE)["points"] == [{"x": 1.5, "label": "a"}, {"x": 2.0, "label": ""}]
     assert to_json(SHAPE)["found"] == 2
+
+
+def test_what_is_left_out_at_its_default_stands_in_the_json_otherwise() -> None:
+    assert "rare" not in to_json(SHAPE)
+    assert to_json(replace(SHAPE, rare=3))["rare"] == 3
+    assert from_json(Shape, through_json(SHAPE), complete=True).rare == 0
 
 
 def test_whole_numbers_stay_whole_only_where_the_annotation_allows_both() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -128,6 +129,8 @@ def test_no_estimate_meets_an_undefined_one() -> None:
         (rate(19, 1000, exhaustive=True), "1.90% (19 of 1 000)"),
         (rate(19, 1000, most=22, ambiguous=3, exhaustive=True), "1.90% [≤ 2.20%] (19 + 3 ambiguous of 1 000)"),
         (rate(12, 1_000_000, exhaustive=True), "0.0012% (12 of 1 000 000)"),
+        (replace(rate(1, 20, exhaustive=True), too_short=5000), "5.00% (1 of 20; 5 000 too short to be measured)"),
+        (replace(factor(2.4), too_short=3), "2.40 × (10 examples; 3 too short to be measured)"),
         (rate(0, 0), "undefined (0 of 0)"),
         (factor(2.4), "2.40 × (10 examples)"),
         (factor(math.inf), "infinite (10 examples)"),
@@ -153,7 +156,7 @@ def test_no_hits_never_print_as_a_bare_zero(n: int, exhaustive: bool) -> None:
     [
         rate(19, 1000, most=22, ambiguous=3),
         rate(0, 0),
-        Estimate("reduction", "student", 1.6, 1.1, 2.4, None, 1000, unit="factor"),
+        Estimate("reduction", "student", 1.6, 1.1, 2.4, None, 1000, unit="factor", too_short=7),
         factor(math.inf),
         factor(math.nan),
         Estimate("loss", "student", 2.5, -math.inf, math.inf, None, 1, unit="nats"),

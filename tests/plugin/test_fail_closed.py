@@ -348,7 +348,9 @@ def test_a_set_of_which_nearly_everything_is_too_short_is_not_judged(audit_proje
     result = audit_project.run()
     result.assert_outcomes(errors=1)
     assert "1 of 41 are, so that a figure would be of nearly none of them" in outcome(result)
-    assert audit_project.run("--kdmem-min-scored-share=0.01").ret == pytest.ExitCode.OK
+    assert audit_project.run("--kdmem-min-scored-share=0.01", "--kdmem-report=audit.json").ret == pytest.ExitCode.OK
+    [gate] = audit_project.report("audit.json").gates
+    assert gate.reason.endswith("of 1; 40 too short to be measured) ≤ 100.00%")
 
 
 def test_a_student_that_was_trained_on_another_set_is_not_judged_over_this_one(audit_project):
