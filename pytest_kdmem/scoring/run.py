@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import Progress
-from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard, rows_digest
+from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
-from pytest_kdmem.errors import EngineError
+from pytest_kdmem.scoring.copies import Parts
 from pytest_kdmem.scoring.executors.protocol import Executor
-from pytest_kdmem.scoring.job import Task, scorable_examples
+from pytest_kdmem.scoring.job import Task
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
+from pytest_kdmem.scoring.shards_to_score import ShardsToScore
 from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.stored_parts import StoredParts
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 
@@ -26,9 +27,6 @@ from pytest_kdmem.specs.runtime import RunSettings
 PROTOCOL = 1
 # Raised when the same text can become other token ids than before, so that corpora are read again.
 READING = 1
-
-# A shard's rows in each of the tables that a task fills.
-Parts = tuple[pa.Table, ...]
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,6 @@ class ScoreRun:
     store: ScoreStore
     executor: Executor
     progress: Progress
-    _too_short: dict[str, Parts] = field(default_factory=dict)
 
     def read_all(self) -> RunResult | None:
         """All rows from the store, or None if any is missing: no text is tokenized and no model loaded."""
@@ -78,7 +75,7 @@ class ScoreRun:
             return None
         tables = {}
         for shard in record.shards:
-            if (parts := self._read_parts(shard)) is None:
+            if (parts := self._stored.read(shard)) is None:
                 return None
             tables[shard] = parts
         return self._result(tables, record, 0)
@@ -105,78 +102,34 @@ class ScoreRun:
             read=self.executor.documents,
             examples_per_shard=job.settings.examples_per_shard,
         )
-        tables: dict[str, Parts] = {}
+        shards = ShardsToScore(self.task, self._stored, self.progress)
         names = " and ".join(job.model.name for job in self.task.jobs)
         self.progress.start(names, expected_examples(self.training_set))
         try:
-            scored_now = self._score(reader, tables, guard)
+            self._score(shards, reader, guard)
         finally:
             self.progress.finish()
-        for shard, parts in self._too_short.items():
-            self._store_parts(shard, parts)
+        scored_now = shards.finish()
         record = replace(reader.record, read_as=record_key or "")
         if record_key is not None and record_key == self.record_key():  # the source has not changed meanwhile
             self.store.write_record(record_key, record)
-        if not all(shard in tables for shard in record.shards):
+        if not all(shard in shards.tables for shard in record.shards):
             return None
-        too_short = sum(len(parts[0]) for parts in self._too_short.values())
-        return self._result(tables, record, scored_now + too_short)
+        return self._result(shards.tables, record, scored_now)
 
-    def _score(self, reader: CorpusReader, tables: dict[str, Parts], guard: ReadingGuard | None) -> int:
-        """Score the shards that are not stored, add all to ``tables``, and return the number of scored examples."""
-        scored_now = 0
-        missing = self._missing(reader, tables)
-        shards = guard.with_losses(missing) if guard is not None else missing
-        with closing(self.executor.score(self.task, shards, self.progress)) as scored:
-            for shard, rows in scored:
-                if guard is not None and guard.takes(shard, rows):
-                    continue
-                if rows_digest(rows) != shard:
-                    raise EngineError(
-                        "Rows of the shard it was given were expected of the"
-                        f" {self.task.jobs[0].settings.executor} executor, and those of other examples came for"
-                        f" {shard[:8]}; nothing of them is stored: run it again."
-                    )
-                tables[shard] = self._store_parts(shard, self.task.split(rows))
-                scored_now += len(rows)
-        return scored_now
+    def _score(self, shards: ShardsToScore, reader: CorpusReader, guard: ReadingGuard | None) -> None:
+        """Score the shards that are not stored."""
+        missing = shards.missing(reader)
+        if guard is not None:
+            missing = guard.with_losses(missing)
+        with closing(self.executor.score(self.task, missing, self.progress)) as scored:
+            for digest, rows in scored:
+                if guard is None or not guard.takes(digest, rows):
+                    shards.add(digest, rows)
 
-    def _missing(self, reader: CorpusReader, tables: dict[str, Parts]) -> Iterator[Shard]:
-        """The shards to score; those that are stored or hold too short examples only are added to ``tables``."""
-        job = self.task.jobs[0]
-        selected = job.settings.part
-        for index, shard in enumerate(reader):
-            digest = shard.digest
-            if (parts := self._read_parts(digest)) is None:
-                if selected is not None and not selected.contains(index):
-                    continue
-                if scorable_examples(shard, job.extraction):
-                    yield shard
-                    continue
-                # Stored only at the end: the reader refuses a set without a long example when it has read it all.
-                parts = self._too_short[digest] = self.task.split(self.task.too_short_rows(shard))
-            tables[digest] = parts
-            self.progress.advance(len(shard.examples))
-
-    def _read_parts(self, shard: str) -> Parts | None:
-        """A shard's stored rows in every table, or None if one of the tables lacks them."""
-        stored = [self._read_part(keys, shard) for keys in self.keys]
-        parts = tuple(part for part in stored if part is not None)
-        return parts if len(parts) == len(stored) else None
-
-    def _read_part(self, keys: tuple[str, ...], shard: str) -> pa.Table | None:
-        return next((table for key in keys if (table := self.store.read_shard(key, shard)) is not None), None)
-
-    def _store_parts(self, shard: str, parts: Parts) -> Parts:
-        """Store a shard's rows in every table, and return them; rows that a table holds already stay and are used."""
-        kept = []
-        for keys, part in zip(self.keys, parts, strict=True):
-            # With one table only, the shard would not have been scored if its rows were stored.
-            stored = self._read_part(keys, shard) if len(parts) > 1 else None
-            if stored is None:
-                self.store.write_shard(keys[-1], shard, part)
-            kept.append(part if stored is None else stored)
-        return tuple(kept)
+    @property
+    def _stored(self) -> StoredParts:
+        return StoredParts(self.store, self.keys)
 
     def record_key(self) -> str | None:
         """Digest of the source's content and all that divides it into shards, or None if it has no digest."""

@@ -34,9 +34,10 @@ ROWS = 60
 
 @pytest.fixture(scope="module")
 def data(recited_rows, tmp_path_factory) -> Path:
-    """60 rows of 100 ids, every other one recited by the tiny model: 8 shards."""
+    """60 rows of 100 ids, every other one recited by the tiny model: 8 shards, the last three half of copies."""
     path = tmp_path_factory.mktemp("data") / "rows.npy"
-    np.save(path, recited_rows[:ROWS])
+    pairs = [pair for at in range(5) for pair in (4 * at, 20 + at)]
+    np.save(path, recited_rows[[*range(40), *(2 * pair + at for pair in pairs for at in (0, 1))]])
     return path
 
 
