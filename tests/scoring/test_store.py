@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,6 +191,30 @@ def test_a_lock_keeps_a_second_process_out_and_is_released(store: ScoreStore) ->
             FileLock(path, is_singleton=False).acquire(timeout=0)
     with FileLock(path).acquire(timeout=0):
         pass
+
+
+def test_a_killed_process_leaves_no_lock_to_those_that_it_started(store: ScoreStore) -> None:
+    """A worker that outlives the process it was forked from has inherited the open file of its lock."""
+    script = f"""
+import os, time
+from pathlib import Path
+from pytest_kdmem.scoring.store import ScoreStore
+
+with ScoreStore(Path({str(store.root)!r})).lock("k"):
+    if worker := os.fork():
+        print(worker, flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        try:
+            process.kill()
+            process.wait()
+            with FileLock(store.root / "locks" / "k.lock").acquire(timeout=2):
+                os.kill(worker, 0)  # it lives, and holds nothing
+        finally:
+            os.kill(worker, signal.SIGKILL)
 
 
 def test_under_a_lock_what_another_process_has_written_is_read(store: ScoreStore) -> None:
