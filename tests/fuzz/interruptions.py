@@ -7,6 +7,7 @@ very bytes of an undisturbed one: a row that is lost or doubled would change the
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import random
 import shutil
@@ -33,7 +34,7 @@ from tests.conftest import FIXTURES
 
 assert engine  # imported here, so that no child spends its time on it
 ROWS, TOKENS, PER_SHARD = 40, 20, 4
-MODEL = FIXTURES / "models" / "pythia" / "base-small"
+SHAPE = {"num_hidden_layers": 1, "hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
 DONE, REFUSED, BROKEN = 0, 2, 3
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "os.scandir", "os.chmod")
 # Full disk, no more files, input or output error.
@@ -67,6 +68,7 @@ class Trial:
         self.store, self.out = folder / "store", folder / "scores.parquet"
         rows = np.random.default_rng(0).integers(1, 200, (ROWS, TOKENS), dtype=np.int32)
         np.save(folder / "data.npy", rows)
+        self.model = prepared_model(folder / "model")
         assert self.run() == DONE
         self.expected = self.out.read_bytes()
         self.shards = sorted(self.store.rglob("*.parquet"))
@@ -76,9 +78,6 @@ class Trial:
         if (child := os.fork()) == 0:
             code = BROKEN
             try:
-                import torch
-
-                torch.set_num_threads(1)
                 disturb()
                 self._score(root or self.folder)
                 code = DONE
@@ -108,8 +107,27 @@ class Trial:
     def _score(self, root: Path) -> None:
         settings = RunSettings(device="cpu", offline=True, examples_per_shard=PER_SHARD)
         training_set, extraction = TrainingSet(self.folder / "data.npy"), Extraction(12, 8, 20)
-        scores = score(Model(MODEL), training_set, extraction, ScoreStore(root / "store"), settings=settings)
+        scores = score(Model(self.model), training_set, extraction, ScoreStore(root / "store"), settings=settings)
         write_table(scores.rows, root / "scores.parquet")
+
+
+def prepared_model(folder: Path) -> Path:
+    """Save a tiny model and load it once, so that each child inherits what transformers imports and prepares for it.
+
+    One thread alone computes: a forked child would wait for those that it did not inherit.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    shipped = FIXTURES / "models" / "pythia" / "base-small"
+    AutoTokenizer.from_pretrained(shipped).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(shipped, **SHAPE)).save_pretrained(folder)
+    AutoModelForCausalLM.from_pretrained(folder)
+    gc.collect()
+    gc.freeze()  # no child looks again through what it inherits
+    return folder
 
 
 def at_operation(folder: Path, number: int, act: Callable[[], object]) -> Callable[[], None]:
