@@ -34,7 +34,7 @@ def examples_needed(estimate: Estimate, operator: Operator, threshold: float) ->
     Returns:
         infinity if no sample can show it; 0 if the number of examples is not what decides.
     """
-    if estimate.exhaustive or estimate.unit != "proportion" or estimate.k is None:
+    if estimate.exhaustive or estimate.unit != "proportion":
         return 0
     below = operator in ("<=", "<")
     best = (

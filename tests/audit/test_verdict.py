@@ -74,6 +74,10 @@ def test_a_lowest_share_out_of_reach_needs_more_examples() -> None:
     assert outcome(rate(28, 28), ">=", 0.9) == "inconclusive"
 
 
+def test_a_lowest_share_that_this_many_examples_could_have_shown_fails() -> None:
+    assert outcome(rate(45, 100), ">=", 0.5) == "fail"  # its bounds are 37 % and 54 %
+
+
 def test_no_sample_can_show_that_nothing_is_memorized() -> None:
     assert outcome(rate(0, 1000), "<=", 0.0) == "inconclusive"
     assert examples_needed(rate(0, 1000), "<=", 0.0) == math.inf

@@ -37,6 +37,21 @@ def reduction(both: int, only_first: int, only_second: int, n: int, *, exhaustiv
     return estimate_quotient("reduction", "student", PairedTable(counts, counts, counts, n), exhaustive=exhaustive)
 
 
+@pytest.mark.parametrize("exhaustive", [True, False])
+def test_an_estimate_says_what_was_measured_and_over_what(exhaustive: bool) -> None:
+    names, counts = ("a metric", "a model"), PairedCounts(2, 3, 1)
+    common = {"exhaustive": exhaustive, "confidence": 0.9}
+    share = estimate_proportion(*names, Counts(3, 10, 2, 5, ambiguous=3), **common)
+    quotient = estimate_quotient(*names, PairedTable(counts, counts, counts, 10, ambiguous=3), **common)
+    mean = estimate_mean(*names, np.arange(10.0), **common)
+    for estimate in (share, quotient, mean):
+        assert (estimate.metric, estimate.subject, estimate.n) == (*names, 10)
+        assert (estimate.exhaustive, estimate.confidence) == (exhaustive, 0.9)
+    assert [estimate.k for estimate in (share, quotient, mean)] == [3, None, None]
+    assert [estimate.ambiguous for estimate in (share, quotient, mean)] == [3, 3, 0]
+    assert [estimate.unit for estimate in (share, quotient, mean)] == ["proportion", "factor", "nats"]
+
+
 @given(hits_of_n, st.sampled_from([0.9, 0.95, 0.99]))
 def test_bounds_are_the_closed_form_of_clopper_and_pearson(case: tuple[int, int], confidence: float) -> None:
     k, n = case
