@@ -1,4 +1,4 @@
-"""Ray clusters that the tests of executors share."""
+"""The Ray cluster that the tests of executors share."""
 
 from __future__ import annotations
 
@@ -22,23 +22,26 @@ def _process_as_it_was() -> Iterator[None]:
             del os.environ[name]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def two_nodes() -> Iterator[Any]:
     """A cluster of two nodes of a CPU each; ``extra`` is the node that can be removed.
 
-    Each file of tests has its own: Ray starts no actors on a cluster if its process has used another one meanwhile.
+    It is the only one that a process of tests uses: Ray starts no actors on a cluster if its process has used another
+    one meanwhile. What needs a cluster of its own runs in a process of its own.
     """
     pytest.importorskip("ray")
     import ray
     from ray.cluster_utils import Cluster
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_worker_niceness", "0")  # else the workers wait for whatever runs beside the tests
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        cluster.extra = cluster.add_node(num_cpus=1)
-        yield cluster
-        ray.shutdown()
-        cluster.shutdown()
+    niceness = {"worker_niceness": 0}  # else the workers wait for whatever runs beside the tests
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": niceness},
+    )
+    cluster.extra = cluster.add_node(num_cpus=1)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
 
 
 @pytest.fixture

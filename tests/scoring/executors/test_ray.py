@@ -24,7 +24,7 @@ from pytest_kdmem.specs.runtime import RunSettings
 from tests.scoring.executors.ray_workers import all_gone, living_workers
 from tests.scoring.stored_files import digests_by_file
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
 
 ROOT = Path(__file__).parents[3]
 EXTRACTION = Extraction(50, 50, 100)
@@ -163,13 +163,33 @@ def test_a_lost_node_costs_its_workers_only(on_cluster, undisturbed, tiny, data,
     assert digests_by_file(tmp_path) == undisturbed
 
 
-def test_a_cluster_of_the_run_s_own_is_shut_down_after_it(undisturbed, tiny, data, tmp_path, capfd, monkeypatch):
+OWN_CLUSTER = """
+import logging, os, signal, sys
+from pathlib import Path
+
+import ray
+import torch
+
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
+
+model, data, store = sys.argv[1:]
+torch.set_num_threads(1)
+handler, level = signal.getsignal(signal.SIGTERM), logging.getLogger("ray").level
+settings = RunSettings(executor="ray", examples_per_shard=8, workers=1)
+score(Model(model), TrainingSet(data), Extraction(50, 50, 100), ScoreStore(Path(store)), settings=settings)
+assert not ray.is_initialized()
+assert (signal.getsignal(signal.SIGTERM), logging.getLogger("ray").level) == (handler, level)
+assert "RAY_USAGE_STATS_ENABLED" not in os.environ
+"""
+
+
+def test_a_cluster_of_the_run_s_own_is_shut_down_and_leaves_the_process_as_it_was(undisturbed, tiny, data, tmp_path):
     """From another working directory, with a path to the model that is relative to it."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    if ray.is_initialized():
-        ray.shutdown()
-    monkeypatch.chdir(tiny.parent)
-    run(tiny.name, data, tmp_path, workers=1)
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    command = [sys.executable, "-c", OWN_CLUSTER, tiny.name, str(data), str(tmp_path)]
+    run_alone = subprocess.run(command, cwd=tiny.parent, env=environment, capture_output=True, text=True)
+    assert (run_alone.returncode, run_alone.stdout, run_alone.stderr) == (0, "", "")
     assert digests_by_file(tmp_path) == undisturbed
-    assert not ray.is_initialized()
-    assert capfd.readouterr() == ("", "")

@@ -32,7 +32,7 @@ def refused() -> str:
     return str(caught.value)
 
 
-def test_a_cluster_that_was_started_is_shut_down_and_leaves_the_process_as_it_was(capfd):
+def test_a_connection_is_closed_and_leaves_the_process_as_it_was(on_cluster, capfd):
     handler, level = signal.getsignal(signal.SIGTERM), logging.getLogger("ray").level
     with cluster() as connected:
         assert connected.is_initialized()
@@ -40,7 +40,7 @@ def test_a_cluster_that_was_started_is_shut_down_and_leaves_the_process_as_it_wa
         assert signal.getsignal(signal.SIGTERM) is handler
         with cluster():
             pass
-        assert connected.is_initialized(), "who did not start it does not shut it down"
+        assert connected.is_initialized(), "who did not connect does not disconnect"
     assert not ray.is_initialized()
     assert signal.getsignal(signal.SIGTERM) is handler
     assert logging.getLogger("ray").level == level

@@ -65,6 +65,7 @@ def test_rows_are_those_of_their_shards(on_cluster, tiny):
     assert all(rows_digest(rows) == shard.digest for shard, rows in scored)
 
 
+@pytest.mark.slow
 def test_a_shard_that_ends_worker_after_worker_ends_the_run(on_cluster, tiny, monkeypatch):
     monkeypatch.setattr(ray_pool, "SHARDS_PER_WORKER", 1)
     monkeypatch.setattr(ray_pool, "MOST_LOSSES", 2)

@@ -15,25 +15,25 @@ from pytest_kdmem.corpus.presets import PRESETS
 from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.executors.ray import RayExecutor
+from pytest_kdmem.scoring.executors.ray_cluster import cluster
 from pytest_kdmem.scoring.executors.ray_reading import gather_by_ray
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
 
 EXTRACTION = Extraction(10, 10, 20)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_cpu():
-    """A cluster whose only CPU scoring takes."""
-    if ray.is_initialized():
-        ray.shutdown()
-    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
+def connected(two_nodes):
+    """One connection for all tests, so that the processes that read are started once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", two_nodes.address)
+        with cluster():
+            yield
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,6 @@ def test_scoring_that_holds_every_cpu_waits_for_no_reading_that_waits_for_it(hub
         assert tables["ray"].rows[column].to_pylist() == tables["local"].rows[column].to_pylist()
 
 
-@pytest.mark.slow
 def test_token_ids_keep_what_stands_beside_them(tmp_path):
     rows = [
         {"input_ids": [0, 0, 5, 6], "attention_mask": [0, 0, 1, 1], "text": "a"},
