@@ -6,35 +6,31 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pytest_kdmem.audit.build_result import ScoredAudit, build_metrics, build_result
-from pytest_kdmem.audit.judged_models import JudgedModels, refused
+from pytest_kdmem.audit.judged_models import JudgedModels, is_compared, refused
 from pytest_kdmem.audit.provenance import model_warnings
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.run_cards import RunCards
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.audit.scored_share import check_scored_share
+from pytest_kdmem.audit.scorer import Scorer, check_same_examples
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.sources import fingerprint
-from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
 from pytest_kdmem.engines.protocol import Metrics
-from pytest_kdmem.errors import PartScored, SpecError
-from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.errors import PartScored
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.pipeline import RiskPipeline
 from pytest_kdmem.risk.predicted import Cutoff, PredictedRisk
-from pytest_kdmem.scoring.confirm import confirm
 from pytest_kdmem.scoring.confirmation import Confirmation
-from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
-from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
+from pytest_kdmem.specs.roles import MODEL_ROLES
 from pytest_kdmem.specs.runtime import RunSettings
 
 
@@ -77,16 +73,17 @@ class Audit:
     store: ScoreStore = field(init=False)
     _run_cards: RunCards = field(init=False)
     _judged: JudgedModels = field(init=False)
+    _scorer: Scorer = field(init=False)
     _warnings: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     _inheritance: Inheritance | None = None
     _predicted_risk: PredictedRisk | None = None
-    _scored_parts: set[tuple[Model, str, TrainingSet, Metrics]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._run_cards = RunCards(self.extraction, self.run.offline, self.accepted_provenance)
         self._judged = JudgedModels(self.run.offline)
         # A gate does not rest on rows of which it cannot be seen whose they are.
         self.store = ScoreStore(self.cache_dir, reads_unbound=False)
+        self._scorer = Scorer(self.extraction, self.run, self.store, self.progress)
 
     def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
         """Score a model, or return what was scored before.
@@ -149,14 +146,13 @@ class Audit:
             with suppress(PartScored):
                 pipeline.score_pair()
             students = {label_source.labels_from} if isinstance(label_source.labels_from, Model) else set()
-            self._score_part(students | set(self.roles.values()), training_set, "verdict")
+            self._scorer.score_part(students | set(self.roles.values()), training_set, "verdict")
         source_digest = fingerprint(training_set) or ""
         pair = pipeline.score_pair()
         for scores in (pair.teacher, pair.baseline):
             self._judged.add(scores.model, scores.checkpoint, must_stay=bool(self._roles_of(scores.model)))
-            self._check_same_examples(scores)
-            check_scored_share(scores, self.min_scored_share)
-            if scores.numerics == self._verdict_numerics(scores):
+            self._check(scores)
+            if self._scorer.has_verdict_numerics(scores):
                 self._remember(scores, source_digest, "all")
         risk = pipeline.predict(pair, label_source, cutoff=cutoff, confidence=self.confidence).risk
         self._warn(f"predicted risk: {warning}" for warning in risk.warnings)
@@ -177,29 +173,23 @@ class Audit:
 
         No gate passes if the files of a model are no longer those that were judged.
         """
-        if changes := self._judged.changes(lambda model: self._is_judged(model, gates)):
+        # A model counts that plays a role here, or that a gate compares.
+        if changes := self._judged.changes(
+            lambda model: bool(self._roles_of(model)) or is_compared(self.subject(model), gates)
+        ):
             self._warn(changes)
             gates = [refused(gate, changes[0]) for gate in gates]
         return build_result(self._scored(), settings, gates, shows_text=self.shows_text, offline=self.run.offline)
 
-    def used_settings(self) -> set[str]:
-        """Return the keys of settings that what was measured came from: roles whose model or set was scored."""
-        scored = [memorization.scores for memorization in self._memorizations.values()]
-        used = {role for role, model in self.roles.items() if any(scores.model == model for scores in scored)}
-        used |= {role for role in DATA_ROLES if any(scores.training_set == getattr(self, role) for scores in scored)}
-        if self._predicted_risk is not None:
-            used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
-        if used.intersection(DATA_ROLES):
-            used |= {"text_column", "form", "eos", "add_special_tokens", "tokenizer", "sample", "seed"}
-        return used
+    @property
+    def scores(self) -> list[ScoreTable]:
+        """All score tables until now, of models with a role and of others."""
+        return [memorization.scores for memorization in self._memorizations.values()]
 
-    def _is_judged(self, model: Model, gates: Sequence[Gate]) -> bool:
-        """Whether a model plays a role in this audit, or a gate compares an estimate of it."""
-        subject = self.subject(model)
-        sides = [side for gate in gates for side in (gate.estimate, gate.threshold) if isinstance(side, Estimate)]
-        return bool(self._roles_of(model)) or any(
-            side.subject == subject or side.subject.startswith(f"{subject} on ") for side in sides
-        )
+    @property
+    def has_predicted(self) -> bool:
+        """Whether a test asked for the predicted risk."""
+        return self._predicted_risk is not None
 
     def metrics_so_far(self) -> AuditResult:
         """Return the record of what was scored until now, without settings, gates and single examples."""
@@ -238,8 +228,7 @@ class Audit:
     def _memorization(
         self, model: Model, training_set: TrainingSet, source_digest: str, metrics: Metrics
     ) -> Memorization:
-        # The folder may hold another model since it was last asked for.
-        checkpoint = open_checkpoint(model, offline=self.run.offline)
+        checkpoint = self._scorer.open(model)
         self._judged.add(model, checkpoint, must_stay=bool(self._roles_of(model)))
         sufficient_metrics: tuple[Metrics, ...] = (metrics, "all")
         for scored_metrics in sufficient_metrics:
@@ -247,14 +236,13 @@ class Audit:
             if (memorization := self._memorizations.get(key)) is not None:
                 return memorization
         if self.run.part is not None:
-            self._score_part({model, *self.roles.values()}, training_set, metrics)
-        return self._remember(self._score(model, checkpoint, training_set, metrics), source_digest, metrics)
+            self._scorer.score_part({model, *self.roles.values()}, training_set, metrics)
+        return self._remember(self._scorer.score(model, checkpoint, training_set, metrics), source_digest, metrics)
 
     def _remember(self, scores: ScoreTable, source_digest: str, metrics: Metrics) -> Memorization:
         """Check a model's scores as far as the audit asks for it, and keep them."""
         model, training_set = scores.model, scores.training_set
-        self._check_same_examples(scores)
-        check_scored_share(scores, self.min_scored_share)
+        self._check(scores)
         if shards := self.store.passed_over:
             self._warn(
                 [
@@ -277,10 +265,15 @@ class Audit:
         self._memorizations[model, scores.checkpoint.digest, source_digest, training_set, metrics] = memorization
         return memorization
 
+    def _check(self, scores: ScoreTable) -> None:
+        """Check that a model's scores are comparable with those of the other models, and are of most of the set."""
+        check_same_examples(scores, self.scores)
+        check_scored_share(scores, self.min_scored_share)
+
     def _confirm(self, memorization: Memorization) -> None:
         """Check verdicts with every installed engine; the outcome is reported even if it is an error."""
         label = memorization.label
-        confirmation = confirm(memorization.scores, self.run, self.store, progress=self.progress)
+        confirmation = self._scorer.confirm(memorization.scores)
         self._confirmations[label] = confirmation
         if not confirmation.within_claimed_tolerance:
             self._warn(
@@ -290,42 +283,3 @@ class Audit:
                 ]
             )
         confirmation.check(label)
-
-    def _verdict_numerics(self, scores: ScoreTable) -> Numerics:
-        """Return the numerics of verdicts of this model; another engine may compute the other metrics."""
-        run = self.run
-        return resolve_numerics(
-            scores.model, scores.checkpoint, engine=run.engine, device=run.device, dtype=run.dtype, metrics="verdict"
-        )
-
-    def _score(self, model: Model, checkpoint: Checkpoint, training_set: TrainingSet, metrics: Metrics) -> ScoreTable:
-        return score(
-            model,
-            training_set,
-            self.extraction,
-            self.store,
-            checkpoint=checkpoint,
-            settings=self.run,
-            metrics=metrics,
-            progress=self.progress,
-        )
-
-    def _score_part(self, models: Iterable[Model], training_set: TrainingSet, metrics: Metrics) -> NoReturn:
-        """Score a part of several models: the test ends here, and it may have asked for the others next."""
-        for model in sorted(models, key=lambda model: model.source):
-            checkpoint = open_checkpoint(model, offline=self.run.offline)
-            if (part := (model, checkpoint.digest, training_set, metrics)) not in self._scored_parts:
-                with suppress(PartScored):
-                    self._score(model, checkpoint, training_set, metrics)
-                self._scored_parts.add(part)
-        raise PartScored(f"Part {self.run.part} is scored; gates wait for the other parts.")
-
-    def _check_same_examples(self, scores: ScoreTable) -> None:
-        """Raise SpecError if figures of two models would be compared over different examples."""
-        for earlier in (memorization.scores for memorization in self._memorizations.values()):
-            if earlier.training_set == scores.training_set and earlier.record.digest != scores.record.digest:
-                raise SpecError(
-                    f"The same examples of {scores.training_set.source} were expected for {earlier.model.source} and"
-                    f" {scores.model.source}, and they differ, as their tokenizers do or the set was changed; audit"
-                    " models of another tokenizer in a folder with a conftest.py of its own."
-                )

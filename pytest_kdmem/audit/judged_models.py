@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_kdmem.audit.schema import Gate, ModelEntry
 from pytest_kdmem.errors import KdmemError, SpecError
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Model
 
@@ -53,6 +54,12 @@ class JudgedModels:
             return open_checkpoint(model, offline=self.offline).digest
         except KdmemError:
             return ""
+
+
+def is_compared(subject: str, gates: Sequence[Gate]) -> bool:
+    """Whether a gate compares an estimate of a subject, over whichever set."""
+    sides = [side for gate in gates for side in (gate.estimate, gate.threshold) if isinstance(side, Estimate)]
+    return any(side.subject == subject or side.subject.startswith(f"{subject} on ") for side in sides)
 
 
 def refused(gate: Gate, reason: str) -> Gate:

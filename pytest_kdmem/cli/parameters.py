@@ -20,7 +20,8 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checks import require, to_truth
-from pytest_kdmem.specs.options import OPTIONS, Option
+from pytest_kdmem.specs.option import Option
+from pytest_kdmem.specs.options import OPTIONS
 
 SETTINGS = {option.key: option for option in OPTIONS}
 ORDER = {option.key: place for place, option in enumerate(OPTIONS)}

@@ -10,16 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.corpus.auto_reading import AutoReading
 from pytest_kdmem.corpus.columns import Document, TokenRow
+from pytest_kdmem.corpus.file_readings import SENTENCEPIECE_MODELS, TOKENIZER_JSON, FileReading, SentencePieceReading
 from pytest_kdmem.corpus.reading_source import CHARACTERS_PER_TOKEN, Source, ids_of
-from pytest_kdmem.corpus.readings import (
-    SENTENCEPIECE_MODELS,
-    TOKENIZER_JSON,
-    AutoReading,
-    FileReading,
-    Reading,
-    SentencePieceReading,
-)
+from pytest_kdmem.corpus.readings import Reading
 from pytest_kdmem.corpus.token_pairs import TokenPair, pair_shifted, pair_whole
 from pytest_kdmem.corpus.tokenizer import ReadingsDiffer
 from pytest_kdmem.errors import SpecError

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_kdmem.base.arrays import TokenIds
-from pytest_kdmem.corpus.readings import (
-    BEFORE,
-    BEHIND,
+from pytest_kdmem.corpus.auto_reading import AutoReading
+from pytest_kdmem.corpus.file_readings import (
     SENTENCEPIECE_MODELS,
     TOKENIZER_JSON,
-    AutoReading,
     FileReading,
-    Reading,
     SentencePieceReading,
-    added_tokens,
     tokenizer_settings,
 )
+from pytest_kdmem.corpus.readings import BEFORE, BEHIND, Reading, added_tokens
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import digest_tokenizer

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,107 +15,26 @@ from pytest_kdmem.audit.regression.metrics import tracked_metrics
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
-from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.metrics.recorder import Refused, record
 from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.progress import progress_of
+from pytest_kdmem.plugin.role_settings import checked
 from pytest_kdmem.plugin.session import AuditSession, session_of
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.risk.label_source import LabelSource, parse_label_source
 from pytest_kdmem.scoring.score import check_positions
 from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer, open_checkpoint
-from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.specs.runtime import RunSettings, parse_part
 
-
-@dataclass(frozen=True)
-class RoleSettings:
-    """How settings of a run change what an audit declares for a role.
-
-    Attributes:
-        kind: Class of what the role takes.
-        overriding: Fields for which a run may set another value.
-        of_source: Fields that say where in a source to look, and go with it where a run names another source.
-    """
-
-    kind: type[Model] | type[TrainingSet]
-    overriding: tuple[str, ...]
-    of_source: tuple[str, ...]
-
-
-MODEL = RoleSettings(Model, ("dtype", "trust_remote_code"), ("revision",))
-TRAINING_SET = RoleSettings(
-    TrainingSet,
-    ("text_column", "form", "eos", "add_special_tokens", "tokenizer", "sample", "seed"),
-    ("revision", "config", "split", "documents", "minimum_tokens"),
-)
-CONTROL_SET = replace(  # held-out text is read whole
-    TRAINING_SET, overriding=tuple(name for name in TRAINING_SET.overriding if name != "sample")
-)
-ROLE_SETTINGS: Mapping[str, RoleSettings] = dict.fromkeys(MODEL_ROLES, MODEL) | {
-    "training_set": TRAINING_SET,
-    "control_set": CONTROL_SET,
-}
 # Roles that the fixtures of this plugin ask for without naming them as arguments.
 ROLES_USED_BY = {
     "inheritance": (*MODEL_ROLES, "training_set"),
     "memorization": ("training_set",),
     "predicted_risk": ("teacher", "baseline", "training_set"),
 }
-
-
-def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> Model | TrainingSet:
-    """Return what an audit declared for a role, with everything that was set for this run in its place."""
-    role_settings = ROLE_SETTINGS[role]
-    changed = {key: settings[key] for key in role_settings.overriding if settings.overrides(key)}
-    if settings.overrides(role):
-        defaults = {field.name: field.default for field in fields(declared)}
-        changed |= {name: defaults[name] for name in role_settings.of_source}
-        changed["source"] = settings[role]
-    return replace(declared, **changed)
-
-
-def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
-    """Return the model or set that the settings name for a role.
-
-    Raises:
-        SpecError: They name none.
-    """
-    source = settings[role]
-    if source is None:
-        flag = role.replace("_", "-")
-        origin = " (kdmem distill --mode baseline trains one)" if role == "baseline" else ""
-        raise SpecError(
-            f"A {flag.replace('-', ' ')} was expected by this audit, and none is declared: write a fixture {role!r},"
-            f" or set --kdmem-{flag} or kdmem_{role}{origin}."
-        )
-    if role in MODEL_ROLES:
-        return Model(source, dtype=settings["dtype"], trust_remote_code=settings["trust_remote_code"] or False)
-    sample = settings["sample"] if role == "training_set" else None
-    return TrainingSet(
-        source,
-        text_column=settings["text_column"],
-        form=settings["form"],
-        eos=settings["eos"],
-        add_special_tokens=settings["add_special_tokens"],
-        tokenizer=settings["tokenizer"],
-        sample=sample,
-        seed=settings["seed"],
-    )
-
-
-def checked(role: str, value: Any) -> Any:
-    """Return a value that is declared or passed for a role.
-
-    Raises:
-        SpecError: It is of another kind than the role takes.
-    """
-    kind = ROLE_SETTINGS[role].kind
-    if not isinstance(value, kind):
-        raise SpecError(f"A {kind.__name__} was expected as {role}; found {quoted(value)}: write {kind.__name__}(…).")
-    return value
 
 
 def check_running(audit: Audit, config: pytest.Config) -> None:

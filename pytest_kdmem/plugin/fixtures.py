@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def _role_fixture(role: str) -> Any:
     @pytest.fixture(scope="session", name=role)
     def declared(pytestconfig: pytest.Config) -> Model | TrainingSet:
-        from pytest_kdmem.plugin.audit_setup import spec_from_settings
+        from pytest_kdmem.plugin.role_settings import spec_from_settings
         from pytest_kdmem.plugin.session import session_of
 
         return spec_from_settings(role, session_of(pytestconfig).settings)
@@ -72,7 +72,8 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
     def memorization(
         model: Model, training_set: TrainingSet | None = None, *, metrics: Metrics | None = None
     ) -> Memorization:
-        from pytest_kdmem.plugin.audit_setup import checked, measuring
+        from pytest_kdmem.plugin.audit_setup import measuring
+        from pytest_kdmem.plugin.role_settings import checked
 
         with measuring(_kdmem_audit, request.config):
             checked("student", model)
@@ -210,6 +211,6 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
 
 def _given_or_declared(role: str, given: Any, request: pytest.FixtureRequest) -> Any:
     """Return what a test passes for a role, or else what its audit declares."""
-    from pytest_kdmem.plugin.audit_setup import checked
+    from pytest_kdmem.plugin.role_settings import checked
 
     return checked(role, given if given is not None else request.getfixturevalue(role))

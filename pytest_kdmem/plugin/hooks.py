@@ -39,7 +39,7 @@ def pytest_fixture_setup(
     declared = sys.modules.get("pytest_kdmem.specs.declared")
     if declared is None or role not in ROLES or not isinstance(value, declared.Model | declared.TrainingSet):
         return value
-    from pytest_kdmem.plugin.audit_setup import overridden
+    from pytest_kdmem.plugin.role_settings import overridden
 
     value = overridden(value, role, session.settings)
     if fixturedef.cached_result is not None:

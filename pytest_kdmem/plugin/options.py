@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.specs.options import OPTIONS, Kind
+from pytest_kdmem.specs.option import Kind
+from pytest_kdmem.specs.options import OPTIONS
 
 INI_TYPES: dict[Kind, Any] = {
     "text": "string",

@@ -25,7 +25,8 @@ from pytest_kdmem.report.formats import write_report
 from pytest_kdmem.report.github import append_summary, workflow_commands
 from pytest_kdmem.report.sentences import overall_outcome, verdict_sentence
 from pytest_kdmem.report.terminal import render
-from pytest_kdmem.specs.options import OPTIONS, Option
+from pytest_kdmem.specs.option import Option
+from pytest_kdmem.specs.options import OPTIONS
 
 # It annotates every test that fails, and a second annotation would only repeat it.
 ANNOTATING_PLUGIN = "pytest-github-actions-annotate-failures"

@@ -14,7 +14,8 @@ from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.errors.harmless import harmless, named, quoted
 from pytest_kdmem.plugin.usage import usage_error
 from pytest_kdmem.specs.checks import to_truth
-from pytest_kdmem.specs.options import OPTIONS, Kind, Option
+from pytest_kdmem.specs.option import Kind, Option
+from pytest_kdmem.specs.options import OPTIONS
 
 Origin = Literal["option", "environment", "configuration", "default"]
 

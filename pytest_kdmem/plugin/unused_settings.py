@@ -13,7 +13,7 @@ from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.sentences import overall_outcome
-from pytest_kdmem.specs.roles import ROLES
+from pytest_kdmem.specs.roles import DATA_ROLES, ROLES
 
 if TYPE_CHECKING:
     from pytest_kdmem.audit.audit import Audit
@@ -26,9 +26,19 @@ NAMING = (*ROLES, *READING, "labels_from", "predictor", "risk_threshold", *THRES
 
 def used_settings(audits: Iterable[Audit], tests: Iterable[pytest.Item]) -> set[str]:
     """Return the keys of the settings that this process's audits measured by, or asked for as thresholds."""
-    used = set[str]().union(*(audit.used_settings() for audit in audits))
+    used = set[str]().union(*map(_measured_by, audits))
     asks_for_thresholds = any("thresholds" in getattr(test, "fixturenames", ()) for test in tests)
     return used.union(THRESHOLDS if asks_for_thresholds else ())
+
+
+def _measured_by(audit: Audit) -> set[str]:
+    """The keys of settings that what an audit measured came from: roles whose model or set was scored."""
+    scores = audit.scores
+    used = {role for role, model in audit.roles.items() if any(table.model == model for table in scores)}
+    used |= {role for role in DATA_ROLES if any(table.training_set == getattr(audit, role) for table in scores)}
+    if audit.has_predicted:
+        used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
+    return used.union(READING if used.intersection(DATA_ROLES) else ())
 
 
 def with_unused_settings(report: Report, settings: Settings, used: Collection[str]) -> Report:

@@ -132,6 +132,12 @@ def path_ending_in(*endings: str) -> Check:
     return lambda value: "" if Path(value).suffix in endings else f"a path ending in {', '.join(endings)}"
 
 
+def paths_ending_in(*endings: str) -> Check:
+    """Paths that each have one of some endings."""
+    check = path_ending_in(*endings)
+    return lambda paths: next((expected for path in paths if (expected := check(path))), "")
+
+
 def provenance_names(value: Any) -> str:
     """Differences between a run card and an audit, such as ``student:training-set,baseline:role``."""
     kinds = [name.rpartition(":") for name in str(value).split(",")]

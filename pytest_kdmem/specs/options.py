@@ -5,56 +5,23 @@ PYTEST_DONT_REWRITE: every run of pytest loads this module, and it has no assert
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import get_args
 
-from pytest_kdmem.specs.checks import Check, choice, number, part_of_run, path_ending_in, provenance_names, whole_number
+from pytest_kdmem.specs.checks import (
+    choice,
+    number,
+    part_of_run,
+    path_ending_in,
+    paths_ending_in,
+    provenance_names,
+    whole_number,
+)
 from pytest_kdmem.specs.declared import DType, EndOfDocument, Form, Reading
+from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.other_readings import accepted_readings
 from pytest_kdmem.specs.runtime import DEVICES, ENGINES, EXECUTORS
 
-# A flag is given or not; a truth can also be given as "no".
-Kind = Literal["text", "path", "count", "number", "flag", "truth", "paths"]
 REPORT_ENDINGS = (".json", ".html", ".md", ".sarif")
-
-
-@dataclass(frozen=True)
-class Option:
-    """One setting.
-
-    Args:
-        name: Name as on the command line.
-        kind: Kind of its value.
-        help: Help text, a whole sentence.
-        default: Value if the setting is not given.
-        check: Takes a value of the right kind and returns what was expected instead, or an empty string.
-    """
-
-    name: str
-    kind: Kind
-    help: str
-    default: Any = None
-    check: Check = lambda value: ""
-
-    @property
-    def flag(self) -> str:
-        """Option of pytest."""
-        return f"--kdmem-{self.name}"
-
-    @property
-    def key(self) -> str:
-        """Name in Python; after `kdmem_`, the key in pytest's configuration."""
-        return self.name.replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        """Environment variable."""
-        return f"KDMEM_{self.key.upper()}"
-
-
-def _paths_ending_in(*endings: str) -> Check:
-    check = path_ending_in(*endings)
-    return lambda paths: next((expected for path in paths if (expected := check(path))), "")
 
 
 OPTIONS = (
@@ -264,7 +231,7 @@ OPTIONS = (
         "paths",
         "File to write a report to (.json, .html, .md or .sarif); may be repeated.",
         (),
-        _paths_ending_in(*REPORT_ENDINGS),
+        paths_ending_in(*REPORT_ENDINGS),
     ),
     Option("show-text", "flag", "Show the text of memorized examples in reports; it is training text."),
     Option(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_kdmem.plugin.settings import Settings, path_from_root, read_settings, remove_reports
-from pytest_kdmem.specs.options import OPTIONS, Option
+from pytest_kdmem.specs.option import Option
+from pytest_kdmem.specs.options import OPTIONS
 from tests.audit_project import ALONE, toml
 
 CHOICES = ("blocks", "documents", "float32", "bfloat16", "transformers", "cpu", "cuda", "local", "ray", "vllm", "auto")

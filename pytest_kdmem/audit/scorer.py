@@ -1,0 +1,109 @@
+"""Scores the models of one audit as its run says, whole or in the part that this run is to score, and confirms them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from pytest_kdmem.base.progress import Progress
+from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
+from pytest_kdmem.engines.protocol import Metrics
+from pytest_kdmem.errors import PartScored, SpecError
+from pytest_kdmem.scoring.confirm import confirm
+from pytest_kdmem.scoring.confirmation import Confirmation
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores models with the lengths, the settings and the store of one audit.
+
+    Attributes:
+        extraction: Lengths in tokens.
+        run: How models are run.
+        store: Where scores are kept.
+        progress: Shows the progress of scoring.
+    """
+
+    extraction: Extraction
+    run: RunSettings
+    store: ScoreStore
+    progress: Progress
+    _scored_parts: set[tuple[Model, str, TrainingSet, Metrics]] = field(default_factory=set)
+
+    def open(self, model: Model) -> Checkpoint:
+        """Open a model's files as they are now: its folder may hold another model since it was last asked for."""
+        return open_checkpoint(model, offline=self.run.offline)
+
+    def score(self, model: Model, checkpoint: Checkpoint, training_set: TrainingSet, metrics: Metrics) -> ScoreTable:
+        """Score a model over a set.
+
+        Raises:
+            PartScored: Only a part is scored in this run.
+            KdmemError: The model cannot be scored.
+        """
+        return score(
+            model,
+            training_set,
+            self.extraction,
+            self.store,
+            checkpoint=checkpoint,
+            settings=self.run,
+            metrics=metrics,
+            progress=self.progress,
+        )
+
+    def score_part(self, models: Iterable[Model], training_set: TrainingSet, metrics: Metrics) -> NoReturn:
+        """Score this run's part of several models: the test ends here, and it may have asked for the others next.
+
+        Raises:
+            PartScored: The part is scored.
+            KdmemError: A model cannot be scored.
+        """
+        for model in sorted(models, key=lambda model: model.source):
+            checkpoint = self.open(model)
+            if (part := (model, checkpoint.digest, training_set, metrics)) not in self._scored_parts:
+                with suppress(PartScored):
+                    self.score(model, checkpoint, training_set, metrics)
+                self._scored_parts.add(part)
+        raise PartScored(f"Part {self.run.part} is scored; gates wait for the other parts.")
+
+    def confirm(self, scores: ScoreTable) -> Confirmation:
+        """Check verdicts with every installed engine.
+
+        Raises:
+            KdmemError: An engine cannot be run.
+        """
+        return confirm(scores, self.run, self.store, progress=self.progress)
+
+    def has_verdict_numerics(self, scores: ScoreTable) -> bool:
+        """Whether a model's verdicts alone would be computed as these scores are; engines differ by the metrics."""
+        return scores.numerics == self._verdict_numerics(scores)
+
+    def _verdict_numerics(self, scores: ScoreTable) -> Numerics:
+        run = self.run
+        return resolve_numerics(
+            scores.model, scores.checkpoint, engine=run.engine, device=run.device, dtype=run.dtype, metrics="verdict"
+        )
+
+
+def check_same_examples(scores: ScoreTable, earlier_scores: Iterable[ScoreTable]) -> None:
+    """Check that figures of two models are compared over the same examples.
+
+    Raises:
+        SpecError: An earlier model was scored over other tokens of the same set.
+    """
+    for earlier in earlier_scores:
+        if earlier.training_set == scores.training_set and earlier.record.digest != scores.record.digest:
+            raise SpecError(
+                f"The same examples of {scores.training_set.source} were expected for {earlier.model.source} and"
+                f" {scores.model.source}, and they differ, as their tokenizers do or the set was changed; audit"
+                " models of another tokenizer in a folder with a conftest.py of its own."
+            )

@@ -1,0 +1,59 @@
+"""What an audit declares for a role and what the settings say come together, and another kind is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.plugin.role_settings import checked, overridden, spec_from_settings
+from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.roles import ROLES
+from tests.plugin.any_settings import settings
+
+DECLARED_SET = TrainingSet(
+    "own", split="a", config="b", documents="articles", revision="c", minimum_tokens=30, sample=3
+)
+
+
+def test_a_setting_of_the_run_goes_before_what_is_declared_and_one_of_the_configuration_does_not():
+    declared = Model("own", dtype="float32", revision="main")
+    named = {"student": "other", "dtype": "bfloat16"}
+    assert overridden(declared, "student", settings("configuration", **named)) == declared
+    for origin in ("option", "environment"):
+        assert overridden(declared, "student", settings(origin, **named)) == Model("other", dtype="bfloat16")
+    assert overridden(declared, "teacher", settings(student="other")) == declared
+
+
+def test_where_to_look_in_a_set_goes_with_the_set_that_is_replaced():
+    kept = overridden(DECLARED_SET, "training_set", settings(sample=5))
+    assert (kept.source, kept.split, kept.minimum_tokens, kept.sample) == ("own", "a", 30, 5)
+    other = overridden(DECLARED_SET, "training_set", settings(training_set="other"))
+    assert other == TrainingSet("other", sample=3)
+
+
+def test_no_sample_is_taken_of_a_control_set():
+    assert overridden(TrainingSet("own"), "control_set", settings(sample=5, seed=7)) == TrainingSet("own", seed=7)
+    assert spec_from_settings("control_set", settings(control_set="own", sample=5)) == TrainingSet("own")
+
+
+def test_a_role_of_the_settings_has_the_settings_of_its_kind():
+    given = settings("configuration", teacher="t", training_set="data.txt", dtype="float32", sample=5, form="blocks")
+    assert spec_from_settings("teacher", given) == Model("t", dtype="float32")
+    assert spec_from_settings("training_set", given) == TrainingSet("data.txt", sample=5, form="blocks")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_that_nothing_declares_names_every_way_to_declare_it(role):
+    with pytest.raises(SpecError) as error:
+        spec_from_settings(role, settings())
+    for way in (f"write a fixture {role!r}", f"--kdmem-{role.replace('_', '-')}", f"kdmem_{role}"):
+        assert way in str(error.value)
+
+
+def test_a_role_takes_values_of_its_kind_alone():
+    assert checked("student", Model("m")) == Model("m")
+    assert checked("control_set", TrainingSet("t")) == TrainingSet("t")
+    with pytest.raises(SpecError, match="A Model was expected as teacher"):
+        checked("teacher", TrainingSet("t"))
+    with pytest.raises(SpecError, match="A TrainingSet was expected as training_set"):
+        checked("training_set", "data.npy")
