@@ -24,11 +24,9 @@ from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 FAMILIES = ("pythia", "olmo2", "qwen3")
 TRIPLE = ("teacher", "baseline", "student")
 TRAINED = ("pythia/student-hard", *(f"{family}/{role}" for family in FAMILIES for role in TRIPLE))
+UNTRAINED = ("pythia/base-small", "pythia/base-large")
 # How many examples to decode of each.
-DECODED = {name: 500 if name.startswith("pythia/") else 120 for name in TRAINED} | {
-    "pythia/base-large": 500,
-    "pythia/base-small": 500,
-}
+DECODED = dict.fromkeys((*TRAINED, *UNTRAINED), 120) | {"pythia/student": 500}
 EXTRACTION = Extraction(50, 50, 128)
 ROWS_PER_BATCH = 100
 
@@ -91,9 +89,7 @@ def verdicts(memorization: Memorization, examples: list[Example]) -> list[bool]:
     return [by_id[example.position] for example in examples]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name.endswith("/student") else pytest.param(name, marks=pytest.mark.slow) for name in DECODED]
-)
+@pytest.mark.parametrize("name", DECODED)
 def test_verdicts_are_those_of_plain_decoding(shipped, memorization_of, name):
     folder, memorization = shipped / "models" / name, memorization_of(name)
     examples = chosen(memorization, folder, DECODED[name], EXTRACTION)
@@ -138,10 +134,11 @@ def test_the_student_loses_no_quality(memorization_of, family):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_text_that_no_model_saw_is_not_recited(memorization_of, name):
-    assert memorization_of(name, "control", "all").rate <= 0.01
+    metrics = "all" if name.endswith(("/student", "/baseline")) else "verdict"  # as quality is measured of these
+    assert memorization_of(name, "control", metrics).rate <= 0.01
 
 
-@pytest.mark.parametrize("name", ["pythia/base-large", "pythia/base-small"])
+@pytest.mark.parametrize("name", UNTRAINED)
 def test_models_that_never_saw_the_training_set_recite_none_of_it(memorization_of, name):
     assert memorization_of(name).rate <= 0.002
 

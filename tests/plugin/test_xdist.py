@@ -94,6 +94,7 @@ def test_gates_of_a_worker_that_crashed_do_not_pass(audit_project):
     result.stdout.fnmatch_lines(["*✗ a: error*", "*✗ b: error*"])
 
 
+@pytest.mark.slow
 def test_without_a_cache_two_workers_score_each_model_once(audit_project, monkeypatch, tmp_path):
     """Opened engines are counted by what each process writes, as the folder of their scores is gone afterwards."""
     audit_project.gates("""

@@ -229,8 +229,8 @@ def test_no_limit_is_exceeded_and_every_page_is_whole() -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "|", "\\", "@", "`", "\n"])
-def test_a_text_of_ten_megabytes_is_cut(character: str) -> None:
-    long = character * 10_000_000
+def test_a_text_of_a_megabyte_is_cut(character: str) -> None:
+    long = character * 1_000_000
     text = show(full_audit(gates=(replace(FAILING, reason=long, command=long),), warnings=(long,)))
     assert len(text) < 30_000
-    assert "10 000 000 characters" in text
+    assert "1 000 000 characters" in text
