@@ -20,6 +20,23 @@ FIXTURES = ROOT / "fixtures"
 VOCABULARY = 300
 END_OF_TEXT = "<|endoftext|>"
 FAMILIES = ("pythia", "olmo2", "qwen3")
+RAY = "tests/scoring/executors/test_ray"
+# Files that take longest, the longest first, as `pytest --durations=0` tells.
+LONGEST = (
+    "tests/test_shipped.py",
+    RAY,
+    "tests/study/",
+    "tests/engines/vllm/test_engine.py",
+    "tests/distill/test_process_group.py",
+    "tests/distill/test_run.py",
+    "tests/plugin/test_xdist.py",
+    "tests/metrics/test_coverage.py",
+    "tests/fuzz/",
+    "tests/distill/test_train.py",
+    "tests/scoring/",
+    "tests/report/",
+    "tests/plugin/",
+)
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
@@ -39,7 +56,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker whole files, so that what a file trains, scores or renders once is not made by every worker."""
     from xdist.scheduler import LoadFileScheduling
 
-    return LoadFileScheduling(config, log)
+    class WholeFiles(LoadFileScheduling):
+        """The files of Ray's tests go together, as one process of tests has one cluster."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return RAY if nodeid.startswith(RAY) else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False  # `pytest_collection_modifyitems` has the order
+    return WholeFiles(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On several workers the longest files come first, so that at the end no worker waits for the other."""
+
+    def place(item: pytest.Item) -> int:
+        return next((at for at, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST))
+
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -2,46 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
-from pytest_kdmem.corpus.other_blocks import BLOCKS_COMPARED, pack_otherwise
-from pytest_kdmem.corpus.other_readings import DOCUMENTS_COMPARED, OtherReading, read_otherwise
-from pytest_kdmem.corpus.reading_source import Source
-from pytest_kdmem.corpus.tokenizer import load_tokenizer
-from pytest_kdmem.specs.declared import Extraction, TrainingSet
-from pytest_kdmem.specs.other_readings import READINGS
-from tests.reciting import BOS, EOS, PAD, byte_level, save_tokenizer, secrets
-
-TEXTS = secrets(40)
-LENGTHS = Extraction(10, 20, 40)
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Callable[..., tuple[tuple[np.ndarray, ...], dict[str, OtherReading]]]:
-    """The sequences of rows as read, and their other readings by name."""
-
-    def read(rows: list[dict[str, Any]], *, adds_bos: bool = False, **declared: Any) -> Any:
-        save_tokenizer(byte_level(TEXTS, adds_bos=adds_bos), tmp_path)
-        (tmp_path / "config.json").write_text(json.dumps({"bos_token_id": BOS, "eos_token_id": EOS}))
-        path = tmp_path / "train.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        source = Source(TrainingSet(str(path), **declared), load_tokenizer(tmp_path), tmp_path, LENGTHS)
-        ways = read_otherwise if source.training_set.form == "documents" else pack_otherwise
-        as_read, readings = ways(source, source.documents())
-        assert {reading.name for reading in readings} <= READINGS.keys()
-        return as_read, {reading.name: reading for reading in readings}
-
-    return read
-
-
-def texts(count: int = 40) -> list[dict[str, Any]]:
-    return [{"text": text} for text in TEXTS[:count]]
+from pytest_kdmem.corpus.other_readings import DOCUMENTS_COMPARED
+from tests.corpus.read_otherwise import LENGTHS, TEXTS, texts
+from tests.reciting import BOS, PAD, byte_level
 
 
 def test_a_tokenizer_of_which_all_readings_agree_leaves_what_it_does_not_add(read):
@@ -81,38 +47,6 @@ def test_runs_of_one_token_at_the_ends_of_rows_are_left_out(left, right, strippe
     assert ("without-padding" in readings) == stripped
     if stripped:
         assert all(PAD not in row for row in readings["without-padding"].otherwise)
-
-
-def test_blocks_are_packed_in_every_way_from_the_beginning_of_the_set(read):
-    as_read, readings = read(texts(), form="blocks")
-    assert len(as_read) == BLOCKS_COMPARED
-    assert readings.keys() == {
-        "blocks-no-eos",
-        "blocks-bos-first-one-eos",
-        "blocks-bos-first-no-eos",
-        "blocks-begin-with-bos-one-eos",
-        "blocks-begin-with-bos-no-eos",
-        "documents",
-    }
-    assert all(EOS not in block for block in readings["blocks-no-eos"].otherwise)
-    assert all(block[0] == BOS for block in readings["blocks-begin-with-bos-one-eos"].otherwise)
-    first = byte_level(TEXTS).encode(TEXTS[0]).ids
-    assert readings["blocks-bos-first-no-eos"].otherwise[0][: len(first) + 1].tolist() == [BOS, *first][:40]
-
-
-def test_documents_that_training_left_out_stand_in_no_block(read):
-    short = [{"text": "amber birch"}] * 5
-    as_read, _ = read([*short, *texts()], form="blocks", minimum_tokens=20)
-    expected, _ = read(texts(), form="blocks")
-    assert all(np.array_equal(first, second) for first, second in zip(as_read, expected, strict=True))
-
-
-def test_an_end_token_that_documents_have_is_once_in_the_other_reading(read):
-    _, readings = read([{"text": text + "</s>"} for text in TEXTS], form="blocks", eos="always")
-    stream = np.concatenate(readings["blocks-one-eos"].otherwise)
-    ends = np.flatnonzero(stream == EOS)
-    assert len(ends)
-    assert (np.diff(ends) > 1).all()
 
 
 def test_paired_tokens_are_the_same_tokens_in_every_reading_of_one_tokenizer(read):

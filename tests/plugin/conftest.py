@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.audit_folders import RATE
+from tests.plugin.held_gates import HOLDS
 
 
 @pytest.fixture(autouse=True)
@@ -38,4 +39,11 @@ def two(audit_project, folder):
     audit_project.declare(student=None)
     folder("audits/a", RATE.format(rate=0.25), student="student")
     folder("audits/b", RATE.format(rate=0.35), student="teacher")
+    return audit_project
+
+
+@pytest.fixture
+def holding_project(audit_project):
+    """An audit with a gate that holds; what follows is beside it."""
+    audit_project.gates(HOLDS)
     return audit_project

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
-from pytest_kdmem.scoring.loss_shard import loss_rows
 from pytest_kdmem.scoring.reading_plan import plan_reading
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 from tests.conftest import VOCABULARY
@@ -38,11 +36,3 @@ def test_losses_are_compared_token_by_token(source):
 
 def test_documents_of_tokens_that_the_model_has_not_are_left_to_scoring(source, tiny, tmp_path):
     assert plan_reading(source, 10) is None
-
-
-def test_rows_hold_the_losses_of_each_model(source):
-    plan = plan_reading(source, VOCABULARY)
-    losses = [[np.full(len(example.ids) - 1, model, np.float32) for example in plan.shard.examples] for model in (1, 2)]
-    rows = loss_rows(plan.shard, losses)
-    assert rows["digest"].to_pylist() == [example.digest for example in plan.shard.examples]
-    assert set(rows["losses.1"].to_pylist()[0]) == {2.0}

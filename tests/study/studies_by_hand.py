@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +186,9 @@ def by_hand() -> type[ByHand]:
 
 @pytest.fixture(scope="session")
 def whole_study() -> Callable[..., Study]:
-    """Makes the study with every part; see `WholeStudy`."""
+    """Makes the study with every part, once; see `WholeStudy`."""
 
+    @cache
     def make(*, predicted: bool = False) -> Study:
         return WholeStudy().predicted_study() if predicted else WholeStudy().study()
 

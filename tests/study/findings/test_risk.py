@@ -39,9 +39,9 @@ def teacher_and_baseline(hand, easy, *, both=(), seed=0, teacher=None, **place):
 
 @pytest.fixture(scope="module")
 def predicted(by_hand):
-    """3000 examples, of which the student of seed 0 memorized the 200 easy ones, that of seed 1 any 200."""
-    hand = by_hand(range(3000))
-    easy, others = range(200), np.random.default_rng(5).choice(3000, 200, replace=False).tolist()
+    """1500 examples, of which the student of seed 0 memorized the 150 easy ones, that of seed 1 any 150."""
+    hand = by_hand(range(1500))
+    easy, others = range(150), np.random.default_rng(5).choice(1500, 150, replace=False).tolist()
     teacher, first = teacher_and_baseline(hand, easy)
     second = teacher_and_baseline(hand, easy, seed=1, teacher=teacher)[1]
     students = hand.model("soft", easy), hand.model("soft", others, seed=1)
@@ -70,7 +70,7 @@ def transferred(by_hand):
 def test_features_that_separate_predict_the_memorized(predicted):
     prediction, _ = predicted.predictions
     assert (prediction.part, prediction.family, prediction.dataset, prediction.seed) == ("main", "pythia", "fineweb", 0)
-    assert (prediction.memorized.k, prediction.memorized.n) == (200, 3000)
+    assert (prediction.memorized.k, prediction.memorized.n) == (150, 1500)
     assert set(prediction.figures) == set(TRIAL_METRICS)
     assert prediction.figures["roc_auc"].mean > 0.999
     assert prediction.figures["pr_auc"].mean > 0.99
@@ -86,17 +86,17 @@ def test_shuffled_labels_are_not_predicted(predicted):
 
 def test_what_is_memorized_at_random_is_not_predicted(predicted):
     _, prediction = predicted.predictions
-    assert (prediction.seed, prediction.memorized.k) == (1, 200)
+    assert (prediction.seed, prediction.memorized.k) == (1, 150)
     assert prediction.figures["roc_auc"].mean == pytest.approx(0.5, abs=0.05)
-    assert prediction.figures["pr_auc"].mean == pytest.approx(200 / 3000, abs=0.03)
+    assert prediction.figures["pr_auc"].mean == pytest.approx(150 / 1500, abs=0.03)
 
 
 def test_a_predictor_is_no_better_than_what_it_is_applied_to(predicted):
     to_random, to_easy = predicted.transfers
     assert to_random.applied_to == "pythia, fineweb, T = 2, seed 1"
     assert to_random.roc_auc == pytest.approx(0.5, abs=0.05)
-    assert to_random.pr_auc == pytest.approx(200 / 3000, abs=0.03)
-    assert (to_random.recalled.n, to_random.at_risk.n) == (200, 3000)
+    assert to_random.pr_auc == pytest.approx(150 / 1500, abs=0.03)
+    assert (to_random.recalled.n, to_random.at_risk.n) == (150, 1500)
     assert not all(risk_bin.covers_observed for risk_bin in to_random.reliability)
     assert to_easy.applied_to == "pythia, fineweb, T = 2, seed 0"
 
@@ -179,7 +179,7 @@ def test_figures_and_rows_are_json(predicted, transferred):
 def test_rows_have_a_figure_of_each_seed_beside_the_published(predicted):
     lines = risk.rows(predicted)
     memorized = line(lines, "memorized by the student")
-    assert (memorized.setting, memorized.measured.values) == ("pythia, fineweb", (200 / 3000, 200 / 3000))
+    assert (memorized.setting, memorized.measured.values) == ("pythia, fineweb", (150 / 1500, 150 / 1500))
     area = line(lines, "ROC-AUC")
     assert (area.published, area.unit, area.measured.n) == (0.9997, "area", 2)
     assert area.measured.values == tuple(prediction.figures["roc_auc"].mean for prediction in predicted.predictions)
