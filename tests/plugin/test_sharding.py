@@ -130,9 +130,9 @@ def test_raising_what_a_part_raises_skips_nothing_in_a_whole_run(audit_project):
     audit_project.run().assert_outcomes(errors=1)
 
 
-def test_workers_of_a_part_are_heard(unscored_project):
-    unscored_project.gates(AUDIT)
-    result = unscored_project.run_workers(1, "--kdmem-shard=1/1")
+def test_workers_of_a_part_are_heard(audit_project):
+    audit_project.gates(AUDIT)
+    result = audit_project.run_workers(1, "--kdmem-shard=1/1")
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(skipped=3)
     result.stdout.fnmatch_lines(["*part 1/1 is scored, and no gate was held*"])

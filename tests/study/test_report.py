@@ -86,7 +86,6 @@ def test_plots_are_svg_with_labelled_axes(written):
         assert "pythia, fineweb" in text
 
 
-@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes(whole_study, written, tmp_path):
     again = write_report(whole_study(predicted=True), tmp_path / "again")
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in written]

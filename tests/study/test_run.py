@@ -90,7 +90,6 @@ def test_a_finished_study_is_found_again_and_equal(resumed, toy_file, out, study
     assert all(run.seconds > 0 for run in study.runs)
 
 
-@pytest.mark.slow
 def test_a_part_by_itself_in_another_folder_gives_the_same_tables(resumed, toy_file, study_data, tmp_path):
     study, _ = resumed
     part = run_study(toy_file, tmp_path, only=("temperature",), data=study_data, report=lambda line: None)

@@ -9,7 +9,7 @@ import time
 
 import psutil
 import pytest
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 
 from pytest_kdmem.engines.vllm import client
 from pytest_kdmem.engines.vllm.client import ServerProcess, server_environment

@@ -169,11 +169,11 @@ def test_without_a_pair_of_its_seed_or_on_part_of_the_data_nothing_is_predicted(
     assert not risk.risk(hand.study(teacher, baseline, soft[1], hand.cleaned(soft[0], [])))
 
 
-@pytest.mark.slow
-def test_figures_and_rows_are_json(predicted, transferred):
-    for result in (predicted, transferred):
-        assert as_json(result)["predictions"][0]["figures"]["roc_auc"]["mean"] > 0.99
-        assert len(as_json(risk.rows(result))) == len(risk.rows(result))
+@pytest.mark.parametrize("kind", ["predicted", pytest.param("transferred", marks=pytest.mark.slow)])
+def test_figures_and_rows_are_json(kind, request):
+    result = request.getfixturevalue(kind)
+    assert as_json(result)["predictions"][0]["figures"]["roc_auc"]["mean"] > 0.99
+    assert len(as_json(risk.rows(result))) == len(risk.rows(result))
 
 
 def test_rows_have_a_figure_of_each_seed_beside_the_published(predicted):
