@@ -45,7 +45,7 @@ def test_texts_and_token_ids_keep_their_order(tiny, write_jsonl, sentences):
     rows = source.encode([sentences[0], ids, sentences[1]])
     assert rows[1].tolist() == ids.tolist()
     assert [rows[0].tolist(), rows[2].tolist()] == [row.tolist() for row in source.encode(sentences[:2])]
-    assert ids_of(TokenRow(ids)) is ids
+    assert ids_of(TokenRow(ids, where="line 1")) is ids
 
 
 def test_the_end_token_of_the_tokenizer_goes_before_that_of_the_model(tmp_path, tiny, write_jsonl):

@@ -41,6 +41,6 @@ def test_without_a_terminal_a_run_exits_as_with_one(holding_project):
 
 def test_workers_without_a_terminal_exit_as_with_one(holding_project):
     holding_project.pytester.makepyfile(test_more=FAILS)
-    result = holding_project.run_workers(2, "-p", "no:terminal")
+    result = holding_project.run_workers(1, "-p", "no:terminal")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert "Do not ship: 1 of 2 gates did not pass." in result.stderr.str()

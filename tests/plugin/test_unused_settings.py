@@ -53,7 +53,7 @@ def test_a_setting_that_no_gate_used_is_an_error(audit_project, source, options,
 
 def test_what_a_worker_used_counts(audit_project):
     audit_project.gates(f"{RATE}\n{RATE.replace('test_rate', 'test_again')}")
-    result = audit_project.run_workers(2, f"--kdmem-student={audit_project.cast.teacher}")
+    result = audit_project.run_workers(1, f"--kdmem-student={audit_project.cast.teacher}")
     assert result.ret == pytest.ExitCode.OK
 
 
