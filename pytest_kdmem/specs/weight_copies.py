@@ -8,7 +8,6 @@ are rounded finely.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pytest_kdmem.specs.quantized_values import EIGHT_BITS, decode, rounds_to
 from pytest_kdmem.specs.weights import TensorEntry, read_entries, weight_files
 
 # Modules that hold the parts of a model in some classes and not in others.
 WRAPPERS = ("_orig_mod", "module", "base_model", "model", "transformer", "language_model", "gpt_neox", "backbone")
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-# Values are compared in so many places of a tensor, so many in a row.
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"} | EIGHT_BITS
+# Values are compared in so many places of a tensor, so many in a row; in more places where rows are shorter.
 PLACES, VALUES_IN_PLACE = 16, 64
 # bfloat16 keeps 8 bits, and may cut the others off; below the second limit float16 has no numbers.
 RELATIVE, ABSOLUTE = 2.0**-7, 2.0**-24
@@ -43,6 +43,8 @@ class _StoredTensor(NamedTuple):
         with self.path.open("rb") as file:
             file.seek(self.entry.begin + begin * dtype.itemsize)
             stored = np.frombuffer(file.read((end - begin) * dtype.itemsize), dtype)
+        if self.entry.dtype in EIGHT_BITS:
+            return decode(stored, self.entry.dtype)
         if self.entry.dtype == "BF16":  # the upper half of a float32
             stored = (stored.astype(np.uint32) << 16).view(np.float32)
         return stored.astype(np.float64)
@@ -52,12 +54,12 @@ def hold_same_weights(first: Path, second: Path) -> bool:
     """Return whether two model folders hold the same weights, up to the rounding of their dtypes.
 
     Tensors that only one of them has, as a tied head or a buffer, and further rows of a vocabulary do not count.
-    Weights that are quantized to whole numbers are not compared.
+    Weights of eight bits are compared whatever their scales; those of fewer bits are not compared.
 
     Raises:
         SpecError: A folder has no safetensors weights, or they are damaged.
     """
-    tensors, others = _float_tensors(first), _float_tensors(second)
+    tensors, others = _stored_tensors(first), _stored_tensors(second)
     shared = sorted(tensors.keys() & others.keys())
     compared = sum(min(tensors[name].size, others[name].size) for name in shared)
     if 2 * compared < max(sum(tensor.size for tensor in side.values()) for side in (tensors, others)):
@@ -65,8 +67,8 @@ def hold_same_weights(first: Path, second: Path) -> bool:
     return bool(shared) and all(_agree(tensors[name], others[name]) for name in shared)
 
 
-def _float_tensors(folder: Path) -> dict[str, _StoredTensor]:
-    """The tensors of floating-point numbers of a folder, by their names without wrappers."""
+def _stored_tensors(folder: Path) -> dict[str, _StoredTensor]:
+    """The tensors of a folder that can be compared, by their names without wrappers."""
     return {
         _plain_name(entry.name): _StoredTensor(path, entry)
         for path in weight_files(folder)
@@ -86,18 +88,21 @@ def _agree(tensor: _StoredTensor, other: _StoredTensor) -> bool:
     """Whether the values of two tensors agree in the rows that both have."""
     if tensor.entry.shape[1:] != other.entry.shape[1:]:
         return False
-    size = min(tensor.size, other.size)
-    return all(
-        np.allclose(tensor.values(begin, end), other.values(begin, end), rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-        for begin, end in _places(size)
-    )
+    places = _places(min(tensor.size, other.size), tensor.entry.shape[-1] if tensor.entry.shape else 1)
+    pairs = ((tensor.values(begin, end), other.values(begin, end)) for begin, end in places)
+    for quantized, is_second in ((tensor, False), (other, True)):
+        if quantized.entry.dtype in EIGHT_BITS:
+            sides = (pair if is_second else pair[::-1] for pair in pairs)
+            return all(rounds_to(values, rounded, quantized.entry.dtype) for values, rounded in sides)
+    return all(np.allclose(first, second, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True) for first, second in pairs)
 
 
-def _places(size: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of the places in which tensors of this size are compared."""
-    if size <= PLACES * VALUES_IN_PLACE:
-        yield 0, size
-        return
-    step = (size - VALUES_IN_PLACE) // (PLACES - 1)
-    for begin in islice(range(0, size, step), PLACES):
-        yield begin, min(begin + VALUES_IN_PLACE, size)
+def _places(size: int, row: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of the places in which tensors are compared, each in one row, as a scale may be that of a row."""
+    length = max(1, min(VALUES_IN_PLACE, row))
+    in_row = -(-row // length)
+    pieces = size // row * in_row
+    count = min(pieces, PLACES * VALUES_IN_PLACE // length)
+    for piece in np.unique(np.linspace(0, pieces - 1, count).astype(np.int64)).tolist():
+        begin = piece // in_row * row + piece % in_row * length
+        yield begin, min(begin + length, (piece // in_row + 1) * row)

@@ -45,6 +45,25 @@ def padded(tensors: Tensors) -> Tensors:
     }
 
 
+def scaled(dtype: torch.dtype, largest: float, *, by: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Rounded to eight bits after a division by a scale of the tensor, of each row, or of blocks of a row."""
+
+    def quantize(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.ndim < 2:
+            return tensor
+        grouped = {"tensor": tensor.reshape(1, -1), "row": tensor, "block": tensor.reshape(-1, 16)}[by].float()
+        quotient = grouped / (grouped.abs().amax(dim=1, keepdim=True).clamp(min=1e-9) / largest)
+        return (quotient.round() if dtype == torch.int8 else quotient).to(dtype).reshape(tensor.shape)
+
+    return quantize
+
+
+def trained(tensor: torch.Tensor) -> torch.Tensor:
+    """As after a few hundred steps of AdamW at 1e-5."""
+    return tensor + 1e-3 * torch.randn_like(tensor.float())
+
+
+F8, F8_WIDE = torch.float8_e4m3fn, torch.float8_e5m2
 SAME: dict[str, Callable[[Tensors], Tensors]] = {
     "the same file": each(lambda tensor: tensor),
     "bfloat16": each(lambda tensor: tensor.bfloat16()),
@@ -55,6 +74,17 @@ SAME: dict[str, Callable[[Tensors], Tensors]] = {
     "rounded twice": each(lambda tensor: tensor.half().bfloat16()),
     "one tensor in another dtype": lambda tensors: {
         name: tensor.bfloat16() if "dense" in name else tensor for name, tensor in tensors.items()
+    },
+    "float8": each(lambda tensor: tensor.to(F8)),
+    "float8 of two bits": each(lambda tensor: tensor.to(F8_WIDE)),
+    "float8 after bfloat16": each(lambda tensor: tensor.bfloat16().to(F8)),
+    "float8, a scale for each tensor": each(scaled(F8, 448, by="tensor")),
+    "float8, a scale for each row": each(scaled(F8, 448, by="row")),
+    "int8, a scale for each row": each(scaled(torch.int8, 127, by="row")),
+    "int8 after bfloat16": each(lambda tensor: scaled(torch.int8, 127, by="row")(tensor.bfloat16())),
+    "int8 and its scales": lambda tensors: {
+        **each(scaled(torch.int8, 127, by="row"))(tensors),
+        **{f"{name}_scale": tensor.abs().amax(dim=1) for name, tensor in tensors.items() if tensor.ndim == 2},
     },
     "another wrapper": lambda tensors: {f"model.{name}": tensor for name, tensor in tensors.items()},
     "without its wrapper": lambda tensors: {name.removeprefix("gpt_neox."): tensor for name, tensor in tensors.items()},
@@ -74,6 +104,10 @@ OTHER: dict[str, Callable[[Tensors], Tensors]] = {
     "another shape": lambda tensors: {
         name: torch.cat([tensor, tensor], dim=-1) if tensor.ndim == 2 else tensor for name, tensor in tensors.items()
     },
+    "trained, and float8": each(lambda tensor: trained(tensor).to(F8)),
+    "trained, and float8 with scales": each(lambda tensor: scaled(F8, 448, by="row")(trained(tensor))),
+    "trained, and int8": each(lambda tensor: scaled(torch.int8, 127, by="row")(trained(tensor))),
+    "int8 of another sign": each(lambda tensor: -scaled(torch.int8, 127, by="row")(tensor)),
     "names of which none is the same": lambda tensors: {f"x{name}": tensor for name, tensor in tensors.items()},
 }
 
