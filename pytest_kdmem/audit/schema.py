@@ -17,6 +17,27 @@ def check(condition: bool, expected: str) -> None:
 
 
 @dataclass(frozen=True)
+class ScreeningEntry:
+    """Counts of distinct examples in a run in two dtypes.
+
+    Attributes:
+        dtype: Dtype that scored every example first.
+        screened: Number of examples that it scored.
+        decided: Number of examples that the dtype of the model's entry scored again.
+        changed: Number of these whose verdict it changed.
+        band: Half the width, in logits, of the band around zero in which every example was decided.
+        widened: Number of times that a control sample widened the band.
+    """
+
+    dtype: str
+    screened: int
+    decided: int
+    changed: int
+    band: float
+    widened: int
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """A model, and the engine that gave its verdicts.
 
@@ -31,6 +52,7 @@ class ModelEntry:
         dtype: Dtype that decided the verdicts.
         tolerance: Half the width of the ambiguous band, in logits.
         run: Summary of the model's run card (`RunCard.summary`); None if it has none that is trusted.
+        screening: Counts of examples that a fast dtype screened and ``dtype`` decided; None if that scored all.
     """
 
     source: str
@@ -43,6 +65,7 @@ class ModelEntry:
     dtype: str
     tolerance: float
     run: dict[str, Any] | None = None
+    screening: ScreeningEntry | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pytest_kdmem.base.progress import Progress
-from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
+from pytest_kdmem.engines.numerics import numerics_of_run
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import PartScored, SpecError
 from pytest_kdmem.scoring.confirm import confirm
@@ -85,13 +85,7 @@ class Scorer:
 
     def has_verdict_numerics(self, scores: ScoreTable) -> bool:
         """Whether a model's verdicts alone would be computed as these scores are; engines differ by the metrics."""
-        return scores.numerics == self._verdict_numerics(scores)
-
-    def _verdict_numerics(self, scores: ScoreTable) -> Numerics:
-        run = self.run
-        return resolve_numerics(
-            scores.model, scores.checkpoint, engine=run.engine, device=run.device, dtype=run.dtype, metrics="verdict"
-        )
+        return scores.numerics == numerics_of_run(scores.model, scores.checkpoint, self.run, "verdict")
 
 
 def check_same_examples(scores: ScoreTable, earlier_scores: Iterable[ScoreTable]) -> None:

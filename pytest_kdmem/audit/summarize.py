@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import DataEntry, Gate, InheritanceEntry, ModelEntry, RiskEntry
+from pytest_kdmem.audit.schema import DataEntry, Gate, InheritanceEntry, ModelEntry, RiskEntry, ScreeningEntry
 from pytest_kdmem.audit.schema_checks import ConfirmationEntry, EngineCheckEntry
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.inheritance import Inheritance
@@ -51,7 +52,18 @@ def model_entry(scores: ScoreTable, card: RunCard | None) -> ModelEntry:
         dtype=numerics.dtype,
         tolerance=scores.tolerance,
         run=card.summary() if card is not None else None,
+        screening=_screening_entry(scores),
     )
+
+
+def _screening_entry(scores: ScoreTable) -> ScreeningEntry | None:
+    screen, counts = scores.numerics.screen, scores.screening
+    if screen is None:
+        return None
+    if counts is None:  # the model does not run in the fast dtype
+        scored = pc.sum(pc.equal(scores.rows["status"], "scored")).as_py() or 0
+        return ScreeningEntry(screen, 0, scored, 0, 0.0, 0)
+    return ScreeningEntry(screen, **asdict(counts))
 
 
 def data_entry(memorization: Memorization) -> DataEntry:

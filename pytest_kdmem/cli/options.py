@@ -74,6 +74,7 @@ class RunOptions(LoadingOptions):
     """How models are loaded and run by the transformers engine."""
 
     dtype: DType
+    screen_dtype: str
     device: str
     batch_size: int | None
     executor: str
@@ -90,6 +91,7 @@ class RunOptions(LoadingOptions):
         return RunSettings(
             engine="transformers",
             dtype=self.dtype,
+            screen_dtype=self.screen_dtype,
             device=self.device,
             batch_size=self.batch_size,
             offline=self.offline,

@@ -8,6 +8,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,7 @@ from filelock import FileLock
 
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Engine
+from pytest_kdmem.engines.screened import ScreenedEngine
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -22,7 +24,9 @@ from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.specs.weights import digest_again
 
 if TYPE_CHECKING:
+    from pytest_kdmem.engines.transformers.engine import TransformersEngine
     from pytest_kdmem.engines.transformers.pair import PairedEngine
+    from pytest_kdmem.engines.transformers.screened_pair import ScreenedPair
 
 
 class ModelToLoad(NamedTuple):
@@ -36,29 +40,18 @@ class ModelToLoad(NamedTuple):
 def open_engine(
     model: Model, checkpoint: Checkpoint, numerics: Numerics, extraction: Extraction, settings: RunSettings
 ) -> Engine:
-    """Load a model into the engine that its numerics name.
+    """Load a model into the engine that its numerics name, and into one that decides if they name a screening.
 
     Raises:
         EngineError: The model cannot be loaded, or its files are no longer those of ``checkpoint``.
     """
-    engine: Engine
-    if numerics.engine == "vllm":
-        from pytest_kdmem.engines.vllm.engine import VllmEngine
-
-        engine = VllmEngine(
-            model,
-            checkpoint,
-            numerics,
-            longest_tokens=extraction.scored_tokens,
-            batch_size=settings.batch_size,
-            tensor_parallel=settings.tensor_parallel,
-        )
-    else:
-        from pytest_kdmem.engines.transformers.engine import TransformersEngine
-
-        engine = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
     with ExitStack() as on_error:
-        on_error.callback(engine.close)
+        engine: Engine
+        if numerics.engine == "vllm":
+            engine = _open_vllm(model, checkpoint, numerics, extraction, settings, on_error)
+        else:
+            screener, decider = _open_transformers(ModelToLoad(model, checkpoint, numerics), settings, on_error)
+            engine = decider if screener is None else ScreenedEngine(screener, decider)
         _check_unchanged(model, checkpoint, settings)
         on_error.pop_all()
     return engine
@@ -66,7 +59,7 @@ def open_engine(
 
 def open_pair(
     teacher: ModelToLoad, baseline: ModelToLoad, settings: RunSettings, *, tokenizer_size: int | None
-) -> PairedEngine:
+) -> PairedEngine | ScreenedPair:
     """Load two models side by side into the transformers engine.
 
     Args:
@@ -78,18 +71,70 @@ def open_pair(
     Raises:
         EngineError: A model cannot be loaded, or its files are no longer those of its checkpoint.
     """
-    from pytest_kdmem.engines.transformers.engine import TransformersEngine
     from pytest_kdmem.engines.transformers.pair import PairedEngine
+    from pytest_kdmem.engines.transformers.screened_pair import ScreenedPair
 
     with ExitStack() as on_error:
-        engines = []
-        for model, checkpoint, numerics in (teacher, baseline):
-            engine = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
-            on_error.callback(engine.close)
-            engines.append(engine)
-            _check_unchanged(model, checkpoint, settings)
+        screeners, deciders = [], []
+        for to_load in (teacher, baseline):
+            screener, decider = _open_transformers(to_load, settings, on_error)
+            screeners.append(screener or decider)
+            deciders.append(decider)
+            _check_unchanged(to_load.model, to_load.checkpoint, settings)
         on_error.pop_all()
-    return PairedEngine(engines[0], engines[1], tokenizer_size)
+    decided = PairedEngine(deciders[0], deciders[1], tokenizer_size)
+    if screeners == deciders:
+        return decided
+    return ScreenedPair(PairedEngine(screeners[0], screeners[1], tokenizer_size), decided)
+
+
+def _open_transformers(
+    to_load: ModelToLoad, settings: RunSettings, on_error: ExitStack
+) -> tuple[TransformersEngine | None, TransformersEngine]:
+    """The engine that screens, or None, and the one that decides, over the same weights."""
+    decider = _open_decider(to_load, settings, on_error)
+    screen = to_load.numerics.screen
+    try:
+        return (None if screen is None else decider.over_same_weights(screen)), decider
+    except EngineError:  # the model does not run in half precision, so float32 scores all
+        return None, decider
+
+
+def _open_decider(to_load: ModelToLoad, settings: RunSettings, on_error: ExitStack) -> TransformersEngine:
+    from pytest_kdmem.engines.transformers.engine import TransformersEngine
+
+    model, checkpoint, numerics = to_load
+    decider = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
+    on_error.callback(decider.close)
+    return decider
+
+
+def _open_vllm(
+    model: Model,
+    checkpoint: Checkpoint,
+    numerics: Numerics,
+    extraction: Extraction,
+    settings: RunSettings,
+    on_error: ExitStack,
+) -> Engine:
+    """vLLM, and the transformers engine to decide what vLLM screens."""
+    from pytest_kdmem.engines.vllm.engine import VllmEngine
+
+    decider = None
+    if numerics.screen is not None:
+        # It comes first, as vLLM takes what is left of the device's memory.
+        decider = _open_decider(ModelToLoad(model, checkpoint, numerics), settings, on_error)
+    engine = VllmEngine(
+        model,
+        checkpoint,
+        numerics if numerics.screen is None else replace(numerics, dtype=numerics.screen),
+        longest_tokens=extraction.scored_tokens,
+        batch_size=settings.batch_size,
+        tensor_parallel=settings.tensor_parallel,
+        memory_share=None if decider is None else decider.memory_left(),
+    )
+    on_error.callback(engine.close)
+    return engine if decider is None else ScreenedEngine(engine, decider)
 
 
 def _check_unchanged(model: Model, checkpoint: Checkpoint, settings: RunSettings) -> None:

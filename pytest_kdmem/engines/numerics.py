@@ -14,15 +14,31 @@ from pytest_kdmem.engines.vllm.versions import SUPPORTED_ARCHITECTURES, TESTED, 
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
-from pytest_kdmem.specs.runtime import ENGINES
+from pytest_kdmem.specs.runtime import ENGINES, RunSettings
 
 # Exists if the NVIDIA driver is loaded.
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+PROCESSOR = Path("/proc/cpuinfo")
+# Units that multiply bfloat16 numbers at a multiple of the rate of float32, as Linux names them.
+BFLOAT16_UNITS = frozenset({"amx_bf16", "avx512_bf16"})
+HALF_DTYPES = ("bfloat16", "float16")
+# Parameters from which matrix products take most of a CPU's time. Smaller models gain nothing from faster ones.
+SCREENED_PARAMETERS = 50_000_000
 
 
 @dataclass(frozen=True)
 class Numerics:
-    """Engine, device, dtype and versions of the frameworks; ``vllm`` is None unless vLLM is the engine."""
+    """Engine, device, dtype and versions of the frameworks.
+
+    Attributes:
+        engine: Engine that scores every example.
+        device: Device that it runs on.
+        dtype: Dtype that decides verdicts.
+        torch: Version of torch.
+        transformers: Version of transformers.
+        vllm: Version of vLLM; None unless it is the engine.
+        screen: Dtype that scores every example before ``dtype`` decides those near zero; None if ``dtype`` scores all.
+    """
 
     engine: str
     device: str
@@ -30,6 +46,7 @@ class Numerics:
     torch: str
     transformers: str
     vllm: str | None = None
+    screen: str | None = None
 
     @property
     def digest(self) -> str:
@@ -37,9 +54,21 @@ class Numerics:
 
 
 def resolve_numerics(
-    model: Model, checkpoint: Checkpoint, *, engine: str, device: str, dtype: str, metrics: Metrics
+    model: Model,
+    checkpoint: Checkpoint,
+    *,
+    engine: str,
+    device: str,
+    dtype: str,
+    metrics: Metrics,
+    screen_dtype: str = "auto",
+    tensor_parallel: int = 1,
 ) -> Numerics:
     """Resolve ``auto`` settings without importing torch, so that stored scores are looked up without it.
+
+    A dtype that the model or the settings name is the only one. Otherwise float32 decides, so that no verdict depends
+    on the machine, and half precision screens where it is faster. Quantized weights, and models that share several
+    GPUs, run in one dtype.
 
     The engine ``auto`` is vLLM for verdicts on a GPU, where it is faster. The other columns need the one pass of the
     transformers engine, which gives the verdicts as well.
@@ -51,16 +80,19 @@ def resolve_numerics(
         device: ``auto``, ``cpu`` or ``cuda``.
         dtype: Dtype for models that name none themselves.
         metrics: Which metrics will be computed.
+        screen_dtype: Dtype of the screening where neither the model nor ``dtype`` names one; ``none`` for no screening.
+        tensor_parallel: Number of GPUs that share the model, which runs in one dtype only on several.
 
     Raises:
         EngineError: The engine is ``vllm``, and it is not installed, or its version or the model is not supported.
     """
     if device == "auto":
         device = "cuda" if has_gpu() else "cpu"
-    resolved_dtype = model.dtype if model.dtype != "auto" else dtype
-    if resolved_dtype == "auto":
-        # A CPU gains little from half precision, and float32 keeps the ambiguous band narrow.
-        resolved_dtype = "float32" if device == "cpu" else checkpoint.dtype
+    named_dtype = model.dtype if model.dtype != "auto" else dtype
+    runs_in_two = named_dtype == "auto" and not checkpoint.quantized and tensor_parallel == 1
+    screen = _screen_dtype(checkpoint, device, screen_dtype) if runs_in_two else None
+    if named_dtype == "auto":
+        named_dtype = "float32" if runs_in_two or device == "cpu" else checkpoint.dtype
     if engine == "auto":
         fits = metrics == "verdict" and device == "cuda" and not unfit_for_vllm(model, checkpoint)
         engine = "vllm" if fits and installed_vllm() in TESTED else "transformers"
@@ -70,7 +102,30 @@ def resolve_numerics(
         vllm_version = installed_vllm()
         if reason := unfit_for_vllm(model, checkpoint):
             raise EngineError(f"{reason}: use --kdmem-engine transformers.")
-    return Numerics(engine, device, resolved_dtype, version("torch"), version("transformers"), vllm_version)
+    return Numerics(engine, device, named_dtype, version("torch"), version("transformers"), vllm_version, screen)
+
+
+def _screen_dtype(checkpoint: Checkpoint, device: str, screen_dtype: str) -> str | None:
+    """The dtype that screens a model which float32 decides; None where that would be no faster."""
+    if screen_dtype != "auto":
+        return None if screen_dtype == "none" else screen_dtype
+    if device == "cuda":
+        return checkpoint.dtype if checkpoint.dtype in HALF_DTYPES else "bfloat16"
+    return "bfloat16" if checkpoint.parameters >= SCREENED_PARAMETERS and has_bfloat16_units() else None
+
+
+def numerics_of_run(model: Model, checkpoint: Checkpoint, settings: RunSettings, metrics: Metrics) -> Numerics:
+    """`resolve_numerics` by the settings of a run."""
+    return resolve_numerics(
+        model,
+        checkpoint,
+        engine=settings.engine,
+        device=settings.device,
+        dtype=settings.dtype,
+        metrics=metrics,
+        screen_dtype=settings.screen_dtype,
+        tensor_parallel=settings.tensor_parallel,
+    )
 
 
 def unfit_for_vllm(model: Model, checkpoint: Checkpoint) -> str:
@@ -107,3 +162,12 @@ def has_gpu() -> bool:
     """Whether torch will find an NVIDIA GPU, judged by the driver's files and the version of the torch wheel."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and "+cpu" not in version("torch") and NVIDIA_DRIVER.exists()
+
+
+def has_bfloat16_units() -> bool:
+    """Whether this CPU multiplies bfloat16 numbers at a multiple of the rate of float32, by what Linux says of it."""
+    try:
+        flags = next(line for line in PROCESSOR.read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        return False
+    return not BFLOAT16_UNITS.isdisjoint(flags.split())

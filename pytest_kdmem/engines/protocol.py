@@ -19,6 +19,35 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Screening:
+    """Counts of examples that a fast dtype screened and float32 decided.
+
+    Attributes:
+        screened: Number of examples that the fast dtype scored; 0 if the model does not run in it.
+        decided: Number of examples that float32 scored.
+        changed: Number of these whose verdict float32 changed.
+        band: Half the width, in logits, of the band around zero in which every example was decided.
+        widened: Number of times that the control sample widened the band.
+    """
+
+    screened: int
+    decided: int
+    changed: int
+    band: float
+    widened: int
+
+    def __add__(self, other: Screening) -> Screening:
+        """The counts of two runs together, and the wider band."""
+        return Screening(
+            self.screened + other.screened,
+            self.decided + other.decided,
+            self.changed + other.changed,
+            max(self.band, other.band),
+            self.widened + other.widened,
+        )
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scores of n examples, each array of shape ``[n]``; NaN where a metric was not computed.
 
@@ -29,6 +58,7 @@ class Scores:
         nll: Mean negative log-likelihood of the window's predicted tokens, in nats.
         entropy: Mean entropy of the predicted distribution over the suffix, in nats.
         tolerance: Margin, in logits, within which another kernel or batch size could change the verdict.
+        screening: Counts of a run in two dtypes; None of a run in one.
     """
 
     margin: Floats
@@ -37,6 +67,7 @@ class Scores:
     nll: Floats
     entropy: Floats
     tolerance: float
+    screening: Screening | None = None
 
     @property
     def memorized(self) -> Flags:
@@ -48,10 +79,37 @@ class Scores:
         return np.abs(self.margin) <= self.tolerance
 
 
+SCORE_ARRAYS = ("margin", "first_miss", "logprob", "nll", "entropy")
+
+
+def unknown_scores(examples: int, tolerance: float) -> Scores:
+    """Scores of which nothing is known yet, to be filled by `put_scores`."""
+    margin, logprob, nll, entropy = (np.full(examples, np.nan, np.float32) for _ in range(4))
+    return Scores(margin, np.full(examples, -1, np.int16), logprob, nll, entropy, tolerance)
+
+
+def take_scores(scores: Scores, rows: npt.NDArray[np.intp] | slice) -> Scores:
+    """A copy of the scores of some examples."""
+    margin, first_miss, logprob, nll, entropy = (getattr(scores, name)[rows].copy() for name in SCORE_ARRAYS)
+    return Scores(margin, first_miss, logprob, nll, entropy, scores.tolerance)
+
+
+def put_scores(scores: Scores, rows: npt.NDArray[np.intp], values: Scores) -> None:
+    """Set the scores of some examples in place."""
+    for name in SCORE_ARRAYS:
+        getattr(scores, name)[rows] = getattr(values, name)
+
+
 class Engine(Protocol):
-    """A loaded model. ``tolerance`` is that of its scores, in logits."""
+    """A loaded model.
+
+    Attributes:
+        tolerance: That of its scores, in logits.
+        sure_miss: Verdicts of an example are scored no further than a margin below the negative of this, in logits.
+    """
 
     tolerance: float
+    sure_miss: float
 
     def score(
         self, examples: Sequence[Example], extraction: Extraction, metrics: Metrics, advance: Callable[[int], None]

@@ -183,6 +183,7 @@ def run_settings_of(settings: Settings) -> RunSettings:
         engine=settings["engine"],
         device=settings["device"],
         dtype=settings["dtype"],
+        screen_dtype=settings["screen_dtype"],
         batch_size=settings["batch_size"],
         offline=settings["offline"] or False,
         tensor_parallel=settings["tensor_parallel"],

@@ -17,7 +17,7 @@ from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
 from pytest_kdmem.scoring.loss_shard import LossShard, loss_rows
-from pytest_kdmem.scoring.table import SCHEMA
+from pytest_kdmem.scoring.table import SCHEMA, score_metadata
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.runtime import RunSettings
@@ -181,7 +181,7 @@ def rows_of_shard(
                 **row,
             }
         )
-    return pa.Table.from_pylist(rows, SCHEMA.with_metadata({"tolerance": repr(scores.tolerance)}))
+    return pa.Table.from_pylist(rows, SCHEMA.with_metadata(score_metadata(scores)))
 
 
 def _too_short_row(example: Example) -> dict[str, object]:

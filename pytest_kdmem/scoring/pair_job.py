@@ -85,10 +85,10 @@ class PairScorer:
 def _join(teacher: pa.Table, baseline: pa.Table, kl: pa.Array) -> pa.Table:
     """One table with the columns of both models and the divergence, which share ``example_id`` and ``digest``."""
     columns = {name: teacher[name] for name in ("example_id", "digest")}
-    metadata = {}
+    metadata: dict[bytes, bytes] = {}
     for side, rows in zip(SIDES, (teacher, baseline), strict=True):
         columns |= {f"{side}.{name}": rows[name] for name in rows.column_names if name not in columns}
-        metadata[f"{side}.tolerance"] = rows.schema.metadata[b"tolerance"]
+        metadata |= {f"{side}.".encode() + name: value for name, value in rows.schema.metadata.items()}
     return pa.table(columns | {"kl.kl": kl}).replace_schema_metadata(metadata)
 
 
@@ -98,5 +98,8 @@ def _side(rows: pa.Table, side: str) -> pa.Table:
     part = rows.select(names).rename_columns([name.removeprefix(f"{side}.") for name in names])
     if side == "kl":
         return part.cast(KL_SCHEMA).replace_schema_metadata(None)
-    tolerance = rows.schema.metadata[f"{side}.tolerance".encode()]
-    return part.replace_schema_metadata({"tolerance": tolerance})
+    prefix = f"{side}.".encode()
+    metadata = rows.schema.metadata
+    return part.replace_schema_metadata(
+        {name.removeprefix(prefix): metadata[name] for name in metadata if name.startswith(prefix)}
+    )

@@ -17,7 +17,6 @@ from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.corpus.tokenizer import ReadingsDiffer, open_tokenizer
-from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.errors import EngineError, SpecError
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Job, Task
@@ -200,8 +199,5 @@ def _key(job: Job, content: str) -> str:
 def _by_transformers(job: Job) -> Job:
     """The job on the transformers engine, which alone gives losses."""
     settings = replace(job.settings, engine="transformers", tensor_parallel=1)
-    used = job.numerics
-    numerics = resolve_numerics(
-        job.model, job.checkpoint, engine="transformers", device=used.device, dtype=used.dtype, metrics="verdict"
-    )
+    numerics = replace(job.numerics, engine="transformers", vllm=None)
     return replace(job, numerics=numerics, metrics="verdict", settings=settings)

@@ -12,7 +12,7 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.corpus.special_tokens import UndeclaredSpecialTokens
-from pytest_kdmem.engines.numerics import resolve_numerics
+from pytest_kdmem.engines.numerics import numerics_of_run
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import EngineError, PartScored, SpecError
 from pytest_kdmem.scoring.combine_engines import combine_engines
@@ -22,7 +22,7 @@ from pytest_kdmem.scoring.reading_guard import ReadingGuard
 from pytest_kdmem.scoring.run import PROTOCOL, RunResult, ScoreRun, executor_of
 from pytest_kdmem.scoring.special_tokens import answered
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.scoring.table import PairTable, ScoreTable
+from pytest_kdmem.scoring.table import PairTable, ScoreTable, screening_of, tolerance_of
 from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
@@ -170,9 +170,7 @@ def settings_by_engine(settings: RunSettings) -> tuple[tuple[RunSettings, Metric
 def _job(model: Model, checkpoint: Checkpoint, scoring: _Scoring, metrics: Metrics) -> Job:
     settings = scoring.settings
     check_positions(model, checkpoint, scoring.extraction)
-    numerics = resolve_numerics(
-        model, checkpoint, engine=settings.engine, device=settings.device, dtype=settings.dtype, metrics=metrics
-    )
+    numerics = numerics_of_run(model, checkpoint, settings, metrics)
     return Job(model, checkpoint, scoring.extraction, numerics, metrics, settings)
 
 
@@ -239,7 +237,8 @@ def _table(task: Task, model: int, training_set: TrainingSet, result: RunResult)
         numerics=job.numerics,
         extraction=job.extraction,
         rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
-        tolerance=max(float(table.schema.metadata[b"tolerance"]) for table in tables),
+        tolerance=tolerance_of(tables),
         scored_now=result.scored_now,
         notes=result.notes[model],
+        screening=screening_of(tables),
     )

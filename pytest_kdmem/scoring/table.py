@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import pyarrow as pa
 
+from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.engines.protocol import Scores, Screening
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
@@ -40,6 +46,31 @@ def encode_lengths(extraction: Extraction) -> bytes:
     return f"{extraction.prefix_tokens}, {extraction.suffix_tokens}, {extraction.window_tokens}".encode()
 
 
+# Metadata of the stored rows of a shard: their tolerance, and what was screened and decided.
+TOLERANCE_KEY = b"tolerance"
+SCREENING_KEY = b"screening"
+
+
+def score_metadata(scores: Scores) -> dict[bytes, bytes]:
+    """What the rows of a shard say of their scores, beside the columns."""
+    metadata = {TOLERANCE_KEY: repr(scores.tolerance).encode()}
+    if scores.screening is not None:
+        metadata[SCREENING_KEY] = json.dumps(to_json(scores.screening)).encode()
+    return metadata
+
+
+def tolerance_of(tables: Iterable[pa.Table]) -> float:
+    """The widest tolerance of the shards of a run, in logits."""
+    return max(float(table.schema.metadata[TOLERANCE_KEY]) for table in tables)
+
+
+def screening_of(tables: Iterable[pa.Table]) -> Screening | None:
+    """The counts of all shards of a run together; None if it was in one dtype."""
+    stored = (table.schema.metadata.get(SCREENING_KEY) for table in tables)
+    counts = [from_json(Screening, json.loads(content)) for content in stored if content is not None]
+    return reduce(add, counts) if counts else None
+
+
 @dataclass(frozen=True)
 class ScoreTable:
     """Scores of one model over one training set, with what they were computed from.
@@ -55,6 +86,7 @@ class ScoreTable:
         tolerance: Half the width of the ambiguous band, in logits.
         scored_now: Number of examples that were scored in this run and not read from the store.
         notes: Warnings about how the training set was read.
+        screening: Counts of a run in two dtypes; None of a run in one.
     """
 
     model: Model
@@ -67,6 +99,7 @@ class ScoreTable:
     tolerance: float
     scored_now: int
     notes: tuple[str, ...] = ()
+    screening: Screening | None = None
 
 
 @dataclass(frozen=True)

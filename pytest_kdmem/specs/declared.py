@@ -37,7 +37,7 @@ class Model:
     Args:
         source: Folder or hub id.
         revision: Branch, tag or commit on the hub.
-        dtype: Precision of the computation; ``auto`` is float32 on a CPU and the checkpoint's own on a GPU.
+        dtype: Precision of the computation; ``auto`` is float32, after a screening where that is faster.
         trust_remote_code: Run modelling code that comes with the checkpoint.
 
     Raises:

@@ -19,7 +19,7 @@ from pytest_kdmem.specs.checks import (
 from pytest_kdmem.specs.declared import DType, EndOfDocument, Form, Reading
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.other_readings import accepted_readings
-from pytest_kdmem.specs.runtime import DEVICES, ENGINES, EXECUTORS
+from pytest_kdmem.specs.runtime import DEVICES, ENGINES, EXECUTORS, SCREEN_DTYPES
 
 REPORT_ENDINGS = (".json", ".html", ".md", ".sarif")
 
@@ -103,10 +103,19 @@ OPTIONS = (
     Option(
         "dtype",
         "text",
-        "Precision in which the models compute: float32, bfloat16, float16, or auto (float32 on a CPU, the checkpoint's"
-        " own on a GPU).",
+        "Precision in which the models compute: float32, bfloat16, float16, or auto (float32 decides; where half"
+        " precision is faster, it scores every example first, and float32 those that it leaves uncertain).",
         "auto",
         choice(*get_args(DType)),
+    ),
+    Option(
+        "screen-dtype",
+        "text",
+        "Precision that scores every example before float32 decides, if dtype is auto: bfloat16, float16, none (float32"
+        " scores all), or auto (half precision on a GPU, and for large models on a CPU that multiplies bfloat16"
+        " numbers).",
+        "auto",
+        choice(*SCREEN_DTYPES),
     ),
     Option(
         "device",

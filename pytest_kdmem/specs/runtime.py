@@ -14,11 +14,13 @@ EXAMPLES_PER_SHARD = 2048
 ENGINES = ("auto", "transformers", "vllm")
 DEVICES = ("auto", "cpu", "cuda")
 EXECUTORS = ("local", "ray")
+SCREEN_DTYPES = ("auto", "none", "bfloat16", "float16")
 
 _CHECKS = {
     "engine": choice(*ENGINES),
     "device": choice(*DEVICES),
     "dtype": choice(*get_args(DType)),
+    "screen_dtype": choice(*SCREEN_DTYPES),
     "executor": choice(*EXECUTORS),
     "batch_size": optional(whole_number(1)),
     "tensor_parallel": whole_number(1),
@@ -66,7 +68,8 @@ class RunSettings:
     Args:
         engine: Library that runs the models: ``transformers``, ``vllm`` or ``auto``.
         device: ``cpu``, ``cuda`` or ``auto``.
-        dtype: Precision of the computation, or ``auto``.
+        dtype: Precision of the computation, or ``auto`` for float32 after a screening where that is faster.
+        screen_dtype: Precision of the screening, ``none`` for no screening, or ``auto``.
         batch_size: Examples per forward pass; chosen to fit if None.
         offline: Never open a network connection.
         tensor_parallel: Number of GPUs that vLLM splits a model over.
@@ -84,6 +87,7 @@ class RunSettings:
     engine: str = "auto"
     device: str = "auto"
     dtype: str = "auto"
+    screen_dtype: str = "auto"
     batch_size: int | None = None
     offline: bool = False
     tensor_parallel: int = 1
@@ -97,6 +101,11 @@ class RunSettings:
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
             require(name.replace("_", "-"), getattr(self, name), check)
+        if self.dtype != "auto" and self.screen_dtype not in ("auto", "none"):
+            raise SpecError(
+                f"dtype auto was expected with screen-dtype {self.screen_dtype}, because a dtype that is named is the"
+                f" only one; found {self.dtype}."
+            )
         if self.engine == "transformers" and self.tensor_parallel > 1:
             raise SpecError(
                 f"tensor-parallel must be 1 with engine transformers, because it is an option of vLLM; found"

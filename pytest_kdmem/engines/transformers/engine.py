@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from copy import copy
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +20,7 @@ from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids
 from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_step_by_step
 from pytest_kdmem.engines.transformers.failures import running_failure
 from pytest_kdmem.engines.transformers.head import StandardHead
-from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_model
+from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_run
 from pytest_kdmem.engines.transformers.reduction import Positions, reduce_positions
 from pytest_kdmem.engines.transformers.windows import WindowScores, first_miss
 from pytest_kdmem.errors import EngineError, KdmemError
@@ -29,6 +31,8 @@ from pytest_kdmem.specs.declared import Extraction, Model
 FIRST_TOKENS = 4
 LARGEST_BATCH = {"cpu": 32, "cuda": 256}
 LOGITS_BYTES_AT_ONCE = {"cpu": 16 << 20, "cuda": 1 << 30}
+# Share of a GPU's memory that deciding takes beside the weights: the cast weights of a layer, and activations.
+DECIDING_SHARE = 0.1
 # Numbers held per token and unit of width at the widest point of a forward pass, with room to spare.
 ACTIVATIONS_PER_UNIT = 32
 
@@ -45,29 +49,58 @@ class TransformersEngine:
         numerics: Device and dtype to run it in.
         batch_size: Examples in a batch; chosen to fit into memory if None.
 
+    Attributes:
+        tolerance: Half the width of the ambiguous band, in logits.
+        sure_miss: Verdicts of an example are scored no further than a margin below the negative of this, in logits.
+
     Raises:
         EngineError: There is no such device, or the model does not load, run or fit on it.
     """
 
-    def __init__(self, model: Model, checkpoint: Checkpoint, numerics: Numerics, *, batch_size: int | None = None):
+    def __init__(
+        self, model: Model, checkpoint: Checkpoint, numerics: Numerics, *, batch_size: int | None = None
+    ) -> None:
         self.name = model.source
         self._device = numerics.device
-        if self._device == "cuda" and not torch.cuda.is_available():
-            raise EngineError("A CUDA device was expected, and torch finds none; audit with --kdmem-device cpu.")
-        self._model = load_model(model, checkpoint, dtype=numerics.dtype, device=numerics.device)
+        self._positions = checkpoint.positions or 64
+        self._given_batch_size = batch_size
+        self._casting = load_to_run(model, checkpoint, numerics)
+        self._model = self._casting.model
+        self._prepare(numerics.dtype)
+
+    def over_same_weights(self, dtype: str) -> TransformersEngine:
+        """An engine that runs the same weights in another dtype.
+
+        Raises:
+            EngineError: The model does not run in it, or not fit.
+        """
+        other = copy(self)
+        other._prepare(dtype)
+        return other
+
+    def _prepare(self, dtype: str) -> None:
+        """Measure what depends on the dtype of the computation."""
+        self._dtype = getattr(torch, dtype)
         try:
-            self._head = StandardHead(self._model)
-            self.vocabulary = int(self._head.linear.weight.shape[0])
-            self._positions = checkpoint.positions or 64
-            self.batch_size = batch_size or self._fitting_batch()
-            self.chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary))
-            self.tolerance = self._measured_tolerance()
+            with self.computing():
+                self._head = StandardHead(self._model)
+                self.vocabulary = int(self._head.linear.weight.shape[0])
+                self.batch_size = self._given_batch_size or self._fitting_batch()
+                self.chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary))
+                self.tolerance = self.sure_miss = self._measured_tolerance()
         except KdmemError:
             raise
         except Exception as error:
             if isinstance(error, RuntimeError) and is_out_of_memory(error):
                 raise self._out_of_memory() from error
             raise running_failure(self.name, type(self._model).__name__, error) from error
+
+    def memory_left(self) -> float | None:
+        """Share of a GPU's memory that another engine may take beside this one; None on a CPU."""
+        if self._device == "cpu":
+            return None
+        free, total = torch.cuda.mem_get_info()
+        return max(0.0, free / total - DECIDING_SHARE)
 
     def score(
         self,
@@ -78,7 +111,12 @@ class TransformersEngine:
     ) -> Scores:
         check_ids(examples, self.vocabulary, self.name)
         score = self._score_windows if metrics == "all" else self._score_verdicts
-        return score(examples, extraction, advance)
+        with self.computing():
+            return score(examples, extraction, advance)
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Let the model compute in the engine's dtype."""
+        return self._casting.computing_in(self._dtype)
 
     def losses(self, examples: Sequence[Example]) -> list[Floats]:
         check_ids(examples, self.vocabulary, self.name)
@@ -91,7 +129,8 @@ class TransformersEngine:
                 losses[row] = -logprob[index, : len(examples[row].ids) - 1]
             return [None] * len(rows)
 
-        self.in_batches(rows_by_length(examples), score_batch)
+        with self.computing():
+            self.in_batches(rows_by_length(examples), score_batch)
         return losses
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
@@ -99,10 +138,11 @@ class TransformersEngine:
             stacked = self._stacked(batch, len(batch[0]))
             return list(decode_greedily(self._model, stacked, new_tokens).cpu().numpy().astype(np.int32))
 
-        return self.in_batches(prefixes, decode_batch)
+        with self.computing():
+            return self.in_batches(prefixes, decode_batch)
 
     def close(self) -> None:
-        del self._model, self._head
+        del self._model, self._head, self._casting
         gc.collect()
         if self._device == "cuda":
             torch.cuda.empty_cache()
@@ -142,9 +182,9 @@ class TransformersEngine:
                 margin[row] = margins.min()
 
         rows = list(range(len(examples)))
-        if extraction.suffix_tokens > FIRST_TOKENS:
+        if extraction.suffix_tokens > FIRST_TOKENS and self.sure_miss < math.inf:
             score_suffix(rows, FIRST_TOKENS, advance)
-            sure_misses = margin < -self.tolerance
+            sure_misses = margin < -self.sure_miss
             margin[sure_misses] = np.nan  # the least margin over the whole suffix stays unknown
             rows = np.flatnonzero(~sure_misses).tolist()
             advance = _ignore  # the remaining examples were counted in the first pass
@@ -181,7 +221,7 @@ class TransformersEngine:
             raise EngineError(
                 f"Finite logits were expected of model {self.name}, and it gives NaN or infinity"
                 f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
-                f" {self._model.dtype} overflows: try --kdmem-dtype float32."
+                f" {self._dtype} overflows: try --kdmem-dtype float32."
             )
         return positions
 
@@ -229,7 +269,7 @@ class TransformersEngine:
         hidden = getattr(config, "hidden_size", None) or int(self._head.linear.weight.shape[-1])
         inner = getattr(config, "intermediate_size", None) or 4 * hidden
         width = max(hidden, *(inner if isinstance(inner, list) else [inner]))  # Gemma 3n gives one for each layer
-        per_example = 256 * width * ACTIVATIONS_PER_UNIT * self._model.dtype.itemsize
+        per_example = 256 * width * ACTIVATIONS_PER_UNIT * self._dtype.itemsize
         free = torch.cuda.mem_get_info()[0] if self._device == "cuda" else 4 << 30
         fitting = max(1, (free // 2 - LOGITS_BYTES_AT_ONCE[self._device]) // per_example)
         return min(LARGEST_BATCH[self._device], 1 << int(math.log2(fitting)))
@@ -253,7 +293,7 @@ class TransformersEngine:
         stepped = margins_step_by_step(self._model, ids.to(self._device), prompt_tokens)
         change = max((batched - single).abs().max(), (batched[:, prompt_tokens:] - stepped).abs().max())
         highest = self._head.logits(self._head.backbone(ids.to(self._device))).float().amax(dim=-1).abs().max()
-        spacing = torch.finfo(self._model.dtype).eps * max(1.0, float(highest))
+        spacing = torch.finfo(self._dtype).eps * max(1.0, float(highest))
         return float(2.0 ** math.ceil(math.log2(max(4 * float(change), spacing))))
 
 

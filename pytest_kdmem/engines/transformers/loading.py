@@ -11,15 +11,38 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
+from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.transformers.failures import loading_failure
 from pytest_kdmem.engines.transformers.loaded import check_loaded, own_weights
-from pytest_kdmem.errors import KdmemError
+from pytest_kdmem.engines.transformers.precision import CastingModel, hold_compactly
+from pytest_kdmem.errors import EngineError, KdmemError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
 
 
+def load_to_run(model: Model, checkpoint: Checkpoint, numerics: Numerics) -> CastingModel:
+    """Load a model so that it runs in the dtypes of ``numerics``.
+
+    Weights that are screened in half precision are held in the dtype of their files. They are loaded in float32, so
+    that what is computed from the configuration alone has all its digits as well.
+
+    Raises:
+        EngineError: There is no such device, the model does not load, or its weights are not those of the checkpoint.
+    """
+    if numerics.device == "cuda" and not torch.cuda.is_available():
+        raise EngineError("A CUDA device was expected, and torch finds none; audit with --kdmem-device cpu.")
+    held = None if numerics.screen is None else checkpoint.dtype
+    return CastingModel(load_model(model, checkpoint, dtype=numerics.dtype, device=numerics.device, held=held))
+
+
 def load_model(
-    model: Model, checkpoint: Checkpoint, *, dtype: str, device: str = "cpu", attention: str | None = None
+    model: Model,
+    checkpoint: Checkpoint,
+    *,
+    dtype: str,
+    device: str = "cpu",
+    attention: str | None = None,
+    held: str | None = None,
 ) -> PreTrainedModel:
     """Load a model in evaluation mode.
 
@@ -29,6 +52,7 @@ def load_model(
         dtype: Dtype of its weights, as torch names it.
         device: Device to place it on.
         attention: Attention implementation as transformers names it; chosen by transformers if None.
+        held: Dtype in which weights are held that lose nothing by it; ``dtype`` if None.
 
     Raises:
         EngineError: The model does not load, or its weights are not those of the checkpoint.
@@ -48,6 +72,8 @@ def load_model(
             loaded, loading_info = result
             own_weights(loaded)
             check_loaded(loaded, loading_info, checkpoint)
+            if held is not None:
+                hold_compactly(loaded, getattr(torch, held))
             placed: PreTrainedModel = loaded.to(device).eval()
     except KdmemError:
         raise

@@ -44,6 +44,11 @@ class PairedEngine:
         # A batch that fits the larger model fits the smaller one as well.
         teacher.batch_size = min(teacher.batch_size, baseline.batch_size)
 
+    @property
+    def engines(self) -> tuple[TransformersEngine, TransformersEngine]:
+        """The engines of teacher and baseline."""
+        return self._teacher, self._baseline
+
     def score(
         self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
     ) -> PairedScores:
@@ -76,7 +81,8 @@ class PairedEngine:
             advance(len(rows))
             return [None] * len(rows)
 
-        self._teacher.in_batches(rows_by_length(examples), score_batch)
+        with self._teacher.computing(), self._baseline.computing():
+            self._teacher.in_batches(rows_by_length(examples), score_batch)
         return PairedScores(
             teacher_scores.scores(self._teacher.tolerance), baseline_scores.scores(self._baseline.tolerance), kl
         )

@@ -47,21 +47,21 @@ class VerdictCollector:
     Args:
         ids: Token ids ``[rows, prefix + suffix]``.
         prefix_tokens: Length of the prefix.
-        tolerance: A miss is sure if its margin, in logits, lies below the negative of this.
+        sure_miss: A miss is sure if its margin, in logits, lies below the negative of this.
         report_done: Receives the number of rows completed, after each step.
     """
 
     def __init__(
-        self, ids: npt.NDArray[np.int32], prefix_tokens: int, tolerance: float, report_done: ReportDone
+        self, ids: npt.NDArray[np.int32], prefix_tokens: int, sure_miss: float, report_done: ReportDone
     ) -> None:
         self._ids = ids
         self._prefix_tokens = prefix_tokens
-        self._tolerance = tolerance
+        self._sure_miss = sure_miss
         self._report_done = report_done
         self._completed = 0
         self.margin: Floats = np.full(len(ids), np.nan, dtype=np.float32)
         self.first_miss = np.full(len(ids), -1, dtype=np.int16)
-        # Rows that missed their target within the tolerance, to be scored in one pass.
+        # Rows that missed their target by less, to be scored in one pass.
         self.unsettled: list[int] = []
 
     def on_decoded(self, row: RowProgress, output: Any) -> bool:
@@ -71,7 +71,7 @@ class VerdictCollector:
             target = row.target[row.matched]
             margin = target_margin(row.index, target, tokens, logits)
             if token != target or margin < 0:
-                if margin < -self._tolerance:  # later margins may be lower still, so the least stays unknown
+                if margin < -self._sure_miss:  # later margins may be lower still, so the least stays unknown
                     self.first_miss[row.index] = row.matched
                     self._completed += 1
                 else:
@@ -103,7 +103,7 @@ def cascade(
     sampling: Callable[..., Any],
     ids: npt.NDArray[np.int32],
     prefix_tokens: int,
-    tolerance: float,
+    sure_miss: float,
     report_done: ReportDone,
 ) -> tuple[Floats, npt.NDArray[np.int16]]:
     """Margins and first misses ``[rows]`` of rows of token ids, as in `Scores`.
@@ -113,13 +113,13 @@ def cascade(
         sampling: Makes vLLM's sampling parameters from a number of tokens and the numbers of logits asked for.
         ids: Token ids ``[rows, prefix + suffix]``.
         prefix_tokens: Length of the prefix.
-        tolerance: Margin, in logits, within which another kernel or batch size could change the verdict.
+        sure_miss: A row ends at a miss whose margin, in logits, lies below the negative of this.
         report_done: Receives the number of rows completed, after each step.
 
     Raises:
         BrokenLogits: A logit that decides a row is NaN or infinite.
     """
-    verdicts = VerdictCollector(ids, prefix_tokens, tolerance, report_done)
+    verdicts = VerdictCollector(ids, prefix_tokens, sure_miss, report_done)
     decoding = sampling(ids.shape[1] - prefix_tokens, logprobs=HIGHEST)
     rows = (
         (RowProgress(index, row[prefix_tokens:].tolist()), row[:prefix_tokens].tolist(), decoding)

@@ -47,6 +47,7 @@ class VllmEngine:
         longest_tokens: Largest number of tokens of an example that is scored, or of prefix and new tokens together.
         batch_size: Largest number of sequences that run at once; chosen by the device if None.
         tensor_parallel: Number of GPUs that share the model.
+        memory_share: Share of the GPU's memory to take; vLLM's own if None.
 
     Raises:
         EngineError: vLLM is not installed, has no tested version or is built for another device, or the model does
@@ -62,6 +63,7 @@ class VllmEngine:
         longest_tokens: int,
         batch_size: int | None = None,
         tensor_parallel: int = 1,
+        memory_share: float | None = None,
     ) -> None:
         check_vllm()
         self._name, self._device = model.source, numerics.device
@@ -92,12 +94,13 @@ class VllmEngine:
                     "longest_tokens": longest_tokens,
                     "batch_size": batch_size or LARGEST_BATCH[numerics.device],
                     "tensor_parallel": tensor_parallel,
+                    "memory_share": memory_share,
                 }
             )
         except BaseException:
             self.close()
             raise
-        self.tolerance = float(opened["tolerance"])
+        self.tolerance = self.sure_miss = float(opened["tolerance"])
         self._vocabulary = int(opened["vocabulary"])
 
     def score(
@@ -116,7 +119,11 @@ class VllmEngine:
         check_ids(examples, self._vocabulary, self._name)
         rows = [example.ids[: extraction.scored_tokens] for example in examples]
         ids = np.array(rows, dtype=np.int32).reshape(-1, extraction.scored_tokens)
-        request = {"command": "score", "prefix_tokens": extraction.prefix_tokens}
+        request = {
+            "command": "score",
+            "prefix_tokens": extraction.prefix_tokens,
+            "sure_miss": self.sure_miss,
+        }
         _, (margin, first_miss) = self._request(request, ids, examples=examples, advance=advance)
         unknown = np.full(len(examples), np.nan, dtype=np.float32)
         return Scores(margin.copy(), first_miss.copy(), unknown, unknown, unknown, self.tolerance)

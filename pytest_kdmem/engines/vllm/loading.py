@@ -139,7 +139,9 @@ def _engine_settings(request: Header, model: str, at_once: int, kv_cache_bytes: 
     """Arguments of vLLM's engine."""
     device = request["device"]
     longest = request["longest_tokens"] + 1  # a pass over a whole example generates one token more
+    memory = {"gpu_memory_utilization": share} if (share := request.get("memory_share")) is not None else {}
     return {
+        **memory,
         "model": model,
         "config_format": "hf",
         "load_format": "safetensors",

@@ -53,7 +53,7 @@ class LoadedModel:
 
     def score(self, request: Header, arrays: list[Array], report_done: Callable[[int], None]) -> list[Array]:
         margin, first_miss = cascade(
-            self._runner, self._sampling, arrays[0], request["prefix_tokens"], self.tolerance, report_done
+            self._runner, self._sampling, arrays[0], request["prefix_tokens"], request["sure_miss"], report_done
         )
         return [margin, first_miss]
 
