@@ -20,6 +20,7 @@ from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
 
 FAMILIES = ("pythia", "olmo2", "qwen3")
 TRIPLE = ("teacher", "baseline", "student")
@@ -92,6 +93,25 @@ def test_verdicts_are_those_of_plain_decoding(shipped, memorization_of, name):
     folder, memorization = shipped / "models" / name, memorization_of(name)
     examples = chosen(memorization, folder, 500 if name == "pythia/student" else 120, EXTRACTION)
     assert verdicts(memorization, examples) == decoded_verdicts(folder, examples, EXTRACTION)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name.endswith("/student") else pytest.param(name, marks=pytest.mark.slow) for name in DECODED]
+)
+def test_a_screening_changes_no_verdict(shipped, tmp_path, name):
+    model = Model(str(shipped / "models" / name))
+    size = 400 if name.endswith("/student") else None
+    data = TrainingSet(str(shipped / "corpus/training.jsonl.gz"), sample=size)
+    alone, screened = (
+        score(
+            model, data, EXTRACTION, ScoreStore(tmp_path), settings=RunSettings(screen_dtype=dtype), metrics="verdict"
+        )
+        for dtype in ("none", "bfloat16")
+    )
+    assert screened.rows["memorized"].equals(alone.rows["memorized"])
+    assert screened.screening.screened == len(Memorization(name, screened).distinct)
+    assert screened.screening.decided < screened.screening.screened / 5
+    assert alone.screening is None
 
 
 def test_verdicts_at_other_lengths_are_those_of_plain_decoding(shipped, store):

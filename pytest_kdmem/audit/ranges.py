@@ -60,6 +60,10 @@ def _parts(estimate: Estimate) -> tuple[float, float, float]:
 
 def _model(model: ModelEntry) -> None:
     check(0 <= model.tolerance < math.inf, "a finite tolerance")
+    if (screening := model.screening) is not None:
+        check(0 <= screening.changed <= screening.decided, "no more changed verdicts than decided ones")
+        check(0 <= screening.band < MOST and screening.widened >= 0, "a finite band")
+        check(not screening.screened or screening.decided <= screening.screened, "no more decided than screened")
 
 
 def _held_out(entry: HeldOutEntry) -> None:

@@ -27,6 +27,7 @@ from pytest_kdmem.report.sentences import (
     gate_summary,
     gate_title,
     overall_outcome,
+    precision_phrase,
     verdict_sentence,
 )
 from pytest_kdmem.report.venn import CELLS, ordered_roles
@@ -82,6 +83,7 @@ def render(report: Report) -> str:
         "comparison": comparison_text,
         "gate_title": _title,
         "summary": gate_summary,
+        "precision_phrase": precision_phrase,
         "training_text": _training_text,
     }
     environment.tests["estimate"] = lambda value: isinstance(value, Estimate)

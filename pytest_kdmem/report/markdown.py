@@ -16,7 +16,13 @@ from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sanitize import sanitize
-from pytest_kdmem.report.sentences import comparison_text, gate_title, overall_outcome, verdict_sentence
+from pytest_kdmem.report.sentences import (
+    comparison_text,
+    gate_title,
+    overall_outcome,
+    precision_phrase,
+    verdict_sentence,
+)
 from pytest_kdmem.report.venn import CELLS, ordered_roles
 
 Item = TypeVar("Item")
@@ -212,7 +218,7 @@ def _settings(audit: AuditResult) -> str:
 
 def _model(role: str, model: ModelEntry) -> str:
     revision = f" at {code_span(model.revision)}" if model.revision else ""
-    engine = f"{model.engine} on {model.device} in {model.dtype}, ambiguous within {model.tolerance:.1g}"
+    engine = f"{model.engine}, {model.device}, {precision_phrase(model)}"
     source = f"{code_span(model.source)}{revision}, digest {code_span(model.digest)}"
     return f"{escape_markdown(role)}: {source}, {escape_markdown(engine)}"
 

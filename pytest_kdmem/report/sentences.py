@@ -8,10 +8,24 @@ from typing import Literal
 
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.audit.schema import Gate, ModelEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.direction import MIRRORED
 from pytest_kdmem.metrics.estimate import SIGN, Estimate
+
+
+def precision_phrase(model: ModelEntry) -> str:
+    """In which dtype a model's verdicts were decided, after which screening, and what is ambiguous in it."""
+    ambiguous = f"ambiguous within {model.tolerance:.1g}"
+    if (screening := model.screening) is None:
+        return f"{model.dtype}, {ambiguous}"
+    if not screening.screened:
+        return f"{model.dtype}, as it does not run in {screening.dtype}, {ambiguous}"
+    widened = f", band widened {count(screening.widened)} ×" if screening.widened else ""
+    return (
+        f"{count(screening.screened)} screened in {screening.dtype}, {count(screening.decided)} decided in"
+        f" {model.dtype} ({count(screening.changed)} changed{widened}), {ambiguous}"
+    )
 
 
 def overall_outcome(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "inconclusive"]:

@@ -18,7 +18,13 @@ from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
 from pytest_kdmem.report.regression import change_lines
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.sentences import compared_nothing, comparison_text, gate_title, overall_outcome
+from pytest_kdmem.report.sentences import (
+    compared_nothing,
+    comparison_text,
+    gate_title,
+    overall_outcome,
+    precision_phrase,
+)
 from pytest_kdmem.report.tables import inheritance_line, inheritance_table, models_table
 from pytest_kdmem.report.venn import ordered_roles
 
@@ -161,11 +167,15 @@ def _header_lines(result: AuditResult, verbose: bool) -> list[str]:
             f"extraction    prefix of {settings['prefix_tokens']} tokens, suffix of {settings['suffix_tokens']}{bounds}"
         )
     if verbose:
-        engines = {
-            f"{model.engine}, {model.device}, {model.dtype}, ambiguous within {model.tolerance:.1g}"
-            for model in result.models.values()
-        }
-        lines += [f"engine        {engine}" for engine in sorted(engines)]
+        # Models of one engine and precision share a line, unless they were screened: then each has its own counts.
+        engines: dict[str, list[str]] = {}
+        for role in ordered_roles(result):
+            model = result.models[role]
+            engines.setdefault(f"{model.engine}, {model.device}, {precision_phrase(model)}", []).append(role)
+        lines += [
+            f"engine        {engine}" + (f" ({', '.join(roles)})" if len(engines) > 1 else "")
+            for engine, roles in engines.items()
+        ]
         lines += [f"versions      {', '.join(f'{name} {version}' for name, version in result.versions.items())}"]
     return [line for line in lines if line]
 

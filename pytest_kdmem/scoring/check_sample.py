@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +73,14 @@ def choose_sample(rows: pa.Table, *, seed: int) -> CheckSample:
         for row in distinct.take(np.sort(np.concatenate(sampled))).to_pylist()
     )
     return CheckSample(expected, len(distinct), int(ambiguous.sum()))
+
+
+def without_screened_margins(sample: CheckSample, band: float) -> CheckSample:
+    """The sample without margins outside the band that was decided: a fast dtype gave them, others would differ."""
+    rows = (
+        row if row.margin is not None and abs(row.margin) <= band else replace(row, margin=None) for row in sample.rows
+    )
+    return replace(sample, rows=tuple(rows))
 
 
 def _finite_or_none(margin: float | None) -> float | None:

@@ -24,6 +24,7 @@ from pytest_kdmem.scoring.check_sample import (
     CheckSample,
     Expected,
     choose_sample,
+    without_screened_margins,
 )
 from pytest_kdmem.scoring.confirmation import Confirmation, EngineVerdicts, compare_verdicts
 from pytest_kdmem.scoring.store import ScoreStore
@@ -65,6 +66,8 @@ def confirm(
         KdmemError: The training set or the store cannot be read.
     """
     sample = choose_sample(scores.rows, seed=seed)
+    if scores.screening is not None:
+        sample = without_screened_margins(sample, scores.screening.band)
     engines = engines_to_run(scores)
     key = _key(scores, sample, engines, seed)
     with store.lock(key):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.engines import numerics
 from pytest_kdmem.engines.numerics import Numerics, has_gpu, installed_engines, resolve_numerics
 from pytest_kdmem.engines.vllm.versions import installed_vllm
@@ -90,14 +91,58 @@ def test_vllm_by_name_needs_a_tested_version_and_a_supported_model(install_vllm,
         resolve("vllm", trust_remote_code=True)
 
 
-def test_the_model_s_own_dtype_goes_before_the_setting_and_a_cpu_takes_float32(tiny, resolve):
-    assert resolve(device="cpu", dtype="bfloat16").dtype == "float32"  # of the checkpoint
-    assert resolve(device="cuda", dtype="bfloat16").dtype == "bfloat16"
-    model = Model(str(tiny), dtype="float16")
-    by_model = resolve_numerics(
-        model, open_checkpoint(model), engine="auto", device="cpu", dtype="bfloat16", metrics="all"
+@pytest.fixture
+def precision(tiny, monkeypatch, tmp_path):
+    """Dtypes that decide and screen, on a CPU that has the given flags."""
+
+    def precision(*, flags="fpu avx512f", dtype="auto", model_dtype="auto", device="cuda", changed=None, **settings):
+        processor = tmp_path / "cpuinfo"
+        processor.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+        monkeypatch.setattr(numerics, "PROCESSOR", processor)
+        model = Model(str(tiny), dtype=model_dtype)
+        checkpoint = replace(open_checkpoint(model), **(changed or {}))
+        resolved = resolve_numerics(
+            model, checkpoint, engine="transformers", device=device, dtype=dtype, metrics="all", **settings
+        )
+        return resolved.dtype, resolved.screen
+
+    return precision
+
+
+LARGE = {"parameters": 100_000_000}
+
+
+def test_float32_decides_on_every_machine_after_a_screening_where_that_is_faster(precision):
+    assert precision(device="cuda") == ("float32", "bfloat16")
+    assert precision(device="cuda", changed={"dtype": "float16"}) == ("float32", "float16")
+    assert precision(device="cpu") == ("float32", None)
+    for units in ("amx_bf16", "avx512_bf16"):
+        assert precision(device="cpu", flags=f"fpu {units}", changed=LARGE) == ("float32", "bfloat16")
+        assert precision(device="cpu", flags=f"fpu {units}") == ("float32", None)  # too small to gain by it
+    assert precision(device="cpu", changed=LARGE) == ("float32", None)
+    assert precision(device="cpu", screen_dtype="bfloat16") == ("float32", "bfloat16")
+    assert precision(device="cuda", screen_dtype="none") == ("float32", None)
+
+
+def test_a_named_dtype_is_the_only_one_and_the_model_s_goes_first(precision):
+    assert precision(dtype="bfloat16") == ("bfloat16", None)
+    assert precision(dtype="bfloat16", model_dtype="float16") == ("float16", None)
+    assert precision(model_dtype="float32", screen_dtype="bfloat16") == ("float32", None)
+
+
+def test_quantized_weights_and_models_that_share_gpus_run_in_the_dtype_of_their_files(precision):
+    half = {"dtype": "float16"}
+    assert precision(changed={"quantized": True, **half}) == ("float16", None)
+    assert precision(changed=half, tensor_parallel=2) == ("float16", None)
+    assert precision(device="cpu", changed={"quantized": True, **half}) == ("float32", None)
+
+
+def test_a_screening_has_stored_scores_of_its_own_and_float32_alone_those_of_before(resolve):
+    alone = Numerics("transformers", "cpu", "float32", "2.13.0", "5.19.0")
+    assert replace(alone, screen="bfloat16").digest != alone.digest
+    assert alone.digest == digest_of(
+        {"engine": "transformers", "device": "cpu", "dtype": "float32", "torch": "2.13.0", "transformers": "5.19.0"}
     )
-    assert by_model.dtype == "float16"
 
 
 def test_a_gpu_is_expected_where_a_driver_is_loaded_and_torch_is_built_for_it(tmp_path, monkeypatch, resolve):
