@@ -369,3 +369,28 @@ def test_a_format_that_breaks_costs_no_other_and_no_verdict(audit_project, monke
     assert audit_project.report("audit.json").gates
     result.stdout.fnmatch_lines(["*memorization audit*", "*audit.html, and rendering it broke (KeyError)*"])
     assert "zq001x" not in result.stdout.str()
+
+
+def test_reports_count_what_was_screened_and_decided_and_the_store_keeps_the_counts(unscored_project):
+    unscored_project.gates(AUDIT)
+    screened = ("-v", "--kdmem-screen-dtype=bfloat16", "--kdmem-report=a.json", "--kdmem-report=a.md")
+    first = unscored_project.run(*screened)
+    audit = unscored_project.report("a.json")
+    counts = {role: model.screening for role, model in audit.models.items()}
+    assert {(entry.dtype, entry.screened) for entry in counts.values()} == {("bfloat16", 20)}
+    assert all(0 < entry.decided <= 20 and entry.changed == 0 for entry in counts.values())
+    assert {model.dtype for model in audit.models.values()} == {"float32"}
+    assert set(audit.memorized_examples["student"]) == unscored_project.cast.recited_by("student")
+    entry = counts["student"]
+    phrase = f"20 screened in bfloat16, {entry.decided} decided in float32 (0 changed)"
+    first.stdout.fnmatch_lines([f"*{phrase}*"])
+    assert phrase in (unscored_project.path / "a.md").read_text()
+    unscored_project.run(*screened)  # from the store
+    assert {role: model.screening for role, model in unscored_project.report("a.json").models.items()} == counts
+
+
+def test_a_dtype_that_is_named_is_not_screened(unscored_project):
+    unscored_project.gates(GREEN)
+    result = unscored_project.run("--kdmem-dtype=float32", "--kdmem-screen-dtype=bfloat16")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*dtype auto was expected with screen-dtype bfloat16*found float32*"])

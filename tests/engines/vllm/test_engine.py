@@ -8,6 +8,8 @@ import re
 import shutil
 import signal
 import time
+from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
+from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import Numerics, unfit_for_vllm
 from pytest_kdmem.engines.protocol import Scores
 from pytest_kdmem.engines.transformers.engine import TransformersEngine
@@ -28,6 +31,7 @@ from pytest_kdmem.engines.vllm.versions import SUPPORTED_ARCHITECTURES, TESTED, 
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
 from tests.engines.any_engine import EXTRACTION, examples_of, ignore_progress
 
 pytestmark = [
@@ -413,3 +417,17 @@ def test_weights_that_do_not_load_are_one_sentence_about_the_model(make_model):
     )
     with pytest.raises(EngineError, match="was expected to run in vLLM, and vLLM fails"):
         vllm_of(folder)
+
+
+def test_what_vllm_screens_in_half_precision_is_decided_by_transformers(shipped):
+    folder, extraction = shipped / "models/pythia/teacher", Extraction(50, 50, 128)
+    examples = shipped_examples(shipped, folder, 400, extraction)
+    model = Model(str(folder))
+    in_two = replace(numerics(), screen="bfloat16")
+    with closing(open_engine(model, open_checkpoint(model), in_two, extraction, RunSettings())) as engine:
+        scores = verdicts_of(engine, examples, extraction)
+    exact = verdicts_of(transformers_of(folder), examples, extraction)
+    np.testing.assert_array_equal(scores.memorized, exact.memorized)
+    assert scores.screening.screened == len(examples)
+    assert 0 < scores.screening.decided < len(examples) / 4
+    assert scores.tolerance == exact.tolerance
