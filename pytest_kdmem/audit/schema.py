@@ -65,7 +65,7 @@ class ModelEntry:
     dtype: str
     tolerance: float
     run: dict[str, Any] | None = None
-    screening: ScreeningEntry | None = None
+    screening: ScreeningEntry | None = field(default=None, metadata={"json_default": "left out"})
 
 
 @dataclass(frozen=True)
