@@ -96,11 +96,14 @@ def test_verdicts_are_those_of_plain_decoding(shipped, memorization_of, name):
 
 
 @pytest.mark.parametrize(
-    "name", [name if name.endswith("/student") else pytest.param(name, marks=pytest.mark.slow) for name in DECODED]
+    ("name", "size"),
+    [
+        ("pythia/student", 300),
+        *(pytest.param(name, 1000, marks=pytest.mark.slow) for name in (*TRAINED, *UNTRAINED)),
+    ],
 )
-def test_a_screening_changes_no_verdict(shipped, tmp_path, name):
+def test_a_screening_changes_no_verdict(shipped, tmp_path, name, size):
     model = Model(str(shipped / "models" / name))
-    size = 400 if name.endswith("/student") else None
     data = TrainingSet(str(shipped / "corpus/training.jsonl.gz"), sample=size)
     alone, screened = (
         score(
