@@ -18,6 +18,7 @@ class Measured:
 RATE, REDUCTION, LOSS = Measured("memorization rate"), Measured("reduction"), Measured("loss")
 BASELINE, TEACHER = Measured("memorization rate", "baseline"), Measured("memorization rate", "teacher")
 OTHER, ELSEWHERE = Measured("memorization rate", "./runs/x"), Measured("memorization rate", "student on unseen.npy")
+IN_A_FOLDER, REDUCTION_OF_BASELINE = Measured("memorization rate", "student runs/x"), Measured("reduction", "baseline")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ OTHER, ELSEWHERE = Measured("memorization rate", "./runs/x"), Measured("memoriza
         (OTHER, ">= >", RATE),
         (ELSEWHERE, "<= <", BASELINE),
         (RATE, "<= <", ELSEWHERE),
+        (OTHER, ">= >", ELSEWHERE),
+        (IN_A_FOLDER, ">= >", RATE),
         (BASELINE, "<= <", TEACHER),
         (REDUCTION, ">= >", REDUCTION),
     ],
@@ -47,14 +50,21 @@ def test_the_student_stands_on_the_side_that_protects(left: Measured, operators:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "expected"),
+    ("left", "operator", "right", "expected"),
     [
-        (wrong_way_round(RATE, ">"), "by <= or <, and > was found"),
-        (wrong_way_round(REDUCTION, "<="), "by >= or >, and <= was found"),
-        (wrong_way_round(RATE, ">", BASELINE), "write `assert … <= other`"),
-        (wrong_way_round(BASELINE, "<", RATE), "write `assert … >= other`"),
-        (wrong_way_round(RATE, ">="), "use `.value`, `.low` or `.high` where you only want to look"),
+        (RATE, ">", None, "by <= or <, and > was found"),
+        (RATE, ">", None, "write `assert … <= threshold`"),
+        (REDUCTION, "<=", None, "by >= or >, and <= was found"),
+        (RATE, ">", BASELINE, "write `assert … <= other`"),
+        (BASELINE, "<", RATE, "by >= or >, and < was found"),
+        (BASELINE, "<", RATE, "write `assert … >= other`"),
+        (REDUCTION_OF_BASELINE, ">", REDUCTION, "by <= or <, and > was found"),
+        (REDUCTION_OF_BASELINE, ">", REDUCTION, "write `assert … <= other`"),
+        (REDUCTION, "<", REDUCTION, "write `assert … >= other`"),
+        (RATE, ">=", None, "use `.value`, `.low` or `.high` where you only want to look"),
     ],
 )
-def test_a_sentence_says_how_to_write_it(sentence: str, expected: str) -> None:
-    assert expected in sentence
+def test_a_sentence_says_how_to_write_it(
+    left: Measured, operator: Operator, right: Measured | None, expected: str
+) -> None:
+    assert expected in wrong_way_round(left, operator, right)

@@ -82,11 +82,18 @@ def test_an_estimate_is_neither_true_nor_false() -> None:
         bool(rate(0, 10))
 
 
-@pytest.mark.parametrize("limit", [True, None, "0.01", 1j, [0.01], np.array([0.01])], ids=repr)
-def test_an_estimate_compares_with_numbers_only(limit: Any) -> None:
-    with pytest.raises(TypeError):
+@pytest.mark.parametrize(
+    ("limit", "kind"),
+    [
+        (True, "True"), (None, "NoneType"), ("0.01", "str"), (1j, "complex"), ([0.01], "list"),
+        (np.array([0.01]), "ndarray"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_estimate_compares_with_numbers_only(limit: Any, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"found {kind}"):
         _ = rate(0, 10) <= limit
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f"found {kind}"):
         _ = limit >= rate(0, 10)
 
 

@@ -7,17 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 from scipy.stats import beta
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.metrics.inheritance import CELLS, Inheritance, MemorizedFlags, compute_inheritance
+from pytest_kdmem.metrics.inheritance import CELLS, Inheritance, MemorizedFlags, compute_inheritance, is_same_model
 from pytest_kdmem.metrics.memorization import Memorization
 from tests.metrics.score_tables import memorization_from, row
 
@@ -238,6 +240,42 @@ def test_three_memorizations_are_compared_example_by_example() -> None:
         "teacher": 1, "baseline": 0, "student": 1, "teacher+baseline": 0,
         "teacher+student": 1, "baseline+student": 0, "all": 1, "none": 0,
     }  # fmt: skip
+
+
+def test_an_inheritance_says_whose_it_is_and_what_it_is_comparable_on() -> None:
+    teacher, baseline, student = (memorization_from([row("a")], subject=subject) for subject in ("t", "b", "s"))
+    inheritance = compute_inheritance(teacher, baseline, replace(student, other_set="unseen", confidence=0.9))
+    assert (inheritance.subject, inheritance.confidence, inheritance.exhaustive) == ("s on unseen", 0.9, True)
+    assert inheritance.model_digest == "digest of s"
+    digests = {"training set": teacher.scores.record.digest, "teacher": "digest of t", "baseline": "digest of b"}
+    assert inheritance.comparable_on == digests
+    assert (inheritance.same_model, inheritance.same_reference) == (False, False)
+    assert compute_inheritance(teacher, teacher, student).same_reference
+    assert compute_inheritance(teacher, student, student).same_model
+
+
+@pytest.mark.parametrize(("dtype", "same"), [(np.float16, True), (np.int8, False)])
+def test_a_copy_is_known_by_its_weights_whatever_dtype_they_are_stored_in(
+    tmp_path: Path, dtype: Any, same: bool
+) -> None:
+    weights = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
+    checkpoints = []
+    for name, stored in (("original", weights), ("copy", weights.astype(dtype))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        save_file({"weight": stored}, tmp_path / name / "model.safetensors")
+        checkpoint = memorization_from([row("a")], subject=name).scores.checkpoint
+        checkpoints.append(replace(checkpoint, folder=tmp_path / name, weights_digest=f"weights of {name}"))
+    assert is_same_model(*checkpoints) == same
+    original, copied = checkpoints
+    assert is_same_model(original, replace(copied, weights_digest=original.weights_digest))
+    assert not is_same_model(original, replace(copied, weights_digest=""))
+
+
+def test_the_ambiguous_examples_of_a_share_are_those_that_may_change_it() -> None:
+    # Of the teacher, the baseline and the student: changes the whole, changes the part, lies outside of the whole.
+    verdicts: list[Verdicts] = [(2, 0, 1), (1, 2, 1), (1, 0, 2), (1, 0, 1), (0, 0, 2)]
+    assert ambiguous_inheritance(verdicts, [True] * 15).ratio.ambiguous == 3
 
 
 def test_models_with_different_tokenizers_are_not_compared() -> None:

@@ -71,6 +71,10 @@ def test_a_few_skewed_losses_are_covered_as_often_as_the_confidence_says(
     assert np.mean([mean_upper_bound(losses, 0.95) >= mean for losses in samples]) >= least
 
 
+def test_the_mean_with_random_weights_is_as_often_above_as_below_the_middle_of_two_points() -> None:
+    assert probability_above(np.array([0.0, 1.0]), 0.5 + 1e-9) == pytest.approx(0.5, abs=1e-3)
+
+
 @given(some_losses, st.sampled_from(CONFIDENCES))
 @settings(max_examples=60, deadline=None)
 def test_the_mean_lies_between_its_bounds_and_these_within_the_range(losses: np.ndarray, confidence: float) -> None:

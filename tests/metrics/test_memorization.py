@@ -97,6 +97,14 @@ def test_more_draws_extract_no_less() -> None:
     assert hits[1] == 3  # 1 − (1 − e^−2)^10 = 0.77, and 0.40 for e^−3
 
 
+def test_an_extractable_rate_says_whose_it_is_and_how_sure() -> None:
+    memorization = memorization_from([row("a", logprob=0.0), row("b", logprob=-9.0)], exhaustive=False)
+    with np.errstate(all="raise"):  # a suffix that is certain is no special case
+        rate = replace(memorization, other_set="wiki", confidence=0.9).extractable(n=2, p=0.5)
+    assert (rate.metric, rate.subject, rate.k, rate.n) == ("(2, 0.5)-extractable rate", "student on wiki", 1, 2)
+    assert (rate.exhaustive, rate.confidence) == (False, 0.9)
+
+
 @pytest.mark.parametrize(("n", "p"), [(0, 0.5), (-1, 0.5), (10, 0.0), (10, 1.0), (10, math.nan), (math.nan, 0.5)])
 def test_extraction_in_no_draws_or_with_no_probability_is_refused(n: Any, p: float) -> None:
     with pytest.raises(SpecError, match="n ≥ 1"):

@@ -61,7 +61,9 @@ def test_the_score_interval_of_these_tests_is_the_published_one(
 
 
 @pytest.mark.parametrize("confidence", CONFIDENCES)
-@pytest.mark.parametrize("counts", [(60, 140, 40), (500, 1000, 250), (9500, 9500, 500), (0, 2000, 1000)])
+@pytest.mark.parametrize(
+    "counts", [(60, 140, 40), (500, 1000, 250), (9500, 9500, 500), (0, 2000, 1000), (5, 3000, 2000)]
+)
 def test_where_counts_are_large_the_bound_is_close_to_the_score_interval(
     counts: tuple[int, int, int], confidence: float
 ) -> None:
