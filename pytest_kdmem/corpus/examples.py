@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -35,7 +37,8 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
         yield batch
 
 
-class Example(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Example:
     """One training sequence.
 
     Attributes:
@@ -47,7 +50,7 @@ class Example(NamedTuple):
     position: int
     ids: TokenIds
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex digest (128 bits) of the token ids; exact duplicates have the same."""
         return hashlib.sha256(self.ids.astype("<i4").tobytes()).hexdigest()[:32]

@@ -6,6 +6,7 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ class Shard:
 
     examples: tuple[Example, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of the examples' positions and token ids, whatever file they come from."""
         return digest_of([(example.position, example.digest) for example in self.examples])

@@ -151,6 +151,11 @@ def check_ids(examples: Sequence[Example], vocabulary: int, name: str) -> None:
     Raises:
         EngineError: An id lies outside.
     """
+    if not examples:
+        return
+    ids = np.concatenate([example.ids for example in examples])
+    if ids.min() >= 0 and ids.max() < vocabulary:
+        return
     for example in examples:
         lowest, highest = int(example.ids.min()), int(example.ids.max())
         if lowest < 0 or highest >= vocabulary:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pytest_kdmem.corpus.examples import Example
@@ -21,6 +22,9 @@ from pytest_kdmem.scoring.table import SCHEMA, score_metadata
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.runtime import RunSettings
+
+Rows = npt.NDArray[np.int64]
+Column = npt.NDArray[Any] | pa.Array
 
 
 class Scorer(Protocol):
@@ -133,8 +137,7 @@ def scorable_examples(shard: Shard, extraction: Extraction) -> list[Example]:
 
 def too_short_rows(shard: Shard) -> pa.Table:
     """Rows by SCHEMA of a shard in which every example is too short to be scored."""
-    rows = [_too_short_row(example) for example in shard.examples]
-    return pa.Table.from_pylist(rows, SCHEMA.with_metadata({"tolerance": "0.0"}))
+    return _table(shard, np.full(len(shard.examples), -1), {}, {"tolerance": "0.0"})
 
 
 def zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int | None]:
@@ -155,6 +158,8 @@ def rows_of_shard(
         scores: Their scores.
         compressed: Their sizes by `zlib_bytes`.
     """
+    row_of = {example.digest: row for row, example in enumerate(scored)}
+    rows = np.array([row_of.get(example.digest, -1) for example in shard.examples], dtype=np.int64)
     columns = {
         "memorized": scores.memorized,
         "ambiguous": scores.ambiguous,
@@ -163,32 +168,29 @@ def rows_of_shard(
         "nll": scores.nll,
         "entropy": scores.entropy,
         "first_miss": scores.first_miss,
+        "zlib_bytes": pa.array(compressed, pa.int32()),
     }
-    index_of = {example.digest: index for index, example in enumerate(scored)}
-    rows = []
-    for example in shard.examples:
-        index = index_of.get(digest := example.digest)
-        if index is None:
-            rows.append(_too_short_row(example))
-            continue
-        row = {name: _or_none(values[index]) for name, values in columns.items()}
-        rows.append(
-            {
-                "example_id": example.position,
-                "digest": digest,
-                "status": "scored",
-                "zlib_bytes": compressed[index],
-                **row,
-            }
-        )
-    return pa.Table.from_pylist(rows, SCHEMA.with_metadata(score_metadata(scores)))
+    return _table(shard, rows, columns, score_metadata(scores))
 
 
-def _too_short_row(example: Example) -> dict[str, object]:
-    return {"example_id": example.position, "digest": example.digest, "status": "too_short"}
+def _table(shard: Shard, rows: Rows, columns: Mapping[str, Column], metadata: Mapping[str, str]) -> pa.Table:
+    """A row by SCHEMA for each example of a shard.
 
-
-def _or_none(value: np.generic) -> object:
-    """A Python value; None for NaN."""
-    plain = value.item()
-    return None if isinstance(plain, float) and np.isnan(plain) else plain
+    Args:
+        shard: The examples.
+        rows: The row of each in the columns, −1 for one that is too short.
+        columns: Columns of scores; NaN becomes null, as do those that are missing.
+        metadata: What else is known of the scores.
+    """
+    is_scored = rows >= 0
+    taken = pa.array(rows, mask=~is_scored)
+    table = {
+        "example_id": pa.array([example.position for example in shard.examples], pa.int64()),
+        "digest": pa.array([example.digest for example in shard.examples], pa.string()),
+        "status": pa.array(np.where(is_scored, "scored", "too_short"), pa.string()),
+    }
+    for field in SCHEMA:
+        if field.name not in table:
+            column = pa.array(columns[field.name], field.type, from_pandas=True) if columns else None
+            table[field.name] = pa.nulls(len(rows), field.type) if column is None else column.take(taken)
+    return pa.table(table, SCHEMA.with_metadata(dict(metadata)))

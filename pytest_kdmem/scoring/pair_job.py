@@ -74,8 +74,8 @@ class PairScorer:
         compressed = zlib_bytes(examples, self._tokenizer)
         teacher = rows_of_shard(shard, examples, scores.teacher, compressed)
         baseline = rows_of_shard(shard, examples, scores.baseline, compressed)
-        divergence = {example.digest: float(scores.kl[index]) for index, example in enumerate(examples)}
-        kl = pa.array([divergence.get(digest) for digest in teacher["digest"].to_pylist()], pa.float32())
+        divergence = {example.digest: value for example, value in zip(examples, scores.kl.tolist(), strict=True)}
+        kl = pa.array([divergence.get(example.digest) for example in shard.examples], pa.float32())
         return _join(teacher, baseline, kl)
 
     def close(self) -> None:

@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.base.arrays import Flags, TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids
@@ -21,8 +22,9 @@ from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_
 from pytest_kdmem.engines.transformers.failures import running_failure
 from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_run
-from pytest_kdmem.engines.transformers.reduction import Positions, reduce_positions
-from pytest_kdmem.engines.transformers.windows import WindowScores, first_miss
+from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
+from pytest_kdmem.engines.transformers.reduction import Positions, reduce_margins, reduce_positions
+from pytest_kdmem.engines.transformers.windows import Rows, WindowScores, summarize_margins, summarize_windows
 from pytest_kdmem.errors import EngineError, KdmemError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -36,7 +38,6 @@ DECIDING_SHARE = 0.1
 # Numbers held per token and unit of width at the widest point of a forward pass, with room to spare.
 ACTIVATIONS_PER_UNIT = 32
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -121,25 +122,27 @@ class TransformersEngine:
     def losses(self, examples: Sequence[Example]) -> list[Floats]:
         check_ids(examples, self.vocabulary, self.name)
         losses: list[Floats] = [np.empty(0, dtype=np.float32)] * len(examples)
+        order = rows_by_length(examples)
+        ids = self.padded([examples[row] for row in order])
 
-        def score_batch(rows: Sequence[int]) -> list[None]:
-            batch = [examples[row] for row in rows]
-            logprob = self._forward(batch, 1, max(len(example.ids) for example in batch)).logprob.numpy()
-            for index, row in enumerate(rows):
-                losses[row] = -logprob[index, : len(examples[row].ids) - 1]
-            return [None] * len(rows)
+        def score_batch(batch: slice) -> None:
+            logprob = self._forward(ids.batch(batch), 1).logprob.cpu().numpy()
+            self.check_finite(np.isnan(logprob).any(axis=1), [examples[row] for row in order[batch]])
+            for row, values in zip(order[batch], logprob, strict=True):
+                losses[row] = -values[: len(examples[row].ids) - 1]
 
         with self.computing():
-            self.in_batches(rows_by_length(examples), score_batch)
+            self.in_batches(len(examples), score_batch)
         return losses
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
-        def decode_batch(batch: Sequence[TokenIds]) -> list[TokenIds]:
-            stacked = self._stacked(batch, len(batch[0]))
-            return list(decode_greedily(self._model, stacked, new_tokens).cpu().numpy().astype(np.int32))
+        ids = PaddedIds(prefixes, self._device)
+
+        def decode_batch(batch: slice) -> list[TokenIds]:
+            return list(decode_greedily(self._model, ids.batch(batch), new_tokens).cpu().numpy().astype(np.int32))
 
         with self.computing():
-            return self.in_batches(prefixes, decode_batch)
+            return list(chain.from_iterable(self.in_batches(len(prefixes), decode_batch)))
 
     def close(self) -> None:
         del self._model, self._head, self._casting
@@ -151,15 +154,18 @@ class TransformersEngine:
         self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
     ) -> Scores:
         """Compute all metrics: the head runs over every predicted token of the window."""
-        window_scores = WindowScores(examples, extraction)
+        window_scores = WindowScores(len(examples))
+        order = rows_by_length(examples)
+        ids = self.padded([examples[row] for row in order])
 
-        def score_batch(rows: Sequence[int]) -> list[None]:
-            batch = [examples[row] for row in rows]
-            window_scores.fill(rows, self._forward(batch, 1, max(len(example.ids) for example in batch)))
+        def score_batch(batch: slice) -> None:
+            positions = self._forward(ids.batch(batch), 1)
+            summaries = summarize_windows(positions, ids.lengths[batch], extraction).cpu().numpy()
+            rows = order[batch]
+            self.check_finite(window_scores.fill(rows, summaries), [examples[row] for row in rows])
             advance(len(rows))
-            return [None] * len(rows)
 
-        self.in_batches(rows_by_length(examples), score_batch)
+        self.in_batches(len(examples), score_batch)
         return window_scores.scores(self.tolerance)
 
     def _score_verdicts(
@@ -169,38 +175,44 @@ class TransformersEngine:
         margin = np.full(len(examples), np.nan, dtype=np.float32)
         misses = np.full(len(examples), -1, dtype=np.int16)
 
-        def score_suffix(rows: Sequence[int], suffix_tokens: int, advance: Callable[[int], None]) -> None:
-            first, end = extraction.prefix_tokens, extraction.prefix_tokens + suffix_tokens
+        def score_suffix(rows: Rows, suffix_tokens: int, advance: Callable[[int], None]) -> None:
+            first = extraction.prefix_tokens
+            ids = PaddedIds([examples[row].ids for row in rows], self._device, longest=first + suffix_tokens)
 
-            def score_batch(batch: Sequence[int]) -> list[Tensor]:
-                margins = self._forward([examples[row] for row in batch], first, end).margin
-                advance(len(batch))
-                return list(margins)
+            def score_batch(batch: slice) -> None:
+                of_batch = rows[batch]
+                summaries = summarize_margins(self._margins(ids.batch(batch), first)).cpu().numpy()
+                self.check_finite(summaries[:, 2] != 0, [examples[row] for row in of_batch])
+                margin[of_batch], misses[of_batch] = summaries[:, 0], summaries[:, 1]
+                advance(len(of_batch))
 
-            for row, margins in zip(rows, self.in_batches(rows, score_batch), strict=True):
-                misses[row] = first_miss(margins)
-                margin[row] = margins.min()
+            self.in_batches(len(rows), score_batch)
 
-        rows = list(range(len(examples)))
+        rows = np.arange(len(examples))
         if extraction.suffix_tokens > FIRST_TOKENS and self.sure_miss < math.inf:
             score_suffix(rows, FIRST_TOKENS, advance)
             sure_misses = margin < -self.sure_miss
             margin[sure_misses] = np.nan  # the least margin over the whole suffix stays unknown
-            rows = np.flatnonzero(~sure_misses).tolist()
+            rows = np.flatnonzero(~sure_misses)
             advance = _ignore  # the remaining examples were counted in the first pass
         score_suffix(rows, extraction.suffix_tokens, advance)
         unknown = np.full(len(examples), np.nan, dtype=np.float32)
         return Scores(margin, misses, unknown, unknown, unknown, self.tolerance)
 
     @torch.inference_mode()
-    def _forward(self, batch: Sequence[Example], first: int, end: int) -> Positions:
-        """Values ``[batch, end − first]`` of the tokens from ``first`` to ``end``; padding has values too."""
-        hidden, targets = self.hidden(batch, first, end)
-        return self.by_example(batch, reduce_positions(hidden, targets, self.logits, chunk=self.chunk))
+    def _forward(self, ids: Tensor, first: int) -> Positions:
+        """Values ``[batch, tokens − first]`` of the tokens from ``first`` on; padding has values too."""
+        hidden, targets = self.hidden(ids, first)
+        return by_example(len(ids), reduce_positions(hidden, targets, self.logits, chunk=self.chunk))
 
-    def hidden(self, batch: Sequence[Example], first: int, end: int) -> tuple[Tensor, Tensor]:
-        """Last hidden states ``[m, width]`` before each token from ``first`` to ``end``, and these tokens ``[m]``."""
-        ids = self._stacked([example.ids for example in batch], end)
+    @torch.inference_mode()
+    def _margins(self, ids: Tensor, first: int) -> Tensor:
+        """Margins ``[batch, tokens − first]`` of the tokens from ``first`` on."""
+        hidden, targets = self.hidden(ids, first)
+        return reduce_margins(hidden, targets, self.logits, chunk=self.chunk).reshape(len(ids), -1)
+
+    def hidden(self, ids: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """Last hidden states ``[m, width]`` before each token from ``first`` on, and these tokens ``[m]``."""
         hidden = self._head.backbone(ids[:, :-1])[:, first - 1 :]
         return hidden.reshape(-1, hidden.shape[-1]), ids[:, first:].reshape(-1)
 
@@ -208,32 +220,22 @@ class TransformersEngine:
         """Logits ``[m, vocabulary]`` of hidden states ``[m, width]``."""
         return self._head.logits(hidden)
 
-    def by_example(self, batch: Sequence[Example], flat: Positions) -> Positions:
-        """Reshape the values ``[m]`` of a batch to ``[batch, tokens]``.
+    def padded(self, examples: Sequence[Example]) -> PaddedIds:
+        """Token ids of examples on the engine's device."""
+        return PaddedIds([example.ids for example in examples], self._device)
 
-        Raises:
-            EngineError: One of them is NaN.
-        """
-        positions = Positions(*(values.reshape(len(batch), -1) for values in flat))
-        broken = positions.logprob.isnan().any(dim=1).nonzero()
-        if len(broken):
-            position = batch[int(broken[0])].position
+    def check_finite(self, broken: Flags, batch: Sequence[Example]) -> None:
+        """Raise EngineError for the first example of a batch of which a logit is NaN or infinite."""
+        if broken.any():
+            position = batch[int(broken.argmax())].position
             raise EngineError(
                 f"Finite logits were expected of model {self.name}, and it gives NaN or infinity"
                 f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
                 f" {self._dtype} overflows: try --kdmem-dtype float32."
             )
-        return positions
 
-    def _stacked(self, rows: Sequence[TokenIds], length: int) -> Tensor:
-        """Token ids ``[rows, length]``, int64; padded on the right, where causal attention does not look."""
-        stacked = np.zeros((len(rows), length), dtype=np.int64)
-        for index, ids in enumerate(rows):
-            stacked[index, : len(ids)] = ids[:length]
-        return torch.from_numpy(stacked).to(self._device)
-
-    def in_batches(self, items: Sequence[Item], run: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:
-        """Run a function over batches and return its results in order.
+    def in_batches(self, count: int, run: Callable[[slice], Result]) -> list[Result]:
+        """Run a function over batches of so many items, and return what it returns of each.
 
         Whenever memory runs out, the batch size is halved for this and all later batches.
 
@@ -241,9 +243,12 @@ class TransformersEngine:
             EngineError: Memory runs out with a single item.
         """
         results: list[Result] = []
-        while len(results) < len(items):
+        done = 0
+        while done < count:
+            batch = slice(done, min(done + self.batch_size, count))
             try:
-                results += run(items[len(results) : len(results) + self.batch_size])
+                results.append(run(batch))
+                done = batch.stop
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -286,13 +291,14 @@ class TransformersEngine:
         ids = torch.randint(
             0, self.vocabulary, (4, length), generator=torch.Generator().manual_seed(0), dtype=torch.int64
         )
-        examples = [Example(-1, row.numpy().astype(np.int32)) for row in ids]
-        batched = self._forward(examples, 1, length).margin
-        single = torch.cat([self._forward([example], 1, length).margin for example in examples])
+        ids = ids.to(self._device)
+        batched = self._margins(ids, 1)
+        self.check_finite(batched.isnan().any(dim=1).cpu().numpy(), [Example(-1, np.empty(0, np.int32))] * len(ids))
+        single = torch.cat([self._margins(row[None], 1) for row in ids])
         prompt_tokens = length * 3 // 4
-        stepped = margins_step_by_step(self._model, ids.to(self._device), prompt_tokens)
+        stepped = margins_step_by_step(self._model, ids, prompt_tokens)
         change = max((batched - single).abs().max(), (batched[:, prompt_tokens:] - stepped).abs().max())
-        highest = self._head.logits(self._head.backbone(ids.to(self._device))).float().amax(dim=-1).abs().max()
+        highest = self._head.logits(self._head.backbone(ids)).float().amax(dim=-1).abs().max()
         spacing = torch.finfo(self._dtype).eps * max(1.0, float(highest))
         return float(2.0 ** math.ceil(math.log2(max(4 * float(change), spacing))))
 
@@ -301,6 +307,11 @@ def _ignore(examples: int) -> None:
     pass
 
 
-def rows_by_length(examples: Sequence[Example]) -> list[int]:
+def rows_by_length(examples: Sequence[Example]) -> Rows:
     """Indices of examples by their length, so that batches in this order hold the least padding."""
-    return sorted(range(len(examples)), key=lambda row: len(examples[row].ids))
+    return np.argsort([len(example.ids) for example in examples], kind="stable")
+
+
+def by_example(examples: int, flat: Positions) -> Positions:
+    """Reshape the values ``[m]`` of a batch to ``[batch, tokens]``."""
+    return Positions(*(values.reshape(examples, -1) for values in flat))

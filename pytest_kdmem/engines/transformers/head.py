@@ -45,7 +45,11 @@ class StandardHead:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits ``[…, vocabulary]`` of hidden states ``[…, width]``."""
-        logits: Tensor = self.linear(hidden) * self._multiplier / self._divisor
+        logits: Tensor = self.linear(hidden)
+        if self._multiplier != 1.0:
+            logits = logits * self._multiplier
+        if self._divisor != 1.0:
+            logits = logits / self._divisor
         return torch.tanh(logits / self.soft_cap) * self.soft_cap if self.soft_cap else logits
 
     @torch.inference_mode()

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from pytest_kdmem.base.arrays import Values
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.protocol import Floats, Scores, check_ids
-from pytest_kdmem.engines.transformers.engine import TransformersEngine, rows_by_length
-from pytest_kdmem.engines.transformers.reduction import PairedPositions, reduce_pair
-from pytest_kdmem.engines.transformers.windows import WindowScores
+from pytest_kdmem.engines.transformers.engine import TransformersEngine, by_example, rows_by_length
+from pytest_kdmem.engines.transformers.reduction import reduce_pair
+from pytest_kdmem.engines.transformers.windows import Summaries, WindowScores, mean_of_window, summarize_windows
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.declared import Extraction
 
@@ -65,24 +67,24 @@ class PairedEngine:
         """
         for engine in (self._teacher, self._baseline):
             check_ids(examples, engine.vocabulary, engine.name)
-        teacher_scores, baseline_scores = WindowScores(examples, extraction), WindowScores(examples, extraction)
+        teacher_scores, baseline_scores = WindowScores(len(examples)), WindowScores(len(examples))
         kl = np.full(len(examples), np.nan, dtype=np.float32)
+        order = rows_by_length(examples)
+        ids = self._teacher.padded([examples[row] for row in order])
 
-        def score_batch(rows: Sequence[int]) -> list[None]:
-            batch = [examples[row] for row in rows]
-            positions = self._forward(batch)
-            teacher_scores.fill(rows, self._teacher.by_example(batch, positions.teacher))
-            baseline_scores.fill(rows, self._baseline.by_example(batch, positions.baseline))
-            divergence = positions.divergence.reshape(len(batch), -1)
-            for index, row in enumerate(rows):
-                kl[row] = divergence[index, : teacher_scores.predicted_tokens(row)].mean(dtype=torch.float64)
-                if not np.isfinite(kl[row]):
-                    raise self._infinite_divergence(examples[row])
+        def score_batch(batch: slice) -> None:
+            rows = order[batch]
+            of_teacher, of_baseline, divergence = self._summaries(ids.batch(batch), ids.lengths[batch], extraction)
+            of_batch = [examples[row] for row in rows]
+            self._teacher.check_finite(teacher_scores.fill(rows, of_teacher), of_batch)
+            self._baseline.check_finite(baseline_scores.fill(rows, of_baseline), of_batch)
+            kl[rows] = divergence
+            if not (is_finite := np.isfinite(kl[rows])).all():
+                raise self._infinite_divergence(of_batch[int(is_finite.argmin())])
             advance(len(rows))
-            return [None] * len(rows)
 
         with self._teacher.computing(), self._baseline.computing():
-            self._teacher.in_batches(rows_by_length(examples), score_batch)
+            self._teacher.in_batches(len(examples), score_batch)
         return PairedScores(
             teacher_scores.scores(self._teacher.tolerance), baseline_scores.scores(self._baseline.tolerance), kl
         )
@@ -103,14 +105,22 @@ class PairedEngine:
         )
 
     @torch.inference_mode()
-    def _forward(self, batch: Sequence[Example]) -> PairedPositions:
-        end = max(len(example.ids) for example in batch)
-        teacher_hidden, targets = self._teacher.hidden(batch, 1, end)
-        baseline_hidden, _ = self._baseline.hidden(batch, 1, end)
-        return reduce_pair(
+    def _summaries(self, ids: Tensor, lengths: Tensor, extraction: Extraction) -> tuple[Summaries, Summaries, Values]:
+        """What is kept of a batch by the teacher and by the baseline, and the divergences ``[batch]``."""
+        teacher_hidden, targets = self._teacher.hidden(ids, 1)
+        baseline_hidden, _ = self._baseline.hidden(ids, 1)
+        reduced = reduce_pair(
             (teacher_hidden, self._teacher.logits),
             (baseline_hidden, self._baseline.logits),
             targets,
             vocabulary=self._vocabulary,
             chunk=self._chunk,
         )
+        sides = (
+            summarize_windows(by_example(len(ids), positions), lengths, extraction)
+            for positions in (reduced.teacher, reduced.baseline)
+        )
+        divergence = mean_of_window(reduced.divergence.reshape(len(ids), -1), lengths)
+        # All of it comes to the host at once.
+        teacher, baseline, kl = np.split(torch.cat([*sides, divergence[:, None]], dim=1).cpu().numpy(), (6, 12), axis=1)
+        return teacher, baseline, kl[:, 0]

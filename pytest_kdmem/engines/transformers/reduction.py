@@ -1,4 +1,8 @@
-"""Reduces logits to the few values kept for each position, in float32 and chunk by chunk."""
+"""Reduces logits to the few values kept for each position, in float32 and chunk by chunk.
+
+The values stay on the device of the logits, so that nothing waits for it before a batch ends. A chunk's logits are
+overwritten where they lie, and the exponential of each is computed once.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,28 @@ Head = Callable[[Tensor], Tensor]
 
 
 class Positions(NamedTuple):
-    """Margin (logits), log-probability and entropy (nats) of m predicted tokens, each float32 ``[m]`` on the CPU."""
+    """Margin (logits), log-probability and entropy (nats) of m predicted tokens, each float32 ``[m]``.
+
+    The log-probability is NaN where the model gives no finite logits: an infinite one is as broken as NaN, and must not
+    pass for a sure miss.
+    """
 
     margin: Tensor
     logprob: Tensor
     entropy: Tensor
+
+
+def reduce_margins(hidden: Tensor, targets: Tensor, head: Head, *, chunk: int) -> Tensor:
+    """The margin ``[m]`` of each predicted token in logits, float32, by one pass over the logits.
+
+    It is NaN where the model gives no finite logits. The arguments are those of `reduce_positions`.
+    """
+    margins = []
+    for part in _chunks(len(targets), chunk):
+        target, best_other = _target_and_best_other(head(hidden[part]).float(), targets[part])
+        is_finite = torch.maximum(target, best_other).isfinite()
+        margins.append(torch.where(is_finite, target - best_other, torch.nan)[:, 0])
+    return torch.cat(margins)
 
 
 def reduce_positions(hidden: Tensor, targets: Tensor, head: Head, *, chunk: int) -> Positions:
@@ -25,18 +46,19 @@ def reduce_positions(hidden: Tensor, targets: Tensor, head: Head, *, chunk: int)
     Args:
         hidden: Last hidden states ``[m, width]``, each at the position before its target.
         targets: Target ids ``[m]``, int64.
-        head: Maps hidden states to logits.
+        head: Maps hidden states to logits, which are overwritten.
         chunk: Number of positions whose logits over the whole vocabulary are in memory at once.
     """
-    parts = [
-        _reduce(head(hidden[start : start + chunk]).float(), targets[start : start + chunk])
-        for start in range(0, len(targets), chunk)
-    ]
+    parts = []
+    buffers = _Buffers(1)
+    for part in _chunks(len(targets), chunk):
+        reduced = _reduce(head(hidden[part]).float(), targets[part], buffers)
+        parts.append(reduced.positions(reduced.exponentials))
     return _concatenate(parts)
 
 
 class PairedPositions(NamedTuple):
-    """Each model's values of m predicted tokens, and KL(teacher ‖ baseline) in nats, float32 ``[m]`` on the CPU."""
+    """Each model's values of m predicted tokens, and KL(teacher ‖ baseline) in nats, float32 ``[m]``."""
 
     teacher: Positions
     baseline: Positions
@@ -56,41 +78,97 @@ def reduce_pair(
         chunk: Number of positions whose logits of both models are in memory at once.
     """
     teacher_parts, baseline_parts, divergences = [], [], []
-    for start in range(0, len(targets), chunk):
-        ids = targets[start : start + chunk]
-        teacher_logits, baseline_logits = (
-            head(hidden[start : start + chunk]).float() for hidden, head in (teacher, baseline)
+    teacher_buffers, baseline_buffers = _Buffers(2), _Buffers(1)
+    for part in _chunks(len(targets), chunk):
+        of_teacher, of_baseline = (
+            _reduce(head(hidden[part]).float(), targets[part], buffers)
+            for (hidden, head), buffers in ((teacher, teacher_buffers), (baseline, baseline_buffers))
         )
-        divergences.append(forward_kl(teacher_logits[:, :vocabulary], baseline_logits[:, :vocabulary]).cpu())
-        teacher_parts.append(_reduce(teacher_logits, ids))
-        baseline_parts.append(_reduce(baseline_logits, ids))
+        baseline_total = of_baseline.total_of(vocabulary)
+        baseline_parts.append(of_baseline.positions(of_baseline.exponentials))
+        teacher_parts.append(of_teacher.positions(teacher_buffers.of_shape(1, of_teacher.shifted)))
+        divergences.append(_divergence(of_teacher, of_baseline.shifted, baseline_total, vocabulary))
     return PairedPositions(_concatenate(teacher_parts), _concatenate(baseline_parts), torch.cat(divergences))
 
 
-def forward_kl(teacher: Tensor, baseline: Tensor) -> Tensor:
-    """KL(teacher ‖ baseline) = Σ_v p(v) · log(p(v) / q(v)) of logits ``[m, vocabulary]``, float32 ``[m]``, in nats.
+class _Buffers:
+    """Memory for intermediate values of one chunk after another."""
 
-    A token to which the teacher gives no probability adds nothing; one to which only the baseline gives none makes the
-    divergence infinite.
+    def __init__(self, count: int) -> None:
+        self._buffers: list[Tensor | None] = [None] * count
+
+    def of_shape(self, number: int, like: Tensor) -> Tensor:
+        """The buffer of a number, with as many rows as a chunk of logits; the first chunk has the most."""
+        buffer = self._buffers[number]
+        if buffer is None:
+            buffer = self._buffers[number] = torch.empty_like(like)
+        return buffer[: len(like)]
+
+
+class _Reduced(NamedTuple):
+    """What is computed of a chunk's logits ``[m, vocabulary]``, and the margins and log-probabilities ``[m]``.
+
+    Attributes:
+        shifted: The logits minus the largest of their position.
+        exponentials: Their exponentials.
+        total: The sums of these ``[m]``.
     """
-    p, q = teacher.log_softmax(dim=1), baseline.log_softmax(dim=1)
-    terms = torch.where(p > -torch.inf, p.exp() * (p - q), 0.0)
-    return terms.sum(dim=1).clamp(min=0.0)  # rounding may give a value just below zero
+
+    margin: Tensor
+    logprob: Tensor
+    shifted: Tensor
+    exponentials: Tensor
+    total: Tensor
+
+    def positions(self, buffer: Tensor) -> Positions:
+        """All values; the buffer ``[m, vocabulary]``, which may be that of the exponentials, is overwritten."""
+        # A logit of −inf (an id masked by the model) has probability 0, and 0 · −inf is NaN, which adds nothing.
+        weighted = torch.mul(self.exponentials, self.shifted, out=buffer).nansum(dim=1)
+        return Positions(self.margin, self.logprob, self.total.log() - weighted / self.total)
+
+    def total_of(self, vocabulary: int) -> Tensor:
+        """The sum ``[m]`` of the exponentials of the first tokens."""
+        if vocabulary == self.exponentials.shape[1]:
+            return self.total
+        return self.exponentials[:, :vocabulary].sum(dim=1)
+
+
+def _reduce(logits: Tensor, targets: Tensor, buffers: _Buffers) -> _Reduced:
+    """Overwrites the logits of one chunk."""
+    target, best_other = _target_and_best_other(logits, targets)
+    logits.scatter_(1, targets[:, None], target)
+    largest = torch.maximum(target, best_other)
+    shifted = logits.sub_(largest)
+    exponentials = torch.exp(shifted, out=buffers.of_shape(0, shifted))
+    total = exponentials.sum(dim=1)
+    # If the largest logit is infinite or NaN, so is the total of what is NaN.
+    logprob = (target - largest)[:, 0] - total.log()
+    return _Reduced((target - best_other)[:, 0], logprob, shifted, exponentials, total)
+
+
+def _target_and_best_other(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The target's logit ``[m, 1]`` and the best of the others; that of the target is overwritten by −inf."""
+    index = targets[:, None]
+    target = logits.gather(1, index)
+    return target, logits.scatter_(1, index, -torch.inf).amax(dim=1, keepdim=True)
+
+
+def _divergence(teacher: _Reduced, baseline_shifted: Tensor, baseline_total: Tensor, vocabulary: int) -> Tensor:
+    """KL(teacher ‖ baseline) = Σ_v p(v) · log(p(v) / q(v)) over the first tokens, float32 ``[m]``, in nats.
+
+    A token to which the teacher gives no probability adds nothing (0 · ∞ is NaN, which is left out); one to which only
+    the baseline gives none makes the divergence infinite. Overwrites the teacher's logits.
+    """
+    total = teacher.total_of(vocabulary)
+    difference = teacher.shifted[:, :vocabulary].sub_(baseline_shifted[:, :vocabulary])
+    weighted = difference.mul_(teacher.exponentials[:, :vocabulary]).nansum(dim=1)
+    divergence = weighted / total - total.log() + baseline_total.log()
+    return divergence.clamp(min=0.0)  # rounding may give a value just below zero
+
+
+def _chunks(positions: int, chunk: int) -> list[slice]:
+    return [slice(start, start + chunk) for start in range(0, positions, chunk)]
 
 
 def _concatenate(parts: list[Positions]) -> Positions:
     return Positions(*(torch.cat(values) for values in zip(*parts, strict=True)))
-
-
-def _reduce(logits: Tensor, targets: Tensor) -> Positions:
-    """The values of one chunk; overwrites the logits."""
-    index = targets[:, None]
-    target = logits.gather(1, index)[:, 0]
-    log_total = logits.logsumexp(dim=1)
-    # An infinite logit is as broken as NaN, and must not pass for a sure miss.
-    logprob = torch.where(log_total.isfinite(), target - log_total, torch.nan)
-    # Entropy = log_total − Σ p·z. A logit of −inf (an id masked by the model) has p = 0, and 0 · −inf would be NaN.
-    probabilities = torch.softmax(logits, dim=1)
-    entropy = log_total - (probabilities * logits.clamp(min=torch.finfo(torch.float32).min)).sum(dim=1)
-    best_other = logits.scatter_(1, index, -torch.inf).amax(dim=1)
-    return Positions((target - best_other).cpu(), logprob.cpu(), entropy.cpu())

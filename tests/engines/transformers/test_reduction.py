@@ -8,7 +8,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import entropy
 
-from pytest_kdmem.engines.transformers.reduction import forward_kl, reduce_pair, reduce_positions
+from pytest_kdmem.engines.transformers.reduction import reduce_margins, reduce_pair, reduce_positions
 
 POSITIONS, WIDTH, VOCABULARY = 11, 6, 17
 
@@ -37,6 +37,7 @@ def test_margin_logprob_and_entropy_are_those_of_scipy_in_any_chunks(logits, tar
         assert float(positions.margin[row]) == pytest.approx(exact[row, target] - others.max(), abs=1e-5)
         assert float(positions.logprob[row]) == pytest.approx(log_softmax(exact[row])[target], abs=1e-5)
         assert float(positions.entropy[row]) == pytest.approx(entropy(softmax(exact[row])), rel=1e-5)
+    assert torch.equal(reduce_margins(logits, targets, identity, chunk=chunk), positions.margin)
 
 
 def test_a_masked_token_has_no_part_in_the_entropy(logits, targets):
@@ -53,6 +54,21 @@ def test_a_broken_logit_makes_the_logprob_nan(logits, targets, broken):
     logits[3, (int(targets[3]) + 1) % VOCABULARY] = broken
     positions = reduce_positions(logits, targets, identity, chunk=4)
     assert positions.logprob.isnan().nonzero().flatten().tolist() == [3]
+    assert reduce_margins(logits, targets, identity, chunk=4).isnan().nonzero().flatten().tolist() == [3]
+
+
+def test_a_target_that_the_model_masks_is_a_sure_miss_and_not_broken(logits, targets):
+    logits[3, targets[3]] = -torch.inf
+    positions = reduce_positions(logits, targets, identity, chunk=4)
+    assert positions.margin[3] == positions.logprob[3] == -torch.inf
+    assert reduce_margins(logits, targets, identity, chunk=4)[3] == -torch.inf
+
+
+def test_large_logits_lose_no_digits(logits, targets):
+    far = reduce_positions(logits + 1e4, targets, identity, chunk=4)
+    near = reduce_positions((logits + 1e4) - 1e4, targets, identity, chunk=4)
+    for first, second in zip(far, near, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("chunk", [3, 100])
@@ -73,12 +89,18 @@ def test_the_forward_divergence_is_not_the_reverse_one():
     p, q = (model.double().softmax(1).numpy() for model in (teacher, baseline))
     forward, reverse = entropy(p, q, axis=1)[0], entropy(q, p, axis=1)[0]
     assert forward != pytest.approx(reverse, rel=1e-2)
-    assert float(forward_kl(teacher, baseline)) == pytest.approx(forward, rel=1e-5)
+    assert divergence(teacher, baseline) == pytest.approx(forward, rel=1e-5)
 
 
 def test_tokens_that_the_teacher_gives_no_probability_add_nothing():
     masked = torch.tensor([[1.0, 0.0, -torch.inf]])
     whole = torch.tensor([[1.0, 0.0, 5.0]])
-    assert float(forward_kl(masked, masked)) == 0.0
-    assert np.isfinite(float(forward_kl(masked, whole)))
-    assert float(forward_kl(whole, masked)) == np.inf
+    assert divergence(masked, masked) == 0.0
+    assert np.isfinite(divergence(masked, whole))
+    assert divergence(whole, masked) == np.inf
+
+
+def divergence(teacher: torch.Tensor, baseline: torch.Tensor) -> float:
+    targets = torch.zeros(1, dtype=torch.int64)
+    pair = reduce_pair((teacher, identity), (baseline, identity), targets, vocabulary=teacher.shape[1], chunk=1)
+    return float(pair.divergence)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.transformers.reduction import Positions
-from pytest_kdmem.engines.transformers.windows import WindowScores, first_miss
+from pytest_kdmem.engines.transformers.windows import WindowScores, first_misses, summarize_margins, summarize_windows
 from pytest_kdmem.specs.declared import Extraction
 
 # Prefix of 2, suffix of 2: values 1 and 2 of each row are those of the suffix.
@@ -20,11 +19,12 @@ ENTROPY = torch.tensor([[9.0, 1.0, 2.0, 9.0, 9.0], [9.0, 0.5, 0.25, 9.0, 9.0]])
 
 @pytest.mark.parametrize("rows", [[[0, 1]], [[1, 0]], [[1], [0]]], ids=str)
 def test_margins_come_from_the_suffix_and_losses_from_the_example_alone_in_any_batches(rows):
-    lengths = (6, 4)  # the second example ends with its suffix: its last two values are padding
-    examples = [Example(position, np.zeros(length, dtype=np.int32)) for position, length in enumerate(lengths)]
-    window_scores = WindowScores(examples, EXTRACTION)
+    lengths = torch.tensor([6, 4])  # the second example ends with its suffix: its last two values are padding
+    window_scores = WindowScores(2)
     for batch in rows:
-        window_scores.fill(batch, Positions(MARGIN[batch], LOGPROB[batch], ENTROPY[batch]))
+        positions = Positions(MARGIN[batch], LOGPROB[batch], ENTROPY[batch])
+        broken = window_scores.fill(np.array(batch), summarize_windows(positions, lengths[batch], EXTRACTION).numpy())
+        assert not broken.any()
     scores = window_scores.scores(tolerance=0.5)
     assert scores.margin.tolist() == [1.0, -0.5]
     assert scores.first_miss.tolist() == [-1, 1]
@@ -32,9 +32,33 @@ def test_margins_come_from_the_suffix_and_losses_from_the_example_alone_in_any_b
     np.testing.assert_allclose(scores.nll, [15 / 5, 1.75 / 3], rtol=1e-6)
     assert scores.entropy.tolist() == [1.5, 0.375]
     assert scores.tolerance == 0.5
-    assert [window_scores.predicted_tokens(row) for row in (0, 1)] == [5, 3]
+    assert (scores.margin.dtype, scores.first_miss.dtype, scores.nll.dtype) == (np.float32, np.int16, np.float32)
+
+
+def test_a_broken_logit_is_noticed_in_the_padding_too():
+    logprob = LOGPROB.clone()
+    logprob[1, 4] = torch.nan
+    summaries = summarize_windows(Positions(MARGIN, logprob, ENTROPY), torch.tensor([6, 4]), EXTRACTION)
+    assert WindowScores(2).fill(np.array([0, 1]), summaries.numpy()).tolist() == [False, True]
+    assert summaries[1, 3] == pytest.approx(1.75 / 3), "and adds nothing to the loss"
+
+
+def test_the_sums_of_a_long_window_are_those_of_float64():
+    values = torch.rand((3, 4_000), generator=torch.Generator().manual_seed(0))
+    summaries = summarize_windows(
+        Positions(-values, -values, values), torch.tensor([4_001] * 3), Extraction(1, 4_000, 4_001)
+    )
+    exact = values.double().numpy()
+    np.testing.assert_allclose(summaries[:, 2], -exact.sum(axis=1), rtol=1e-14)
+    np.testing.assert_allclose(summaries[:, 3:5], np.stack([exact.mean(axis=1)] * 2, axis=1), rtol=1e-14)
 
 
 @pytest.mark.parametrize(("margins", "position"), [([1.0, 0.0, 2.0], -1), ([1.0, -0.1, -2.0], 1), ([-1.0], 0)], ids=str)
 def test_the_first_negative_margin_is_the_first_miss_and_a_tie_is_a_hit(margins, position):
-    assert first_miss(torch.tensor(margins)) == position
+    assert first_misses(torch.tensor([margins, margins])).tolist() == [position] * 2
+    assert summarize_margins(torch.tensor([margins])).tolist() == [[min(margins), position, 0.0]]
+
+
+def test_the_first_of_many_misses_is_the_first():
+    margins = torch.randn((200, 60), generator=torch.Generator().manual_seed(0))
+    assert first_misses(margins).tolist() == [next(at for at, value in enumerate(row) if value < 0) for row in margins]
