@@ -24,7 +24,6 @@ from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.runtime import RunSettings
 
 Rows = npt.NDArray[np.int64]
-Column = npt.NDArray[Any] | pa.Array
 
 
 class Scorer(Protocol):
@@ -173,7 +172,9 @@ def rows_of_shard(
     return _table(shard, rows, columns, score_metadata(scores))
 
 
-def _table(shard: Shard, rows: Rows, columns: Mapping[str, Column], metadata: Mapping[str, str]) -> pa.Table:
+def _table(
+    shard: Shard, rows: Rows, columns: Mapping[str, npt.NDArray[Any] | pa.Array], metadata: Mapping[str, str]
+) -> pa.Table:
     """A row by SCHEMA for each example of a shard.
 
     Args:
