@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import Progress
+from pytest_kdmem.base.read_ahead import read_ahead
 from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
@@ -119,7 +120,8 @@ class ScoreRun:
 
     def _score(self, shards: ShardsToScore, reader: CorpusReader, guard: ReadingGuard | None) -> None:
         """Score the shards that are not stored."""
-        missing = shards.missing(reader)
+        read = read_ahead(reader) if self.executor.scores_here else iter(reader)
+        missing = shards.missing(read)
         if guard is not None:
             missing = guard.with_losses(missing)
         with closing(self.executor.score(self.task, missing, self.progress)) as scored:

@@ -19,6 +19,8 @@ from pytest_kdmem.specs.declared import TrainingSet
 class LocalExecutor:
     """Scores with one engine, which runs in this process or, for vLLM, in one that it starts."""
 
+    scores_here = True
+
     def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
         return read_documents(training_set, offline=offline)
 

@@ -18,7 +18,14 @@ ScoredShards = Generator[tuple[str, pa.Table], None, None]
 
 
 class Executor(Protocol):
-    """Reads training sets and scores their shards."""
+    """Reads training sets and scores their shards.
+
+    Attributes:
+        scores_here: Whether models run in this process, so that the next shard is read in a thread meanwhile.
+    """
+
+    @property
+    def scores_here(self) -> bool: ...
 
     def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
         """The documents of a source, in its order.

@@ -35,6 +35,8 @@ class RayExecutor:
         cpus_per_worker: CPUs, and threads, of a worker without GPU.
     """
 
+    scores_here = False
+
     def __init__(self, *, workers: int | None = None, cpus_per_worker: int = 1) -> None:
         self._workers = workers
         self._cpus = cpus_per_worker
