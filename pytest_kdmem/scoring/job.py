@@ -18,7 +18,7 @@ from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
 from pytest_kdmem.scoring.loss_shard import LossShard, loss_rows
-from pytest_kdmem.scoring.table import SCHEMA, score_metadata
+from pytest_kdmem.scoring.table import SCHEMA, TOLERANCE_KEY, score_metadata
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.runtime import RunSettings
@@ -136,7 +136,7 @@ def scorable_examples(shard: Shard, extraction: Extraction) -> list[Example]:
 
 def too_short_rows(shard: Shard) -> pa.Table:
     """Rows by SCHEMA of a shard in which every example is too short to be scored."""
-    return _table(shard, np.full(len(shard.examples), -1), {}, {"tolerance": "0.0"})
+    return _table(shard, np.full(len(shard.examples), -1), {}, {TOLERANCE_KEY: b"0.0"})
 
 
 def zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int | None]:
@@ -173,7 +173,7 @@ def rows_of_shard(
 
 
 def _table(
-    shard: Shard, rows: Rows, columns: Mapping[str, npt.NDArray[Any] | pa.Array], metadata: Mapping[str, str]
+    shard: Shard, rows: Rows, columns: Mapping[str, npt.NDArray[Any] | pa.Array], metadata: Mapping[bytes, bytes]
 ) -> pa.Table:
     """A row by SCHEMA for each example of a shard.
 
