@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.scoring.first_places import FirstPlaces, Places, digest_prefixes
+from pytest_kdmem.scoring.table import TOLERANCE_KEY, tolerance_of
 
 # A shard's rows in each of the tables that a task fills.
 Parts = tuple[pa.Table, ...]
@@ -79,10 +80,9 @@ class Remainder:
         at = rows.schema.get_field_index("example_id")
         rows = rows.set_column(at, rows.schema.field(at), pa.array(self.positions, rows.schema.field(at).type))
         metadata = dict(own.schema.metadata or {})
-        if b"tolerance" in metadata:
+        if TOLERANCE_KEY in metadata:
             # Each row was judged within the tolerance of its own shard, and that of a table covers all of its rows.
-            tolerances = (float(table.schema.metadata[b"tolerance"]) for table in (own, *sources))
-            metadata[b"tolerance"] = repr(max(tolerances)).encode()
+            metadata[TOLERANCE_KEY] = repr(tolerance_of((own, *sources))).encode()
         return rows.replace_schema_metadata(metadata or None)
 
 
