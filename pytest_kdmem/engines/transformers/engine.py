@@ -293,8 +293,9 @@ class TransformersEngine:
         )
         ids = ids.to(self._device)
         batched = self._margins(ids, 1)
-        self.check_finite(batched.isnan().any(dim=1).cpu().numpy(), [Example(-1, np.empty(0, np.int32))] * len(ids))
         single = torch.cat([self._margins(row[None], 1) for row in ids])
+        is_broken = (batched + single).isnan().any(dim=1)
+        self.check_finite(is_broken.cpu().numpy(), [Example(-1, np.empty(0, np.int32))] * len(ids))
         prompt_tokens = length * 3 // 4
         stepped = margins_step_by_step(self._model, ids, prompt_tokens)
         change = max((batched - single).abs().max(), (batched[:, prompt_tokens:] - stepped).abs().max())
