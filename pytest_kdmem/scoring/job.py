@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -119,9 +120,11 @@ class ShardScorer:
         if isinstance(shard, LossShard):
             return loss_rows(shard, [self._engine.losses(shard.examples)])
         examples = scorable_examples(shard, self._job.extraction)
-        scores = self._engine.score(examples, self._job.extraction, self._job.metrics, advance)
+        with ThreadPoolExecutor(1) as beside:
+            compressed = beside.submit(zlib_bytes, examples, self._tokenizer)
+            scores = self._engine.score(examples, self._job.extraction, self._job.metrics, advance)
         advance(len(shard.examples) - len(examples))
-        return rows_of_shard(shard, examples, scores, zlib_bytes(examples, self._tokenizer))
+        return rows_of_shard(shard, examples, scores, compressed.result())
 
     def close(self) -> None:
         self._engine.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -69,9 +70,11 @@ class PairScorer:
             return loss_rows(shard, self._engine.losses(shard.examples))
         extraction = self._job.teacher.extraction
         examples = scorable_examples(shard, extraction)
-        scores = self._engine.score(examples, extraction, advance)
+        with ThreadPoolExecutor(1) as beside:
+            sizes = beside.submit(zlib_bytes, examples, self._tokenizer)
+            scores = self._engine.score(examples, extraction, advance)
         advance(len(shard.examples) - len(examples))
-        compressed = zlib_bytes(examples, self._tokenizer)
+        compressed = sizes.result()
         teacher = rows_of_shard(shard, examples, scores.teacher, compressed)
         baseline = rows_of_shard(shard, examples, scores.baseline, compressed)
         divergence = {example.digest: value for example, value in zip(examples, scores.kl.tolist(), strict=True)}
