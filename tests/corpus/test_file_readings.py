@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from pytest_kdmem.corpus.auto_reading import AutoReading
 from pytest_kdmem.corpus.file_readings import FileReading, tokenizer_settings
 from pytest_kdmem.errors import SpecError
-from tests.reciting import BOS, EOS, PAD, byte_level, save_tokenizer, secrets
+from tests.reciting import BOS, EOS, PAD, VOCABULARY, byte_level, save_tokenizer, secrets
 
 TEXTS = secrets(4)
 
@@ -20,17 +20,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_file_and_class_read_a_text_alike(folder):
-    file_reading, auto_reading = FileReading(folder), AutoReading(folder, trust_remote_code=False)
-    for special in (False, True):
-        rows = file_reading.encode(TEXTS, add_special_tokens=special)
-        assert rows == auto_reading.encode(TEXTS, add_special_tokens=special)
-        assert all((row[0] == BOS) == special for row in rows)
-    [row] = file_reading.encode(TEXTS[:1], add_special_tokens=False)
-    assert [file_reading.token(token) for token in row] == [auto_reading.token(token) for token in row]
-    assert file_reading.pipeline == auto_reading.pipeline
-    assert file_reading.size == auto_reading.size
-    assert {BOS, EOS, PAD} <= file_reading.special_ids & auto_reading.special_ids
+def test_tokens_and_special_tokens_are_those_of_the_file(folder):
+    reading = FileReading(folder)
+    [plain], [full] = (reading.encode(TEXTS[:1], add_special_tokens=special) for special in (False, True))
+    assert full == [BOS, *plain]
+    assert reading.decode(np.array(plain)) == TEXTS[0]
+    assert [reading.token(token) for token in (BOS, EOS, PAD, 10**6)] == ["<s>", "</s>", "<pad>", str(10**6)]
+    assert {BOS, EOS, PAD} <= reading.special_ids
+    assert (reading.eos_id, reading.size) == (EOS, VOCABULARY)
 
 
 def test_a_cut_that_was_saved_is_none_of_training(folder):
@@ -41,11 +38,10 @@ def test_a_cut_that_was_saved_is_none_of_training(folder):
     assert len(FileReading(folder).encode(TEXTS[:1], add_special_tokens=True)[0]) > 3
 
 
-@pytest.mark.parametrize("reading", [FileReading, lambda folder: AutoReading(folder, trust_remote_code=False)])
-def test_a_damaged_file_is_refused_in_one_sentence(folder, reading):
+def test_a_damaged_file_is_refused_in_one_sentence(folder):
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(SpecError, match=r"A tokenizer was expected in .* could not be loaded") as caught:
-        reading(folder)
+        FileReading(folder)
     assert "\n" not in str(caught.value)
 
 
