@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import PairTable
 from pytest_kdmem.specs.checks import choice, require
 from pytest_kdmem.specs.declared import Extraction
+from pytest_kdmem.specs.tokenizer_content import content_digest
 
 SCORE_COLUMNS = ("nll", "zlib_bytes", "margin", "logprob", "entropy")
 
@@ -53,13 +54,27 @@ ALL_FEATURES = tuple(FEATURE_FUNCTIONS)
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What features were computed from: digests of both models, their tokenizer and the examples, and the lengths."""
+    """What features were computed from.
+
+    Attributes:
+        teacher, baseline: Digests of the two models.
+        tokenizer: Digest of their tokenizer's file.
+        training_set: Digest of the examples.
+        extraction: Lengths of prefix, suffix and window.
+        tokenizer_content: Digest of what the tokenizer does, whichever version wrote its file; empty if unknown.
+    """
 
     teacher: str
     baseline: str
     tokenizer: str
     training_set: str
     extraction: Extraction
+    tokenizer_content: str = field(default="", metadata={"json_default": "left out"})
+
+    def has_tokenizer_of(self, other: FeatureSource) -> bool:
+        """Whether the tokenizers of both make the same token ids of any text."""
+        is_same_content = self.tokenizer_content == other.tokenizer_content != ""
+        return self.tokenizer == other.tokenizer or is_same_content
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +149,7 @@ def extract_features(pair: PairTable, names: Sequence[str] = STUDY_FEATURES) -> 
             pair.teacher.checkpoint.tokenizer_digest,
             pair.teacher.record.digest,
             pair.teacher.extraction,
+            content_digest(pair.teacher.checkpoint.folder),
         ),
     )
 

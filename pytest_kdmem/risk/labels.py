@@ -28,11 +28,13 @@ class Labels:
         memorized: Labels, bool ``[n]``.
         source: Name of the model that memorized the examples.
         digest: Digest of that model or of its scores.
+        notes: Warnings about how the model finds the training set.
     """
 
     memorized: Flags
     source: str
     digest: str
+    notes: tuple[str, ...] = ()
 
 
 def labels_from_both_models(features: Features) -> Labels:

@@ -30,6 +30,7 @@ from pytest_kdmem.risk.labels import Labels, labels_from_both_models, labels_fro
 from pytest_kdmem.risk.predicted import Cutoff, PredictedRisk, apply_predictor
 from pytest_kdmem.risk.predictor import Predictor
 from pytest_kdmem.risk.predictor_file import predictor_digest, predictor_from_json, predictor_to_json, read_predictor
+from pytest_kdmem.scoring.pair_job import SIDES
 from pytest_kdmem.scoring.score import score, score_pair
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import PairTable, ScoreTable
@@ -113,6 +114,7 @@ class RiskPipeline:
             SpecError: The predictor does not apply to these features, or its threshold finds too little.
         """
         cutoff, fitted = cutoff or Cutoff(), None
+        notes = [f"{role}: {note}" for role in SIDES for note in getattr(pair, role).notes]
         if label_source.predictor_path is not None:
             predictor = read_predictor(label_source.predictor_path)
             features, learned_from = extract_features(pair, predictor.features), predictor_digest(predictor)
@@ -120,9 +122,11 @@ class RiskPipeline:
             features = extract_features(pair, feature_names)
             labels = self.load_labels(features, label_source.labels_from)
             learned_from = labels.digest
+            notes += [f"{labels.source}: {note}" for note in labels.notes]
             fitted = fit_predictor(features, labels) if assess else None
             predictor = fitted.predictor if fitted is not None else self.fitted_predictor(features, labels)
         risk = apply_predictor(features, predictor, cutoff, confidence=confidence)
+        risk = replace(risk, warnings=(*notes, *risk.warnings))
         comparable_on = {
             "training set": pair.teacher.record.digest,
             "teacher": pair.teacher.checkpoint.digest,
@@ -156,12 +160,16 @@ class RiskPipeline:
             metrics="verdict",
             progress=self.progress,
         )
-        return labels_from_rows(scores.rows, features, labels_from.name, scores.checkpoint.digest)
+        labels = labels_from_rows(scores.rows, features, labels_from.name, scores.checkpoint.digest)
+        return replace(labels, notes=scores.notes)
 
     def fitted_predictor(self, features: Features, labels: Labels) -> Predictor:
         """Return the predictor of these features and labels from the store, or fit and store it."""
         digests = [hashlib.sha256(array.tobytes()).hexdigest() for array in (features.values, labels.memorized)]
-        inputs = [features.names, asdict(features.source), labels.source, labels.digest]
+        # Predictors that were stored before the tokenizer's content was known are still found.
+        source = asdict(features.source)
+        del source["tokenizer_content"]
+        inputs = [features.names, source, labels.source, labels.digest]
         key = digest_of([FITTING_VERSION, version("scikit-learn"), version("scipy"), *digests, *inputs])
         with suppress(DataError):
             if (content := self.store.read_entry("predictors", key)) is not None:

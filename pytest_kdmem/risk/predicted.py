@@ -62,7 +62,7 @@ class PredictedRisk:
         share_at_risk: Share of the distinct examples that are at risk, with bounds over the refits of the predictor,
             and over the sample if only a sample was scored.
         expected_memorized: Expected number of memorized examples, with bounds over the refits and chance.
-        warnings: Reasons why the predictor may not hold for these features.
+        warnings: Reasons why the predictor may not hold for these features, or these models not for the set.
         near_duplicates: Digests of the examples at risk that have a near-duplicate in the training set, if looked for.
         comparable_on: Digests and the requested threshold; two predictions are comparable only where these agree.
     """

@@ -135,8 +135,9 @@ class Predictor:
             if rows > MOST_OUTSIDE * len(features):
                 raise SpecError(f"{message}; at most {percent(MOST_OUTSIDE)} may: fit it to data of this kind.")
             warnings.append(f"{message}, and count as at risk")
-        names = ("teacher", "baseline", "tokenizer")
+        names = ("teacher", "baseline")
         differing = [name for name in names if getattr(features.source, name) != getattr(self.source, name)]
+        differing += ["tokenizer"] * (not features.source.has_tokenizer_of(self.source))
         return (*warnings, *(f"the predictor was fitted with another {name}" for name in differing))
 
 

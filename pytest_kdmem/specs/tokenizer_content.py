@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.layout import read_model_json
 
@@ -33,6 +34,16 @@ def tokenizer_content(folder: Path) -> Json | None:
         raise SpecError(
             f"A tokenizer was expected in {path}, and its parts are of other kinds than those of one; save it anew."
         ) from error
+
+
+def content_digest(folder: Path) -> str:
+    """Digest of a tokenizer's content, which is that of every file of the same content; "" without a tokenizer.json.
+
+    Raises:
+        SpecError: The file is damaged.
+    """
+    content = tokenizer_content(folder)
+    return digest_of(content) if content is not None else ""
 
 
 def canonical_content(content: Json) -> Json:

@@ -50,6 +50,11 @@ def test_a_predictor_is_fitted_to_what_both_models_recite(pipeline, sampled_pair
     }
 
 
+def test_how_the_models_find_the_training_set_is_among_the_warnings(pipeline, sampled_pair, quick_fits):
+    noted = replace(sampled_pair, baseline=replace(sampled_pair.baseline, notes=("the text is as unlikely as noise",)))
+    assert pipeline.predict(noted, LabelSource()).risk.warnings[0] == "baseline: the text is as unlikely as noise"
+
+
 def test_a_predictor_from_a_file_is_applied_without_fitting(pipeline, predictor, tmp_path):
     write_predictor(predictor, tmp_path / "p.json")
     pair = make_pair(2000, 80, exhaustive=False)

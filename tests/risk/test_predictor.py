@@ -53,6 +53,15 @@ def test_log_odds_for_a_recall_have_at_least_that_recall(predictor):
     assert predictor.recall_at(1e9) == 0
 
 
+def test_a_tokenizer_that_was_saved_in_another_form_is_the_same(predictor, features):
+    saved_again = replace(features.source, tokenizer="other file", tokenizer_content="same content")
+    fitted = replace(predictor, source=replace(predictor.source, tokenizer_content="same content"))
+    warning = "the predictor was fitted with another tokenizer"
+    assert warning not in fitted.check_features(replace(features, source=saved_again))
+    assert warning in predictor.check_features(replace(features, source=saved_again))
+    assert warning in fitted.check_features(replace(features, source=replace(saved_again, tokenizer_content="")))
+
+
 def test_other_lengths_are_refused(predictor, features):
     other_lengths = replace(features, source=replace(features.source, extraction=Extraction(50, 50, 256)))
     with pytest.raises(SpecError, match=r"50, 50, 256 .* was expected, and this one was fitted to 50, 50, 128"):
