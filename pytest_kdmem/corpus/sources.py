@@ -28,7 +28,7 @@ from pytest_kdmem.corpus.hub import hub_readers
 from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, uri_readers
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
 from pytest_kdmem.corpus.wikitext import join_articles
-from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.checkpoint import looks_like_hub_id
 from pytest_kdmem.specs.declared import TrainingSet
@@ -50,7 +50,7 @@ def check_source(training_set: TrainingSet) -> None:
 
     Raises:
         DataError: The source is missing, or its format is unknown.
-        SpecError: A preset has no such part.
+        SpecError: A preset has no such part, or rows that are examples already would be cut anew.
     """
     resolve(training_set)
     if is_uri(training_set.source):
@@ -59,6 +59,12 @@ def check_source(training_set: TrainingSet) -> None:
     path = local_path(training_set.source)
     if is_file(path) and file_ending(path) is None:
         raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {named(str(path))}.")
+    if is_file(path) and file_ending(path) == ".npy" and training_set.form == "blocks" and training_set.eos != "never":
+        raise SpecError(
+            f'Documents were expected with form="blocks", and rows of {named(str(path))} are cut already: an EOS behind'
+            ' each, and other cuts, would make other examples of them; drop form="blocks", or declare eos="never" if'
+            " the rows are one stream of tokens."
+        )
     if exists(path) and not (is_file(path) or is_folder(path)):
         raise DataError(f"A file or folder was expected at {named(str(path))}; found a pipe or a device.")
     if not (exists(path) or find_preset(training_set.source) or looks_like_hub_id(training_set.source)):

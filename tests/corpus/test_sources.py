@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pytest_kdmem.corpus.sources import fingerprint, read_documents
-from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
 TEXTS = ["one line", "näïve – “quoted” 漢字", 'tab\tand \\ "escapes"', "x" * 3_000_000, "last"]
@@ -161,3 +161,11 @@ def test_real_documents(real_text):
     documents = read(real_text / "fineweb" / "sample.jsonl")
     assert len(documents) == 210
     assert all(documents)
+
+
+@pytest.mark.parametrize("eos", [None, "once", "always"])
+def test_rows_that_are_cut_already_are_not_joined_by_an_eos(tmp_path, eos):
+    np.save(tmp_path / "rows.npy", np.arange(20, dtype=np.int32).reshape(4, 5))
+    with pytest.raises(SpecError, match=r'rows of .*rows\.npy are cut already.*drop form="blocks"'):
+        read(tmp_path / "rows.npy", form="blocks", eos=eos)
+    assert len(read(tmp_path / "rows.npy", form="blocks", eos="never")) == 4
