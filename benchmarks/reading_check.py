@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from pytest_kdmem.engines.transformers.engine import TransformersEngine
-from pytest_kdmem.scoring.reading_guard import ReadingGuard
+from pytest_kdmem.scoring.documents_guard import DocumentsGuard
 
 ROOT = Path(__file__).parents[1]
 # What the check does: it tokenizes and aligns, scores, and judges; losses are scored within the calls of no other.
 STEPS = (
-    (ReadingGuard, "_made_plan"),
-    (ReadingGuard, "_judge"),
-    (ReadingGuard, "_keep"),
+    (DocumentsGuard, "_made_plan"),
+    (DocumentsGuard, "_judge"),
+    (DocumentsGuard, "_keep"),
     (TransformersEngine, "losses"),
 )
 

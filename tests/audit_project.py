@@ -31,6 +31,8 @@ CELLS = {
 ROLES = ("teacher", "baseline", "student")
 # Without plugins that have no part in an audit and take their time.
 ALONE = [part for name in ("xdist", "cacheprovider", "hypothesispytest", "anyio") for part in ("-p", f"no:{name}")]
+# For models to which all rows are noise that they do not recite.
+NOISE = "--kdmem-accept-reading=noise"
 SMALL = {"kdmem_prefix_tokens": PREFIX, "kdmem_suffix_tokens": SUFFIX}
 
 

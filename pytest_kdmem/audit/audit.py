@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_kdmem.audit.build_result import ScoredAudit, build_metrics, build_result
 from pytest_kdmem.audit.judged_models import JudgedModels, is_compared, refused
+from pytest_kdmem.audit.noise import check_is_no_noise
 from pytest_kdmem.audit.provenance import model_warnings
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.run_cards import RunCards
@@ -266,9 +267,11 @@ class Audit:
         return memorization
 
     def _check(self, scores: ScoreTable) -> None:
-        """Check that a model's scores are comparable with those of the other models, and are of most of the set."""
+        """Check that a model's scores are comparable with those of the other models, and tell about most of the set."""
         check_same_examples(scores, self.scores)
         check_scored_share(scores, self.min_scored_share)
+        if scores.training_set == (self.training_set or scores.training_set) != self.control_set:
+            check_is_no_noise(scores, self.run)
 
     def _confirm(self, memorization: Memorization) -> None:
         """Check verdicts with every installed engine; the outcome is reported even if it is an error."""

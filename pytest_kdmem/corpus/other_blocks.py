@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,8 +12,13 @@ from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.other_readings import OtherReading
 from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.token_pairs import Indices, pair_by_origin
+from pytest_kdmem.specs.other_readings import IN_BLOCKS
 
 BLOCKS_COMPARED = 6
+# Documents that are compared with themselves in blocks, and blocks that hold the beginning of one behind others.
+DOCUMENTS_IN_BLOCKS, BLOCKS_OF_DOCUMENTS = 16, 6
+# Tokens in a row, and the share of these runs of a document that may stand in others before it.
+RUN, MOST_REPEATED = 4, 0.5
 # Least share of tokens that must be the same where two ways to pack have one place in the stream.
 SAME_TOKENS = 0.95
 
@@ -22,7 +28,7 @@ def pack_otherwise(source: Source, first: Sequence[Document]) -> tuple[tuple[Tok
 
     They begin where the training set begins, because each block's start depends on everything before it.
     """
-    documents = _first_documents(source, first)
+    documents = _first_documents(source, first, (BLOCKS_COMPARED + 1) * source.window)
     window, edges = source.window, set(source.edge_ids().values())
     blocks = source.blocks(documents)
     as_read = tuple(block for block in blocks if len(block) == window)[:BLOCKS_COMPARED] or tuple(blocks[:1])
@@ -40,12 +46,53 @@ def pack_otherwise(source: Source, first: Sequence[Document]) -> tuple[tuple[Tok
     return as_read, [reading for reading in readings if reading.pairs]
 
 
-def _first_documents(source: Source, first: Sequence[Document]) -> list[Document]:
-    """The first documents that fill the blocks to compare, and one block over for ways that are shifted."""
+def read_in_blocks(source: Source, first: Sequence[Document]) -> list[OtherReading]:
+    """The first documents, each as it stands in a block behind others, if training packed what is read alone.
+
+    How long the blocks of training were is not known; they are cut by the window. The first document stands behind
+    none, and one that repeats others before it is likelier behind them to any model: these are not compared.
+    """
+    blocks = replace(source, training_set=replace(source.training_set, form="blocks"))
+    documents = _first_documents(blocks, first, DOCUMENTS_IN_BLOCKS * blocks.window)[:DOCUMENTS_IN_BLOCKS]
+    edges = set(source.edge_ids().values())
+    if len(documents) < 2:
+        return []
+    as_read = tuple(source.encode(documents))
+    lengths = [_content(row, edges).sum() for row in source.encode(documents, window=_longest(blocks))]
+    starts = np.cumsum([0, *lengths])
+    origins = [
+        _places(row, edges, int(start)) if at and not _repeats(row, as_read[:at]) else np.full(len(row), -1)
+        for at, (row, start) in enumerate(zip(as_read, starts, strict=False))
+    ]
+    readings = []
+    for name, sequences, places in _packed(blocks, documents, edges):
+        if (name := f"in-{name}") in IN_BLOCKS:
+            held = [at for at, place in enumerate(places) if pair_by_origin(origins, [place], skip=source.skipped)]
+            held = held[:BLOCKS_OF_DOCUMENTS]
+            held_places, held_blocks = [places[at] for at in held], tuple(sequences[at] for at in held)
+            pairs = pair_by_origin(origins, held_places, skip=source.skipped)
+            compared = sorted({int(at) for pair in pairs for at in pair.as_read[:, 0]})
+            pairs = pair_by_origin([origins[at] for at in compared], held_places, skip=source.skipped)
+            readings.append(OtherReading(name, tuple(as_read[at] for at in compared), held_blocks, tuple(pairs)))
+    return [reading for reading in readings if reading.pairs]
+
+
+def _repeats(row: TokenIds, before: Sequence[TokenIds]) -> bool:
+    """Whether most runs of a few tokens of a document stand in those before it."""
+    runs = _runs(row)
+    return len(runs & set[bytes]().union(*map(_runs, before))) > MOST_REPEATED * len(runs)
+
+
+def _runs(row: TokenIds) -> set[bytes]:
+    return {row[at : at + RUN].tobytes() for at in range(len(row) - RUN + 1)}
+
+
+def _first_documents(source: Source, first: Sequence[Document], needed: int) -> list[Document]:
+    """The first documents that hold so many tokens: those of the blocks to compare, and of one for shifted ways."""
     documents: list[Document] = []
     tokens = 0
     for document in first:
-        if tokens >= (BLOCKS_COMPARED + 1) * source.window:
+        if tokens >= needed:
             break
         [row] = source.encode([document], window=max(source.window * BLOCKS_COMPARED, source.minimum_tokens))
         if len(row) >= source.minimum_tokens:
@@ -59,7 +106,7 @@ def _packed(
 ) -> Iterator[tuple[str, list[TokenIds], list[Indices]]]:
     """Name, blocks and places of each way to pack."""
     window, ids = source.window, source.edge_ids()
-    bare = [_strip(row, edges) for row in source.encode(documents, window=window * (BLOCKS_COMPARED + 1))]
+    bare = [_strip(row, edges) for row in source.encode(documents, window=_longest(source))]
     begins = [name for name in ("bos", "eos") if name in ids][:1]
     ends = {**({"one-eos": [ids["eos"]]} if "eos" in ids else {}), "no-eos": []}
     for after, end in ends.items():
@@ -76,6 +123,11 @@ def _packed(
     alone = [row[:window] for row in bare]
     places = [_places(row, edges, int(start)) for row, start in zip(alone, starts, strict=False)]
     yield "documents", alone, places
+
+
+def _longest(source: Source) -> int:
+    """Number of tokens of a document behind which nothing is compared."""
+    return source.window * (BLOCKS_COMPARED + 1)
 
 
 def _strip(row: TokenIds, edges: set[int]) -> TokenIds:

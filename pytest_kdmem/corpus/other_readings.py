@@ -43,22 +43,32 @@ class OtherReading:
     pairs: tuple[TokenPair, ...] = ()
 
 
-def read_otherwise(source: Source, first: Sequence[Document]) -> tuple[tuple[TokenIds, ...], list[OtherReading]]:
-    """A sample of the source's first documents as read, and in other readings, of which none is the same as read."""
-    documents = _sampled(source, first)
+def read_otherwise(
+    source: Source, documents: Sequence[Document], *, compared: int = DOCUMENTS_COMPARED
+) -> tuple[tuple[TokenIds, ...], list[OtherReading]]:
+    """Some of the documents as read, and in other readings, of which none is the same as read.
+
+    Args:
+        source: What the documents are of.
+        documents: Documents to draw from.
+        compared: Number of documents to draw. Of blocks, only the token ids of documents are compared, and not what
+            stands at their edges, which the documents around them decide.
+    """
+    documents = _sampled(source, documents, compared)
     as_read = tuple(source.encode(documents))
     readings: list[OtherReading] = []
+    has_edges = source.training_set.form == "documents"
     if source.tokenizer is not None and all(isinstance(document, str) for document in documents):
         texts = [str(document) for document in documents]
-        readings += _text_readings(source, texts, as_read)
+        readings += _text_readings(source, texts, as_read) if has_edges else ()
         with suppress(ReadingsDiffer):  # behind the window
             readings += _tokenizer_readings(source, texts)
-    readings += [*_edge_readings(source, as_read), *_padding_readings(source, documents, as_read)]
-    readings += _beside_readings(source, documents, as_read)
+    readings += _edge_readings(source, as_read) if has_edges else ()
+    readings += [*_padding_readings(source, documents, as_read), *_beside_readings(source, documents, as_read)]
     return as_read, [reading for reading in readings if reading.pairs]
 
 
-def _sampled(source: Source, documents: Sequence[Document]) -> list[Document]:
+def _sampled(source: Source, documents: Sequence[Document], compared: int) -> list[Document]:
     """Some distinct documents, which hold prefix and suffix if there are such documents."""
     order = np.random.default_rng(0).permutation(len(documents))[:DOCUMENTS_TOKENIZED]
     drawn = [documents[index] for index in order]
@@ -69,7 +79,7 @@ def _sampled(source: Source, documents: Sequence[Document]) -> list[Document]:
     long_enough = [
         index for index in sorted(distinct.values()) if len(sequences[index]) >= source.extraction.scored_tokens
     ]
-    return [drawn[index] for index in (long_enough or ranked)[:DOCUMENTS_COMPARED]]
+    return [drawn[index] for index in (long_enough or ranked)[:compared]]
 
 
 def _edge_readings(source: Source, as_read: tuple[TokenIds, ...]) -> Iterator[OtherReading]:

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from pytest_kdmem.base.typed_json import from_json, to_json
-from pytest_kdmem.specs.other_readings import READINGS
+from pytest_kdmem.specs.other_readings import IN_BLOCKS, READINGS
 
 # Nats a token by which another reading must be likelier; with and without a beginning token, the shipped models differ
 # by 0.015 at most.
 LEAST_GAIN = 0.05
+# The same of documents behind others, which may be of one subject with them, so that they are likelier to any model.
+LEAST_GAIN_IN_BLOCKS = 0.5
 # The same if there are fewer documents than can show that the gain is no chance.
 LEAST_GAIN_OF_FEW = 0.5
 FEW = 4
@@ -61,7 +63,8 @@ class Comparison:
             return bool(lost == 0) and self.gain >= LEAST_GAIN_OF_FEW
         error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
         one_sided = lost <= MOST_LOST * won and (gains > 0).sum() >= FEW
-        return self.gain >= LEAST_GAIN and bool(one_sided or self.gain > STANDARD_ERRORS * error)
+        least = LEAST_GAIN_IN_BLOCKS if self.reading in IN_BLOCKS else LEAST_GAIN
+        return self.gain >= least and bool(one_sided or self.gain > STANDARD_ERRORS * error)
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,18 @@ class ReadingLosses:
     def is_noise(self) -> bool:
         """Whether the documents as read are as unlikely to the model as noise, and none of them is known to it."""
         order = float(np.mean(self.shuffled) - np.mean(self.as_read[: len(self.shuffled)]))
-        is_unlikely = np.mean(self.as_read) >= UNLIKELY * self.uniform or order < LEAST_ORDER
-        return bool(is_unlikely and min(self.as_read) >= KNOWN * self.uniform)
+        is_unlikely = self.is_unlikely or order < LEAST_ORDER
+        return is_unlikely and min(self.as_read) >= KNOWN * self.uniform
+
+    @property
+    def is_unlikely(self) -> bool:
+        """Whether the documents as read are as unlikely as a uniform guess, on average."""
+        return bool(np.mean(self.as_read) >= UNLIKELY * self.uniform)
+
+    @property
+    def unlikely(self) -> int:
+        """Number of documents as read that are as unlikely to the model as noise."""
+        return sum(loss >= UNLIKELY * self.uniform for loss in self.as_read)
 
     def likelier(self, accepted: Collection[str] = ()) -> Comparison | None:
         """The reading by which the documents are clearly likelier to the model, by the most; None if there is none.
@@ -146,4 +159,12 @@ def noise_warning(losses: ReadingLosses) -> str:
         f"the text is as unlikely as noise (loss {np.mean(losses.as_read):.2f} nats a token, where a uniform guess has"
         f" {losses.uniform:.2f}): the model was trained on other text, or its token ids are of another tokenizer, so"
         " that reciting none of it shows nothing"
+    )
+
+
+def mixed_warning(losses: ReadingLosses) -> str:
+    """Say that some of the documents are as unlikely as noise, and others are not."""
+    return (
+        f"{losses.unlikely} of {len(losses.as_read)} documents are as unlikely as noise, and others are not: they may"
+        " be token ids of another tokenizer, of which nothing can be recited"
     )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.corpus.other_blocks import pack_otherwise
+from pytest_kdmem.corpus.other_blocks import pack_otherwise, read_in_blocks
 from pytest_kdmem.corpus.other_readings import OtherReading, read_otherwise
 from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.token_pairs import TokenPair
@@ -18,6 +19,8 @@ from pytest_kdmem.scoring.reading_check import Comparison, ReadingLosses
 
 # Documents that are shuffled, too: noise is far from text, and a few tell.
 SHUFFLED = 4
+# Documents that are compared of those behind the first, of which only some may be read otherwise than in training.
+COMPARED_OF_REST = 12
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,15 @@ class ReadingPlan:
         return ReadingLosses(self.vocabulary, means[0], means[1], tuple(comparisons))
 
 
-def plan_reading(source: Source, vocabulary: int) -> ReadingPlan | None:
+def plan_reading(
+    source: Source, vocabulary: int, documents: Sequence[Document], *, from_start: bool = True
+) -> ReadingPlan | None:
     """Read some documents as declared and otherwise.
 
     Args:
         source: The training set and all that its reading depends on.
+        documents: Documents of the source.
+        from_start: Whether they are those at the beginning of the source, of which blocks can be made.
         vocabulary: Number of tokens of the smallest model; readings with others are left out.
 
     Returns:
@@ -67,9 +74,15 @@ def plan_reading(source: Source, vocabulary: int) -> ReadingPlan | None:
     Raises:
         DataError: The source cannot be read.
     """
-    documents = source.documents()
-    read = read_otherwise if source.training_set.form == "documents" else pack_otherwise
-    as_read, readings = read(source, documents)
+    if not documents:
+        return None
+    if not from_start:
+        as_read, readings = read_otherwise(source, documents, compared=COMPARED_OF_REST)
+    elif source.training_set.form == "documents":
+        as_read, readings = read_otherwise(source, documents)
+        readings += read_in_blocks(source, documents)
+    else:
+        as_read, readings = pack_otherwise(source, documents)
     as_read = tuple(row for row in as_read if len(row) > 1)
     if not as_read or not _fits(as_read, vocabulary):
         return None

@@ -15,6 +15,7 @@ from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.scoring.copies import Parts
+from pytest_kdmem.scoring.documents_guard import ReadingNotes
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Task
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
@@ -38,13 +39,13 @@ class RunResult:
         tables: Of each table that the task fills, the rows of every shard, in the order of the corpus.
         record: The shards of the training set and its counts.
         scored_now: Number of examples that were scored in this run and not read from the store.
-        notes: For each model of the task, warnings about how the training set was read.
+        notes: For each model of the task, what its losses tell about how the training set was read.
     """
 
     tables: tuple[list[pa.Table], ...]
     record: CorpusRecord
     scored_now: int
-    notes: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[ReadingNotes, ...] = ()
 
 
 @dataclass
@@ -100,7 +101,7 @@ class ScoreRun:
             open_tokenizer(job.model, job.checkpoint.folder, self.training_set),
             job.extraction,
             offline=job.settings.offline,
-            read=self.executor.documents,
+            read=guard.watched(self.executor.documents) if guard is not None else self.executor.documents,
             examples_per_shard=job.settings.examples_per_shard,
         )
         shards = ShardsToScore(self.task, self._stored, self.progress)

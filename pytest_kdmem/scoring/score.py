@@ -186,7 +186,7 @@ def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> Ru
         try:
             result = run.read_all() or run.score_missing(guard)
         except UndeclaredSpecialTokens as error:
-            raise answered(error, guard) from None
+            raise answered(error, guard.first) from None
         if result is not None or settings.part is not None:
             guard.check()
     if settings.part is not None:
@@ -199,8 +199,8 @@ def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> Ru
             f"Rows of every shard of {source} were expected of the {settings.executor} executor, and some are missing;"
             " run it again."
         )
-    notes = (guard.notes(model, recites=_recites(result.tables[model])) for model in range(len(task.jobs)))
-    return replace(result, notes=tuple(notes))
+    models = range(len(task.jobs))
+    return replace(result, notes=guard.notes(recites=[_recites(result.tables[model]) for model in models]))
 
 
 def _recites(tables: Sequence[pa.Table]) -> bool:
@@ -239,6 +239,7 @@ def _table(task: Task, model: int, training_set: TrainingSet, result: RunResult)
         rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
         tolerance=tolerance_of(tables),
         scored_now=result.scored_now,
-        notes=result.notes[model],
+        notes=result.notes[model].warnings,
+        noise=result.notes[model].noise,
         screening=screening_of(tables),
     )

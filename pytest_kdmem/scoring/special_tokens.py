@@ -7,19 +7,19 @@ from dataclasses import replace
 
 from pytest_kdmem.corpus.special_tokens import UndeclaredSpecialTokens
 from pytest_kdmem.errors import KdmemError
+from pytest_kdmem.scoring.documents_guard import DocumentsGuard
 from pytest_kdmem.scoring.job import Job
 from pytest_kdmem.scoring.reading_check import Comparison, ReadingLosses
-from pytest_kdmem.scoring.reading_guard import ReadingGuard
 from pytest_kdmem.specs.other_readings import READINGS
 
 WITH_SPECIAL_TOKENS = "with-special-tokens"
 
 
-def answered(error: UndeclaredSpecialTokens, guard: ReadingGuard) -> UndeclaredSpecialTokens:
+def answered(error: UndeclaredSpecialTokens, guard: DocumentsGuard) -> UndeclaredSpecialTokens:
     """The error about undeclared special tokens, with what each model of the task says to it."""
     answers: list[str] = []
     with suppress(KdmemError):  # what keeps the models from answering is found again once it is declared
-        asked = ReadingGuard(
+        asked = DocumentsGuard(
             guard.task.mapped(_accepting_all),
             replace(guard.training_set, add_special_tokens=False),
             guard.store,

@@ -87,6 +87,7 @@ class ScoreTable:
         scored_now: Number of examples that were scored in this run and not read from the store.
         notes: Warnings about how the training set was read.
         screening: Counts of a run in two dtypes; None of a run in one.
+        noise: Why what the model does not recite clearly shows nothing; empty if it may show something.
     """
 
     model: Model
@@ -100,6 +101,7 @@ class ScoreTable:
     scored_now: int
     notes: tuple[str, ...] = ()
     screening: Screening | None = None
+    noise: str = ""
 
 
 @dataclass(frozen=True)

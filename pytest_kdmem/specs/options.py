@@ -230,8 +230,9 @@ OPTIONS = (
     Option(
         "accept-reading",
         "text",
-        "Readings of the training set that may be likelier to a model than the declared one, by the names in the error"
-        " that stopped the audit, with commas between them; a warning says so instead.",
+        "Readings of the training set that may be likelier to a model than the declared one, and noise if the set may"
+        " be as unlikely to it, by the names in the error that stopped the audit, with commas between them; a warning"
+        " says so instead.",
         None,
         accepted_readings,
     ),

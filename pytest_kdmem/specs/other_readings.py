@@ -52,9 +52,22 @@ _IDS_OF_BLOCKS = (
     "declare how training packed its blocks, or give the token ids of the blocks (.npy or a column input_ids)"
 )
 
+# Of documents that training may have packed.
+IN_BLOCKS = {
+    "in-blocks-one-eos": (
+        "as they stand in blocks, with one end token after each document",
+        'declare form="blocks", and the window of training',
+    ),
+    "in-blocks-no-eos": (
+        "as they stand in blocks, with no end token after a document",
+        'declare form="blocks", eos="never", and the window of training',
+    ),
+}
+
 # By name: how the set is read, and what to declare if that is how training read it.
 READINGS = {
     **_DOCUMENTS,
+    **IN_BLOCKS,
     "documents": ("as documents of their own, and not in blocks", 'declare form="documents"'),
     **{
         f"blocks-{first}{end}": (f"in blocks{first_words} {end_words}", _IDS_OF_BLOCKS)
@@ -62,10 +75,13 @@ READINGS = {
     },
 }
 
+# Accepts that a model finds a training set as unlikely as noise.
+NOISE = "noise"
+
 
 def accepted_readings(value: object) -> str:
-    """Names of readings, with commas between them."""
-    check = choice(*READINGS)
+    """Names of readings, and of noise, with commas between them."""
+    check = choice(*READINGS, NOISE)
     names = split_names(str(value)) or ("",)
     return next((expected for name in names if (expected := check(name))), "")
 

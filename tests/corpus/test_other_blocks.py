@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
-from pytest_kdmem.corpus.other_blocks import BLOCKS_COMPARED
-from tests.corpus.read_otherwise import TEXTS, texts
-from tests.reciting import BOS, EOS, byte_level
+from pytest_kdmem.corpus.other_blocks import BLOCKS_COMPARED, read_in_blocks
+from pytest_kdmem.corpus.reading_source import Source
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.other_readings import IN_BLOCKS
+from tests.corpus.read_otherwise import LENGTHS, TEXTS, texts
+from tests.reciting import BOS, EOS, byte_level, save_tokenizer
 
 
 def test_blocks_are_packed_in_every_way_from_the_beginning_of_the_set(read):
@@ -39,3 +45,16 @@ def test_an_end_token_that_documents_have_is_once_in_the_other_reading(read):
     ends = np.flatnonzero(stream == EOS)
     assert len(ends)
     assert (np.diff(ends) > 1).all()
+
+
+def test_a_document_that_repeats_those_before_it_is_not_compared_in_blocks(tmp_path):
+    save_tokenizer(byte_level(TEXTS), tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"bos_token_id": BOS, "eos_token_id": EOS}))
+
+    def names(texts: list[str]) -> set[str]:
+        (tmp_path / "train.txt").write_text("\n".join(texts))
+        source = Source(TrainingSet(str(tmp_path / "train.txt")), load_tokenizer(tmp_path), tmp_path, LENGTHS)
+        return {reading.name for reading in read_in_blocks(source, source.documents())}
+
+    assert names(TEXTS[:12]) == IN_BLOCKS.keys()
+    assert names(TEXTS[:1] * 12) == set()

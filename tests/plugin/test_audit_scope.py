@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.audit_project import NOISE
 from tests.plugin.audit_folders import GATE, RATE, read, recited
 
 
@@ -33,7 +34,7 @@ def test_a_folder_may_change_what_another_declares(two, folder):
     changed = '@pytest.fixture(scope="session")\ndef training_set(training_set):\n    return TrainingSet("less.npy")\n'
     np.save(two.path / "less.npy", two.cast.rows[:4])
     folder("audits/a/less", "def test_n(memorization, student):\n    assert memorization(student).rate.n == 4", changed)
-    two.run("--kdmem-report=audit.json").assert_outcomes(passed=3)
+    two.run("--kdmem-report=audit.json", NOISE).assert_outcomes(passed=3)
     assert {audit.name: audit.training_set.distinct for audit in read(two).audits} == {
         "audits/a": 20,
         "audits/a/less": 4,
@@ -72,7 +73,7 @@ def test_a_training_set_named_for_the_run_is_that_of_all(two, folder):
     np.save(two.path / "less.npy", two.cast.rows[:4])
     for name, source in (("a", "student"), ("b", "teacher")):
         folder(f"audits/{name}", RATE.format(rate=1), student=source)
-    two.run("--kdmem-training-set=less.npy", "--kdmem-report=audit.json").assert_outcomes(passed=2)
+    two.run("--kdmem-training-set=less.npy", "--kdmem-report=audit.json", NOISE).assert_outcomes(passed=2)
     assert [audit.training_set.distinct for audit in read(two).audits] == [4, 4]
 
 

@@ -13,6 +13,7 @@ from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
+from tests.audit_project import NOISE
 from tests.specs.any_card import card
 
 
@@ -120,7 +121,7 @@ def test_a_model_folder_trained_anew_in_the_session_is_scored_anew(audit_project
 
 
 def test_what_a_run_names_replaces_the_source_and_keeps_how_it_is_read(audit_project):
-    audit_project.declare(data='TrainingSet("data.npy", form="blocks", add_special_tokens=True, sample=3)')
+    audit_project.declare(data='TrainingSet("data.npy", form="blocks", eos="never", add_special_tokens=True, sample=3)')
     np.save(audit_project.path / "other.npy", audit_project.cast.rows[::-1])
     audit_project.gates("""
         def test_who(training_set, student, thresholds):
@@ -237,7 +238,9 @@ def test_models_that_cut_a_text_into_other_tokens_are_not_compared(audit_project
     assert "The same examples of train.jsonl were expected" in outcome(result)
 
 
-@pytest.mark.parametrize("how", ["minimum_tokens=5", 'form="blocks"', "add_special_tokens=True", 'split="validation"'])
+@pytest.mark.parametrize(
+    "how", ["minimum_tokens=5", 'form="blocks", eos="never"', "add_special_tokens=True", 'split="validation"']
+)
 def test_training_text_read_otherwise_is_no_control_set(audit_project, how):
     audit_project.gates(f"""
         import pytest
@@ -348,7 +351,9 @@ def test_a_set_of_which_nearly_everything_is_too_short_is_not_judged(audit_proje
     result = audit_project.run()
     result.assert_outcomes(errors=1)
     assert "1 of 41 are, so that a figure would be of nearly none of them" in outcome(result)
-    assert audit_project.run("--kdmem-min-scored-share=0.01", "--kdmem-report=audit.json").ret == pytest.ExitCode.OK
+    assert (
+        audit_project.run("--kdmem-min-scored-share=0.01", NOISE, "--kdmem-report=audit.json").ret == pytest.ExitCode.OK
+    )
     [gate] = audit_project.report("audit.json").gates
     assert gate.reason.endswith("of 1; 40 too short to be measured) ≤ 100.00%")
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pytest_kdmem.cli import main
+from tests.audit_project import NOISE
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_the_fixture_trains_once_and_its_model_is_audited(pytester, tiny, rows):
         """
     )
     result = pytester.runpytest_inprocess(
-        "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", "-p", "no:xdist"
+        "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", NOISE, "-p", "no:xdist"
     )
     result.assert_outcomes(passed=1)
 
@@ -83,7 +84,7 @@ def test_an_audits_student_can_be_made_by_the_fixture(pytester, tiny, rows):
         """
     )
     result = pytester.runpytest_inprocess(
-        "-v", "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", "-p", "no:xdist"
+        "-v", "--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24", NOISE, "-p", "no:xdist"
     )
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*student: soft, forward KL, T = 2, teacher *"])

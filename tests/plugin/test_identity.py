@@ -77,6 +77,12 @@ def test_a_baseline_that_is_a_copy_shows_no_reduction(audit_project: AuditProjec
     result.stdout.fnmatch_lines(["*reduction of student 1.00*"])
 
 
+@pytest.fixture(autouse=True)
+def models_that_recite_nothing(unscored_project: AuditProject) -> None:
+    """Models that do not even know the rows may be judged, so that one that recites has something to be taken for."""
+    unscored_project.configure(kdmem_accept_reading="noise")
+
+
 @pytest.fixture
 def scored_beside(unscored_project: AuditProject, cast: Cast) -> tuple[Path, Path]:
     """A project whose student recites: folders of its scores, and of those of a model that recites nothing."""

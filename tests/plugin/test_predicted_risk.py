@@ -12,7 +12,7 @@ import pytest
 from pytest_kdmem.audit.report import read_report
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
-from tests.audit_project import PREFIX, SUFFIX, rows_of_cells
+from tests.audit_project import NOISE, PREFIX, SUFFIX, rows_of_cells
 
 GATE = """
 def test_set(predicted_risk, thresholds):
@@ -170,10 +170,10 @@ def test_a_test_goes_before_the_configuration(project):
 
 def test_a_predictor_fitted_before_gates_a_set_that_has_nothing_to_learn_from(project, saved):
     np.save(project.path / "data.npy", rows_of_cells(none=37, student=18))
-    refused = project.run()
+    refused = project.run(NOISE)
     [line] = project.failures(refused)
     assert "At least 10 memorized examples are needed to learn what is at risk; found 0 of 55, by teacher" in line
-    result = project.run(f"--kdmem-predictor={saved}", "--kdmem-max-predicted-risk=0.06")
+    result = project.run(f"--kdmem-predictor={saved}", "--kdmem-max-predicted-risk=0.06", NOISE)
     assert result.ret == pytest.ExitCode.OK  # at the figure of a set that is none the riskier for it: 3 of 55
 
 

@@ -157,6 +157,7 @@ def test_the_panel_of_a_failed_gate_ends_with_a_command_that_runs(project):
 
 
 def test_an_undecided_gate_says_the_sample_that_would_decide_it(project):
+    project.configure(kdmem_accept_reading="noise")
     project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.001")
     np.save(project.path / "data.npy", rows_of_cells(none=20))
     project.declare(data='TrainingSet("data.npy", sample=10)')

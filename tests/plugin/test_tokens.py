@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
@@ -121,3 +122,17 @@ def test_padding_is_taken_off_by_its_mask(pytester, run_pytest, reciting, side):
     refused.stdout.fnmatch_lines(
         ["*without padding, or with an attention_mask beside them, were expected in document 1*"]
     )
+
+
+def test_token_ids_of_another_tokenizer_hold_no_gate(pytester, run_pytest, reciting):
+    """They stand in no text beside which they could be read, so that only the losses of the model tell."""
+    student = reciting("gpt-neox", False)
+    size = Tokenizer.from_file(str(student / "tokenizer.json")).get_vocab_size()
+    rows = [{"input_ids": np.random.default_rng(seed).integers(4, size, 30).tolist()} for seed in range(12)]
+    refused = audit(pytester, run_pytest, student, rows)
+    assert refused.ret == 1
+    refused.stdout.fnmatch_lines(["*as unlikely as noise*", "*accept this with --kdmem-accept-reading noise.*"])
+    assert audit(pytester, run_pytest, student, rows).ret == 1  # from the store
+    accepted = audit(pytester, run_pytest, student, rows, "--kdmem-accept-reading=noise")
+    assert accepted.ret == 0
+    accepted.stdout.fnmatch_lines(["*as unlikely as noise*"])

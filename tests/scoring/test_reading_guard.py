@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_kdmem.corpus.reading_source import DOCUMENTS_READ
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
@@ -159,6 +162,12 @@ def test_documents_that_are_declared_to_be_blocks(plain, rows, tmp_path):
     assert 'declare form="documents"' in stopped(plain, rows(texts_of(), form="blocks"), tmp_path / "store")
 
 
+def test_blocks_that_are_declared_to_be_documents(model_of, rows, tmp_path):
+    whole = [encoding.ids for encoding in byte_level(TEXTS).encode_batch(TEXTS)]
+    folder = model_of("blocks-1", byte_level(TEXTS), blocks_of(whole, [EOS]))
+    assert 'declare form="blocks"' in stopped(folder, rows(texts_of()), tmp_path / "store")
+
+
 @pytest.mark.parametrize("padding", [20, 88])
 def test_rows_padded_on_the_left(padding, plain, rows, tmp_path):
     padded = [{"input_ids": [PAD] * padding + ids} for ids in ids_of(byte_level(TEXTS))]
@@ -193,12 +202,47 @@ def test_a_class_of_transformers_that_training_used_in_place_of_the_file(model_o
 
 
 def test_token_ids_of_another_tokenizer(plain, rows, tmp_path):
-    """They are not refused: a model may rightly be audited over what it never saw, and that looks the same."""
     foreign = byte_level(secrets(seed=9))
     ids = [{"input_ids": ids} for ids in ids_of(foreign)]
-    [note] = run(plain, rows(ids), tmp_path / "store").notes
-    assert "as unlikely as noise" in note
-    assert "its token ids are of another tokenizer" in note
+    table = run(plain, rows(ids), tmp_path / "store")
+    assert table.notes == (table.noise,)
+    assert "as unlikely as noise" in table.noise
+    assert "its token ids are of another tokenizer" in table.noise
+
+
+def own_rows(count: int) -> list[dict[str, Any]]:
+    """Rows that the plain model recites."""
+    return [{"input_ids": ids} for ids in islice(cycle(ids_of(byte_level(TEXTS))), count)]
+
+
+@pytest.mark.parametrize("form", ["documents", "blocks"])
+def test_what_stands_behind_the_beginning_is_checked_too(form, plain, rows, tmp_path):
+    padded = [{"input_ids": [PAD] * 20 + row["input_ids"]} for row in own_rows(40)]
+    training_set = rows([*own_rows(DOCUMENTS_READ), *padded], form=form, eos="never" if form == "blocks" else None)
+    assert "without the padding of its rows" in stopped(plain, training_set, tmp_path / "store")
+
+
+def test_what_stands_behind_the_beginning_is_read_for_a_store_without_losses(plain, rows, tmp_path):
+    padded = [{"input_ids": [PAD] * 20 + row["input_ids"]} for row in own_rows(40)]
+    training_set, store = rows([*own_rows(DOCUMENTS_READ), *padded]), tmp_path / "store"
+    run(plain, training_set, store, "without-padding")
+    shutil.rmtree(store / "readings")
+    assert "without the padding of its rows" in stopped(plain, training_set, store)
+
+
+def test_token_ids_of_another_tokenizer_behind_the_beginning(plain, rows, tmp_path):
+    foreign = [{"input_ids": ids} for ids in ids_of(byte_level(secrets(seed=9)))]
+    table = run(plain, rows([*own_rows(DOCUMENTS_READ), *foreign]), tmp_path / "store")
+    assert "as unlikely as noise" in table.noise
+
+
+def test_token_ids_of_another_tokenizer_among_others(plain, rows, tmp_path):
+    foreign = [{"input_ids": ids} for ids in ids_of(byte_level(secrets(seed=9)))]
+    mixed = [*own_rows(DOCUMENTS_READ), *foreign, *own_rows(12)]
+    table = run(plain, rows(mixed), tmp_path / "store")
+    assert table.noise == ""
+    [note] = table.notes
+    assert "documents are as unlikely as noise, and others are not" in note
 
 
 def test_an_accepted_reading_is_noted(plain, rows, tmp_path):
@@ -210,10 +254,10 @@ def test_an_accepted_reading_is_noted(plain, rows, tmp_path):
 def test_a_store_that_holds_scores_but_no_losses_is_completed(plain, rows, tmp_path, no_model_loads):
     training_set, store = rows(texts_of()), tmp_path / "store"
     run(plain, training_set, store)
-    [entry] = (store / "readings").iterdir()
-    content = entry.read_bytes()
-    entry.unlink()
+    entries = {entry: entry.read_bytes() for entry in (store / "readings").iterdir()}
+    for entry in entries:
+        entry.unlink()
     assert run(plain, training_set, store).scored_now == 0
-    assert entry.read_bytes() == content
+    assert {entry: entry.read_bytes() for entry in (store / "readings").iterdir()} == entries
     no_model_loads()
     run(plain, training_set, store)
