@@ -78,6 +78,9 @@ class Trial:
         if (child := os.fork()) == 0:
             code = BROKEN
             try:
+                import torch
+
+                torch.set_num_threads(1)
                 disturb()
                 self._score(root or self.folder)
                 code = DONE
@@ -112,19 +115,20 @@ class Trial:
 
 
 def prepared_model(folder: Path) -> Path:
-    """Save a tiny model and load it once, so that each child inherits what transformers imports and prepares for it.
+    """Save a tiny model, and import what transformers loads it with, so that each child inherits that.
 
-    One thread alone computes: a forked child would wait for those that it did not inherit.
+    PyTorch computes in children alone: one that is forked from a process with threads for it has none of them.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
+    from transformers.models.gpt_neox import modeling_gpt_neox
 
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
     shipped = FIXTURES / "models" / "pythia" / "base-small"
     AutoTokenizer.from_pretrained(shipped).save_pretrained(folder)
-    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(shipped, **SHAPE)).save_pretrained(folder)
-    AutoModelForCausalLM.from_pretrained(folder)
+    if (child := os.fork()) == 0:
+        config = modeling_gpt_neox.GPTNeoXConfig.from_pretrained(shipped, **SHAPE)
+        modeling_gpt_neox.GPTNeoXForCausalLM(config).save_pretrained(folder)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
     gc.collect()
     gc.freeze()  # no child looks again through what it inherits
     return folder
