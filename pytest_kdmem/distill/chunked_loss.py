@@ -1,43 +1,62 @@
 """Head and loss, computed for a chunk of positions at a time, so that logits never stand whole in memory.
 
-The gradient of a chunk is computed in closed form while its logits exist. So the backward pass computes nothing again,
-and only the gradients of the hidden states and of the head are kept.
+The gradient of a chunk is computed in closed form while its logits exist, and takes their place in memory. So the
+backward pass computes nothing again, and only the gradients of the hidden states and of the head are kept. A chunk is
+multiplied with the head at once, and reduced in blocks of few positions that stay in the processor's cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from pytest_kdmem.distill.losses import Loss, Objective, cross_entropy
+from pytest_kdmem.distill.losses import Loss, Objective
+from pytest_kdmem.distill.position_loss import TeacherRows, position_loss
 from pytest_kdmem.distill.projection import Projection, computing_dtype
 from pytest_kdmem.engines.transformers.head import StandardHead
 
-# Bytes of one chunk's float32 logits; several buffers of this size exist at once. GPUs take larger chunks, because each
-# chunk passes once over the head and its gradient.
+# Bytes of one chunk's logits in float32; student and teacher have a buffer each. Each chunk passes once over the heads
+# and the gradient, so chunks are large, and GPUs have room for larger ones.
 CHUNK_BYTES = {"cpu": 32 * 2**20}
 CHUNK_BYTES_ELSEWHERE = 256 * 2**20
+# Bytes of one block's logits: few enough that the buffers of a block stay in the cache of a CPU. On other devices a
+# block is a whole chunk, because starting a kernel costs more than memory.
+BLOCK_BYTES = {"cpu": 2**20}
+
+
+Reduce = Callable[[Tensor, Tensor, Projection, Objective, TeacherRows | None], Loss]
 
 
 class TeacherOutputs(Protocol):
     """The teacher's log-probabilities at the predicted positions, computed or stored."""
 
-    def logprobs(self, positions: slice, student_logprobs: Tensor) -> Tensor:
-        """``[m, vocabulary]`` float32 at the objective's temperature, over the student's vocabulary.
+    def chunk(self, positions: slice, vocabulary: int) -> TeacherChunk:
+        """Those of some positions, over the first ``vocabulary`` token ids; valid until the next call."""
+        ...
 
-        Args:
-            positions: The m of all predicted positions that are asked for.
-            student_logprobs: ``[m, vocabulary]`` float32, at the same temperature.
-        """
+
+class TeacherChunk(Protocol):
+    """The teacher's log-probabilities at the m positions of one chunk."""
+
+    def rows(self, rows: slice) -> TeacherRows:
+        """Those of some of the m positions."""
         ...
 
 
 def chunk_positions(vocabulary: int, device: torch.device) -> int:
     """Number of positions whose logits fit the budget of one chunk."""
     return max(1, CHUNK_BYTES.get(device.type, CHUNK_BYTES_ELSEWHERE) // (4 * vocabulary))
+
+
+def block_positions(vocabulary: int, device: torch.device, chunk: int) -> int:
+    """Number of positions of a chunk that are reduced at once: at least one for each thread."""
+    if device.type not in BLOCK_BYTES:
+        return chunk
+    return max(torch.get_num_threads(), BLOCK_BYTES[device.type] // (4 * vocabulary))
 
 
 def summed_loss(
@@ -47,7 +66,7 @@ def summed_loss(
     objective: Objective,
     teacher: TeacherOutputs | None,
     *,
-    chunk: int | None = None,
+    reduce: Reduce = position_loss,
 ) -> Tensor:
     """Sum of the objective over positions, differentiable with respect to the hidden states and the head.
 
@@ -57,19 +76,12 @@ def summed_loss(
         labels: ``[m]`` int64.
         objective: The loss of one position.
         teacher: The teacher's outputs at the m positions; None if the objective is cross-entropy alone.
-        chunk: Positions computed at once; by default as many as fit the memory budget.
+        reduce: `position_loss`, or the same compiled.
 
     Returns:
         Scalar, float32; 0 for no positions.
     """
-    settings = _Settings(
-        objective,
-        teacher,
-        head.scale,
-        head.soft_cap,
-        chunk or chunk_positions(head.linear.weight.shape[0], hidden.device),
-        torch.is_grad_enabled(),
-    )
+    settings = _Settings(objective, teacher, head.scale, head.soft_cap, reduce, torch.is_grad_enabled())
     loss: Tensor = _SummedLoss.apply(hidden, head.linear.weight, head.linear.bias, labels, settings)  # type: ignore[no-untyped-call]
     return loss
 
@@ -82,8 +94,15 @@ class _Settings:
     teacher: TeacherOutputs | None
     scale: float
     soft_cap: float | None
-    chunk: int
+    reduce: Reduce
     is_differentiated: bool
+
+    def projection(self, weight: Tensor, bias: Tensor | None) -> Projection:
+        """The part of the head that the loss depends on, in the dtype of the multiplication."""
+        rows = len(weight) if self.objective.labels_weight else self.objective.vocabulary
+        dtype = computing_dtype(weight)
+        whole = Projection(weight.to(dtype), None if bias is None else bias.to(dtype), self.scale, self.soft_cap)
+        return whole if rows is None else whole.first(rows)
 
 
 @dataclass
@@ -98,24 +117,26 @@ class _Gradients:
     def are_needed(self) -> bool:
         return self.hidden is not None or self.weight is not None or self.bias is not None
 
-    def add_chunk(self, positions: slice, states: Tensor, logit_gradient: Tensor, projection: Projection) -> None:
+    def add_chunk(self, positions: slice, states: Tensor, gradient: Tensor, projection: Projection) -> None:
         """Add the gradients of one chunk.
 
         Args:
             states: ``[m, width]`` hidden states of the chunk, in the dtype of the multiplication.
-            logit_gradient: ``[m, vocabulary]`` gradient with respect to what the head's matrix gives, unscaled;
-                overwritten.
+            gradient: ``[m, rows]`` gradient with respect to their products with the head, in the same dtype.
         """
-        rounded = logit_gradient.mul_(projection.scale).to(states.dtype)
         if self.hidden is not None:
-            self.hidden[positions] = rounded @ projection.weight
+            self.hidden[positions] = gradient @ projection.weight
         if self.weight is not None:
+            weight = self.weight[: gradient.shape[1]]
             if states.dtype == torch.float32:
-                self.weight.addmm_(rounded.T, states)
+                weight.addmm_(gradient.T, states)
             else:
-                self.weight.add_(rounded.T @ states)
+                weight.add_(gradient.T @ states)
+
+    def add_bias(self, gradient: Tensor) -> None:
+        """Add to the gradient of the bias what float32 ``[m, rows]``, the gradient of some products, adds."""
         if self.bias is not None:
-            self.bias += logit_gradient.sum(dim=0)
+            self.bias[: gradient.shape[1]] += gradient.sum(dim=0)
 
 
 class _SummedLoss(torch.autograd.Function):
@@ -123,7 +144,6 @@ class _SummedLoss(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, settings: _Settings
     ) -> Tensor:
-        dtype = computing_dtype(weight)
         # needs_input_grad is also set where gradients are disabled and nothing will be differentiated.
         to_hidden, to_weight, to_bias = (settings.is_differentiated and needed for needed in ctx.needs_input_grad[:3])
         gradients = _Gradients(
@@ -131,22 +151,9 @@ class _SummedLoss(torch.autograd.Function):
             torch.zeros_like(weight, dtype=torch.float32) if to_weight else None,
             torch.zeros_like(bias, dtype=torch.float32) if bias is not None and to_bias else None,
         )
-        projection = Projection(
-            weight.to(dtype), None if bias is None else bias.to(dtype), settings.scale, settings.soft_cap
-        )
-        total = torch.zeros((), dtype=torch.float64, device=hidden.device)
+        projection = settings.projection(weight, bias)
         with torch.autocast(hidden.device.type, enabled=False):
-            for start in range(0, len(labels), settings.chunk):
-                positions = slice(start, start + settings.chunk)
-                states = hidden[positions].to(dtype)
-                logits = projection.logits(states)
-                slope = projection.soft_cap_slope(logits)
-                value, gradient = _chunk_loss(logits, labels[positions], settings, positions)
-                total += value.sum(dtype=torch.float64)
-                if gradients.are_needed:
-                    gradients.add_chunk(
-                        positions, states, gradient if slope is None else gradient.mul_(slope), projection
-                    )
+            total = _loss_in_chunks(hidden, labels, projection, settings, gradients)
         ctx.gradients = gradients
         ctx.dtypes = weight.dtype, None if bias is None else bias.dtype
         return total.float()
@@ -166,22 +173,33 @@ class _SummedLoss(torch.autograd.Function):
         )
 
 
-def _chunk_loss(logits: Tensor, labels: Tensor, settings: _Settings, positions: slice) -> Loss:
-    """Loss ``[m]`` of one chunk and its gradient ``[m, rows of the head]``; the logits are overwritten."""
-    objective, teacher = settings.objective, settings.teacher
-    if objective.divergence is None or teacher is None:
-        return cross_entropy(torch.log_softmax(logits, dim=1), labels)
-    student = torch.log_softmax(logits[:, : objective.vocabulary] / objective.temperature, dim=1)
-    value, gradient = objective.divergence_of(teacher.logprobs(positions, student), student)
-    weight = objective.labels_weight
-    if weight:
-        labels_value, labels_gradient = cross_entropy(torch.log_softmax(logits, dim=1), labels)
-        value = value.mul_(1 - weight).add_(labels_value, alpha=weight)
-        labels_gradient.mul_(weight)
-        labels_gradient[:, : gradient.shape[1]].add_(gradient, alpha=1 - weight)
-        return Loss(value, labels_gradient)
-    if gradient.shape[1] == logits.shape[1]:
-        return Loss(value, gradient)
-    padded_gradient = logits.zero_()  # padding rows of the head learn nothing from the teacher
-    padded_gradient[:, : gradient.shape[1]] = gradient
-    return Loss(value, padded_gradient)
+def _loss_in_chunks(
+    hidden: Tensor, labels: Tensor, projection: Projection, settings: _Settings, gradients: _Gradients
+) -> Tensor:
+    """Sum of the loss, float64; the gradients are added to ``gradients``."""
+    rows, device = len(projection.weight), hidden.device
+    chunk = chunk_positions(rows, device)
+    block = block_positions(rows, device, chunk)
+    buffer = projection.buffer(min(chunk, len(labels)))
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for start in range(0, len(labels), chunk):
+        positions = slice(start, start + chunk)
+        states, chunk_labels = hidden[positions].to(buffer.dtype), labels[positions]
+        products = projection.products(states, buffer)
+        teacher = settings.teacher.chunk(positions, settings.objective.vocabulary or rows) if settings.teacher else None
+        for first in range(0, len(states), block):
+            part = slice(first, first + block)
+            value, gradient = settings.reduce(
+                products[part],
+                chunk_labels[part],
+                projection,
+                settings.objective,
+                teacher.rows(part) if teacher else None,
+            )
+            total += value.sum(dtype=torch.float64)
+            if gradients.are_needed:
+                gradients.add_bias(gradient)
+                products[part] = gradient
+        if gradients.are_needed:
+            gradients.add_chunk(positions, states, products, projection)
+    return total

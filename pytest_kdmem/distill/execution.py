@@ -34,6 +34,7 @@ class Execution:
             needs. None: one pass takes the whole share of a process.
         gradient_checkpointing: Recompute activations in the backward pass instead of keeping them in memory.
         checkpoint_minutes: Minutes between checkpoints of an unfinished training; 0 writes one after every step.
+        no_compile: Do not compile decoder layers and loss for a GPU. On CPUs nothing is compiled.
 
     Raises:
         SpecError: The size is no whole number of at least 1, or the time is negative.
@@ -42,6 +43,7 @@ class Execution:
     micro_batch_size: int | None = None
     gradient_checkpointing: bool = False
     checkpoint_minutes: float = 10.0
+    no_compile: bool = False
 
     def __post_init__(self) -> None:
         require("micro-batch-size", self.micro_batch_size, optional(whole_number(1)))

@@ -11,6 +11,8 @@ from transformers import PreTrainedModel
 from pytest_kdmem.distill.batches import predicted_mask
 from pytest_kdmem.distill.chunked_loss import TeacherOutputs, summed_loss
 from pytest_kdmem.distill.losses import Objective
+from pytest_kdmem.distill.position_loss import position_loss
+from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
 from pytest_kdmem.engines.transformers.head import StandardHead
 from pytest_kdmem.errors import EngineError
 
@@ -18,12 +20,19 @@ CROSS_ENTROPY = Objective()
 
 
 @contextmanager
-def forward_returns_loss(model: PreTrainedModel, objective: Objective) -> Iterator[None]:
+def forward_returns_loss(
+    model: PreTrainedModel, objective: Objective, *, compilation: Compilation | None = None
+) -> Iterator[None]:
     """Inside the block, ``model(input_ids, labels, position_ids, teacher)`` is its loss, summed over predicted tokens.
 
     The loss is computed inside the model's own forward pass. So whatever wraps the model (DDP, FSDP, autocast) also
     wraps the head and the loss, and gathers the head's weights if they are sharded. In evaluation mode the loss is
     cross-entropy.
+
+    Args:
+        model: The model to train.
+        objective: The loss of one position in training mode.
+        compilation: Compiles the decoder layers and the loss; None runs them as they were written.
 
     Raises:
         EngineError: The model's head is not a standard one, or the model adds a loss of its own.
@@ -36,6 +45,11 @@ def forward_returns_loss(model: PreTrainedModel, objective: Objective) -> Iterat
             " config.json."
         )
 
+    reduce = position_loss
+    if compilation is not None:  # after the head was checked, which runs the model in another shape
+        compile_layers(model, compilation)
+        reduce = compilation.compile(position_loss, dynamic=True)
+
     def forward(
         input_ids: Tensor,
         labels: Tensor,
@@ -45,7 +59,7 @@ def forward_returns_loss(model: PreTrainedModel, objective: Objective) -> Iterat
         predicted = predicted_mask(labels)
         hidden = head.backbone(input_ids, position_ids)[:, :-1][predicted]
         loss = objective if model.training else CROSS_ENTROPY
-        return summed_loss(head, hidden, labels[:, 1:][predicted], loss, teacher)
+        return summed_loss(head, hidden, labels[:, 1:][predicted], loss, teacher, reduce=reduce)
 
     model.forward = forward
     try:

@@ -60,8 +60,8 @@ class Objective:
         """``T² · D`` and its gradient with respect to the student's logits.
 
         Args:
-            teacher_logprobs: ``[m, vocabulary]`` float32, at temperature T.
-            student_logprobs: ``[m, vocabulary]`` float32, at temperature T.
+            teacher_logprobs: ``[m, vocabulary]`` float32, at temperature T; overwritten.
+            student_logprobs: ``[m, vocabulary]`` float32, at temperature T; overwritten.
         """
         value, gradient = _DIVERGENCES[self.divergence or "forward"](
             teacher_logprobs, student_logprobs, self.jsd_weight
@@ -84,16 +84,20 @@ def cross_entropy(student_logprobs: Tensor, labels: Tensor) -> Loss:
     return Loss(value, gradient)
 
 
+# The divergences overwrite both arguments, so that as few buffers as possible pass through memory.
+
+
 def forward_kl(log_p: Tensor, log_q: Tensor, _weight: float = 0.0) -> Loss:
     """KL(p ‖ q) = Σ p · (log p − log q); the gradient is q − p."""
     p = log_p.exp()
-    value = ((log_p - log_q) * p).sum(dim=1)
-    return Loss(value, log_q.exp().sub_(p))
+    value = log_p.sub_(log_q).mul_(p).sum(dim=1)
+    return Loss(value, log_q.exp_().sub_(p))
 
 
 def reverse_kl(log_p: Tensor, log_q: Tensor, _weight: float = 0.0) -> Loss:
     """KL(q ‖ p) = Σ q · (log q − log p); the gradient is q · (log q − log p − KL)."""
-    q, log_ratio = log_q.exp(), log_q - log_p
+    q = log_q.exp()
+    log_ratio = log_q.sub_(log_p)
     value = (q * log_ratio).sum(dim=1)
     return Loss(value, log_ratio.sub_(value[:, None]).mul_(q))
 
@@ -105,9 +109,10 @@ def generalised_jsd(log_p: Tensor, log_q: Tensor, weight: float) -> Loss:
     """
     log_m = torch.logaddexp(log_p + log(weight), log_q + log(1 - weight))
     p, q = log_p.exp(), log_q.exp()
-    student_log_ratio = (log_q - log_m).mul_(1 - weight)
+    teacher_part = log_p.sub_(log_m).mul_(p).sum(dim=1)
+    student_log_ratio = log_q.sub_(log_m).mul_(1 - weight)
     student_part = (q * student_log_ratio).sum(dim=1)
-    value = weight * (p * (log_p - log_m)).sum(dim=1) + student_part
+    value = teacher_part.mul_(weight).add_(student_part)
     return Loss(value, student_log_ratio.sub_(student_part[:, None]).mul_(q))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, set_seed
 
@@ -11,7 +12,7 @@ from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.distill.batches import WholeSteps
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.packing import check_packing
-from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.recipe import Precision, Recipe
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.distill.training_rows import RowSource
 from pytest_kdmem.distill.training_run import TrainingRun
@@ -74,12 +75,20 @@ def objective_of(recipe: Recipe, vocabulary: int) -> Objective:
     )
 
 
-def load_teacher(run: TrainingRun) -> PreTrainedModel:
-    """Load the teacher on the device of this process, in float32 on CPUs unless another dtype was declared."""
+def load_teacher(run: TrainingRun, *, multiplies_bfloat16: bool = False) -> PreTrainedModel:
+    """Load the teacher on the device of this process.
+
+    Args:
+        run: The run.
+        multiplies_bfloat16: Whether this CPU may run the teacher in bfloat16. Rows that are stored for later runs are
+            made in float32 on every CPU.
+    """
     teacher = run.job.teacher
     assert teacher is not None
     run.options.report(f"teacher {teacher.declared.name}")
-    default_dtype = "float32" if _is_on_cpu(run) else teacher.checkpoint.dtype
+    default_dtype = teacher.checkpoint.dtype
+    if _is_on_cpu(run):
+        default_dtype = dtype_on_cpu(default_dtype, run.job.recipe.precision, multiplies_bfloat16=multiplies_bfloat16)
     return load_model(
         teacher.declared,
         teacher.checkpoint,
@@ -89,11 +98,26 @@ def load_teacher(run: TrainingRun) -> PreTrainedModel:
     )
 
 
+def dtype_on_cpu(stored: str, precision: Precision, *, multiplies_bfloat16: bool) -> str:
+    """Dtype of a teacher's weights on a CPU, unless another one was declared.
+
+    Float32, unless the CPU has units for bfloat16, the recipe multiplies in bfloat16 anyway, and the weights are stored
+    in it, so that none of them is rounded.
+    """
+    fits = multiplies_bfloat16 and precision == "bfloat16" and stored == "bfloat16"
+    return "bfloat16" if fits else "float32"
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether this CPU has units that multiply matrices of bfloat16: AMX, or AVX-512 with BF16."""
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
 def _live_teacher(run: TrainingRun) -> LiveTeacher | None:
     recipe = run.job.recipe
     if recipe.mode != "soft" or recipe.teacher_top_k is not None:
         return None
-    teacher = LiveTeacher(load_teacher(run), recipe.temperature)
+    teacher = LiveTeacher(load_teacher(run, multiplies_bfloat16=_cpu_multiplies_bfloat16()), recipe.temperature)
     if recipe.packing:
         check_packing(teacher.model)
     return teacher

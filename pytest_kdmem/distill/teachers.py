@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, log_softmax, nn
 from transformers import PreTrainedModel
@@ -57,12 +59,32 @@ class LiveOutputs:
 
     def __init__(self, hidden: Tensor, projection: Projection, temperature: float) -> None:
         self.hidden, self.projection, self.temperature = hidden, projection, temperature
+        self._buffer: Tensor | None = None
 
-    @torch.inference_mode()
-    def logprobs(self, positions: slice, student_logprobs: Tensor) -> Tensor:
+    @torch.no_grad()
+    def chunk(self, positions: slice, vocabulary: int) -> LiveChunk:
+        """What the teacher's head gives; valid until the next chunk, whose products take the same memory."""
+        projection, hidden = self.projection.first(vocabulary), self.hidden[positions]
+        if self._buffer is None or self._buffer.shape[1] != vocabulary or len(self._buffer) < len(hidden):
+            self._buffer = projection.buffer(len(hidden))
+        return LiveChunk(projection.products(hidden, self._buffer), projection, self.temperature)
+
+
+@dataclass(frozen=True, eq=False)
+class LiveChunk:
+    """Products ``[m, vocabulary]`` of a teacher's hidden states with its head, which `projection` makes logits of."""
+
+    products: Tensor
+    projection: Projection
+    temperature: float
+
+    def rows(self, rows: slice) -> LiveChunk:
+        """The same of fewer positions."""
+        return LiveChunk(self.products[rows], self.projection, self.temperature)
+
+    def logprobs(self, student_logprobs: Tensor | None = None) -> Tensor:
         """The log-probabilities that the teacher's head gives."""
-        logits = self.projection.logits(self.hidden[positions])
-        return log_softmax(logits[:, : student_logprobs.shape[1]].div_(self.temperature), dim=1)
+        return log_softmax(self.projection.logits(self.products) / self.temperature, dim=1)
 
 
 class StoredOutputs:
@@ -76,18 +98,25 @@ class StoredOutputs:
     def __init__(self, ids: Tensor, top_logprobs: Tensor) -> None:
         self.ids, self.top_logprobs = ids, top_logprobs
 
-    def logprobs(self, positions: slice, student_logprobs: Tensor) -> Tensor:
+    def chunk(self, positions: slice, vocabulary: int) -> StoredOutputs:
+        """What is stored for some of the positions."""
+        return self.rows(positions)
+
+    def rows(self, rows: slice) -> StoredOutputs:
+        """What is stored for some of the positions."""
+        return StoredOutputs(self.ids[rows], self.top_logprobs[rows])
+
+    def logprobs(self, student_logprobs: Tensor) -> Tensor:
         """The stored values; the probability that remains is distributed over the other ids as the student's is.
 
         The other ids then count as one outcome: the loss is KL(teacher ‖ student) over the k ids and "any other id",
         and its gradient, q − p, is that of the completed distribution held fixed.
         """
-        ids, top_logprobs = self.ids[positions], self.top_logprobs[positions]
-        tail = _log_remainder(top_logprobs)
+        tail = _log_remainder(self.top_logprobs)
         # Summed over the tail's own ids: 1 − Σ over the k ids would round to 0 for a confident student.
-        student_tail = student_logprobs.scatter(1, ids, -torch.inf).logsumexp(dim=1)
+        student_tail = student_logprobs.scatter(1, self.ids, -torch.inf).logsumexp(dim=1)
         completed = student_logprobs + (tail - student_tail)[:, None]
-        return completed.scatter_(1, ids, top_logprobs)
+        return completed.scatter_(1, self.ids, self.top_logprobs)
 
 
 def _log_remainder(logprobs: Tensor) -> Tensor:

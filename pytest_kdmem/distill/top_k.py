@@ -54,9 +54,7 @@ def _score_batch(teacher: LiveTeacher, rows: list[Any], recipe: Recipe, vocabula
         outputs = teacher.outputs(ids, None, predicted)
     k = min(recipe.teacher_top_k or vocabulary, vocabulary)
     chunk, total = chunk_positions(vocabulary, device), int(predicted.sum())
-    # Of a student's log-probabilities, `logprobs` uses only the width here.
-    width = torch.empty(0, vocabulary, device=device)
-    top = [outputs.logprobs(slice(at, at + chunk), width).topk(k, dim=1) for at in range(0, total, chunk)]
+    top = [outputs.chunk(slice(at, at + chunk), vocabulary).logprobs().topk(k, dim=1) for at in range(0, total, chunk)]
     logprobs, top_ids = _joined([part.values for part in top], k), _joined([part.indices for part in top], k)
     counts = [max(len(row["input_ids"]) - 1, 0) for row in rows]
     for row, end, count in zip(rows, np.cumsum(counts), counts, strict=True):

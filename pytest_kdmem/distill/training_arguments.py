@@ -40,6 +40,7 @@ def training_arguments(
         # In steps, because Trainer takes a share of 1 for one step; and the first step of a warm-up changes nothing.
         warmup_steps=ceil(recipe.warmup * steps) if steps > 1 else 0,
         weight_decay=recipe.weight_decay,
+        optim="adamw_torch_fused",  # named, because the default depends on the version of torch
         max_grad_norm=recipe.max_gradient_norm,
         seed=recipe.seed,
         use_cpu=not torch.cuda.is_available(),

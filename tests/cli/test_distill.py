@@ -55,14 +55,14 @@ def test_all_else_is_read_as_well():
         *["--teacher", "judge", "--held-out", "other.npy", "--micro-batch-size", "2", "--gradient-checkpointing"],
         *["--checkpoint-minutes", "3", "--text-column", "body", "--form", "blocks", "--prefix-tokens", "8"],
         *["--suffix-tokens", "9", "--window-tokens", "30", "--cache-dir", "kept", "--offline", "--trust-remote-code"],
-        *["--teacher-top-k", "64"],
+        *["--teacher-top-k", "64", "--no-compile"],
     )
     files, examples, loading = values["files"], values["examples"], values["loading"]
     assert (files.init, files.training_set, files.out) == ("start", "rows.npy", Path("student"))
     assert (files.teacher, files.held_out) == ("judge", "other.npy")
     assert loading.model("start") == Model("start", trust_remote_code=True)
     assert examples.training_set("rows.npy") == TrainingSet("rows.npy", text_column="body", form="blocks")
-    assert values["execution"] == Execution(2, True, 3.0)
+    assert values["execution"] == Execution(2, True, 3.0, no_compile=True)
     assert values["recipe"] == Recipe(teacher_top_k=64)
     assert examples.extraction == Extraction(8, 9, 30)
     assert (values["cache_dir"], loading.offline) == (Path("kept"), True)

@@ -9,23 +9,24 @@ from pytest_kdmem.distill import chunked_loss
 from pytest_kdmem.distill.batches import Collator, predicted_mask
 from pytest_kdmem.distill.loss_forward import CROSS_ENTROPY, forward_returns_loss
 from pytest_kdmem.distill.losses import Objective
-from pytest_kdmem.distill.teachers import LiveTeacher
+from pytest_kdmem.distill.teachers import LiveTeacher, StoredOutputs
+from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
 from tests.distill.reference_loss import IGNORED, assert_gradients_agree, reference_step
 
 HEADS = ["neox", "qwen3", "cohere", "gemma2", "gptj"]
 
 
-def step(model, teacher, rows, objective, *, packing=False):
+def step(model, teacher, rows, objective, *, packing=False, outputs=None, compilation=None):
     """Loss per predicted token, and the gradients of the model."""
     batch = Collator(packing)([{"input_ids": row} for row in rows])
     predicted = predicted_mask(batch["labels"])
-    outputs = None
     if teacher is not None:
-        outputs = LiveTeacher(teacher, objective.temperature).outputs(
-            batch["input_ids"], batch.get("position_ids"), predicted
-        )
+        live_teacher = LiveTeacher(teacher, objective.temperature)
+        if compilation is not None:
+            compile_layers(teacher, compilation)
+        outputs = live_teacher.outputs(batch["input_ids"], batch.get("position_ids"), predicted)
     model.zero_grad()
-    with forward_returns_loss(model.eval(), objective):
+    with forward_returns_loss(model.eval(), objective, compilation=compilation):
         model.train()
         loss = model(**batch, teacher=outputs) / predicted.sum().clamp(min=1)
         loss.backward()
@@ -73,10 +74,12 @@ def test_every_kind_of_head_agrees_with_the_reference(toy, unequal_rows, kind, o
 
 
 @pytest.mark.parametrize("kind", ["neox", "gemma2", "gptj"])
-@pytest.mark.parametrize("positions", [1, 7, 1000])
-def test_the_size_of_chunks_changes_nothing(toy, unequal_rows, kind, positions, monkeypatch):
-    monkeypatch.setattr(chunked_loss, "CHUNK_BYTES", {"cpu": 4 * 61 * positions})
-    assert chunked_loss.chunk_positions(61, torch.device("cpu")) == positions
+@pytest.mark.parametrize(("chunk", "block"), [(1, 1), (7, 3), (1000, 3), (1000, 1000)])
+def test_the_size_of_chunks_and_blocks_changes_nothing(toy, unequal_rows, kind, chunk, block, monkeypatch):
+    monkeypatch.setattr(chunked_loss, "CHUNK_BYTES", {"cpu": 4 * 61 * chunk})
+    monkeypatch.setattr(chunked_loss, "BLOCK_BYTES", {"cpu": 4 * 61 * block})
+    assert chunked_loss.chunk_positions(61, torch.device("cpu")) == chunk
+    assert chunked_loss.block_positions(61, torch.device("cpu"), chunk) == block
     objective = Objective("jsd", 2.0, cross_entropy_weight=0.3, vocabulary=61)
     assert_agrees_with_reference(toy(kind, seed=1), toy(kind, seed=2), unequal_rows, objective)
 
@@ -219,3 +222,42 @@ def test_padding_is_not_learned_and_the_same_id_in_the_text_is(toy):
     short, long = [3, 4, 5], [6, 7, 8, 9, 10, 11, 12]
     assert summed_loss(short, long) == pytest.approx(summed_loss(short) + summed_loss(long), rel=1e-5)
     assert summed_loss([*short, 0]) > summed_loss(short)
+
+
+def test_a_block_has_a_position_for_each_thread_and_elsewhere_a_chunk_is_one_block():
+    torch.set_num_threads(2)
+    assert chunked_loss.block_positions(2**30, torch.device("cpu"), 1) == 2
+    assert chunked_loss.block_positions(2**30, torch.device("cuda"), 77) == 77
+
+
+def stored_outputs(model, rows) -> StoredOutputs:
+    """The eight most probable ids at each predicted position."""
+    batch = Collator()([{"input_ids": row} for row in rows])
+    predicted = predicted_mask(batch["labels"])
+    with torch.no_grad():
+        logits = model(input_ids=batch["input_ids"]).logits[:, :-1][predicted]
+    top = torch.log_softmax(logits / 2.0, dim=1).topk(8, dim=1)
+    return StoredOutputs(top.indices, top.values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "teacher_kind", "backend"),
+    [
+        ("gemma2", "live", "eager"),
+        ("gptj", "stored", "eager"),
+        ("qwen3", "none", "eager"),
+        pytest.param("gemma2", "live", "inductor", marks=pytest.mark.slow),
+    ],
+)
+def test_a_compiled_model_and_loss_give_the_same(toy, unequal_rows, kind, backend, teacher_kind, monkeypatch):
+    monkeypatch.setattr(chunked_loss, "CHUNK_BYTES", {"cpu": 4 * 61 * 20})  # the last of the chunks is smaller
+    objective = Objective(None if teacher_kind == "none" else "forward", 2.0, cross_entropy_weight=0.3, vocabulary=61)
+    results, lines = [], []
+    for compilation in (None, Compilation(lines.append, backend=backend)):
+        teacher = toy(kind, seed=2)
+        outputs = stored_outputs(teacher, unequal_rows) if teacher_kind == "stored" else None
+        live = teacher if teacher_kind == "live" else None
+        results.append(step(toy(kind, seed=1), live, unequal_rows, objective, outputs=outputs, compilation=compilation))
+    torch.testing.assert_close(*results)
+    assert lines == []
+    torch._dynamo.reset()

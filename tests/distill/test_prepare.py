@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM
+from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM
 
+from pytest_kdmem.distill import prepare
 from pytest_kdmem.distill.losses import Objective
-from pytest_kdmem.distill.prepare import objective_of
+from pytest_kdmem.distill.prepare import dtype_on_cpu, objective_of
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.declared import Model, TrainingSet
@@ -30,6 +32,43 @@ from pytest_kdmem.specs.declared import Model, TrainingSet
 )
 def test_only_soft_recipes_have_a_divergence(recipe, objective):
     assert objective_of(recipe, 10) == objective
+
+
+@pytest.mark.parametrize("multiplies_bfloat16", [True, False])
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+@pytest.mark.parametrize("stored", ["bfloat16", "float16", "float32"])
+def test_a_teacher_is_in_bfloat16_on_a_cpu_only_if_that_is_faster_and_rounds_no_weight(
+    stored, precision, multiplies_bfloat16
+):
+    expected = "bfloat16" if (stored, precision, multiplies_bfloat16) == ("bfloat16", "bfloat16", True) else "float32"
+    assert dtype_on_cpu(stored, precision, multiplies_bfloat16=multiplies_bfloat16) == expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "dtype"), [({}, "bfloat16"), ({"teacher_top_k": 4}, "float32"), ({"mode": "hard"}, "float32")], ids=str
+)
+def test_rows_that_are_stored_are_made_in_float32_on_every_cpu(train, half_teacher, monkeypatch, recipe, dtype):
+    monkeypatch.setattr(prepare, "_cpu_multiplies_bfloat16", lambda: True)
+    loaded = []
+
+    def load_model(declared, *arguments, **settings):
+        if declared is half_teacher:
+            loaded.append(settings["dtype"])
+        return load_really(declared, *arguments, **settings)
+
+    load_really = prepare.load_model
+    monkeypatch.setattr(prepare, "load_model", load_model)
+    train(arguments={"teacher": half_teacher}, precision="bfloat16", **recipe)
+    assert loaded == [dtype]
+
+
+@pytest.fixture
+def half_teacher(teacher, tmp_path) -> Model:
+    """The teacher, stored in bfloat16."""
+    folder = tmp_path / "half"
+    shutil.copytree(teacher.source, folder)
+    AutoModelForCausalLM.from_pretrained(teacher.source, dtype=torch.bfloat16).save_pretrained(folder)
+    return Model(str(folder))
 
 
 @pytest.mark.parametrize(("student_rows", "teacher_rows"), [(320, 384), (384, 320), (300, 320)])

@@ -16,7 +16,8 @@ def test_logits_are_those_of_the_model(toy, kind):
     head = StandardHead(model)
     projection = Projection(head.linear.weight, head.linear.bias, head.scale, head.soft_cap)
     with torch.no_grad():
-        logits = projection.logits(head.backbone(ids)[0])
+        hidden = head.backbone(ids)[0]
+        logits = projection.logits(projection.products(hidden, projection.buffer(len(hidden))))
         torch.testing.assert_close(logits, model(input_ids=ids).logits[0])
     assert logits.dtype == torch.float32
 
@@ -24,10 +25,11 @@ def test_logits_are_those_of_the_model(toy, kind):
 def test_the_slope_of_the_soft_cap_is_its_derivative():
     generator = torch.Generator().manual_seed(0)
     hidden, weight = torch.randn(4, 8, generator=generator), torch.randn(17, 8, generator=generator)
-    uncapped = Projection(weight, None, 1.0, None).logits(hidden).requires_grad_(True)
+    products = hidden @ weight.T
+    uncapped = products.clone().requires_grad_(True)
     (3.0 * torch.tanh(uncapped / 3.0)).sum().backward()
     projection = Projection(weight, None, 1.0, 3.0)
-    torch.testing.assert_close(projection.soft_cap_slope(projection.logits(hidden)), uncapped.grad)
+    torch.testing.assert_close(projection.soft_cap_slope(projection.logits(products)), uncapped.grad)
 
 
 def test_there_is_no_slope_without_a_soft_cap():

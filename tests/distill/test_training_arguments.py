@@ -42,3 +42,7 @@ def test_precision_is_that_of_autocast(tmp_path, precision):
 @pytest.mark.parametrize(("epochs", "logged_every"), [(1, 1), (CURVE_POINTS, 2), (5 * CURVE_POINTS, 10)])
 def test_long_trainings_have_curves_of_limited_length(tmp_path, epochs, logged_every):
     assert arguments_for(tmp_path, Recipe(epochs=epochs, batch_size=8)).logging_steps == logged_every
+
+
+def test_the_optimizer_is_fused_in_every_version_of_torch(tmp_path):
+    assert arguments_for(tmp_path, Recipe(batch_size=8)).optim == "adamw_torch_fused"
