@@ -1,4 +1,4 @@
-"""The comparison with peers runs at its smallest size, and its sides agree; peers that are not installed are left out."""
+"""The comparison with peers runs at its smallest size; peers that are not installed are left out."""
 
 from __future__ import annotations
 

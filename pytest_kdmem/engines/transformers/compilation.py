@@ -15,16 +15,6 @@ from pytest_kdmem.errors.harmless import one_line
 BACKEND = "inductor"
 
 
-def _options(backend: str) -> dict[str, Any] | None:
-    """Settings of the compiler by which compiled code draws the random numbers of code that is not compiled, and gives
-    the same bits whenever it is compiled again; older versions of torch lack the second one."""
-    if backend != BACKEND:
-        return None
-    from torch._inductor import config
-
-    return {"fallback_random": True} | ({"deterministic": True} if hasattr(config, "deterministic") else {})
-
-
 class Compilation:
     """Functions that are compiled together: once one of them fails to compile, all run as they were written.
 
@@ -75,6 +65,19 @@ def compile_layers(model: nn.Module, compilation: Compilation, *, dynamic: bool 
     for layer in layers:
         layer.forward = compilation.compile(layer.forward, dynamic=dynamic)
     return len(layers)
+
+
+def _options(backend: str) -> dict[str, Any] | None:
+    """Settings of a compiler.
+
+    By them compiled code draws the same random numbers as the code that it was made of, and is made in the same way
+    each time. Older versions of torch lack the second setting.
+    """
+    if backend != BACKEND:
+        return None
+    from torch._inductor import config
+
+    return {"fallback_random": True} | ({"deterministic": True} if hasattr(config, "deterministic") else {})
 
 
 def _is_compilation_failure(error: RuntimeError) -> bool:
