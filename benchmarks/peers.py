@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--vllm-python", help="Python that has vLLM; left out by default.")
     parser.add_argument("--json", type=Path, help="File to write all figures to.")
     options = parser.parse_args()
-    machine, console = Machine.read(options.dtype), Console()
+    machine, console = Machine.read(options.dtype), Console(width=110)
     console.print(
         f"{machine.processor}, {machine.cores} cores, {machine.memory_gib} GiB, {machine.device}, {machine.dtype}"
     )
