@@ -27,7 +27,7 @@ PACKAGES = ("torch", "transformers", "trl", "liger-kernel", "lm-eval", "vllm", "
 
 
 class Memory:
-    """Memory of this process, or of its GPU, beyond what it held when this object was made."""
+    """Memory of this process, or on its GPU, beyond what it held when this object was made."""
 
     def __init__(self, device: str) -> None:
         self._on_gpu = device == "cuda"
@@ -35,13 +35,16 @@ class Memory:
         if not self._on_gpu:
             ctypes.CDLL(None).malloc_trim(0)
         self._before = self._read("VmRSS", torch.cuda.memory_allocated)
+
+    def start_anew(self) -> None:
+        """Forget the peak so far."""
         if self._on_gpu:
             torch.cuda.reset_peak_memory_stats()
         else:
             Path("/proc/self/clear_refs").write_text("5")  # resets the peak
 
     def peak(self) -> float:
-        """The peak since then, in MiB."""
+        """The peak since the last start, in MiB."""
         return self._read("VmHWM", torch.cuda.max_memory_allocated) - self._before
 
     def _read(self, key: str, on_gpu: Callable[[], int]) -> float:
@@ -65,14 +68,16 @@ def main() -> None:
         reason = str(error).strip().partition("\n")[0]
         tell(answers, {"skipped": f"{type(error).__name__}: {reason}"[:160]})
         return
-    tell(answers, {"versions": installed_versions(), **details})
+    tell(answers, {"versions": installed_versions()})
     memory = Memory(job["device"])
     for _ in sys.stdin:
+        memory.start_anew()
         start = time.perf_counter()
         answer = run()
         if job["device"] == "cuda":
             torch.cuda.synchronize()
-        tell(answers, {"seconds": time.perf_counter() - start, "answer": answer, "peak_mib": memory.peak()})
+        seconds = time.perf_counter() - start
+        tell(answers, {"seconds": seconds, "answer": answer, "peak_mib": memory.peak(), **details})
 
 
 def claim_stdout() -> TextIO:

@@ -35,8 +35,10 @@ def one_pass(metrics: Metrics) -> Callable[[Job, dict[str, Any]], Run]:
 
         extraction, model = Extraction(PREFIX, SUFFIX, PREFIX + SUFFIX), Model(job["model"])
         checkpoint = open_checkpoint(model)
+        # In half precision it screens, and decides in float32.
+        dtype = "auto" if job["dtype"] == "bfloat16" else job["dtype"]
         numerics = resolve_numerics(
-            model, checkpoint, engine="transformers", device=job["device"], dtype=job["dtype"], metrics=metrics
+            model, checkpoint, engine="transformers", device=job["device"], dtype=dtype, metrics=metrics
         )
         engine = open_engine(model, checkpoint, numerics, extraction, RunSettings())
         examples = [Example(at, ids) for at, ids in enumerate(np.load(job["ids"]))]
@@ -103,7 +105,7 @@ def vllm(job: Job, details: dict[str, Any]) -> Run:
     )
     settings = SamplingParams(temperature=0.0, max_tokens=SUFFIX, ignore_eos=True, detokenize=False)
     prompts = [{"prompt_token_ids": row[:PREFIX].tolist()} for row in ids]
-    details["has_no_peak"] = True  # it takes its cache in advance
+    details["peak_mib"] = None  # it takes its cache in advance
 
     def run() -> list[bool]:
         outputs = engine.generate(prompts, settings, use_tqdm=False)
@@ -122,7 +124,7 @@ def load(job: Job) -> Any:
 
 
 def in_batches(recited: Callable[[Tensor], Tensor], ids: Tensor, job: Job, details: dict[str, Any]) -> Run:
-    """Verdicts in batches of the size that takes the least time per example, which is noted in the details."""
+    """Verdicts in batches of the size that takes the least time per example, which the first run finds out."""
 
     @torch.inference_mode()
     def verdicts(rows: Tensor, size: int) -> list[bool]:
@@ -136,8 +138,12 @@ def in_batches(recited: Callable[[Tensor], Tensor], ids: Tensor, job: Job, detai
             verdicts(rows, size)
             yield (time.perf_counter() - start) / len(rows), size
 
-    details["batch"] = batch = min(seconds_each())[1]
-    return lambda: verdicts(ids, batch)
+    def run() -> list[bool]:
+        if "batch" not in details:
+            details["batch"] = min(seconds_each())[1]
+        return verdicts(ids, details["batch"])
+
+    return run
 
 
 VERDICTS: dict[str, Callable[[Job, dict[str, Any]], Run]] = {

@@ -46,9 +46,18 @@ class Side:
             text=True,
             env=os.environ | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TOKENIZERS_PARALLELISM": "false"},
         )
-        self.state = self._read()
+
+    def wait(self) -> str:
+        """Wait until the side is ready; returns why it cannot be, or an empty string."""
+        state = self._read()
+        self.versions: dict[str, str] = state.get("versions", {})
+        return str(state.get("skipped", ""))
 
     def run(self) -> None:
+        """Run once; a side that failed fails again."""
+        if self.runs and "skipped" in self.runs[-1]:
+            self.runs.append(self.runs[-1])
+            return
         assert self._process.stdin is not None
         self._process.stdin.write("run\n")
         self._process.stdin.flush()
@@ -104,19 +113,23 @@ def compare(case: Case, machine: Machine, options: argparse.Namespace, console: 
             if python is None:
                 console.print(f"{name}: left out, because --vllm-python names no environment")
                 continue
-            side = Side(name, python, job_file, job_file.with_name(f"{len(sides)}.log"))
-            stack.callback(side.close)
-            if reason := side.state.get("skipped"):
-                if name == case.sides[0]:
-                    raise SystemExit(side.log.read_text())
-                console.print(f"{name}: left out, {reason}")
-                continue
-            sides.append(side)
+            sides.append(Side(name, python, job_file, job_file.with_name(f"{len(sides)}.log")))
+            stack.callback(sides[-1].close)
+        sides = [side for side in sides if is_ready(side, case, console)]
         for _ in range(options.rounds + 1):  # the first round warms up
             for side in sides:
                 side.run()
     check_answers(sides, case, machine, console)
     return sides
+
+
+def is_ready(side: Side, case: Case, console: Console) -> bool:
+    reason = side.wait()
+    if reason and side.name == case.sides[0]:
+        raise SystemExit(side.log.read_text())
+    if reason:
+        console.print(f"{side.name}: left out, {reason}")
+    return not reason
 
 
 def check_answers(sides: Sequence[Side], case: Case, machine: Machine, console: Console) -> None:
@@ -145,9 +158,9 @@ def record(case: Case, sides: Sequence[Side]) -> dict[str, Any]:
             "seconds": seconds,
             "per_second": work / statistics.median(seconds),
             "slower": statistics.median(theirs / ours for theirs, ours in zip(seconds, own, strict=True)),
-            "peak_mib": None if side.state.get("has_no_peak") else side.runs[0].get("peak_mib"),
-            "batch": side.state.get("batch"),
-            "versions": side.state["versions"],
+            "peak_mib": side.runs[1].get("peak_mib"),
+            "batch": side.runs[1].get("batch"),
+            "versions": side.versions,
         }
     return {"title": case.title, "unit": "tokens" if case.is_step else "examples", "sides": entries}
 

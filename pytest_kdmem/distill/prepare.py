@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, set_seed
 
@@ -16,6 +15,7 @@ from pytest_kdmem.distill.recipe import Precision, Recipe
 from pytest_kdmem.distill.teachers import LiveTeacher
 from pytest_kdmem.distill.training_rows import RowSource
 from pytest_kdmem.distill.training_run import TrainingRun
+from pytest_kdmem.engines.numerics import has_bfloat16_units
 from pytest_kdmem.engines.transformers.loading import load_model
 
 
@@ -108,16 +108,11 @@ def dtype_on_cpu(stored: str, precision: Precision, *, multiplies_bfloat16: bool
     return "bfloat16" if fits else "float32"
 
 
-def _cpu_multiplies_bfloat16() -> bool:
-    """Whether this CPU has units that multiply matrices of bfloat16: AMX, or AVX-512 with BF16."""
-    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-
-
 def _live_teacher(run: TrainingRun) -> LiveTeacher | None:
     recipe = run.job.recipe
     if recipe.mode != "soft" or recipe.teacher_top_k is not None:
         return None
-    teacher = LiveTeacher(load_teacher(run, multiplies_bfloat16=_cpu_multiplies_bfloat16()), recipe.temperature)
+    teacher = LiveTeacher(load_teacher(run, multiplies_bfloat16=has_bfloat16_units()), recipe.temperature)
     if recipe.packing:
         check_packing(teacher.model)
     return teacher

@@ -48,7 +48,7 @@ def test_a_teacher_is_in_bfloat16_on_a_cpu_only_if_that_is_faster_and_rounds_no_
     ("recipe", "dtype"), [({}, "bfloat16"), ({"teacher_top_k": 4}, "float32"), ({"mode": "hard"}, "float32")], ids=str
 )
 def test_rows_that_are_stored_are_made_in_float32_on_every_cpu(train, half_teacher, monkeypatch, recipe, dtype):
-    monkeypatch.setattr(prepare, "_cpu_multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(prepare, "has_bfloat16_units", lambda: True)
     loaded = []
 
     def load_model(declared, *arguments, **settings):
