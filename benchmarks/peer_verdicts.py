@@ -102,6 +102,7 @@ def vllm(job: Job, details: dict[str, Any]) -> Run:
         skip_tokenizer_init=True,
         max_model_len=PREFIX + SUFFIX,
         enable_prefix_caching=False,  # later rounds would find the prefixes of the first
+        gpu_memory_utilization=0.4,  # the other sides hold their models at the same time
     )
     settings = SamplingParams(temperature=0.0, max_tokens=SUFFIX, ignore_eos=True, detokenize=False)
     prompts = [{"prompt_token_ids": row[:PREFIX].tolist()} for row in ids]
