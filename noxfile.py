@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -33,6 +35,19 @@ def advisories(session: nox.Session) -> None:
     """Known vulnerabilities of the newest version of each dependency."""
     session.install("--upgrade", "-e", ".", "pip-audit")
     session.run("pip-audit", "--skip-editable")
+
+
+@nox.session(python=PYTHON, default=False)
+def mutants(session: nox.Session) -> None:
+    """Changes to what decides a gate that its tests do not notice; name modules or functions to try only these.
+
+    `nox -s mutants -- 'pytest_kdmem.metrics.bounds.*'` takes some minutes a module; `mutmut show NAME` prints a change.
+    """
+    session.install("-c", "constraints.txt", "-e", ".", "mutmut==3.8.1", "hypothesis")
+    copies = Path("mutants").absolute()
+    copies.mkdir(exist_ok=True)
+    session.run("mutmut", "run", *session.posargs, env={"PYTHONPATH": str(copies)})
+    session.run("mutmut", "results")
 
 
 def run_tests(session: nox.Session) -> None:

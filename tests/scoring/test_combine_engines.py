@@ -53,7 +53,8 @@ def test_every_column_is_there_and_the_report_names_both(tables):
     verdicts, columns = tables
     combined = combine_engines(verdicts, columns)
     assert combined.rows.schema == SCHEMA
-    assert combined.rows["memorized"].equals(verdicts.rows["memorized"])
+    for name in ("memorized", "first_miss"):
+        assert combined.rows[name].equals(verdicts.rows[name])
     for name in ("margin", "logprob", "nll", "entropy", "zlib_bytes", "digest", "status"):
         assert combined.rows[name].equals(columns.rows[name])
     assert combined.rows.slice(40)["ambiguous"].null_count == 1
@@ -82,6 +83,18 @@ def test_a_difference_inside_the_band_is_ambiguous(tables, row):
     assert combined.rows["memorized"][row].as_py() is not hit
     # The gate's end counts it either way.
     assert Memorization("student", combined).rate.high >= 20 / 40
+
+
+def test_what_the_engine_of_the_verdicts_calls_ambiguous_stays_so(tables):
+    verdicts, columns = tables
+    combined = combine_engines(changed(verdicts, 2, ambiguous=True), columns)
+    assert combined.rows["ambiguous"].to_pylist()[:40] == [position == 2 for position in range(40)]
+
+
+@pytest.mark.parametrize("scored_now", [(41, 0), (0, 41)])
+def test_an_example_that_either_engine_scored_now_was_scored_now(tables, scored_now):
+    verdicts, columns = (replace(table, scored_now=number) for table, number in zip(tables, scored_now, strict=True))
+    assert combine_engines(verdicts, columns).scored_now == 41
 
 
 def test_the_wider_band_holds(tables):

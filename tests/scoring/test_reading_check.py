@@ -37,6 +37,13 @@ def losses(*comparisons: Comparison, as_read=(1.0,) * 8, shuffled=(9.0,) * 4) ->
         ([0.6, 0.6], True),
         ([5.0], True),
         ([2, 2, -0.5], False),
+        ([0.4] * 3, False),
+        ([0.6] * 3, True),
+        ([0.06] * 4, True),  # as many as can show it
+        ([1, 1, 1, 1, -0.19], True),  # a twentieth of what the others gain is lost
+        ([1, 1, 1, 1, -0.3], False),
+        ([3, 3, 3, 0, 0, 0, 0, 0], False),  # three documents
+        ([0.3] * 6 + [-0.1] * 2, False),  # three standard errors
     ],
 )
 def test_a_gain_is_sure_if_it_is_large_and_regular(gains, sure):
@@ -51,8 +58,13 @@ def test_chance_is_rarely_called_sure():
 
 
 def test_a_reading_that_the_model_does_not_know_either_is_not_likelier():
-    unlikely = 0.9 * math.log(VOCABULARY)
-    assert losses(compared([2] * 8, loss=unlikely)).likelier() is None
+    uniform = math.log(VOCABULARY)
+    assert losses(compared([2] * 8, loss=0.81 * uniform)).likelier() is None
+    assert losses(compared([2] * 8, loss=0.79 * uniform)).likelier() is not None
+
+
+def test_even_of_a_single_token_a_guess_costs_something():
+    assert ReadingLosses(1, (1.0,), (1.0,), ()).uniform == math.log(2)
 
 
 def test_the_reading_that_is_likelier_by_the_most_is_named_unless_it_is_accepted():
@@ -72,6 +84,12 @@ def test_the_reading_that_is_likelier_by_the_most_is_named_unless_it_is_accepted
         ([6.0] * 8, [6.9] * 4, False),
         ([9] * 7 + [1], [9] * 4, False),  # one document is known
         ([0.5] * 8, [0.5] * 4, False),  # one token, repeated
+        ([6.6] * 8, [7.2] * 4, True),
+        ([6.5] * 8, [7.2] * 4, False),
+        ([6.9] * 7 + [5.6], [7.2] * 4, True),
+        ([6.9] * 7 + [5.4], [7.2] * 4, False),
+        ([6.0] * 8, [6.15] * 4, False),
+        ([6.0] * 4 + [6.4] * 4, [6.15] * 4, False),  # order matters in the documents that were shuffled
     ],
 )
 def test_a_text_is_noise_if_no_document_is_known_and_order_or_tokens_mean_nothing(as_read, shuffled, is_noise):
