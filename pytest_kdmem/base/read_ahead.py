@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from threading import Thread
 from typing import TypeVar
+
+# A process should not end while a thread reads a file, but a sample may take minutes to its first item.
+SECONDS_TO_END = 2.0
 
 Item = TypeVar("Item")
 
@@ -17,13 +20,17 @@ class _End:
 def read_ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
     """The items of a stream in order, each read while the one before it is used; one is in memory ahead of its use.
 
-    An error of the stream is raised where its item would come. Once the generator is closed, no further item is read.
+    An error of the stream is raised where its item would come. Once the generator is closed, no further item is read,
+    and a moment is given to the one that is being read.
     """
     iterator = iter(items)
     ahead = _read(iterator)
-    while not isinstance(item := ahead.result(), _End):
-        ahead = _read(iterator)
-        yield item
+    try:
+        while not isinstance(item := ahead.result(), _End):
+            ahead = _read(iterator)
+            yield item
+    finally:
+        wait([ahead], timeout=SECONDS_TO_END)
 
 
 def _read(iterator: Iterator[Item]) -> Future[Item | _End]:

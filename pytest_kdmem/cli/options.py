@@ -80,6 +80,7 @@ class RunOptions(LoadingOptions):
     executor: str
     workers: int | None
     cpus_per_worker: int
+    no_compile: bool
     accept_reading: str | None
 
     def settings(self, shard: str | None = None) -> RunSettings:
@@ -98,6 +99,7 @@ class RunOptions(LoadingOptions):
             executor=self.executor,
             workers=self.workers,
             cpus_per_worker=self.cpus_per_worker,
+            no_compile=self.no_compile,
             part=parse_part(shard) if shard is not None else None,
             accept_reading=self.accept_reading,
         )

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -101,10 +102,14 @@ def _open_transformers(
 
 
 def _open_decider(to_load: ModelToLoad, settings: RunSettings, on_error: ExitStack) -> TransformersEngine:
+    from pytest_kdmem.engines.transformers.compilation import Compilation
     from pytest_kdmem.engines.transformers.engine import TransformersEngine
 
     model, checkpoint, numerics = to_load
-    decider = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size)
+    compilation = None
+    if numerics.device == "cuda" and not settings.no_compile:
+        compilation = Compilation(lambda line: warnings.warn(f"model {model.source} {line}", stacklevel=2))
+    decider = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size, compilation=compilation)
     on_error.callback(decider.close)
     return decider
 

@@ -190,6 +190,7 @@ def run_settings_of(settings: Settings) -> RunSettings:
         executor=settings["executor"],
         workers=settings["workers"],
         cpus_per_worker=settings["cpus_per_worker"],
+        no_compile=settings["no_compile"] or False,
         part=parse_part(settings["shard"]) if settings["shard"] else None,
         accept_reading=settings["accept_reading"],
     )

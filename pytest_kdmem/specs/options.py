@@ -127,6 +127,11 @@ OPTIONS = (
     Option(
         "batch-size", "count", "Number of examples per forward pass; chosen to fit if not given.", None, whole_number(1)
     ),
+    Option(
+        "no-compile",
+        "flag",
+        "Run models as they were written, and do not compile their layers for a GPU.",
+    ),
     Option("tensor-parallel", "count", "Number of GPUs that vllm splits a model over.", 1, whole_number(1)),
     Option(
         "executor",

@@ -77,6 +77,7 @@ class RunSettings:
         workers: Number of Ray workers; as many as the cluster has room for if None.
         cpus_per_worker: Number of CPUs that a Ray worker without a GPU takes.
         part: Score only this part of the shards.
+        no_compile: Run models as they were written, and do not compile their layers for a GPU.
         accept_reading: Names of other readings, with commas between them, that may be likelier than the declared one.
         examples_per_shard: Number of examples in a shard.
 
@@ -94,6 +95,7 @@ class RunSettings:
     executor: str = "local"
     workers: int | None = None
     cpus_per_worker: int = 1
+    no_compile: bool = False
     part: Part | None = None
     accept_reading: str | None = None
     examples_per_shard: int = EXAMPLES_PER_SHARD

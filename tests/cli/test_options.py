@@ -25,7 +25,7 @@ from pytest_kdmem.specs.runtime import Part, RunSettings
 RUN = {
     "offline": True, "trust_remote_code": True, "dtype": "bfloat16", "device": "cpu", "batch_size": 3,
     "executor": "ray", "workers": 4, "cpus_per_worker": 5,
-    "accept_reading": "documents", "screen_dtype": "none",
+    "accept_reading": "documents", "screen_dtype": "none", "no_compile": True,
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_a_model_is_loaded_as_the_options_say():
 def test_every_option_of_a_run_arrives():
     expected = RunSettings(
         engine="transformers", dtype="bfloat16", device="cpu", batch_size=3, offline=True, executor="ray", workers=4,
-        cpus_per_worker=5, part=Part(2, 3), accept_reading="documents", screen_dtype="none",
+        cpus_per_worker=5, part=Part(2, 3), accept_reading="documents", screen_dtype="none", no_compile=True,
     )  # fmt: skip
     assert RunOptions(**RUN).settings("2/3") == expected
     assert RunOptions(**RUN).settings().part is None

@@ -21,7 +21,7 @@ def options(**changed):
 def test_the_pipeline_has_the_models_and_the_data_of_the_options(tmp_path):
     run = RunOptions(
         offline=True, trust_remote_code=True, dtype="float32", device="cpu", batch_size=2, executor="local",
-        workers=None, cpus_per_worker=1, accept_reading=None,
+        workers=None, cpus_per_worker=1, accept_reading=None, screen_dtype="auto", no_compile=False,
     )  # fmt: skip
     read = {"text_column": "body", "form": "documents", "eos": None, "add_special_tokens": None, "tokenizer": "file"}
     examples = ExampleOptions(extraction=Extraction(8, 9, 30), **read)

@@ -21,11 +21,15 @@ class Compilation:
     Args:
         report: Called with one line when compilation fails.
         backend: Compiler, as torch names it.
+
+    Attributes:
+        is_on: Whether functions run compiled; while it is false, they run as they were written.
+        has_failed: Whether one of them failed to compile.
     """
 
     def __init__(self, report: Callable[[str], None], *, backend: str = BACKEND) -> None:
         self._report, self._backend = report, backend
-        self.has_failed = False
+        self.is_on, self.has_failed = True, False
 
     def compile(self, function: Callable[..., Any], *, dynamic: bool | None = None) -> Callable[..., Any]:
         """A function that gives the same, compiled when it is first called.
@@ -37,7 +41,7 @@ class Compilation:
         compiled = torch.compile(function, backend=self._backend, dynamic=dynamic, options=_options(self._backend))
 
         def call(*arguments: Any, **named: Any) -> Any:
-            if not self.has_failed:
+            if self.is_on and not self.has_failed:
                 try:
                     return compiled(*arguments, **named)
                 except RuntimeError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from itertools import chain
 from typing import TypeVar
@@ -18,6 +18,7 @@ from pytest_kdmem.base.arrays import Flags, TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids
+from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
 from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_step_by_step
 from pytest_kdmem.engines.transformers.failures import running_failure
 from pytest_kdmem.engines.transformers.head import StandardHead
@@ -33,6 +34,8 @@ from pytest_kdmem.specs.declared import Extraction, Model
 FIRST_TOKENS = 4
 LARGEST_BATCH = {"cpu": 32, "cuda": 256}
 LOGITS_BYTES_AT_ONCE = {"cpu": 16 << 20, "cuda": 1 << 30}
+# With fewer positions at once, the head of a large vocabulary is read more slowly than it is multiplied by.
+FEWEST_POSITIONS_AT_ONCE = 64
 # Share of a GPU's memory that deciding takes beside the weights: the cast weights of a layer, and activations.
 DECIDING_SHARE = 0.1
 # Numbers held per token and unit of width at the widest point of a forward pass, with room to spare.
@@ -49,6 +52,8 @@ class TransformersEngine:
         checkpoint: Its files.
         numerics: Device and dtype to run it in.
         batch_size: Examples in a batch; chosen to fit into memory if None.
+        compilation: Compiles the decoder layers for the passes that score in the dtype of the screening, or in the only
+            dtype; None runs them as they were written.
 
     Attributes:
         tolerance: Half the width of the ambiguous band, in logits.
@@ -59,7 +64,13 @@ class TransformersEngine:
     """
 
     def __init__(
-        self, model: Model, checkpoint: Checkpoint, numerics: Numerics, *, batch_size: int | None = None
+        self,
+        model: Model,
+        checkpoint: Checkpoint,
+        numerics: Numerics,
+        *,
+        batch_size: int | None = None,
+        compilation: Compilation | None = None,
     ) -> None:
         self.name = model.source
         self._device = numerics.device
@@ -67,6 +78,12 @@ class TransformersEngine:
         self._given_batch_size = batch_size
         self._casting = load_to_run(model, checkpoint, numerics)
         self._model = self._casting.model
+        self._compilation = compilation
+        if compilation is not None:
+            compilation.is_on = False  # most passes are too few, or in too many shapes
+            # One code for all shapes: compiling it anew for each takes longer than it saves.
+            compile_layers(self._model, compilation, dynamic=True)
+        self._compiles = compilation is not None and numerics.screen is None
         self._prepare(numerics.dtype)
 
     def over_same_weights(self, dtype: str) -> TransformersEngine:
@@ -76,6 +93,7 @@ class TransformersEngine:
             EngineError: The model does not run in it, or not fit.
         """
         other = copy(self)
+        other._compiles = self._compilation is not None
         other._prepare(dtype)
         return other
 
@@ -87,7 +105,8 @@ class TransformersEngine:
                 self._head = StandardHead(self._model)
                 self.vocabulary = int(self._head.linear.weight.shape[0])
                 self.batch_size = self._given_batch_size or self._fitting_batch()
-                self.chunk = max(1, LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary))
+                fitting = LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary)
+                self.chunk = max(FEWEST_POSITIONS_AT_ONCE, fitting)
                 self.tolerance = self.sure_miss = self._measured_tolerance()
         except KdmemError:
             raise
@@ -112,12 +131,24 @@ class TransformersEngine:
     ) -> Scores:
         check_ids(examples, self.vocabulary, self.name)
         score = self._score_windows if metrics == "all" else self._score_verdicts
-        with self.computing():
+        with self.computing(), self.compiled():
             return score(examples, extraction, advance)
 
     def computing(self) -> AbstractContextManager[None]:
         """Let the model compute in the engine's dtype."""
         return self._casting.computing_in(self._dtype)
+
+    @contextmanager
+    def compiled(self) -> Iterator[None]:
+        """Run compiled layers, if this engine has any."""
+        if self._compilation is None or not self._compiles:
+            yield
+            return
+        self._compilation.is_on = True
+        try:
+            yield
+        finally:
+            self._compilation.is_on = False
 
     def losses(self, examples: Sequence[Example]) -> list[Floats]:
         check_ids(examples, self.vocabulary, self.name)
@@ -281,7 +312,7 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _measured_tolerance(self) -> float:
-        """Four times the change of a margin by batch size and cached decoding, rounded up to a power of two.
+        """Four times the change of a margin by batch, compilation and cached decoding, rounded up to a power of two.
 
         It is measured on random ids, which is cheap and the same each time; `confirm` tests it on the audit's own
         rows. It is at least the spacing of the dtype's numbers at the highest logits: on random ids two kernels may
@@ -292,7 +323,8 @@ class TransformersEngine:
             0, self.vocabulary, (4, length), generator=torch.Generator().manual_seed(0), dtype=torch.int64
         )
         ids = ids.to(self._device)
-        batched = self._margins(ids, 1)
+        with self.compiled():
+            batched = self._margins(ids, 1)
         single = torch.cat([self._margins(row[None], 1) for row in ids])
         is_broken = (batched + single).isnan().any(dim=1)
         self.check_finite(is_broken.cpu().numpy(), [Example(-1, np.empty(0, np.int32))] * len(ids))

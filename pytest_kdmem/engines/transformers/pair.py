@@ -83,7 +83,12 @@ class PairedEngine:
                 raise self._infinite_divergence(of_batch[int(is_finite.argmin())])
             advance(len(rows))
 
-        with self._teacher.computing(), self._baseline.computing():
+        with (
+            self._teacher.computing(),
+            self._baseline.computing(),
+            self._teacher.compiled(),
+            self._baseline.compiled(),
+        ):
             self._teacher.in_batches(len(examples), score_batch)
         return PairedScores(
             teacher_scores.scores(self._teacher.tolerance), baseline_scores.scores(self._baseline.tolerance), kl

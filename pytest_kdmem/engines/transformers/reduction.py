@@ -34,7 +34,8 @@ def reduce_margins(hidden: Tensor, targets: Tensor, head: Head, *, chunk: int) -
     """
     margins = []
     for part in _chunks(len(targets), chunk):
-        target, best_other = _target_and_best_other(head(hidden[part]).float(), targets[part])
+        # The greatest logit is the same in the dtype of the model, of which half precision is read at twice the speed.
+        target, best_other = (each.float() for each in _target_and_best_other(head(hidden[part]), targets[part]))
         is_finite = torch.maximum(target, best_other).isfinite()
         margins.append(torch.where(is_finite, target - best_other, torch.nan)[:, 0])
     return torch.cat(margins)

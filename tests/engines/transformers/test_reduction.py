@@ -57,6 +57,12 @@ def test_a_broken_logit_makes_the_logprob_nan(logits, targets, broken):
     assert reduce_margins(logits, targets, identity, chunk=4).isnan().nonzero().flatten().tolist() == [3]
 
 
+def test_margins_of_half_precision_are_those_of_its_logits_in_float32(logits, targets):
+    logits = logits.bfloat16()
+    margins = reduce_margins(logits, targets, identity, chunk=4)
+    assert torch.equal(margins, reduce_positions(logits, targets, identity, chunk=4).margin)
+
+
 def test_a_target_that_the_model_masks_is_a_sure_miss_and_not_broken(logits, targets):
     logits[3, targets[3]] = -torch.inf
     positions = reduce_positions(logits, targets, identity, chunk=4)
