@@ -72,7 +72,7 @@ def data_entry(memorization: Memorization) -> DataEntry:
     return DataEntry(
         **_same_named(DataEntry, scores.record),
         source=scores.training_set.source,
-        distinct=len(memorization.distinct),
+        distinct=len(memorization.distinct_rows),
         duplicates=memorization.duplicates,
     )
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pytest_kdmem.audit.schema_examples import (
     DistributionsEntry,
@@ -19,6 +16,7 @@ from pytest_kdmem.audit.schema_examples import (
     RepetitionBin,
 )
 from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
+from pytest_kdmem.base.rounding import rounded
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
 
@@ -31,26 +29,17 @@ MARGIN_EDGES = tuple(float(edge) for edge in range(-16, 17))
 
 @dataclass(frozen=True, eq=False)
 class ModelRows:
-    """The score rows of one model, one for each of its n distinct examples.
+    """The scores of one model of its n distinct examples, each at the first copy.
 
     Attributes:
         memorization: What the model memorized.
-        rows: Rows of the score table, each at the first copy of its example.
     """
 
     memorization: Memorization
-    rows: pa.Table
-
-    @staticmethod
-    def of(memorization: Memorization) -> ModelRows:
-        rows = memorization.scores.rows
-        first_copies = memorization.distinct["example_id"].combine_chunks()
-        return ModelRows(memorization, rows.filter(pc.is_in(rows["example_id"], first_copies)))
 
     def values(self, name: str) -> Values:
         """A column as float64 ``[n]``, NaN where it is null."""
-        values: Values = pc.cast(self.rows[name], pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
-        return values
+        return self.memorization.distinct_rows.values(self.memorization.scores.rows[name])
 
     @property
     def perplexity(self) -> Values:
@@ -79,24 +68,26 @@ def examples_entry(
     """
     if not memorizations:
         return None
-    models = {role: ModelRows.of(memorization) for role, memorization in memorizations.items()}
+    models = {role: ModelRows(memorization) for role, memorization in memorizations.items()}
     first = next(iter(models.values()))
-    distinct = first.memorization.distinct
-    ids: ExampleIds = distinct["example_id"].to_numpy()
+    distinct, ids = first.memorization.distinct_rows, first.memorization.example_ids
     is_listed: Flags = np.logical_or.reduce([model.possible for model in models.values()])
     risks = np.full(len(ids), np.nan)
     if risk is not None and np.array_equal(risk.features.example_ids, ids):
         risks = risk.risks
         highest = np.array(risk.examples[:MAX_AT_RISK], dtype=np.int64)
         is_listed[np.searchsorted(ids, highest)] = True
-    listed = np.flatnonzero(is_listed)
+    digest, zlib_bytes = (
+        distinct.at_first(first.memorization.scores.rows[name]).filter(pa.array(is_listed)).to_pylist()
+        for name in ("digest", "zlib_bytes")
+    )
     return ExamplesEntry(
-        example_id=tuple(ids[listed].tolist()),
-        digest=tuple(distinct["digest"].take(pa.array(listed)).to_pylist()),
-        copies=tuple(distinct["copies"].to_numpy()[listed].tolist()),
-        zlib_bytes=tuple(first.rows["zlib_bytes"].take(pa.array(listed)).to_pylist()),
-        risk=_rounded(risks[listed]),
-        models={role: _columns(model, listed) for role, model in models.items()},
+        example_id=tuple(ids[is_listed].tolist()),
+        digest=tuple(digest),
+        copies=tuple(distinct.copies[is_listed].tolist()),
+        zlib_bytes=tuple(zlib_bytes),
+        risk=rounded(risks[is_listed]),
+        models={role: _columns(model, is_listed) for role, model in models.items()},
     )
 
 
@@ -109,37 +100,48 @@ def distributions_entry(memorizations: Mapping[str, Memorization], *, seed: int 
     """
     if not memorizations:
         return None
-    models = {
-        role: _model_distributions(ModelRows.of(memorization), seed) for role, memorization in memorizations.items()
-    }
+    models = {role: _model_distributions(ModelRows(memorization), seed) for role, memorization in memorizations.items()}
     return DistributionsEntry(MARGIN_EDGES, models)
 
 
-def _columns(model: ModelRows, listed: ExampleIds) -> ModelColumns:
+def _columns(model: ModelRows, is_listed: Flags) -> ModelColumns:
     return ModelColumns(
-        memorized=tuple(model.memorization.flags("memorized")[listed].astype(int).tolist()),
-        ambiguous=tuple(model.ambiguous[listed].astype(int).tolist()),
-        margin=_rounded(model.values("margin")[listed]),
-        perplexity=_rounded(model.perplexity[listed]),
-        logprob=_rounded(model.values("logprob")[listed]),
+        memorized=tuple(model.memorization.flags("memorized")[is_listed].astype(int).tolist()),
+        ambiguous=tuple(model.ambiguous[is_listed].astype(int).tolist()),
+        margin=rounded(model.values("margin")[is_listed]),
+        perplexity=rounded(model.perplexity[is_listed]),
+        logprob=rounded(model.values("logprob")[is_listed]),
     )
 
 
 def _model_distributions(model: ModelRows, seed: int) -> ModelDistributions:
+    margins, without_margin = _margins(model)
+    drawn = _draw_not_recited(model, seed)
+    return ModelDistributions(
+        margins=margins,
+        without_margin=without_margin,
+        repetition=_repetition(model.memorization),
+        zlib_bytes=tuple(model.values("zlib_bytes")[drawn].astype(int).tolist()),
+        perplexity=tuple(float(f"{value:.4g}") for value in model.perplexity[drawn]),
+    )
+
+
+def _margins(model: ModelRows) -> tuple[tuple[int, ...], int]:
+    """Number of margins in each bin, and of those that are unknown."""
     margins = model.values("margin")
     known_margins = margins[np.isfinite(margins)]
-    inner_edges = MARGIN_EDGES[1:-1]
-    bins = np.searchsorted(inner_edges, known_margins, side="right")
-    perplexity, size = model.perplexity, model.values("zlib_bytes")
-    not_recited = ~model.memorization.flags("possible") & np.isfinite(perplexity) & np.isfinite(size)
-    drawn = np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(not_recited))[:MAX_DRAWN])
-    return ModelDistributions(
-        margins=tuple(np.bincount(bins, minlength=len(inner_edges) + 1).tolist()),
-        without_margin=len(margins) - len(known_margins),
-        repetition=_repetition(model.memorization),
-        zlib_bytes=tuple(size[drawn].astype(int).tolist()),
-        perplexity=tuple(float(f"{value:.4g}") for value in perplexity[drawn]),
-    )
+    beyond_edge = [np.count_nonzero(known_margins >= edge) for edge in MARGIN_EDGES[1:-1]]
+    counts = -np.diff([len(known_margins), *beyond_edge, 0])
+    return tuple(counts.tolist()), len(margins) - len(known_margins)
+
+
+def _draw_not_recited(model: ModelRows, seed: int) -> ExampleIds:
+    """Indices, ascending, of drawn examples that the model does not recite and whose perplexity and size are known."""
+    is_candidate = ~model.memorization.flags("possible") & np.isfinite(model.perplexity)
+    is_candidate &= np.isfinite(model.values("zlib_bytes"))
+    candidates = np.flatnonzero(is_candidate)
+    np.random.default_rng(seed).shuffle(candidates)
+    return np.sort(candidates[:MAX_DRAWN])
 
 
 def _repetition(memorization: Memorization) -> tuple[RepetitionBin, ...]:
@@ -147,16 +149,10 @@ def _repetition(memorization: Memorization) -> tuple[RepetitionBin, ...]:
     if not memorization.scores.record.exhaustive:
         return ()
     memorized = memorization.flags("memorized")
-    doublings = np.ceil(np.log2(memorization.distinct["copies"].to_numpy())).astype(int)
+    doublings = np.ceil(np.log2(memorization.distinct_rows.copies)).astype(int)
     bins = []
     for doubling in np.unique(doublings).tolist():
         inside = doublings == doubling
         least = 2 ** (doubling - 1) + 1 if doubling else 1
         bins.append(RepetitionBin(least, 2**doubling, int(memorized[inside].sum()), int(inside.sum())))
     return tuple(bins)
-
-
-def _rounded(values: Values) -> tuple[float | None, ...]:
-    """Values to four significant digits; None for a value that is not finite."""
-    rounded: list[Any] = values.tolist()
-    return tuple(float(f"{value:.4g}") if math.isfinite(value) else None for value in rounded)

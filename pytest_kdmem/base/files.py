@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -104,10 +104,14 @@ def write_bytes(content: bytes, path: Path, failure: Failure | None = None, *, p
         temporary.write_bytes(content)
 
 
-def write_text(text: str, path: Path, failure: Failure | None = None, *, private: bool = False) -> None:
-    """Write text as UTF-8, whole or not at all, as `atomic_file` does."""
+def write_text(text: str | Iterable[str], path: Path, failure: Failure | None = None, *, private: bool = False) -> None:
+    """Write text, or its pieces one after the other, as UTF-8, whole or not at all, as `atomic_file` does."""
     # A file name that is not UTF-8 holds lone surrogates, which a backslash escapes as JSON does.
-    write_bytes(text.encode("utf-8", "backslashreplace"), path, failure, private=private)
+    with (
+        atomic_file(path, failure, private=private) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        file.writelines([text] if isinstance(text, str) else text)
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
@@ -116,18 +120,32 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         DataError: The file cannot be written.
     """
-    write_text(format_json(content) + "\n", path)
+    write_text(json_lines(content), path)
 
 
-def format_json(content: Any, indent: str = "") -> str:
-    """Strict JSON that people read and compare: an object takes a line per key, a list of plain values one line."""
+def json_lines(content: Any) -> Iterator[str]:
+    """Strict JSON that people read and compare, in pieces, and a line feed.
+
+    An object takes a line per key, a list of plain values one line.
+    """
+    yield from _pieces(content, "")
+    yield "\n"
+
+
+def _pieces(content: Any, indent: str) -> Iterator[str]:
     deeper = indent + "  "
     if isinstance(content, Mapping) and content:
-        lines = [f"{deeper}{_plain(str(key))}: {format_json(value, deeper)}" for key, value in content.items()]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(content, list) and any(isinstance(value, list | Mapping) for value in content):
-        return "[\n" + ",\n".join(deeper + format_json(value, deeper) for value in content) + f"\n{indent}]"
-    return _plain(content)
+        for index, (key, value) in enumerate(content.items()):
+            yield f"{',' if index else '{'}\n{deeper}{_plain(str(key))}: "
+            yield from _pieces(value, deeper)
+        yield f"\n{indent}}}"
+    elif isinstance(content, list) and any(issubclass(kind, list | Mapping) for kind in set(map(type, content))):
+        for index, value in enumerate(content):
+            yield f"{',' if index else '['}\n{deeper}"
+            yield from _pieces(value, deeper)
+        yield f"\n{indent}]"
+    else:
+        yield _plain(content)
 
 
 def write_table(rows: pa.Table, path: Path) -> None:

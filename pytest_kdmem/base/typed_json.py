@@ -19,6 +19,7 @@ from pytest_kdmem.errors.harmless import listed
 
 Value = TypeVar("Value")
 Decode = Callable[[Any], Any]
+PLAIN_KINDS = {bool, int, float, str, type(None)}
 INT64 = range(-(1 << 63) + 1, 1 << 63)
 
 
@@ -31,7 +32,9 @@ def to_json(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return to_json(value.tolist())
     if isinstance(value, list | tuple):
-        return [to_json(entry) for entry in value]
+        # A column of a report holds very many plain values.
+        is_plain = set(map(type, value)) <= PLAIN_KINDS
+        return list(map(to_json_number if is_plain else to_json, value))
     return to_json_number(value)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import (
     Counts,
@@ -45,7 +45,8 @@ class MemorizedFlags:
     @staticmethod
     def from_memorization(memorization: Memorization) -> MemorizedFlags:
         """Return the flags of a model's distinct examples."""
-        return MemorizedFlags(*(memorization.flags(name) for name in ("memorized", "sure", "possible")))
+        flags = memorization.flags
+        return MemorizedFlags(flags("memorized"), flags("sure"), flags("possible"))
 
     @staticmethod
     def unambiguous(memorized: Flags) -> MemorizedFlags:
@@ -83,7 +84,7 @@ class Inheritance:
         subject: Role or name of the student.
         confidence: Confidence level of each one-sided bound.
         too_short: Number of examples of the training set that were too short to be measured.
-        example_ids: Positions of the n examples in the training set.
+        example_ids: Positions of the n examples in the training set, int64 ``[n]``.
         comparable_on: Digests of the training set, the teacher and the baseline. Estimates of two runs are comparable
             only where these agree.
         model_digest: Digest of the student.
@@ -99,7 +100,7 @@ class Inheritance:
     subject: str = "student"
     confidence: float = 0.95
     too_short: int = 0
-    example_ids: tuple[int, ...] = ()
+    example_ids: ExampleIds = field(default_factory=lambda: np.empty(0, np.int64))
     comparable_on: Mapping[str, str] = field(default_factory=dict)
     model_digest: str = ""
     same_model: bool = False
@@ -130,7 +131,8 @@ class Inheritance:
     def inherited_examples(self) -> list[int]:
         """Positions in the training set of the inherited examples."""
         inherited = (self.teacher & self.student) - self.baseline
-        return [self.example_ids[index] for index in np.flatnonzero(inherited.memorized)]
+        ids: list[int] = self.example_ids[inherited.memorized].tolist()
+        return ids
 
     @property
     def easy(self) -> int:
@@ -244,7 +246,7 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
         subject=student.label,
         confidence=student.confidence,
         too_short=teacher.too_short,
-        example_ids=tuple(teacher.distinct["example_id"].to_pylist()),
+        example_ids=teacher.example_ids,
         comparable_on={
             "training set": teacher.scores.record.digest,
             "teacher": teacher.scores.checkpoint.digest,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_mean, estimate_proportion
+from pytest_kdmem.metrics.distinct_rows import DistinctRows, distinct_rows
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.scoring.table import ScoreTable
+
+# Columns of what is memorized: as observed, whatever the kernel and batch size, and if every ambiguous verdict counts.
+FlagColumn = Literal["memorized", "sure", "possible"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,27 +51,41 @@ class Memorization:
         return f"{self.subject} on {self.other_set}" if self.other_set else self.subject
 
     @cached_property
+    def distinct_rows(self) -> DistinctRows:
+        """The rows of the n distinct scored examples, in the order of their first copies."""
+        return distinct_rows(self.scores.rows)
+
+    @property
     def distinct(self) -> pa.Table:
         """One row for each distinct scored example, at the position of its first copy.
 
         The columns are ``example_id``, ``digest``, ``copies``, ``memorized`` (the observed verdict), ``sure``
         (memorized and not ambiguous in at least one copy) and ``possible`` (memorized or ambiguous in any copy).
         """
-        rows = self.scores.rows
-        scored = rows.filter(pc.equal(rows["status"], "scored"))
-        scored = scored.append_column("sure", pc.and_(scored["memorized"], pc.invert(scored["ambiguous"])))
-        scored = scored.append_column("possible", pc.or_(scored["memorized"], scored["ambiguous"]))
-        grouped = scored.group_by("digest", use_threads=False).aggregate(
-            [("example_id", "min"), ("example_id", "count"), ("memorized", "max"), ("sure", "max"), ("possible", "max")]
-        )
-        names = {"example_id_min": "example_id", "example_id_count": "copies"}
-        names |= {f"{name}_max": name for name in ("memorized", "sure", "possible")}
-        return grouped.rename_columns([names.get(name, name) for name in grouped.column_names]).sort_by("example_id")
+        rows, distinct = self.scores.rows, self.distinct_rows
+        columns = {name: distinct.at_first(rows[name]) for name in ("example_id", "digest")}
+        columns["copies"] = pa.chunked_array([distinct.copies])
+        return pa.table(columns | {name: self.flags(name) for name in ("memorized", "sure", "possible")})
 
-    def flags(self, column: str) -> Flags:
+    def flags(self, column: FlagColumn) -> Flags:
         """Return a column of `distinct` as bool ``[n]``."""
-        flags: Flags = self.distinct[column].to_numpy().astype(bool)
-        return flags
+        return self._flags[column]
+
+    @cached_property
+    def _flags(self) -> dict[FlagColumn, Flags]:
+        memorized, ambiguous = self.scores.rows["memorized"], self.scores.rows["ambiguous"]
+        columns: dict[FlagColumn, pa.ChunkedArray] = {
+            "memorized": memorized,
+            "sure": pc.and_(memorized, pc.invert(ambiguous)),
+            "possible": pc.or_(memorized, ambiguous),
+        }
+        return {name: self.distinct_rows.of_any_copy(column) for name, column in columns.items()}
+
+    @property
+    def example_ids(self) -> ExampleIds:
+        """Positions in the training set of the distinct scored examples, int64 ``[n]``."""
+        ids: ExampleIds = self.distinct_rows.at_first(self.scores.rows["example_id"]).to_numpy()
+        return ids
 
     @property
     def count(self) -> int:
@@ -90,7 +108,7 @@ class Memorization:
         return self._ids(self.flags("possible") & ~self.flags("sure"))
 
     def _ids(self, flags: Flags) -> list[int]:
-        ids: list[int] = self.distinct.filter(pa.array(flags))["example_id"].to_pylist()
+        ids: list[int] = self.example_ids[flags].tolist()
         return ids
 
     @property
@@ -101,14 +119,14 @@ class Memorization:
     @property
     def duplicates(self) -> int:
         """Number of scored rows that are exact copies of an earlier row."""
-        return int(pc.sum(self.distinct["copies"]).as_py() or 0) - len(self.distinct)
+        return len(self.distinct_rows.further)
 
     @property
     def rate(self) -> Estimate:
         """|M(m)| / number of distinct scored examples."""
         counts = Counts(
             k=self.count,
-            n=len(self.distinct),
+            n=len(self.distinct_rows),
             fewest=int(self.flags("sure").sum()),
             most=int(self.flags("possible").sum()),
             ambiguous=self.ambiguous,
@@ -151,18 +169,16 @@ class Memorization:
         estimate = estimate_proportion(metric, self.label, counts, exhaustive=exhaustive, confidence=self.confidence)
         return replace(estimate, too_short=self.too_short)
 
-    def _column(self, name: str) -> npt.NDArray[np.float64]:
+    def _column(self, name: str) -> Values:
         """Return a metric of each distinct example, float64 ``[n]``, read at its first copy.
 
         Raises:
             SpecError: Only verdicts were scored.
         """
-        rows = self.scores.rows
-        first_copies = rows.filter(pc.is_in(rows["example_id"], self.distinct["example_id"].combine_chunks()))
-        if first_copies[name].null_count:
+        first_copies = self.distinct_rows.at_first(self.scores.rows[name])
+        if first_copies.null_count:
             raise SpecError(
                 f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
                 ' ask for memorization(…, metrics="all").'
             )
-        values: npt.NDArray[np.float64] = first_copies[name].to_numpy().astype(np.float64)
-        return values
+        return self.distinct_rows.values(self.scores.rows[name])

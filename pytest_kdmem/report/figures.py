@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_kdmem.audit.result import AuditResult
@@ -124,11 +124,12 @@ def _draw_scatter(audit: AuditResult, distributions: DistributionsEntry, prefix:
     if entry is None or role is None or role not in entry.models:
         return None
     background, columns = distributions.models[role], entry.models[role]
-    recited = [
+    points = (
         (size, perplexity)
         for size, perplexity, memorized in zip(entry.zlib_bytes, columns.perplexity, columns.memorized, strict=True)
         if memorized and size is not None and perplexity is not None
-    ][:MAX_POINTS]
+    )
+    recited = list(islice(points, MAX_POINTS))
 
     def draw(axes: Axes) -> None:
         axes.scatter(background.zlib_bytes, background.perplexity, s=6, c=FAINT, linewidths=0, label="not recited")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pytest_kdmem.audit.report import Report
-from pytest_kdmem.base.files import format_json, write_text
+from pytest_kdmem.base.files import json_lines, write_text
 from pytest_kdmem.errors import SpecError
 
 TEXT_WIDTH = 100  # columns
@@ -33,8 +33,8 @@ def check_ending(path: Path) -> None:
 
 
 # Each format is imported where it is used, because most runs write none.
-def _json(report: Report) -> str:
-    return format_json(report.to_json()) + "\n"
+def _json(report: Report) -> Iterator[str]:
+    return json_lines(report.to_json())
 
 
 def _html(report: Report) -> str:
@@ -68,7 +68,7 @@ def _text(report: Report) -> str:
 
 
 # Audits write only the first four: pytest itself writes JUnit and the terminal report.
-FORMATS: dict[str, Callable[[Report], str]] = {
+FORMATS: dict[str, Callable[[Report], str | Iterable[str]]] = {
     ".json": _json,
     ".html": _html,
     ".md": _markdown,

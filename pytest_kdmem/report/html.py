@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -14,10 +13,10 @@ from markupsafe import Markup, escape
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate
-from pytest_kdmem.audit.schema_examples import ExamplesEntry, ModelColumns
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
+from pytest_kdmem.report.example_rows import first_example_rows
 from pytest_kdmem.report.figures import draw_pictures
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
@@ -35,36 +34,6 @@ from pytest_kdmem.report.venn import CELLS, ordered_roles
 MAX_ROWS = 2000
 SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 MAX_TEXT_LENGTH = 4000
-# Examples of these kinds come first, in this order.
-KINDS_FIRST = ("inherited", "student", "recited", "ambiguous")
-
-
-@dataclass(frozen=True)
-class ModelCell:
-    """What one model made of one example; the margin is in logits, None if it is unknown."""
-
-    memorized: bool
-    ambiguous: bool
-    margin: float | None
-
-
-@dataclass(frozen=True)
-class ExampleRow:
-    """An example in the page's table.
-
-    Attributes:
-        index: Position of the example in the columns of `ExamplesEntry`.
-        kinds: Names of the page's filters that show the example.
-    """
-
-    index: int
-    example_id: int
-    digest: str
-    copies: int
-    zlib_bytes: int | None
-    risk: float | None
-    kinds: tuple[str, ...]
-    models: tuple[ModelCell, ...]
 
 
 def render(report: Report) -> str:
@@ -124,7 +93,6 @@ def _title(gate: Gate) -> str:
 
 def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
     """Return what the template shows of one audit; all its ids begin with the prefix."""
-    rows = _example_rows(audit)
     inheritance, examples = audit.inheritance, audit.examples
     return {
         "audit": audit,
@@ -138,52 +106,7 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "changes": [(change.outcome, change_line(change)) for change in audit.metric_changes],
         "confirmations": [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()],
         "columns": list(examples.models) if examples is not None else [],
-        "rows": rows[:MAX_ROWS],
-        "total_rows": len(rows),
+        "rows": first_example_rows(audit, MAX_ROWS),
+        "total_rows": len(examples.example_id) if examples is not None else 0,
         "has_text": examples is not None and bool(examples.prefix),
     }
-
-
-def _example_rows(audit: AuditResult) -> list[ExampleRow]:
-    """Return inherited examples first, then those that the student recites, that any model does, and others by risk."""
-    entry = audit.examples
-    if entry is None:
-        return []
-    inherited = set(audit.inheritance.inherited_examples) if audit.inheritance is not None else set()
-    threshold = audit.risk.threshold if audit.risk is not None else None
-    rank = {kind: position for position, kind in enumerate(KINDS_FIRST)}
-
-    def order(row: ExampleRow) -> tuple[int, float, int]:
-        kind_rank = min((rank.get(kind, len(rank)) for kind in row.kinds), default=len(rank))
-        return kind_rank, -(row.risk or 0.0), row.example_id
-
-    rows = [_example_row(entry, index, inherited, threshold) for index in range(len(entry.example_id))]
-    return sorted(rows, key=order)
-
-
-def _example_row(entry: ExamplesEntry, index: int, inherited: set[int], threshold: float | None) -> ExampleRow:
-    cells = {role: _model_cell(columns, index) for role, columns in entry.models.items()}
-    memorized = [cell.memorized for cell in cells.values()]
-    risk, example_id = entry.risk[index], entry.example_id[index]
-    is_of_kind = {
-        "inherited": example_id in inherited,
-        "easy": len(memorized) == 3 and all(memorized),
-        "student": "student" in cells and cells["student"].memorized,
-        "recited": any(memorized),
-        "ambiguous": any(cell.ambiguous for cell in cells.values()),
-        "risk": risk is not None and threshold is not None and risk >= threshold,
-    }
-    return ExampleRow(
-        index=index,
-        example_id=example_id,
-        digest=entry.digest[index],
-        copies=entry.copies[index],
-        zlib_bytes=entry.zlib_bytes[index],
-        risk=risk,
-        kinds=tuple(kind for kind, applies in is_of_kind.items() if applies),
-        models=tuple(cells.values()),
-    )
-
-
-def _model_cell(columns: ModelColumns, index: int) -> ModelCell:
-    return ModelCell(bool(columns.memorized[index]), bool(columns.ambiguous[index]), columns.margin[index])

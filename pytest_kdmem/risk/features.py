@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
 from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.metrics.distinct_rows import DistinctRows
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import PairTable
 from pytest_kdmem.specs.checks import choice, require
@@ -123,21 +123,19 @@ def extract_features(pair: PairTable, names: Sequence[str] = STUDY_FEATURES) -> 
             " example once; leave out --sample, or use the study's features."
         )
     teacher, baseline = Memorization("teacher", pair.teacher), Memorization("baseline", pair.baseline)
-    distinct = teacher.distinct
-    ids, copies = (distinct[name].to_numpy().astype(np.int64) for name in ("example_id", "copies"))
-    first_copies = distinct["example_id"].combine_chunks()
-    kl = pair.kl.filter(pc.is_in(pair.kl["example_id"], first_copies))["kl"]
+    distinct, ids = teacher.distinct_rows, teacher.example_ids
+    copies = distinct.copies
     columns = PairColumns(
-        _score_columns(pair.teacher.rows, first_copies),
-        _score_columns(pair.baseline.rows, first_copies),
-        _as_float(kl),
+        _score_columns(pair.teacher.rows, distinct),
+        _score_columns(pair.baseline.rows, distinct),
+        distinct.values(pair.kl["kl"]),
         copies.astype(np.float64),
     )
     return Features(
         names=tuple(names),
         values=feature_matrix(names, columns, ids, pair.teacher.training_set.source),
         example_ids=ids,
-        digests=distinct["digest"].combine_chunks(),
+        digests=distinct.at_first(distinct.digest).combine_chunks(),
         copies=copies,
         recited_by_both=teacher.flags("possible") & baseline.flags("possible"),
         exhaustive=pair.teacher.record.exhaustive,
@@ -191,13 +189,6 @@ def feature_matrix(names: Sequence[str], columns: PairColumns, ids: ExampleIds, 
     return values
 
 
-def _score_columns(rows: pa.Table, first_copies: pa.Array) -> dict[str, Values]:
-    """Return columns of the score rows at the given positions, by name."""
-    selected = rows.filter(pc.is_in(rows["example_id"], first_copies))
-    return {name: _as_float(selected[name]) for name in SCORE_COLUMNS}
-
-
-def _as_float(column: pa.ChunkedArray) -> Values:
-    """Return a column as float64, with NaN for null."""
-    values: Values = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
-    return values
+def _score_columns(rows: pa.Table, distinct: DistinctRows) -> dict[str, Values]:
+    """Return columns of the score rows of distinct examples, by name."""
+    return {name: distinct.values(rows[name]) for name in SCORE_COLUMNS}

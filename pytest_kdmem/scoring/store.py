@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from pytest_kdmem.base.files import PRIVATE_FILE, make_folder
 from pytest_kdmem.corpus.shards import CorpusRecord
+from pytest_kdmem.scoring.common_columns import CommonColumns
 from pytest_kdmem.scoring.entries import Entries, EntryKind
 from pytest_kdmem.scoring.shard_files import ShardFiles, StoredShard
 from pytest_kdmem.scoring.store_files import unusable_folder
@@ -59,6 +60,7 @@ class ScoreStore:
         self._scores = root / "scores"
         self._shards = ShardFiles(root, self._scores, reads_unbound=reads_unbound)
         self._entries = Entries(root)
+        self.common_columns = CommonColumns()  # of the tables that are read from here, as long as the store is in use
 
     @property
     def passed_over(self) -> int:

@@ -36,8 +36,10 @@ class StoredParts:
             stored = self._read(keys, shard) if len(parts) > 1 else None
             if stored is None:
                 self.store.write_shard(keys[-1], shard, part)
-            kept.append(part if stored is None else stored)
+                stored = self.store.common_columns.share(shard, part)
+            kept.append(stored)
         return tuple(kept)
 
     def _read(self, keys: tuple[str, ...], shard: str) -> pa.Table | None:
-        return next((table for key in keys if (table := self.store.read_shard(key, shard)) is not None), None)
+        stored = next((table for key in keys if (table := self.store.read_shard(key, shard)) is not None), None)
+        return None if stored is None else self.store.common_columns.share(shard, stored)

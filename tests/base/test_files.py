@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_kdmem.base.files import (
     atomic_file,
     atomic_folder,
-    format_json,
+    json_lines,
     write_bytes,
     write_json,
     write_table,
@@ -195,12 +195,12 @@ CONTENT = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st
 
 @given(CONTENT)
 def test_json_laid_out_for_people_reads_as_the_same_value(content: object) -> None:
-    assert json.loads(format_json(content)) == content
+    assert json.loads("".join(json_lines(content))) == content
 
 
 def test_json_is_laid_out_with_a_line_for_each_key_and_one_for_plain_values() -> None:
-    assert format_json({"a": [1, 2], "b": {"c": "ü"}, "d": [[1], {}], "e": {}}) == (
-        '{\n  "a": [1, 2],\n  "b": {\n    "c": "ü"\n  },\n  "d": [\n    [1],\n    {}\n  ],\n  "e": {}\n}'
+    assert "".join(json_lines({"a": [1, 2], "b": {"c": "ü"}, "d": [[1], {}], "e": {}})) == (
+        '{\n  "a": [1, 2],\n  "b": {\n    "c": "ü"\n  },\n  "d": [\n    [1],\n    {}\n  ],\n  "e": {}\n}\n'
     )
 
 

@@ -42,7 +42,7 @@ def inheritance_with(cells: dict[str, int], *, exhaustive: bool = True) -> Inher
     table = np.array(verdicts, dtype=bool).reshape(-1, 3)
     table = table[np.random.default_rng(0).permutation(len(table))]
     return Inheritance(
-        *(MemorizedFlags.unambiguous(column) for column in table.T), exhaustive, example_ids=tuple(range(len(table)))
+        *(MemorizedFlags.unambiguous(column) for column in table.T), exhaustive, example_ids=np.arange(len(table))
     )
 
 
@@ -104,7 +104,7 @@ def test_cells_are_counted_apart_and_add_up_to_all_examples(sizes: list[int]) ->
 
 def test_inherited_examples_are_named_by_their_place_in_the_training_set() -> None:
     t, b, s = (np.array(flags, bool) for flags in ([1, 1, 1, 0], [0, 1, 0, 0], [1, 1, 1, 1]))
-    inheritance = Inheritance(*map(MemorizedFlags.unambiguous, (t, b, s)), True, example_ids=(3, 8, 21, 22))
+    inheritance = Inheritance(*map(MemorizedFlags.unambiguous, (t, b, s)), True, example_ids=np.array([3, 8, 21, 22]))
     assert inheritance.inherited_examples == [3, 21]
 
 

@@ -57,7 +57,7 @@ def saved_report(saved: str) -> Report:
 @cache
 def render_saved(saved: str, ending: str) -> str:
     """A saved report in the format of an ending, rendered once per session."""
-    return FORMATS[ending](saved_report(saved))
+    return "".join(FORMATS[ending](saved_report(saved)))
 
 
 def render_audits(render: Callable[..., str], *audits: AuditResult, **options: Any) -> str:

@@ -1,0 +1,24 @@
+"""Keeps in memory once what the tables of several models have in common: which examples their rows are of."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+# Columns that tell of an example, and not of a model; they are most of a table's bytes.
+COMMON_COLUMNS = ("example_id", "digest", "status", "zlib_bytes")
+
+
+class CommonColumns:
+    """Columns of the shards in memory, each as the first of several tables has it."""
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[str, str], pa.ChunkedArray] = {}
+
+    def share(self, shard: str, rows: pa.Table) -> pa.Table:
+        """The rows of a shard, with those columns of an earlier table that are equal."""
+        for index, field in enumerate(rows.schema):
+            if field.name in COMMON_COLUMNS:
+                column = self._columns.setdefault((shard, field.name), rows[index])
+                if column.equals(rows[index]):
+                    rows = rows.set_column(index, field, column)
+        return rows
