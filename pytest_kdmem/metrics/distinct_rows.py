@@ -54,8 +54,13 @@ class DistinctRows:
 
     def values(self, column: pa.ChunkedArray) -> Values:
         """The same as float64 ``[n]``, NaN where it is null."""
-        values: Values = pc.cast(self.at_first(column), pa.float64()).to_numpy(zero_copy_only=False)
-        return values
+        return as_values(self.at_first(column))
+
+    def row_mask(self, is_chosen: Flags) -> pa.BooleanArray:
+        """Mask ``[r]`` of the first copies of those examples that a flag ``[n]`` chooses."""
+        mask = self.is_first.copy()
+        mask[self.is_first] = is_chosen
+        return pa.array(mask)
 
     def of_any_copy(self, column: pa.ChunkedArray) -> Flags:
         """Whether a column of booleans is true in any copy of an example, bool ``[n]``."""
@@ -94,6 +99,12 @@ def distinct_rows(rows: pa.Table) -> DistinctRows:
     return distinct
 
 
+def as_values(column: pa.ChunkedArray) -> Values:
+    """A column as float64 ``[r]``, NaN where it is null."""
+    values: Values = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
 def _possible_copies(digest: pa.ChunkedArray) -> RowNumbers:
     """The rows whose digest may be that of another row, ascending."""
     numbers = _numbers(digest)
@@ -101,8 +112,10 @@ def _possible_copies(digest: pa.ChunkedArray) -> RowNumbers:
         return np.arange(len(digest))
     order = np.argsort(numbers)
     numbers = numbers[order]
-    equals_next = np.append(numbers[1:] == numbers[:-1], False)
-    return np.sort(order[equals_next | np.roll(equals_next, 1)])
+    equals_next, is_repeated = numbers[1:] == numbers[:-1], np.zeros(len(numbers), dtype=bool)
+    is_repeated[:-1] |= equals_next
+    is_repeated[1:] |= equals_next
+    return np.sort(order[is_repeated])
 
 
 def _numbers(digest: pa.ChunkedArray) -> npt.NDArray[np.uint64] | None:

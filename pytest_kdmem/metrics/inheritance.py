@@ -20,7 +20,7 @@ from pytest_kdmem.metrics.bounds import (
     mcnemar,
 )
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.memorization import FLAG_COLUMNS, Memorization
 from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer
 from pytest_kdmem.specs.weight_copies import hold_same_weights
 
@@ -45,8 +45,7 @@ class MemorizedFlags:
     @staticmethod
     def from_memorization(memorization: Memorization) -> MemorizedFlags:
         """Return the flags of a model's distinct examples."""
-        flags = memorization.flags
-        return MemorizedFlags(flags("memorized"), flags("sure"), flags("possible"))
+        return MemorizedFlags(*map(memorization.flags, FLAG_COLUMNS))
 
     @staticmethod
     def unambiguous(memorized: Flags) -> MemorizedFlags:

@@ -19,6 +19,7 @@ from pytest_kdmem.scoring.table import ScoreTable
 
 # Columns of what is memorized: as observed, whatever the kernel and batch size, and if every ambiguous verdict counts.
 FlagColumn = Literal["memorized", "sure", "possible"]
+FLAG_COLUMNS: tuple[FlagColumn, ...] = ("memorized", "sure", "possible")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Memorization:
         rows, distinct = self.scores.rows, self.distinct_rows
         columns = {name: distinct.at_first(rows[name]) for name in ("example_id", "digest")}
         columns["copies"] = pa.chunked_array([distinct.copies])
-        return pa.table(columns | {name: self.flags(name) for name in ("memorized", "sure", "possible")})
+        return pa.table(columns | {name: self.flags(name) for name in FLAG_COLUMNS})
 
     def flags(self, column: FlagColumn) -> Flags:
         """Return a column of `distinct` as bool ``[n]``."""
