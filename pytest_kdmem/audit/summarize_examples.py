@@ -116,7 +116,9 @@ def _margins(memorization: Memorization) -> tuple[tuple[int, ...], int]:
 def _draw_not_recited(memorization: Memorization, seed: int) -> Flags:
     """Draw examples that the model does not recite and whose perplexity and size are known; a flag ``[n]`` of each."""
     distinct, rows = memorization.distinct_rows, memorization.scores.rows
-    is_candidate = ~memorization.flags("possible") & np.isfinite(np.exp(distinct.values(rows["nll"])))
+    perplexity = distinct.values(rows["nll"])
+    is_candidate = ~memorization.flags("possible") & np.isfinite(np.exp(perplexity, out=perplexity))
+    del perplexity
     is_candidate &= distinct.at_first(rows["zlib_bytes"]).is_valid().to_numpy()
     candidates = np.flatnonzero(is_candidate)
     np.random.default_rng(seed).shuffle(candidates)

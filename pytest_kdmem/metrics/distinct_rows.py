@@ -46,7 +46,9 @@ class DistinctRows:
     @property
     def copies(self) -> RowNumbers:
         """Number of copies of each example, int64 ``[n]``."""
-        return np.bincount(self.original, minlength=len(self)) + 1
+        copies = np.bincount(self.original, minlength=len(self))
+        copies += 1
+        return copies
 
     def at_first(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """A column's values ``[n]`` at the first copies."""
@@ -54,7 +56,8 @@ class DistinctRows:
 
     def values(self, column: pa.ChunkedArray) -> Values:
         """The same as float64 ``[n]``, NaN where it is null."""
-        return as_values(self.at_first(column))
+        values = as_values(column)
+        return values if self.is_first.all() else values[self.is_first]
 
     def row_mask(self, is_chosen: Flags) -> pa.BooleanArray:
         """Mask ``[r]`` of the first copies of those examples that a flag ``[n]`` chooses."""
@@ -101,7 +104,7 @@ def distinct_rows(rows: pa.Table) -> DistinctRows:
 
 def as_values(column: pa.ChunkedArray) -> Values:
     """A column as float64 ``[r]``, NaN where it is null."""
-    values: Values = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    values: Values = column.to_numpy().astype(np.float64)
     return values
 
 

@@ -85,7 +85,7 @@ class Memorization:
     @property
     def example_ids(self) -> ExampleIds:
         """Positions in the training set of the distinct scored examples, int64 ``[n]``."""
-        ids: ExampleIds = self.distinct_rows.at_first(self.scores.rows["example_id"]).to_numpy()
+        ids: ExampleIds = self.scores.rows["example_id"].to_numpy()[self.distinct_rows.is_first]
         return ids
 
     @property
