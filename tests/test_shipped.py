@@ -25,7 +25,7 @@ from pytest_kdmem.specs.runtime import RunSettings
 FAMILIES = ("pythia", "olmo2", "qwen3")
 TRIPLE = ("teacher", "baseline", "student")
 TRAINED = ("pythia/student-hard", *(f"{family}/{role}" for family in FAMILIES for role in TRIPLE))
-UNTRAINED = ("pythia/base-small", pytest.param("pythia/base-large", marks=pytest.mark.slow))
+UNTRAINED = ("pythia/base-small", "pythia/base-large")
 EXTRACTION = Extraction(50, 50, 128)
 ROWS_PER_BATCH = 100
 
@@ -88,7 +88,13 @@ def verdicts(memorization: Memorization, examples: list[Example]) -> list[bool]:
     return [by_id[example.position] for example in examples]
 
 
-@pytest.mark.parametrize("name", [*TRAINED, *UNTRAINED])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name.endswith("/student") else pytest.param(name, marks=pytest.mark.slow)
+        for name in (*TRAINED, *UNTRAINED)
+    ],
+)
 def test_verdicts_are_those_of_plain_decoding(shipped, memorization_of, name):
     folder, memorization = shipped / "models" / name, memorization_of(name)
     examples = chosen(memorization, folder, 500 if name == "pythia/student" else 120, EXTRACTION)

@@ -34,6 +34,7 @@ def large(audit_project: Any, first_run: Path) -> Any:
         random = np.random.default_rng(0).integers(1, 300, (N - 50, audit_project.cast.rows.shape[1]), dtype=np.int32)
         np.save(audit_project.path / "data.npy", np.concatenate([rows_of_cells(all=30, baseline=20), random]))
         audit_project.gates(RATE)
+        audit_project.configure(kdmem_accept_reading="noise")  # most rows are random
         audit_project.run("--kdmem-report=old.json").assert_outcomes(passed=1)
         shutil.copytree(audit_project.path, first_run)
     return audit_project

@@ -54,7 +54,7 @@ def test_four_parts_and_a_merge_are_one_run(tiny, data, parts, tmp_path, no_mode
 
 
 def test_parts_share_out_the_work(parts):
-    assert [len(digests_by_file(folder)) for folder in parts] == [3 + 2] * 4
+    assert [len(digests_by_file(folder)) for folder in parts] == [3 + 3] * 4
 
 
 def test_parts_may_share_a_store(tiny, data, tmp_path):
