@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ FIXTURES = ROOT / "fixtures"
 VOCABULARY = 300
 END_OF_TEXT = "<|endoftext|>"
 FAMILIES = ("pythia", "olmo2", "qwen3")
+# torch.compile makes C++ of a model that runs on a CPU.
+with_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
 RAY = "tests/scoring/executors/test_ray"
 # Files that take longest, the longest first, as `pytest --durations=0` tells.
 LONGEST = (

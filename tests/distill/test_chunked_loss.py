@@ -11,6 +11,7 @@ from pytest_kdmem.distill.loss_forward import CROSS_ENTROPY, forward_returns_los
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.teachers import LiveTeacher, StoredOutputs
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
+from tests.conftest import with_compiler
 from tests.distill.reference_loss import IGNORED, assert_gradients_agree, reference_step
 
 HEADS = ["neox", "qwen3", "cohere", "gemma2", "gptj"]
@@ -246,7 +247,7 @@ def stored_outputs(model, rows) -> StoredOutputs:
         ("gemma2", "live", "eager"),
         ("gptj", "stored", "eager"),
         ("qwen3", "none", "eager"),
-        pytest.param("gemma2", "live", "inductor", marks=pytest.mark.slow),
+        pytest.param("gemma2", "live", "inductor", marks=[pytest.mark.slow, with_compiler]),
     ],
 )
 def test_a_compiled_model_and_loss_give_the_same(toy, unequal_rows, kind, backend, teacher_kind, monkeypatch):

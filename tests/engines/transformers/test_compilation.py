@@ -7,6 +7,7 @@ import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
+from tests.conftest import with_compiler
 
 SHAPE = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 KINDS = {
@@ -52,6 +53,7 @@ def test_compiled_layers_give_the_same_loss_and_gradients():
     assert_gives_the_same(toy("qwen3"), "eager")
 
 
+@with_compiler
 @pytest.mark.slow
 def test_the_compiler_gives_the_same_loss_and_gradients_and_draws_the_same_dropout():
     assert_gives_the_same(toy("neox", hidden_dropout=0.5), "inductor")

@@ -14,6 +14,7 @@ from pytest_kdmem.engines.transformers.engine import TransformersEngine
 from pytest_kdmem.engines.transformers.pair import PairedEngine
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
+from tests.conftest import with_compiler
 from tests.engines.any_engine import EXTRACTION, engine_of, examples_of, ignore_progress, scored
 
 ARRAYS = ("margin", "first_miss", "logprob", "nll", "entropy")
@@ -107,6 +108,7 @@ def test_both_models_of_a_pair_are_compiled(make_model, ids):
     assert all(compiler.calls for compiler in compilers)
 
 
+@with_compiler
 @pytest.mark.slow
 def test_the_compiler_of_torch_gives_the_same_scores(tiny, ids):
     lines = []
