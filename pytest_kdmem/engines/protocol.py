@@ -100,6 +100,10 @@ def put_scores(scores: Scores, rows: npt.NDArray[np.intp], values: Scores) -> No
         getattr(scores, name)[rows] = getattr(values, name)
 
 
+def ignore_progress(examples: int) -> None:
+    """Report nothing, of examples that were counted before."""
+
+
 class Engine(Protocol):
     """A loaded model.
 

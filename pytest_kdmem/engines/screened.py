@@ -16,12 +16,13 @@ from pytest_kdmem.engines.protocol import (
     Metrics,
     Scores,
     Screening,
+    ignore_progress,
     put_scores,
     take_scores,
     unknown_scores,
 )
 from pytest_kdmem.engines.screening import Band, Rows
-from pytest_kdmem.errors import EngineError
+from pytest_kdmem.errors import OverflowedError
 from pytest_kdmem.specs.declared import Extraction
 
 # Sure misses are scored no further from this multiple of the tolerance on, so that the band has room to widen.
@@ -56,7 +57,7 @@ class ScreenedEngine:
             screener.sure_miss = sure_miss
             try:
                 screened = screener.score(examples, extraction, metrics, report)
-            except EngineError:  # what overflows in half precision does not in float32
+            except OverflowedError:  # what overflows in half precision does not in float32
                 return decided.all(report)
             band = Band(screened.margin, decided.margin, max(width, self.tolerance), widened=widened)
             if band.settle(decided.decide, math.inf if metrics == "all" else sure_miss):
@@ -128,7 +129,3 @@ def at_most(examples: int, advance: Callable[[int], None]) -> Callable[[int], No
             advance(counted)
 
     return report
-
-
-def ignore_progress(examples: int) -> None:
-    """Report nothing: decided examples were counted when they were screened."""

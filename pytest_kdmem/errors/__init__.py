@@ -34,6 +34,10 @@ class EngineError(KdmemError):
     """A model cannot be run, or its results are not usable."""
 
 
+class OverflowedError(EngineError):
+    """A model gives NaN or infinity, which another dtype may not."""
+
+
 class StoreError(KdmemError):
     """The score store cannot be read or written."""
 

@@ -102,6 +102,21 @@ def test_examples_that_overflow_in_half_precision_are_decided_all(overflowing):
         np.testing.assert_array_equal(getattr(scores, name), getattr(exact, name))
 
 
+def test_a_screening_that_fails_otherwise_is_an_error_and_no_other_engine_takes_its_place(tiny, ids):
+    engine = screened_engine(tiny)
+    layer = engine._screener._model.gpt_neox.layers[0]
+    forward = layer.forward
+
+    def without_memory_in_half_precision(hidden, *arguments, **settings):
+        if hidden.dtype == torch.bfloat16:
+            raise torch.OutOfMemoryError
+        return forward(hidden, *arguments, **settings)
+
+    layer.forward = without_memory_in_half_precision
+    with pytest.raises(EngineError, match="runs out of memory with one example"):
+        engine.score(examples_of(ids[:3]), EXTRACTION, "verdict", ignore_progress)
+
+
 def test_losses_and_decoding_are_those_of_float32(tiny, ids):
     engine, exact = screened_engine(tiny), engine_of(tiny)
     examples = examples_of(ids[:3])

@@ -17,7 +17,7 @@ from torch import Tensor
 from pytest_kdmem.base.arrays import Flags, TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids
+from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids, ignore_progress
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
 from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_step_by_step
 from pytest_kdmem.engines.transformers.failures import running_failure
@@ -26,7 +26,7 @@ from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.reduction import Positions, reduce_margins, reduce_positions
 from pytest_kdmem.engines.transformers.windows import Rows, WindowScores, summarize_margins, summarize_windows
-from pytest_kdmem.errors import EngineError, KdmemError
+from pytest_kdmem.errors import EngineError, KdmemError, OverflowedError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 
@@ -225,7 +225,7 @@ class TransformersEngine:
             sure_misses = margin < -self.sure_miss
             margin[sure_misses] = np.nan  # the least margin over the whole suffix stays unknown
             rows = np.flatnonzero(~sure_misses)
-            advance = _ignore  # the remaining examples were counted in the first pass
+            advance = ignore_progress  # the remaining examples were counted in the first pass
         score_suffix(rows, extraction.suffix_tokens, advance)
         unknown = np.full(len(examples), np.nan, dtype=np.float32)
         return Scores(margin, misses, unknown, unknown, unknown, self.tolerance)
@@ -256,10 +256,10 @@ class TransformersEngine:
         return PaddedIds([example.ids for example in examples], self._device)
 
     def check_finite(self, broken: Flags, batch: Sequence[Example]) -> None:
-        """Raise EngineError for the first example of a batch of which a logit is NaN or infinite."""
+        """Raise OverflowedError for the first example of a batch of which a logit is NaN or infinite."""
         if broken.any():
             position = batch[int(broken.argmax())].position
-            raise EngineError(
+            raise OverflowedError(
                 f"Finite logits were expected of model {self.name}, and it gives NaN or infinity"
                 f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
                 f" {self._dtype} overflows: try --kdmem-dtype float32."
@@ -334,10 +334,6 @@ class TransformersEngine:
         highest = self._head.logits(self._head.backbone(ids)).float().amax(dim=-1).abs().max()
         spacing = torch.finfo(self._dtype).eps * max(1.0, float(highest))
         return float(2.0 ** math.ceil(math.log2(max(4 * float(change), spacing))))
-
-
-def _ignore(examples: int) -> None:
-    pass
 
 
 def rows_by_length(examples: Sequence[Example]) -> Rows:

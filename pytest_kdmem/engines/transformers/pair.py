@@ -15,7 +15,7 @@ from pytest_kdmem.engines.protocol import Floats, Scores, check_ids
 from pytest_kdmem.engines.transformers.engine import TransformersEngine, by_example, rows_by_length
 from pytest_kdmem.engines.transformers.reduction import reduce_pair
 from pytest_kdmem.engines.transformers.windows import Summaries, WindowScores, mean_of_window, summarize_windows
-from pytest_kdmem.errors import EngineError
+from pytest_kdmem.errors import EngineError, OverflowedError
 from pytest_kdmem.specs.declared import Extraction
 
 
@@ -103,7 +103,7 @@ class PairedEngine:
         self._baseline.close()
 
     def _infinite_divergence(self, example: Example) -> EngineError:
-        return EngineError(
+        return OverflowedError(
             f"A finite KL({self._teacher.name} ‖ {self._baseline.name}) was expected, and the latter gives"
             f" no probability to a token of the former's at example {example.position}; audit with"
             " --kdmem-dtype float32, or look at what masks its logits."

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.engines.protocol import Floats, Scores, put_scores, take_scores, unknown_scores
-from pytest_kdmem.engines.screened import DecidedScores, at_most, ignore_progress
+from pytest_kdmem.engines.protocol import Floats, Scores, ignore_progress, put_scores, take_scores, unknown_scores
+from pytest_kdmem.engines.screened import DecidedScores, at_most
 from pytest_kdmem.engines.screening import Band, Rows
 from pytest_kdmem.engines.transformers.pair import PairedEngine, PairedScores
-from pytest_kdmem.errors import EngineError
+from pytest_kdmem.errors import OverflowedError
 from pytest_kdmem.specs.declared import Extraction
 
 
@@ -44,7 +44,7 @@ class ScreenedPair:
         report = at_most(len(examples), advance)
         try:
             screened = self._screener.score(examples, extraction, report)
-        except EngineError:  # what overflows in half precision does not in float32
+        except OverflowedError:  # what overflows in half precision does not in float32
             return PairedScores(sides[0].all(report), sides[1].all(report), pair.kl)
         teacher, baseline = (
             scores if self._screener.engines[model] is self._decider.engines[model] else _decide(sides[model], scores)

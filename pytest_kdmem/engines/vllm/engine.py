@@ -24,7 +24,7 @@ from pytest_kdmem.engines.vllm.client import (
 from pytest_kdmem.engines.vllm.folder import link_checkpoint
 from pytest_kdmem.engines.vllm.versions import check_vllm
 from pytest_kdmem.engines.vllm.wire import Array, Header
-from pytest_kdmem.errors import EngineError
+from pytest_kdmem.errors import EngineError, OverflowedError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 
@@ -173,7 +173,7 @@ class VllmEngine:
         return answer, results
 
     def _broken_logits(self, position: int) -> EngineError:
-        return EngineError(
+        return OverflowedError(
             f"Finite logits were expected of model {self._name}, and it gives NaN or infinity"
             f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or its"
             " dtype overflows: try --kdmem-dtype float32."
