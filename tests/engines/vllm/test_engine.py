@@ -8,8 +8,6 @@ import re
 import shutil
 import signal
 import time
-from contextlib import closing
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,19 +18,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from pytest_kdmem.corpus.examples import Example, stream_examples
+from pytest_kdmem.corpus.examples import stream_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
-from pytest_kdmem.engines.load import open_engine
-from pytest_kdmem.engines.numerics import Numerics, unfit_for_vllm
+from pytest_kdmem.engines.numerics import unfit_for_vllm
 from pytest_kdmem.engines.protocol import Scores
-from pytest_kdmem.engines.transformers.engine import TransformersEngine
-from pytest_kdmem.engines.vllm.engine import VllmEngine
 from pytest_kdmem.engines.vllm.versions import SUPPORTED_ARCHITECTURES, TESTED, installed_vllm
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.runtime import RunSettings
 from tests.engines.any_engine import EXTRACTION, examples_of, ignore_progress
+from tests.engines.vllm.both_engines import shipped_examples, transformers_of, verdicts_of, vllm_of
 
 pytestmark = [
     pytest.mark.vllm,
@@ -73,32 +68,6 @@ VARIANTS = [
 ]
 
 
-def numerics(name: str = "vllm", device: str = "cpu", dtype: str = "float32") -> Numerics:
-    return Numerics(name, device, dtype, "any", "any")
-
-
-def vllm_of(
-    folder: Path, extraction: Extraction = EXTRACTION, *, device="cpu", dtype="float32", batch_size=None
-) -> VllmEngine:
-    model = Model(str(folder))
-    return VllmEngine(
-        model,
-        open_checkpoint(model),
-        numerics(device=device, dtype=dtype),
-        longest_tokens=extraction.scored_tokens,
-        batch_size=batch_size,
-    )
-
-
-def transformers_of(folder: Path, dtype: str = "float32") -> TransformersEngine:
-    model = Model(str(folder))
-    return TransformersEngine(model, open_checkpoint(model), numerics("transformers", dtype=dtype))
-
-
-def verdicts_of(engine, examples, extraction=EXTRACTION, advance=ignore_progress):
-    return engine.score(examples, extraction, "verdict", advance)
-
-
 def assert_alike(scores: Scores, expected: Scores) -> None:
     """The same verdicts, first misses and bands, and close margins wherever both engines give them."""
     assert scores.memorized.any()
@@ -109,13 +78,6 @@ def assert_alike(scores: Scores, expected: Scores) -> None:
     both = ~np.isnan(scores.margin) & ~np.isnan(expected.margin)
     assert both[scores.memorized].all()
     np.testing.assert_allclose(scores.margin[both], expected.margin[both], atol=2e-4)
-
-
-def shipped_examples(shipped: Path, folder: Path, count: int, extraction: Extraction) -> list[Example]:
-    data = TrainingSet(str(shipped / "corpus/training.jsonl.gz"))
-    stream = stream_examples(data, load_tokenizer(folder), extraction)
-    distinct = {example.digest: example for example in stream if len(example.ids) >= extraction.scored_tokens}
-    return list(islice(distinct.values(), count))
 
 
 def alive(session: int) -> list[psutil.Process]:
@@ -417,17 +379,3 @@ def test_weights_that_do_not_load_are_one_sentence_about_the_model(make_model):
     )
     with pytest.raises(EngineError, match="was expected to run in vLLM, and vLLM fails"):
         vllm_of(folder)
-
-
-def test_what_vllm_screens_in_half_precision_is_decided_by_transformers(shipped):
-    folder, extraction = shipped / "models/pythia/teacher", Extraction(50, 50, 128)
-    examples = shipped_examples(shipped, folder, 400, extraction)
-    model = Model(str(folder))
-    in_two = replace(numerics(), screen="bfloat16")
-    with closing(open_engine(model, open_checkpoint(model), in_two, extraction, RunSettings())) as engine:
-        scores = verdicts_of(engine, examples, extraction)
-    exact = verdicts_of(transformers_of(folder), examples, extraction)
-    np.testing.assert_array_equal(scores.memorized, exact.memorized)
-    assert scores.screening.screened == len(examples)
-    assert 0 < scores.screening.decided < len(examples) / 4
-    assert scores.tolerance == exact.tolerance
