@@ -33,12 +33,14 @@ def two_nodes() -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
+    handler = signal.getsignal(signal.SIGTERM)
     niceness = {"worker_niceness": 0}  # else the workers wait for whatever runs beside the tests
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": niceness},
     )
     cluster.extra = cluster.add_node(num_cpus=1)
+    signal.signal(signal.SIGTERM, handler)  # a node sets its own, and this process runs other tests too
     yield cluster
     ray.shutdown()
     cluster.shutdown()

@@ -130,7 +130,8 @@ def test_a_models_error_is_one_sentence(on_cluster, make_model, data, tmp_path):
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(EngineError, match="it gives NaN or infinity") as caught:
         run(broken, data, tmp_path, workers=1)
-    assert type(caught.value) is EngineError
+    # Ray itself would raise a class that it makes of ours and its own.
+    assert type(caught.value).__module__ == "pytest_kdmem.errors"
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert all_gone()
