@@ -264,8 +264,8 @@ OPTIONS = (
     Option(
         "partial",
         "flag",
-        "Let pytest exit with 0, and not with 6, where no gate failed and gates of the audits were skipped, left out or"
-        " compared nothing; the verdict is still that nothing is decided.",
+        "Let pytest exit with 0, and not with 10, where no gate failed and gates of the audits were skipped, left out"
+        " or compared nothing; the verdict is still that nothing is decided.",
     ),
     Option("cache-dir", "path", "Folder where scores are kept for later runs.", ".kdmem"),
     Option("no-cache", "flag", "Do not keep scores after this run."),

@@ -1,0 +1,65 @@
+"""Rows that the store holds are read under any of a table's keys, and never scored into another value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_kdmem.scoring.copies import Parts
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.stored_parts import StoredParts
+from tests.scoring.stored_files import SHARD, table
+
+KEYS = (("teacher-old-a", "teacher-new-a"), ("baseline-new-a",))
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> StoredParts:
+    return StoredParts(ScoreStore(tmp_path), KEYS)
+
+
+def margins(parts: Parts | None) -> list[float] | None:
+    """The margin of the first row in each table."""
+    return None if parts is None else [part["margin"][0].as_py() for part in parts]
+
+
+def test_a_shard_is_stored_only_if_every_table_holds_it(stored: StoredParts) -> None:
+    assert stored.read(SHARD) is None
+    stored.store.write_shard("teacher-new-a", SHARD, table(margin=0.5))
+    assert stored.read(SHARD) is None
+    stored.store.write_shard("baseline-new-a", SHARD, table(margin=-0.5))
+    assert margins(stored.read(SHARD)) == [0.5, -0.5]
+
+
+def test_rows_are_read_under_the_first_of_their_keys_that_holds_them(stored: StoredParts) -> None:
+    stored.store.write_shard("baseline-new-a", SHARD, table())
+    stored.store.write_shard("teacher-new-a", SHARD, table(margin=0.25))
+    assert margins(stored.read(SHARD)) == [0.25, 0.5]
+    stored.store.write_shard("teacher-old-a", SHARD, table(margin=0.75))
+    assert margins(stored.read(SHARD)) == [0.75, 0.5]
+
+
+def test_rows_are_written_under_the_last_of_their_keys(stored: StoredParts) -> None:
+    kept = stored.write(SHARD, (table(margin=0.5), table(margin=-0.5)))
+    assert margins(kept) == margins(stored.read(SHARD)) == [0.5, -0.5]
+    assert {entry.key for entry in stored.store.shards()} == {"teacher-new-a", "baseline-new-a"}
+
+
+@pytest.mark.parametrize("key", KEYS[0])
+def test_rows_that_another_run_has_stored_meanwhile_stay_and_are_used(stored: StoredParts, key: str) -> None:
+    stored.store.write_shard(key, SHARD, table(margin=0.25))
+    kept = stored.write(SHARD, (table(margin=0.5), table(margin=-0.5)))
+    assert margins(kept) == margins(stored.read(SHARD)) == [0.25, -0.5]
+    assert {entry.key for entry in stored.store.shards()} == {key, "baseline-new-a"}
+
+
+def test_a_table_alone_is_written_and_returned(tmp_path: Path) -> None:
+    stored = StoredParts(ScoreStore(tmp_path), KEYS[:1])
+    assert margins(stored.write(SHARD, (table(margin=0.5),))) == [0.5]
+    assert margins(stored.read(SHARD)) == [0.5]
+
+
+def test_a_table_too_few_is_refused(stored: StoredParts) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        stored.write(SHARD, (table(),))
