@@ -34,7 +34,7 @@ from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.report.formats import write_report
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.stored_parts import StoredParts
-from pytest_kdmem.scoring.table import SCHEMA, ScoreTable
+from pytest_kdmem.scoring.table import SCHEMA, TOLERANCE_KEY, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import EXAMPLES_PER_SHARD
@@ -106,9 +106,9 @@ def step(name: str) -> Iterator[None]:
 
 def read_table(store: ScoreStore, role: str, shards: tuple[str, ...], *, exhaustive: bool) -> ScoreTable:
     """The stored scores of one model."""
-    stored = StoredParts(store, ((f"{role}-b-c",),))
-    parts = [part for shard in shards for part in stored.read(shard) or ()]
-    rows = pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
+    tables = StoredParts(store, ((f"{role}-b-c",),)).read_all(shards)
+    assert tables is not None
+    rows = pa.concat_tables([table.replace_schema_metadata(None) for table in tables[0]])
     return ScoreTable(
         Model(f"runs/{role}"),
         Checkpoint(Path(), role, "tokenizer", "text", 1_400_000_000, 50_304, None, "float32", "GPTNeoX"),
@@ -141,7 +141,9 @@ def store_scores(folder: Path, rows: int) -> None:
         }
         for role, rate in RATES.items():
             table = pa.table(same | scores(difficulty < rate, rng)).select(SCHEMA.names).cast(SCHEMA)
-            store.write_shard(f"{role}-b-c", rows_digest(table), table)
+            store.write_shard(
+                f"{role}-b-c", rows_digest(table), table.replace_schema_metadata({TOLERANCE_KEY: b"0.0001"})
+            )
         shards.append(rows_digest(table))
     (folder / "shards.txt").write_text("\n".join(shards))
 

@@ -97,7 +97,10 @@ def _open_transformers(
     screen = to_load.numerics.screen
     try:
         return (None if screen is None else decider.over_same_weights(screen)), decider
-    except EngineError:  # the model does not run in half precision, so float32 scores all
+    except EngineError as error:
+        warnings.warn(
+            f"model {to_load.model.source} is scored in {to_load.numerics.dtype} alone: {error}", stacklevel=2
+        )
         return None, decider
 
 

@@ -9,16 +9,16 @@ COMMON_COLUMNS = ("example_id", "digest", "status", "zlib_bytes")
 
 
 class CommonColumns:
-    """Columns of the shards in memory, each as the first of several tables has it."""
+    """Columns of pieces of tables in memory, each as the first of several tables has it."""
 
     def __init__(self) -> None:
-        self._columns: dict[tuple[str, str], pa.ChunkedArray] = {}
+        self._columns: dict[tuple[tuple[str, ...], str], pa.ChunkedArray] = {}
 
-    def share(self, shard: str, rows: pa.Table) -> pa.Table:
-        """The rows of a shard, with those columns of an earlier table that are equal."""
+    def share(self, shards: tuple[str, ...], rows: pa.Table) -> pa.Table:
+        """The rows of some shards, with those columns of an earlier table that are equal."""
         for index, field in enumerate(rows.schema):
             if field.name in COMMON_COLUMNS:
-                column = self._columns.setdefault((shard, field.name), rows[index])
+                column = self._columns.setdefault((shards, field.name), rows[index])
                 if column.equals(rows[index]):
                     rows = rows.set_column(index, field, column)
         return rows

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.base.read_ahead import read_ahead
@@ -14,14 +12,13 @@ from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
-from pytest_kdmem.scoring.copies import Parts
 from pytest_kdmem.scoring.documents_guard import ReadingNotes
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Task
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
 from pytest_kdmem.scoring.shards_to_score import ShardsToScore
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.scoring.stored_parts import StoredParts
+from pytest_kdmem.scoring.stored_parts import StoredParts, Tables
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 
@@ -36,13 +33,13 @@ class RunResult:
     """The rows of a run.
 
     Attributes:
-        tables: Of each table that the task fills, the rows of every shard, in the order of the corpus.
+        tables: Of each table that the task fills, the rows of every shard, in the order of the corpus and joined.
         record: The shards of the training set and its counts.
         scored_now: Number of examples that were scored in this run and not read from the store.
         notes: For each model of the task, what its losses tell about how the training set was read.
     """
 
-    tables: tuple[list[pa.Table], ...]
+    tables: Tables
     record: CorpusRecord
     scored_now: int
     notes: tuple[ReadingNotes, ...] = ()
@@ -75,12 +72,8 @@ class ScoreRun:
         record = self.store.read_record(record_key) if record_key else None
         if record is None:
             return None
-        tables = {}
-        for shard in record.shards:
-            if (parts := self._stored.read(shard)) is None:
-                return None
-            tables[shard] = parts
-        return self._result(tables, record, 0)
+        tables = self._stored.read_all(record.shards)
+        return None if tables is None else RunResult(tables, record, 0)
 
     def score_missing(self, guard: ReadingGuard | None = None) -> RunResult | None:
         """Read stored shards and score the others; models are loaded when the first of these is reached.
@@ -117,7 +110,7 @@ class ScoreRun:
             self.store.write_record(record_key, record)
         if not all(shard in shards.tables for shard in record.shards):
             return None
-        return self._result(shards.tables, record, scored_now)
+        return RunResult(self._stored.join(shards.tables, record.shards), record, scored_now)
 
     def _score(self, shards: ShardsToScore, reader: CorpusReader, guard: ReadingGuard | None) -> None:
         """Score the shards that are not stored."""
@@ -144,10 +137,6 @@ class ScoreRun:
         special = self.training_set.add_special_tokens
         by_card = special_tokens_by_card(job.checkpoint.folder, self.training_set) if special is None else None
         return digest_of([source, job.checkpoint.text_digest, PROTOCOL, READING, special, by_card, *lengths])
-
-    def _result(self, tables: dict[str, Parts], record: CorpusRecord, scored_now: int) -> RunResult:
-        in_order = [tables[shard] for shard in record.shards]
-        return RunResult(tuple(list(parts) for parts in zip(*in_order, strict=True)), record, scored_now)
 
 
 def executor_of(settings: RunSettings) -> Executor:

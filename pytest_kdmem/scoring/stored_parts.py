@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pytest_kdmem.corpus.examples import in_batches
 from pytest_kdmem.scoring.copies import Parts
 from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import join_rows
+
+# Arrow's own notes on each shard would be a quarter of the memory of a table of millions of rows.
+SHARDS_PER_PIECE = 64
+
+# Of each table that a task fills, the rows in the order of the corpus, in pieces of many shards.
+Tables = tuple[list[pa.Table], ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,27 @@ class StoredParts:
         parts = tuple(part for part in stored if part is not None)
         return parts if len(parts) == len(stored) else None
 
+    def read_all(self, shards: Sequence[str]) -> Tables | None:
+        """The stored rows of all shards of a run, joined, or None if any of them is missing."""
+        pieces = []
+        for batch in in_batches(shards, SHARDS_PER_PIECE):
+            parts = [part for shard in batch if (part := self.read(shard)) is not None]
+            if len(parts) < len(batch):
+                return None
+            pieces.append(self._join(batch, parts))
+        return tuple(map(list, zip(*pieces, strict=True)))
+
+    def join(self, parts: dict[str, Parts], shards: Sequence[str]) -> Tables:
+        """The rows of all shards of a run, joined; they are taken out of the dictionary, so that none is held twice."""
+        pieces = [
+            self._join(batch, [parts.pop(shard) for shard in batch]) for batch in in_batches(shards, SHARDS_PER_PIECE)
+        ]
+        return tuple(map(list, zip(*pieces, strict=True)))
+
+    def _join(self, shards: tuple[str, ...], parts: Sequence[Parts]) -> Parts:
+        tables = zip(*parts, strict=True)
+        return tuple(self.store.common_columns.share(shards, join_rows(table)) for table in tables)
+
     def write(self, shard: str, parts: Parts) -> Parts:
         """Store a shard's rows in every table, and return them; rows that a table holds already stay and are used."""
         kept = []
@@ -36,10 +66,9 @@ class StoredParts:
             stored = self._read(keys, shard) if len(parts) > 1 else None
             if stored is None:
                 self.store.write_shard(keys[-1], shard, part)
-                stored = self.store.common_columns.share(shard, part)
+                stored = part
             kept.append(stored)
         return tuple(kept)
 
     def _read(self, keys: tuple[str, ...], shard: str) -> pa.Table | None:
-        stored = next((table for key in keys if (table := self.store.read_shard(key, shard)) is not None), None)
-        return None if stored is None else self.store.common_columns.share(shard, stored)
+        return next((table for key in keys if (table := self.store.read_shard(key, shard)) is not None), None)

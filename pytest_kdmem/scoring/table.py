@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -55,8 +55,12 @@ def score_metadata(scores: Scores) -> dict[bytes, bytes]:
     """What the rows of a shard say of their scores, beside the columns."""
     metadata = {TOLERANCE_KEY: repr(scores.tolerance).encode()}
     if scores.screening is not None:
-        metadata[SCREENING_KEY] = json.dumps(to_json(scores.screening)).encode()
+        metadata[SCREENING_KEY] = _encode_screening(scores.screening)
     return metadata
+
+
+def _encode_screening(screening: Screening) -> bytes:
+    return json.dumps(to_json(screening)).encode()
 
 
 def tolerance_of(tables: Iterable[pa.Table]) -> float:
@@ -69,6 +73,17 @@ def screening_of(tables: Iterable[pa.Table]) -> Screening | None:
     stored = (table.schema.metadata.get(SCREENING_KEY) for table in tables)
     counts = [from_json(Screening, json.loads(content)) for content in stored if content is not None]
     return reduce(add, counts) if counts else None
+
+
+def join_rows(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of several shards as one table of which every column lies in one piece, with what they say of all."""
+    metadata = {}
+    if TOLERANCE_KEY in (tables[0].schema.metadata or {}):  # tables of divergences have none
+        metadata[TOLERANCE_KEY] = repr(tolerance_of(tables)).encode()
+        if (screening := screening_of(tables)) is not None:
+            metadata[SCREENING_KEY] = _encode_screening(screening)
+    rows = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
+    return rows.combine_chunks().replace_schema_metadata(metadata)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import pytest
 from transformers import AutoModelForCausalLM, GPTNeoXForCausalLM
 
 from pytest_kdmem.engines.load import ModelToLoad, device_to_itself, open_engine, open_pair
-from pytest_kdmem.engines.numerics import resolve_numerics
+from pytest_kdmem.engines.numerics import Numerics, resolve_numerics
+from pytest_kdmem.engines.transformers.engine import TransformersEngine
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -126,6 +127,18 @@ def test_weights_that_change_while_they_load_are_refused_and_not_kept_in_memory(
     with pytest.raises(EngineError, match="expected to stay as it is during an audit"):
         load()
     assert models_in_memory() == before
+
+
+def test_a_model_that_does_not_run_in_half_precision_is_scored_in_float32_with_a_warning(make_model, tmp_path):
+    network = AutoModelForCausalLM.from_pretrained(make_model("pythia", seed=5))
+    network.get_input_embeddings().weight.data[:] = 1e6
+    network.save_pretrained(tmp_path)
+    model = Model(str(tmp_path))
+    checkpoint = open_checkpoint(model)
+    numerics = Numerics("transformers", "cpu", "float32", "1", "1", screen="float16")
+    with pytest.warns(UserWarning, match=r"scored in float32 alone: .*NaN or infinity"):
+        engine = open_engine(model, checkpoint, numerics, Extraction(50, 50, 100), RunSettings())
+    assert isinstance(engine, TransformersEngine)
 
 
 @pytest.mark.parametrize("planted", ["file", "symlink", "writable"])

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from itertools import chain
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +17,13 @@ from pytest_kdmem.base.arrays import Flags, TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids, ignore_progress
+from pytest_kdmem.engines.transformers.batches import (
+    LOGITS_BYTES_AT_ONCE,
+    Batches,
+    fitting_size,
+    out_of_memory,
+    rows_by_length,
+)
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
 from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_step_by_step
 from pytest_kdmem.engines.transformers.failures import running_failure
@@ -26,22 +32,16 @@ from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.reduction import Positions, reduce_margins, reduce_positions
 from pytest_kdmem.engines.transformers.windows import Rows, WindowScores, summarize_margins, summarize_windows
-from pytest_kdmem.errors import EngineError, KdmemError, OverflowedError
+from pytest_kdmem.errors import KdmemError, OverflowedError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 
 # Suffix tokens of the first pass over verdicts: most examples miss within these, and are scored no further.
 FIRST_TOKENS = 4
-LARGEST_BATCH = {"cpu": 32, "cuda": 256}
-LOGITS_BYTES_AT_ONCE = {"cpu": 16 << 20, "cuda": 1 << 30}
 # With fewer positions at once, the head of a large vocabulary is read more slowly than it is multiplied by.
 FEWEST_POSITIONS_AT_ONCE = 64
 # Share of a GPU's memory that deciding takes beside the weights: the cast weights of a layer, and activations.
 DECIDING_SHARE = 0.1
-# Numbers held per token and unit of width at the widest point of a forward pass, with room to spare.
-ACTIVATIONS_PER_UNIT = 32
-
-Result = TypeVar("Result")
 
 
 class TransformersEngine:
@@ -104,7 +104,9 @@ class TransformersEngine:
             with self.computing():
                 self._head = StandardHead(self._model)
                 self.vocabulary = int(self._head.linear.weight.shape[0])
-                self.batch_size = self._given_batch_size or self._fitting_batch()
+                config, width = self._model.config.get_text_config(), int(self._head.linear.weight.shape[-1])
+                size = self._given_batch_size or fitting_size(config, width, self._device, self._dtype)
+                self.batches = Batches(self.name, self._device, size)
                 fitting = LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary)
                 self.chunk = max(FEWEST_POSITIONS_AT_ONCE, fitting)
                 self.tolerance = self.sure_miss = self._measured_tolerance()
@@ -112,7 +114,7 @@ class TransformersEngine:
             raise
         except Exception as error:
             if isinstance(error, RuntimeError) and is_out_of_memory(error):
-                raise self._out_of_memory() from error
+                raise out_of_memory(self.name, self._device) from error
             raise running_failure(self.name, type(self._model).__name__, error) from error
 
     def memory_left(self) -> float | None:
@@ -163,7 +165,7 @@ class TransformersEngine:
                 losses[row] = -values[: len(examples[row].ids) - 1]
 
         with self.computing():
-            self.in_batches(len(examples), score_batch)
+            self.batches.run(len(examples), score_batch)
         return losses
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
@@ -173,7 +175,7 @@ class TransformersEngine:
             return list(decode_greedily(self._model, ids.batch(batch), new_tokens).cpu().numpy().astype(np.int32))
 
         with self.computing():
-            return list(chain.from_iterable(self.in_batches(len(prefixes), decode_batch)))
+            return list(chain.from_iterable(self.batches.run(len(prefixes), decode_batch)))
 
     def close(self) -> None:
         del self._model, self._head, self._casting
@@ -196,7 +198,7 @@ class TransformersEngine:
             self.check_finite(window_scores.fill(rows, summaries), [examples[row] for row in rows])
             advance(len(rows))
 
-        self.in_batches(len(examples), score_batch)
+        self.batches.run(len(examples), score_batch)
         return window_scores.scores(self.tolerance)
 
     def _score_verdicts(
@@ -217,7 +219,7 @@ class TransformersEngine:
                 margin[of_batch], misses[of_batch] = summaries[:, 0], summaries[:, 1]
                 advance(len(of_batch))
 
-            self.in_batches(len(rows), score_batch)
+            self.batches.run(len(rows), score_batch)
 
         rows = np.arange(len(examples))
         if extraction.suffix_tokens > FIRST_TOKENS and self.sure_miss < math.inf:
@@ -265,51 +267,6 @@ class TransformersEngine:
                 f" {self._dtype} overflows: try --kdmem-dtype float32."
             )
 
-    def in_batches(self, count: int, run: Callable[[slice], Result]) -> list[Result]:
-        """Run a function over batches of so many items, and return what it returns of each.
-
-        Whenever memory runs out, the batch size is halved for this and all later batches.
-
-        Raises:
-            EngineError: Memory runs out with a single item.
-        """
-        results: list[Result] = []
-        done = 0
-        while done < count:
-            batch = slice(done, min(done + self.batch_size, count))
-            try:
-                results.append(run(batch))
-                done = batch.stop
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                if self.batch_size == 1:
-                    raise self._out_of_memory() from None
-                self.batch_size //= 2
-                if self._device == "cuda":
-                    torch.cuda.empty_cache()
-        return results
-
-    def _out_of_memory(self) -> EngineError:
-        return EngineError(
-            f"Model {self.name} was expected to fit on {self._device} and runs out of memory with one example;"
-            " use a smaller --kdmem-dtype or a larger device."
-        )
-
-    def _fitting_batch(self) -> int:
-        """A power of two that memory should hold.
-
-        It depends on the model and the device only, since batch shapes show in the last bits of the scores.
-        """
-        config = self._model.config.get_text_config()
-        hidden = getattr(config, "hidden_size", None) or int(self._head.linear.weight.shape[-1])
-        inner = getattr(config, "intermediate_size", None) or 4 * hidden
-        width = max(hidden, *(inner if isinstance(inner, list) else [inner]))  # Gemma 3n gives one for each layer
-        per_example = 256 * width * ACTIVATIONS_PER_UNIT * self._dtype.itemsize
-        free = torch.cuda.mem_get_info()[0] if self._device == "cuda" else 4 << 30
-        fitting = max(1, (free // 2 - LOGITS_BYTES_AT_ONCE[self._device]) // per_example)
-        return min(LARGEST_BATCH[self._device], 1 << int(math.log2(fitting)))
-
     @torch.inference_mode()
     def _measured_tolerance(self) -> float:
         """Four times the change of a margin by batch, compilation and cached decoding, rounded up to a power of two.
@@ -334,11 +291,6 @@ class TransformersEngine:
         highest = self._head.logits(self._head.backbone(ids)).float().amax(dim=-1).abs().max()
         spacing = torch.finfo(self._dtype).eps * max(1.0, float(highest))
         return float(2.0 ** math.ceil(math.log2(max(4 * float(change), spacing))))
-
-
-def rows_by_length(examples: Sequence[Example]) -> Rows:
-    """Indices of examples by their length, so that batches in this order hold the least padding."""
-    return np.argsort([len(example.ids) for example in examples], kind="stable")
 
 
 def by_example(examples: int, flat: Positions) -> Positions:

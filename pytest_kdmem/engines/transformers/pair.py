@@ -12,7 +12,8 @@ from torch import Tensor
 from pytest_kdmem.base.arrays import Values
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.protocol import Floats, Scores, check_ids
-from pytest_kdmem.engines.transformers.engine import TransformersEngine, by_example, rows_by_length
+from pytest_kdmem.engines.transformers.batches import rows_by_length
+from pytest_kdmem.engines.transformers.engine import TransformersEngine, by_example
 from pytest_kdmem.engines.transformers.reduction import reduce_pair
 from pytest_kdmem.engines.transformers.windows import Summaries, WindowScores, mean_of_window, summarize_windows
 from pytest_kdmem.errors import EngineError, OverflowedError
@@ -44,7 +45,7 @@ class PairedEngine:
         self._vocabulary = min(smaller, tokenizer_size or smaller)
         self._chunk = max(1, min(teacher.chunk, baseline.chunk) // 2)
         # A batch that fits the larger model fits the smaller one as well.
-        teacher.batch_size = min(teacher.batch_size, baseline.batch_size)
+        teacher.batches.size = min(teacher.batches.size, baseline.batches.size)
 
     @property
     def engines(self) -> tuple[TransformersEngine, TransformersEngine]:
@@ -89,7 +90,7 @@ class PairedEngine:
             self._teacher.compiled(),
             self._baseline.compiled(),
         ):
-            self._teacher.in_batches(len(examples), score_batch)
+            self._teacher.batches.run(len(examples), score_batch)
         return PairedScores(
             teacher_scores.scores(self._teacher.tolerance), baseline_scores.scores(self._baseline.tolerance), kl
         )

@@ -202,7 +202,11 @@ def test_memory_running_out_halves_the_batch_and_changes_no_verdict(family):
     engine = engine_of(folder, batch_size=16)
     before = scored(engine, ids)
     sizes = fail_above(engine, 3, torch.OutOfMemoryError("CUDA out of memory"))
-    assert np.array_equal(scored(engine, ids).memorized, before.memorized)
+    with pytest.warns(UserWarning, match="runs out of memory on cpu with .* examples") as warnings:
+        assert np.array_equal(scored(engine, ids).memorized, before.memorized)
+    assert [str(warning.message).split("; ")[-1] for warning in warnings] == [
+        f"--kdmem-batch-size {size} starts with that" for size in (8, 4, 2)
+    ]
     assert sizes[:4] == [16, 8, 4, 2]
     assert max(sizes[3:]) == 2
 
@@ -210,7 +214,10 @@ def test_memory_running_out_halves_the_batch_and_changes_no_verdict(family):
 def test_memory_too_small_for_one_example_is_an_error_that_says_so(tiny):
     engine = engine_of(tiny, batch_size=4)
     fail_above(engine, 0, RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"))
-    with pytest.raises(EngineError, match="runs out of memory with one example"):
+    with (
+        pytest.warns(UserWarning, match="goes on with 1"),
+        pytest.raises(EngineError, match="runs out of memory with one example"),
+    ):
         scored(engine, np.ones((4, 64), dtype=np.int32))
 
 
