@@ -113,12 +113,12 @@ def _possible_copies(digest: pa.ChunkedArray) -> RowNumbers:
     numbers = _numbers(digest)
     if numbers is None:
         return np.arange(len(digest))
-    order = np.argsort(numbers)
-    numbers = numbers[order]
-    equals_next, is_repeated = numbers[1:] == numbers[:-1], np.zeros(len(numbers), dtype=bool)
-    is_repeated[:-1] |= equals_next
-    is_repeated[1:] |= equals_next
-    return np.sort(order[is_repeated])
+    ascending = np.sort(numbers)
+    repeated = np.unique(ascending[1:][ascending[1:] == ascending[:-1]])
+    del ascending
+    if not len(repeated):
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(repeated[np.searchsorted(repeated, numbers).clip(max=len(repeated) - 1)] == numbers)
 
 
 def _numbers(digest: pa.ChunkedArray) -> npt.NDArray[np.uint64] | None:

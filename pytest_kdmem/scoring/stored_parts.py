@@ -45,6 +45,7 @@ class StoredParts:
             if len(parts) < len(batch):
                 return None
             pieces.append(self._join(batch, parts))
+        pa.default_memory_pool().release_unused()  # what the shards took before they were joined
         return tuple(map(list, zip(*pieces, strict=True)))
 
     def join(self, parts: dict[str, Parts], shards: Sequence[str]) -> Tables:
