@@ -47,4 +47,4 @@ def examples_needed(estimate: Estimate, operator: Operator, threshold: float) ->
     if not out_of_reach or shown_false:
         return 0
     certain = 1 - threshold if below else threshold
-    return math.inf if certain in (0, 1) else math.ceil(math.log(1 - estimate.confidence) / math.log(certain))
+    return math.inf if certain == 1 else math.ceil(math.log(1 - estimate.confidence) / math.log(certain))

@@ -42,20 +42,19 @@ def test_a_test_passes_only_if_every_comparison_that_it_made_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    "comparison",
+    ("comparison", "written"),
     [
-        Comparison(rate(19, 1000), ">=", 0.1),
-        Comparison(rate(900, 1000), ">", 0.1),
-        Comparison(reduction(1.5, 1.4, 1.6), "<=", 2.0),
-        Comparison(rate(900, 1000), ">", rate(19, 1000, subject="baseline")),
-        Comparison(rate(19, 1000, subject="baseline"), "<", rate(900, 1000)),
+        (Comparison(rate(19, 1000), ">=", 0.1), "<= threshold"),
+        (Comparison(rate(900, 1000), ">", 0.1), "<= threshold"),
+        (Comparison(reduction(1.5, 1.4, 1.6), "<=", 2.0), ">= threshold"),
+        (Comparison(rate(900, 1000), ">", rate(19, 1000, subject="baseline")), "<= other"),
+        (Comparison(rate(19, 1000, subject="baseline"), "<", rate(900, 1000)), ">= other"),
     ],
     ids=["false", "true", "reduction", "more than the baseline", "baseline less"],
 )
-def test_a_comparison_the_wrong_way_round_speaks_for_nothing(comparison: Comparison) -> None:
-    assert "in an audit every comparison of an estimate is a gate and must hold, so write" in unheld_reason(
-        [comparison]
-    )
+def test_a_comparison_the_wrong_way_round_speaks_for_nothing(comparison: Comparison, written: str) -> None:
+    must_hold = "in an audit every comparison of an estimate is a gate and must hold, so write"
+    assert f"{comparison.operator} was found: {must_hold} `assert … {written}`" in unheld_reason([comparison])
 
 
 def test_a_refused_comparison_proves_nothing() -> None:

@@ -78,6 +78,32 @@ def test_a_lowest_share_that_this_many_examples_could_have_shown_fails() -> None
     assert outcome(rate(45, 100), ">=", 0.5) == "fail"  # its bounds are 37 % and 54 %
 
 
+@pytest.mark.parametrize(("operator", "k"), [("<=", 1), (">=", 99)])
+def test_a_threshold_that_the_best_outcome_just_meets_is_in_reach(operator: Operator, k: int) -> None:
+    best = rate(0, 100).high if operator == "<=" else rate(100, 100).low
+    assert outcome(rate(k, 100), operator, best) == "fail"
+
+
+@pytest.mark.parametrize(("operator", "k"), [("<=", 2), ("<", 2), (">=", 98), (">", 98)])
+def test_a_threshold_that_the_best_outcome_alone_meets_is_in_reach(operator: Operator, k: int) -> None:
+    threshold = 0.04 if "<" in operator else 0.96  # 100 examples show less than 2.95 % at best, 4.66 % at second best
+    assert outcome(rate(k, 100), operator, threshold) == "fail"
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_too_few_examples_decide_nothing_whichever_way_a_threshold_is_written(operator: Operator) -> None:
+    best, threshold = (rate(0, 10), 0.01) if "<" in operator else (rate(10, 10), 0.99)
+    assert outcome(best, operator, threshold) == "inconclusive"
+    assert examples_needed(best, operator, threshold) == 299
+
+
+@pytest.mark.parametrize(("operator", "k"), [("<=", 1), (">=", 9)])
+def test_a_bound_that_equals_the_threshold_does_not_show_it_to_be_false(operator: Operator, k: int) -> None:
+    estimate = rate(k, 10)
+    farthest = estimate.low if operator == "<=" else estimate.high
+    assert outcome(estimate, operator, farthest) == "inconclusive"
+
+
 def test_no_sample_can_show_that_nothing_is_memorized() -> None:
     assert outcome(rate(0, 1000), "<=", 0.0) == "inconclusive"
     assert examples_needed(rate(0, 1000), "<=", 0.0) == math.inf

@@ -41,6 +41,18 @@ def test_an_example_stands_for_all_of_its_copies(rows, chunk: int, has_long_dige
     assert distinct.of_any_copy(scores["flag"]).tolist() == [
         any(rows[index][2] for index in indices) for indices in copies.values()
     ]
+    every_second = np.arange(len(copies)) % 2 == 0
+    chosen = scores.filter(distinct.row_mask(every_second))
+    assert chosen["row"].to_pylist() == [indices[0] for indices in copies.values()][::2]
+
+
+def test_copies_are_found_across_chunks_of_which_some_are_empty() -> None:
+    chunks = [[0, 1, 2], [], [3, 4, 5], [5, 2, 6]]
+    digests = [pa.array([f"{index:032x}" for index in chunk], pa.string()) for chunk in chunks]
+    whole = pa.chunked_array(digests)
+    distinct = distinct_rows(pa.table({"digest": whole, "status": ["scored"] * len(whole)}))
+    assert distinct.further.tolist() == [6, 7]
+    assert distinct.original.tolist() == [5, 2]
 
 
 def test_a_null_is_not_a_number() -> None:

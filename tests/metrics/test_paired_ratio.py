@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
-from scipy.stats import beta, multinomial, norm
+from scipy.stats import beta, binomtest, multinomial, norm
 
-from pytest_kdmem.metrics.paired_ratio import ratio_is_refuted, ratio_lower_bound
+from pytest_kdmem.metrics.paired_ratio import SEARCHED_SHARES, SHARE_OF_ERROR, ratio_is_refuted, ratio_lower_bound
 
 CONFIDENCES = (0.9, 0.95, 0.99, 0.999)
 counts_of_pairs = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)).filter(
@@ -85,6 +85,34 @@ def test_the_bound_is_exceeded_as_rarely_as_its_confidence_says_by_the_probabili
         shares = np.array([both, ratio - both, 1 - both]) / (ratio + 1 - both)
         exceeded = multinomial.pmf(tables, memorized, shares)[bounds > ratio * (1 + 1e-9)].sum()
         assert exceeded <= 1 - confidence
+
+
+def is_refuted_by_enumeration(ratio: float, counts: tuple[int, int, int], confidence: float) -> bool:
+    """The same test, its probabilities summed over every table of as many hits."""
+    hits, error = sum(counts), 1 - confidence
+    interval = binomtest(counts[2], hits).proportion_ci(1 - SHARE_OF_ERROR * error, "exact")
+    least, greatest = max(interval.low, 1 - ratio), min(interval.high, 1 / (1 + ratio))
+    if least > greatest:
+        return True
+    tables = np.array([(both, first, hits - both - first) for both, first in all_pairs(hits)])
+    excess = ratio * tables[:, 1] - tables[:, 2]
+    as_great = tables[excess >= ratio * counts[1] - counts[2] - 1e-9]
+    greatest_probability = 0.0
+    for second_alone in np.linspace(least, greatest, SEARCHED_SHARES):
+        first_alone = min(max((second_alone + ratio - 1) / ratio, 0.0), 1 - second_alone)
+        shares = [1 - first_alone - second_alone, first_alone, second_alone]
+        greatest_probability = max(greatest_probability, multinomial.pmf(as_great, hits, shares).sum())
+    return greatest_probability <= (1 - SHARE_OF_ERROR) * error
+
+
+@pytest.mark.parametrize("confidence", CONFIDENCES)
+@pytest.mark.parametrize(
+    "counts", [(1, 1, 7), (2, 5, 1), (3, 0, 4), (0, 1, 5), (0, 6, 3), (5, 5, 0), (0, 2, 0)], ids=str
+)
+def test_the_bound_is_that_of_every_table_enumerated(counts: tuple[int, int, int], confidence: float) -> None:
+    bound = ratio_lower_bound(*counts, confidence)
+    assert is_refuted_by_enumeration(bound * (1 - 1e-4), counts, confidence)
+    assert not is_refuted_by_enumeration(bound * (1 + 1e-4), counts, confidence)
 
 
 def all_pairs(total: int) -> list[tuple[int, int]]:

@@ -142,6 +142,18 @@ def test_a_session_within_another_hands_back_to_it(recorder: Recorder) -> None:
     assert sides(recorder.of_test or [])[-1] == ("<=", 0.4)
 
 
+def test_nothing_of_a_session_is_left_behind_though_its_tests_cleared_the_environment(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = recording.open_recorder()
+    assert session.refusals is not None
+    assert session.refusals.is_file()
+    monkeypatch.delenv(AUDIT_PROCESS)
+    recording.close_recorder(session)
+    assert not session.refusals.exists()
+    assert AUDIT_PROCESS not in os.environ
+
+
 def test_what_is_compared_before_a_session_belongs_to_it_unless_it_is_forgotten() -> None:
     earlier = recording.current_recorder()
     recording.forget_earlier_comparisons()

@@ -8,7 +8,14 @@ import math
 import numpy as np
 import pytest
 
-from pytest_kdmem.scoring.reading_check import Comparison, ReadingLosses, likelier_error, noise_warning
+from pytest_kdmem.scoring.reading_check import (
+    Comparison,
+    ReadingLosses,
+    likelier_error,
+    likelier_warning,
+    mixed_warning,
+    noise_warning,
+)
 from pytest_kdmem.specs.other_readings import READINGS
 
 VOCABULARY = 1000
@@ -113,6 +120,36 @@ def test_every_reading_is_said_in_one_sentence_that_names_the_way_out(reading):
     assert f"--kdmem-accept-reading {reading}." in sentence
     assert "by 0.50 nats a token (a loss of 1.00 instead of 1.50 over 8 pieces)" in sentence
     assert "\n" not in sentence
+
+
+def test_one_document_is_one_piece():
+    sentence = likelier_error(compared([2.0]), "runs/student", "train.jsonl")
+    assert "(a loss of 1.00 instead of 3.00 over 1 piece)" in sentence
+    assert sentence.startswith(
+        "Training set train.jsonl was expected to be read as training read it, and it is likelier"
+    )
+    assert " to model runs/student " in sentence
+
+
+def test_a_reading_that_was_accepted_is_said_with_its_gain():
+    warning = likelier_warning(compared([0.5, 0.7] * 4))
+    assert warning == f"the text is likelier {READINGS['bos-first'][0]}, by 0.60 nats a token, which was accepted"
+
+
+@pytest.mark.parametrize(
+    ("as_read", "is_unlikely", "unlikely"),
+    [
+        ([6.9] * 8, True, 8),
+        ([6.6] * 8, True, 8),
+        ([6.5] * 8, False, 0),
+        ([9] * 6 + [1, 6.55], True, 6),
+        ([1, 9], False, 1),
+    ],
+)
+def test_documents_as_unlikely_as_a_guess_are_counted(as_read, is_unlikely, unlikely):
+    of_documents = losses(as_read=as_read)
+    assert (of_documents.is_unlikely, of_documents.unlikely) == (is_unlikely, unlikely)
+    assert mixed_warning(of_documents).startswith(f"{unlikely} of {len(as_read)} documents are as unlikely as noise")
 
 
 def test_noise_is_said_in_one_sentence():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 
@@ -20,6 +21,7 @@ def test_a_file_is_written_with_its_folder_and_replaces_another(tmp_path):
     write_file(tmp_path, path, b"first")
     write_file(tmp_path, path, b"second")
     assert path.read_bytes() == b"second"
+    assert path.stat().st_mode & 0o777 == 0o600
     assert files_below(tmp_path) == [path]
 
 
@@ -27,4 +29,4 @@ def test_a_file_in_the_place_of_a_folder_is_an_error_of_the_store(tmp_path):
     (tmp_path / "scores").write_text("")
     with pytest.raises(StoreError) as caught:
         write_file(tmp_path, tmp_path / "scores" / "file", b"content")
-    store_message(caught, tmp_path)
+    assert re.search(r" \((File exists|Not a directory)\);", store_message(caught, tmp_path))
