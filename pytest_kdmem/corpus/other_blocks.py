@@ -10,6 +10,7 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.other_readings import OtherReading
+from pytest_kdmem.corpus.own_text import runs_of
 from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.token_pairs import Indices, pair_by_origin
 from pytest_kdmem.specs.other_readings import IN_BLOCKS
@@ -17,8 +18,8 @@ from pytest_kdmem.specs.other_readings import IN_BLOCKS
 BLOCKS_COMPARED = 6
 # Documents that are compared with themselves in blocks, and blocks that hold the beginning of one behind others.
 DOCUMENTS_IN_BLOCKS, BLOCKS_OF_DOCUMENTS = 16, 6
-# Tokens in a row, and the share of these runs of a document that may stand in others before it.
-RUN, MOST_REPEATED = 4, 0.5
+# Share of the runs of a few tokens of a document that may stand in others before it.
+MOST_REPEATED = 0.5
 # Least share of tokens that must be the same where two ways to pack have one place in the stream.
 SAME_TOKENS = 0.95
 
@@ -79,12 +80,8 @@ def read_in_blocks(source: Source, first: Sequence[Document]) -> list[OtherReadi
 
 def _repeats(row: TokenIds, before: Sequence[TokenIds]) -> bool:
     """Whether most runs of a few tokens of a document stand in those before it."""
-    runs = _runs(row)
-    return len(runs & set[bytes]().union(*map(_runs, before))) > MOST_REPEATED * len(runs)
-
-
-def _runs(row: TokenIds) -> set[bytes]:
-    return {row[at : at + RUN].tobytes() for at in range(len(row) - RUN + 1)}
+    runs = runs_of(row)
+    return len(runs & set[bytes]().union(*map(runs_of, before))) > MOST_REPEATED * len(runs)
 
 
 def _first_documents(source: Source, first: Sequence[Document], needed: int) -> list[Document]:

@@ -13,6 +13,7 @@ from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.auto_reading import AutoReading
 from pytest_kdmem.corpus.columns import Document, TokenRow
 from pytest_kdmem.corpus.file_readings import SENTENCEPIECE_MODELS, TOKENIZER_JSON, FileReading, SentencePieceReading
+from pytest_kdmem.corpus.own_text import OWN
 from pytest_kdmem.corpus.reading_source import CHARACTERS_PER_TOKEN, Source, ids_of
 from pytest_kdmem.corpus.readings import Reading
 from pytest_kdmem.corpus.token_pairs import TokenPair, pair_shifted, pair_whole
@@ -79,7 +80,12 @@ def _sampled(source: Source, documents: Sequence[Document], compared: int) -> li
     long_enough = [
         index for index in sorted(distinct.values()) if len(sequences[index]) >= source.extraction.scored_tokens
     ]
-    return [drawn[index] for index in (long_enough or ranked)[:compared]]
+    chosen = long_enough or ranked
+    shares = source.own_text(sequences, drawn)
+    # Those that may be of another tokenizer are rare at times, so they come before others that were drawn.
+    foreign = [index for index in chosen if shares[index] < OWN][: compared // 2]
+    others = [index for index in chosen if index not in foreign][: compared - len(foreign)]
+    return [drawn[index] for index in (*others, *foreign)]
 
 
 def _edge_readings(source: Source, as_read: tuple[TokenIds, ...]) -> Iterator[OtherReading]:

@@ -12,6 +12,7 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.blocks import to_blocks
 from pytest_kdmem.corpus.columns import Document, TokenRow
+from pytest_kdmem.corpus.own_text import share_of_own_text
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.corpus.special_tokens import has_special_tokens
@@ -83,6 +84,12 @@ class Source:
         encoded = iter(self._encode_texts(texts, window))
         rows = [next(encoded) if isinstance(document, str) else ids_of(document) for document in documents]
         return [row[:window] for row in rows]
+
+    def own_text(self, rows: Sequence[TokenIds], documents: Sequence[Document]) -> list[float]:
+        """By `share_of_own_text`, whether each row of some documents is what the tokenizer makes of its text."""
+        if self.tokenizer is None or all(isinstance(document, str) for document in documents):
+            return [1.0] * len(rows)
+        return [share_of_own_text(row, self.tokenizer) for row in rows]
 
     def blocks(self, documents: Sequence[Document]) -> list[TokenIds]:
         """Blocks of documents as they are read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +36,18 @@ class TokenPair:
 
     def losses(self, as_read: Sequence[Values], otherwise: Sequence[Values]) -> tuple[float, float]:
         """Both losses in nats a token, given the loss of each token of each reading's sequences."""
-        sums = (
-            float(sum(losses[sequence][position] for sequence, position in indices))
-            for losses, indices in ((as_read, self.as_read), (otherwise, self.otherwise))
-        )
+        sums = (float(values.sum()) for values in self._compared(as_read, otherwise))
         first, second = (total / divisor for total, divisor in zip(sums, self.divisors, strict=True))
         return first, second
+
+    def greatest(self, as_read: Sequence[Values], otherwise: Sequence[Values]) -> tuple[float, float]:
+        """The greatest loss of a token in both, given the same losses, in nats."""
+        first, second = (float(values.max()) for values in self._compared(as_read, otherwise))
+        return first, second
+
+    def _compared(self, as_read: Sequence[Values], otherwise: Sequence[Values]) -> Iterator[Values]:
+        for losses, indices in ((as_read, self.as_read), (otherwise, self.otherwise)):
+            yield np.array([losses[sequence][position] for sequence, position in indices], dtype=np.float64)
 
 
 def pair_shifted(

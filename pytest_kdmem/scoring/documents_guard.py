@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -25,6 +25,7 @@ from pytest_kdmem.scoring.job import Job, Task
 from pytest_kdmem.scoring.loss_shard import COLUMN
 from pytest_kdmem.scoring.reading_check import (
     ReadingLosses,
+    foreign_warning,
     likelier_error,
     likelier_warning,
     mixed_warning,
@@ -35,7 +36,7 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import TrainingSet
 
 # Raised when other readings are compared, or in another way, than before.
-PROTOCOL = 2
+PROTOCOL = 3
 NOT_CHECKED = (
     "the model runs on several GPUs with vLLM alone, so whether its losses fit the declared reading was not checked"
 )
@@ -74,13 +75,13 @@ class DocumentsGuard:
     record_key: str | None
     sample: DocumentSample | None = None
     # For each model, its losses, or None if there is nothing to compare; empty until they are known.
-    _losses: tuple[ReadingLosses | None, ...] = ()
-    _plan: ReadingPlan | None = None
-    _is_unchecked: bool = False
+    _losses: tuple[ReadingLosses | None, ...] = field(default=(), init=False)
+    _plan: ReadingPlan | None = field(default=None, init=False)
+    _is_unchecked: bool = field(default=False, init=False)
 
     def shards(self) -> Iterator[Shard]:
         """The sequences whose losses are to be computed with those of the run; none if these are stored."""
-        if self._runs_transformers and not self._is_known() and self._plan is not None:
+        if self._gives_losses and not self._is_known() and self._plan is not None:
             yield self._plan.shard
 
     def takes(self, shard: str, rows: pa.Table) -> bool:
@@ -142,13 +143,16 @@ class DocumentsGuard:
         if losses.is_noise and not recites:
             noise = noise_warning(losses)
             return ReadingNotes((*warnings, noise), noise if losses.is_unlikely else "")
+        if losses.foreign:
+            foreign = foreign_warning(losses)
+            return ReadingNotes((*warnings, foreign), foreign)
         # Of few documents, some may rightly be known to a model, as it recites them, and all others be noise to it.
         is_mixed = self.sample is not None and 0 < losses.unlikely < len(losses.as_read)
         return ReadingNotes((*warnings, mixed_warning(losses)) if is_mixed else warnings)
 
     def _score_alone(self, guards: Sequence[DocumentsGuard]) -> None:
         """Load the models for the losses of these guards alone."""
-        task = self.task if self._runs_transformers else self.task.mapped(_by_transformers)
+        task = self.task.mapped(_by_transformers)
         try:
             shards = [guard._plan.shard for guard in guards if guard._plan is not None]
             with closing(self.executor.score(task, shards, NO_PROGRESS)) as scored:
@@ -163,8 +167,9 @@ class DocumentsGuard:
                 guard._is_unchecked = True
 
     @property
-    def _runs_transformers(self) -> bool:
-        return all(job.numerics.engine == "transformers" for job in self.task.jobs)
+    def _gives_losses(self) -> bool:
+        """Whether the engines of the run give losses: the transformers engine, which decides what vLLM screens, too."""
+        return all(job.numerics.engine == "transformers" or job.numerics.screen is not None for job in self.task.jobs)
 
     def _judge(self, job: Job, losses: ReadingLosses) -> None:
         if (likelier := losses.likelier(job.settings.accepted_readings)) is not None:
@@ -227,6 +232,8 @@ class DocumentsGuard:
 
 def _by_transformers(job: Job) -> Job:
     """The job on the transformers engine, which alone gives losses."""
+    if job.numerics.engine == "transformers":
+        return job
     settings = replace(job.settings, engine="transformers", tensor_parallel=1)
     numerics = replace(job.numerics, engine="transformers", vllm=None)
     return replace(job, numerics=numerics, metrics="verdict", settings=settings)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pytest_kdmem.base.typed_json import from_json, to_json
+from pytest_kdmem.corpus.own_text import OWN
 from pytest_kdmem.specs.other_readings import IN_BLOCKS, READINGS
 
 # Nats a token by which another reading must be likelier; with and without a beginning token, the shipped models differ
@@ -28,9 +29,13 @@ FEW = 4
 # is at most this share of what the others gain: first blocks hardly differ between two ways to pack, and later ones do.
 STANDARD_ERRORS = 4.0
 MOST_LOST = 0.05
+# Loss in nats below which a token is likelier than all others together, so that greedy decoding gives it.
+SURE = math.log(2)
 # Share of a uniform guess's loss, the logarithm of the vocabulary, below which a model knows a text, and from which on
 # the text is as unlikely to it as noise.
 KNOWN, UNLIKELY = 0.8, 0.95
+# Share of a document's runs of tokens that its own text gives below which they are another tokenizer's.
+FOREIGN = 0.9
 # Nats a token by which text in its order is likelier than its shuffled tokens to a model that knows it.
 LEAST_ORDER = 0.1
 
@@ -43,11 +48,19 @@ class Comparison:
         reading: Name of the other reading.
         as_read: Loss of each as read.
         otherwise: Loss of each in the other reading.
+        greatest_as_read: Greatest loss of a token of each as read, in nats.
+        greatest_otherwise: The same in the other reading.
     """
 
     reading: str
     as_read: tuple[float, ...]
     otherwise: tuple[float, ...]
+    greatest_as_read: tuple[float, ...]
+    greatest_otherwise: tuple[float, ...]
+
+    def turned(self, reading: str) -> Comparison:
+        """The same comparison from the other reading's side, with the name of the one that was read."""
+        return Comparison(reading, self.otherwise, self.as_read, self.greatest_otherwise, self.greatest_as_read)
 
     @property
     def gain(self) -> float:
@@ -63,8 +76,14 @@ class Comparison:
             return bool(lost == 0) and self.gain >= LEAST_GAIN_OF_FEW
         error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
         one_sided = lost <= MOST_LOST * won and (gains > 0).sum() >= FEW
-        least = LEAST_GAIN_IN_BLOCKS if self.reading in IN_BLOCKS else LEAST_GAIN
-        return self.gain >= least and bool(one_sided or self.gain > STANDARD_ERRORS * error)
+        least = LEAST_GAIN_IN_BLOCKS if self.reading in IN_BLOCKS and not self.recites_more else LEAST_GAIN
+        return self.gain >= least and bool(one_sided or self.recites_more or self.gain > STANDARD_ERRORS * error)
+
+    @property
+    def recites_more(self) -> bool:
+        """Whether the model recites some documents in the other reading alone, and none as read alone."""
+        as_read, otherwise = (np.less(losses, SURE) for losses in (self.greatest_as_read, self.greatest_otherwise))
+        return bool((otherwise & ~as_read).sum() >= FEW and not (as_read & ~otherwise).any())
 
 
 @dataclass(frozen=True)
@@ -76,12 +95,15 @@ class ReadingLosses:
         as_read: Loss of each document as read.
         shuffled: Loss of the first of them with their tokens in random order.
         comparisons: The other readings.
+        own_text: For each document, by `share_of_own_text`, whether its token ids are those of its own text; 1 if it
+            is not known.
     """
 
     vocabulary: int
     as_read: tuple[float, ...]
     shuffled: tuple[float, ...]
     comparisons: tuple[Comparison, ...]
+    own_text: tuple[float, ...]
 
     @property
     def uniform(self) -> float:
@@ -104,6 +126,17 @@ class ReadingLosses:
     def unlikely(self) -> int:
         """Number of documents as read that are as unlikely to the model as noise."""
         return sum(loss >= UNLIKELY * self.uniform for loss in self.as_read)
+
+    @property
+    def foreign(self) -> int:
+        """Number of documents as read that are as unlikely as noise, and no text of the tokenizer, where those that the
+        model knows are.
+        """
+        shares = list(zip(self.as_read, self.own_text, strict=True))
+        known = [share for loss, share in shares if loss < KNOWN * self.uniform]
+        if not known or np.median(known) < OWN:  # the tokenizer may not give back what it made
+            return 0
+        return sum(loss >= UNLIKELY * self.uniform and share < FOREIGN for loss, share in shares)
 
     def likelier(self, accepted: Collection[str] = ()) -> Comparison | None:
         """The reading by which the documents are clearly likelier to the model, by the most; None if there is none.
@@ -159,6 +192,15 @@ def noise_warning(losses: ReadingLosses) -> str:
         f"the text is as unlikely as noise (loss {np.mean(losses.as_read):.2f} nats a token, where a uniform guess has"
         f" {losses.uniform:.2f}): the model was trained on other text, or its token ids are of another tokenizer, so"
         " that reciting none of it shows nothing"
+    )
+
+
+def foreign_warning(losses: ReadingLosses) -> str:
+    """Say that some of the documents are token ids of another tokenizer."""
+    return (
+        f"{losses.foreign} of {len(losses.as_read)} documents are as unlikely as noise, where others are not, and their"
+        " token ids are not those that the tokenizer gives for their own text: they are of another tokenizer, so that"
+        " reciting none of them shows nothing"
     )
 
 

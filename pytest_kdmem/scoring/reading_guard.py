@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -10,10 +11,6 @@ from pytest_kdmem.corpus.document_sample import DocumentSample
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.corpus.sources import ReadDocuments
 from pytest_kdmem.scoring.documents_guard import DocumentsGuard, ReadingNotes
-from pytest_kdmem.scoring.executors.protocol import Executor
-from pytest_kdmem.scoring.job import Task
-from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.specs.declared import TrainingSet
 
 
 class ReadingGuard:
@@ -21,23 +18,16 @@ class ReadingGuard:
     and what stands behind it when all of it was read.
 
     Args:
-        task: The models that score the training set.
-        training_set: The training set as declared.
-        store: Where losses are read and stored.
-        executor: Where models run.
-        record_key: Digest of the source's content and of how it is read; None if its content has none.
+        first: Checks the beginning.
 
     Attributes:
-        first: Checks the beginning.
+        first: The same.
     """
 
-    def __init__(
-        self, task: Task, training_set: TrainingSet, store: ScoreStore, executor: Executor, record_key: str | None
-    ) -> None:
-        self._models = len(task.jobs)
-        self._sample = DocumentSample(training_set.seed)
-        self.first = DocumentsGuard(task, training_set, store, executor, record_key)
-        self._rest = DocumentsGuard(task, training_set, store, executor, record_key, self._sample)
+    def __init__(self, first: DocumentsGuard) -> None:
+        self._sample = DocumentSample(first.training_set.seed)
+        self.first = first
+        self._rest = replace(first, sample=self._sample)
 
     def watched(self, read: ReadDocuments) -> ReadDocuments:
         """The function that reads the training set for the run, whose documents are drawn from as they pass."""
@@ -80,7 +70,7 @@ class ReadingGuard:
         """
         return tuple(
             _joined(self.first.notes(model, recites=recites[model]), self._rest.notes(model, recites=False))
-            for model in range(self._models)
+            for model in range(len(recites))
         )
 
 

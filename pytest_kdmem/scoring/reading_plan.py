@@ -33,6 +33,7 @@ class ReadingPlan:
         shuffled: Indices of the same sequences with their tokens in random order.
         readings: The other readings.
         vocabulary: Number of tokens of the smallest model.
+        own_text: For each sequence as read, by `share_of_own_text`, whether it is what the tokenizer makes of its text.
     """
 
     shard: LossShard
@@ -40,6 +41,7 @@ class ReadingPlan:
     shuffled: tuple[int, ...]
     readings: tuple[tuple[str, tuple[int, ...], tuple[int, ...], tuple[TokenPair, ...]], ...]
     vocabulary: int
+    own_text: tuple[float, ...]
 
     def measure(self, rows: Sequence[Sequence[float]]) -> ReadingLosses:
         """Compare the losses of one model, given those of each sequence in the shard."""
@@ -47,14 +49,13 @@ class ReadingPlan:
         comparisons = []
         for name, first, second, pairs in self.readings:
             as_read, otherwise = ([losses[index] for index in indices] for indices in (first, second))
-            values = [pair.losses(as_read, otherwise) for pair in pairs]
-            comparisons.append(
-                Comparison(name, tuple(value[0] for value in values), tuple(value[1] for value in values))
-            )
-        means = [
+            means = [pair.losses(as_read, otherwise) for pair in pairs]
+            greatest = [pair.greatest(as_read, otherwise) for pair in pairs]
+            comparisons.append(Comparison(name, *_in_columns(means), *_in_columns(greatest)))
+        read, shuffled = (
             tuple(float(losses[index][1:].mean()) for index in indices) for indices in (self.as_read, self.shuffled)
-        ]
-        return ReadingLosses(self.vocabulary, means[0], means[1], tuple(comparisons))
+        )
+        return ReadingLosses(self.vocabulary, read, shuffled, tuple(comparisons), self.own_text)
 
 
 def plan_reading(
@@ -87,10 +88,12 @@ def plan_reading(
     if not as_read or not _fits(as_read, vocabulary):
         return None
     usable = [reading for reading in readings if _fits(reading.otherwise, vocabulary)]
-    return _plan(as_read, usable, vocabulary)
+    return _plan(as_read, usable, vocabulary, tuple(source.own_text(as_read, documents)))
 
 
-def _plan(as_read: tuple[TokenIds, ...], readings: Iterable[OtherReading], vocabulary: int) -> ReadingPlan:
+def _plan(
+    as_read: tuple[TokenIds, ...], readings: Iterable[OtherReading], vocabulary: int, own_text: tuple[float, ...]
+) -> ReadingPlan:
     sequences: dict[bytes, int] = {}
     examples: list[Example] = []
 
@@ -110,7 +113,11 @@ def _plan(as_read: tuple[TokenIds, ...], readings: Iterable[OtherReading], vocab
         otherwise = indices(reading.otherwise)
         if names.setdefault(otherwise, reading.name) == reading.name:  # else another name of the same reading
             compared.append((reading.name, indices(reading.as_read), otherwise, reading.pairs))
-    return ReadingPlan(LossShard(tuple(examples)), read, shuffled, tuple(compared), vocabulary)
+    return ReadingPlan(LossShard(tuple(examples)), read, shuffled, tuple(compared), vocabulary, own_text)
+
+
+def _in_columns(values: Sequence[tuple[float, float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(first for first, _ in values), tuple(second for _, second in values)
 
 
 def _fits(rows: Sequence[TokenIds], vocabulary: int) -> bool:

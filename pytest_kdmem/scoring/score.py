@@ -16,6 +16,7 @@ from pytest_kdmem.engines.numerics import numerics_of_run
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import EngineError, PartScored, SpecError
 from pytest_kdmem.scoring.combine_engines import combine_engines
+from pytest_kdmem.scoring.documents_guard import DocumentsGuard
 from pytest_kdmem.scoring.job import Job, Task
 from pytest_kdmem.scoring.pair_job import PairJob
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
@@ -179,7 +180,7 @@ def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> Ru
     settings, source = scoring.settings, scoring.training_set.source
     executor = executor_of(settings)
     run = ScoreRun(task, keys, scoring.training_set, scoring.store, executor, scoring.progress)
-    guard = ReadingGuard(task, scoring.training_set, scoring.store, executor, run.record_key())
+    guard = ReadingGuard(DocumentsGuard(task, scoring.training_set, scoring.store, executor, run.record_key()))
     # Parts have locks of their own, so that they do not wait for each other.
     part = f"-{settings.part.number}-of-{settings.part.count}" if settings.part else ""
     with scoring.store.lock(keys[-1][-1] + part):

@@ -9,7 +9,7 @@ from pytest_kdmem.corpus.special_tokens import UndeclaredSpecialTokens
 from pytest_kdmem.errors import KdmemError
 from pytest_kdmem.scoring.documents_guard import DocumentsGuard
 from pytest_kdmem.scoring.job import Job
-from pytest_kdmem.scoring.reading_check import Comparison, ReadingLosses
+from pytest_kdmem.scoring.reading_check import ReadingLosses
 from pytest_kdmem.specs.other_readings import READINGS
 
 WITH_SPECIAL_TOKENS = "with-special-tokens"
@@ -19,12 +19,11 @@ def answered(error: UndeclaredSpecialTokens, guard: DocumentsGuard) -> Undeclare
     """The error about undeclared special tokens, with what each model of the task says to it."""
     answers: list[str] = []
     with suppress(KdmemError):  # what keeps the models from answering is found again once it is declared
-        asked = DocumentsGuard(
-            guard.task.mapped(_accepting_all),
-            replace(guard.training_set, add_special_tokens=False),
-            guard.store,
-            guard.executor,
-            None,
+        asked = replace(
+            guard,
+            task=guard.task.mapped(_accepting_all),
+            training_set=replace(guard.training_set, add_special_tokens=False),
+            record_key=None,
         )
         asked.check()
         answers = [_answer(job, losses) for job, losses in zip(guard.task.jobs, asked.losses, strict=True)]
@@ -42,7 +41,7 @@ def _answer(job: Job, losses: ReadingLosses | None) -> str:
         return ""
     if comparison.is_sure:
         return f"the text is likelier to model {job.model.source} with them, by {comparison.gain:.2f} nats a token"
-    turned = Comparison("without-special-tokens", comparison.otherwise, comparison.as_read)
+    turned = comparison.turned("without-special-tokens")
     if turned.is_sure:
         return f"the text is likelier to model {job.model.source} without them, by {turned.gain:.2f} nats a token"
     return f"the losses of model {job.model.source} do not tell ({comparison.gain:+.3f} nats a token with them)"

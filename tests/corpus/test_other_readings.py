@@ -7,7 +7,7 @@ import pytest
 
 from pytest_kdmem.corpus.other_readings import DOCUMENTS_COMPARED
 from tests.corpus.read_otherwise import LENGTHS, TEXTS, texts
-from tests.reciting import BOS, PAD, byte_level
+from tests.reciting import BOS, PAD, byte_level, secrets
 
 
 def test_a_tokenizer_of_which_all_readings_agree_leaves_what_it_does_not_add(read):
@@ -38,6 +38,14 @@ def test_documents_too_short_to_be_scored_are_compared_only_if_there_are_no_othe
     assert 0 < len(as_read) <= DOCUMENTS_COMPARED
     as_read, _ = read([*short, *texts(10)[:3]])
     assert [len(ids) for ids in as_read] == [LENGTHS.scored_tokens] * 3
+
+
+def test_rows_of_another_tokenizer_are_drawn_before_others(read):
+    ids = [encoding.ids[:25] for encoding in byte_level(TEXTS).encode_batch(TEXTS[:29])]
+    foreign = [encoding.ids[:25] for encoding in byte_level(TEXTS, vocabulary=280).encode_batch(secrets(3))]
+    as_read, _ = read([{"input_ids": row} for row in [*foreign, *ids]])
+    assert len(as_read) == DOCUMENTS_COMPARED
+    assert {tuple(row) for row in foreign} <= {tuple(row.tolist()) for row in as_read}
 
 
 @pytest.mark.parametrize(("left", "right", "stripped"), [(20, 0, True), (0, 20, True), (3, 3, False)])

@@ -49,6 +49,12 @@ def test_the_mean_losses_of_rows_are_compared_where_they_are_not_one_text():
     assert pair.losses([np.full(11, 3.0)], [np.ones(21)]) == (3.0, 1.0)
 
 
+def test_the_greatest_loss_is_that_of_the_compared_tokens():
+    pair = pair_whole(0, IDS[:11], IDS[:21], same_text=False)
+    assert pair is not None
+    assert pair.greatest([np.arange(11.0)], [np.array([9.0, *np.ones(20)])]) == (10.0, 1.0)
+
+
 def test_tokens_of_a_stream_are_paired_wherever_blocks_begin():
     as_read = [np.arange(0, 10), np.arange(10, 20)]
     otherwise = [np.array([-1, *range(0, 9)]), np.arange(9, 19)]

@@ -21,13 +21,14 @@ from pytest_kdmem.specs.other_readings import READINGS
 VOCABULARY = 1000
 
 
-def compared(gains, *, loss: float = 1.0, reading: str = "bos-first") -> Comparison:
+def compared(gains, *, loss: float = 1.0, reading: str = "bos-first", greatest=(9.0, 9.0)) -> Comparison:
     gains = np.asarray(gains, dtype=float)
-    return Comparison(reading, tuple(loss + gains), (loss,) * len(gains))
+    first, second = (tuple(np.broadcast_to(values, len(gains)).tolist()) for values in greatest)
+    return Comparison(reading, tuple(loss + gains), (loss,) * len(gains), first, second)
 
 
-def losses(*comparisons: Comparison, as_read=(1.0,) * 8, shuffled=(9.0,) * 4) -> ReadingLosses:
-    return ReadingLosses(VOCABULARY, tuple(as_read), tuple(shuffled), comparisons)
+def losses(*comparisons: Comparison, as_read=(1.0,) * 8, shuffled=(9.0,) * 4, own_text=(1.0,) * 8) -> ReadingLosses:
+    return ReadingLosses(VOCABULARY, tuple(as_read), tuple(shuffled), comparisons, tuple(own_text))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,23 @@ def test_a_gain_is_sure_if_it_is_large_and_regular(gains, sure):
     assert (losses(compared(gains)).likelier() is not None) == sure
 
 
+@pytest.mark.parametrize(
+    ("as_read", "otherwise", "sure"),
+    [
+        ([3] * 4 + [0.1] * 2, [0.1] * 6, True),
+        ([3] * 3 + [0.1] * 3, [0.1] * 6, False),  # three documents
+        ([3] * 5 + [0.1], [0.1] * 5 + [3], False),  # one is recited as read alone
+        ([0.7] * 6, [0.69] * 6, True),  # as likely as all other tokens together
+        ([3] * 6, [0.7] * 6, False),
+    ],
+)
+def test_a_gain_is_sure_if_documents_are_recited_in_the_other_reading_alone(as_read, otherwise, sure):
+    """Blocks whose documents are known alone but for a few tokens gain little on average."""
+    comparison = compared([0.3] * 6, loss=0, reading="in-blocks-no-eos", greatest=(as_read, otherwise))
+    assert (losses(comparison).likelier() is not None) == sure
+    assert losses(compared([0.04] * 6, loss=0, greatest=(as_read, otherwise))).likelier() is None
+
+
 def test_chance_is_rarely_called_sure():
     """Of documents whose losses differ by chance, without any reading being likelier."""
     random = np.random.default_rng(0)
@@ -71,7 +89,7 @@ def test_a_reading_that_the_model_does_not_know_either_is_not_likelier():
 
 
 def test_even_of_a_single_token_a_guess_costs_something():
-    assert ReadingLosses(1, (1.0,), (1.0,), ()).uniform == math.log(2)
+    assert ReadingLosses(1, (1.0,), (1.0,), (), (1.0,)).uniform == math.log(2)
 
 
 def test_the_reading_that_is_likelier_by_the_most_is_named_unless_it_is_accepted():
@@ -101,6 +119,22 @@ def test_the_reading_that_is_likelier_by_the_most_is_named_unless_it_is_accepted
 )
 def test_a_text_is_noise_if_no_document_is_known_and_order_or_tokens_mean_nothing(as_read, shuffled, is_noise):
     assert losses(as_read=as_read, shuffled=shuffled).is_noise == is_noise
+
+
+@pytest.mark.parametrize(
+    ("as_read", "own_text", "foreign"),
+    [
+        ([1] * 6 + [9] * 2, [1] * 6 + [0.3] * 2, 2),
+        ([1] * 6 + [9] * 2, [1] * 6 + [0.3, 0.9], 1),
+        ([1] * 6 + [9] * 2, [1] * 8, 0),  # of this tokenizer, and not known
+        ([1] * 6 + [4] * 2, [1] * 6 + [0.3] * 2, 0),  # known, whatever they are
+        ([1] * 6 + [9] * 2, [0.9] * 6 + [0.3] * 2, 0),  # the tokenizer does not give back what it made
+        ([1] * 6 + [9] * 2, [1, 1, 1, 1, 1, 0.6, 0.8, 0.8], 2),
+        ([9] * 8, [1] * 6 + [0.3] * 2, 0),  # nothing is known to compare with
+    ],
+)
+def test_documents_are_of_another_tokenizer_if_neither_model_nor_tokenizer_knows_them(as_read, own_text, foreign):
+    assert losses(as_read=as_read, own_text=own_text).foreign == foreign
 
 
 def test_losses_survive_json():

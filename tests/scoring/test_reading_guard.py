@@ -162,10 +162,12 @@ def test_documents_that_are_declared_to_be_blocks(plain, rows, tmp_path):
     assert 'declare form="documents"' in stopped(plain, rows(texts_of(), form="blocks"), tmp_path / "store")
 
 
-def test_blocks_that_are_declared_to_be_documents(model_of, rows, tmp_path):
+@pytest.mark.parametrize("end", [[EOS], []], ids=["one", "none"])
+def test_blocks_that_are_declared_to_be_documents(end, model_of, rows, tmp_path):
     whole = [encoding.ids for encoding in byte_level(TEXTS).encode_batch(TEXTS)]
-    folder = model_of("blocks-1", byte_level(TEXTS), blocks_of(whole, [EOS]))
-    assert 'declare form="blocks"' in stopped(folder, rows(texts_of()), tmp_path / "store")
+    folder = model_of(f"blocks-{len(end)}", byte_level(TEXTS), blocks_of(whole, end))
+    sentence = stopped(folder, rows(texts_of()), tmp_path / "store")
+    assert ('declare form="blocks",' if end else 'declare form="blocks", eos="never"') in sentence
 
 
 @pytest.mark.parametrize("padding", [20, 88])
@@ -236,10 +238,18 @@ def test_token_ids_of_another_tokenizer_behind_the_beginning(plain, rows, tmp_pa
     assert "as unlikely as noise" in table.noise
 
 
-def test_token_ids_of_another_tokenizer_among_others(plain, rows, tmp_path):
+@pytest.mark.parametrize("right", [12, DOCUMENTS_READ], ids=["in the beginning", "behind it"])
+def test_token_ids_of_another_tokenizer_among_others(right, plain, rows, tmp_path):
     foreign = [{"input_ids": ids} for ids in ids_of(byte_level(secrets(seed=9)))]
-    mixed = [*own_rows(DOCUMENTS_READ), *foreign, *own_rows(12)]
-    table = run(plain, rows(mixed), tmp_path / "store")
+    table = run(plain, rows([*own_rows(right), *foreign, *own_rows(12)]), tmp_path / "store")
+    assert "documents are as unlikely as noise, where others are not" in table.noise
+    assert "they are of another tokenizer" in table.noise
+    assert table.notes == (table.noise,)
+
+
+def test_texts_that_a_model_does_not_know_among_others(plain, rows, tmp_path):
+    unknown = [{"input_ids": ids} for ids in ids_of(byte_level(TEXTS), secrets(seed=9))]
+    table = run(plain, rows([*own_rows(DOCUMENTS_READ), *unknown, *own_rows(12)]), tmp_path / "store")
     assert table.noise == ""
     [note] = table.notes
     assert "documents are as unlikely as noise, and others are not" in note
