@@ -14,6 +14,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_kdmem.errors import DataError
+from pytest_kdmem.scoring.reading_check import ReadingLosses
+from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import SCHEMA
 from pytest_kdmem.specs.run_card import read_run_card
 from pytest_kdmem.study.plan import plan
@@ -78,6 +80,15 @@ def test_a_killed_study_goes_on_where_it_was(resumed, toy):
     steps = plan(toy)
     assert [line.split(": ")[0] for line in lines] == [step.name for step in steps]
     assert [line.endswith(" s (reused)") for line in lines] == [at < KILLED_AFTER for at in range(len(steps))]
+
+
+def test_every_model_of_a_study_was_held_against_other_readings_and_none_was_stopped(resumed, toy, out):
+    entries = [content["losses"] for _, content in ScoreStore(out / "scores").entries("readings")]
+    losses = [ReadingLosses.from_json(content) for content in entries if content is not None]
+    scored = [step for step in plan(toy) if step.role != "base"]
+    assert len(losses) == 2 * len(scored)  # over D and over held-out text
+    assert all(each.comparisons for each in losses)
+    assert [each.likelier() for each in losses] == [None] * len(losses)
 
 
 def test_a_finished_study_is_found_again_and_equal(resumed, toy_file, out, study_data):
