@@ -254,6 +254,12 @@ def test_an_inheritance_says_whose_it_is_and_what_it_is_comparable_on() -> None:
     assert compute_inheritance(teacher, student, student).same_model
 
 
+def test_every_figure_says_how_many_examples_were_too_short() -> None:
+    inheritance = replace(inheritance_with(PYTHIA), too_short=7)
+    for estimate in (inheritance.ratio, inheritance.share, inheritance.easy_share, inheritance.reduction):
+        assert estimate.too_short == 7
+
+
 @pytest.mark.parametrize(("factor", "same"), [(1.0, True), (1.1, False)])
 def test_a_copy_is_known_by_its_weights_whatever_dtype_they_are_stored_in(
     tmp_path: Path, factor: float, same: bool

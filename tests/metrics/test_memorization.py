@@ -34,9 +34,11 @@ def test_a_memorized_example_is_named_by_its_first_copy() -> None:
 
 
 def test_examples_too_short_are_counted_and_left_out_of_the_rate() -> None:
-    rows = [row("a", memorized=True), too_short("s"), row("b"), too_short("s"), too_short("r")]
-    memorization = memorization_from(rows)
+    scored = [row("a", memorized=True, nll=1.0, logprob=-1.0), row("b", nll=2.0, logprob=-2.0)]
+    memorization = memorization_from([scored[0], too_short("s"), scored[1], too_short("s"), too_short("r")])
     assert (memorization.rate.k, memorization.rate.n, memorization.too_short) == (1, 2, 3)
+    for estimate in (memorization.rate, memorization.loss, memorization.extractable(n=1, p=0.5)):
+        assert estimate.too_short == 3
 
 
 def test_ambiguous_verdicts_widen_the_bounds_either_way() -> None:

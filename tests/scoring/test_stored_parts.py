@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_kdmem.corpus.shards import rows_digest
 from pytest_kdmem.scoring.copies import Parts
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.scoring.stored_parts import StoredParts
+from pytest_kdmem.scoring.stored_parts import SHARDS_PER_PIECE, StoredParts
 from tests.scoring.stored_files import SHARD, table
 
 KEYS = (("teacher-old-a", "teacher-new-a"), ("baseline-new-a",))
@@ -63,3 +64,29 @@ def test_a_table_alone_is_written_and_returned(tmp_path: Path) -> None:
 def test_a_table_too_few_is_refused(stored: StoredParts) -> None:
     with pytest.raises(ValueError, match="shorter"):
         stored.write(SHARD, (table(),))
+
+
+def test_the_rows_of_a_run_are_read_in_order_or_not_at_all(stored: StoredParts) -> None:
+    shards = {rows_digest(rows): rows for rows in map(table, (3, 1, 2))}
+    for shard, rows in shards.items():
+        assert stored.read_all([*shards]) is None
+        stored.write(shard, (rows, rows))
+    in_order = [*reversed(shards)]
+    tables = stored.read_all(in_order)
+    assert tables is not None
+    for pieces in tables:
+        assert [piece["example_id"].to_pylist() for piece in pieces] == [[0, 1, 0, 0, 1, 2]]
+    assert stored.read_all([*in_order, "0" * 32]) is None
+
+
+def test_the_rows_of_many_shards_are_joined_in_few_pieces(stored: StoredParts) -> None:
+    shards = [f"{number:032x}" for number in range(SHARDS_PER_PIECE + 2)]
+    parts = {shard: (table(1, margin=number), table(1, margin=-number)) for number, shard in enumerate(shards)}
+    in_order = [*reversed(shards)]
+    first, second = stored.join(parts, in_order)
+    assert parts == {}
+    margins = [[margin for piece in pieces for margin in piece["margin"].to_pylist()] for pieces in (first, second)]
+    assert margins == [[*reversed(range(len(shards)))], [-number for number in reversed(range(len(shards)))]]
+    for pieces in (first, second):
+        assert [len(piece) for piece in pieces] == [SHARDS_PER_PIECE, 2]
+        assert all(piece["margin"].num_chunks == 1 for piece in pieces)

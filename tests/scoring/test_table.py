@@ -7,7 +7,15 @@ import pyarrow as pa
 import pytest
 
 from pytest_kdmem.engines.protocol import Scores, Screening
-from pytest_kdmem.scoring.table import SCHEMA, encode_lengths, score_metadata, screening_of, tolerance_of
+from pytest_kdmem.scoring.table import (
+    KL_SCHEMA,
+    SCHEMA,
+    encode_lengths,
+    join_rows,
+    score_metadata,
+    screening_of,
+    tolerance_of,
+)
 from pytest_kdmem.specs.declared import Extraction
 
 
@@ -43,3 +51,19 @@ def test_a_run_has_the_counts_of_all_its_shards_that_were_screened():
 
 def test_shards_that_were_not_screened_say_nothing_of_it():
     assert set(shard_of(0.1).schema.metadata) == {b"tolerance"}
+
+
+def test_joined_shards_say_what_they_say_of_all():
+    screened = Screening(10, 3, 1, 0.5, 0)
+    joined = join_rows([shard_of(0.125, screened), shard_of(0.25), shard_of(0.1, screened)])
+    assert tolerance_of([joined]) == 0.25
+    assert screening_of([joined]) == screened + screened
+    assert set(join_rows([shard_of(0.1)]).schema.metadata) == {b"tolerance"}
+
+
+def test_joined_divergences_say_nothing_of_a_tolerance():
+    rows = [pa.table({"example_id": [at], "digest": ["a"], "kl": [0.5]}, schema=KL_SCHEMA) for at in (4, 2, 3)]
+    joined = join_rows(rows)
+    assert not joined.schema.metadata
+    assert joined["example_id"].to_pylist() == [4, 2, 3]
+    assert joined["example_id"].num_chunks == 1
