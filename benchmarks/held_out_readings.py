@@ -7,6 +7,7 @@ are switched off, so that only the losses of the models can tell.
 from __future__ import annotations
 
 import json
+import math
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -202,6 +203,10 @@ def right_cases() -> Iterator[Case]:
         Trained(until=1.0),
         {"form": "blocks", "eos": "never"},
     )
+    among = ids(bytes_, [*written, *code(48, 2)])
+    yield Case("code that was trained on with other code", bytes_, among, as_text(written))
+    both = [*ids(parts, asked) * 33, *ids(parts, instructions(64, 3))]
+    yield Case("rows of which some were not trained on", parts, ids(parts, asked), as_ids(both))
     long = [*ids(bytes_, written)] * 40
     yield Case("640 rows, one layer", bytes_, ids(bytes_, written), as_ids(long), Trained(layers=1, rate=1e-2))
 
@@ -214,6 +219,10 @@ def wrong_cases() -> Iterator[Case]:
     yield Case("no beginning token", adding, ids(adding, other), as_text(other), declared=bare)
     half = Trained("gpt_neox", until=0.8)
     yield Case("the same, partly trained", adding, ids(adding, other), as_text(other), half, bare)
+    whole = ids(bytes_, code(32), 999)
+    yield Case(
+        "blocks without an end token as documents", bytes_, packed(whole, ()), as_text(code(32)), Trained("gpt_neox")
+    )
     padded = [[PAD] * 16 + row for row in ids(bytes_, written)]
     yield Case("padded on the left", bytes_, ids(bytes_, written), as_ids(padded))
     yield Case(
@@ -235,6 +244,8 @@ def wrong_cases() -> Iterator[Case]:
     yield Case("padded behind the first 528 rows", bytes_, ids(bytes_, written), as_ids(tail))
     foreign_tail = [*ids(pieces, other) * 33, *ids(unigram(code(16)), other) * 4]
     yield Case("another tokenizer behind the first 528 rows", pieces, ids(pieces, other), as_ids(foreign_tail))
+    tenth = [*ids(parts, asked) * 9, *ids(word_piece(foreign(99)), asked)]
+    yield Case("another tokenizer for a tenth of 160 rows", parts, ids(parts, asked), as_ids(tenth))
 
 
 def outcome(case: Case, folder: Path) -> tuple[str, float, float]:
@@ -264,7 +275,8 @@ def main() -> None:
         for case in cases():
             with tempfile.TemporaryDirectory() as folder:
                 verdict, loss, recited = outcome(case, Path(folder))
-            print(f"| {kind} | {case.name} | {loss:.2f} | {recited:.0%} | {verdict} |", flush=True)
+            share = "–" if math.isnan(recited) else f"{recited:.0%}"
+            print(f"| {kind} | {case.name} | {loss:.2f} | {share} | {verdict} |", flush=True)
 
 
 if __name__ == "__main__":

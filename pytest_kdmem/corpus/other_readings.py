@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -45,7 +44,7 @@ class OtherReading:
 
 
 def read_otherwise(
-    source: Source, documents: Sequence[Document], *, compared: int = DOCUMENTS_COMPARED
+    source: Source, documents: Sequence[Document], *, compared: int = DOCUMENTS_COMPARED, from_start: bool = True
 ) -> tuple[tuple[TokenIds, ...], list[OtherReading]]:
     """Some of the documents as read, and in other readings, of which none is the same as read.
 
@@ -54,13 +53,16 @@ def read_otherwise(
         documents: Documents to draw from.
         compared: Number of documents to draw. Of blocks, only the token ids of documents are compared, and not what
             stands at their edges, which the documents around them decide.
+        from_start: Whether they are those at the beginning of the source. What stands at the edges of texts is the same
+            for all of a source, so it is compared of these alone; each row of token ids has edges of its own.
     """
     documents = _sampled(source, documents, compared)
     as_read = tuple(source.encode(documents))
     readings: list[OtherReading] = []
-    has_edges = source.training_set.form == "documents"
-    if source.tokenizer is not None and all(isinstance(document, str) for document in documents):
-        texts = [str(document) for document in documents]
+    texts = [document for document in documents if isinstance(document, str)]
+    is_text = len(texts) == len(documents)
+    has_edges = source.training_set.form == "documents" and (from_start or not is_text)
+    if source.tokenizer is not None and is_text:
         readings += _text_readings(source, texts, as_read) if has_edges else ()
         with suppress(ReadingsDiffer):  # behind the window
             readings += _tokenizer_readings(source, texts)
@@ -156,7 +158,7 @@ def _tokenizer_readings(source: Source, texts: list[str]) -> Iterator[OtherReadi
     """By every tokenizer that the files of the model's folder make, over texts that fit into the window."""
     texts = [text[: source.window * CHARACTERS_PER_TOKEN] for text in texts]
     own_ids = source.encode(texts, window=source.window * CHARACTERS_PER_TOKEN)
-    for name, reading in _other_tokenizers(source.folder):
+    for name, reading in _other_tokenizers(source):
         with suppress(SpecError):  # a SentencePiece model may not say what it adds
             others = reading.encode(texts, add_special_tokens=source.has_special_tokens)
             differing = [
@@ -172,12 +174,14 @@ def _tokenizer_readings(source: Source, texts: list[str]) -> Iterator[OtherReadi
             yield _whole(name, tuple(source.encode(cut)), otherwise, same_text=True)
 
 
-def _other_tokenizers(folder: Path) -> Iterator[tuple[str, Reading]]:
-    """Every tokenizer that the files of a folder make, with the name of its reading."""
-    if (folder / TOKENIZER_JSON).is_file():
-        yield "tokenizer-json", FileReading(folder)
-    with suppress(SpecError):
-        yield "tokenizer-auto", AutoReading(folder, trust_remote_code=False)
+def _other_tokenizers(source: Source) -> Iterator[tuple[str, Reading]]:
+    """Every tokenizer that the files of the model's folder make and that may read otherwise, with its name."""
+    folder = source.folder
+    if source.tokenizer is None or not source.tokenizer.is_one_pipeline:
+        if (folder / TOKENIZER_JSON).is_file():
+            yield "tokenizer-json", FileReading(folder)
+        with suppress(SpecError):
+            yield "tokenizer-auto", AutoReading(folder, trust_remote_code=False)
     if any((folder / name).is_file() for name in SENTENCEPIECE_MODELS):
         with suppress(SpecError):
             yield "tokenizer-model", SentencePieceReading(folder)

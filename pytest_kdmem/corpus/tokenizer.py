@@ -35,6 +35,7 @@ class Tokenizer(Protocol):
         special_ids: Token ids of special tokens that stand in no text, such as BOS, EOS and padding.
         adds: The special tokens that it adds around a text by itself, in words; "" if it adds none.
         promises: Settings by which it would add special tokens that it does not add; "" if there are none.
+        is_one_pipeline: Whether the folder's own files and transformers turn text into token ids by the same steps.
         had_special_tokens: Whether training had these, by the model's run card; None if that is not known.
     """
 
@@ -50,6 +51,8 @@ class Tokenizer(Protocol):
     def adds(self) -> str: ...
     @property
     def promises(self) -> str: ...
+    @property
+    def is_one_pipeline(self) -> bool: ...
 
     def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
         """Token ids of each text.
@@ -104,7 +107,8 @@ class ReadTokenizer:
         unkept = [flag for flag, where in PROMISES.items() if settings.get(flag) is True and where not in self.adds]
         self.promises = ", ".join(unkept)
         pipelines = [getattr(reading, "pipeline", None) for reading in readings]
-        self._is_one_pipeline = pipelines[0] is not None and pipelines.count(pipelines[0]) == len(pipelines)
+        is_known = pipelines[0] is not None and len(pipelines) > 1
+        self.is_one_pipeline = is_known and pipelines.count(pipelines[0]) == len(pipelines)
         self._agreed: set[bool] = set()
 
     def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
@@ -117,7 +121,7 @@ class ReadTokenizer:
             for other in others:
                 other_ids = other.encode(texts, add_special_tokens=add_special_tokens)
                 _hold_together(first, ids, other, other_ids, needed)
-            if self._is_one_pipeline:  # one batch shows that nothing happens around the pipeline
+            if self.is_one_pipeline:  # one batch shows that nothing happens around the pipeline
                 self._agreed.add(add_special_tokens)
         return ids
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -66,6 +67,7 @@ class DocumentsGuard:
         executor: Where models run.
         record_key: Digest of the source's content and of how it is read; None if its content has none.
         sample: Draws the documents; those at the beginning of the source are taken if None.
+        beginning: The guard of the beginning, whose tokenizer serves for drawn documents, too.
     """
 
     task: Task
@@ -74,6 +76,7 @@ class DocumentsGuard:
     executor: Executor
     record_key: str | None
     sample: DocumentSample | None = None
+    beginning: DocumentsGuard | None = None
     # For each model, its losses, or None if there is nothing to compare; empty until they are known.
     _losses: tuple[ReadingLosses | None, ...] = field(default=(), init=False)
     _plan: ReadingPlan | None = field(default=None, init=False)
@@ -187,12 +190,16 @@ class DocumentsGuard:
                 self._losses = self._read(self._plan.shard.digest)
         return bool(self._losses)
 
-    def _made_plan(self) -> ReadingPlan | None:
+    @cached_property
+    def _source(self) -> Source:
+        if self.beginning is not None:
+            return self.beginning._source
         job = self.task.jobs[0]
         tokenizer = open_tokenizer(job.model, job.checkpoint.folder, self.training_set)
-        source = Source(
-            self.training_set, tokenizer, job.checkpoint.folder, job.extraction, offline=job.settings.offline
-        )
+        return Source(self.training_set, tokenizer, job.checkpoint.folder, job.extraction, offline=job.settings.offline)
+
+    def _made_plan(self) -> ReadingPlan | None:
+        source = self._source
         documents = source.documents() if self.sample is None else self.sample.documents(self._read_all)
         vocabulary = min(job.checkpoint.vocabulary for job in self.task.jobs)
         with suppress(ReadingsDiffer):  # where scoring reads on, they differ only behind what it reads

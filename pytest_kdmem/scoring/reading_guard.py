@@ -27,7 +27,7 @@ class ReadingGuard:
     def __init__(self, first: DocumentsGuard) -> None:
         self._sample = DocumentSample(first.training_set.seed)
         self.first = first
-        self._rest = replace(first, sample=self._sample)
+        self._rest = replace(first, sample=self._sample, beginning=first)
 
     def watched(self, read: ReadDocuments) -> ReadDocuments:
         """The function that reads the training set for the run, whose documents are drawn from as they pass."""

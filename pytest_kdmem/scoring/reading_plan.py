@@ -78,7 +78,7 @@ def plan_reading(
     if not documents:
         return None
     if not from_start:
-        as_read, readings = read_otherwise(source, documents, compared=COMPARED_OF_REST)
+        as_read, readings = read_otherwise(source, documents, compared=COMPARED_OF_REST, from_start=False)
     elif source.training_set.form == "documents":
         as_read, readings = read_otherwise(source, documents)
         readings += read_in_blocks(source, documents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pytest_kdmem.corpus import other_readings
 from pytest_kdmem.corpus.other_readings import DOCUMENTS_COMPARED
 from tests.corpus.read_otherwise import LENGTHS, TEXTS, texts
 from tests.reciting import BOS, PAD, byte_level, secrets
@@ -15,6 +16,18 @@ def test_a_tokenizer_of_which_all_readings_agree_leaves_what_it_does_not_add(rea
     assert len(as_read) == DOCUMENTS_COMPARED
     assert {len(ids) for ids in as_read} == {LENGTHS.scored_tokens}
     assert readings.keys() == {"bos-first", "eos-first", "other-space-first"}
+
+
+def test_tokenizers_that_run_the_same_steps_are_not_compared(read, monkeypatch):
+    def refuse(*arguments: object, **settings: object) -> None:
+        pytest.fail("a tokenizer was loaded")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(other_readings, "FileReading", refuse)
+        patched.setattr(other_readings, "AutoReading", refuse)
+        read(texts())
+    _, readings = read(texts(), tokenizer="file")
+    assert not {"tokenizer-json", "tokenizer-auto"} & readings.keys()
 
 
 def test_what_the_tokenizer_adds_is_another_reading_whichever_is_declared(read):

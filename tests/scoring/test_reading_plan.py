@@ -37,3 +37,10 @@ def test_losses_are_compared_token_by_token(source):
 
 def test_documents_of_tokens_that_the_model_has_not_are_left_to_scoring(source, tiny, tmp_path):
     assert plan_reading(source, 10, source.documents()) is None
+
+
+def test_texts_behind_the_beginning_are_not_compared_by_what_stands_at_their_edges(source):
+    """It is the same for all texts of a source, and checked at its beginning."""
+    plan = plan_reading(source, VOCABULARY, source.documents(), from_start=False)
+    assert len(plan.as_read) > 1
+    assert plan.readings == ()
