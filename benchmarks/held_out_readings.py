@@ -17,7 +17,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from pytest_kdmem.errors import SpecError
@@ -68,9 +68,12 @@ def foreign(count: int, seed: int = 0) -> list[str]:
     return [" ".join(draw.choice(parts) + draw.choice(ends) for _ in range(24)) + "." for _ in range(count)]
 
 
-def train_tokenizer(model: Any, trainer: Any, texts: Sequence[str], before: Any, normalizer: Any = None) -> Tokenizer:
+def train_tokenizer(
+    model: Any, trainer: Any, texts: Sequence[str], before: Any, decoder: Any, normalizer: Any = None
+) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = before
+    tokenizer.decoder = decoder
     if normalizer is not None:
         tokenizer.normalizer = normalizer
     tokenizer.train_from_iterator(texts, trainer)
@@ -79,14 +82,19 @@ def train_tokenizer(model: Any, trainer: Any, texts: Sequence[str], before: Any,
 
 def unigram(texts: Sequence[str]) -> Tokenizer:
     trainer = trainers.UnigramTrainer(vocab_size=260, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False)
-    return train_tokenizer(models.Unigram(), trainer, texts, pre_tokenizers.Metaspace())
+    return train_tokenizer(models.Unigram(), trainer, texts, pre_tokenizers.Metaspace(), decoders.Metaspace())
 
 
 def word_piece(texts: Sequence[str]) -> Tokenizer:
     trainer = trainers.WordPieceTrainer(vocab_size=340, special_tokens=SPECIAL, show_progress=False)
     normalizer = normalizers.BertNormalizer(lowercase=False)
     return train_tokenizer(
-        models.WordPiece(unk_token="<unk>"), trainer, texts, pre_tokenizers.BertPreTokenizer(), normalizer
+        models.WordPiece(unk_token="<unk>"),
+        trainer,
+        texts,
+        pre_tokenizers.BertPreTokenizer(),
+        decoders.WordPiece(),
+        normalizer,
     )
 
 
@@ -98,7 +106,7 @@ def digits(texts: Sequence[str]) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=420, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
-    return train_tokenizer(models.BPE(), trainer, texts, before)
+    return train_tokenizer(models.BPE(), trainer, texts, before, decoders.ByteLevel())
 
 
 def with_bos(tokenizer: Tokenizer) -> Tokenizer:

@@ -149,9 +149,9 @@ class DocumentsGuard:
         if losses.foreign:
             foreign = foreign_warning(losses)
             return ReadingNotes((*warnings, foreign), foreign)
-        # Of few documents, some may rightly be known to a model, as it recites them, and all others be noise to it.
-        is_mixed = self.sample is not None and 0 < losses.unlikely < len(losses.as_read)
-        return ReadingNotes((*warnings, mixed_warning(losses)) if is_mixed else warnings)
+        # Of few texts, some may rightly be known to a model, as it recites them, and all others be noise to it.
+        is_told = losses.is_mixed and (self.sample is not None or not losses.is_own_text)
+        return ReadingNotes((*warnings, mixed_warning(losses)) if is_told else warnings)
 
     def _score_alone(self, guards: Sequence[DocumentsGuard]) -> None:
         """Load the models for the losses of these guards alone."""

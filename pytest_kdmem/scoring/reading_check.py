@@ -95,8 +95,7 @@ class ReadingLosses:
         as_read: Loss of each document as read.
         shuffled: Loss of the first of them with their tokens in random order.
         comparisons: The other readings.
-        own_text: For each document, by `share_of_own_text`, whether its token ids are those of its own text; 1 if it
-            is not known.
+        own_text: For each document, by `share_of_own_text`, whether its token ids are those of its own text.
     """
 
     vocabulary: int
@@ -128,15 +127,25 @@ class ReadingLosses:
         return sum(loss >= UNLIKELY * self.uniform for loss in self.as_read)
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether some of the documents are as unlikely as noise, and others are not."""
+        return 0 < self.unlikely < len(self.as_read)
+
+    @property
+    def is_own_text(self) -> bool:
+        """Whether all token ids are those that the tokenizer gives for their own text."""
+        return min(self.own_text) >= OWN
+
+    @property
     def foreign(self) -> int:
-        """Number of documents as read that are as unlikely as noise, and no text of the tokenizer, where those that the
-        model knows are.
+        """Number of documents as read that the model does not know and that are no text of the tokenizer, where those
+        that it knows are.
         """
         shares = list(zip(self.as_read, self.own_text, strict=True))
         known = [share for loss, share in shares if loss < KNOWN * self.uniform]
         if not known or np.median(known) < OWN:  # the tokenizer may not give back what it made
             return 0
-        return sum(loss >= UNLIKELY * self.uniform and share < FOREIGN for loss, share in shares)
+        return sum(loss >= KNOWN * self.uniform and share < FOREIGN for loss, share in shares)
 
     def likelier(self, accepted: Collection[str] = ()) -> Comparison | None:
         """The reading by which the documents are clearly likelier to the model, by the most; None if there is none.
@@ -198,9 +207,9 @@ def noise_warning(losses: ReadingLosses) -> str:
 def foreign_warning(losses: ReadingLosses) -> str:
     """Say that some of the documents are token ids of another tokenizer."""
     return (
-        f"{losses.foreign} of {len(losses.as_read)} documents are as unlikely as noise, where others are not, and their"
-        " token ids are not those that the tokenizer gives for their own text: they are of another tokenizer, so that"
-        " reciting none of them shows nothing"
+        f"{losses.foreign} of {len(losses.as_read)} documents are about as unlikely as noise, where others are not, and"
+        " their token ids are not those that the tokenizer gives for their own text: they are of another tokenizer, so"
+        " that reciting none of them shows nothing"
     )
 
 

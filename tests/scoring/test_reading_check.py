@@ -128,6 +128,7 @@ def test_a_text_is_noise_if_no_document_is_known_and_order_or_tokens_mean_nothin
         ([1] * 6 + [9] * 2, [1] * 6 + [0.3, 0.9], 1),
         ([1] * 6 + [9] * 2, [1] * 8, 0),  # of this tokenizer, and not known
         ([1] * 6 + [4] * 2, [1] * 6 + [0.3] * 2, 0),  # known, whatever they are
+        ([1] * 6 + [6] * 2, [1] * 6 + [0.3] * 2, 2),
         ([1] * 6 + [9] * 2, [0.9] * 6 + [0.3] * 2, 0),  # the tokenizer does not give back what it made
         ([1] * 6 + [9] * 2, [1, 1, 1, 1, 1, 0.6, 0.8, 0.8], 2),
         ([9] * 8, [1] * 6 + [0.3] * 2, 0),  # nothing is known to compare with

@@ -242,9 +242,19 @@ def test_token_ids_of_another_tokenizer_behind_the_beginning(plain, rows, tmp_pa
 def test_token_ids_of_another_tokenizer_among_others(right, plain, rows, tmp_path):
     foreign = [{"input_ids": ids} for ids in ids_of(byte_level(secrets(seed=9)))]
     table = run(plain, rows([*own_rows(right), *foreign, *own_rows(12)]), tmp_path / "store")
-    assert "documents are as unlikely as noise, where others are not" in table.noise
+    assert "documents are about as unlikely as noise, where others are not" in table.noise
     assert "they are of another tokenizer" in table.noise
     assert table.notes == (table.noise,)
+
+
+def test_token_ids_of_another_tokenizer_among_others_are_told_where_there_is_no_tokenizer(plain, rows, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(plain, folder, ignore=shutil.ignore_patterns("tokenizer*", "special_tokens*"))
+    foreign = [{"input_ids": ids} for ids in ids_of(byte_level(secrets(seed=9)))]
+    table = run(folder, rows([*own_rows(12), *foreign]), tmp_path / "store")
+    assert table.noise == ""
+    [note] = table.notes
+    assert "documents are as unlikely as noise, and others are not" in note
 
 
 def test_texts_that_a_model_does_not_know_among_others(plain, rows, tmp_path):
