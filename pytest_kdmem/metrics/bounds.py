@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.special import betainc, betaincinv  # scipy.stats takes a second to import
 
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.mean_bounds import mean_lower_bound, mean_upper_bound
@@ -60,12 +60,12 @@ def estimate_proportion(
 
 def lower_bound(k: int, n: int, confidence: float) -> float:
     """Return the one-sided Clopper–Pearson lower bound of a proportion."""
-    return float(binomtest(k, n, alternative="greater").proportion_ci(confidence, "exact").low)
+    return float(betaincinv(k, n - k + 1, 1 - confidence)) if k else 0.0
 
 
 def upper_bound(k: int, n: int, confidence: float) -> float:
     """Return the one-sided Clopper–Pearson upper bound of a proportion."""
-    return float(binomtest(k, n, alternative="less").proportion_ci(confidence, "exact").high)
+    return float(betaincinv(k + 1, n - k, confidence)) if k < n else 1.0
 
 
 class PairedCounts(NamedTuple):
@@ -145,8 +145,12 @@ def estimate_mean(
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided exact McNemar p-value, from the examples that only one of two models memorized."""
-    differing = only_first + only_second
-    return float(binomtest(only_first, differing).pvalue) if differing else 1.0
+    return min(1.0, 2 * sign_test(max(only_first, only_second), only_first + only_second))
+
+
+def sign_test(k: int, n: int) -> float:
+    """Return the probability that at least k of n differences go one way if both ways are equally likely."""
+    return float(betainc(k, n - k + 1, 0.5)) if k else 1.0
 
 
 def _divide(numerator: float, denominator: float, *, undefined: float) -> float:

@@ -15,8 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, gammaln, xlog1py, xlogy
-from scipy.stats import beta
+from scipy.special import betainc, betaincinv, gammaln, xlog1py, xlogy
 
 # Part of the error that the interval of the unknown share may take.
 SHARE_OF_ERROR = 0.05
@@ -86,8 +85,8 @@ def ratio_is_refuted(ratio: float, both: int, only_first: int, only_second: int,
 
 def _share_interval(hits: int, n: int, error: float) -> tuple[float, float]:
     """Return the two-sided Clopper–Pearson interval of a share."""
-    low = float(beta.ppf(error / 2, hits, n - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - error / 2, hits + 1, n - hits)) if hits < n else 1.0
+    low = float(betaincinv(hits, n - hits + 1, error / 2)) if hits else 0.0
+    high = float(betaincinv(hits + 1, n - hits, 1 - error / 2)) if hits < n else 1.0
     return low, high
 
 

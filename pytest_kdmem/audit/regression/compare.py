@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import binomtest
-
 from pytest_kdmem.audit.regression.metrics import TrackedMetric
 from pytest_kdmem.audit.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
-from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
+from pytest_kdmem.metrics.bounds import lower_bound, sign_test, upper_bound
 from pytest_kdmem.metrics.direction import HIGHER_IS_BETTER, Operator
 from pytest_kdmem.metrics.estimate import Estimate
 
@@ -99,7 +97,7 @@ def _paired_difference(accepted: TrackedMetric, measured: TrackedMetric) -> Pair
     newly = tuple(sorted(measured.possible_examples - accepted.possible_examples))
     no_longer = tuple(sorted(accepted.possible_examples - measured.possible_examples))
     differing = len(newly) + len(no_longer)
-    p_value = float(binomtest(len(newly), differing, alternative="greater").pvalue) if differing else 1.0
+    p_value = sign_test(len(newly), differing)
     return PairedDifference(measured.n, newly, no_longer, p_value)
 
 
