@@ -1,4 +1,4 @@
-"""What it costs to hold a loaded model against its files, beside scoring: `python benchmarks/loading.py`."""
+"""What it costs to hold a loaded model against its digest, beside scoring: `python benchmarks/loading.py`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from pytest_kdmem.engines.transformers.loaded import check_loaded, own_weights
 from pytest_kdmem.engines.transformers.loading import quiet
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
-from pytest_kdmem.specs.weights import digest_again
 
 EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)
 
@@ -57,10 +56,8 @@ def time_parts(folder: Path, examples: int) -> None:
     loaded, loading_info = result
     with timed(seconds, "memory of our own"):
         own_weights(loaded)
-    with timed(seconds, "comparison with the files"):
+    with timed(seconds, "digest of what is in memory"):
         check_loaded(loaded, loading_info, checkpoint)
-    with timed(seconds, "second digest"):
-        digest_again(folder)
     del loaded, result
     numerics = resolve_numerics(model, checkpoint, engine="transformers", device="cpu", dtype="auto", metrics="verdict")
     engine = TransformersEngine(model, checkpoint, numerics)
@@ -69,7 +66,7 @@ def time_parts(folder: Path, examples: int) -> None:
         engine.score([Example(row, ids[row]) for row in range(examples)], EXTRACTION, "verdict", lambda done: None)
     for part, duration in seconds.items():
         print(f"{part:<28} {duration:6.2f} s")
-    added = sum(seconds[part] for part in ("memory of our own", "comparison with the files", "second digest"))
+    added = sum(seconds[part] for part in ("memory of our own", "digest of what is in memory"))
     print(
         f"{checkpoint.parameters / 1e6:.0f} million parameters: {added / sum(seconds.values()):.1%} of these are checks"
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from filelock import FileLock
 
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.engines.protocol import Engine
+from pytest_kdmem.engines.protocol import Engine, files_changed
 from pytest_kdmem.engines.screened import ScreenedEngine
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
@@ -142,20 +142,26 @@ def _open_vllm(
         memory_share=None if decider is None else decider.memory_left(),
     )
     on_error.callback(engine.close)
+    _check_unchanged_bytes(model, checkpoint)
     return engine if decider is None else ScreenedEngine(engine, decider)
 
 
 def _check_unchanged(model: Model, checkpoint: Checkpoint, settings: RunSettings) -> None:
-    """Raise EngineError if the loaded weights may differ from the digested ones.
+    """Raise EngineError if the files of a model are others than before it was loaded.
 
-    The weights are read again, since not every write to a file leaves a time stamp.
+    That the weights in memory are the digested ones is checked where they are loaded in this process.
     """
-    reopened = open_checkpoint(model, offline=settings.offline)
-    if reopened.digest != checkpoint.digest or digest_again(checkpoint.folder) != reopened.weights_digest:
-        raise EngineError(
-            f"Model {model.source} was expected to stay as it is during an audit, and its files were changed while it"
-            " was loaded; audit it again once it is saved."
-        )
+    if open_checkpoint(model, offline=settings.offline).digest != checkpoint.digest:
+        raise files_changed(model.source)
+
+
+def _check_unchanged_bytes(model: Model, checkpoint: Checkpoint) -> None:
+    """Raise EngineError if weights that another process loaded may differ from the digested ones.
+
+    They are read again, since not every write to a file leaves a time stamp.
+    """
+    if digest_again(checkpoint.folder) != checkpoint.weights_digest:
+        raise files_changed(model.source)
 
 
 @contextmanager

@@ -167,3 +167,11 @@ def check_ids(examples: Sequence[Example], vocabulary: int, name: str) -> None:
                 f"Token ids from 0 to below {vocabulary} were expected by model {name}, and example {example.position}"
                 f" holds {lowest if lowest < 0 else highest}: the ids were made with another tokenizer."
             )
+
+
+def files_changed(model: str) -> EngineError:
+    """The error that the files of a model are no longer those that were digested."""
+    return EngineError(
+        f"Model {model} was expected to stay as it is during an audit, and its files were changed while it was loaded;"
+        " audit it again once it is saved."
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import RawIOBase
 from itertools import pairwise
@@ -34,11 +34,13 @@ class Weights(NamedTuple):
         digest: Hex digest (128 bits) of all tensors.
         parameters: Number of parameters.
         dtype: Precision of most parameters.
+        tensors: Hex SHA-256 of the bytes of each tensor, by its name.
     """
 
     digest: str
     parameters: int
     dtype: str
+    tensors: Mapping[str, str]
 
 
 class TensorEntry(NamedTuple):
@@ -90,7 +92,8 @@ def _compute_weights(files: Sequence[Path]) -> Weights:
         parameters[dtype] = parameters.get(dtype, 0) + prod(shape)
     commonest = max(parameters, key=lambda dtype: parameters[dtype])
     names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-    return Weights(digest_of(tensors), sum(parameters.values()), names.get(commonest, "float32"))
+    digests = {name: digest for name, _, _, digest in tensors}
+    return Weights(digest_of(tensors), sum(parameters.values()), names.get(commonest, "float32"), digests)
 
 
 def digest_again(folder: Path) -> str:

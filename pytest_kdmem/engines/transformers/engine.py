@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from itertools import chain
+from threading import get_ident
 
 import numpy as np
 import torch
@@ -19,15 +20,17 @@ from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids, ignore_progress
 from pytest_kdmem.engines.transformers.batches import (
     LOGITS_BYTES_AT_ONCE,
+    MOST_AT_ONCE,
     Batches,
     fitting_size,
     out_of_memory,
     rows_by_length,
+    runs_several_at_once,
 )
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
 from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_step_by_step
 from pytest_kdmem.engines.transformers.failures import running_failure
-from pytest_kdmem.engines.transformers.head import StandardHead
+from pytest_kdmem.engines.transformers.head import HeadOfThread, StandardHead
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_run
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.reduction import Positions, reduce_margins, reduce_positions
@@ -76,6 +79,7 @@ class TransformersEngine:
         self._device = numerics.device
         self._positions = checkpoint.positions or 64
         self._given_batch_size = batch_size
+        self._runs_own_code = model.trust_remote_code
         self._casting = load_to_run(model, checkpoint, numerics)
         self._model = self._casting.model
         self._compilation = compilation
@@ -103,10 +107,9 @@ class TransformersEngine:
         try:
             with self.computing():
                 self._head = StandardHead(self._model)
+                self._heads = HeadOfThread(self._head, get_ident())
                 self.vocabulary = int(self._head.linear.weight.shape[0])
-                config, width = self._model.config.get_text_config(), int(self._head.linear.weight.shape[-1])
-                size = self._given_batch_size or fitting_size(config, width, self._device, self._dtype)
-                self.batches = Batches(self.name, self._device, size)
+                self.batches = self._fitting_batches()
                 fitting = LOGITS_BYTES_AT_ONCE[self._device] // (4 * self.vocabulary)
                 self.chunk = max(FEWEST_POSITIONS_AT_ONCE, fitting)
                 self.tolerance = self.sure_miss = self._measured_tolerance()
@@ -175,10 +178,10 @@ class TransformersEngine:
             return list(decode_greedily(self._model, ids.batch(batch), new_tokens).cpu().numpy().astype(np.int32))
 
         with self.computing():
-            return list(chain.from_iterable(self.batches.run(len(prefixes), decode_batch)))
+            return list(chain.from_iterable(self.batches.run(len(prefixes), decode_batch, in_threads=False)))
 
     def close(self) -> None:
-        del self._model, self._head, self._casting
+        del self._model, self._head, self._heads, self._casting
         gc.collect()
         if self._device == "cuda":
             torch.cuda.empty_cache()
@@ -196,9 +199,8 @@ class TransformersEngine:
             summaries = summarize_windows(positions, ids.lengths[batch], extraction).cpu().numpy()
             rows = order[batch]
             self.check_finite(window_scores.fill(rows, summaries), [examples[row] for row in rows])
-            advance(len(rows))
 
-        self.batches.run(len(examples), score_batch)
+        self.batches.run(len(examples), score_batch, advance)
         return window_scores.scores(self.tolerance)
 
     def _score_verdicts(
@@ -217,9 +219,8 @@ class TransformersEngine:
                 summaries = summarize_margins(self._margins(ids.batch(batch), first)).cpu().numpy()
                 self.check_finite(summaries[:, 2] != 0, [examples[row] for row in of_batch])
                 margin[of_batch], misses[of_batch] = summaries[:, 0], summaries[:, 1]
-                advance(len(of_batch))
 
-            self.batches.run(len(rows), score_batch)
+            self.batches.run(len(rows), score_batch, advance)
 
         rows = np.arange(len(examples))
         if extraction.suffix_tokens > FIRST_TOKENS and self.sure_miss < math.inf:
@@ -246,12 +247,12 @@ class TransformersEngine:
 
     def hidden(self, ids: Tensor, first: int) -> tuple[Tensor, Tensor]:
         """Last hidden states ``[m, width]`` before each token from ``first`` on, and these tokens ``[m]``."""
-        hidden = self._head.backbone(ids[:, :-1])[:, first - 1 :]
+        hidden = self._heads.head.backbone(ids[:, :-1])[:, first - 1 :]
         return hidden.reshape(-1, hidden.shape[-1]), ids[:, first:].reshape(-1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits ``[m, vocabulary]`` of hidden states ``[m, width]``."""
-        return self._head.logits(hidden)
+        return self._heads.head.logits(hidden)
 
     def padded(self, examples: Sequence[Example]) -> PaddedIds:
         """Token ids of examples on the engine's device."""
@@ -266,6 +267,17 @@ class TransformersEngine:
                 f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
                 f" {self._dtype} overflows: try --kdmem-dtype float32."
             )
+
+    def _fitting_batches(self) -> Batches:
+        is_small = runs_several_at_once(sum(weight.numel() for weight in self._model.parameters()), self._device)
+        config, width = self._model.config.get_text_config(), int(self._head.linear.weight.shape[-1])
+        fitting = fitting_size(config, width, self._device, self._dtype, is_small=is_small)
+        at_once = 1
+        if is_small and not self._runs_own_code:  # which may not run in several threads
+            with suppress(Exception):  # whatever a class holds that cannot be copied
+                self._head.twin()
+                at_once = MOST_AT_ONCE
+        return Batches(self.name, self._device, self._given_batch_size or fitting, at_once)
 
     @torch.inference_mode()
     def _measured_tolerance(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from threading import get_ident, local
 from typing import cast
 
 import torch
@@ -37,6 +39,11 @@ class StandardHead:
         optional = {} if positions is None else {"position_ids": positions}
         hidden: Tensor = self._backbone(input_ids=ids, use_cache=False, **optional).last_hidden_state
         return hidden
+
+    def twin(self) -> StandardHead:
+        """The same for another thread, in modules of its own over the same weights: some keep state while they run."""
+        modules = (self._backbone, self.linear)
+        return deepcopy(self, {id(weight): weight for module in modules for weight in module.parameters()})
 
     @property
     def scale(self) -> float:
@@ -74,6 +81,18 @@ class StandardHead:
                 f"A causal language model was expected, and logits of {type(model).__name__} depend on later tokens;"
                 " set is_decoder to true in its config.json if it was trained as a decoder."
             )
+
+
+class HeadOfThread(local):
+    """The head that a thread uses.
+
+    Args:
+        head: The head of one thread; others have a twin of it.
+        thread: Identifier of that thread.
+    """
+
+    def __init__(self, head: StandardHead, thread: int) -> None:  # called once in each thread that asks
+        self.head = head if get_ident() == thread else head.twin()
 
 
 def backbone_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Linear]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -13,12 +15,15 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from pytest_kdmem.engines.protocol import files_changed
 from pytest_kdmem.engines.transformers.ignorable import is_ignorable
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint
-from pytest_kdmem.specs.weights import weight_files
+from pytest_kdmem.specs.weights import read_weights, weight_files
 
 Value = TypeVar("Value")
+# Names of dtypes in safetensors files that a weight may be cast to without a change, if it was cast from them.
+STORED_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 class StoredTensor(NamedTuple):
@@ -52,7 +57,7 @@ def own_weights(model: nn.Module) -> None:
 
 
 def check_loaded(model: PreTrainedModel, loading_info: dict[str, Any], checkpoint: Checkpoint) -> None:
-    """Check that a model holds each weight of its files, unchanged, and no other.
+    """Check that a model holds each weight of its files, as it was digested, and no other.
 
     Args:
         model: The loaded model, on the CPU.
@@ -60,7 +65,7 @@ def check_loaded(model: PreTrainedModel, loading_info: dict[str, Any], checkpoin
         checkpoint: The files.
 
     Raises:
-        EngineError: Weights are missing, have no place in the model, or are others than those in the files.
+        EngineError: Weights are missing, have no place in the model, or are others than those that were digested.
     """
     if missing := missing_weights(loading_info):
         raise EngineError(
@@ -73,7 +78,7 @@ def check_loaded(model: PreTrainedModel, loading_info: dict[str, Any], checkpoin
             f" config.json; {len(dropped)} have none and would be dropped (first: {dropped[0]}): correct config.json,"
             " or save the model without them."
         )
-    if changed := [] if checkpoint.quantized else _changed_weights(model, checkpoint.folder):
+    if changed := _changed_weights(model, checkpoint):
         raise EngineError(
             f"The weights in {checkpoint.folder} were expected in the loaded model, and {len(changed)} of its weights"
             f" are others (first: {changed[0]}); audit it again once it is saved."
@@ -113,15 +118,34 @@ def has_head_of_its_own(model: PreTrainedModel, folder: Path) -> bool:
         return embedding is not None and head is not None and not torch.equal(embedding.read(), head.read())
 
 
-def _changed_weights(model: PreTrainedModel, folder: Path) -> list[str]:
-    """Names of stored tensors that the model holds other values of."""
-    places, prefix = model.state_dict(), _prefix(model)
-    with ExitStack() as files:
-        return [
-            name
-            for name, tensor in _stored_tensors(weight_files(folder), files).items()
-            if (place := _look_up(name, places, prefix)) is not None and not _holds(place, tensor)
-        ]
+def _changed_weights(model: PreTrainedModel, checkpoint: Checkpoint) -> list[str]:
+    """Names of stored tensors that the model holds other values of.
+
+    Digests of what is in memory are compared with those of the files. Only tensors that are held in another form, as
+    quantized ones are, are read again.
+
+    Raises:
+        EngineError: The files are no longer those that were digested.
+    """
+    weights = read_weights(checkpoint.folder)
+    if weights.digest != checkpoint.weights_digest:
+        raise files_changed(str(checkpoint.folder))
+    places, prefix = {} if checkpoint.quantized else model.state_dict(), _prefix(model)
+    changed = []
+    with ExitStack() as files, ThreadPoolExecutor() as pool:
+        stored = _stored_tensors(weight_files(checkpoint.folder), files)
+        held = {name: _look_up(name, places, prefix) for name in stored}
+        dtypes = [_stored_dtype(held[name], tensor) for name, tensor in stored.items()]
+        in_memory = pool.map(_digest_in, held.values(), dtypes)
+        for (name, place), digest in zip(held.items(), in_memory, strict=True):
+            if digest == weights.tensors.get(name):
+                continue
+            value = stored[name].read()
+            if _digest(value) != weights.tensors.get(name):
+                raise files_changed(str(checkpoint.folder))
+            if not _holds(place, value):
+                changed.append(name)
+    return changed
 
 
 def _stored_tensors(paths: Iterable[Path], files: ExitStack) -> dict[str, StoredTensor]:
@@ -139,14 +163,32 @@ def _look_up(name: str, tensors: Mapping[str, Value], prefix: str) -> Value | No
     return next((tensors[same] for same in (name, prefix + name, name.removeprefix(prefix)) if same in tensors), None)
 
 
-def _holds(place: Tensor, stored: StoredTensor) -> bool:
+def _stored_dtype(place: Tensor | None, stored: StoredTensor) -> torch.dtype | None:
+    """Dtype in which a tensor of the model has the bytes of the stored one; None if it is held in another form."""
+    described = stored.file.get_slice(stored.name)
+    if place is None or not place.is_floating_point() or list(place.shape) != described.get_shape():
+        return None
+    return STORED_DTYPES.get(described.get_dtype())
+
+
+def _digest_in(place: Tensor | None, dtype: torch.dtype | None) -> str | None:
+    return None if place is None or dtype is None else _digest(place.to(dtype))
+
+
+def _digest(value: Tensor) -> str:
+    """Hex SHA-256 of a tensor's bytes, as they lie in a file."""
+    content = value.detach().contiguous().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(content.numpy().data).hexdigest()
+
+
+def _holds(place: Tensor | None, value: Tensor) -> bool:
     """Whether a tensor of the model is the stored one, in the dtype of the model.
 
-    What was converted into another shape cannot be compared.
+    What has no place was looked at before, and what was converted into another shape cannot be compared.
     """
-    if list(place.shape) != stored.file.get_slice(stored.name).get_shape():
+    if place is None or place.shape != value.shape:
         return True
-    value = stored.read().to(place.dtype)
+    value = value.to(place.dtype)
     if torch.equal(value, place):
         return True
     return value.is_floating_point() and torch.allclose(value, place, rtol=0.0, atol=0.0, equal_nan=True)

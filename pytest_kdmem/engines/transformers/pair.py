@@ -46,6 +46,7 @@ class PairedEngine:
         self._chunk = max(1, min(teacher.chunk, baseline.chunk) // 2)
         # A batch that fits the larger model fits the smaller one as well.
         teacher.batches.size = min(teacher.batches.size, baseline.batches.size)
+        teacher.batches.at_once = min(teacher.batches.at_once, baseline.batches.at_once)
 
     @property
     def engines(self) -> tuple[TransformersEngine, TransformersEngine]:
@@ -82,7 +83,6 @@ class PairedEngine:
             kl[rows] = divergence
             if not (is_finite := np.isfinite(kl[rows])).all():
                 raise self._infinite_divergence(of_batch[int(is_finite.argmin())])
-            advance(len(rows))
 
         with (
             self._teacher.computing(),
@@ -90,7 +90,7 @@ class PairedEngine:
             self._teacher.compiled(),
             self._baseline.compiled(),
         ):
-            self._teacher.batches.run(len(examples), score_batch)
+            self._teacher.batches.run(len(examples), score_batch, advance)
         return PairedScores(
             teacher_scores.scores(self._teacher.tolerance), baseline_scores.scores(self._baseline.tolerance), kl
         )
