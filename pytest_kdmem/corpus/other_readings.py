@@ -85,7 +85,7 @@ def _sampled(source: Source, documents: Sequence[Document], compared: int) -> li
     chosen = long_enough or ranked
     shares = source.own_text(sequences, drawn)
     # Those that may be of another tokenizer are rare at times, so they come before others that were drawn.
-    foreign = [index for index in chosen if shares[index] < OWN][: compared // 2]
+    foreign = [index for index in chosen if shares and shares[index] < OWN][: compared // 2]
     others = [index for index in chosen if index not in foreign][: compared - len(foreign)]
     return [drawn[index] for index in (*others, *foreign)]
 

@@ -87,10 +87,10 @@ class Source:
 
     def own_text(self, rows: Sequence[TokenIds], documents: Sequence[Document]) -> list[float]:
         """By `share_of_own_text`, whether each row of some documents is what the tokenizer makes of its text; 0 if the
-        model has no tokenizer.
+        model has no tokenizer. Empty if the documents are texts.
         """
         if all(isinstance(document, str) for document in documents):
-            return [1.0] * len(rows)
+            return []
         return [0.0 if self.tokenizer is None else share_of_own_text(row, self.tokenizer) for row in rows]
 
     def blocks(self, documents: Sequence[Document]) -> list[TokenIds]:

@@ -95,7 +95,8 @@ class ReadingLosses:
         as_read: Loss of each document as read.
         shuffled: Loss of the first of them with their tokens in random order.
         comparisons: The other readings.
-        own_text: For each document, by `share_of_own_text`, whether its token ids are those of its own text.
+        own_text: For each row of token ids, by `share_of_own_text`, whether they are those of its own text; empty if
+            the documents are texts.
     """
 
     vocabulary: int
@@ -132,15 +133,12 @@ class ReadingLosses:
         return 0 < self.unlikely < len(self.as_read)
 
     @property
-    def is_own_text(self) -> bool:
-        """Whether all token ids are those that the tokenizer gives for their own text."""
-        return min(self.own_text) >= OWN
-
-    @property
     def foreign(self) -> int:
         """Number of documents as read that the model does not know and that are no text of the tokenizer, where those
         that it knows are.
         """
+        if not self.own_text:
+            return 0
         shares = list(zip(self.as_read, self.own_text, strict=True))
         known = [share for loss, share in shares if loss < KNOWN * self.uniform]
         if not known or np.median(known) < OWN:  # the tokenizer may not give back what it made

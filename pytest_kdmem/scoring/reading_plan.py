@@ -33,7 +33,8 @@ class ReadingPlan:
         shuffled: Indices of the same sequences with their tokens in random order.
         readings: The other readings.
         vocabulary: Number of tokens of the smallest model.
-        own_text: For each sequence as read, by `share_of_own_text`, whether it is what the tokenizer makes of its text.
+        own_text: For each row of token ids, by `share_of_own_text`, whether they are those of its own text; empty if
+            the documents are texts.
     """
 
     shard: LossShard

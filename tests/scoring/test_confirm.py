@@ -127,7 +127,8 @@ def test_verdicts_of_real_models_are_confirmed(make_model, recited_ids, tmp_path
     confirmation = confirmed(scored(folder, tmp_path / "rows.npy", tmp_path), tmp_path)
     assert [str(check) for check in confirmation.engine_checks] == ["transformers scored", "transformers decoded"]
     assert (confirmation.examples, confirmation.checked, confirmation.outside_band) == (12, 12, 0)
-    assert [check.disagreements for check in confirmation.engine_checks] == [(), ()]
+    # Random weights have ties, which some versions of torch break otherwise as they decode.
+    assert all(each.ambiguous for check in confirmation.engine_checks for each in check.disagreements)
     assert confirmation.greatest_difference is not None
     assert confirmation.within_claimed_tolerance
     confirmation.check("student")

@@ -132,6 +132,7 @@ def test_a_text_is_noise_if_no_document_is_known_and_order_or_tokens_mean_nothin
         ([1] * 6 + [9] * 2, [0.9] * 6 + [0.3] * 2, 0),  # the tokenizer does not give back what it made
         ([1] * 6 + [9] * 2, [1, 1, 1, 1, 1, 0.6, 0.8, 0.8], 2),
         ([9] * 8, [1] * 6 + [0.3] * 2, 0),  # nothing is known to compare with
+        ([1] * 6 + [9] * 2, [], 0),  # texts
     ],
 )
 def test_documents_are_of_another_tokenizer_if_neither_model_nor_tokenizer_knows_them(as_read, own_text, foreign):
