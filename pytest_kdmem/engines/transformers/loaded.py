@@ -25,6 +25,9 @@ Value = TypeVar("Value")
 # Names of dtypes in safetensors files that a weight may be cast to without a change, if it was cast from them.
 STORED_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
+# Weights that are digested at once: one may be cast for it, which takes memory.
+DIGESTED_AT_ONCE = 4
+
 
 class StoredTensor(NamedTuple):
     """A tensor in a file, read when it is asked for."""
@@ -132,7 +135,7 @@ def _changed_weights(model: PreTrainedModel, checkpoint: Checkpoint) -> list[str
         raise files_changed(str(checkpoint.folder))
     places, prefix = {} if checkpoint.quantized else model.state_dict(), _prefix(model)
     changed = []
-    with ExitStack() as files, ThreadPoolExecutor() as pool:
+    with ExitStack() as files, ThreadPoolExecutor(DIGESTED_AT_ONCE) as pool:
         stored = _stored_tensors(weight_files(checkpoint.folder), files)
         held = {name: _look_up(name, places, prefix) for name in stored}
         dtypes = [_stored_dtype(held[name], tensor) for name, tensor in stored.items()]
