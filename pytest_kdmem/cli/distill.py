@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +51,8 @@ def distill(
         init=loading.model(files.init),
         training_set=examples.training_set(files.training_set),
         teacher=loading.model(files.teacher) if files.teacher else None,
-        held_out=examples.training_set(files.held_out) if files.held_out else None,
+        # The order names samples of the training set alone.
+        held_out=replace(examples.training_set(files.held_out), order=None) if files.held_out else None,
         out=files.out,
         extraction=examples.extraction,
         execution=execution,

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.declared import DType, EndOfDocument, Extraction, Form, Model, Reading, TrainingSet
+from pytest_kdmem.specs.declared import (
+    DType,
+    EndOfDocument,
+    Extraction,
+    Form,
+    Model,
+    Reading,
+    TokenDType,
+    TrainingSet,
+)
 from pytest_kdmem.specs.runtime import RunSettings, parse_part
 
 if TYPE_CHECKING:
@@ -31,6 +40,9 @@ class ExampleOptions:
     eos: EndOfDocument | None
     add_special_tokens: bool | None
     tokenizer: Reading | None
+    token_dtype: TokenDType | None
+    eos_id: int | None
+    order: str | None
     extraction: Extraction
 
     def training_set(self, source: str) -> TrainingSet:
@@ -43,6 +55,9 @@ class ExampleOptions:
             eos=self.eos,
             add_special_tokens=self.add_special_tokens,
             tokenizer=self.tokenizer,
+            dtype=self.token_dtype,
+            eos_id=self.eos_id,
+            order=self.order,
         )
 
 

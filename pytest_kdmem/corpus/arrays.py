@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -52,7 +52,12 @@ def number_of_rows(path: Path) -> int:
         return _header(file, path).examples
 
 
-def _header(file: BinaryIO, path: Path) -> Header:
+def read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape and type of the array in a .npy file, and whether it lies there by columns; the file stands behind these.
+
+    Raises:
+        DataError: The file is another, or holds objects.
+    """
     try:
         version = np.lib.format.read_magic(file)
         shape, by_columns, dtype = READ_HEADER[version](file)
@@ -60,6 +65,11 @@ def _header(file: BinaryIO, path: Path) -> Header:
             raise ValueError("objects, which are pickled")
     except Exception as error:  # the header is parsed as Python, which fails in many ways
         raise DataError(f"An array of token ids was expected in {path}, which is no plain .npy file.") from error
+    return shape, by_columns, dtype
+
+
+def _header(file: BinaryIO, path: Path) -> Header:
+    shape, by_columns, dtype = read_header(file, path)
     if len(shape) != 2 or not np.issubdtype(dtype, np.integer) or min(shape) < 0 or (shape[0] and not shape[1]):
         raise DataError(
             f"Whole numbers of shape [examples, tokens] were expected in {path}; found {dtype} of shape {list(shape)}."

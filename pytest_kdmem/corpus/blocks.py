@@ -7,15 +7,28 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.corpus.padding import WindowPadding
+from pytest_kdmem.corpus.token_files import is_stream
 from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
 
 def to_blocks(
-    sequences: Iterable[TokenIds], tokenizer: Tokenizer | None, training_set: TrainingSet, window: int
+    sequences: Iterable[TokenIds],
+    tokenizer: Tokenizer | None,
+    training_set: TrainingSet,
+    window: int,
+    padding: WindowPadding | None = None,
 ) -> Iterator[TokenIds]:
-    """Windows of joined documents; the last one may be shorter.
+    """Windows of joined documents, or of a stream; the last one may be shorter.
+
+    Args:
+        sequences: Documents, or parts of a stream.
+        tokenizer: Tokenizer of the models; None if they have none.
+        training_set: What they are of.
+        window: Tokens of a window.
+        padding: Looks at the windows of a stream.
 
     Raises:
         SpecError: An EOS is to be put behind documents and the tokenizer names none, or a document ends in a special
@@ -29,7 +42,10 @@ def to_blocks(
         if tokens >= window:
             joined = np.concatenate(pending)
             complete = tokens - tokens % window
-            yield from joined[:complete].reshape(-1, window)
+            windows = joined[:complete].reshape(-1, window)
+            if padding is not None:
+                padding.add(windows)
+            yield from windows
             pending, tokens = [joined[complete:]], tokens - complete
     if tokens:
         yield np.concatenate(pending)
@@ -37,7 +53,7 @@ def to_blocks(
 
 def _ended(sequences: Iterable[TokenIds], tokenizer: Tokenizer | None, training_set: TrainingSet) -> Iterable[TokenIds]:
     """Documents with the EOS that training put behind them."""
-    rule = training_set.eos
+    rule = "never" if is_stream(training_set) else training_set.eos
     if rule == "never":
         return sequences
     if tokenizer is None or tokenizer.eos_id is None:

@@ -143,7 +143,9 @@ def _token_row(ids: TokenIds, values: Mapping[str, Any], where: str) -> TokenRow
                 " model is trained with; found others: drop the column, or give what training had."
             )
     mask = numbers.get(MASK_COLUMN)
-    kept = _without_ignored_ends(ids, labels) if mask is None else _inside(mask != 0, where)
+    kept = _without_ignored_beginning(ids, labels) if mask is None else _inside(mask != 0, where)
+    if labels is not None:
+        kept = slice(kept.start, max(kept.start, min(kept.stop, _end_of_loss(labels))))
     text = values.get(DEFAULT_TEXT_COLUMN)
     return TokenRow(
         ids[kept],
@@ -166,18 +168,19 @@ def _inside(is_token: Flags, where: str) -> slice:
     return slice(int(kept[0]), int(kept[-1]) + 1)
 
 
-def _without_ignored_ends(ids: TokenIds, labels: TokenIds | None) -> slice:
-    """All of a row but its ends of one repeated token whose loss was not taken, which is padding."""
-    start, end = 0, len(ids)
-    if labels is not None and end:
-        ignored = labels == IGNORED_LABEL
-        while end > 0 and ignored[end - 1] and ids[end - 1] == ids[-1]:
-            end -= 1
-        left = 0
-        while left < end and ignored[left] and ids[left] == ids[0]:
-            left += 1
-        start = left if left > 1 else 0  # one such token can be the BOS of a prompt
-    return slice(start, end)
+def _end_of_loss(labels: TokenIds) -> int:
+    """The place behind the last token whose loss was taken: what comes after it is padding, or was never learned."""
+    taken = np.flatnonzero(labels != IGNORED_LABEL)
+    return int(taken[-1]) + 1 if len(taken) else 0
+
+
+def _without_ignored_beginning(ids: TokenIds, labels: TokenIds | None) -> slice:
+    """All of a row but a beginning of one repeated token whose loss was not taken, which is padding."""
+    if labels is None or not len(ids):
+        return slice(0, len(ids))
+    others = np.flatnonzero((labels != IGNORED_LABEL) | (ids != ids[0]))
+    left = int(others[0]) if len(others) else len(ids)
+    return slice(left if left > 1 else 0, len(ids))  # one such token can be the BOS of a prompt
 
 
 def _of_length(numbers: Any, length: int, name: str, where: str) -> Any:

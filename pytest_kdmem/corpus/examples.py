@@ -14,11 +14,12 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.blocks import to_blocks
 from pytest_kdmem.corpus.columns import Document, TokenRow
-from pytest_kdmem.corpus.padding import PaddingCheck
+from pytest_kdmem.corpus.padding import PaddingCheck, WindowPadding
 from pytest_kdmem.corpus.presets import Selection, resolve
 from pytest_kdmem.corpus.row_checks import check_is_of_text, check_learned
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.corpus.special_tokens import check_promises, has_special_tokens
+from pytest_kdmem.corpus.token_files import is_stream, is_token_file
 from pytest_kdmem.corpus.tokenizer import ReadingsDiffer, Tokenizer
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
@@ -85,7 +86,8 @@ def stream_examples(
     # Documents are selected by their full length, so that audits with shorter windows have the same examples.
     sequences: Iterator[TokenIds] = selection.select(encoder.token_ids(documents))
     if training_set.form == "blocks":
-        sequences = to_blocks(sequences, tokenizer, training_set, extraction.window_tokens)
+        padding = WindowPadding(training_set.source) if is_stream(training_set) else None
+        sequences = to_blocks(sequences, tokenizer, training_set, extraction.window_tokens, padding)
     for position, ids in enumerate(sequences):
         yield Example(position, ids[: extraction.window_tokens])
 
@@ -107,7 +109,11 @@ class _Encoder:
         self._tokenizer = tokenizer
         self._extraction = extraction
         self._needed = max(extraction.window_tokens, minimum_tokens)
-        self._padding = PaddingCheck(tokenizer.special_ids if tokenizer else frozenset(), training_set.source)
+        self._is_stream = is_stream(training_set)
+        # Rows of .bin files are not padded, and those that were cut out of a stream may end in empty documents.
+        knows_special = tokenizer is not None and not is_token_file(training_set)
+        special_ids = tokenizer.special_ids if tokenizer is not None and knows_special else frozenset[int]()
+        self._padding = PaddingCheck(special_ids, training_set.source)
 
     def token_ids(self, documents: Iterable[Document]) -> Iterator[TokenIds]:
         """Token ids of each document, or of its beginning if that holds at least as many as are needed.
@@ -161,6 +167,8 @@ class _Encoder:
     def _checked(self, document: TokenIds | TokenRow, where: str) -> TokenIds:
         """The token ids of a row, if they can be what training had."""
         row = document if isinstance(document, TokenRow) else TokenRow(document, where)
+        if self._is_stream:  # a part of it is no row
+            return row.ids
         self._padding.add(row.ids, row.where)
         check_learned(row, self._training_set.form, self._extraction)
         if row.text is not None and self._tokenizer is not None:

@@ -16,6 +16,8 @@ from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.corpus.formats import ROWS_AT_ONCE, UNREADABLE, first_line
 from pytest_kdmem.corpus.presets import find_preset
 from pytest_kdmem.corpus.sources import check_source, file_ending
+from pytest_kdmem.corpus.token_file_copies import copy_token_file
+from pytest_kdmem.corpus.token_files import is_token_file
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -39,6 +41,11 @@ def check_copyable(training_set: TrainingSet) -> None:
         raise SpecError(
             f"Examples that are documents were expected of {source}, and blocks hold parts of several: clean the"
             " documents (form documents), and join what is left into blocks."
+        )
+    if training_set.order is not None:
+        raise SpecError(
+            f"Examples that are documents were expected of {source}, and samples of a training hold parts of several:"
+            " clean the documents (drop order), and let training cut them into samples anew."
         )
     if training_set.documents != "lines" or training_set.minimum_tokens or training_set.sample is not None:
         raise SpecError(
@@ -70,10 +77,14 @@ def copy_documents(training_set: TrainingSet, folder: Path, kept: Flags) -> Path
         SpecError: Documents of this source cannot be left out.
     """
     check_copyable(training_set)
-    source = local_path(training_set.source).resolve()
+    source = local_path(training_set.source)
+    if not is_token_file(training_set):  # of which the parts lie beside each other where they are named
+        source = source.resolve()
     target = folder / source.name
     try:
-        if source.is_dir():
+        if is_token_file(training_set):
+            documents = copy_token_file(source, target, kept, training_set)
+        elif source.is_dir():
             documents = _saved_by_datasets(source, target, kept, training_set.split)
         else:
             documents = _COPIES[file_ending(source) or ""](source, target, kept)

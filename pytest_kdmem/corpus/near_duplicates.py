@@ -61,7 +61,7 @@ def near_duplicates(
     wanted_ids: dict[str, TokenIds] = {}
     for example in (among or stream)():
         if (digest := example.digest) in wanted:
-            wanted_ids.setdefault(digest, example.ids)
+            wanted_ids.setdefault(digest, example.ids.copy())  # apart from what it was cut out of
             if len(wanted_ids) == len(wanted):
                 break
     digests = list(wanted_ids)

@@ -27,7 +27,7 @@ CONTAINER = re.compile(r"[A-Za-z0-9$-]+@(?=[^/@])")  # of abfs://container@accou
 # Endings of files that may hold data and are not read.
 OTHER_DATA = tuple(
     ".gz .zst .bz2 .xz .lz4 .snappy .br .csv .tsv .json .ndjson .jsonlines .arrow .feather .orc .avro .pq .parq .npy"
-    " .npz .zip .tar .tgz .7z .tfrecord".split()
+    " .npz .bin .idx .zip .tar .tgz .7z .tfrecord".split()
 )
 
 

@@ -14,7 +14,7 @@ from pytest_kdmem.corpus.sources import ENDINGS, fingerprint
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
-WITHOUT_COLUMNS = (".npy", ".txt")
+WITHOUT_COLUMNS = (".npy", ".txt", ".bin")
 SPLITS_FILE = "dataset_dict.json"  # `datasets` writes it to a folder that holds several splits
 SAME_SCHEMES = {"gcs": "gs", "abfss": "abfs"}
 

@@ -16,6 +16,9 @@ TOKEN_RUN = 4
 ROWS_AT_LEAST = 2
 SHARE_OF_ROWS = 0.05
 ROWS_BETWEEN_CHECKS = 256
+# A window of a stream begins and ends anywhere, as within a run of spaces; padded rows end in runs nearly always.
+WINDOWS_AT_LEAST = 16
+SHARE_OF_WINDOWS = 0.25
 
 
 class PaddingCheck:
@@ -64,9 +67,42 @@ class PaddingCheck:
                 )
 
 
+class WindowPadding:
+    """Looks at the windows of a stream of tokens, which begin and end anywhere.
+
+    Args:
+        source: The training set, in messages.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._windows = 0
+        self._in_run: Counter[int] = Counter()
+
+    def add(self, windows: TokenIds) -> None:
+        """Look at some windows ``[n, tokens]``.
+
+        Raises:
+            DataError: Many of the windows so far begin or end with a run of one token.
+        """
+        self._windows += len(windows)
+        for ends in (windows[:, :TOKEN_RUN], windows[:, : -TOKEN_RUN - 1 : -1]):
+            in_run = (ends == ends[:, :1]).all(axis=1)
+            self._in_run.update(ends[in_run, 0].tolist())
+        for token, count in self._in_run.most_common(1):
+            if self._windows >= WINDOWS_AT_LEAST and count >= SHARE_OF_WINDOWS * self._windows:
+                raise DataError(
+                    f"A stream of tokens without padding was expected in {self._source}; found token {token} in a run"
+                    f" at {count} ends of {self._windows} windows: cut the padding off, or give rows with their"
+                    " attention_mask."
+                )
+
+
 def _run(ids: TokenIds) -> tuple[int, int]:
     """The first token and how often it stands there in a row."""
     if not len(ids):
         return -1, 0
+    if len(ids) > 1 and ids[0] != ids[1]:
+        return int(ids[0]), 1
     others = np.flatnonzero(ids != ids[0])
     return int(ids[0]), int(others[0]) if len(others) else len(ids)

@@ -167,11 +167,16 @@ class CorpusReader:
             rank = -int.from_bytes(example_hash, "big")
             if len(heap) < size:
                 heapq.heappush(heap, (rank, example_hash))
-                kept[example_hash] = example
+                kept[example_hash] = _alone(example)
                 continue
             self._exhaustive = False
             if rank > heap[0][0]:
                 _, dropped = heapq.heapreplace(heap, (rank, example_hash))
                 del kept[dropped]
-                kept[example_hash] = example
+                kept[example_hash] = _alone(example)
         return sorted(kept.values(), key=lambda example: example.position)
+
+
+def _alone(example: Example) -> Example:
+    """An example that does not keep in memory what it was cut out of."""
+    return Example(example.position, example.ids.copy())

@@ -27,13 +27,22 @@ from pytest_kdmem.corpus.formats import (
 from pytest_kdmem.corpus.hub import hub_readers
 from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, uri_readers
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
+from pytest_kdmem.corpus.token_files import (
+    ENDING,
+    check_pair_is_whole,
+    check_token_file,
+    declared_of,
+    files_of,
+    number_of_examples,
+    read_token_file,
+)
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.checkpoint import looks_like_hub_id
 from pytest_kdmem.specs.declared import TrainingSet
 
-ENDINGS = (*STREAMED, ".arrow", ".npy")
+ENDINGS = (*STREAMED, ".arrow", ".npy", ENDING)
 
 # Reads the documents of several readers as one stream, in their order.
 Gather = Callable[[Sequence[DocumentReader]], Iterator[Document]]
@@ -57,6 +66,7 @@ def check_source(training_set: TrainingSet) -> None:
         check_uri(training_set.source)
         return
     path = local_path(training_set.source)
+    check_pair_is_whole(path)
     if is_file(path) and file_ending(path) is None:
         raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {named(str(path))}.")
     if is_file(path) and file_ending(path) == ".npy" and training_set.form == "blocks" and training_set.eos != "never":
@@ -64,6 +74,13 @@ def check_source(training_set: TrainingSet) -> None:
             f'Documents were expected with form="blocks", and rows of {named(str(path))} are cut already: an EOS behind'
             ' each, and other cuts, would make other examples of them; drop form="blocks", or declare eos="never" if'
             " the rows are one stream of tokens."
+        )
+    if is_file(path) and file_ending(path) == ENDING:
+        check_token_file(path, training_set)
+    elif training_set.order is not None:
+        raise SpecError(
+            f"A .bin file with its index was expected with the order of its samples; found {named(training_set.source)}"
+            ": drop order (--kdmem-order)."
         )
     if exists(path) and not (is_file(path) or is_folder(path)):
         raise DataError(f"A file or folder was expected at {named(str(path))}; found a pipe or a device.")
@@ -110,6 +127,8 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
     match file_ending(path):
         case ".npy":
             return read_rows(path)
+        case ".bin":
+            return read_token_file(path, training_set)
         case ".arrow":
             return read_arrow(path, training_set.text_column)
         case _:
@@ -137,6 +156,9 @@ def fingerprint(training_set: TrainingSet) -> str | None:
         digests = [[str(file_ending(file)), file_digest(file)] for file in files]
         return digest_of([digests, "in turn", *settings]) if files else None
     path = local_path(read.source)
+    if is_file(path) and file_ending(path) == ENDING:
+        contents = [file_digest(file) for file in files_of(path, read)]
+        return digest_of([ENDING, contents, declared_of(read), *settings])
     if is_file(path):
         return digest_of([file_ending(path), file_digest(path), *settings])
     if is_folder(path):
@@ -148,13 +170,19 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     return None
 
 
-def expected_examples(training_set: TrainingSet) -> int | None:
-    """The number of examples, for showing progress; None if it is not known without reading the source."""
+def expected_examples(training_set: TrainingSet, window: int | None = None) -> int | None:
+    """The number of examples, for showing progress; None if it is not known without reading the source.
+
+    Args:
+        training_set: The training set.
+        window: Number of tokens of a block; None if it is not known.
+    """
     read, selection = resolve(training_set)
     path = local_path(read.source)
     if read.sample is not None:
         return read.sample
-    if read.form != "documents":
+    is_token_file = is_file(path) and file_ending(path) == ENDING
+    if read.form != "documents" and not is_token_file:
         return None
     if selection.take is not None:
         return selection.take
@@ -162,6 +190,8 @@ def expected_examples(training_set: TrainingSet) -> int | None:
         return None
     try:
         match file_ending(path):
+            case ".bin":
+                return number_of_examples(path, read, window)
             case ".npy":
                 return number_of_rows(path)
             case ".parquet":

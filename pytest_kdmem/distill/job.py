@@ -57,7 +57,7 @@ class OpenedData:
         special = self.declared.add_special_tokens or False
         declared = asdict(replace(self.declared, sample=None, seed=0, add_special_tokens=special))
         # What is not declared adds nothing, so that trainings from before these settings existed are taken up again.
-        undeclared = {name for name in ("tokenizer", "eos") if declared[name] is None}
+        undeclared = {name for name in ("tokenizer", "eos", "dtype", "eos_id", "order") if declared[name] is None}
         return self.fingerprint or digest_of({name: declared[name] for name in declared.keys() - undeclared})
 
 

@@ -165,7 +165,8 @@ def check_ids(examples: Sequence[Example], vocabulary: int, name: str) -> None:
         if lowest < 0 or highest >= vocabulary:
             raise EngineError(
                 f"Token ids from 0 to below {vocabulary} were expected by model {name}, and example {example.position}"
-                f" holds {lowest if lowest < 0 else highest}: the ids were made with another tokenizer."
+                f" holds {lowest if lowest < 0 else highest}: the ids were made with another tokenizer, or"
+                " are read from a .bin file as another type than they were written in."
             )
 
 

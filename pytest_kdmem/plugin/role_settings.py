@@ -19,23 +19,30 @@ class RoleSettings:
 
     Attributes:
         kind: Class of what the role takes.
-        overriding: Fields for which a run may set another value.
+        overriding: Fields for which a run may set another value, each with the key of its setting.
         of_source: Fields that say where in a source to look, and go with it where a run names another source.
     """
 
     kind: type[Model] | type[TrainingSet]
-    overriding: tuple[str, ...]
+    overriding: Mapping[str, str]
     of_source: tuple[str, ...]
 
 
-MODEL = RoleSettings(Model, ("dtype", "trust_remote_code"), ("revision",))
+# Settings of a training set that have the names of its fields, and those that have not.
+SAME_NAMES = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", "eos_id", "order", "sample", "seed")
+OTHER_NAMES = {"dtype": "token_dtype"}
+# Held-out text is read whole, and the order of a training names none of it.
+TRAINING_ALONE = ("sample", "order")
+
+MODEL = RoleSettings(Model, {name: name for name in ("dtype", "trust_remote_code")}, ("revision",))
 TRAINING_SET = RoleSettings(
     TrainingSet,
-    ("text_column", "form", "eos", "add_special_tokens", "tokenizer", "sample", "seed"),
-    ("revision", "config", "split", "documents", "minimum_tokens"),
+    {name: name for name in SAME_NAMES} | OTHER_NAMES,
+    ("revision", "config", "split", "documents", "minimum_tokens", "dtype", "eos_id", "order"),
 )
-CONTROL_SET = replace(  # held-out text is read whole
-    TRAINING_SET, overriding=tuple(name for name in TRAINING_SET.overriding if name != "sample")
+CONTROL_SET = replace(
+    TRAINING_SET,
+    overriding={name: key for name, key in TRAINING_SET.overriding.items() if name not in TRAINING_ALONE},
 )
 ROLE_SETTINGS: Mapping[str, RoleSettings] = dict.fromkeys(MODEL_ROLES, MODEL) | {
     "training_set": TRAINING_SET,
@@ -46,11 +53,11 @@ ROLE_SETTINGS: Mapping[str, RoleSettings] = dict.fromkeys(MODEL_ROLES, MODEL) | 
 def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> Model | TrainingSet:
     """Return what an audit declared for a role, with everything that was set for this run in its place."""
     role_settings = ROLE_SETTINGS[role]
-    changed = {key: settings[key] for key in role_settings.overriding if settings.overrides(key)}
+    changed: dict[str, Any] = {}
     if settings.overrides(role):
         defaults = {field.name: field.default for field in fields(declared)}
-        changed |= {name: defaults[name] for name in role_settings.of_source}
-        changed["source"] = settings[role]
+        changed = {name: defaults[name] for name in role_settings.of_source} | {"source": settings[role]}
+    changed |= {name: settings[key] for name, key in role_settings.overriding.items() if settings.overrides(key)}
     return replace(declared, **changed)
 
 
@@ -70,17 +77,7 @@ def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
         )
     if role in MODEL_ROLES:
         return Model(source, dtype=settings["dtype"], trust_remote_code=settings["trust_remote_code"] or False)
-    sample = settings["sample"] if role == "training_set" else None
-    return TrainingSet(
-        source,
-        text_column=settings["text_column"],
-        form=settings["form"],
-        eos=settings["eos"],
-        add_special_tokens=settings["add_special_tokens"],
-        tokenizer=settings["tokenizer"],
-        sample=sample,
-        seed=settings["seed"],
-    )
+    return TrainingSet(source, **{name: settings[key] for name, key in ROLE_SETTINGS[role].overriding.items()})
 
 
 def checked(role: str, value: Any) -> Any:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 THRESHOLDS = ("max_memorization_rate", "max_inheritance_ratio", "min_reduction", "max_predicted_risk")
 # Settings that say what is measured or how it is judged. All others hold for whatever is measured.
-READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", "sample", "seed")
+TOKEN_FILES = ("token_dtype", "eos_id", "order")
+READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", *TOKEN_FILES, "sample", "seed")
 NAMING = (*ROLES, *READING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
 
 

@@ -99,7 +99,7 @@ class ScoreRun:
         )
         shards = ShardsToScore(self.task, self._stored, self.progress)
         names = " and ".join(job.model.name for job in self.task.jobs)
-        self.progress.start(names, expected_examples(self.training_set))
+        self.progress.start(names, expected_examples(self.training_set, job.extraction.window_tokens))
         try:
             self._score(shards, reader, guard)
         finally:

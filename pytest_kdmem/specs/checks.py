@@ -120,6 +120,12 @@ def source(value: Any) -> str:
     return "" if without_secrets(text) == text else "without a password or key, which belong into the environment"
 
 
+def local_file(value: Any) -> str:
+    """A path that a file can have."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    return "" if isinstance(text, str) and can_be_path(text) else "a path"
+
+
 def part_of_run(value: Any) -> str:
     """A part of a run that array jobs share, such as ``3/16``."""
     number, slash, parts = str(value).partition("/")

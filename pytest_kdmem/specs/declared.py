@@ -10,13 +10,14 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
-from pytest_kdmem.specs.checks import choice, number, optional, require, source, truth, whole_number
+from pytest_kdmem.specs.checks import choice, local_file, number, optional, require, source, truth, whole_number
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Form = Literal["documents", "blocks"]
 Documents = Literal["lines", "articles"]
 Reading = Literal["file", "auto"]
 EndOfDocument = Literal["once", "always", "never"]
+TokenDType = Literal["uint16", "uint32"]
 
 _TRAINING_SET_CHECKS = {
     "form": choice(*get_args(Form)),
@@ -27,6 +28,9 @@ _TRAINING_SET_CHECKS = {
     "sample": optional(whole_number(1)),
     "seed": whole_number(0, bits=64),
     "minimum_tokens": whole_number(0),
+    "dtype": optional(choice(*get_args(TokenDType))),
+    "eos_id": optional(whole_number(0, bits=31)),
+    "order": optional(local_file),
 }
 
 
@@ -78,11 +82,13 @@ class TrainingSet:
     tokenizer and window.
 
     Args:
-        source: A file (.jsonl(.gz|.zst), .txt, .parquet, .arrow, .npy ``[examples, tokens]``), a folder saved by
+        source: A file (.jsonl(.gz|.zst), .txt, .parquet, .arrow, .npy ``[examples, tokens]``, .bin), a folder saved by
             ``datasets``, a hub id, the name of a preset (``fineweb``, ``wikitext-103``, ``nemotron-cc-v2``) or of its
-            held-out part (``fineweb:held-out``). For .jsonl(.gz|.zst), .txt and .parquet also an address (``s3://``,
-            ``gs://``, ``abfss://``, ``hdfs://``, ``file://``) of a file, of a folder with all below it, or of files by
-            a pattern such as ``s3://bucket/train/part-*.parquet``; files are read in the order of their paths.
+            held-out part (``fineweb:held-out``). A .bin file is Megatron's if its .idx file lies beside it, and each
+            of its sequences is a document; without one it is a flat stream of token ids. For .jsonl(.gz|.zst), .txt
+            and .parquet also an address (``s3://``, ``gs://``, ``abfss://``, ``hdfs://``, ``file://``) of a file, of a
+            folder with all below it, or of files by a pattern such as ``s3://bucket/train/part-*.parquet``; files are
+            read in the order of their paths.
         text_column: Name of the column that holds the text; a column ``input_ids`` is read as token ids instead.
         split: Split of a hub data set or of a saved ``DatasetDict``; another split than ``train`` of a preset is read
             whole.
@@ -104,6 +110,11 @@ class TrainingSet:
         eos: Where documents that are joined into blocks had an EOS behind them: ``always``, ``once`` (unless the
             document ends in it) or ``never`` (nothing but what text and tokenizer have, as run_clm joins them). None is
             ``always``, and refuses documents that end in EOS already.
+        dtype: Type of the token ids in a flat .bin file, which says nothing of itself: ``uint16`` or ``uint32``.
+        eos_id: Token id that ends each document of a flat .bin file. With form ``blocks`` none is declared, and the
+            stream is cut into windows where it stands.
+        order: File with the order of a Megatron training's samples, ``…_shuffle_idx.npy`` or ``…-shuffle_index.npy``.
+            The two files beside it name the documents of each sample, and every sample is an example.
 
     Raises:
         SpecError: An argument is of the wrong kind.
@@ -122,12 +133,17 @@ class TrainingSet:
     minimum_tokens: int = 0
     tokenizer: Reading | None = None
     eos: EndOfDocument | None = None
+    dtype: TokenDType | None = None
+    eos_id: int | None = None
+    order: str | None = None
 
     def __post_init__(self) -> None:
         require("a training set's source", self.source, source)
         object.__setattr__(self, "source", os.fspath(self.source))
         for name, check in _TRAINING_SET_CHECKS.items():
             require(f"{name} of training set {named(self.source)}", getattr(self, name), check)
+        if self.order is not None:
+            object.__setattr__(self, "order", os.fspath(self.order))
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from pytest_kdmem.specs.checks import (
     provenance_names,
     whole_number,
 )
-from pytest_kdmem.specs.declared import DType, EndOfDocument, Form, Reading
+from pytest_kdmem.specs.declared import DType, EndOfDocument, Form, Reading, TokenDType
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.other_readings import accepted_readings
 from pytest_kdmem.specs.runtime import DEVICES, ENGINES, EXECUTORS, SCREEN_DTYPES
@@ -68,6 +68,27 @@ OPTIONS = (
         " that transformers makes of the folder (auto). It must be given if the two differ on the text.",
         None,
         choice(*get_args(Reading)),
+    ),
+    Option(
+        "token-dtype",
+        "text",
+        "Type of the token ids in a flat .bin file, which says nothing of itself: uint16 or uint32.",
+        None,
+        choice(*get_args(TokenDType)),
+    ),
+    Option(
+        "eos-id",
+        "count",
+        "Token id that ends each document of a flat .bin file; none is given with form blocks, which cuts the file into"
+        " windows.",
+        None,
+        whole_number(0, bits=31),
+    ),
+    Option(
+        "order",
+        "path",
+        "File with the order of a Megatron training's samples (…_shuffle_idx.npy or …-shuffle_index.npy), for a .bin"
+        " file with its .idx file; the two files beside it are read, too.",
     ),
     Option(
         "prefix-tokens",

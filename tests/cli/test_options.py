@@ -31,13 +31,15 @@ RUN = {
 
 def test_examples_are_read_as_the_options_say():
     read = {"text_column": "body", "form": "blocks", "eos": "never", "add_special_tokens": True, "tokenizer": "file"}
-    options = ExampleOptions(split="test", extraction=Extraction(8, 9, 30), **read)
-    assert options.training_set("x.jsonl") == TrainingSet("x.jsonl", split="test", **read)
+    read |= {"eos_id": 3, "order": "x_shuffle_idx.npy"}
+    options = ExampleOptions(split="test", extraction=Extraction(8, 9, 30), token_dtype="uint16", **read)
+    assert options.training_set("x.bin") == TrainingSet("x.bin", split="test", dtype="uint16", **read)
 
 
 def test_a_sample_is_drawn_where_the_command_takes_one():
     read = {"text_column": "body", "form": "blocks", "eos": None, "add_special_tokens": None, "tokenizer": None}
-    options = SampledExampleOptions(extraction=Extraction(), sample=7, seed=3, **read)
+    none = {"token_dtype": None, "eos_id": None, "order": None}
+    options = SampledExampleOptions(extraction=Extraction(), sample=7, seed=3, **read, **none)
     expected = TrainingSet("x.jsonl", sample=7, seed=3, **read)
     assert options.training_set("x.jsonl") == expected
 

@@ -107,6 +107,17 @@ def test_without_a_mask_padding_is_the_ends_of_one_token_that_labels_leave_out()
     assert (prompt.ids.tolist(), prompt.learned.tolist()) == ([1, 5, 6, 0], [False, False, True, True])
 
 
+@pytest.mark.parametrize("mask", [None, [1, 1, 1, 1, 1, 0]])
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [([-100, 5, 6, 2, -100, -100], [1, 5, 6, 2]), ([-100, 5, -100, 2, 9, -100], [1, 5, 6, 2, 9]), ([-100] * 6, [])],
+)
+def test_behind_the_last_label_no_token_is_of_the_example(mask, labels, kept):
+    row = row_of(input_ids=[1, 5, 6, 2, 9, 0], labels=labels, **({"attention_mask": mask} if mask else {}))
+    assert row.ids.tolist() == kept
+    assert len(row.learned) == len(kept)
+
+
 def test_tokens_are_learned_where_labels_and_masks_of_the_loss_agree():
     row = row_of(input_ids=[1, 5, 6], attention_mask=[1, 1, 1], labels=[1, -100, 6], completion_mask=[0, 1, 1])
     assert row.learned.tolist() == [False, False, True]

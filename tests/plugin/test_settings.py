@@ -14,7 +14,7 @@ from pytest_kdmem.specs.options import OPTIONS
 from tests.audit_project import ALONE, toml
 
 CHOICES = ("blocks", "documents", "float32", "bfloat16", "transformers", "cpu", "cuda", "local", "ray", "vllm", "auto")
-CHOICES += ("file", "once", "never")
+CHOICES += ("file", "once", "never", "uint16", "uint32")
 WRITE_STUDENT = """
     from pathlib import Path
 

@@ -1,0 +1,66 @@
+"""Reads whole numbers of a binary file where they are asked for, and does not map it: it may be cut short meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_kdmem.errors import DataError
+
+# Largest value that a token id can have.
+LARGEST_ID = np.iinfo(np.int32).max
+
+Numbers = npt.NDArray[np.integer[Any]]
+
+
+def open_numbers(path: Path) -> BinaryIO:
+    """A file from which a few numbers are read at a time, at any place."""
+    return path.open("rb", buffering=0)
+
+
+def read_exactly(file: BinaryIO, size: int, path: Path) -> bytes:
+    """The next bytes of a file.
+
+    Raises:
+        DataError: The file ends before them.
+    """
+    parts: list[bytes] = []
+    missing = size
+    while missing and (part := file.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    if missing:
+        raise DataError(f"{size} more bytes were expected in {path}, which was cut short while it was read.")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@dataclass(frozen=True)
+class NumberFile:
+    """Numbers of one type that lie one after another in an open file.
+
+    Attributes:
+        file: The file.
+        path: Its path, in messages.
+        dtype: Type of the numbers.
+        count: Number of numbers.
+        start: Byte at which they begin.
+    """
+
+    file: BinaryIO
+    path: Path
+    dtype: np.dtype[np.integer[Any]]
+    count: int
+    start: int = 0
+
+    def read(self, first: int, count: int) -> Numbers:
+        """Numbers ``[count]`` from one of them on.
+
+        Raises:
+            DataError: The file was cut short.
+        """
+        self.file.seek(self.start + first * self.dtype.itemsize)
+        return np.frombuffer(read_exactly(self.file, count * self.dtype.itemsize, self.path), self.dtype)

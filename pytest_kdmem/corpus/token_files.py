@@ -1,0 +1,126 @@
+"""Reads .bin files of token ids: Megatron's, with an index beside them, and flat ones, of which all is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.base.paths import exists, is_file, local_path
+from pytest_kdmem.corpus.flat_files import check_flat, number_of_tokens, read_flat
+from pytest_kdmem.corpus.megatron import index_path, open_pair, read_pair
+from pytest_kdmem.corpus.sample_order import check_order, number_of_samples, order_paths, read_in_order
+from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.specs.declared import TrainingSet
+
+ENDING, INDEX_ENDING = ".bin", ".idx"
+
+
+def is_flat(training_set: TrainingSet) -> bool:
+    """Whether a source is a .bin file without an index."""
+    path = local_path(training_set.source)
+    return is_token_file(training_set) and is_file(path) and not exists(index_path(path))
+
+
+def is_stream(training_set: TrainingSet) -> bool:
+    """Whether what is read are parts of one stream of tokens, which is cut into windows where it stands."""
+    return training_set.form == "blocks" and is_flat(training_set)
+
+
+def is_token_file(training_set: TrainingSet) -> bool:
+    """Whether a source is named as a .bin file."""
+    return training_set.source.endswith(ENDING)
+
+
+def check_pair_is_whole(path: Path) -> None:
+    """Raise DataError if a path names a pair of files, and not by its .bin file, or if that is missing."""
+    if not path.name or (exists(path) and not path.name.endswith(INDEX_ENDING)):
+        return
+    bin_path = path.with_name(f"{path.name.removesuffix(INDEX_ENDING).removesuffix(ENDING)}{ENDING}")
+    if path.name.endswith(INDEX_ENDING) or is_file(index_path(bin_path)):
+        if is_file(bin_path):
+            raise DataError(f"The .bin file of a pair was expected as its name; found {path}: name {bin_path}.")
+        raise DataError(
+            f"The token ids {bin_path} were expected beside their index {index_path(bin_path)}, and are missing; put"
+            " them there, or name another training set."
+        )
+
+
+def check_token_file(path: Path, training_set: TrainingSet) -> None:
+    """Check a .bin file without reading it.
+
+    Raises:
+        DataError: The files are damaged, or do not belong together.
+        SpecError: What is declared of them is missing, or contradicts them.
+    """
+    if is_flat(training_set):
+        check_flat(path, training_set)
+        return
+    with open_pair(path) as pair:
+        dtype = pair.header.dtype
+    if training_set.dtype not in (None, dtype.name):
+        raise SpecError(
+            f"Type {dtype.name}, which {index_path(path)} names, was expected of {path}; found"
+            f' dtype="{training_set.dtype}": drop it.'
+        )
+    if training_set.eos_id is not None:
+        raise SpecError(
+            f"Documents of {path} were expected to end where {index_path(path)} says; found eos_id"
+            f" {training_set.eos_id}, which is of flat files: drop it."
+        )
+    if training_set.order is None:
+        return
+    if training_set.form == "blocks":
+        raise SpecError(
+            f"Samples that are cut already were expected of {path} in the order of {training_set.order}; drop"
+            ' form="blocks".'
+        )
+    check_order(path, training_set.order)
+
+
+def read_token_file(path: Path, training_set: TrainingSet) -> Iterator[TokenIds]:
+    """The documents of a .bin file, or the samples of a training in its order, or parts of a stream.
+
+    Raises:
+        DataError: The files are damaged, or hold what is no token id.
+    """
+    try:
+        if is_flat(training_set):
+            yield from read_flat(path, training_set)
+        elif training_set.order is not None:
+            yield from read_in_order(path, training_set.order)
+        else:
+            yield from read_pair(path)
+    except OSError as error:
+        raise DataError(f"{path} was expected to be readable, and is not ({error.strerror}).") from None
+
+
+def files_of(path: Path, training_set: TrainingSet) -> list[Path]:
+    """Every file that the token ids of a .bin file follow from.
+
+    Raises:
+        DataError: A file of the order is missing.
+    """
+    files = [path] if is_flat(training_set) else [path, index_path(path)]
+    return [*files, *(order_paths(training_set.order) if training_set.order is not None else ())]
+
+
+def declared_of(training_set: TrainingSet) -> list[object]:
+    """What is declared of a flat file and decides which token ids its bytes are; nothing of other sources."""
+    return [training_set.dtype, training_set.eos_id] if is_flat(training_set) else []
+
+
+def number_of_examples(path: Path, training_set: TrainingSet, window: int | None) -> int | None:
+    """The number of examples of a .bin file, if it follows from the sizes of its files.
+
+    Raises:
+        DataError: The files are damaged.
+    """
+    if training_set.order is not None:
+        return number_of_samples(training_set.order)
+    if not is_flat(training_set):
+        with open_pair(path) as pair:
+            return pair.header.sequences if training_set.form == "documents" else None
+    if training_set.form == "blocks" and window is not None and training_set.dtype is not None:
+        return -(-number_of_tokens(path, training_set) // window)
+    return None
