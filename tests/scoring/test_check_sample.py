@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_kdmem.scoring import check_sample
-from pytest_kdmem.scoring.check_sample import Expected, choose_sample
+from pytest_kdmem.scoring.check_sample import CheckSample, Expected, choose_sample, without_screened_margins
 from pytest_kdmem.scoring.table import SCHEMA
 
 ROWS = st.lists(st.tuples(st.integers(0, 60), st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=300)
@@ -82,6 +82,7 @@ def test_another_seed_chooses_other_rows_and_every_row_can_be_chosen():
     chosen = [{expected.example_id for expected in choose_sample(rows, seed=seed).rows} for seed in range(30)]
     assert all(len(ids) == 64 for ids in chosen)
     assert chosen[0] != chosen[1]
+    assert chosen[0] == {expected.example_id for expected in choose_sample(rows, seed=0).rows}
     assert set().union(*chosen) == set(range(200))
 
 
@@ -96,3 +97,14 @@ def test_margins_that_are_not_finite_count_as_unknown():
     margins = (None, math.nan, -math.inf, -2.0)
     rows = [row(position, memorized=False, margin=margin) for position, margin in enumerate(margins)]
     assert [expected.margin for expected in choose_sample(table(rows), seed=0).rows] == [None, None, None, -2.0]
+
+
+def test_of_a_screened_run_only_margins_within_its_band_are_known():
+    margins = (None, 0.5, -0.5, 0.75, -4.0, 0.0)
+    expected = [Expected(at, f"{at}", margin == 0.75, margin == 0.0, margin) for at, margin in enumerate(margins)]
+    sample = without_screened_margins(CheckSample(tuple(expected), examples=90, ambiguous=7), band=0.5)
+    assert [row.margin for row in sample.rows] == [None, 0.5, -0.5, None, None, 0.0]
+    assert [(row.example_id, row.digest, row.memorized, row.ambiguous) for row in sample.rows] == [
+        (row.example_id, row.digest, row.memorized, row.ambiguous) for row in expected
+    ]
+    assert (sample.examples, sample.ambiguous) == (90, 7)
