@@ -74,8 +74,8 @@ def test_the_rows_of_a_run_are_read_in_order_or_not_at_all(stored: StoredParts) 
     in_order = [*reversed(shards)]
     tables = stored.read_all(in_order)
     assert tables is not None
-    for pieces in tables:
-        assert [piece["example_id"].to_pylist() for piece in pieces] == [[0, 1, 0, 0, 1, 2]]
+    ids = [[piece["example_id"].to_pylist() for piece in pieces] for pieces in tables]
+    assert ids == [[[0, 1, 0, 0, 1, 2]]] * 2
     assert stored.read_all([*in_order, "0" * 32]) is None
 
 
@@ -90,3 +90,11 @@ def test_the_rows_of_many_shards_are_joined_in_few_pieces(stored: StoredParts) -
     for pieces in (first, second):
         assert [len(piece) for piece in pieces] == [SHARDS_PER_PIECE, 2]
         assert all(piece["margin"].num_chunks == 1 for piece in pieces)
+
+
+@pytest.mark.parametrize("shards", [2, SHARDS_PER_PIECE + 1])
+def test_a_shard_that_lacks_a_table_is_refused(stored: StoredParts, shards: int) -> None:
+    names = [f"{number:032x}" for number in range(shards)]
+    parts: dict[str, Parts] = {name: (table(1), table(1)) for name in names} | {names[-1]: (table(1),)}
+    with pytest.raises(ValueError, match="shorter"):
+        stored.join(parts, names)
