@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from pytest_kdmem.errors import StoreError
 from pytest_kdmem.scoring.entries import Entries
-from tests.scoring.stored_files import CONFIRMATION, files_below
+from tests.scoring.stored_files import CONFIRMATION, files_below, store_message
 
 
 @pytest.fixture
@@ -67,3 +68,10 @@ def test_keys_are_listed_in_order(entries: Entries) -> None:
         entries.write("predictors", key, {})
     assert list(entries.keys("predictors")) == ["a", "b", "c"]
     assert list(entries.keys("corpora")) == []
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_store(entries: Entries, tmp_path: Path) -> None:
+    (tmp_path / "readings").write_text("")
+    with pytest.raises(StoreError) as caught:
+        entries.write("readings", "k", {})
+    store_message(caught, tmp_path)
