@@ -17,7 +17,6 @@ from pytest_kdmem.metrics.inheritance import is_same_model
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import RunCard, read_run_card
-from pytest_kdmem.specs.weights import weights_digest
 
 SHOWN_DIGITS = 4
 Kind = Literal["training-set", "teacher", "role", "window"]
@@ -56,9 +55,10 @@ def read_trusted_card(
         return None, [f"run card of {subject} cannot be read: {error}"]
     if card is None:
         return None, []
-    if card.weights != weights_digest(scored.folder):
+    reopened = open_checkpoint(model, offline=offline)
+    if card.weights != reopened.weights_digest:
         return None, [f"run card of {subject} is of other weights"]
-    if open_checkpoint(model, offline=offline).digest != scored.digest:
+    if reopened.digest != scored.digest:
         return None, [f"run card of {subject} is not believed, as its folder was changed after it was scored"]
     return card, []
 

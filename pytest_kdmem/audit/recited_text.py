@@ -25,7 +25,7 @@ def with_text(entry: ExamplesEntry, scores: ScoreTable, *, offline: bool = False
 
 def _read_texts(scores: ScoreTable, example_ids: Iterable[int], *, offline: bool) -> dict[int, tuple[str, str]]:
     """Prefix and suffix of examples by id: their text, or their token ids if the model has no tokenizer."""
-    tokenizer = open_tokenizer(scores.model, scores.checkpoint.folder, scores.training_set)
+    tokenizer = open_tokenizer(scores.model, scores.checkpoint, scores.training_set)
     extraction, missing = scores.extraction, set(example_ids)
     texts = {}
     for example in stream_examples(scores.training_set, tokenizer, extraction, offline=offline):

@@ -53,6 +53,7 @@ class ModelEntry:
         tolerance: Half the width of the ambiguous band, in logits.
         run: Summary of the model's run card (`RunCard.summary`); None if it has none that is trusted.
         screening: Counts of examples that a fast dtype screened and ``dtype`` decided; None if that scored all.
+        base: Last part of the source of the model that this adapter is merged into; None of a whole model.
     """
 
     source: str
@@ -66,6 +67,7 @@ class ModelEntry:
     tolerance: float
     run: dict[str, Any] | None = None
     screening: ScreeningEntry | None = field(default=None, metadata={"json_default": "left out"})
+    base: str | None = field(default=None, metadata={"json_default": "left out"})
 
 
 @dataclass(frozen=True)

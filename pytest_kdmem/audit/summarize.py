@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import DataEntry, Gate, InheritanceEntry, ModelEntry, RiskEntry, ScreeningEntry
 from pytest_kdmem.audit.schema_checks import ConfirmationEntry, EngineCheckEntry
+from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
@@ -53,6 +54,7 @@ def model_entry(scores: ScoreTable, card: RunCard | None) -> ModelEntry:
         tolerance=scores.tolerance,
         run=card.summary() if card is not None else None,
         screening=_screening_entry(scores),
+        base=last_part(checkpoint.base_source) if checkpoint.base_source else None,
     )
 
 

@@ -176,7 +176,7 @@ def _tokenizer_readings(source: Source, texts: list[str]) -> Iterator[OtherReadi
 
 def _other_tokenizers(source: Source) -> Iterator[tuple[str, Reading]]:
     """Every tokenizer that the files of the model's folder make and that may read otherwise, with its name."""
-    folder = source.folder
+    folder = source.checkpoint.text_folder
     if source.tokenizer is None or not source.tokenizer.is_one_pipeline:
         if (folder / TOKENIZER_JSON).is_file():
             yield "tokenizer-json", FileReading(folder)

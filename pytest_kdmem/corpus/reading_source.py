@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -17,8 +16,8 @@ from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.corpus.special_tokens import has_special_tokens
 from pytest_kdmem.corpus.tokenizer import Tokenizer
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
-from pytest_kdmem.specs.layout import CONFIG, read_model_json
 
 # Documents of the source among which the sample is drawn.
 DOCUMENTS_READ = 512
@@ -35,14 +34,14 @@ class Source:
     Attributes:
         training_set: The training set as declared.
         tokenizer: Tokenizer of the model; None if it has none.
-        folder: Folder of the model.
+        checkpoint: Files of the model.
         extraction: Lengths of prefix, suffix and window.
         offline: Never open a network connection.
     """
 
     training_set: TrainingSet
     tokenizer: Tokenizer | None
-    folder: Path
+    checkpoint: Checkpoint
     extraction: Extraction
     offline: bool = False
 
@@ -106,7 +105,7 @@ class Source:
 
     def edge_ids(self) -> dict[str, int]:
         """The ids of the model's beginning and end tokens, by the names ``bos`` and ``eos``."""
-        config = read_model_json(self.folder / CONFIG, "a model's configuration")
+        config = self.checkpoint.config
         inner = config.get("text_config")
         config = {**config, **inner} if isinstance(inner, dict) else config
         ids = {name: config.get(f"{name}_token_id") for name in ("bos", "eos")}

@@ -39,8 +39,8 @@ from pytest_kdmem.corpus.token_files import (
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import named
-from pytest_kdmem.specs.checkpoint import looks_like_hub_id
 from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.locations import looks_like_hub_id
 
 ENDINGS = (*STREAMED, ".arrow", ".npy", ENDING)
 

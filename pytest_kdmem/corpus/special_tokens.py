@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Reading, TrainingSet
 from pytest_kdmem.specs.run_card import RunCard, read_run_card
-from pytest_kdmem.specs.weights import weights_digest
 
 
 class UndeclaredSpecialTokens(SpecError):
@@ -59,17 +58,17 @@ def check_promises(training_set: TrainingSet, promises: str) -> None:
         )
 
 
-def special_tokens_by_card(folder: Path, training_set: TrainingSet) -> bool | None:
+def special_tokens_by_card(checkpoint: Checkpoint, training_set: TrainingSet) -> bool | None:
     """Whether a model was trained with its tokenizer's special tokens, by the run card beside its weights.
 
     Returns:
         None if there is no run card of these weights that can be read, or if it names another training set.
     """
     try:
-        card = read_run_card(folder)
+        card = read_run_card(checkpoint.folder)
     except DataError:  # the audit warns of it where it looks at all of the card
         return None
-    if card is None or card.training_set.fingerprint is None or card.weights != weights_digest(folder):
+    if card is None or card.training_set.fingerprint is None or card.weights != checkpoint.weights_digest:
         return None
     return next((special for special in (True, False) if _names(card, training_set, special)), None)
 

@@ -18,9 +18,10 @@ from pytest_kdmem.corpus.file_readings import (
 from pytest_kdmem.corpus.readings import BEFORE, BEHIND, Reading, added_tokens
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.checkpoint import digest_tokenizer
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.declared import Reading as DeclaredReading
+from pytest_kdmem.specs.tokenizer_files import has_tokenizer
 
 # Where the special token stands that a setting of a tokenizer promises.
 PROMISES = {"add_bos_token": BEFORE, "add_eos_token": BEHIND}
@@ -146,15 +147,16 @@ def _hold_together(
             )
 
 
-def open_tokenizer(model: Model, folder: Path, training_set: TrainingSet) -> Tokenizer | None:
-    """Load the tokenizer of a model, in its folder, as the model's training read this training set.
+def open_tokenizer(model: Model, checkpoint: Checkpoint, training_set: TrainingSet) -> Tokenizer | None:
+    """Load the tokenizer of a model, from its files, as the model's training read this training set.
 
     Raises:
         SpecError: The tokenizer cannot be loaded in this reading.
     """
-    tokenizer = load_tokenizer(folder, training_set.tokenizer, trust_remote_code=model.trust_remote_code)
+    declared = training_set.tokenizer
+    tokenizer = load_tokenizer(checkpoint.text_folder, declared, trust_remote_code=model.trust_remote_code)
     if tokenizer is not None and tokenizer.adds and training_set.add_special_tokens is None:
-        tokenizer.had_special_tokens = special_tokens_by_card(folder, training_set)
+        tokenizer.had_special_tokens = special_tokens_by_card(checkpoint, training_set)
     return tokenizer
 
 
@@ -171,7 +173,7 @@ def load_tokenizer(
     Raises:
         SpecError: The tokenizer cannot be loaded in this reading.
     """
-    if digest_tokenizer(folder) == "none":
+    if not has_tokenizer(folder):
         return None
     readings: list[Reading] = []
     if declared != "auto" and (file := _read_file(folder)) is not None:

@@ -8,8 +8,9 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.sources import check_source, training_fingerprint
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.checkpoint import Checkpoint, different_tokenizers, open_checkpoint
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.tokenizer_content import different_tokenizers
 
 # Increase this number when the same inputs give other weights than before: models trained earlier are then not reused.
 TRAINING_VERSION = 1

@@ -48,7 +48,7 @@ def prepare(run: TrainingRun) -> Prepared:
     job, recipe = run.job, run.job.recipe
     init = job.init
     declared = job.training_set.declared.tokenizer
-    tokenizer = load_tokenizer(init.checkpoint.folder, declared, trust_remote_code=init.declared.trust_remote_code)
+    tokenizer = load_tokenizer(init.checkpoint.text_folder, declared, trust_remote_code=init.declared.trust_remote_code)
     set_seed(recipe.seed)
     model = load_model(init.declared, init.checkpoint, dtype="float32", attention=_attention(run))
     embedding_rows = model.config.get_text_config().vocab_size

@@ -86,7 +86,10 @@ def _write_model(weights: dict[str, Any], init: OpenedModel, card: RunCard, out:
         # The generation settings are copied below: transformers refuses to write settings that contradict each other.
         model.generation_config = GenerationConfig()
         model.save_pretrained(folder)
-        for file in sorted(init.checkpoint.folder.iterdir()):
-            if file.name.startswith(("generation_config", *TOKENIZER_FILES)) or file.suffix == ".py":
+        for file in sorted(init.checkpoint.weights_folder.iterdir()):
+            if file.name.startswith("generation_config") or file.suffix == ".py":
+                shutil.copyfile(file, folder / file.name)
+        for file in sorted(init.checkpoint.text_folder.iterdir()):
+            if file.name.startswith(TOKENIZER_FILES):
                 shutil.copyfile(file, folder / file.name)
         write_run_card(replace(card, weights=weights_digest(folder)), folder)

@@ -22,7 +22,6 @@ from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.runtime import RunSettings
-from pytest_kdmem.specs.weights import digest_again
 
 if TYPE_CHECKING:
     from pytest_kdmem.engines.transformers.engine import TransformersEngine
@@ -160,7 +159,7 @@ def _check_unchanged_bytes(model: Model, checkpoint: Checkpoint) -> None:
 
     They are read again, since not every write to a file leaves a time stamp.
     """
-    if digest_again(checkpoint.folder) != checkpoint.weights_digest:
+    if checkpoint.weights_digest_again() != checkpoint.weights_digest:
         raise files_changed(model.source)
 
 

@@ -21,8 +21,9 @@ from pytest_kdmem.metrics.bounds import (
 )
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import FLAG_COLUMNS, Memorization
-from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer
-from pytest_kdmem.specs.weight_copies import hold_same_weights
+from pytest_kdmem.specs.checkpoint import Checkpoint
+from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
+from pytest_kdmem.specs.weight_copies import are_copies
 
 # Cells of the Venn diagram: which models memorized an example, in the order of the reports.
 CELLS = ("teacher", "baseline", "student", "teacher+baseline", "teacher+student", "baseline+student", "all", "none")
@@ -219,7 +220,7 @@ def is_same_model(first: Checkpoint, second: Checkpoint) -> bool:
     if first.digest == second.digest:
         return True
     return bool(first.weights_digest and second.weights_digest) and (
-        first.weights_digest == second.weights_digest or hold_same_weights(first.folder, second.folder)
+        first.weights_digest == second.weights_digest or are_copies(first, second)
     )
 
 

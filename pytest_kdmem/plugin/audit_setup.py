@@ -24,10 +24,11 @@ from pytest_kdmem.plugin.session import AuditSession, session_of
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.risk.label_source import LabelSource, parse_label_source
 from pytest_kdmem.scoring.score import check_positions
-from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer, open_checkpoint
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
 from pytest_kdmem.specs.runtime import RunSettings, parse_part
+from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
 # Roles that the fixtures of this plugin ask for without naming them as arguments.
 ROLES_USED_BY = {

@@ -34,7 +34,7 @@ OTHER_NAMES = {"dtype": "token_dtype"}
 # Held-out text is read whole, and the order of a training names none of it.
 TRAINING_ALONE = ("sample", "order")
 
-MODEL = RoleSettings(Model, {name: name for name in ("dtype", "trust_remote_code")}, ("revision",))
+MODEL = RoleSettings(Model, {name: name for name in ("dtype", "trust_remote_code")}, ("revision", "base"))
 TRAINING_SET = RoleSettings(
     TrainingSet,
     {name: name for name in SAME_NAMES} | OTHER_NAMES,

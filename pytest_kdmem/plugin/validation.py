@@ -45,7 +45,7 @@ def check_settings(settings: Settings) -> None:
 
 def _check_models(settings: Settings) -> None:
     from pytest_kdmem.errors.harmless import named
-    from pytest_kdmem.specs.checkpoint import looks_like_hub_id
+    from pytest_kdmem.specs.locations import looks_like_hub_id
 
     for role in filter(settings.__getitem__, ("teacher", "student", "baseline")):
         source, place = settings[role], settings.places[role]

@@ -219,7 +219,8 @@ def _settings(audit: AuditResult) -> str:
 def _model(role: str, model: ModelEntry) -> str:
     revision = f" at {code_span(model.revision)}" if model.revision else ""
     engine = f"{model.engine}, {model.device}, {precision_phrase(model)}"
-    source = f"{code_span(model.source)}{revision}, digest {code_span(model.digest)}"
+    adapter = f" (an adapter, merged into {code_span(model.base)})" if model.base else ""
+    source = f"{code_span(model.source)}{revision}{adapter}, digest {code_span(model.digest)}"
     return f"{escape_markdown(role)}: {source}, {escape_markdown(engine)}"
 
 

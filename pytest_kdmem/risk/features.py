@@ -147,7 +147,7 @@ def extract_features(pair: PairTable, names: Sequence[str] = STUDY_FEATURES) -> 
             pair.teacher.checkpoint.tokenizer_digest,
             pair.teacher.record.digest,
             pair.teacher.extraction,
-            content_digest(pair.teacher.checkpoint.folder),
+            content_digest(pair.teacher.checkpoint.text_folder),
         ),
     )
 

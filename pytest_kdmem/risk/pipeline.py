@@ -190,7 +190,7 @@ class RiskPipeline:
         return pairs
 
     def _search_near_duplicates(self, scores: ScoreTable, digests: frozenset[str]) -> Iterator[NearDuplicate]:
-        tokenizer = open_tokenizer(scores.model, scores.checkpoint.folder, self.training_set)
+        tokenizer = open_tokenizer(scores.model, scores.checkpoint, self.training_set)
         rows = scores.rows.filter(pc.is_in(scores.rows["digest"], pa.array(sorted(digests))))
         positions = frozenset(rows["example_id"].to_pylist())
 

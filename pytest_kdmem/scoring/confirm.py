@@ -119,7 +119,7 @@ def read_examples(scores: ScoreTable, rows: Sequence[Expected], *, offline: bool
     Raises:
         EngineError: An example is missing, or holds other tokens than when it was scored.
     """
-    tokenizer = open_tokenizer(scores.model, scores.checkpoint.folder, scores.training_set)
+    tokenizer = open_tokenizer(scores.model, scores.checkpoint, scores.training_set)
     positions = {row.example_id for row in rows}
     examples: list[Example] = []
     for example in stream_examples(scores.training_set, tokenizer, scores.extraction, offline=offline):

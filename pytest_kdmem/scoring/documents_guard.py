@@ -195,8 +195,8 @@ class DocumentsGuard:
         if self.beginning is not None:
             return self.beginning._source
         job = self.task.jobs[0]
-        tokenizer = open_tokenizer(job.model, job.checkpoint.folder, self.training_set)
-        return Source(self.training_set, tokenizer, job.checkpoint.folder, job.extraction, offline=job.settings.offline)
+        tokenizer = open_tokenizer(job.model, job.checkpoint, self.training_set)
+        return Source(self.training_set, tokenizer, job.checkpoint, job.extraction, offline=job.settings.offline)
 
     def _made_plan(self) -> ReadingPlan | None:
         source = self._source

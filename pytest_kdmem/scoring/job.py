@@ -109,7 +109,7 @@ class ShardScorer:
         self._job = job
         # Needed only for the size of the compressed text.
         self._tokenizer = (
-            load_decoder(job.checkpoint.folder, trust_remote_code=job.model.trust_remote_code)
+            load_decoder(job.checkpoint.text_folder, trust_remote_code=job.model.trust_remote_code)
             if job.metrics == "all"
             else None
         )

@@ -56,7 +56,9 @@ class PairScorer:
     def __init__(self, job: PairJob) -> None:
         self._job = job
         teacher, baseline = job.jobs
-        self._tokenizer = load_decoder(teacher.checkpoint.folder, trust_remote_code=teacher.model.trust_remote_code)
+        self._tokenizer = load_decoder(
+            teacher.checkpoint.text_folder, trust_remote_code=teacher.model.trust_remote_code
+        )
         self._engine = open_pair(
             ModelToLoad(teacher.model, teacher.checkpoint, teacher.numerics),
             ModelToLoad(baseline.model, baseline.checkpoint, baseline.numerics),

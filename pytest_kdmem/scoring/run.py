@@ -91,7 +91,7 @@ class ScoreRun:
         job = self.task.jobs[0]
         reader = CorpusReader(
             self.training_set,
-            open_tokenizer(job.model, job.checkpoint.folder, self.training_set),
+            open_tokenizer(job.model, job.checkpoint, self.training_set),
             job.extraction,
             offline=job.settings.offline,
             read=guard.watched(self.executor.documents) if guard is not None else self.executor.documents,
@@ -135,7 +135,7 @@ class ScoreRun:
             return None
         lengths = [extraction.window_tokens, extraction.scored_tokens, job.settings.examples_per_shard]
         special = self.training_set.add_special_tokens
-        by_card = special_tokens_by_card(job.checkpoint.folder, self.training_set) if special is None else None
+        by_card = special_tokens_by_card(job.checkpoint, self.training_set) if special is None else None
         return digest_of([source, job.checkpoint.text_digest, PROTOCOL, READING, special, by_card, *lengths])
 
 

@@ -24,9 +24,10 @@ from pytest_kdmem.scoring.run import PROTOCOL, RunResult, ScoreRun, executor_of
 from pytest_kdmem.scoring.special_tokens import answered
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import PairTable, ScoreTable, screening_of, tolerance_of
-from pytest_kdmem.specs.checkpoint import Checkpoint, check_same_tokenizer, open_checkpoint
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
+from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
 
 @dataclass(frozen=True)

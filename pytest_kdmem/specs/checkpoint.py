@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.base.digests import digest_of, file_digest
 from pytest_kdmem.base.file_memory import FileMemory
-from pytest_kdmem.base.paths import exists, is_folder, local_path
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.errors.harmless import named, quoted
+from pytest_kdmem.errors.harmless import quoted
+from pytest_kdmem.specs.adapter import Adapter, read_adapter
 from pytest_kdmem.specs.declared import Model
-from pytest_kdmem.specs.layout import CONFIG, check_layout, check_no_redirects, check_own_code, read_model_json
-from pytest_kdmem.specs.tokenizer_content import different_parts, tokenizer_content
-from pytest_kdmem.specs.weights import read_weights, weight_files
+from pytest_kdmem.specs.layout import (
+    ADAPTER_CONFIG,
+    CONFIG,
+    check_layout,
+    check_no_redirects,
+    check_own_code,
+    read_model_json,
+)
+from pytest_kdmem.specs.locations import locate
+from pytest_kdmem.specs.tokenizer_files import digest_tokenizer, has_tokenizer, text_digest, tokenizer_files
+from pytest_kdmem.specs.weights import compute_weights, read_entries, read_weights, weight_files
 
 # Settings that do not change the output of a model, or only through the settings of the engine (dtype, cache).
 INERT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache")
-INERT_TOKENIZER_KEYS = (
-    "name_or_path",
-    "chat_template",
-    "model_max_length",
-    "padding_side",
-    "truncation_side",
-    "is_local",
-)
-TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
 QUANTIZATION = "hf_quant_config.json"
 # Names of torch for the floating-point numbers that a configuration may ask for.
+# Names of embeddings and heads in the classes of transformers, of which an adapter may hold a larger one.
+EMBEDDING = re.compile(
+    r"\.(embed_tokens|embed_in|embed_out|wte|word_embeddings|tok_embeddings|lm_head)(\.base_layer)?\.weight$"
+)
 DTYPES = frozenset({"float64", "float32", "float16", "bfloat16", "float", "double", "half"})
-HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[\w][\w.-]{0,95}", re.ASCII)
-HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Checkpoint:
     """Properties of a model that are read from its files without loading it.
 
     Attributes:
-        folder: Folder that holds the model.
+        folder: Folder that holds the model, or the adapter.
         digest: Digest of the tensors (names, dtypes, shapes and bytes, however they are divided into files), the
             tokenizer, the configuration that generation depends on, and modelling code.
         tokenizer_digest: Digest of the vocabulary.
@@ -56,6 +56,8 @@ class Checkpoint:
         quantized: Whether the weights are quantized.
         weights_digest: Digest of the tensors alone.
         config: The configuration as it stands in its file.
+        base: The model that an adapter is merged into; None of a whole model.
+        base_source: That model as declared, or as the adapter names it; empty of a whole model.
     """
 
     folder: Path
@@ -70,6 +72,36 @@ class Checkpoint:
     quantized: bool = False
     weights_digest: str = ""
     config: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
+    base: Checkpoint | None = field(default=None, hash=False, compare=False, repr=False)
+    base_source: str = ""
+
+    @property
+    def weights_folder(self) -> Path:
+        """Folder of the configuration, and of all weights but those of an adapter."""
+        return self.folder if self.base is None else self.base.folder
+
+    @property
+    def text_folder(self) -> Path:
+        """Folder of the tokenizer: that of an adapter which has one of its own, else that of the weights."""
+        return self.folder if self.base is None or has_tokenizer(self.folder) else self.base.folder
+
+    def adapter(self) -> Adapter | None:
+        """The adapter that is merged into the base; None of a whole model."""
+        return read_adapter(self.folder) if self.base is not None else None
+
+    def weights_digest_again(self) -> str:
+        """The digest of the tensors from bytes that are read now, whatever the time stamps of the files say.
+
+        Raises:
+            SpecError: The weights are no longer there, or damaged.
+        """
+        if self.base is None:
+            return compute_weights(weight_files(self.folder)).digest
+        adapter = read_adapter(self.folder)
+        if adapter is None:
+            raise SpecError(f"An adapter was expected in {self.folder}, and it is no longer there.")
+        tensors = compute_weights([adapter.weight_file]).digest
+        return merged_digest(self.base.weights_digest_again(), adapter.digest(tensors))
 
 
 _CHECKPOINTS: FileMemory[Checkpoint] = FileMemory()
@@ -85,15 +117,86 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
         SpecError: There is no such folder or hub model, it has no safetensors weights, or a file in it is damaged.
     """
     folder = locate(model, offline=offline)
+    adapter = read_adapter(folder)
+    if adapter is None:
+        if model.base is not None:
+            raise SpecError(
+                f"An adapter was expected in {folder}, as model {model.source} declares a base; leave the base out for"
+                " a whole model."
+            )
+        return _open_whole(folder, model)
+    source = _base_source(adapter, model)
+    base = _open_whole(_locate_base(source, adapter, model, offline=offline), model)
+    files = [adapter.folder / ADAPTER_CONFIG, adapter.weight_file, *tokenizer_files(folder)]
+    return _CHECKPOINTS.get([*files, *_files_of_whole(base.folder)], lambda: _with_adapter(base, adapter, source))
+
+
+def _open_whole(folder: Path, model: Model) -> Checkpoint:
     check_layout(folder)
-    files = [folder / name for name in (CONFIG, QUANTIZATION, *TOKENIZER_SETTINGS, *TOKENIZER_FILES)]
-    files = [*(file for file in files if file.is_file()), *sorted(folder.rglob("*.py"))]
-    if (folder / CONFIG).is_file():  # else it is reported as missing
-        files += weight_files(folder)
-    checkpoint = _CHECKPOINTS.get(files, lambda: _read_checkpoint(folder))
+    checkpoint = _CHECKPOINTS.get(_files_of_whole(folder), lambda: _read_checkpoint(folder))
     if model.trust_remote_code:
         check_own_code(checkpoint.config, folder)
     return checkpoint
+
+
+def _files_of_whole(folder: Path) -> list[Path]:
+    """All files that the properties of a whole model depend on."""
+    files = [file for name in (CONFIG, QUANTIZATION) if (file := folder / name).is_file()]
+    files += [*tokenizer_files(folder), *sorted(folder.rglob("*.py"))]
+    if (folder / CONFIG).is_file():  # else it is reported as missing
+        files += weight_files(folder)
+    return files
+
+
+def _base_source(adapter: Adapter, model: Model) -> str:
+    """The source of an adapter's base, as declared or else as the adapter names it."""
+    if (source := model.base or adapter.base) is None:
+        raise SpecError(
+            f"A base was expected of the adapter in {adapter.folder}, and its {ADAPTER_CONFIG} names none; name it by"
+            " Model(…, base=…)."
+        )
+    return source
+
+
+def _locate_base(source: str, adapter: Adapter, model: Model, *, offline: bool) -> Path:
+    """The folder of an adapter's base."""
+    try:
+        return locate(Model(source, revision=None if model.base else adapter.revision), offline=offline)
+    except SpecError as error:
+        raise SpecError(
+            f"The base of the adapter in {adapter.folder} was expected: {str(error).rstrip('.')}; or name another place"
+            " by Model(…, base=…)."
+        ) from error
+
+
+def _with_adapter(base: Checkpoint, adapter: Adapter, source: str) -> Checkpoint:
+    """The properties of a base with an adapter merged into it."""
+    weights = adapter.read_weights()
+    digest = merged_digest(base.weights_digest, adapter.digest(weights.digest))
+    merged = replace(base, folder=adapter.folder, base=base, base_source=source, weights_digest=digest)
+    if merged.text_folder == adapter.folder:
+        merged = replace(
+            merged, tokenizer_digest=digest_tokenizer(adapter.folder), text_digest=text_digest(adapter.folder)
+        )
+    return replace(
+        merged,
+        digest=digest_of([base.digest, digest, merged.text_digest]),
+        vocabulary=max([base.vocabulary, *_embedding_rows(adapter)]),
+    )
+
+
+def _embedding_rows(adapter: Adapter) -> list[int]:
+    """Rows of the embeddings and heads that an adapter holds whole, as one of a larger vocabulary does."""
+    return [
+        entry.shape[0]
+        for entry in read_entries(adapter.weight_file)
+        if len(entry.shape) == 2 and EMBEDDING.search(entry.name)
+    ]
+
+
+def merged_digest(base: str, adapter: str) -> str:
+    """Digest of the weights of a base and of the adapter that is merged into them."""
+    return digest_of([base, adapter])
 
 
 def _read_checkpoint(folder: Path) -> Checkpoint:
@@ -102,16 +205,15 @@ def _read_checkpoint(folder: Path) -> Checkpoint:
     inner = config.get("text_config")
     text_config = {**config, **inner} if isinstance(inner, dict) else config
     weights = read_weights(folder)
-    tokenizer_digest = digest_tokenizer(folder)
-    text_digest = digest_of([tokenizer_digest, _tokenizer_settings(folder)])
+    text = text_digest(folder)
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
     code = [(str(file.relative_to(folder)), file_digest(file)) for file in sorted(folder.rglob("*.py"))]
     architectures = config.get("architectures")
     return Checkpoint(
         folder=folder,
-        digest=digest_of([weights.digest, text_digest, settings, code]),
-        tokenizer_digest=tokenizer_digest,
-        text_digest=text_digest,
+        digest=digest_of([weights.digest, text, settings, code]),
+        tokenizer_digest=digest_tokenizer(folder),
+        text_digest=text,
         parameters=weights.parameters,
         vocabulary=_whole_number(text_config, ("vocab_size",), folder) or 0,
         positions=_whole_number(text_config, POSITION_KEYS, folder),
@@ -139,62 +241,6 @@ def _dtype(config: Mapping[str, Any], folder: Path) -> str | None:
     return str(value)
 
 
-def locate(model: Model, *, offline: bool = False) -> Path:
-    """The folder of a model; the model of a hub id is downloaded (safetensors only) unless ``offline``.
-
-    Raises:
-        SpecError: There is no such folder, or the model cannot be downloaded.
-    """
-    folder = local_path(model.source)
-    if is_folder(folder):
-        return folder.resolve()
-    if not looks_like_hub_id(model.source):
-        raise SpecError(f"A model folder was expected at {named(model.source)}, and there is none; check the path.")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(
-            snapshot_download(
-                model.source, revision=model.revision, allow_patterns=list(HUB_PATTERNS), local_files_only=offline
-            )
-        )
-    except (OSError, ValueError) as error:
-        way_out = "drop --kdmem-offline to download it" if offline else "check the name, the network and your access"
-        raise SpecError(
-            f"Model {model.source} was expected as a folder or on the hub and was found at neither"
-            f" ({type(error).__name__}); {way_out}."
-        ) from error
-
-
-def looks_like_hub_id(source: str) -> bool:
-    """Whether a source that is no folder can be a hub id: ``owner/name``, if there is no local folder ``owner``."""
-    return HUB_ID.fullmatch(source) is not None and not exists(Path(source.partition("/")[0]))
-
-
-def digest_tokenizer(folder: Path) -> str:
-    """Digest of the vocabulary of a folder's tokenizer; ``none`` if the folder has no tokenizer."""
-    files = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
-    if not files:
-        return "none"
-    if files[0].name == "tokenizer.json":
-        content = read_model_json(files[0], "a tokenizer")
-        # Truncation and padding are state of the last call and do not belong to the vocabulary.
-        return digest_of({key: value for key, value in content.items() if key not in ("truncation", "padding")})
-    return digest_of([(file.name, file_digest(file)) for file in files])
-
-
-def _tokenizer_settings(folder: Path) -> dict[str, Any]:
-    contents = {
-        name: read_model_json(folder / name, "tokenizer settings")
-        for name in TOKENIZER_SETTINGS
-        if (folder / name).is_file()
-    }
-    return {
-        name: {key: value for key, value in content.items() if key not in INERT_TOKENIZER_KEYS}
-        for name, content in contents.items()
-    }
-
-
 def _whole_number(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -> int | None:
     """The value of the first of these settings that is in a configuration."""
     for key in keys:
@@ -204,24 +250,3 @@ def _whole_number(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -
                 raise SpecError(f"A whole number was expected as {key} in {folder / CONFIG}; found {quoted(value)}.")
             return value
     return None
-
-
-def check_same_tokenizer(checkpoints: Mapping[str, Checkpoint]) -> None:
-    """Raise SpecError unless all models have the same tokenizer, in whatever form; the keys name the models."""
-    (first, expected), *remaining = checkpoints.items()
-    for name, checkpoint in remaining:
-        if differing := different_tokenizers(expected, checkpoint):
-            raise SpecError(
-                f"The same tokenizer was expected of {first} and {name}, and theirs differ ({differing}); sets of token"
-                " ids compare within one tokenizer only."
-            )
-
-
-def different_tokenizers(first: Checkpoint, second: Checkpoint) -> str:
-    """What differs in the tokenizers of two models, in words; "" if they make the same token ids of any text."""
-    if first.tokenizer_digest == second.tokenizer_digest:
-        return ""
-    contents = [tokenizer_content(checkpoint.folder) for checkpoint in (first, second)]
-    if contents[0] is None or contents[1] is None:
-        return "files"
-    return ", ".join(different_parts(contents[0], contents[1]))

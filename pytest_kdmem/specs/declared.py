@@ -39,10 +39,11 @@ class Model:
     """A causal language model: a folder with safetensors weights, or a hub id.
 
     Args:
-        source: Folder or hub id.
+        source: Folder or hub id, of a whole model or of an adapter of PEFT, which is merged into its base.
         revision: Branch, tag or commit on the hub.
         dtype: Precision of the computation; ``auto`` is float32, after a screening where that is faster.
         trust_remote_code: Run modelling code that comes with the checkpoint.
+        base: Folder or hub id of an adapter's base, if it is another than the adapter names.
 
     Raises:
         SpecError: An argument is of the wrong kind.
@@ -52,10 +53,14 @@ class Model:
     revision: str | None = None
     dtype: DType = "auto"
     trust_remote_code: bool = False
+    base: str | None = None
 
     def __post_init__(self) -> None:
         require("a model's source", self.source, source)
         object.__setattr__(self, "source", os.fspath(self.source))
+        if self.base is not None:
+            require(f"base of model {named(self.source)}", self.base, source)
+            object.__setattr__(self, "base", os.fspath(self.base))
         require(f"dtype of model {named(self.source)}", self.dtype, choice(*get_args(DType)))
 
     @property

@@ -23,8 +23,8 @@ def check_layout(folder: Path) -> None:
     """
     if (folder / ADAPTER_CONFIG).is_file():
         raise SpecError(
-            f"A whole model was expected in {folder}, which holds an adapter ({ADAPTER_CONFIG}); merge it into its base"
-            " (merge_and_unload), and save the whole."
+            f"A whole model was expected in {folder}, which holds an adapter ({ADAPTER_CONFIG}); if it is the base of"
+            " another adapter, merge it into its own base (merge_and_unload), and save the whole."
         )
     names = sorted(path.name for path in folder.iterdir())
     safetensors = [name for name in names if name.endswith((".safetensors", ".safetensors.index.json"))]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.layout import read_model_json
 
 TOKENIZER_JSON = "tokenizer.json"
@@ -125,3 +127,24 @@ def _says_nothing(kind: str, key: str, value: Any) -> bool:
     if (kind, key) in DEFAULTS:
         return bool(value == DEFAULTS[kind, key])
     return key in INERT_SETTINGS or value in (None, "", []) or value is False
+
+
+def check_same_tokenizer(checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Raise SpecError unless all models have the same tokenizer, in whatever form; the keys name the models."""
+    (first, expected), *remaining = checkpoints.items()
+    for name, checkpoint in remaining:
+        if differing := different_tokenizers(expected, checkpoint):
+            raise SpecError(
+                f"The same tokenizer was expected of {first} and {name}, and theirs differ ({differing}); sets of token"
+                " ids compare within one tokenizer only."
+            )
+
+
+def different_tokenizers(first: Checkpoint, second: Checkpoint) -> str:
+    """What differs in the tokenizers of two models, in words; "" if they make the same token ids of any text."""
+    if first.tokenizer_digest == second.tokenizer_digest:
+        return ""
+    contents = [tokenizer_content(checkpoint.text_folder) for checkpoint in (first, second)]
+    if contents[0] is None or contents[1] is None:
+        return "files"
+    return ", ".join(different_parts(contents[0], contents[1]))

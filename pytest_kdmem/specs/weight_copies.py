@@ -7,7 +7,7 @@ are rounded finely.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.quantized_values import EIGHT_BITS, decode, rounds_to
 from pytest_kdmem.specs.weights import TensorEntry, read_entries, weight_files
 
@@ -50,14 +51,32 @@ class _StoredTensor(NamedTuple):
         return stored.astype(np.float64)
 
 
-def hold_same_weights(first: Path, second: Path) -> bool:
-    """Return whether two model folders hold the same weights, up to the rounding of their dtypes.
+def are_copies(first: Checkpoint, second: Checkpoint) -> bool:
+    """Return whether two models hold the same weights, up to the rounding of their dtypes.
+
+    Adapters are compared with each other if their bases are copies; an adapter is not compared with a whole model.
+
+    Raises:
+        SpecError: A folder no longer holds the weights that were digested.
+    """
+    if not hold_same_weights(weight_files(first.weights_folder), weight_files(second.weights_folder)):
+        return False
+    adapters = (first.adapter(), second.adapter())
+    if adapters[0] is None or adapters[1] is None:
+        return adapters[0] is adapters[1]
+    if adapters[0].settings != adapters[1].settings:
+        return False
+    return hold_same_weights([adapters[0].weight_file], [adapters[1].weight_file])
+
+
+def hold_same_weights(first: Sequence[Path], second: Sequence[Path]) -> bool:
+    """Return whether the files of two models hold the same weights, up to the rounding of their dtypes.
 
     Tensors that only one of them has, as a tied head or a buffer, and further rows of a vocabulary do not count.
     Weights of eight bits are compared whatever their scales; those of fewer bits are not compared.
 
     Raises:
-        SpecError: A folder has no safetensors weights, or they are damaged.
+        SpecError: A file is no safetensors file, or damaged.
     """
     tensors, others = _stored_tensors(first), _stored_tensors(second)
     shared = sorted(tensors.keys() & others.keys())
@@ -67,11 +86,11 @@ def hold_same_weights(first: Path, second: Path) -> bool:
     return bool(shared) and all(_agree(tensors[name], others[name]) for name in shared)
 
 
-def _stored_tensors(folder: Path) -> dict[str, _StoredTensor]:
-    """The tensors of a folder that can be compared, by their names without wrappers."""
+def _stored_tensors(files: Sequence[Path]) -> dict[str, _StoredTensor]:
+    """The tensors in files that can be compared, by their names without wrappers."""
     return {
         _plain_name(entry.name): _StoredTensor(path, entry)
-        for path in weight_files(folder)
+        for path in files
         for entry in read_entries(path)
         if entry.dtype in DTYPES
     }

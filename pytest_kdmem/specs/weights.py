@@ -73,11 +73,24 @@ def read_weights(folder: Path) -> Weights:
     Raises:
         SpecError: There are no safetensors weights, or they are damaged.
     """
-    files = weight_files(folder)
-    return _WEIGHTS.get(files, lambda: _compute_weights(files))
+    return read_weight_files(weight_files(folder))
 
 
-def _compute_weights(files: Sequence[Path]) -> Weights:
+def read_weight_files(files: Sequence[Path]) -> Weights:
+    """Digest the tensors in files, which are read once as long as they stay the same.
+
+    Raises:
+        SpecError: A file is no safetensors file, or damaged.
+    """
+    return _WEIGHTS.get(files, lambda: compute_weights(files))
+
+
+def compute_weights(files: Sequence[Path]) -> Weights:
+    """Digest the tensors in files from bytes that are read now, whatever the time stamps of the files say.
+
+    Raises:
+        SpecError: A file is no safetensors file, or damaged.
+    """
     entries = [(path, entry) for path in files for entry in read_entries(path)]
     with ThreadPoolExecutor() as pool:  # a thread hashes fewer bytes a second than a disk reads
         tensors = sorted(pool.map(_read_tensor, *zip(*entries, strict=True)))
@@ -94,15 +107,6 @@ def _compute_weights(files: Sequence[Path]) -> Weights:
     names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
     digests = {name: digest for name, _, _, digest in tensors}
     return Weights(digest_of(tensors), sum(parameters.values()), names.get(commonest, "float32"), digests)
-
-
-def digest_again(folder: Path) -> str:
-    """The digest of `weights_digest`, from bytes that are read now, whatever the time stamps of the files say.
-
-    Raises:
-        SpecError: There are no safetensors weights, or they are damaged.
-    """
-    return _compute_weights(weight_files(folder)).digest
 
 
 def weight_files(folder: Path) -> list[Path]:

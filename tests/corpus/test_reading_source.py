@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,15 @@ import pytest
 from pytest_kdmem.corpus.columns import TokenRow
 from pytest_kdmem.corpus.reading_source import DOCUMENTS_READ, SKIPPED_TOKENS, Source, ids_of
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
-from pytest_kdmem.specs.declared import Extraction, TrainingSet
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 
 def source_of(path: Path, folder: Path, *, lengths: Extraction | None = None, **declared: object) -> Source:
     training_set = TrainingSet(str(path), **declared)  # type: ignore[arg-type]
-    return Source(training_set, load_tokenizer(folder), folder, lengths or Extraction(10, 20, 40))
+    return Source(
+        training_set, load_tokenizer(folder), open_checkpoint(Model(str(folder))), lengths or Extraction(10, 20, 40)
+    )
 
 
 def test_the_first_documents_are_read_and_no_others(tiny, write_jsonl):
@@ -48,10 +51,10 @@ def test_texts_and_token_ids_keep_their_order(tiny, write_jsonl, sentences):
     assert ids_of(TokenRow(ids, where="line 1")) is ids
 
 
-def test_the_end_token_of_the_tokenizer_goes_before_that_of_the_model(tmp_path, tiny, write_jsonl):
+def test_the_end_token_of_the_tokenizer_goes_before_that_of_the_model(tiny, write_jsonl):
     source = source_of(write_jsonl(["amber"]), tiny)
-    (tmp_path / "config.json").write_text(json.dumps({"text_config": {"bos_token_id": 7}, "eos_token_id": 9}))
-    other = Source(source.training_set, source.tokenizer, tmp_path, source.extraction)
+    config = {"text_config": {"bos_token_id": 7}, "eos_token_id": 9}
+    other = replace(source, checkpoint=replace(source.checkpoint, config=config))
     assert source.tokenizer is not None
     assert other.edge_ids() == {"bos": 7, "eos": source.tokenizer.eos_id}
-    assert Source(source.training_set, None, tmp_path, source.extraction).edge_ids() == {"bos": 7, "eos": 9}
+    assert replace(other, tokenizer=None).edge_ids() == {"bos": 7, "eos": 9}

@@ -17,6 +17,7 @@ from pytest_kdmem.corpus.special_tokens import (
 )
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
@@ -76,26 +77,26 @@ def write_card(folder: Path, trained_on: TrainingSet, **changed: object) -> None
 
 @pytest.mark.parametrize("special", [True, False])
 def test_the_run_card_of_these_weights_tells(folder, data, special):
-    assert special_tokens_by_card(folder, data) is None
+    assert special_tokens_by_card(open_checkpoint(Model(str(folder))), data) is None
     write_card(folder, replace(data, add_special_tokens=special, tokenizer="file"))
-    assert special_tokens_by_card(folder, replace(data, sample=10)) is special
-    assert open_tokenizer(Model(str(folder)), folder, data).had_special_tokens is special
+    assert special_tokens_by_card(open_checkpoint(Model(str(folder))), replace(data, sample=10)) is special
+    assert open_tokenizer(Model(str(folder)), open_checkpoint(Model(str(folder))), data).had_special_tokens is special
 
 
 def test_a_card_of_other_weights_or_of_another_set_tells_nothing(folder, data, write_jsonl):
     special = replace(data, add_special_tokens=True)
     write_card(folder, special)
     write_run_card(card(training_set=DataOrigin("train", training_fingerprint(special), 1, 1)), folder)
-    assert special_tokens_by_card(folder, data) is None
+    assert special_tokens_by_card(open_checkpoint(Model(str(folder))), data) is None
     write_card(folder, replace(special, form="blocks"))
-    assert special_tokens_by_card(folder, data) is None
+    assert special_tokens_by_card(open_checkpoint(Model(str(folder))), data) is None
     write_card(folder, TrainingSet(str(write_jsonl(["another text"], "other.jsonl")), add_special_tokens=True))
-    assert special_tokens_by_card(folder, data) is None
+    assert special_tokens_by_card(open_checkpoint(Model(str(folder))), data) is None
 
 
 def test_a_card_that_cannot_be_read_tells_nothing(folder, data):
     (folder / "kdmem_run.json").write_text("{}")
-    assert special_tokens_by_card(folder, data) is None
+    assert special_tokens_by_card(open_checkpoint(Model(str(folder))), data) is None
 
 
 def test_readings_that_are_left_open_are_the_same_training(data):

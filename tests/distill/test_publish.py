@@ -14,11 +14,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.engines.transformers.loading import load_model
 from pytest_kdmem.errors import DataError, EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import read_run_card
 from pytest_kdmem.specs.weights import weights_digest
+from tests.engines.transformers.any_adapter import KINDS, save_adapter
 
 
 def test_a_written_model_is_bfloat16_and_has_the_tokenizer_it_started_with(uninterrupted, init):
@@ -38,6 +40,20 @@ def test_tied_embeddings_stay_tied(train, make_model, weights):
     assert "lm_head.weight" not in weights(model)
     loaded = AutoModelForCausalLM.from_pretrained(model.source)
     assert loaded.lm_head.weight is loaded.model.embed_tokens.weight
+
+
+def test_an_adapter_starts_a_training_as_the_model_that_it_makes_of_its_base(train, make_model, weights, tmp_path):
+    family, config = KINDS["LoRA"]
+    base = make_model(family, seed=6)
+    adapter = Model(str(save_adapter(base, config, tmp_path / "adapter")))
+    trained = train(arguments={"init": adapter}, mode="baseline", learning_rate=1e-12)
+    merged = load_model(adapter, open_checkpoint(adapter), dtype="bfloat16").state_dict()
+    stored = open_checkpoint(trained)
+    assert stored.base is None
+    assert stored.text_digest == open_checkpoint(Model(str(base))).text_digest
+    loaded = AutoModelForCausalLM.from_pretrained(trained.source).state_dict()
+    for name, weight in merged.items():
+        torch.testing.assert_close(loaded[name], weight, rtol=2**-7, atol=1e-3)
 
 
 def test_the_run_card_records_how_the_model_was_made(train, init, teacher, seven_rows, rows):

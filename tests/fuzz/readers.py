@@ -30,9 +30,10 @@ from pytest_kdmem.risk.predictor_file import read_predictor
 from pytest_kdmem.scoring.entries import _canonical
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.store_files import checksum
-from pytest_kdmem.specs.checkpoint import locate, open_checkpoint
+from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.checks import require, source
 from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.locations import locate
 from pytest_kdmem.specs.run_card import read_run_card
 from tests.conftest import ROOT
 from tests.fuzz.mutations import damage_bytes, damage_json, damage_values

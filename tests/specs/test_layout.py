@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -12,15 +11,6 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
 from tests.specs.model_folder import WEIGHTS, change_json, digest, refusal
-
-
-@pytest.mark.parametrize("with_config", [True, False])
-def test_an_adapter_is_told_to_be_one(copied: Path, with_config: bool) -> None:
-    (copied / WEIGHTS).rename(copied / "adapter_model.safetensors")
-    (copied / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "base"}))
-    if not with_config:
-        (copied / "config.json").unlink()
-    assert "holds an adapter (adapter_config.json); merge it into its base" in refusal(copied)
 
 
 @pytest.mark.parametrize("with_config", [True, False])

@@ -13,9 +13,14 @@ import pytest
 from transformers import AutoTokenizer
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.checkpoint import check_same_tokenizer, open_checkpoint
+from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
-from pytest_kdmem.specs.tokenizer_content import canonical_content, different_parts, tokenizer_content
+from pytest_kdmem.specs.tokenizer_content import (
+    canonical_content,
+    check_same_tokenizer,
+    different_parts,
+    tokenizer_content,
+)
 from tests.corpus.tokenizer_layouts import byte_level, llama_2, unigram
 
 Json = dict[str, Any]

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from pytest_kdmem.specs.weight_copies import hold_same_weights
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.weight_copies import are_copies
 from tests.specs.model_folder import WEIGHTS
 
 Tensors = dict[str, torch.Tensor]
@@ -31,6 +33,10 @@ def rewritten(tiny: Path, tmp_path: Path) -> Callable[[Callable[[Tensors], Tenso
         return folder
 
     return rewrite
+
+
+def opened(folder: Path) -> Checkpoint:
+    return open_checkpoint(Model(str(folder)))
 
 
 def each(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Tensors], Tensors]:
@@ -117,8 +123,8 @@ def test_a_copy_is_one_however_it_is_stored(
     tiny: Path, rewritten: Callable[..., Path], change: Callable[[Tensors], Tensors]
 ) -> None:
     copy = rewritten(change)
-    assert hold_same_weights(tiny, copy)
-    assert hold_same_weights(copy, tiny)
+    assert are_copies(opened(tiny), opened(copy))
+    assert are_copies(opened(copy), opened(tiny))
 
 
 @pytest.mark.parametrize("change", OTHER.values(), ids=OTHER)
@@ -127,15 +133,15 @@ def test_a_model_with_other_values_is_none(
 ) -> None:
     torch.manual_seed(0)
     other = rewritten(change)
-    assert not hold_same_weights(tiny, other)
-    assert not hold_same_weights(other, tiny)
+    assert not are_copies(opened(tiny), opened(other))
+    assert not are_copies(opened(other), opened(tiny))
 
 
 def test_a_copy_in_several_files_and_another_dtype_is_one(tiny: Path, sharded: Path) -> None:
-    assert hold_same_weights(tiny, sharded)
+    assert are_copies(opened(tiny), opened(sharded))
     for path in sharded.glob("*.safetensors"):
         save_file({name: tensor.bfloat16() for name, tensor in load_file(path).items()}, path)
-    assert hold_same_weights(tiny, sharded)
+    assert are_copies(opened(tiny), opened(sharded))
 
 
 def test_a_tied_head_that_is_stored_as_well_does_not_hide_a_copy(make_model: Any, tmp_path: Path) -> None:
@@ -143,7 +149,7 @@ def test_a_tied_head_that_is_stored_as_well_does_not_hide_a_copy(make_model: Any
     stored_twice = Path(shutil.copytree(tied, tmp_path / "twice"))
     tensors = load_file(tied / WEIGHTS)
     save_file({**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()}, stored_twice / WEIGHTS)
-    assert hold_same_weights(tied, stored_twice)
+    assert are_copies(opened(tied), opened(stored_twice))
 
 
 def test_models_of_one_initialisation_differ_after_one_step_of_training(tiny: Path, tmp_path: Path) -> None:
@@ -153,10 +159,10 @@ def test_models_of_one_initialisation_differ_after_one_step_of_training(tiny: Pa
     model(input_ids=ids, labels=ids).loss.backward()
     optimizer.step()
     model.save_pretrained(tmp_path / "trained")
-    assert not hold_same_weights(tiny, tmp_path / "trained")
+    assert not are_copies(opened(tiny), opened(tmp_path / "trained"))
 
 
 def test_models_of_other_seeds_and_families_differ(tiny: Path, make_model: Any) -> None:
-    assert not hold_same_weights(tiny, make_model(seed=1))
-    assert not hold_same_weights(tiny, make_model("qwen3"))
+    assert not are_copies(opened(tiny), opened(make_model(seed=1)))
+    assert not are_copies(opened(tiny), opened(make_model("qwen3")))
     assert json.loads((tiny / "config.json").read_text())["model_type"] == "gpt_neox"

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pytest_kdmem.base.files import write_text
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.specs.checkpoint import looks_like_hub_id
+from pytest_kdmem.specs.locations import looks_like_hub_id
 from pytest_kdmem.specs.roles import DATA_ROLES
 
 # Path of each workflow, relative to the project's root.

@@ -18,19 +18,19 @@ UNCONVERTED = "the tensors cannot be converted into the layout that the class ex
 
 def loading_failure(folder: Path, error: Exception) -> EngineError:
     """The error to raise for a model that does not load."""
-    return EngineError(f"A causal language model was expected in {folder}; it does not load: {_explain(error)}.")
+    return EngineError(f"A causal language model was expected in {folder}; it does not load: {reason_of(error)}.")
 
 
 def running_failure(name: str, architecture: str, error: Exception) -> EngineError:
     """The error to raise for a model that loads and cannot be run."""
     return EngineError(
         f"A causal language model that runs on token ids alone was expected in {name}, and {architecture} fails:"
-        f" {_explain(error)}."
+        f" {reason_of(error)}."
     )
 
 
-def _explain(error: Exception) -> str:
-    """Reason and, where it is known, way out."""
+def reason_of(error: Exception) -> str:
+    """Reason of an error of a library in one line and, where it is known, the way out."""
     text = str(error)
     if "above report" in text:
         reason = UNCONVERTED

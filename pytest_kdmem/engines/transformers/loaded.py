@@ -70,20 +70,21 @@ def check_loaded(model: PreTrainedModel, loading_info: dict[str, Any], checkpoin
     Raises:
         EngineError: Weights are missing, have no place in the model, or are others than those that were digested.
     """
+    folder = checkpoint.folder
     if missing := missing_weights(loading_info):
         raise EngineError(
-            f"All weights of {checkpoint.architecture} were expected in {checkpoint.folder}; {len(missing)} are missing"
+            f"All weights of {checkpoint.architecture} were expected in {folder}; {len(missing)} are missing"
             f" or of another shape (first: {missing[0]}): save the whole model again, or correct its config.json."
         )
-    if dropped := dropped_weights(model, loading_info, checkpoint.folder):
+    if dropped := dropped_weights(model, loading_info, folder):
         raise EngineError(
-            f"A place for every weight in {checkpoint.folder} was expected in {type(model).__name__} by its"
+            f"A place for every weight in {folder} was expected in {type(model).__name__} by its"
             f" config.json; {len(dropped)} have none and would be dropped (first: {dropped[0]}): correct config.json,"
             " or save the model without them."
         )
     if changed := _changed_weights(model, checkpoint):
         raise EngineError(
-            f"The weights in {checkpoint.folder} were expected in the loaded model, and {len(changed)} of its weights"
+            f"The weights in {folder} were expected in the loaded model, and {len(changed)} of its weights"
             f" are others (first: {changed[0]}); audit it again once it is saved."
         )
 
@@ -144,7 +145,7 @@ def _changed_weights(model: PreTrainedModel, checkpoint: Checkpoint) -> list[str
             if digest == weights.tensors.get(name):
                 continue
             value = stored[name].read()
-            if _digest(value) != weights.tensors.get(name):
+            if digest_tensor(value) != weights.tensors.get(name):
                 raise files_changed(str(checkpoint.folder))
             if not _holds(place, value):
                 changed.append(name)
@@ -175,10 +176,10 @@ def _stored_dtype(place: Tensor | None, stored: StoredTensor) -> torch.dtype | N
 
 
 def _digest_in(place: Tensor | None, dtype: torch.dtype | None) -> str | None:
-    return None if place is None or dtype is None else _digest(place.to(dtype))
+    return None if place is None or dtype is None else digest_tensor(place.to(dtype))
 
 
-def _digest(value: Tensor) -> str:
+def digest_tensor(value: Tensor) -> str:
     """Hex SHA-256 of a tensor's bytes, as they lie in a file."""
     content = value.detach().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(content.numpy().data).hexdigest()

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.engines.transformers.adapter import merge_adapter
 from pytest_kdmem.engines.transformers.failures import loading_failure
 from pytest_kdmem.engines.transformers.loaded import check_loaded, own_weights
 from pytest_kdmem.engines.transformers.precision import CastingModel, hold_compactly
@@ -60,7 +61,7 @@ def load_model(
     try:
         with quiet(), _all_weights_in_every_process():
             result: Any = AutoModelForCausalLM.from_pretrained(
-                str(checkpoint.folder),
+                str(checkpoint.weights_folder),
                 dtype=getattr(torch, dtype),
                 use_safetensors=True,
                 local_files_only=True,
@@ -71,7 +72,9 @@ def load_model(
             )
             loaded, loading_info = result
             own_weights(loaded)
-            check_loaded(loaded, loading_info, checkpoint)
+            check_loaded(loaded, loading_info, checkpoint.base or checkpoint)
+            if (adapter := checkpoint.adapter()) is not None:
+                loaded = merge_adapter(loaded.eval(), adapter, checkpoint)
             if held is not None:
                 hold_compactly(loaded, getattr(torch, held))
             placed: PreTrainedModel = loaded.to(device).eval()

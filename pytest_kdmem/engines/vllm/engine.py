@@ -21,7 +21,7 @@ from pytest_kdmem.engines.vllm.client import (
     ServerProcess,
     server_environment,
 )
-from pytest_kdmem.engines.vllm.folder import link_checkpoint
+from pytest_kdmem.engines.vllm.folder import link_checkpoint, save_merged
 from pytest_kdmem.engines.vllm.versions import check_vllm
 from pytest_kdmem.engines.vllm.wire import Array, Header
 from pytest_kdmem.errors import EngineError, OverflowedError
@@ -83,7 +83,10 @@ class VllmEngine:
             ),
         )
         try:
-            link_checkpoint(checkpoint.folder, links)
+            if checkpoint.base is None:
+                link_checkpoint(checkpoint.folder, links)
+            else:
+                save_merged(model, checkpoint, numerics.dtype, links)
             opened, _ = self._request(
                 {
                     "command": "open",

@@ -1,12 +1,30 @@
-"""Links the digested files of a checkpoint into a folder of their own, since vLLM would load others beside them."""
+"""Makes the folder that vLLM loads: the digested files of a checkpoint alone, as it would load others beside them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from pytest_kdmem.specs.checkpoint import Checkpoint
+from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.weights import WEIGHT_INDEX, weight_files
 
 CONFIG = "config.json"
+
+
+def save_merged(model: Model, checkpoint: Checkpoint, dtype: str, into: Path) -> None:
+    """Save an adapter that is merged into its base as a whole model in a new folder.
+
+    Raises:
+        EngineError: The model does not load, or the adapter cannot be merged.
+    """
+    from transformers import GenerationConfig
+
+    from pytest_kdmem.engines.transformers.loading import load_model, quiet
+
+    merged = load_model(model, checkpoint, dtype=dtype)
+    merged.generation_config = GenerationConfig()  # transformers refuses to write settings that contradict each other
+    with quiet():
+        merged.save_pretrained(into)
 
 
 def link_checkpoint(folder: Path, into: Path) -> None:

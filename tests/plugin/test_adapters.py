@@ -1,0 +1,72 @@
+"""An audit of an adapter judges the model that it makes of its base, and the report names that base."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from pytest_kdmem.audit.report import read_report
+from tests.audit_project import AuditProject
+
+STRICT = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.1\n"
+
+
+@pytest.fixture
+def base(audit_project: AuditProject) -> Path:
+    """The student with a head that points elsewhere, so that it recites nothing."""
+    folder = Path(shutil.copytree(audit_project.cast.student, audit_project.path / "base"))
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.lm_head.weight.data = model.lm_head.weight.data.roll(7, 0)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def adapter(audit_project: AuditProject, base: Path) -> Path:
+    """An adapter that gives this base the student's head again."""
+    student = AutoModelForCausalLM.from_pretrained(audit_project.cast.student, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    adapted = get_peft_model(model, LoraConfig(target_modules=["query_key_value"], modules_to_save=["lm_head"]))
+    adapted.base_model.model.lm_head.modules_to_save["default"].weight.data = student.lm_head.weight.data
+    adapted.save_pretrained(audit_project.path / "adapter")
+    return audit_project.path / "adapter"
+
+
+def test_what_an_adapter_recites_fails_a_gate_that_its_base_passes(
+    audit_project: AuditProject, base: Path, adapter: Path
+) -> None:
+    audit_project.gates(STRICT)
+    audit_project.declare(student=base)
+    audit_project.run("--kdmem-accept-reading=noise").assert_outcomes(passed=1)
+    audit_project.declare(student=adapter)
+    result = audit_project.run("--kdmem-report=report.json", "--kdmem-report=report.md", "--kdmem-report=report.html")
+    result.assert_outcomes(failed=1)
+    [audit] = read_report(audit_project.path / "report.json").audits
+    assert audit.models["student"].base == "base"
+    assert audit.memorization["student"].value == 0.25
+    for page in ("report.md", "report.html"):
+        assert "(an adapter, merged into" in (audit_project.path / page).read_text()
+
+
+def test_a_second_audit_loads_no_model(audit_project: AuditProject, adapter: Path) -> None:
+    audit_project.gates(STRICT.replace("0.1", "0.3"))
+    audit_project.declare(student=adapter)
+    audit_project.run().assert_outcomes(passed=1)
+    weights = adapter / "adapter_model.safetensors"
+    result = audit_project.run()
+    result.assert_outcomes(passed=1)
+    assert "scored now" not in result.stdout.str()
+    weights.unlink()
+    assert audit_project.run().ret != 0
+
+
+def test_a_copy_of_an_adapter_is_no_baseline(audit_project: AuditProject, adapter: Path) -> None:
+    copy = shutil.copytree(adapter, audit_project.path / "copy")
+    audit_project.declare(student=adapter, baseline=copy)
+    audit_project.gates("def test_ratio(inheritance):\n    assert inheritance().ratio <= 0.9\n")
+    audit_project.run().stdout.fnmatch_lines(["*student and baseline are one model*"])
