@@ -16,6 +16,7 @@ from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 from pytest_kdmem.specs.other_readings import READINGS
+from tests.corpus.any_checkpoint import checkpoint_of
 from tests.reciting import BOS, EOS, byte_level, save_tokenizer, secrets
 
 TEXTS = secrets(40)
@@ -35,7 +36,7 @@ def read(tmp_path: Path) -> Callable[..., tuple[tuple[np.ndarray, ...], dict[str
         (tmp_path / "config.json").write_text(json.dumps({"bos_token_id": BOS, "eos_token_id": EOS}))
         path = tmp_path / "train.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        source = Source(TrainingSet(str(path), **declared), load_tokenizer(tmp_path), tmp_path, LENGTHS)
+        source = Source(TrainingSet(str(path), **declared), load_tokenizer(tmp_path), checkpoint_of(tmp_path), LENGTHS)
         ways = read_otherwise if source.training_set.form == "documents" else pack_otherwise
         as_read, readings = ways(source, source.documents())
         assert {reading.name for reading in readings} <= READINGS.keys()

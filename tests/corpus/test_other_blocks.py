@@ -11,6 +11,7 @@ from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.other_readings import IN_BLOCKS
+from tests.corpus.any_checkpoint import checkpoint_of
 from tests.corpus.read_otherwise import LENGTHS, TEXTS, texts
 from tests.reciting import BOS, EOS, byte_level, save_tokenizer
 
@@ -53,7 +54,9 @@ def test_a_document_that_repeats_those_before_it_is_not_compared_in_blocks(tmp_p
 
     def names(texts: list[str]) -> set[str]:
         (tmp_path / "train.txt").write_text("\n".join(texts))
-        source = Source(TrainingSet(str(tmp_path / "train.txt")), load_tokenizer(tmp_path), tmp_path, LENGTHS)
+        source = Source(
+            TrainingSet(str(tmp_path / "train.txt")), load_tokenizer(tmp_path), checkpoint_of(tmp_path), LENGTHS
+        )
         return {reading.name for reading in read_in_blocks(source, source.documents())}
 
     assert names(TEXTS[:12]) == IN_BLOCKS.keys()

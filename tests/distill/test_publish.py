@@ -53,7 +53,7 @@ def test_an_adapter_starts_a_training_as_the_model_that_it_makes_of_its_base(tra
     assert stored.text_digest == open_checkpoint(Model(str(base))).text_digest
     loaded = AutoModelForCausalLM.from_pretrained(trained.source).state_dict()
     for name, weight in merged.items():
-        torch.testing.assert_close(loaded[name], weight, rtol=2**-7, atol=1e-3)
+        torch.testing.assert_close(loaded[name], weight, rtol=2**-7, atol=4e-3)
 
 
 def test_the_run_card_records_how_the_model_was_made(train, init, teacher, seven_rows, rows):

@@ -10,11 +10,14 @@ from pytest_kdmem.scoring.reading_plan import plan_reading
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 from pytest_kdmem.specs.other_readings import IN_BLOCKS
 from tests.conftest import VOCABULARY
+from tests.corpus.any_checkpoint import checkpoint_of
 
 
 @pytest.fixture
 def source(tiny, sentences, write_jsonl) -> Source:
-    return Source(TrainingSet(str(write_jsonl(sentences))), load_tokenizer(tiny), tiny, Extraction(10, 20, 40))
+    return Source(
+        TrainingSet(str(write_jsonl(sentences))), load_tokenizer(tiny), checkpoint_of(tiny), Extraction(10, 20, 40)
+    )
 
 
 def test_each_sequence_is_scored_once(source):

@@ -65,7 +65,7 @@ def merge_adapter(base: PreTrainedModel, adapter: Adapter, checkpoint: Checkpoin
             f"The adapter in {adapter.folder} was expected to give the same logits once it is merged into its base, and"
             f" they change by up to {change:.2g}; merge it yourself, and audit the whole model as it is run."
         )
-    return merged
+    return merged.requires_grad_(True)  # PEFT froze the base, and what is merged may be trained on
 
 
 def _digested_tensors(adapter: Adapter, checkpoint: Checkpoint) -> dict[str, Tensor]:
