@@ -20,6 +20,12 @@ counts_of_pairs = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(
 )
 
 
+@pytest.fixture(autouse=True)
+def _computed_anew() -> None:
+    """No bound is one that another test has left."""
+    ratio_lower_bound.cache_clear()
+
+
 def score_statistic(ratio: float, both: int, only_first: int, only_second: int) -> float:
     """The score statistic, its shares found by a numeric search for the greatest likelihood at this ratio."""
 
