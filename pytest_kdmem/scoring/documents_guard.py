@@ -150,7 +150,7 @@ class DocumentsGuard:
             foreign = foreign_warning(losses)
             return ReadingNotes((*warnings, foreign), foreign)
         # Of few texts, some may rightly be known to a model, as it recites them, and all others be noise to it.
-        is_told = losses.is_mixed and (self.sample is not None or bool(losses.own_text))
+        is_told = losses.is_mixed and self.sample is not None
         return ReadingNotes((*warnings, mixed_warning(losses)) if is_told else warnings)
 
     def _score_alone(self, guards: Sequence[DocumentsGuard]) -> None:
