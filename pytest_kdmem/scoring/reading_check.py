@@ -172,7 +172,7 @@ class ReadingLosses:
         Raises:
             TypeError, ValueError: The content is something else.
         """
-        return from_json(ReadingLosses, content, complete=True)
+        return from_json(ReadingLosses, content)
 
 
 def likelier_error(comparison: Comparison, model: str, training_set: str) -> str:

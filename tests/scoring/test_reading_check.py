@@ -139,6 +139,13 @@ def test_documents_are_of_another_tokenizer_if_neither_model_nor_tokenizer_knows
     assert losses(as_read=as_read, own_text=own_text).foreign == foreign
 
 
+def test_a_comparison_is_turned_by_what_was_read_and_what_was_not():
+    as_declared = Comparison("bos-first", (1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0))
+    turned = as_declared.turned("no-bos")
+    assert turned == Comparison("no-bos", (3.0, 4.0), (1.0, 2.0), (7.0, 8.0), (5.0, 6.0))
+    assert turned.gain == -as_declared.gain
+
+
 def test_losses_survive_json():
     written = losses(compared([0.2] * 8))
     assert ReadingLosses.from_json(json.loads(json.dumps(written.to_json()))) == written
