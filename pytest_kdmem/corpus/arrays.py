@@ -83,13 +83,21 @@ def _header(file: BinaryIO, path: Path) -> Header:
 
 def _chunks(file: BinaryIO, header: Header, path: Path) -> Iterator[tuple[int, np.ndarray]]:
     """Rows ``[n, tokens]``, each chunk with the index of its first row."""
-    row_bytes = header.tokens * header.dtype.itemsize
-    # By columns, no row is whole before the last column is read.
-    at_once = header.examples if header.by_columns else max(1, BYTES_AT_ONCE // max(1, row_bytes))
-    for first in range(0, header.examples, max(1, at_once)):
+    start, width = file.tell(), header.dtype.itemsize
+    at_once = max(1, BYTES_AT_ONCE // max(1, header.tokens * width))
+    for first in range(0, header.examples, at_once):
         count = min(at_once, header.examples - first)
-        content = file.read(count * row_bytes)
-        if len(content) < count * row_bytes:
+        if header.by_columns:  # of each column, the values of these rows
+            places = [start + (column * header.examples + first) * width for column in range(header.tokens)]
+            content = b"".join(_read(file, place, count * width) for place in places)
+        else:
+            content = file.read(count * header.tokens * width)
+        if len(content) < count * header.tokens * width:
             raise DataError(f"{header.examples} rows were expected in {path}, which was cut short while it was read.")
         rows = np.frombuffer(content, header.dtype)
         yield first, rows.reshape(header.tokens, count).T if header.by_columns else rows.reshape(count, header.tokens)
+
+
+def _read(file: BinaryIO, place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)

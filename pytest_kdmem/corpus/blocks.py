@@ -40,13 +40,13 @@ def to_blocks(
         pending.append(ids)
         tokens += len(ids)
         if tokens >= window:
-            joined = np.concatenate(pending)
+            joined = np.concatenate(pending) if len(pending) > 1 else pending[0]
             complete = tokens - tokens % window
             windows = joined[:complete].reshape(-1, window)
             if padding is not None:
                 padding.add(windows)
             yield from windows
-            pending, tokens = [joined[complete:]], tokens - complete
+            pending, tokens = [joined[complete:]] if tokens > complete else [], tokens - complete
     if tokens:
         yield np.concatenate(pending)
 

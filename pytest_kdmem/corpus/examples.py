@@ -82,11 +82,16 @@ def stream_examples(
     """
     selection = selection or resolve(training_set)[1]
     documents = read(training_set, offline=offline)
-    encoder = _Encoder(training_set, tokenizer, extraction, selection.minimum_tokens)
-    # Documents are selected by their full length, so that audits with shorter windows have the same examples.
-    sequences: Iterator[TokenIds] = selection.select(encoder.token_ids(documents))
+    sequences: Iterator[TokenIds]
+    padding = None
+    if is_stream(training_set):  # whose parts are no rows, and none of which is left out
+        sequences = (part for part in documents if isinstance(part, np.ndarray))
+        padding = WindowPadding(training_set.source)
+    else:
+        encoder = _Encoder(training_set, tokenizer, extraction, selection.minimum_tokens)
+        # Documents are selected by their full length, so that audits with shorter windows have the same examples.
+        sequences = selection.select(encoder.token_ids(documents))
     if training_set.form == "blocks":
-        padding = WindowPadding(training_set.source) if is_stream(training_set) else None
         sequences = to_blocks(sequences, tokenizer, training_set, extraction.window_tokens, padding)
     for position, ids in enumerate(sequences):
         yield Example(position, ids[: extraction.window_tokens])
@@ -109,7 +114,6 @@ class _Encoder:
         self._tokenizer = tokenizer
         self._extraction = extraction
         self._needed = max(extraction.window_tokens, minimum_tokens)
-        self._is_stream = is_stream(training_set)
         # Rows of .bin files are not padded, and those that were cut out of a stream may end in empty documents.
         knows_special = tokenizer is not None and not is_token_file(training_set)
         special_ids = tokenizer.special_ids if tokenizer is not None and knows_special else frozenset[int]()
@@ -167,8 +171,6 @@ class _Encoder:
     def _checked(self, document: TokenIds | TokenRow, where: str) -> TokenIds:
         """The token ids of a row, if they can be what training had."""
         row = document if isinstance(document, TokenRow) else TokenRow(document, where)
-        if self._is_stream:  # a part of it is no row
-            return row.ids
         self._padding.add(row.ids, row.where)
         check_learned(row, self._training_set.form, self._extraction)
         if row.text is not None and self._tokenizer is not None:

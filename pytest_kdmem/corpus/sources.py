@@ -58,8 +58,34 @@ def check_source(training_set: TrainingSet) -> None:
     """Check a source without reading it, so that mistakes are reported before any model is loaded.
 
     Raises:
+        DataError: The source is missing or damaged, or its format is unknown.
+        SpecError: A preset has no such part, rows that are examples already would be cut anew, or what a file does not
+            tell is not declared.
+    """
+    check_place(training_set)
+    path = local_path(training_set.source)
+    ending = None if is_uri(training_set.source) or not is_file(path) else file_ending(path)
+    if ending == ENDING:
+        check_token_file(path, training_set)
+    elif training_set.order is not None:
+        raise SpecError(
+            f"A .bin file with its index was expected with the order of its samples; found {named(training_set.source)}"
+            ": drop order (--kdmem-order)."
+        )
+    if ending == ".npy" and training_set.form == "blocks" and training_set.eos != "never":
+        raise SpecError(
+            f'Documents were expected with form="blocks", and rows of {named(str(path))} are cut already: an EOS behind'
+            ' each, and other cuts, would make other examples of them; drop form="blocks", or declare eos="never" if'
+            " the rows are one stream of tokens."
+        )
+
+
+def check_place(training_set: TrainingSet) -> None:
+    """Check that there is something of a known format where a source is said to be, however it is read.
+
+    Raises:
         DataError: The source is missing, or its format is unknown.
-        SpecError: A preset has no such part, or rows that are examples already would be cut anew.
+        SpecError: A preset has no such part.
     """
     resolve(training_set)
     if is_uri(training_set.source):
@@ -69,19 +95,6 @@ def check_source(training_set: TrainingSet) -> None:
     check_pair_is_whole(path)
     if is_file(path) and file_ending(path) is None:
         raise DataError(f"A training set must end in {', '.join(ENDINGS)}; found {named(str(path))}.")
-    if is_file(path) and file_ending(path) == ".npy" and training_set.form == "blocks" and training_set.eos != "never":
-        raise SpecError(
-            f'Documents were expected with form="blocks", and rows of {named(str(path))} are cut already: an EOS behind'
-            ' each, and other cuts, would make other examples of them; drop form="blocks", or declare eos="never" if'
-            " the rows are one stream of tokens."
-        )
-    if is_file(path) and file_ending(path) == ENDING:
-        check_token_file(path, training_set)
-    elif training_set.order is not None:
-        raise SpecError(
-            f"A .bin file with its index was expected with the order of its samples; found {named(training_set.source)}"
-            ": drop order (--kdmem-order)."
-        )
     if exists(path) and not (is_file(path) or is_folder(path)):
         raise DataError(f"A file or folder was expected at {named(str(path))}; found a pipe or a device.")
     if not (exists(path) or find_preset(training_set.source) or looks_like_hub_id(training_set.source)):

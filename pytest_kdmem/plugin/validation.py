@@ -101,10 +101,10 @@ def _check_data(role: str, settings: Settings) -> None:
 
             check_uri(source)
         if settings.overrides(role):
-            from pytest_kdmem.corpus.sources import check_source
+            from pytest_kdmem.corpus.sources import check_place
             from pytest_kdmem.specs.declared import TrainingSet
 
-            check_source(TrainingSet(source))
+            check_place(TrainingSet(source))  # how it is read, an audit may declare
     except KdmemError as error:
         raise usage_error(f"{place}: {error}") from None
 

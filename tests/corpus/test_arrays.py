@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,12 @@ def test_an_archive_is_no_array(tmp_path):
     (tmp_path / "a.npy").write_bytes(sink.getvalue())
     with pytest.raises(DataError, match=r"no plain \.npy file"):
         list(read_rows(tmp_path / "a.npy"))
+
+
+def test_an_array_by_columns_is_read_a_few_rows_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "BYTES_AT_ONCE", 1 << 12)
+    path = saved(tmp_path / "a.npy", np.asfortranarray(np.arange(60_000).reshape(3000, 20)))
+    tracemalloc.start()
+    assert [row[0] for row in read_rows(path)] == list(range(0, 60_000, 20))
+    assert tracemalloc.get_traced_memory()[1] < 300_000
+    tracemalloc.stop()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from tests.corpus.megatron_files import write_pair
 
 
 @pytest.fixture
@@ -76,3 +79,20 @@ def test_in_mode_hard_a_training_set_without_a_whole_prefix_is_an_error(train, t
     with pytest.raises(DataError, match=r"Examples of 8 tokens or more were expected in .*short.npy for the teacher"):
         train(mode="hard", arguments=arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_token_file_trains_what_its_rows_train(train, tmp_path):
+    rows = np.random.default_rng(0).integers(1, 60, (6, 12))
+    np.save(tmp_path / "a.npy", rows)
+    (tmp_path / "flat.bin").write_bytes(rows.astype("<u2").tobytes())
+    declared = {
+        "rows": TrainingSet(str(tmp_path / "a.npy")),
+        "pair": TrainingSet(str(write_pair(tmp_path / "pair.bin", rows.tolist()))),
+        "flat": TrainingSet(str(tmp_path / "flat.bin"), dtype="uint16", form="blocks"),
+    }
+    weights = set()
+    for name, data in declared.items():
+        arguments = {"training_set": data, "extraction": Extraction(4, 4, 12)}
+        out = train(name, mode="baseline", arguments=arguments, epochs=1)
+        weights.add((Path(out.source) / "model.safetensors").read_bytes())
+    assert len(weights) == 1

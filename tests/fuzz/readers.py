@@ -6,6 +6,7 @@ import gzip
 import json
 import random
 import struct
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.locations import locate
 from pytest_kdmem.specs.run_card import read_run_card
 from tests.conftest import ROOT
+from tests.corpus.megatron_files import write_order, write_pair
 from tests.fuzz.mutations import damage_bytes, damage_json, damage_values
 from tests.report.audits import full_audit
 
@@ -136,9 +138,9 @@ def any_text(random_: random.Random, content: bytes) -> bytes:
 # What reads
 
 
-def documents(name: str, folder: Path) -> None:
-    training_set = TrainingSet(folder / name)
-    expected_examples(training_set)
+def documents(name: str, folder: Path, order: str | None = None, **declared: Any) -> None:
+    training_set = TrainingSet(folder / name, order=str(folder / order) if order else None, **declared)
+    expected_examples(training_set, 16)
     for _ in read_documents(training_set, offline=True):
         pass
     fingerprint(training_set)
@@ -252,6 +254,15 @@ def _npy(array: np.ndarray) -> bytes:
     return sink.getvalue()
 
 
+def _token_files() -> dict[str, bytes]:
+    """A pair of .bin and .idx, and an order of samples over it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_pair(folder / "a.bin", IDS)
+        write_order(folder, IDS, 9)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def _zstd(content: bytes) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as stream:
@@ -328,7 +339,9 @@ def all_readers() -> list[Reader]:
     parquet = [_parquet(table, compression=kind) for table in tables for kind in ("none", "zstd", "snappy")]
     arrays = [np.array(IDS, kind) for kind in ("<i4", "<u2", ">i8")]
     npy = [_npy(array) for array in (*arrays, np.asfortranarray(arrays[0]), arrays[0][:0])]
-    model, saved = _model(), _folder_of_datasets()
+    model, saved, tokens = _model(), _folder_of_datasets(), _token_files()
+    pair, order = ("a.bin", "a.idx"), [name for name in sorted(tokens) if name.endswith(".npy")]
+    in_order = partial(documents, "a.bin", order=next(name for name in order if "shuffle" in name))
     store = RECORDS / "store"
     stored = sorted((store / "scores").rglob("*.parquet"))
     corpora, confirmations = sorted((store / "corpora").iterdir()), sorted((store / "confirmations").iterdir())
@@ -351,6 +364,21 @@ def all_readers() -> list[Reader]:
         Reader(".parquet", "a.parquet", parquet, partial(documents, "a.parquet"), any_bytes, share=3),
         Reader(".arrow", "a.arrow", arrow, partial(documents, "a.arrow"), any_bytes, share=3),
         Reader(".npy", "a.npy", npy, partial(documents, "a.npy"), any_bytes, share=2),
+        *(
+            Reader(f"flat .bin, {declared}", "a.bin", [array.astype(dtype).tobytes() for array in arrays],
+                   partial(documents, "a.bin", dtype=dtype, **declared), any_bytes)
+            for dtype, declared in (("uint16", {"form": "blocks"}), ("uint32", {"eos_id": 7}))
+        ),
+        *(
+            Reader(f"pair: {name}", name, [tokens[name]], partial(documents, "a.bin"), any_bytes,
+                   {other: tokens[other] for other in pair if other != name}, share)
+            for name, share in zip(pair, (1, 2), strict=True)
+        ),
+        *(
+            Reader(f"order: {name.rpartition('map_')[2]}", name, [tokens[name]], in_order, any_bytes,
+                   _without(tokens, name))
+            for name in order
+        ),
         *(
             Reader(f"saved folder: {path.rpartition('/')[2]}", path, [content], partial(documents, "saved"), damage,
                    _without(saved, path))
