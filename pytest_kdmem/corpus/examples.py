@@ -129,13 +129,18 @@ class _Encoder:
         number = 0
         for batch in in_batches(documents, DOCUMENTS_AT_ONCE):
             texts = [document for document in batch if isinstance(document, str)]
-            numbers = [number + at for at, document in enumerate(batch, start=1) if isinstance(document, str)]
-            encoded = iter(self._encode(texts, numbers) if texts else ())
-            for at, document in enumerate(batch, start=1):
+            encoded: Iterator[list[int]] = iter(())
+            if texts:
+                numbers = [number + at for at, document in enumerate(batch, start=1) if isinstance(document, str)]
+                encoded = iter(self._encode(texts, numbers))
+            for document in batch:
                 if isinstance(document, str):
                     yield np.asarray(next(encoded), dtype=np.int32)
+                elif isinstance(document, TokenRow):
+                    yield self._checked(document)
                 else:
-                    yield self._checked(document, f"document {number + at} of {self._training_set.source}")
+                    self._padding.add(document)
+                    yield document
             number += len(batch)
         self._padding.finish()
 
@@ -168,9 +173,8 @@ class _Encoder:
                 [encoded[index]] = encode([text], [numbers[index]])  # its tokens are unusually long
         return encoded
 
-    def _checked(self, document: TokenIds | TokenRow, where: str) -> TokenIds:
+    def _checked(self, row: TokenRow) -> TokenIds:
         """The token ids of a row, if they can be what training had."""
-        row = document if isinstance(document, TokenRow) else TokenRow(document, where)
         self._padding.add(row.ids, row.where)
         check_learned(row, self._training_set.form, self._extraction)
         if row.text is not None and self._tokenizer is not None:

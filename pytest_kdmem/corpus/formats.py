@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
@@ -74,10 +76,23 @@ def read_columns(batches: Iterator[pa.RecordBatch], columns: Sequence[str], name
             raise DataError(
                 f"Intact values were expected in rows {row} to {row + len(batch) - 1} of {name} ({first_line(error)})."
             ) from None
-        values = [batch.column(column).to_pylist() for column in columns]
+        values = [_to_values(batch.column(column)) for column in columns]
         for entries in zip(*values, strict=True):
             yield to_document(dict(zip(columns, entries, strict=True)), columns, f"row {row} of {name}")
             row += 1
+
+
+def _to_values(column: pa.Array) -> list[Any]:
+    """The values of a column; lists of whole numbers, as token ids are, become arrays without a Python number each."""
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if is_list and pa.types.is_integer(kind.value_type) and not column.null_count:
+        numbers = column.flatten()
+        if not numbers.null_count:
+            ends = np.cumsum(pc.list_value_length(column).to_numpy(zero_copy_only=False))
+            return np.split(numbers.to_numpy(zero_copy_only=False), ends[:-1]) if len(column) else []
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def first_line(error: BaseException) -> str:

@@ -29,7 +29,9 @@ SIZE, POINTER = np.dtype("<i4"), np.dtype("<i8")
 TYPES = {1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2", 9: "<u4", 10: "<u8"}
 REAL_TYPES = (6, 7)
 SEQUENCES_AT_ONCE = 1 << 14
-BYTES_AT_ONCE = 1 << 24
+BYTES_AT_ONCE = 1 << 20
+# Types of which every number is a token id.
+IDS_ALONE = ("uint8", "uint16")
 
 
 class Header(NamedTuple):
@@ -114,13 +116,19 @@ class Pair:
             )
         return sizes.astype(np.int64), places
 
-    def ids(self, place: int, count: int) -> TokenIds:
-        """Token ids from one place in the .bin file on.
+    def ids(self, place: int, count: int) -> Numbers:
+        """Token ids from one place in the .bin file on, in its own type.
 
         Raises:
             DataError: A number is no token id.
         """
-        return to_ids(self.tokens.read(place, count), self.path)
+        numbers = self.tokens.read(place, count)
+        if numbers.dtype.name in IDS_ALONE or not len(numbers):
+            return numbers
+        lowest, highest = int(numbers.min()), int(numbers.max())
+        if lowest < 0 or highest > LARGEST_ID:
+            raise DataError(f"Token ids from 0 up were expected in {self.path}; found {lowest} to {highest}.")
+        return numbers
 
 
 def index_path(path: Path) -> Path:
@@ -163,17 +171,6 @@ def read_pair(path: Path) -> Iterator[TokenIds]:
             yield from _in_runs(pair, sizes, places)
 
 
-def to_ids(numbers: Numbers, path: Path) -> TokenIds:
-    """Numbers as token ids.
-
-    Raises:
-        DataError: One is negative or too large.
-    """
-    if len(numbers) and (numbers.min() < 0 or int(numbers.max()) > LARGEST_ID):
-        raise DataError(f"Token ids from 0 up were expected in {path}; found {numbers.min()} to {numbers.max()}.")
-    return numbers.astype(np.int32)
-
-
 def _in_runs(pair: Pair, sizes: Numbers, places: Numbers) -> Iterator[TokenIds]:
     """Sequences of these lengths at these places; those that follow one another are read at once."""
     limit = BYTES_AT_ONCE // pair.header.dtype.itemsize
@@ -188,7 +185,7 @@ def _in_runs(pair: Pair, sizes: Numbers, places: Numbers) -> Iterator[TokenIds]:
             ids = pair.ids(start, int(ends[stop - 1]) - start)
             begin = 0
             for end in (ends[first:stop] - start).tolist():
-                yield ids[begin:end].copy()  # a part would keep all that was read in memory
+                yield ids[begin:end].astype(np.int32)
                 begin = end
             first = stop
 

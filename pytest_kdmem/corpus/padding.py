@@ -35,13 +35,19 @@ class PaddingCheck:
         self._rows = 0
         self._ending_in_run: Counter[int] = Counter()
 
-    def add(self, ids: TokenIds, where: str) -> None:
-        """Look at the next row.
+    def add(self, ids: TokenIds, where: str = "") -> None:
+        """Look at the next row; ``where`` names it in messages, or else its number does.
 
         Raises:
             DataError: It ends or begins with a run of special tokens, or many rows do with a run of one token.
         """
         self._rows += 1
+        if len(ids) > 1 and (ids[0] == ids[1] or ids[-1] == ids[-2]):
+            self._look_at_runs(ids, where or f"document {self._rows} of {self._source}")
+        if self._rows % ROWS_BETWEEN_CHECKS == 0:
+            self.finish()
+
+    def _look_at_runs(self, ids: TokenIds, where: str) -> None:
         repeated = set()
         for end in (ids, ids[::-1]):
             token, run = _run(end)
@@ -53,8 +59,6 @@ class PaddingCheck:
             if TOKEN_RUN <= run < len(ids):
                 repeated.add(token)
         self._ending_in_run.update(repeated)
-        if self._rows % ROWS_BETWEEN_CHECKS == 0:
-            self.finish()
 
     def finish(self) -> None:
         """Raise DataError if many of the rows so far begin or end with a run of one token."""
@@ -100,9 +104,5 @@ class WindowPadding:
 
 def _run(ids: TokenIds) -> tuple[int, int]:
     """The first token and how often it stands there in a row."""
-    if not len(ids):
-        return -1, 0
-    if len(ids) > 1 and ids[0] != ids[1]:
-        return int(ids[0]), 1
     others = np.flatnonzero(ids != ids[0])
     return int(ids[0]), int(others[0]) if len(others) else len(ids)

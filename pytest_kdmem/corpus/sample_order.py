@@ -129,7 +129,7 @@ def _sample(files: Order, pair: Pair, place: int) -> TokenIds:
                 f" {place} has {start} to {stop}: it is the order of another .bin file than {pair.path}."
             )
         parts.append(pair.ids(int(places[0]) + start, stop - start))
-    return np.concatenate(parts)
+    return np.concatenate(parts).astype(np.int32)
 
 
 def _open_order(order: str, stack: ExitStack) -> Order:

@@ -7,6 +7,7 @@ import pickle
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -100,3 +101,30 @@ def test_a_line_that_would_fill_any_memory_is_refused(tmp_path, monkeypatch, end
             sink.write(content)
     with pytest.raises(DataError, match="a line of more than 2097152 bytes"):
         list(read_file(file(path), "text"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.int8()), pa.list_(pa.uint16()), pa.large_list(pa.int32()), pa.list_(pa.int64()),
+        pa.large_list(pa.uint64()), pa.list_(pa.int32(), 3),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_lists_of_any_whole_numbers_are_token_ids_and_labels(kind):
+    rows = (
+        [[1, 2, 3], [4, 5, 6], [7, 8, 9], [1, 1, 2]] if pa.types.is_fixed_size_list(kind) else [[1], [], [2, 3, 4], [9]]
+    )
+    table = pa.table({"input_ids": pa.array(rows, kind), "attention_mask": [[1] * len(row) for row in rows]})
+    for start, stop in ((0, 4), (1, 3), (2, 2)):
+        batches = table.slice(start, stop - start).to_batches()
+        read = list(read_columns(iter(batches), ["input_ids", "attention_mask"], "a.parquet"))
+        assert [row.ids.tolist() for row in read] == rows[start:stop]
+        assert all(row.ids.dtype == np.int32 for row in read)
+
+
+@pytest.mark.parametrize("rows", [[[1, None]], [None], [[-1]]], ids=str)
+def test_a_list_with_a_gap_holds_no_token_ids(rows):
+    [batch] = pa.table({"input_ids": pa.array(rows, pa.list_(pa.int32()))}).to_batches()
+    with pytest.raises(DataError, match="oken ids"):
+        list(read_columns(iter([batch]), ["input_ids"], "a.parquet"))
