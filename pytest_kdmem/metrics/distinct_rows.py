@@ -19,6 +19,8 @@ from pytest_kdmem.base.arrays import Flags, Values
 DIGEST_LETTERS = 32
 # Odd, so that letters which differ in one word give different numbers.
 WORD_FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 1], dtype=np.uint64)
+# Bounds the memory of intermediate arrays.
+ROWS_AT_ONCE = 1 << 20
 
 RowNumbers = npt.NDArray[np.int64]
 
@@ -118,7 +120,12 @@ def _possible_copies(digest: pa.ChunkedArray) -> RowNumbers:
     del ascending
     if not len(repeated):
         return np.empty(0, dtype=np.int64)
-    return np.flatnonzero(repeated[np.searchsorted(repeated, numbers).clip(max=len(repeated) - 1)] == numbers)
+    is_repeated = np.empty(len(numbers), dtype=bool)
+    for start in range(0, len(numbers), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        places = np.searchsorted(repeated, numbers[rows]).clip(max=len(repeated) - 1)
+        is_repeated[rows] = repeated[places] == numbers[rows]
+    return np.flatnonzero(is_repeated)
 
 
 def _numbers(digest: pa.ChunkedArray) -> npt.NDArray[np.uint64] | None:

@@ -7,7 +7,8 @@ import weakref
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_kdmem.metrics.distinct_rows import distinct_rows
@@ -24,6 +25,12 @@ def table(rows: list[tuple[str, str, bool | None]], chunk: int) -> pa.Table:
     return pa.concat_tables([whole.slice(start, chunk) for start in range(0, len(rows), chunk)] or [whole])
 
 
+@pytest.fixture(autouse=True)
+def few_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_kdmem.metrics.distinct_rows.ROWS_AT_ONCE", 3)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROWS, max_size=40), st.integers(1, 9), st.booleans())
 def test_an_example_stands_for_all_of_its_copies(rows, chunk: int, has_long_digests_only: bool) -> None:
     if has_long_digests_only:
