@@ -25,6 +25,8 @@ from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
 DOCUMENTS_AT_ONCE = 256
+# Rows of token files are not tokenized, and a few of them stay in the processor's cache.
+ROWS_AT_ONCE = 16
 # Long documents are cut to this many characters per needed token before they are tokenised.
 CHARACTERS_PER_TOKEN = 64
 
@@ -118,6 +120,7 @@ class _Encoder:
         knows_special = tokenizer is not None and not is_token_file(training_set)
         special_ids = tokenizer.special_ids if tokenizer is not None and knows_special else frozenset[int]()
         self._padding = PaddingCheck(special_ids, training_set.source)
+        self._at_once = ROWS_AT_ONCE if is_token_file(training_set) else DOCUMENTS_AT_ONCE
 
     def token_ids(self, documents: Iterable[Document]) -> Iterator[TokenIds]:
         """Token ids of each document, or of its beginning if that holds at least as many as are needed.
@@ -127,7 +130,7 @@ class _Encoder:
             SpecError: Readings of the tokenizer differ on a text, or it adds special tokens that are not declared.
         """
         number = 0
-        for batch in in_batches(documents, DOCUMENTS_AT_ONCE):
+        for batch in in_batches(documents, self._at_once):
             texts = [document for document in batch if isinstance(document, str)]
             encoded: Iterator[list[int]] = iter(())
             if texts:
