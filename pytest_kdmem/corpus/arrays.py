@@ -36,8 +36,8 @@ def read_rows(path: Path) -> Iterator[TokenIds]:
         DataError: The file holds no array ``[examples, tokens]`` of whole numbers, or fewer bytes than it says.
     """
     with path.open("rb") as file:
-        header = _header(file, path)
-        for first, rows in _chunks(file, header, path):
+        header = array_header(file, path)
+        for first, rows in array_chunks(file, header, path):
             for index, row in enumerate(rows, start=first):
                 yield to_token_ids(row, f"row {index} of {path}")
 
@@ -49,7 +49,7 @@ def number_of_rows(path: Path) -> int:
         DataError: It holds no array of token ids.
     """
     with path.open("rb") as file:
-        return _header(file, path).examples
+        return array_header(file, path).examples
 
 
 def read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -68,7 +68,12 @@ def read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.d
     return shape, by_columns, dtype
 
 
-def _header(file: BinaryIO, path: Path) -> Header:
+def array_header(file: BinaryIO, path: Path) -> Header:
+    """What a file says of its array of token ids; the file stands behind it.
+
+    Raises:
+        DataError: It holds none, or fewer bytes than it says.
+    """
     shape, by_columns, dtype = read_header(file, path)
     if len(shape) != 2 or not np.issubdtype(dtype, np.integer) or min(shape) < 0 or (shape[0] and not shape[1]):
         raise DataError(
@@ -81,8 +86,12 @@ def _header(file: BinaryIO, path: Path) -> Header:
     return Header(examples, tokens, dtype, by_columns)
 
 
-def _chunks(file: BinaryIO, header: Header, path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Rows ``[n, tokens]``, each chunk with the index of its first row."""
+def array_chunks(file: BinaryIO, header: Header, path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows ``[n, tokens]`` of a file that stands behind its header, each chunk with the index of its first row.
+
+    Raises:
+        DataError: The file was cut short meanwhile.
+    """
     start, width = file.tell(), header.dtype.itemsize
     at_once = max(1, BYTES_AT_ONCE // max(1, header.tokens * width))
     for first in range(0, header.examples, at_once):

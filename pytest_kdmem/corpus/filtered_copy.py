@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.base.paths import exists, local_path
+from pytest_kdmem.corpus.arrays import array_chunks, array_header
 from pytest_kdmem.corpus.formats import ROWS_AT_ONCE, UNREADABLE, first_line
 from pytest_kdmem.corpus.presets import find_preset
 from pytest_kdmem.corpus.sources import check_source, file_ending
@@ -77,8 +78,9 @@ def copy_documents(training_set: TrainingSet, folder: Path, kept: Flags) -> Path
         SpecError: Documents of this source cannot be left out.
     """
     check_copyable(training_set)
-    source = local_path(training_set.source)
-    if not is_token_file(training_set):  # of which the parts lie beside each other where they are named
+    # A link keeps its name, and with it its ending and the parts that lie beside it.
+    source = local_path(training_set.source).absolute()
+    if source.name == "..":
         source = source.resolve()
     target = folder / source.name
     try:
@@ -184,7 +186,7 @@ def _parquet(source: Path, target: Path, kept: Flags) -> int:
 
 def _arrow(source: Path, target: Path, kept: Flags) -> int:
     number = 0
-    with pa.memory_map(str(source)) as content:
+    with pa.OSFile(str(source)) as content:  # a file that is cut short while it is mapped ends the process
         try:
             reader = pa.ipc.open_file(content)
             batches = (reader.get_batch(at) for at in range(reader.num_record_batches))
@@ -195,6 +197,7 @@ def _arrow(source: Path, target: Path, kept: Flags) -> int:
             batches, open_writer = iter(reader), pa.ipc.new_stream
         with pa.OSFile(str(target), "wb") as sink, open_writer(sink, reader.schema) as writer:
             for batch in batches:
+                batch.validate(full=True)  # arrow follows offsets wherever they point
                 writer.write_batch(_kept_rows(batch, kept, number))
                 number += len(batch)
     return number
@@ -209,17 +212,15 @@ def _kept_rows(batch: pa.RecordBatch, kept: Flags, start: int) -> pa.RecordBatch
 
 
 def _npy(source: Path, target: Path, kept: Flags) -> int:
-    rows = np.load(source, mmap_mode="r", allow_pickle=False)
-    if len(rows) == len(kept):
-        shape = (int(kept.sum()), rows.shape[1])
-        copy = np.lib.format.open_memmap(target, mode="w+", dtype=rows.dtype, shape=shape)
-        written = 0
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            chosen = rows[start : start + ROWS_AT_ONCE][kept[start : start + ROWS_AT_ONCE]]
-            copy[written : written + len(chosen)] = chosen
-            written += len(chosen)
-        copy.flush()
-    return len(rows)
+    with source.open("rb") as content, target.open("wb") as sink:
+        header = array_header(content, source)
+        if header.examples == len(kept):
+            shape, kind = (int(kept.sum()), header.tokens), np.lib.format.dtype_to_descr(header.dtype)
+            described = {"descr": kind, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(sink, described)
+            for first, rows in array_chunks(content, header, source):
+                sink.write(rows[kept[first : first + len(rows)]].tobytes())
+    return header.examples
 
 
 def _saved_by_datasets(source: Path, target: Path, kept: Flags, split: str) -> int:

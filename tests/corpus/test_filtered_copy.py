@@ -65,6 +65,37 @@ def test_a_copy_is_read_as_what_was_kept(tmp_path, name):
     assert list(read_documents(TrainingSet(str(empty)))) == []
 
 
+@pytest.mark.parametrize("name", ["train.npy", "train.arrow"])
+def test_a_source_is_not_mapped_into_memory(tmp_path, monkeypatch, name):
+    if name.endswith(".npy"):
+        np.save(tmp_path / name, np.asfortranarray(np.arange(27).reshape(9, 3)))
+    else:
+        with pa.OSFile(str(tmp_path / name), "wb") as sink, pa.ipc.new_file(sink, table().schema) as writer:
+            writer.write_table(table())
+    monkeypatch.setattr(pa, "memory_map", None)
+    monkeypatch.setattr(np, "memmap", None)
+    monkeypatch.setattr("pytest_kdmem.corpus.arrays.BYTES_AT_ONCE", 48)
+    copy = copy_documents(TrainingSet(str(tmp_path / name)), folder_in(tmp_path), KEPT)
+    documents = list(read_documents(TrainingSet(str(copy))))
+    if name.endswith(".npy"):
+        assert np.array_equal(documents, np.arange(27).reshape(9, 3)[KEPT])
+    else:
+        assert documents == LEFT
+
+
+def test_a_link_keeps_its_ending(tmp_path):
+    written(tmp_path / "train.jsonl").rename(tmp_path / "0f3a")
+    (tmp_path / "train.jsonl").symlink_to(tmp_path / "0f3a")
+    copy = copy_documents(TrainingSet(str(tmp_path / "train.jsonl")), folder_in(tmp_path), KEPT)
+    assert copy.name == "train.jsonl"
+    assert list(read_documents(TrainingSet(str(copy)))) == LEFT
+
+
+def folder_in(path: Path) -> Path:
+    (path / "cleaned").mkdir()
+    return path / "cleaned"
+
+
 def test_rows_keep_their_columns_schema_and_codec(tmp_path):
     source = written(tmp_path / "d.parquet")
     (tmp_path / "out").mkdir()
