@@ -52,6 +52,20 @@ def test_only_what_no_earlier_shard_holds_is_left_and_its_rows_are_whole_again()
     assert filled[1].schema.metadata is None
 
 
+def test_copies_are_found_in_whichever_shard_their_first_lies():
+    stored = {}
+    finder = CopyFinder(stored, scored_tokens=3)
+    shards = [shard(2 * at, (at, 0, 1), (at, 2, 3)) for at in range(5)]
+    for added in shards:
+        finder.remainder(added)
+        stored[added.digest] = rows(added)
+    copies = shard(10, *[(at, 2, 3) for at in range(5)])
+    remainder = finder.remainder(copies)
+    assert [copied.source for copied in remainder.copied] == [added.digest for added in shards]
+    assert remainder.own.examples == ()
+    assert remainder.with_copies(rows(remainder.own), stored) == rows(copies)
+
+
 def test_digests_that_only_begin_alike_are_different_examples():
     examples = [SimpleNamespace(position=at, ids=range(3), digest="ab" * 8 + end * 16) for at, end in enumerate("cdd")]
     finder = CopyFinder({}, scored_tokens=3)
