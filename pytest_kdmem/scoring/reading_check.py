@@ -140,8 +140,8 @@ class ReadingLosses:
         if not self.own_text:
             return 0
         shares = list(zip(self.as_read, self.own_text, strict=True))
-        known = [share for loss, share in shares if loss < KNOWN * self.uniform]
-        if not known or np.median(known) < OWN:  # the tokenizer may not give back what it made
+        familiar_shares = [share for loss, share in shares if loss < KNOWN * self.uniform]
+        if not familiar_shares or np.median(familiar_shares) < OWN:  # the tokenizer may not give back what it made
             return 0
         return sum(loss >= KNOWN * self.uniform and share < FOREIGN for loss, share in shares)
 

@@ -74,7 +74,7 @@ def test_a_declared_token_file_keeps_its_settings_unless_another_is_named(unscor
     stream(project.path, project.cast.rows.tolist())
     project.declare(data='TrainingSet("set.bin", dtype="uint16", form="blocks")')
     project.gates(RATE)
-    found = ["*(5 of 20) > 1.00%*"]
-    project.run(*IN_WINDOWS).stdout.fnmatch_lines(found)
+    failing_rate = ["*(5 of 20) > 1.00%*"]
+    project.run(*IN_WINDOWS).stdout.fnmatch_lines(failing_rate)
     project.declare(data='TrainingSet("set.bin", dtype="uint16", eos_id=0)')
-    project.run("--kdmem-training-set=data.npy").stdout.fnmatch_lines(found)
+    project.run("--kdmem-training-set=data.npy").stdout.fnmatch_lines(failing_rate)
