@@ -46,7 +46,10 @@ def test_written_workflows_validate_and_run_the_audit_alone(
     audits = job["env"]["AUDITS"] if workflow == "github" else job["variables"]["AUDITS"]
     assert audits.replace("${{ '${{' }}", "${{") == folder
     expressions = re.findall(r"\$\{\{(.*?)\}\}", written.read_text())
-    assert {expression.strip() for expression in expressions} <= {"github.run_id", "'${{'"}
+    assert {expression.strip() for expression in expressions} <= {
+        "github.run_id", "'${{'", "github.token", "steps.audit.outcome == 'success' && '0' || '1'",
+        "steps.upload.outputs.artifact-url",
+    }  # fmt: skip
 
 
 def test_no_script_of_the_action_contains_an_input() -> None:
@@ -57,12 +60,12 @@ def test_no_script_of_the_action_contains_an_input() -> None:
 def test_the_script_of_the_action_passes_arguments_unchanged(tmp_path: Path) -> None:
     """The script runs as on a runner, with a `python` that prints its arguments."""
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
-    [script] = [step["run"] for step in steps if "pytest" in step.get("run", "")]
+    [script] = [step["run"] for step in steps if step.get("id") == "audit"]
     (tmp_path / "python").write_text('#!/bin/sh\nfor argument in "$@"; do echo "<$argument>"; done\nexit 7\n')
     (tmp_path / "python").chmod(0o755)
     given = {
         "AUDITS": "my audits; id", "ARGUMENTS": "--kdmem-sample=10\n\n-k a b $(id)\n", "REPORT": "a.json", "HTML": "",
-        "SARIF": "s.sarif", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SARIF": "s.sarif", "PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_OUTPUT": str(tmp_path / "output"),
     }  # fmt: skip
     ended = subprocess.run(["bash", "-eo", "pipefail", "-c", script], env=given, capture_output=True, text=True)
     assert ended.returncode == 7, ended.stderr
@@ -70,3 +73,18 @@ def test_the_script_of_the_action_passes_arguments_unchanged(tmp_path: Path) -> 
         "<-m>", "<pytest>", "<my audits; id>", "<--kdmem-sample=10>", "<-k a b $(id)>", "<--kdmem-report=a.json>",
         "<--kdmem-report=s.sarif>",
     ]  # fmt: skip
+    assert (tmp_path / "output").read_text() == "exit-code=7\n"
+
+
+def test_what_comments_is_run_after_the_audit_and_changes_no_outcome() -> None:
+    """A step that may fail is one whose failure the job ignores; the audit's own is none of these."""
+    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    [audit] = [number for number, step in enumerate(steps) if step.get("id") == "audit"]
+    [comment] = [number for number, step in enumerate(steps) if "comment" in step.get("run", "")]
+    ignored = [number for number, step in enumerate(steps) if step.get("continue-on-error")]
+    assert audit < comment
+    assert comment in ignored
+    assert audit not in ignored
+    assert all("always()" in steps[number]["if"] for number in ignored)
+    assert "--post=github" in steps[comment]["run"]
+    assert not any("token" in str(step).lower() for number, step in enumerate(steps) if number != comment)

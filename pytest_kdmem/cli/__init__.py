@@ -8,7 +8,21 @@ from typing import Any
 
 import typer
 
-from pytest_kdmem.cli import cache, card, compare, confirm, distill, init, merge, prefilter, report, risk, score, study
+from pytest_kdmem.cli import (
+    cache,
+    card,
+    comment,
+    compare,
+    confirm,
+    distill,
+    init,
+    merge,
+    prefilter,
+    report,
+    risk,
+    score,
+    study,
+)
 from pytest_kdmem.cli.parameters import typer_command
 from pytest_kdmem.errors import KdmemError, PartScored, TrainingInterrupted
 from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
@@ -32,6 +46,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     report.report: "kdmem report audit.json --to audit.html --to audit.md",
     compare.compare: "kdmem compare accepted.json audit.json",
     card.card: "kdmem card audit.json runs/student/README.md",
+    comment.comment: "kdmem comment audit.json --before base/audit.json --post github",
     study.study: "kdmem study studies/cpu.toml --out runs/study --only main",
 }
 

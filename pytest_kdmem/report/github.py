@@ -69,6 +69,11 @@ def _annotation(gate: Gate, root: str) -> str:
     return f"::error {encoded}::{_encode_data(message)}"
 
 
+def warning(sentence: str) -> str:
+    """Return the command that shows a sentence as a warning of the job."""
+    return f"::warning title={TITLE}::{_encode_data(sanitize(sentence, MAX_MESSAGE_LENGTH))}"
+
+
 def _not_run_warning(not_run: Sequence[str]) -> str:
     ellipsis = ", …" if len(not_run) > MAX_NAMED_TESTS else ""
     named = ", ".join(sanitize(nodeid, MAX_TITLE_LENGTH) for nodeid in not_run[:MAX_NAMED_TESTS])

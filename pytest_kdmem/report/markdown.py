@@ -158,7 +158,7 @@ def _gates(audit: AuditResult, detail: Detail) -> str:
         )
         for gate in gates
     ]
-    return _table(("", "gate", "figure", "why, and what next"), rows, rest) if rows else "No gate was run.\n"
+    return table(("", "gate", "figure", "why, and what next"), rows, rest) if rows else "No gate was run.\n"
 
 
 def _explanation(gate: Gate) -> str:
@@ -176,7 +176,7 @@ def _models(audit: AuditResult, detail: Detail) -> str:
         rate, held_out = audit.memorization.get(role), audit.held_out.get(role)
         rate_cells = _rate_cells(rate) if rate is not None else ["–"] * 5
         rows.append((escape_markdown(role), *rate_cells, f"{held_out.perplexity:.2f}" if held_out else "–"))
-    return _table(headings, rows, rest) if rows else ""
+    return table(headings, rows, rest) if rows else ""
 
 
 def _rate_cells(rate: Estimate) -> list[str]:
@@ -198,7 +198,7 @@ def _inheritance(entry: InheritanceEntry, detail: Detail) -> str:
         rest = f" and {count(len(ids) - MAX_IDS)} more" if len(ids) > MAX_IDS else ""
         lines.append(f"inherited examples: {', '.join(map(str, ids[:MAX_IDS]))}{rest}")
     paragraphs = "".join(f"\n{escape_markdown(line)}\n" for line in lines)
-    return _table(("T", "B", "S", "recited by", "examples"), rows) + paragraphs
+    return table(("T", "B", "S", "recited by", "examples"), rows) + paragraphs
 
 
 def _settings(audit: AuditResult) -> str:
@@ -233,6 +233,7 @@ def _bullets(lines: Iterable[str]) -> str:
     return "".join(f"- {line}\n" for line in lines)
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], rest: str = "") -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], rest: str = "") -> str:
+    """Return a table of cells that are Markdown already, and below it a note on the rows that are left out."""
     lines = (headings, ["---"] * len(headings), *rows)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + (f"\n{rest}\n" if rest else "")
