@@ -15,6 +15,13 @@ def card(
     record: Annotated[Path, typer.Argument(help="Report that an audit wrote (.json).", show_default=False)],
     readme: Annotated[Path, typer.Argument(help="Model card of the student (README.md).", show_default=False)],
     audit: Annotated[str | None, typer.Option(help="Name of the audit, if the report holds more than one.")] = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set of the hub (owner/name) that the training set is, if it is registered there as a benchmark:"
+            " the results are also written into .eval_results/pytest-kdmem.yaml beside the card."
+        ),
+    ] = None,
 ) -> None:
     """Write the student's results into the front matter of its model card, where model hubs read them.
 
@@ -23,12 +30,18 @@ def card(
     """
     from pytest_kdmem.audit.report import read_report
     from pytest_kdmem.base.files import write_text
+    from pytest_kdmem.report.eval_results import FILE, check_file, eval_results
     from pytest_kdmem.report.model_card import insert_results, read_card, select_audit
 
     check_outputs({"README.md": readme}, {"the record": record})
     result = select_audit(read_report(record), audit)
-    before = read_card(readme)
+    results_file = readme.parent / FILE
+    check_file(results_file, benchmark)
+    before, results = read_card(readme), eval_results(result, benchmark) if benchmark is not None else ""
     after = insert_results(before, result)
     if after != before:
         write_text(after, readme)
     say(f"wrote the figures into {readme}")
+    if results:
+        write_text(results, results_file)
+        say(f"wrote the figures into {results_file}")

@@ -70,9 +70,9 @@ def index_results(audit: AuditResult) -> list[dict[str, Any]]:
     Raises:
         DataError: Nothing was measured of that model.
     """
-    subject = _subject(audit)
+    subject = audited_model(audit)
     candidates = [
-        _result(audit.training_set, [*_training_metrics(audit, subject)]),
+        _result(audit.training_set, [*training_metrics(audit, subject)]),
         _result(audit.control_set, [*_held_out_metrics(audit, subject)]),
     ]
     results = [result for result in candidates if result is not None]
@@ -122,12 +122,14 @@ def read_card(path: Path) -> str:
         raise DataError(f"A model card was expected at {path}, which is no readable text ({error}).") from None
 
 
-def _subject(audit: AuditResult) -> str:
+def audited_model(audit: AuditResult) -> str:
+    """Return the role whose results are written: the student, or the only model that was audited."""
     subjects = {*audit.memorization, *audit.held_out}
     return "student" if "student" in subjects or len(subjects) != 1 else subjects.pop()
 
 
-def _training_metrics(audit: AuditResult, subject: str) -> Iterator[dict[str, Any] | None]:
+def training_metrics(audit: AuditResult, subject: str) -> Iterator[dict[str, Any] | None]:
+    """Yield what was measured of a model over the training set; None for what was not."""
     yield _metric("memorization_rate", "Memorization rate", audit.memorization.get(subject))
     inheritance, risk = audit.inheritance, audit.risk
     if inheritance is not None and inheritance.ratio.subject == subject:
@@ -160,7 +162,7 @@ def _result(data: DataEntry | None, metrics: list[dict[str, Any] | None]) -> dic
 
 
 def _new_model(audit: AuditResult, results: list[dict[str, Any]]) -> dict[str, Any]:
-    model = audit.models.get(_subject(audit))
+    model = audit.models.get(audited_model(audit))
     name = sanitize(last_part(model.source)) if model is not None else ""
     return {"name": name or "model", "results": results}
 

@@ -13,6 +13,7 @@ from pytest_kdmem.audit.report import Report
 from pytest_kdmem.base.files import write_json
 from pytest_kdmem.cli.card import card
 from pytest_kdmem.errors import KdmemError
+from pytest_kdmem.report.eval_results import eval_results
 from pytest_kdmem.report.model_card import insert_results
 from tests.report.audits import full_audit
 
@@ -63,3 +64,25 @@ def test_a_card_that_cannot_be_updated_is_refused_and_stays_as_it_is(tmp_path: P
         with pytest.raises(KdmemError, match=r"^[^\n]+\.$"):
             run(*map(str, arguments))
     assert path.read_bytes() == b"---\na: [\n---\n"
+
+
+def test_results_of_a_benchmark_are_written_beside_the_card(
+    tmp_path: Path, record: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, results = tmp_path / "README.md", tmp_path / ".eval_results" / "pytest-kdmem.yaml"
+    run(str(record), str(path))
+    assert not results.parent.exists()
+    run(str(record), str(path), "--benchmark", "owner/data")
+    assert results.read_text(encoding="utf-8") == eval_results(full_audit(), "owner/data")
+    assert str(results) in capsys.readouterr().out.replace("\n", "")
+    for arguments in ((), ("--benchmark", "data")):
+        with pytest.raises(KdmemError, match=r"--benchmark"):
+            run(str(record), str(path), *arguments)
+
+
+def test_a_card_is_not_written_where_the_results_are_refused(tmp_path: Path, record: Path) -> None:
+    path = tmp_path / "README.md"
+    write_json(full_audit(training_set=None).to_json(), record)
+    with pytest.raises(KdmemError, match="over the training set was expected"):
+        run(str(record), str(path), "--benchmark", "owner/data")
+    assert not path.exists()

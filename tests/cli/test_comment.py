@@ -32,6 +32,7 @@ class Service(ThreadingHTTPServer):
         self.tokens: set[str | None] = set()
         self.refusal: int | None = None
         self.answer: bytes | None = None
+        self.redirection: str | None = None
 
     @property
     def address(self) -> str:
@@ -54,7 +55,11 @@ class Handler(BaseHTTPRequestHandler):
         service.requests.append((self.command, address.path))
         service.tokens.add(self.headers["Authorization"] or self.headers["PRIVATE-TOKEN"])
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "null")
-        if service.refusal:
+        if service.redirection:
+            self.send_response(302)
+            self.send_header("Location", service.redirection)
+            self.end_headers()
+        elif service.refusal:
             self.send(service.refusal, {"message": "Resource not accessible by integration"})
         elif address.path == "/user":
             self.send(200, {"id": 7})
@@ -62,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, [{"number": 4, "state": "closed"}, {"number": 5, "state": "open"}])
         elif self.command == "GET":
             query = parse_qs(address.query)
-            page, size = int(query["page"][0]), int(query["per_page"][0])
+            page, size = int(query.get("page", ["1"])[0]), int(query.get("per_page", ["30"])[0])
             self.send(200, service.comments[(page - 1) * size : page * size])
         elif self.command == "POST":
             service.comments.append({"id": 1000 + len(service.comments), "body": content["body"], **BOT})
@@ -82,6 +87,15 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service() -> Iterator[Service]:
+    yield from running()
+
+
+@pytest.fixture
+def service_elsewhere() -> Iterator[Service]:
+    yield from running()
+
+
+def running() -> Iterator[Service]:
     service = Service()
     thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -223,6 +237,14 @@ def test_what_is_missing_in_the_environment_is_a_warning(kdmem, github, monkeypa
     assert (done.code, done.err) == (0, "")
     assert f"The variable {variable} of a CI job was expected in the environment" in done.out
     assert github.requests == []
+
+
+def test_the_token_follows_no_redirection(kdmem, github, service_elsewhere, monkeypatch):
+    github.redirection = f"{service_elsewhere.address}/taken"
+    done = kdmem("comment", "audit.json", "--post", "github")
+    assert done.code == 0
+    assert service_elsewhere.requests[0] == ("GET", "/taken")
+    assert service_elsewhere.tokens == {None}
 
 
 def test_a_failed_audit_without_a_report_says_so_in_place_of_an_older_verdict(kdmem, github, tmp_path):
