@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.risk.predicted import PredictedRisk
     from pytest_kdmem.specs.declared import Extraction, Model, Thresholds, TrainingSet
+    from pytest_kdmem.tracking.callback import MemorizationCallback
 
 # Module of each public name. pytest imports this package in every project of an environment that has it, so a module is
 # imported when one of its names is used.
@@ -34,6 +35,7 @@ _HOMES = {
     "Model": "specs.declared",
     "Thresholds": "specs.declared",
     "TrainingSet": "specs.declared",
+    "MemorizationCallback": "tracking.callback",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Inheritance",
     "KdmemError",
     "Memorization",
+    "MemorizationCallback",
     "Model",
     "PredictedRisk",
     "Recipe",

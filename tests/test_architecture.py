@@ -21,6 +21,7 @@ FLOORS = (
     "metrics",
     "risk",
     "audit",
+    "tracking",
     "report",
     "study",
     "plugin",

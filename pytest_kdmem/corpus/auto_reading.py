@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.errors import SpecError
@@ -20,26 +20,38 @@ TEXT_METHODS = ("__call__", "_encode_plus", "_batch_encode_plus", "_call_one", "
 
 
 class AutoReading:
-    """The class that `AutoTokenizer` makes of a folder.
+    """A tokenizer of transformers.
 
-    Raises:
-        SpecError: It cannot be loaded.
+    Args:
+        inner: The tokenizer, as `AutoTokenizer` makes it of a folder, or as a training holds it in memory.
     """
 
     knows_special_tokens = True
 
-    def __init__(self, folder: Path, *, trust_remote_code: bool) -> None:
+    def __init__(self, inner: Any) -> None:
+        import transformers
+
+        self._inner = inner
+        self.name = f"AutoTokenizer ({type(self._inner).__name__} of transformers {transformers.__version__})"
+        self.eos_id: int | None = self._inner.eos_token_id
+        self.size = len(self._inner)
+
+    @classmethod
+    def load(cls, folder: Path, *, trust_remote_code: bool) -> Self:
+        """The class that `AutoTokenizer` makes of a folder.
+
+        Raises:
+            SpecError: It cannot be loaded.
+        """
         import transformers
 
         try:
-            self._inner = transformers.AutoTokenizer.from_pretrained(
+            inner = transformers.AutoTokenizer.from_pretrained(
                 str(folder), trust_remote_code=trust_remote_code, local_files_only=True
             )
         except Exception as error:  # tokenizers raise bare Exception
             raise SpecError(f"A tokenizer was expected in {folder} and could not be loaded ({error}).") from error
-        self.name = f"AutoTokenizer ({type(self._inner).__name__} of transformers {transformers.__version__})"
-        self.eos_id: int | None = self._inner.eos_token_id
-        self.size = len(self._inner)
+        return cls(inner)
 
     @cached_property
     def special_ids(self) -> frozenset[int]:

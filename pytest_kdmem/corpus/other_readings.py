@@ -181,7 +181,7 @@ def _other_tokenizers(source: Source) -> Iterator[tuple[str, Reading]]:
         if (folder / TOKENIZER_JSON).is_file():
             yield "tokenizer-json", FileReading(folder)
         with suppress(SpecError):
-            yield "tokenizer-auto", AutoReading(folder, trust_remote_code=False)
+            yield "tokenizer-auto", AutoReading.load(folder, trust_remote_code=False)
     if any((folder / name).is_file() for name in SENTENCEPIECE_MODELS):
         with suppress(SpecError):
             yield "tokenizer-model", SentencePieceReading(folder)

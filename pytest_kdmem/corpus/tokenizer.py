@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from pytest_kdmem.base.arrays import TokenIds
@@ -186,7 +187,7 @@ def load_tokenizer(
             )
         return ReadTokenizer(*readings, settings=tokenizer_settings(folder))
     try:
-        readings.append(AutoReading(folder, trust_remote_code=trust_remote_code))
+        readings.append(AutoReading.load(folder, trust_remote_code=trust_remote_code))
     except SpecError as error:
         if readings:
             raise SpecError(
@@ -195,6 +196,24 @@ def load_tokenizer(
             ) from error
         raise
     return ReadTokenizer(*readings, settings=tokenizer_settings(folder))
+
+
+def tokenizer_in_memory(inner: Any, declared: DeclaredReading | None = None) -> Tokenizer:
+    """The tokenizer that a training holds in memory, as that training reads text.
+
+    Args:
+        inner: The tokenizer of transformers.
+        declared: The reading that training used; None for that of ``inner`` itself.
+
+    Raises:
+        SpecError: The tokenizer has no file of its own although that is the declared reading.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        inner.save_pretrained(folder)
+        if declared == "file" and (tokenizer := load_tokenizer(folder, declared)) is not None:
+            return tokenizer
+        return ReadTokenizer(AutoReading(inner), settings=tokenizer_settings(folder))
 
 
 def load_decoder(folder: Path, *, trust_remote_code: bool = False) -> Tokenizer | None:

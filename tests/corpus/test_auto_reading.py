@@ -15,7 +15,7 @@ TEXTS = secrets(4)
 @pytest.fixture
 def reading(tmp_path):
     save_tokenizer(byte_level(TEXTS, adds_bos=True), tmp_path)
-    return AutoReading(tmp_path, trust_remote_code=False)
+    return AutoReading.load(tmp_path, trust_remote_code=False)
 
 
 def test_it_reads_a_text_as_the_file_does(reading, tmp_path):
@@ -41,4 +41,4 @@ def test_a_class_that_does_more_to_a_text_has_no_pipeline(reading):
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
     with pytest.raises(SpecError, match="A tokenizer was expected in"):
-        AutoReading(tmp_path, trust_remote_code=False)
+        AutoReading.load(tmp_path, trust_remote_code=False)

@@ -23,7 +23,7 @@ def decode_greedily(model: PreTrainedModel, prefixes: Tensor, new_tokens: int) -
     return out[:, prefixes.shape[1] :]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # tensors of inference mode that a model keeps would stop a training that goes on with it
 def margins_step_by_step(model: PreTrainedModel, ids: Tensor, prompt_tokens: int) -> Tensor:
     """Margins ``[batch, tokens − prompt_tokens − 1]`` as decoding with a cache sees them, float32 on the CPU.
 

@@ -1,0 +1,1 @@
+"""What trainings and audits measure, under stable names, in the trackers that a team has."""

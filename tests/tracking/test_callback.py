@@ -1,0 +1,268 @@
+"""A training measures what its model recites, and ends as it would have without."""
+
+from __future__ import annotations
+
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_kdmem import MemorizationCallback, TrainingSet
+from pytest_kdmem.errors import EngineError, SpecError
+from pytest_kdmem.specs.declared import Thresholds
+from pytest_kdmem.tracking.gate import GateFailed
+from tests.tracking.trainings import LENGTHS, STEPS, GreedyLoop, random_ids, tiny_model, trainer_of, write_set
+
+RATE = "kdmem/student/memorization_rate"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def ids():
+    return random_ids()
+
+
+@pytest.fixture
+def training_set(tmp_path, ids):
+    return write_set(tmp_path, ids)
+
+
+def callback_of(training_set, **settings):
+    return MemorizationCallback(training_set, **({"every": 10, "extraction": LENGTHS} | settings))
+
+
+def logged(trainer, name=RATE):
+    return {entry["step"]: entry[name] for entry in trainer.state.log_history if name in entry}
+
+
+def test_figures_in_the_history_are_those_of_a_greedy_loop(tmp_path, ids, training_set):
+    loop, callback = GreedyLoop(ids, 10), callback_of(training_set)
+    trainer = trainer_of(tmp_path / "out", ids, loop, callback)
+    trainer.train()
+    assert logged(trainer) == {step: count / len(ids) for step, count in loop.counts.items()}
+    assert sorted(loop.counts) == [0, 10, 20, 30, 40, 50, 60]
+    assert loop.counts[0] == 0
+    assert 0 < max(loop.counts.values())
+    assert loop.counts[60] > 8
+    assert logged(trainer, f"{RATE}_high") == {step: rate.high for step, rate in callback.rates.items()}
+    assert callback.rates[60].exhaustive
+    # The trainer's own lines of the same steps are there as well.
+    assert sorted(logged(trainer, "loss")) == [10, 20, 30, 40, 50, 60]
+    assert not callback.failed
+    callback.raise_if_failed()
+
+
+def weights_and_random_state(trainer):
+    weights = {name: weight.clone() for name, weight in trainer.model.state_dict().items()}
+    modes = [part.training for part in trainer.model.modules()]
+    return weights, torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate(), modes
+
+
+def test_a_training_ends_in_the_same_weights_bit_for_bit(tmp_path, ids, training_set):
+    """With dropout, gradient checkpointing and autocast, and with an evaluation in between."""
+    ended = []
+    for callbacks in ([], [callback_of(training_set, every=5)]):
+        model = tiny_model(hidden_dropout=0.3, attention_dropout=0.3)
+        settings = {"gradient_checkpointing": True, "bf16": True, "eval_strategy": "steps", "eval_steps": 10}
+        trainer = trainer_of(tmp_path / "out", ids, *callbacks, model=model, max_steps=20, **settings)
+        trainer.train()
+        ended.append(weights_and_random_state(trainer))
+        assert trainer.model.config.use_cache is False
+    (plain, *plain_random), (measured, *measured_random) = ended
+    assert plain.keys() == measured.keys()
+    assert all(torch.equal(plain[name], measured[name]) for name in plain)
+    assert torch.equal(plain_random[0], measured_random[0])
+    assert plain_random[1:] == measured_random[1:]
+
+
+def test_a_frozen_part_in_evaluation_mode_stays_in_it(tmp_path, ids, training_set):
+    class Freeze(GreedyLoop):
+        def on_step_begin(self, args, state, control, model=None, **context):
+            if state.global_step == 1:
+                assert not model.gpt_neox.embed_in.training
+                assert model.training
+
+    model = tiny_model()
+    callback = callback_of(training_set, every=1)
+    trainer = trainer_of(tmp_path / "out", ids, Freeze(ids, 100), callback, model=model, max_steps=2)
+    model.train()
+    model.gpt_neox.embed_in.eval()
+    training_step = trainer.training_step
+
+    def frozen_step(model, *arguments):
+        loss = training_step(model, *arguments)
+        model.gpt_neox.embed_in.eval()
+        return loss
+
+    trainer.training_step = frozen_step
+    trainer.train()
+
+
+@pytest.mark.parametrize(
+    ("every", "settings", "steps"),
+    [
+        ("evaluation", {"eval_strategy": "steps", "eval_steps": 8}, [0, 8, 16, 20]),
+        ("epoch", {"per_device_train_batch_size": 4}, [0, 4, 8, 12, 16, 20]),
+        ("end", {}, [0, 20]),
+        (15, {}, [0, 15, 20]),
+    ],
+)
+def test_it_is_measured_as_often_as_is_said(tmp_path, ids, training_set, every, settings, steps):
+    callback = callback_of(training_set, every=every)
+    trainer = trainer_of(tmp_path / "out", ids, callback, max_steps=20, **settings)
+    trainer.train()
+    assert list(callback.rates) == list(logged(trainer)) == steps
+
+
+def test_a_gate_that_fails_stops_the_training(tmp_path, ids, training_set):
+    callback = callback_of(training_set, gates={"max_memorization_rate": 0.2})
+    trainer = trainer_of(tmp_path / "out", ids, callback)
+    with pytest.warns(UserWarning, match=r"memorization rate of student .* > 20.00%; the training stops"):
+        trainer.train()
+    assert trainer.state.global_step < STEPS
+    assert trainer.state.global_step == max(callback.rates)
+    assert callback.failed
+    failures = logged(trainer, "kdmem/gates_failed")
+    assert failures == {step: float(rate.high > 0.2) for step, rate in callback.rates.items()}
+    assert list(failures.values())[-2:] == [0.0, 1.0]
+    with pytest.raises(GateFailed, match=r"A model that meets the gates .* memorization rate of student .* > 20.00%"):
+        callback.raise_if_failed()
+
+
+def test_a_gate_that_fails_may_only_warn(tmp_path, ids, training_set):
+    callback = callback_of(training_set, gates={"max_memorization_rate": 0.2}, on_failure="warn")
+    trainer = trainer_of(tmp_path / "out", ids, callback)
+    with pytest.warns(UserWarning, match="> 20.00%; the training goes on"):
+        trainer.train()
+    assert trainer.state.global_step == STEPS
+    assert callback.failed
+
+
+def test_a_gate_that_holds_says_nothing(tmp_path, ids, training_set):
+    callback = callback_of(training_set, gates={"max_memorization_rate": 1.0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        trainer_of(tmp_path / "out", ids, callback, max_steps=10).train()
+    callback.raise_if_failed()
+
+
+def test_a_gate_that_was_never_measured_does_not_hold(training_set):
+    callback = callback_of(training_set, gates={"max_memorization_rate": 0.5})
+    with pytest.raises(GateFailed, match="and the model was not measured"):
+        callback.raise_if_failed()
+
+
+def test_the_gate_is_held_of_the_best_model_where_that_is_kept(tmp_path, ids, training_set):
+    """The best model by the evaluation is that of the first steps, as the evaluation is over other rows."""
+    callback = callback_of(training_set, every="end")
+    settings = {"eval_strategy": "steps", "eval_steps": 10, "save_strategy": "steps", "save_steps": 10}
+    trainer = trainer_of(tmp_path / "out", ids, callback, max_steps=40, **settings, load_best_model_at_end=True)
+    trainer.eval_dataset = [{"input_ids": row, "labels": row} for row in random_ids(4, seed=1).tolist()]
+    trainer.train()
+    assert trainer.state.best_global_step == 10
+    loop = GreedyLoop(ids, 1)
+    loop.on_train_begin(None, None, None, model=trainer.model)
+    assert callback.rates[10].k == loop.counts[0] < callback.rates[40].k
+    assert logged(trainer)[10] == callback.rates[10].value
+
+
+def test_a_model_that_cannot_be_measured_on_the_way_does_not_end_the_training(tmp_path, ids, training_set):
+    class Diverge(GreedyLoop):
+        def on_step_end(self, args, state, control, model=None, **context):
+            if state.global_step == 4:
+                model.get_output_embeddings().weight.data[:] = torch.nan
+
+    callback = callback_of(training_set, every=4, gates={"max_memorization_rate": 0.9})
+    trainer = trainer_of(tmp_path / "out", ids, Diverge(ids, 100), callback, max_steps=6)
+    with pytest.warns(UserWarning, match="step 4: memorization could not be measured: Finite logits were expected of"):
+        trainer.train()
+    assert trainer.state.global_step == 6
+    assert list(callback.rates) == [0]
+    with pytest.raises(GateFailed, match="the model could not be measured at step 6"):
+        callback.raise_if_failed()
+
+
+def test_a_resumed_training_measures_no_step_twice(tmp_path, ids, training_set):
+    settings = {"save_strategy": "steps", "save_steps": 10}
+    trainer_of(tmp_path / "out", ids, callback_of(training_set), max_steps=10, **settings).train()
+    callback = callback_of(training_set)
+    trainer = trainer_of(tmp_path / "out", ids, callback, max_steps=20, **settings)
+    trainer.train(resume_from_checkpoint=True)
+    assert list(callback.rates) == [20]
+    assert [entry["step"] for entry in trainer.state.log_history if RATE in entry] == [0, 10, 20]
+
+
+def refusal(tmp_path, ids, training_set, **settings):
+    """The error of a training before its first step."""
+    trainer = trainer_of(tmp_path / "out", ids, callback_of(training_set, **settings))
+    with pytest.raises((SpecError, EngineError)) as caught:
+        trainer.train()
+    assert trainer.state.global_step == 0
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_ids_of_another_vocabulary_are_refused_before_the_first_step(tmp_path, ids):
+    foreign = ids.copy()
+    foreign[3, 5] = 50_000
+    message = refusal(tmp_path, ids, write_set(tmp_path, foreign))
+    assert "Token ids from 0 to below 97 were expected" in message
+    assert "example 3 holds 50000: the ids were made with another tokenizer" in message
+
+
+def test_a_training_without_evaluations_cannot_be_measured_at_them(tmp_path, ids, training_set):
+    assert 'set one, or every=STEPS, every="epoch" or every="end"' in refusal(
+        tmp_path, ids, training_set, every="evaluation"
+    )
+
+
+def test_a_sample_too_small_to_pass_is_refused(tmp_path, ids, training_set):
+    message = refusal(tmp_path, ids, training_set, sample=8, gates={"max_memorization_rate": 0.01})
+    assert "cannot show ≤ 1.00% with 8 examples" in message
+    assert "299 examples would decide it" in message
+
+
+def test_examples_longer_than_the_model_are_refused(tmp_path):
+    rows = random_ids(16, 128)
+    message = refusal(tmp_path, random_ids(), write_set(tmp_path, rows), extraction=None)
+    assert "At most 64 positions were expected by GPTNeoXForCausalLM, and prefix and suffix are 100 tokens" in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"gates": {"min_reduction": 2.0}}, "min_reduction need an audit"),
+        ({"gates": Thresholds()}, "need an audit"),
+        ({"gates": {"max_memorisation_rate": 0.1}}, "max_memorisation_rate"),
+        ({"gates": {"max_memorization_rate": 2}}, "max-memorization-rate must be a number between 0 and 1"),
+        ({"every": "step"}, "every must be a number of steps, or one of evaluation, epoch, end; found"),
+        ({"every": 0}, "every must be"),
+        ({"every": True}, "every must be"),
+        ({"on_failure": "raise"}, "on_failure must be one of stop, warn"),
+        ({"sample": 0}, "sample must be"),
+    ],
+)
+def test_arguments_are_checked(training_set, settings, expected):
+    with pytest.raises(SpecError, match=expected):
+        callback_of(training_set, **settings)
+
+
+def test_a_training_set_is_declared():
+    with pytest.raises(SpecError, match="A TrainingSet was expected; found str"):
+        MemorizationCallback("train.jsonl")
+
+
+def test_a_training_set_keeps_its_own_sample(tmp_path, ids, training_set):
+    callback = callback_of(TrainingSet(training_set.source, sample=5, seed=3), every="end")
+    trainer_of(tmp_path / "out", ids, callback, max_steps=2).train()
+    assert callback.rates[2].n == 5
+    assert not callback.rates[2].exhaustive
