@@ -1,4 +1,4 @@
-"""Measures what a model recites of its training set while a `transformers.Trainer` trains it, and holds a gate on that."""
+"""Measures what a model recites while a `transformers.Trainer` trains it, and holds a gate on that."""
 
 from __future__ import annotations
 

@@ -51,7 +51,6 @@ def test_figures_in_the_history_are_those_of_a_greedy_loop(tmp_path, ids, traini
     assert logged(trainer) == {step: count / len(ids) for step, count in loop.counts.items()}
     assert sorted(loop.counts) == [0, 10, 20, 30, 40, 50, 60]
     assert loop.counts[0] == 0
-    assert 0 < max(loop.counts.values())
     assert loop.counts[60] > 8
     assert logged(trainer, f"{RATE}_high") == {step: rate.high for step, rate in callback.rates.items()}
     assert callback.rates[60].exhaustive
