@@ -24,7 +24,7 @@ from pytest_kdmem.errors import DataError
 
 PREFIX = "checkpoint-"
 TENSORS_FILE, PROGRESS_FILE, TRAINER_FILE = "state.safetensors", "state.json", "trainer_state.json"
-WHOLE_STATE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+WHOLE_STATE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 
 
 def write_checkpoint(
@@ -42,7 +42,7 @@ def write_checkpoint(
         trainer_state: Trainer's own state as JSON.
     """
     states: Any = get_state_dict(model, optimizer, options=WHOLE_STATE)
-    weights, optimizer_state = states
+    weights, optimizer_state = without_frozen(states[0], model), states[1]
     if _is_first_process():
         for abandoned in folder.glob(f".{PREFIX}*.partial"):  # by a process that was killed while it wrote
             shutil.rmtree(abandoned, ignore_errors=True)
@@ -86,6 +86,16 @@ def read_checkpoint(checkpoint: Path, model: nn.Module, optimizer: Optimizer) ->
         )
         progress: dict[str, Any] = content["progress"]
     return progress
+
+
+def without_frozen(weights: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+    """The weights that are trained. Of frozen ones that are tied torch leaves one in what it collects."""
+    frozen = {
+        name.removeprefix("module.")  # as DDP calls what it wraps
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if not parameter.requires_grad
+    }
+    return {name: value for name, value in weights.items() if name not in frozen}
 
 
 def checkpoint_step(checkpoint: Path) -> int:

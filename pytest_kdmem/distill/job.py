@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.sources import check_source, training_fingerprint
+from pytest_kdmem.distill.lora import check_can_adapt
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
@@ -103,13 +104,15 @@ def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:
     """Open and check the models and data of a training.
 
     Raises:
-        SpecError: A model cannot be opened, the teacher is missing or has another tokenizer, or the window is too long
-            for a model.
+        SpecError: A model cannot be opened, the teacher is missing or has another tokenizer, the window is too long for
+            a model, or an adapter is asked for that cannot be trained.
         DataError: A training set is missing or of an unknown format.
     """
     for training_set in filter(None, (declared.training_set, declared.held_out)):
         check_source(training_set)
     init = OpenedModel(declared.init, open_checkpoint(declared.init, offline=offline))
+    if declared.recipe.lora_rank is not None:
+        check_can_adapt(init.checkpoint)
     teacher = _open_teacher(declared, init.checkpoint, offline=offline) if declared.recipe.needs_teacher else None
     for model in filter(None, (init, teacher)):
         _check_positions(model.checkpoint, declared.extraction)

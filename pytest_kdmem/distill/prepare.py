@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, set_seed
 
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.distill.batches import WholeSteps
+from pytest_kdmem.distill.lora import add_adapter
 from pytest_kdmem.distill.losses import Objective
 from pytest_kdmem.distill.packing import check_packing
 from pytest_kdmem.distill.recipe import Precision, Recipe
@@ -24,7 +25,7 @@ class Prepared:
     """Everything that a training needs in memory.
 
     Args:
-        model: The model to train, float32.
+        model: The model to train, float32; where an adapter is trained, with the adapter in it and all else frozen.
         objective: The loss to train it with.
         rows: The rows to train on.
         held_out: Rows whose loss is measured after each epoch, or None.
@@ -42,6 +43,7 @@ def prepare(run: TrainingRun) -> Prepared:
     """Load the models and make or reuse the rows.
 
     Raises:
+        SpecError: An adapter is asked for of layers that the model does not have.
         DataError: The training set cannot be read, or holds nothing to train on.
         EngineError: A model cannot be loaded, or does not keep packed examples apart.
     """
@@ -51,6 +53,8 @@ def prepare(run: TrainingRun) -> Prepared:
     tokenizer = load_tokenizer(init.checkpoint.text_folder, declared, trust_remote_code=init.declared.trust_remote_code)
     set_seed(recipe.seed)
     model = load_model(init.declared, init.checkpoint, dtype="float32", attention=_attention(run))
+    if recipe.lora_rank is not None:
+        add_adapter(model, recipe)
     embedding_rows = model.config.get_text_config().vocab_size
     if job.teacher is not None:
         embedding_rows = min(embedding_rows, job.teacher.checkpoint.vocabulary)

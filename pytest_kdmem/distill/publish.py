@@ -1,4 +1,4 @@
-"""A trained model → a folder with bfloat16 safetensors, tokenizer and run card, written whole or not at all."""
+"""A trained model or adapter → a folder with safetensors, tokenizer and run card, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-from transformers import GenerationConfig
+from torch.distributed.checkpoint.state_dict import get_model_state_dict
+from transformers import GenerationConfig, PreTrainedModel
 
 from pytest_kdmem.base.files import atomic_folder
-from pytest_kdmem.distill.job import OpenedModel
+from pytest_kdmem.distill.checkpoints import WHOLE_STATE, without_frozen
+from pytest_kdmem.distill.job import OpenedModel, TrainingJob
+from pytest_kdmem.distill.lora import write_adapter
 from pytest_kdmem.distill.stored_rows import count_tokens
 from pytest_kdmem.distill.train import Trained
 from pytest_kdmem.distill.training_run import TrainingRun
 from pytest_kdmem.engines.transformers.loading import load_model, quiet
 from pytest_kdmem.errors import EngineError
+from pytest_kdmem.specs.adapter import read_adapter
+from pytest_kdmem.specs.checkpoint import Checkpoint, merged_digest
 from pytest_kdmem.specs.run_card import DataOrigin, ModelOrigin, RunCard, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
 
@@ -27,7 +31,7 @@ RECORDED_PACKAGES = ("pytest-kdmem", "torch", "transformers", "accelerate")
 
 
 def publish(run: TrainingRun, rows: Dataset, trained: Trained, out: Path) -> None:
-    """Write the trained model to ``out``.
+    """Write the trained model, in bfloat16, or the trained adapter, in float32, to ``out``.
 
     Every process calls this function, because the weights may be sharded over them; the first one writes.
 
@@ -41,9 +45,8 @@ def publish(run: TrainingRun, rows: Dataset, trained: Trained, out: Path) -> Non
         EngineError: A weight is not finite.
         DataError: The folder cannot be written.
     """
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights: dict[str, Any] = get_model_state_dict(trained.model, options=options)
-    run.processes.run_on_first(lambda: _write_model(weights, run.job.init, _run_card(run, rows, trained), out))
+    weights = without_frozen(get_model_state_dict(trained.model, options=WHOLE_STATE), trained.model)
+    run.processes.run_on_first(lambda: _write(weights, run.job, _run_card(run, rows, trained), out))
 
 
 def _run_card(run: TrainingRun, rows: Dataset, trained: Trained) -> RunCard:
@@ -73,23 +76,45 @@ def _origin(model: OpenedModel) -> ModelOrigin:
     return ModelOrigin(model.declared.name, model.checkpoint.digest)
 
 
-def _write_model(weights: dict[str, Any], init: OpenedModel, card: RunCard, out: Path) -> None:
+def _write(weights: dict[str, Any], job: TrainingJob, card: RunCard, out: Path) -> None:
+    init = job.init
     with atomic_folder(out) as folder, quiet():
         # A newly loaded model, whose configuration names bfloat16 and which nothing has wrapped or sharded.
         model = load_model(init.declared, init.checkpoint, dtype="bfloat16")
-        model.load_state_dict(weights)
-        if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
-            raise EngineError(
-                f"Finite weights were expected, and {broken[0]} has others at the end of the training; lower the"
-                " learning rate, or check teacher and initial weights."
-            )
-        # The generation settings are copied below: transformers refuses to write settings that contradict each other.
-        model.generation_config = GenerationConfig()
-        model.save_pretrained(folder)
-        for file in sorted(init.checkpoint.weights_folder.iterdir()):
-            if file.name.startswith("generation_config") or file.suffix == ".py":
-                shutil.copyfile(file, folder / file.name)
+        if job.recipe.lora_rank is not None:
+            _check_finite(weights)
+            write_adapter(weights, model, job.recipe, init.declared, init.checkpoint, folder)
+        else:
+            model.load_state_dict(weights)
+            _check_finite(model.state_dict())
+            _write_model(model, init.checkpoint.weights_folder, folder)
         for file in sorted(init.checkpoint.text_folder.iterdir()):
             if file.name.startswith(TOKENIZER_FILES):
                 shutil.copyfile(file, folder / file.name)
-        write_run_card(replace(card, weights=weights_digest(folder)), folder)
+        write_run_card(replace(card, weights=_weights_digest(init.checkpoint, folder)), folder)
+
+
+def _check_finite(weights: dict[str, Any]) -> None:
+    if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+        raise EngineError(
+            f"Finite weights were expected, and {broken[0]} has others at the end of the training; lower the"
+            " learning rate, or check teacher and initial weights."
+        )
+
+
+def _write_model(model: PreTrainedModel, init_folder: Path, folder: Path) -> None:
+    """Write a whole model with the generation settings and the code of the one that training started from."""
+    # The generation settings are copied: transformers refuses to write settings that contradict each other.
+    model.generation_config = GenerationConfig()
+    model.save_pretrained(folder)
+    for file in sorted(init_folder.iterdir()):
+        if file.name.startswith("generation_config") or file.suffix == ".py":
+            shutil.copyfile(file, folder / file.name)
+
+
+def _weights_digest(base: Checkpoint, folder: Path) -> str:
+    """Digest of the weights in a folder, with those of their base if they are an adapter's."""
+    adapter = read_adapter(folder)
+    if adapter is None:
+        return weights_digest(folder)
+    return merged_digest(base.weights_digest, adapter.digest(adapter.read_weights().digest))

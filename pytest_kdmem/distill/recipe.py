@@ -7,12 +7,13 @@ from typing import Literal, get_args
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.checks import Check, choice, number, optional, require, truth, whole_number
+from pytest_kdmem.specs.checks import Check, choice, nonempty_text, number, optional, require, truth, whole_number
 
 Mode = Literal["baseline", "soft", "hard"]
 Divergence = Literal["forward", "reverse", "jsd"]
 Precision = Literal["bfloat16", "float32"]
 
+LORA = ("lora_rank", "lora_target")
 CHECKS: dict[str, Check] = {
     "mode": choice(*get_args(Mode)),
     "temperature": number(above=0),
@@ -29,6 +30,8 @@ CHECKS: dict[str, Check] = {
     "packing": truth,
     "precision": choice(*get_args(Precision)),
     "seed": whole_number(0, bits=32),
+    "lora_rank": optional(whole_number(1)),
+    "lora_target": optional(nonempty_text),
 }
 
 
@@ -58,9 +61,13 @@ class Recipe:
         precision: Precision of the forward pass, ``bfloat16`` or ``float32``. Weights, losses and gradients of weights
             are float32.
         seed: Seed of the order of the examples.
+        lora_rank: Rank of an adapter (LoRA) that is trained in place of the model's own weights, and written in place
+            of a model. None: all weights are trained.
+        lora_target: Names of the layers that the adapter changes, with commas between several; all-linear stands for
+            all linear layers but the head. None: all-linear.
 
     Raises:
-        SpecError: A choice is unknown, or a number is outside its range.
+        SpecError: A choice is unknown, a number is outside its range, or two settings do not go together.
     """
 
     mode: Mode = "soft"
@@ -78,6 +85,8 @@ class Recipe:
     packing: bool = False
     precision: Precision = "bfloat16"
     seed: int = 0
+    lora_rank: int | None = None
+    lora_target: str | None = None
 
     def __post_init__(self) -> None:
         for name, check in CHECKS.items():
@@ -87,6 +96,8 @@ class Recipe:
                 f"Divergence forward was expected with teacher-top-k, which stores only what forward KL needs;"
                 f" found {self.divergence}."
             )
+        if self.lora_target is not None and self.lora_rank is None:
+            raise SpecError("lora-rank was expected with lora-target, and it is not given; name a rank, such as 16.")
 
     @property
     def needs_teacher(self) -> bool:
@@ -107,5 +118,8 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Digest of all settings."""
-        return digest_of(asdict(self))
+        """Digest of all settings; that of a training of all weights is the one from before there were adapters."""
+        settings = asdict(self)
+        if self.lora_rank is None:
+            settings = {name: value for name, value in settings.items() if name not in LORA}
+        return digest_of(settings)

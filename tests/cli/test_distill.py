@@ -21,7 +21,7 @@ from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 CHANGED = Recipe(
     mode="hard", temperature=3.0, divergence="reverse", jsd_weight=0.25, cross_entropy_weight=0.5, epochs=2,
     learning_rate=1e-3, batch_size=8, warmup=0.1, weight_decay=0.01, max_gradient_norm=0.5, packing=True,
-    precision="float32", seed=7,
+    precision="float32", seed=7, lora_rank=8,
 )  # fmt: skip
 
 
@@ -42,7 +42,9 @@ def test_the_command_alone_has_the_default_recipe():
     assert values["examples"].extraction == Extraction()
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Recipe) if field.name != "teacher_top_k"])
+@pytest.mark.parametrize(
+    "name", [field.name for field in fields(Recipe) if field.name not in ("teacher_top_k", "lora_target")]
+)
 def test_every_field_of_a_recipe_is_an_option(name):
     option, value = f"--{name.replace('_', '-')}", getattr(CHANGED, name)
     assert value != getattr(Recipe(), name)
@@ -55,7 +57,7 @@ def test_all_else_is_read_as_well():
         *["--teacher", "judge", "--held-out", "other.npy", "--micro-batch-size", "2", "--gradient-checkpointing"],
         *["--checkpoint-minutes", "3", "--text-column", "body", "--form", "blocks", "--prefix-tokens", "8"],
         *["--suffix-tokens", "9", "--window-tokens", "30", "--cache-dir", "kept", "--offline", "--trust-remote-code"],
-        *["--teacher-top-k", "64", "--no-compile"],
+        *["--teacher-top-k", "64", "--no-compile", "--lora-rank", "8", "--lora-target", "q_proj,v_proj"],
     )
     files, examples, loading = values["files"], values["examples"], values["loading"]
     assert (files.init, files.training_set, files.out) == ("start", "rows.npy", Path("student"))
@@ -63,7 +65,7 @@ def test_all_else_is_read_as_well():
     assert loading.model("start") == Model("start", trust_remote_code=True)
     assert examples.training_set("rows.npy") == TrainingSet("rows.npy", text_column="body", form="blocks")
     assert values["execution"] == Execution(2, True, 3.0, no_compile=True)
-    assert values["recipe"] == Recipe(teacher_top_k=64)
+    assert values["recipe"] == Recipe(teacher_top_k=64, lora_rank=8, lora_target="q_proj,v_proj")
     assert examples.extraction == Extraction(8, 9, 30)
     assert (values["cache_dir"], loading.offline) == (Path("kept"), True)
 
@@ -102,6 +104,8 @@ def test_a_folder_that_holds_files_is_left_alone(kdmem, tiny, data):
         (["--mode", "sotf"], "mode must be one of baseline, soft, hard; found 'sotf'"),
         (["--divergence", "kl"], "divergence must be one of forward, reverse, jsd"),
         (["--temperature", "0"], "temperature must be a number above 0"),
+        (["--lora-target", "dense"], "lora-rank was expected with lora-target"),
+        (["--mode", "baseline", "--lora-rank", "2", "--lora-target", "nothing"], "found 'nothing'."),
         (["--teacher-top-k", "0"], "teacher-top-k must be a whole number of at least 1"),
         (["--micro-batch-size", "0"], "micro-batch-size must be a whole number of at least 1"),
         (["--micro-batch-size", "4"], "in passes of 4 was expected; found 6"),

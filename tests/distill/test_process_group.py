@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ FAMILIES = ("pythia", "qwen3")
 RECIPE = Recipe(
     epochs=3, batch_size=4, learning_rate=3e-3, precision="float32", cross_entropy_weight=0.25, packing=True
 )
+ADAPTER = replace(RECIPE, lora_rank=4)
 
 
 def test_a_process_without_a_launcher_is_the_first_of_one():
@@ -64,11 +65,11 @@ class Setting:
         models = ["--init", self.init.source, "--teacher", self.teacher.source, "--out", str(self.folder / name)]
         return ["distill", *models, *data, *recipe, *lengths]
 
-    def train_alone(self, name: str, **arguments) -> Model:
+    def train_alone(self, name: str, recipe: Recipe = RECIPE, **arguments) -> Model:
         """Train in this process."""
         data = TrainingSet(str(self.rows))
         return distill(
-            RECIPE,
+            recipe,
             init=self.init,
             teacher=self.teacher,
             training_set=data,
@@ -101,7 +102,8 @@ def launched(request, settings, sigterm_at):
     """Names in one launch of two processes.
 
     For each family, two processes resume what one process left ("resumed"), and SIGTERM stops one of them ("stopped").
-    For the first family they also train from the beginning ("new").
+    For the first family they also train from the beginning ("new"). For the second, SIGTERM stops the training of an
+    adapter ("adapter").
     """
     name = "sharded" if request.param else "whole"
     plan = [{"stop_at": None, "arguments": settings["pythia"].command(f"{name}-new")}]
@@ -110,6 +112,8 @@ def launched(request, settings, sigterm_at):
             setting.train_alone(f"{name}-resumed", progress=sigterm_at(3, RECIPE.batch_size))
         plan.append({"stop_at": None, "arguments": setting.command(f"{name}-resumed")})
         plan.append({"stop_at": 3, "arguments": setting.command(f"{name}-stopped")})
+    adapter = [*settings["qwen3"].command(f"{name}-adapter"), "--lora-rank", str(ADAPTER.lora_rank)]
+    plan.append({"stop_at": 3, "arguments": adapter})
     folder = settings["pythia"].folder
     plan_file = folder / f"{name}.json"
     plan_file.write_text(json.dumps(plan))
@@ -122,8 +126,8 @@ def launched(request, settings, sigterm_at):
     )
     assert process.returncode == 0, process.stdout + process.stderr
     for rank in (0, 1):
-        assert json.loads(plan_file.with_suffix(f".{rank}").read_text()) == [0, 0, 143, 0, 143]
-    assert process.stderr.count("Training stopped at step 3 of 6, as SIGTERM asked") == 4
+        assert json.loads(plan_file.with_suffix(f".{rank}").read_text()) == [0, 0, 143, 0, 143, 143]
+    assert process.stderr.count("Training stopped at step 3 of 6, as SIGTERM asked") == 6
     # Of the three trainings that end, the first process reports for both.
     assert process.stdout.count("epoch 3 of 3") == process.stdout.count("soft model in") == 3
     return name
@@ -170,3 +174,15 @@ def test_one_process_resumes_what_two_left(launched, settings, trained_alone, fa
     assert latest_checkpoint(setting.folder / f".{launched}-stopped.training").name == "checkpoint-3"
     card, _ = assert_agrees(Path(setting.train_alone(f"{launched}-stopped").source), trained_alone[family])
     assert (card.processes, card.resumed_at) == (1, (3,))
+
+
+@pytest.mark.slow
+def test_one_process_resumes_an_adapter_that_two_left(launched, settings):
+    setting = settings["qwen3"]
+    resumed, alone = (
+        load_file(Path(setting.train_alone(f"{launched}-{name}", ADAPTER).source) / "adapter_model.safetensors")
+        for name in ("adapter", "adapter-alone")
+    )
+    assert resumed.keys() == alone.keys()
+    for name, weight in alone.items():
+        torch.testing.assert_close(resumed[name], weight, rtol=1e-3, atol=1e-4)

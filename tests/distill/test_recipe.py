@@ -26,7 +26,11 @@ OTHER_VALUES = {
     "packing": True,
     "precision": "float32",
     "seed": 9,
+    "lora_rank": 3,
+    "lora_target": "dense",
 }
+# Settings that are made only together with others.
+BASES = {"lora_target": Recipe(lora_rank=4)}
 NAMES = [field.name for field in fields(Recipe)]
 
 
@@ -36,8 +40,9 @@ def test_every_setting_has_another_value_here():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_changes_the_digest(name):
-    assert getattr(Recipe(), name) != OTHER_VALUES[name]
-    assert replace(Recipe(), **{name: OTHER_VALUES[name]}).digest != Recipe().digest
+    recipe = BASES.get(name, Recipe())
+    assert getattr(recipe, name) != OTHER_VALUES[name]
+    assert replace(recipe, **{name: OTHER_VALUES[name]}).digest != recipe.digest
 
 
 def test_the_digest_is_that_of_earlier_versions():
@@ -74,6 +79,9 @@ def test_every_setting_has_a_check():
         ({"jsd_weight": 1.0}, "jsd-weight must be a number above 0 and below 1"),
         ({"teacher_top_k": 0}, "teacher-top-k must be a whole number of at least 1"),
         ({"teacher_top_k": 8, "divergence": "reverse"}, "Divergence forward was expected with teacher-top-k"),
+        ({"lora_rank": 0}, "lora-rank must be a whole number of at least 1; found 0"),
+        ({"lora_rank": 2, "lora_target": ""}, "lora-target must be a text; found ''"),
+        ({"lora_target": "q_proj"}, "lora-rank was expected with lora-target, and it is not given"),
         ({"packing": 1}, "packing must be true or false; found 1"),
     ],
     ids=str,
