@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_kdmem.api.audit import audit
+    from pytest_kdmem.api.report import AuditReport
     from pytest_kdmem.distill.recipe import Recipe
-    from pytest_kdmem.errors import DataError, EngineError, KdmemError, SpecError, StoreError
+    from pytest_kdmem.errors import DataError, EngineError, GateError, KdmemError, SpecError, StoreError
     from pytest_kdmem.metrics.estimate import Estimate
     from pytest_kdmem.metrics.inheritance import Inheritance
     from pytest_kdmem.metrics.memorization import Memorization
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
 # Module of each public name. pytest imports this package in every project of an environment that has it, so a module is
 # imported when one of its names is used.
 _HOMES = {
+    "audit": "api.audit",
+    "AuditReport": "api.report",
     "Recipe": "distill.recipe",
     "DataError": "errors",
     "EngineError": "errors",
+    "GateError": "errors",
     "KdmemError": "errors",
     "SpecError": "errors",
     "StoreError": "errors",
@@ -39,10 +44,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "AuditReport",
     "DataError",
     "EngineError",
     "Estimate",
     "Extraction",
+    "GateError",
     "Inheritance",
     "KdmemError",
     "Memorization",
@@ -54,6 +61,7 @@ __all__ = [
     "StoreError",
     "Thresholds",
     "TrainingSet",
+    "audit",
 ]
 
 

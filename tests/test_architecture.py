@@ -24,6 +24,7 @@ FLOORS = (
     "tracking",
     "report",
     "study",
+    "api",
     "plugin",
     "cli",
 )

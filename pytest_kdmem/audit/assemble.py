@@ -10,6 +10,7 @@ from pytest_kdmem.audit.merge import merge
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.audit.students import with_same_models_told
 
 
 def assemble_report(
@@ -41,7 +42,7 @@ def assemble_report(
             result = order_gates(_add_lost_gates(result, failed, nodeids), nodeids)
             not_run = (*result.not_run, *uncollected)
             audits.append(replace(result, not_run=not_run, narrowed=narrowed or result.narrowed))
-    return Report(tuple(audits))
+    return Report(with_same_models_told(audits))
 
 
 def order_gates(result: AuditResult, nodeids: Sequence[str]) -> AuditResult:

@@ -46,7 +46,8 @@ class Audit:
         confirms: Whether verdicts are checked with every installed engine.
         cache_dir: Folder of the score store.
         progress: Shows the progress of scoring.
-        name: Where the audit is declared, relative to pytest's root.
+        name: Name of the audit in reports: where it is declared, relative to pytest's root.
+        student: Name of the student if the audit is of one of several; the name of the audit ends in it.
         roles: Models that the audit declares, by role.
         training_set: Training set that the audit declares.
         control_set: Control set that the audit declares.
@@ -62,6 +63,7 @@ class Audit:
     cache_dir: Path
     progress: Progress
     name: str = ""
+    student: str = ""
     roles: dict[str, Model] = field(default_factory=dict)
     training_set: TrainingSet | None = None
     control_set: TrainingSet | None = None
@@ -215,6 +217,7 @@ class Audit:
             inheritance=self._inheritance,
             predicted_risk=self._predicted_risk,
             warnings=tuple(self._warnings),
+            student=self.student,
         )
 
     def _is_over_control_set(self, memorization: Memorization) -> bool:

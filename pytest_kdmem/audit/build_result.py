@@ -42,6 +42,7 @@ class ScoredAudit:
         inheritance: The audit's own inheritance; None if no test asked for one.
         predicted_risk: The audit's own predicted risk; None if no test asked for one.
         warnings: Warnings in the order in which they arose.
+        student: Name of the student if the audit is of one of several.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ScoredAudit:
     inheritance: Inheritance | None
     predicted_risk: PredictedRisk | None
     warnings: tuple[str, ...]
+    student: str = ""
 
     @property
     def own_memorizations(self) -> dict[str, Memorization]:
@@ -88,7 +90,7 @@ def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Seque
     trained, held_out = scored.memorizations, scored.control_memorizations
     own = list(scored.own_memorizations.values())
     return replace(
-        empty_result(settings, gates, scored.name),
+        empty_result(settings, gates, scored.name, scored.student),
         settings=dict(settings) | asdict(scored.extraction) | {"confidence": scored.confidence},
         models={
             subject: model_entry(memorization.scores, scored.run_cards.get(memorization.scores.model))

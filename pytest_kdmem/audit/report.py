@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_kdmem.audit.result import AUDIT, AuditResult, decode_audit
 from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.audit.students import StudentRow, student_rows
+from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.errors import DataError
 
@@ -32,11 +34,20 @@ class Report:
         """The gates of all audits that did not pass."""
         return tuple(gate for audit in self.audits for gate in audit.failed)
 
+    @property
+    def students(self) -> tuple[StudentRow, ...]:
+        """The table of students, if several were declared."""
+        return student_rows(self.audits)
+
     def to_json(self) -> dict[str, Any]:
-        """The result of a single audit itself, or an object that lists several under ``audits``."""
-        if len(self.audits) == 1:
+        """The result of a single audit itself, or an object that lists several under ``audits``.
+
+        Where several students were declared, their table stands before the audits.
+        """
+        if len(self.audits) == 1 and not self.students:
             return self.audits[0].to_json()
-        return {**REPORT.header, "audits": [audit.to_json() for audit in self.audits]}
+        students = {"students": to_json(self.students)} if self.students else {}
+        return {**REPORT.header, **students, "audits": [audit.to_json() for audit in self.audits]}
 
     @staticmethod
     def from_json(content: Any) -> Report:

@@ -58,8 +58,10 @@ class AuditResult:
         gates: Gates of the audit's tests.
         not_run: Node ids of the tests without a gate.
         narrowed: Whether some tests of the audit may have been left out of the run.
-        name: Folder, module or class that declares the roles, relative to the root.
+        name: Folder, module or class that declares the roles, relative to the root; with the student's name in brackets
+            if that is one of several.
         warnings: Warnings for the readers of the report.
+        student: Name of the student if the audit is of one of several; empty otherwise.
     """
 
     created: str = field(metadata=merged_by(earliest))
@@ -84,6 +86,7 @@ class AuditResult:
     narrowed: bool = field(default=False, metadata=merged_by(any_true))
     name: str = field(default="", metadata=merged_by(first_given))
     warnings: tuple[str, ...] = field(default=(), metadata=merged_by(distinct_items))
+    student: str = field(default="", metadata=merged_by(first_given) | {"json_default": "left out"})
 
     @property
     def failed(self) -> tuple[Gate, ...]:

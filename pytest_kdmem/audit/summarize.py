@@ -28,7 +28,7 @@ PACKAGES = ("pytest-kdmem", "torch", "transformers", "tokenizers")
 RISK_EDGES = [0.0, *(10 ** (step / 5) for step in range(-20, 1))]
 
 
-def empty_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str = "") -> AuditResult:
+def empty_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str = "", student: str = "") -> AuditResult:
     """The result of an audit that scored nothing."""
     return AuditResult(
         name=name,
@@ -36,6 +36,7 @@ def empty_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str =
         versions={package: version(package) for package in PACKAGES},
         settings=dict(settings),
         gates=tuple(gates),
+        student=student,
     )
 
 

@@ -115,3 +115,8 @@ class Bar:
             self._bar = None
             if self._capture is not None:
                 self._capture.resume_global_capture()
+
+
+def progress_for_onlooker() -> Progress:
+    """Return a bar if a person looks on, or no progress."""
+    return Bar() if sys.stdout.isatty() else NO_PROGRESS

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, progress
+from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions
 from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import Spelling
 
@@ -52,9 +53,9 @@ def confirm(
             opened,
             settings=settings,
             metrics="verdict",  # the columns that gates rest on
-            progress=progress(),
+            progress=progress_for_onlooker(),
         )
-        confirmation = confirm_scores(scores, settings, opened, progress=progress())
+        confirmation = confirm_scores(scores, settings, opened, progress=progress_for_onlooker())
     for line in summary_lines(scores.model.name, confirmation):
         say(line)
     for note in scores.notes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ from pytest_kdmem.specs.declared import (
 from pytest_kdmem.specs.runtime import RunSettings, parse_part
 
 if TYPE_CHECKING:
-    from pytest_kdmem.base.progress import Progress
     from pytest_kdmem.scoring.store import ScoreStore
 
 
@@ -161,10 +159,3 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, str |
         for name, source in inputs.items():
             if path is not None and source is not None and path.absolute() == Path(source).expanduser().absolute():
                 raise SpecError(f"{flag} would write over {name}, {source}; name another path.")
-
-
-def progress() -> Progress:
-    """Return a progress bar if a person looks on, or no progress."""
-    from pytest_kdmem.base.progress import NO_PROGRESS, Bar
-
-    return Bar() if sys.stdout.isatty() else NO_PROGRESS

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.cli.options import ExampleOptions, RunOptions, progress
+from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.cli.options import ExampleOptions, RunOptions
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.specs.checks import choice, require
 
@@ -40,7 +41,7 @@ class PairOptions:
             examples.extraction,
             store,
             settings,
-            progress=progress(),
+            progress=progress_for_onlooker(),
         )
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs, progress
+from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
 from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
@@ -69,9 +70,11 @@ def score(
             examples.extraction,
             opened,
             settings=settings,
-            progress=progress(),
+            progress=progress_for_onlooker(),
         )
-        confirmation = confirm_scores(scores, settings, opened, progress=progress()) if output.confirm else None
+        confirmation = (
+            confirm_scores(scores, settings, opened, progress=progress_for_onlooker()) if output.confirm else None
+        )
     assert output.out is not None  # scoring a part has no table, and ends above in PartScored
     write_scores(scores, confirmation, output.out)
 

@@ -26,6 +26,10 @@ class ComparisonError(SpecError, TypeError):
     """An estimate was used as a truth value or a number instead of being compared."""
 
 
+class GateError(KdmemError):
+    """A gate of an audit does not hold, or there is none that could."""
+
+
 class DataError(KdmemError):
     """A training set or another file cannot be read as declared, or cannot be written."""
 

@@ -9,26 +9,20 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.audit.audit import Audit
+from pytest_kdmem.audit.opening import audit_by_settings, declare
 from pytest_kdmem.audit.regression.accepted import Accepted
 from pytest_kdmem.audit.regression.baseline_file import read_accepted
 from pytest_kdmem.audit.regression.metrics import tracked_metrics
-from pytest_kdmem.corpus.overlap import check_control
-from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
 from pytest_kdmem.metrics.recorder import Refused, record
 from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.progress import progress_of
-from pytest_kdmem.plugin.role_settings import checked
 from pytest_kdmem.plugin.session import AuditSession, session_of
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.risk.label_source import LabelSource, parse_label_source
-from pytest_kdmem.scoring.score import check_positions
-from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
-from pytest_kdmem.specs.declared import Extraction, Model
-from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
-from pytest_kdmem.specs.runtime import RunSettings, parse_part
-from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
+from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.roles import MODEL_ROLES, ROLES
 
 # Roles that the fixtures of this plugin ask for without naming them as arguments.
 ROLES_USED_BY = {
@@ -107,11 +101,6 @@ def accepted_of(audit: Audit, settings: Settings) -> Accepted:
     return Accepted(figures, lambda: tracked_metrics(audit.metrics_so_far()), updating)
 
 
-def extraction_of(settings: Settings) -> Extraction:
-    """Return the lengths set for this run."""
-    return Extraction(*(settings[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))
-
-
 def choose_label_source(
     settings: Settings, labels_from: Model | str | Path | None = None, predictor: str | Path | None = None
 ) -> LabelSource:
@@ -137,38 +126,12 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item, session: Audit
     Raises:
         KdmemError: Something declared is missing, of another kind, or does not fit the rest.
     """
-    settings, name = session.settings, scope_of(item).audit
-    audit = Audit(
-        name=name,
-        extraction=extraction_of(settings),
-        run=run_settings_of(settings),
-        confidence=settings["confidence"],
-        confirms=settings["confirm"] or False,
-        cache_dir=session.cache_dir,
-        progress=progress_of(request.config),
-        shows_text=settings["show_text"] or False,
-        accepted_provenance=frozenset((settings["accept_provenance"] or "").split(",")),
-        min_scored_share=settings["min_scored_share"],
-    )
+    name = scope_of(item).audit
+    audit = audit_by_settings(session.settings, name, "", session.cache_dir, progress_of(request.config))
     tests = [item, *(test for test in request.session.items if is_audit(test) and scope_of(test).audit == name)]
     used = _used_fixtures(tests)
-    checkpoints: dict[str, Checkpoint] = {}
-    for role in MODEL_ROLES:
-        if role in used:
-            model = checked(role, request.getfixturevalue(role))
-            checkpoint = open_checkpoint(model, offline=audit.run.offline)
-            check_positions(model, checkpoint, audit.extraction)
-            audit.roles[role] = model
-            checkpoints[f"{role} ({model.source})"] = checkpoint
-    if "inheritance" in used or "predicted_risk" in used:
-        check_same_tokenizer(checkpoints)
-    for role in DATA_ROLES:
-        if role in used:
-            data = checked(role, request.getfixturevalue(role))
-            check_source(data)
-            setattr(audit, role, data)
-    if audit.training_set is not None and audit.control_set is not None:
-        check_control(audit.training_set, audit.control_set, offline=audit.run.offline)
+    declared = ((role, request.getfixturevalue(role)) for role in ROLES if role in used)
+    declare(audit, declared, compares=not used.isdisjoint(("inheritance", "predicted_risk")))
     return audit
 
 
@@ -176,22 +139,3 @@ def _used_fixtures(tests: Iterable[pytest.Item]) -> set[str]:
     """Return the names of all fixtures that an audit's tests use, themselves or by way of this plugin's."""
     names = {name for test in tests for name in getattr(test, "fixturenames", ())}
     return names.union(*(roles for fixture, roles in ROLES_USED_BY.items() if fixture in names))
-
-
-def run_settings_of(settings: Settings) -> RunSettings:
-    """Return with what models are scored in this run."""
-    return RunSettings(
-        engine=settings["engine"],
-        device=settings["device"],
-        dtype=settings["dtype"],
-        screen_dtype=settings["screen_dtype"],
-        batch_size=settings["batch_size"],
-        offline=settings["offline"] or False,
-        tensor_parallel=settings["tensor_parallel"],
-        executor=settings["executor"],
-        workers=settings["workers"],
-        cpus_per_worker=settings["cpus_per_worker"],
-        no_compile=settings["no_compile"] or False,
-        part=parse_part(settings["shard"]) if settings["shard"] else None,
-        accept_reading=settings["accept_reading"],
-    )

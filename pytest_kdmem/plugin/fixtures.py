@@ -72,8 +72,8 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
     def memorization(
         model: Model, training_set: TrainingSet | None = None, *, metrics: Metrics | None = None
     ) -> Memorization:
+        from pytest_kdmem.audit.opening import checked
         from pytest_kdmem.plugin.audit_setup import measuring
-        from pytest_kdmem.plugin.role_settings import checked
 
         with measuring(_kdmem_audit, request.config):
             checked("student", model)
@@ -178,9 +178,9 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
         from pytest_kdmem.distill.execution import recipe_and_execution
         from pytest_kdmem.distill.run import distill_once
         from pytest_kdmem.errors import SpecError
-        from pytest_kdmem.plugin.audit_setup import extraction_of
         from pytest_kdmem.plugin.progress import progress_of
         from pytest_kdmem.plugin.session import session_of
+        from pytest_kdmem.specs.runtime import extraction
 
         session = session_of(request.config)
         if session.shard:
@@ -200,7 +200,7 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
             out=Path(out) if out is not None else None,
             models_dir=session.cache_dir / "models",
             cache_dir=session.cache_dir,
-            extraction=extraction_of(session.settings),
+            extraction=extraction(session.settings),
             execution=execution,
             offline=session.settings["offline"] or False,
             progress=progress_of(request.config),
@@ -211,6 +211,6 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
 
 def _given_or_declared(role: str, given: Any, request: pytest.FixtureRequest) -> Any:
     """Return what a test passes for a role, or else what its audit declares."""
-    from pytest_kdmem.plugin.role_settings import checked
+    from pytest_kdmem.audit.opening import checked
 
     return checked(role, given if given is not None else request.getfixturevalue(role))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.roles import MODEL_ROLES
@@ -78,15 +77,3 @@ def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
     if role in MODEL_ROLES:
         return Model(source, dtype=settings["dtype"], trust_remote_code=settings["trust_remote_code"] or False)
     return TrainingSet(source, **{name: settings[key] for name, key in ROLE_SETTINGS[role].overriding.items()})
-
-
-def checked(role: str, value: Any) -> Any:
-    """Return a value that is declared or passed for a role.
-
-    Raises:
-        SpecError: It is of another kind than the role takes.
-    """
-    kind = ROLE_SETTINGS[role].kind
-    if not isinstance(value, kind):
-        raise SpecError(f"A {kind.__name__} was expected as {role}; found {quoted(value)}: write {kind.__name__}(…).")
-    return value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, Protocol, get_args
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checks import choice, optional, part_of_run, require, whole_number
-from pytest_kdmem.specs.declared import DType
+from pytest_kdmem.specs.declared import DType, Extraction
 from pytest_kdmem.specs.other_readings import accepted_readings, split_names
 
 EXAMPLES_PER_SHARD = 2048
@@ -118,3 +118,33 @@ class RunSettings:
     def accepted_readings(self) -> tuple[str, ...]:
         """Names of the readings that are accepted."""
         return split_names(self.accept_reading)
+
+
+class SettingValues(Protocol):
+    """The value of every setting, by key."""
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+
+def run_settings(values: SettingValues) -> RunSettings:
+    """Return how models are run by the settings of an audit."""
+    return RunSettings(
+        engine=values["engine"],
+        device=values["device"],
+        dtype=values["dtype"],
+        screen_dtype=values["screen_dtype"],
+        batch_size=values["batch_size"],
+        offline=values["offline"] or False,
+        tensor_parallel=values["tensor_parallel"],
+        executor=values["executor"],
+        workers=values["workers"],
+        cpus_per_worker=values["cpus_per_worker"],
+        no_compile=values["no_compile"] or False,
+        part=parse_part(values["shard"]) if values["shard"] else None,
+        accept_reading=values["accept_reading"],
+    )
+
+
+def extraction(values: SettingValues) -> Extraction:
+    """Return the lengths by the settings of an audit."""
+    return Extraction(*(values[f"{part}_tokens"] for part in ("prefix", "suffix", "window")))

@@ -17,6 +17,7 @@ COMPLETE = replace(
     memorized_examples={"student": (3, 8)},
     ambiguous_examples={"student": (9,)},
     narrowed=True,
+    student="soft",
 )
 # Later than COMPLETE, of which the earlier date counts.
 EMPTY = AuditResult("9999", {}, {})

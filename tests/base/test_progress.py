@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pytest_kdmem.base import progress
-from pytest_kdmem.base.progress import NO_PROGRESS, Bar, Lines
+from pytest_kdmem.base.progress import NO_PROGRESS, Bar, Lines, progress_for_onlooker
 
 
 @pytest.fixture
@@ -82,3 +84,10 @@ def test_no_progress_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     NO_PROGRESS.advance(3)
     NO_PROGRESS.finish()
     assert capsys.readouterr().out == ""
+
+
+def test_progress_is_drawn_where_a_person_looks_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert isinstance(progress_for_onlooker(), Bar)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert progress_for_onlooker() is NO_PROGRESS

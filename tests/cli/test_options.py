@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from pytest_kdmem.base.progress import NO_PROGRESS, Bar
 from pytest_kdmem.cli.options import (
     EngineOptions,
     ExampleOptions,
@@ -16,7 +14,6 @@ from pytest_kdmem.cli.options import (
     SampledExampleOptions,
     StoreOptions,
     check_outputs,
-    progress,
 )
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -83,10 +80,3 @@ def test_an_output_over_an_input_is_refused(tmp_path, monkeypatch, source):
     check_outputs({"--out": Path("other.npy")}, {"the training set": source})
     with pytest.raises(SpecError, match=rf"^--out would write over the training set, {source}; name another path\.$"):
         check_outputs({"--save": None, "--out": Path("data.npy")}, {"the labels": None, "the training set": source})
-
-
-def test_progress_is_drawn_where_a_person_looks_on(monkeypatch):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert isinstance(progress(), Bar)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
-    assert progress() is NO_PROGRESS

@@ -1,11 +1,11 @@
-"""What an audit runs with and learns risk from, made of its settings and of what its tests give."""
+"""What an audit learns risk from, made of its settings and of what its tests give."""
 
 from __future__ import annotations
 
 import pytest
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.plugin.audit_setup import choose_label_source, run_settings_of
+from pytest_kdmem.plugin.audit_setup import choose_label_source
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.specs.declared import Model
 from tests.plugin.any_settings import settings
@@ -25,9 +25,3 @@ def test_risk_is_learned_from_what_the_run_names_then_the_test_then_the_configur
     by_option = Settings(values=defaults.values, origins={**defaults.origins, "predictor": "option"}, places={})
     chosen = choose_label_source(by_option)
     assert (chosen.labels_from, str(chosen.predictor_path)) == (None, predictor)
-
-
-def test_models_are_scored_as_the_settings_say():
-    run = run_settings_of(settings(dtype="float32", batch_size=3, shard="2/4"))
-    assert (run.dtype, run.batch_size, str(run.part), run.offline) == ("float32", 3, "2/4", False)
-    assert run_settings_of(settings()).part is None

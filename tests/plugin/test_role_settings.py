@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.plugin.role_settings import checked, overridden, spec_from_settings
+from pytest_kdmem.plugin.role_settings import overridden, spec_from_settings
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.roles import ROLES
 from tests.plugin.any_settings import settings
@@ -48,12 +48,3 @@ def test_a_role_that_nothing_declares_names_every_way_to_declare_it(role):
         spec_from_settings(role, settings())
     for way in (f"write a fixture {role!r}", f"--kdmem-{role.replace('_', '-')}", f"kdmem_{role}"):
         assert way in str(error.value)
-
-
-def test_a_role_takes_values_of_its_kind_alone():
-    assert checked("student", Model("m")) == Model("m")
-    assert checked("control_set", TrainingSet("t")) == TrainingSet("t")
-    with pytest.raises(SpecError, match="A Model was expected as teacher"):
-        checked("teacher", TrainingSet("t"))
-    with pytest.raises(SpecError, match="A TrainingSet was expected as training_set"):
-        checked("training_set", "data.npy")

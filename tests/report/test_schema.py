@@ -6,7 +6,7 @@ import json
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib.resources import files
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import REQUIRED, SCHEMA_VERSION, AuditResult
+from pytest_kdmem.audit.students import StudentRow
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.run_card import CURVES, RunCard
 from tests.report.any_report import random_reports
@@ -89,7 +90,7 @@ def nested_dataclasses(annotation: Any) -> Iterator[Any]:
         yield from nested_dataclasses(argument)
 
 
-ENTRIES = list(dict.fromkeys(nested_dataclasses(AuditResult)))
+ENTRIES = list(dict.fromkeys([*nested_dataclasses(AuditResult), *nested_dataclasses(StudentRow)]))
 
 
 def test_the_schema_is_valid() -> None:
@@ -136,6 +137,17 @@ def test_saved_reports_are_valid(saved: str) -> None:
 def test_one_audit_and_several_are_valid() -> None:
     VALIDATOR.validate(Report((complete_audit(),)).to_json())
     VALIDATOR.validate(Report((complete_audit(), AuditResult("2026", {}, {}))).to_json())
+
+
+def test_a_table_of_students_is_valid_and_is_made_anew_of_the_audits() -> None:
+    students = [replace(complete_audit(), name=f"a[{name}]", student=name) for name in ("soft", "hard")]
+    for audits in (students, students[:1]):
+        report = Report((*audits, AuditResult("2026", {}, {})) if len(audits) > 1 else tuple(audits))
+        content = json.loads(json.dumps(report.to_json()))
+        VALIDATOR.validate(content)
+        assert [row["name"] for row in content["students"]] == [audit.student for audit in audits]
+        content["students"][0]["failed"] = 0
+        assert Report.from_json(content).to_json() == report.to_json()
 
 
 def test_any_report_is_valid() -> None:

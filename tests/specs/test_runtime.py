@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.runtime import Part, RunSettings, parse_part
+from pytest_kdmem.specs.declared import Extraction
+from pytest_kdmem.specs.options import OPTIONS
+from pytest_kdmem.specs.runtime import Part, RunSettings, extraction, parse_part, run_settings
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,11 @@ def test_a_part_reads_as_it_is_written():
 def test_what_is_no_part_is_refused():
     with pytest.raises(SpecError, match=r"^shard must be of the form 3/16, the third of 16 parts; found '4/3'\.$"):
         parse_part("4/3")
+
+
+def test_models_are_scored_as_the_settings_say():
+    defaults = {option.key: option.default for option in OPTIONS}
+    run = run_settings(defaults | {"dtype": "float32", "batch_size": 3, "shard": "2/4"})
+    assert (run.dtype, run.batch_size, str(run.part), run.offline) == ("float32", 3, "2/4", False)
+    assert run_settings(defaults) == RunSettings()
+    assert extraction(defaults | {"prefix_tokens": 7}) == Extraction(prefix_tokens=7)

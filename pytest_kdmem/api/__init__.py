@@ -1,0 +1,1 @@
+"""Audits without pytest: what a Python program or a notebook calls."""

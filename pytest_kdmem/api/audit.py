@@ -1,0 +1,161 @@
+"""Audits models from Python, with the gates, the checks and the record of an audit under pytest."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+from pytest_kdmem.api.measure import check_gates, compares, measured_gates
+from pytest_kdmem.api.report import AuditReport
+from pytest_kdmem.api.settings import OF_RISK, AuditSettings, in_python, setting_values
+from pytest_kdmem.audit.opening import audit_by_settings, declare
+from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.audit.students import with_same_models_told
+from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.errors import KdmemError, SpecError
+from pytest_kdmem.errors.harmless import harmless, named
+from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
+from pytest_kdmem.specs.gates import named_thresholds
+from pytest_kdmem.specs.roles import ROLES
+from pytest_kdmem.specs.students import named_students
+
+ModelSource = Model | str | Path
+SetSource = TrainingSet | str | Path
+Declared = dict[str, Model | TrainingSet]
+# The gate that needs no student: it is held once, however many students there are.
+OF_NO_STUDENT = "max_predicted_risk"
+
+
+def audit(
+    *,
+    student: ModelSource | None = None,
+    students: Mapping[str, ModelSource] | Iterable[ModelSource] | None = None,
+    teacher: ModelSource | None = None,
+    baseline: ModelSource | None = None,
+    training_set: SetSource,
+    control_set: SetSource | None = None,
+    gates: Mapping[str, float] | Thresholds | None = None,
+    **settings: Unpack[AuditSettings],
+) -> AuditReport:
+    """Score models over their training set, hold gates over what they recite, and return the report.
+
+    A gate that does not hold raises nothing: ``report.passed`` is False then, and ``report.check()`` raises.
+    ``report.passed`` is None where no gate was asked for.
+
+    Args:
+        student: The model to be released; a `Model`, a folder or a hub id, as are the other models.
+        students: Several of them, by name or in a list: each gate is held for each, and the report begins with a table
+            of them.
+        teacher: The model that the student is distilled from.
+        baseline: A model of the student's size that is fine-tuned without a teacher.
+        training_set: What the models are trained on; a `TrainingSet`, or its source.
+        control_set: Text that no model is trained on.
+        gates: Thresholds by name: ``max_memorization_rate``, ``max_inheritance_ratio``, ``min_reduction`` and
+            ``max_predicted_risk``. Only those that are named are held. All of a `Thresholds` are.
+        settings: Settings by the names that they have under pytest, such as ``window_tokens``, ``device``, ``dtype``
+            and ``cache_dir``. Neither the environment nor a configuration is read.
+
+    Raises:
+        SpecError: Something is declared wrongly, or a gate needs a model that is not given.
+        KdmemError: A model or set cannot be read or scored, or is not what it is audited as.
+    """
+    if student is not None and students is not None:
+        raise SpecError("Either student or students was expected; found both: leave one of them out.")
+    values = setting_values(settings)
+    thresholds = named_thresholds(gates if gates is not None else {})
+    models = {"teacher": teacher, "student": student, "baseline": baseline}
+    sets = {"training_set": training_set, "control_set": control_set}
+    declared: Declared = {role: _model(value, settings) for role, value in models.items() if value is not None}
+    declared |= {role: _training_set(value) for role, value in sets.items() if value is not None}
+    by_name = {} if students is None else named_students(students)
+    check_gates(thresholds, [*declared, *["student"] * bool(by_name)])
+    _check_used(settings, thresholds)
+    given = {key: _shown(value) for key, value in settings.items()} | thresholds
+    with _settings_as_arguments(), _cache_dir(values) as cache_dir:
+        run = _Run(values, given, cache_dir)
+        if not by_name:
+            return AuditReport(Report((run.result("", declared, thresholds),)))
+        shared = {name: value for name, value in thresholds.items() if name == OF_NO_STUDENT}
+        own = {name: value for name, value in thresholds.items() if name != OF_NO_STUDENT}
+        results = [run.result("", declared, shared)] if shared else []
+        results += [
+            run.result(name, {**declared, "student": _model(model, settings)}, own) for name, model in by_name.items()
+        ]
+        return AuditReport(Report(with_same_models_told(results)))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Audits of one call.
+
+    Attributes:
+        values: Every setting.
+        given: The settings that were given, as reports show them.
+        cache_dir: Folder of the score store.
+    """
+
+    values: Mapping[str, Any]
+    given: Mapping[str, Any]
+    cache_dir: Path
+
+    def result(
+        self, student_name: str, declared: Mapping[str, Model | TrainingSet], thresholds: Mapping[str, float]
+    ) -> AuditResult:
+        """Score what is declared, and return the record with the gates."""
+        audit = audit_by_settings(self.values, "", student_name, self.cache_dir, progress_for_onlooker())
+        declare(
+            audit,
+            ((role, declared[role]) for role in ROLES if role in declared),
+            compares=compares(declared, thresholds),
+        )
+        held = measured_gates(audit, thresholds, self.values)
+        gates = [replace(gate, next_step=in_python(gate.next_step)) for gate in held]
+        return audit.result(self.given, gates)
+
+
+def _model(value: ModelSource, settings: Mapping[str, Any]) -> Model:
+    model = value if isinstance(value, Model) else Model(os.fspath(value))
+    overriding = {key: settings[key] for key in ("dtype", "trust_remote_code") if key in settings}
+    return replace(model, **overriding)
+
+
+def _training_set(value: SetSource) -> TrainingSet:
+    return value if isinstance(value, TrainingSet) else TrainingSet(os.fspath(value))
+
+
+def _check_used(settings: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
+    unused = [key for key in OF_RISK if key in settings]
+    if unused and OF_NO_STUDENT not in thresholds:
+        raise SpecError(
+            f"{unused[0]} was expected to be used by a gate, and none of this audit predicts risk; add"
+            f" {OF_NO_STUDENT} to gates, or leave {unused[0]} out."
+        )
+
+
+def _shown(value: Any) -> Any:
+    source = value.source if isinstance(value, Model) else value
+    return harmless(named(os.fspath(source))) if isinstance(source, str | os.PathLike) else source
+
+
+@contextmanager
+def _settings_as_arguments() -> Iterator[None]:
+    """Let errors name settings as arguments."""
+    try:
+        yield
+    except KdmemError as error:
+        raise type(error)(in_python(str(error))) from None
+
+
+@contextmanager
+def _cache_dir(values: Mapping[str, Any]) -> Iterator[Path]:
+    if not values["no_cache"]:
+        yield Path(values["cache_dir"]).expanduser()
+        return
+    with tempfile.TemporaryDirectory(prefix="kdmem-") as scratch:
+        yield Path(scratch)

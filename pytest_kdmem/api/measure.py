@@ -1,0 +1,103 @@
+"""Measures all that the declared models allow, and holds it against the thresholds that were named."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_kdmem.audit.audit import Audit
+from pytest_kdmem.audit.gates import gate_from
+from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
+from pytest_kdmem.metrics.inheritance import Inheritance
+from pytest_kdmem.risk.label_source import parse_label_source
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.roles import MODEL_ROLES
+
+
+@dataclass(frozen=True)
+class GateKind:
+    """How a threshold is held.
+
+    Attributes:
+        operator: Operator between the estimate and the threshold.
+        roles: Models that must be declared.
+    """
+
+    operator: Operator
+    roles: tuple[str, ...]
+
+
+KINDS = {
+    "max_predicted_risk": GateKind("<=", ("teacher", "baseline")),
+    "max_memorization_rate": GateKind("<=", ("student",)),
+    "min_reduction": GateKind(">=", MODEL_ROLES),
+    "max_inheritance_ratio": GateKind("<=", MODEL_ROLES),
+}
+
+
+def check_gates(thresholds: Collection[str], roles: Collection[str]) -> None:
+    """Check that the models are declared that gates need.
+
+    Raises:
+        SpecError: One is missing, or there is no model at all.
+    """
+    for name in thresholds:
+        if missing := [role for role in KINDS[name].roles if role not in roles]:
+            raise SpecError(
+                f"A {missing[0]} was expected by the gate {name}, and none is declared; give {missing[0]}=…, or leave"
+                " the gate out."
+            )
+    if not set(MODEL_ROLES).intersection(roles):
+        raise SpecError("A model was expected to be audited, and none is declared; give student=….")
+
+
+def compares(roles: Collection[str], thresholds: Collection[str]) -> bool:
+    """Whether models are compared with each other, and not each with the training set alone."""
+    return set(MODEL_ROLES) <= set(roles) or "max_predicted_risk" in thresholds
+
+
+def measured_gates(audit: Audit, thresholds: Mapping[str, float], values: Mapping[str, Any]) -> list[Gate]:
+    """Measure what an audit declares, and return its gates.
+
+    Raises:
+        KdmemError: A model cannot be scored, or is not what it is audited as.
+    """
+    training_set = audit.training_set
+    assert training_set is not None
+    estimates = dict(_estimates(audit, training_set, thresholds, values))
+    control_set = audit.control_set
+    if control_set is not None:
+        for model in audit.roles.values():
+            audit.memorization(model, control_set, "all")
+    return [
+        gate_from(name, _nodeid(name, audit), Comparison(estimates[name], kind.operator, thresholds[name]))
+        for name, kind in KINDS.items()
+        if name in thresholds
+    ]
+
+
+def _estimates(
+    audit: Audit, training_set: TrainingSet, thresholds: Collection[str], values: Mapping[str, Any]
+) -> Iterator[tuple[str, Estimate]]:
+    """Yield what each threshold is held against; risk is predicted for its gate alone, as that takes its time."""
+    roles = audit.roles
+    if "max_predicted_risk" in thresholds:
+        labels = parse_label_source(values["labels_from"], values["predictor"])
+        risk = audit.predicted_risk(roles["teacher"], roles["baseline"], training_set, labels, values["risk_threshold"])
+        yield "max_predicted_risk", risk.share_at_risk
+    if "student" in roles:
+        yield "max_memorization_rate", audit.memorization(roles["student"], training_set).rate
+    for model in roles.values():
+        audit.memorization(model, training_set)
+    if roles.keys() == set(MODEL_ROLES):
+        inheritance: Inheritance = audit.inheritance(**roles, training_set=training_set)
+        yield "min_reduction", inheritance.reduction
+        yield "max_inheritance_ratio", inheritance.ratio
+
+
+def _nodeid(name: str, audit: Audit) -> str:
+    return f"{name}[{audit.student}]" if audit.student else name

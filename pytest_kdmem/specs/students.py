@@ -1,0 +1,64 @@
+"""Several students of one audit, of which each has a name: the one that its gates and its row in reports bear."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import quoted
+from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.roles import REFERENCES
+
+# It stands in the ids of tests, in shells and in file names.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,63}")
+
+
+def named_students(students: object) -> dict[str, Model]:
+    """Return the students of an audit by name.
+
+    Args:
+        students: Models, or their folders or hub ids, by name; or a list of them, in which each has the last part of
+            its source for a name.
+
+    Raises:
+        SpecError: There is none, two have one name, a name cannot stand in the id of a test, or one is no model.
+    """
+    pairs = list(_pairs(students))
+    if not pairs:
+        raise SpecError("At least one model was expected as students; found none.")
+    names = [name for name, _ in pairs]
+    for name in names:
+        if not isinstance(name, str) or not NAME.fullmatch(name) or name in REFERENCES:
+            raise SpecError(
+                "A student's name must be of up to 64 letters, digits and the marks . _ + = -, and no other role's;"
+                f" found {quoted(name)}: name the students, as in students={{'soft': Model(…)}}."
+            )
+        if names.count(name) > 1:
+            raise SpecError(
+                f"Students of different names were expected; found {names.count(name)} called {name}: name them, as in"
+                " students={'soft': Model(…)}."
+            )
+    return {name: _model(name, value) for name, value in pairs}
+
+
+def _pairs(students: object) -> Iterable[tuple[str, object]]:
+    """The names, which are not checked yet, and what is declared by them."""
+    if isinstance(students, Mapping):
+        return students.items()
+    if isinstance(students, str | os.PathLike | Model) or not isinstance(students, Iterable):
+        raise SpecError(
+            f"Several models were expected as students, in a list or by name; found {quoted(students)}: declare one"
+            " model as student."
+        )
+    models = [_model("", value) for value in students]
+    return [(model.name, model) for model in models]
+
+
+def _model(name: str, value: object) -> Model:
+    if isinstance(value, Model):
+        return value
+    if not isinstance(value, str | os.PathLike):
+        raise SpecError(f"A Model was expected as student{f' {name}' if name else ''}; found {quoted(value)}.")
+    return Model(os.fspath(value))

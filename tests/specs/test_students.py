@@ -1,0 +1,40 @@
+"""Students have names of their own, which may stand in the ids of tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.students import named_students
+
+
+def test_students_are_named_by_whoever_declares_them_or_by_their_sources():
+    expected = {"soft": Model("runs/soft"), "T=2": Model("someone/t2", revision="main")}
+    assert named_students({"soft": "runs/soft", "T=2": Model("someone/t2", revision="main")}) == expected
+    assert named_students([Model("runs/a"), Path("runs/b.x")]) == {"a": Model("runs/a"), "b.x": Model("runs/b.x")}
+
+
+@pytest.mark.parametrize(
+    ("students", "message"),
+    [
+        ({}, "At least one model was expected as students"),
+        ([], "At least one model was expected as students"),
+        ("runs/a", "Several models were expected as students, .*; found 'runs/a': declare one model as student"),
+        (Model("runs/a"), "Several models were expected as students"),
+        (None, "Several models were expected as students"),
+        (["runs/a", "other/a"], "Students of different names were expected; found 2 called a"),
+        ({"teacher": "runs/a"}, "and no other role's; found 'teacher'"),
+        ({"a]b": "runs/a"}, "letters, digits"),
+        ({"a\n": "runs/a"}, "letters, digits"),
+        ({"x" * 65: "runs/a"}, "letters, digits"),
+        ({1: "runs/a"}, "letters, digits"),
+        ({"a": 3}, "A Model was expected as student a; found 3"),
+        ([None], "A Model was expected as student; found None"),
+    ],
+)
+def test_other_students_are_refused(students, message):
+    with pytest.raises(SpecError, match=message):
+        named_students(students)
