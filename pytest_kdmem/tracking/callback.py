@@ -15,6 +15,7 @@ from pytest_kdmem.specs.checks import choice, number, optional, require, truth, 
 from pytest_kdmem.specs.declared import Extraction, Thresholds, TrainingSet
 from pytest_kdmem.tracking.gate import GateFailed, RateGate
 from pytest_kdmem.tracking.names import GATES_FAILED, RATE, figure_name, figures_of
+from pytest_kdmem.tracking.trained_rows import check_trained_on
 from pytest_kdmem.tracking.trainer_log import log_figures, trainer_of
 from pytest_kdmem.tracking.trainer_model import live_model
 from pytest_kdmem.tracking.training_sample import TrainingSample, read_sample
@@ -119,6 +120,9 @@ class MemorizationCallback(TrainerCallback):
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
         self._sample = read_sample(self._training_set, tokenizer, self._extraction, offline=self._offline)
         model.check(self._sample.examples, self._extraction)
+        check_trained_on(
+            self._sample.examples, self._extraction.scored_tokens, trainer.train_dataset, self._training_set.source
+        )
         if self._gate is not None:
             self._gate.check_size(
                 self._role,

@@ -8,14 +8,16 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 
 from pytest_kdmem import MemorizationCallback, TrainingSet
 from pytest_kdmem.errors import EngineError, SpecError
 from pytest_kdmem.specs.declared import Thresholds
 from pytest_kdmem.tracking.gate import GateFailed
-from tests.tracking.trainings import LENGTHS, STEPS, GreedyLoop, random_ids, tiny_model, trainer_of, write_set
+from tests.tracking.trainings import LENGTHS, STEPS, GreedyLoop, random_ids, recited, tiny_model, trainer_of, write_set
 
 RATE = "kdmem/student/memorization_rate"
+LAYERS = ["query_key_value", "dense_h_to_4h", "dense_4h_to_h"]
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +60,57 @@ def test_figures_in_the_history_are_those_of_a_greedy_loop(tmp_path, ids, traini
     assert sorted(logged(trainer, "loss")) == [10, 20, 30, 40, 50, 60]
     assert not callback.failed
     callback.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        LoraConfig(r=16, lora_alpha=64, target_modules=[*LAYERS, "lm_head"], lora_dropout=0.1),
+        LoraConfig(r=16, use_dora=True, target_modules=LAYERS, modules_to_save=["lm_head", "embed_in"]),
+    ],
+    ids=["a head with LoRA", "a head of its own, and DoRA"],
+)
+def test_figures_of_an_adapter_are_those_of_the_unmerged_model(tmp_path, ids, training_set, adapter):
+    loop, callback = GreedyLoop(ids, 20), callback_of(training_set, every=20)
+    model = get_peft_model(tiny_model(), adapter)
+    trainer = trainer_of(tmp_path / "out", ids, loop, callback, model=model)
+    trainer.train()
+    assert logged(trainer) == {step: count / len(ids) for step, count in loop.counts.items()}
+    assert loop.counts[0] < 2 < loop.counts[60]
+    assert recited(model.merge_and_unload(), ids) > 2
+
+
+def test_a_compiled_model_is_scored_as_it_was_written(tmp_path, ids, training_set):
+    """Without a compilation for the shapes of the callback, which the trainer's own steps would pay for."""
+    compilations = []
+
+    def backend(graph, inputs):
+        compilations[-1] += 1
+        return graph.forward
+
+    callback = callback_of(training_set, every=5)
+    for callbacks in ([], [callback]):
+        compilations.append(0)
+        torch.compiler.reset()
+        model = tiny_model()
+        model.compile(backend=backend, dynamic=False)
+        trainer = trainer_of(tmp_path / "out", ids, *callbacks, model=model, max_steps=20)
+        trainer.train()
+    assert compilations[0] == compilations[1] > 0
+    assert callback.rates[20].k == recited(tiny_like(trainer.model), ids)
+
+
+def tiny_like(model):
+    """A model of the same weights that is not compiled."""
+    plain = tiny_model()
+    plain.load_state_dict(model.state_dict())
+    return plain
+
+
+def test_a_prompt_that_was_learned_is_refused(tmp_path, ids, training_set):
+    model = get_peft_model(tiny_model(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
+    with pytest.raises(SpecError, match="found an adapter of learned prompts: audit the saved model instead"):
+        trainer_of(tmp_path / "out", ids, callback_of(training_set), model=model).train()
 
 
 def weights_and_random_state(trainer):

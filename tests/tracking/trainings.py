@@ -24,10 +24,9 @@ def random_ids(rows: int = 16, tokens: int = 16, *, seed: int = 0) -> np.ndarray
 
 def tiny_model(**settings: Any) -> GPTNeoXForCausalLM:
     torch.manual_seed(0)
-    shape = {"hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 96}
-    return GPTNeoXForCausalLM(
-        GPTNeoXConfig(vocab_size=WORDS, max_position_embeddings=64, **(shape | settings))  # type: ignore[arg-type]
-    )
+    shape = {"vocab_size": WORDS, "hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shape |= {"intermediate_size": 96, "max_position_embeddings": 64}
+    return GPTNeoXForCausalLM(GPTNeoXConfig(**(shape | settings)))  # type: ignore[arg-type]
 
 
 def rows_of(ids: np.ndarray) -> list[dict[str, list[int]]]:
