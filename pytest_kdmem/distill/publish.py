@@ -21,8 +21,8 @@ from pytest_kdmem.distill.train import Trained
 from pytest_kdmem.distill.training_run import TrainingRun
 from pytest_kdmem.engines.transformers.loading import load_model, quiet
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.specs.adapter import read_adapter
-from pytest_kdmem.specs.checkpoint import Checkpoint, merged_digest
+from pytest_kdmem.specs.adapter import merged_digest, read_adapter
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.run_card import DataOrigin, ModelOrigin, RunCard, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
 

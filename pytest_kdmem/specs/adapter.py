@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import Any
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.layout import ADAPTER_CONFIG, read_model_json
-from pytest_kdmem.specs.weights import SINGLE, WEIGHT_INDEX, Weights, read_weight_files
+from pytest_kdmem.specs.weights import SINGLE, WEIGHT_INDEX, Weights, read_entries, read_weight_files
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PICKLED_WEIGHTS = "adapter_model.bin"
 # Settings that say where the base lay or which program wrote the adapter, and not what it computes.
 INERT_KEYS = ("base_model_name_or_path", "revision", "inference_mode", "auto_mapping", "peft_version")
+# Settings that are sets of names, which PEFT writes in any order.
+SETS_OF_NAMES = ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules")
+# Names of embeddings and heads in the classes of transformers, of which an adapter may hold a larger one.
+EMBEDDING = re.compile(
+    r"\.(embed_tokens|embed_in|embed_out|wte|word_embeddings|tok_embeddings|lm_head)(\.base_layer)?\.weight$"
+)
 # Adapters of classifiers and encoders have heads that no causal language model has.
 TASKS = ("CAUSAL_LM", None)
 
@@ -28,7 +35,7 @@ class Adapter:
         folder: The folder.
         base: Source of its base by its own words; None if it names none.
         revision: Revision of a base on the hub.
-        settings: What it computes: its configuration without what is inert.
+        settings: What it computes: its configuration without what is inert, with sets of names in one order.
     """
 
     folder: Path
@@ -48,6 +55,14 @@ class Adapter:
             SpecError: The weights are damaged.
         """
         return read_weight_files([self.weight_file])
+
+    def embedding_rows(self) -> list[int]:
+        """Rows of the embeddings and heads that it holds whole, as one of a larger vocabulary does."""
+        return [
+            entry.shape[0]
+            for entry in read_entries(self.weight_file)
+            if len(entry.shape) == 2 and EMBEDDING.search(entry.name)
+        ]
 
     def digest(self, tensors: str) -> str:
         """Digest of what it computes, given that of its tensors."""
@@ -84,6 +99,14 @@ def read_adapter(folder: Path) -> Adapter | None:
     base, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(base, (str, type(None))) or not isinstance(revision, (str, type(None))):
         raise SpecError(f"A name was expected as base and revision in {path}; save the adapter again.")
-    return Adapter(
-        folder, base or None, revision, {key: value for key, value in config.items() if key not in INERT_KEYS}
-    )
+    settings = {key: _in_order(key, value) for key, value in config.items() if key not in INERT_KEYS}
+    return Adapter(folder, base or None, revision, settings)
+
+
+def _in_order(key: str, value: Any) -> Any:
+    return sorted(value, key=str) if key in SETS_OF_NAMES and isinstance(value, list) else value
+
+
+def merged_digest(base: str, adapter: str) -> str:
+    """Digest of the weights of a base and of the adapter that is merged into them."""
+    return digest_of([base, adapter])

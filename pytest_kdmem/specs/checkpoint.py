@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 from pytest_kdmem.base.digests import digest_of, file_digest
 from pytest_kdmem.base.file_memory import FileMemory
-from pytest_kdmem.errors import SpecError
-from pytest_kdmem.errors.harmless import quoted
-from pytest_kdmem.specs.adapter import Adapter, read_adapter
+from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.specs.adapter import Adapter, merged_digest, read_adapter
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.layout import (
     ADAPTER_CONFIG,
@@ -23,19 +21,15 @@ from pytest_kdmem.specs.layout import (
     read_model_json,
 )
 from pytest_kdmem.specs.locations import locate
+from pytest_kdmem.specs.model_settings import declared_dtype, first_whole_number
+from pytest_kdmem.specs.run_card import FILE_NAME, read_run_card
 from pytest_kdmem.specs.tokenizer_files import digest_tokenizer, has_tokenizer, text_digest, tokenizer_files
-from pytest_kdmem.specs.weights import compute_weights, read_entries, read_weights, weight_files
+from pytest_kdmem.specs.weights import compute_weights, read_weights, weight_files
 
 # Settings that do not change the output of a model, or only through the settings of the engine (dtype, cache).
 INERT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache")
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 QUANTIZATION = "hf_quant_config.json"
-# Names of torch for the floating-point numbers that a configuration may ask for.
-# Names of embeddings and heads in the classes of transformers, of which an adapter may hold a larger one.
-EMBEDDING = re.compile(
-    r"\.(embed_tokens|embed_in|embed_out|wte|word_embeddings|tok_embeddings|lm_head)(\.base_layer)?\.weight$"
-)
-DTYPES = frozenset({"float64", "float32", "float16", "bfloat16", "float", "double", "half"})
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,9 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
     source = _base_source(adapter, model)
     base = _open_whole(_locate_base(source, adapter, model, offline=offline), model)
     files = [adapter.folder / ADAPTER_CONFIG, adapter.weight_file, *tokenizer_files(folder)]
-    return _CHECKPOINTS.get([*files, *_files_of_whole(base.folder)], lambda: _with_adapter(base, adapter, source))
+    merged = _CHECKPOINTS.get([*files, *_files_of_whole(base.folder)], lambda: _with_adapter(base, adapter, source))
+    _check_trained_on(merged, base)
+    return merged
 
 
 def _open_whole(folder: Path, model: Model) -> Checkpoint:
@@ -181,22 +177,24 @@ def _with_adapter(base: Checkpoint, adapter: Adapter, source: str) -> Checkpoint
     return replace(
         merged,
         digest=digest_of([base.digest, digest, merged.text_digest]),
-        vocabulary=max([base.vocabulary, *_embedding_rows(adapter)]),
+        vocabulary=max([base.vocabulary, *adapter.embedding_rows()]),
     )
 
 
-def _embedding_rows(adapter: Adapter) -> list[int]:
-    """Rows of the embeddings and heads that an adapter holds whole, as one of a larger vocabulary does."""
-    return [
-        entry.shape[0]
-        for entry in read_entries(adapter.weight_file)
-        if len(entry.shape) == 2 and EMBEDDING.search(entry.name)
-    ]
-
-
-def merged_digest(base: str, adapter: str) -> str:
-    """Digest of the weights of a base and of the adapter that is merged into them."""
-    return digest_of([base, adapter])
+def _check_trained_on(merged: Checkpoint, base: Checkpoint) -> None:
+    """Raise SpecError if the run card beside an adapter tells that it was trained on another base."""
+    try:
+        card = read_run_card(merged.folder)
+    except DataError:
+        return  # audits warn of a card that cannot be read
+    # A card of other weights whose base is this one lies beside an adapter that was trained again.
+    if card is None or merged.weights_digest == card.weights or base.digest == card.init.digest:
+        return
+    raise SpecError(
+        f"The base that the adapter in {merged.folder} was trained on was expected by its run card, with digest"
+        f" {card.init.digest[:8]}…, and {base.folder} has {base.digest[:8]}…; name that base by Model(…, base=…), or"
+        f" delete {FILE_NAME} if it is of another training."
+    )
 
 
 def _read_checkpoint(folder: Path) -> Checkpoint:
@@ -215,38 +213,11 @@ def _read_checkpoint(folder: Path) -> Checkpoint:
         tokenizer_digest=digest_tokenizer(folder),
         text_digest=text,
         parameters=weights.parameters,
-        vocabulary=_whole_number(text_config, ("vocab_size",), folder) or 0,
-        positions=_whole_number(text_config, POSITION_KEYS, folder),
-        dtype=_dtype(config, folder) or weights.dtype,
+        vocabulary=first_whole_number(text_config, ("vocab_size",), folder) or 0,
+        positions=first_whole_number(text_config, POSITION_KEYS, folder),
+        dtype=declared_dtype(config, folder) or weights.dtype,
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
         quantized="quantization_config" in text_config or (folder / QUANTIZATION).is_file(),
         weights_digest=weights.digest,
         config=config,
     )
-
-
-def _dtype(config: Mapping[str, Any], folder: Path) -> str | None:
-    """The dtype that a configuration names; None if it names none, or one for each of its parts.
-
-    Raises:
-        SpecError: It is none of torch's.
-    """
-    value = config.get("dtype") or config.get("torch_dtype")
-    if value is None or value == "auto" or isinstance(value, dict):
-        return None
-    if not isinstance(value, str) or value not in DTYPES:
-        raise SpecError(
-            f"One of {', '.join(sorted(DTYPES))} was expected as dtype in {folder / CONFIG}; found {value!r}."
-        )
-    return str(value)
-
-
-def _whole_number(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -> int | None:
-    """The value of the first of these settings that is in a configuration."""
-    for key in keys:
-        value = config.get(key)
-        if value is not None:
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise SpecError(f"A whole number was expected as {key} in {folder / CONFIG}; found {quoted(value)}.")
-            return value
-    return None

@@ -18,10 +18,10 @@ def digest(folder: Path) -> str:
     return open_checkpoint(Model(str(folder))).digest
 
 
-def refusal(folder: Path | str) -> str:
-    """The one sentence with which a folder is refused."""
+def refusal(folder: Path | str, **declared: str) -> str:
+    """The one sentence with which a folder is refused, with further arguments of `Model`."""
     with pytest.raises(SpecError) as caught:
-        open_checkpoint(Model(str(folder)), offline=True)
+        open_checkpoint(Model(str(folder), **declared), offline=True)  # type: ignore[arg-type]
     sentence = str(caught.value)
     assert str(folder) in sentence
     assert sentence.endswith(".")

@@ -16,9 +16,12 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.adapter import read_adapter
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.run_card import ModelOrigin, RunCard, write_run_card
 from pytest_kdmem.specs.weight_copies import are_copies
+from tests.conftest import ROOT
 from tests.specs.model_folder import refusal
 
+RECORDS = ROOT / "tests" / "records"
 WEIGHTS = "adapter_model.safetensors"
 TENSORS = {
     "base_model.model.layers.0.lora_A.weight": torch.arange(8.0).reshape(2, 4),
@@ -72,6 +75,54 @@ def test_its_digest_does_not_name_its_origin(make_adapter: Callable[..., Path], 
     moved = Path(shutil.copytree(tiny, tmp_path / "moved"))
     same = {"base_model_name_or_path": str(moved), "inference_mode": True, "peft_version": "0.0.1", "revision": "main"}
     assert opened(make_adapter("first")).digest == opened(make_adapter("second", **same)).digest
+
+
+def test_the_order_in_which_names_are_written_does_not_count(make_adapter: Callable[..., Path]) -> None:
+    names = {"target_modules": ["q_proj", "v_proj"], "modules_to_save": ["a", "b"], "layers_to_transform": [0, 1]}
+    first = opened(make_adapter("first", **names))
+    other = names | {"target_modules": ["v_proj", "q_proj"], "modules_to_save": ["b", "a"]}
+    assert opened(make_adapter("second", **other)).digest == first.digest
+    assert opened(make_adapter("third", **names | {"layers_to_transform": [1, 0]})).digest != first.digest
+
+
+@pytest.fixture
+def trained_adapter(make_adapter: Callable[..., Path], copied: Path) -> Path:
+    """An adapter of a copy of the tiny model, with a run card that says so."""
+    folder = make_adapter(base_model_name_or_path=str(copied))
+    checkpoint = opened(folder)
+    assert checkpoint.base is not None
+    card = RunCard.from_json(json.loads((RECORDS / "kdmem_run.json").read_text()))
+    origin = ModelOrigin("base", checkpoint.base.digest)
+    write_run_card(replace(card, weights=checkpoint.weights_digest, init=origin), folder)
+    return folder
+
+
+def test_another_base_than_it_was_trained_on_is_refused(
+    trained_adapter: Path, copied: Path, make_model: Callable[..., Path]
+) -> None:
+    other = make_model("pythia", seed=7)
+    assert opened(trained_adapter)
+    for message in (refusal(trained_adapter, base=str(other)), _refusal_once_changed(trained_adapter, copied, other)):
+        assert "was trained on was expected by its run card, with digest" in message
+        assert "name that base by Model(…, base=…), or delete kdmem_run.json" in message
+    (trained_adapter / "kdmem_run.json").unlink()
+    assert opened(trained_adapter)
+
+
+def _refusal_once_changed(adapter: Path, base: Path, other: Path) -> str:
+    shutil.copyfile(other / "model.safetensors", base / "model.safetensors")
+    return refusal(adapter)
+
+
+def test_a_run_card_that_tells_of_no_other_base_refuses_nothing(trained_adapter: Path, copied: Path) -> None:
+    settings = json.loads((copied / "tokenizer_config.json").read_text())
+    (copied / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": "{{ messages }}"}))
+    assert opened(trained_adapter), "the weights of its base are the same"
+    (copied / "tokenizer_config.json").write_text(json.dumps(settings))
+    save_file({name: tensor + 1 for name, tensor in TENSORS.items()}, trained_adapter / WEIGHTS)
+    assert opened(trained_adapter), "it was trained again; audits warn of its card"
+    (trained_adapter / "kdmem_run.json").write_text("{")
+    assert opened(trained_adapter), "audits warn of a card that cannot be read"
 
 
 def test_weights_of_the_base_and_of_the_adapter_are_digested_anew(make_adapter: Callable[..., Path]) -> None:

@@ -16,8 +16,8 @@ from pytest_kdmem.engines.protocol import files_changed
 from pytest_kdmem.engines.transformers.failures import reason_of
 from pytest_kdmem.engines.transformers.loaded import digest_tensor
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.specs.adapter import Adapter
-from pytest_kdmem.specs.checkpoint import Checkpoint, merged_digest
+from pytest_kdmem.specs.adapter import Adapter, merged_digest
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.layout import ADAPTER_CONFIG
 
 # Logits of the merged and the unmerged model may differ by so many steps of the dtype at the highest logit.
