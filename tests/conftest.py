@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["pytester", "tests.audit_project"]
+pytest_plugins = ["pytester", "tests.audit_project", "tests.s3_server"]
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"

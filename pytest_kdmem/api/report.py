@@ -58,7 +58,10 @@ class AuditReport:
             raise GateError(f"{verdict_sentence(self.record)}{''.join(f'; {reason}' for reason in reasons)}.")
 
     def save(self, path: str | Path) -> None:
-        """Write the report in the format that the path's ending names: .json, .html, .md, .sarif, .xml (JUnit) or .txt.
+        """Write the report in the format that its ending names: .json, .html, .md, .sarif, .xml (JUnit) or .txt.
+
+        Args:
+            path: A path, or an address such as ``s3://bucket/audit.json``.
 
         Raises:
             SpecError: No format has this ending.
@@ -66,7 +69,7 @@ class AuditReport:
         """
         from pytest_kdmem.report.formats import write_report
 
-        write_report(self.record, Path(path))
+        write_report(self.record, path)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as the JSON report holds it."""

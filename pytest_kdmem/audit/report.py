@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.audit.result import AUDIT, AuditResult, decode_audit
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.audit.students import StudentRow, student_rows
+from pytest_kdmem.base.addresses import Place
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.errors import DataError
@@ -59,8 +59,8 @@ class Report:
         return REPORT.value(content)
 
 
-def read_report(path: Path) -> Report:
-    """Read a JSON report.
+def read_report(path: Place) -> Report:
+    """Read a JSON report at a path or an address.
 
     Raises:
         DataError: There is no such file, or it holds no audit report.

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pytest_kdmem.base.addresses import Place, file_place
 from pytest_kdmem.errors import DataError, KdmemError
 
 # Makes the error that a failed write raises from the operating system's reason ("No space left on device").
@@ -22,21 +23,32 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 @contextmanager
-def atomic_file(path: Path, failure: Failure | None = None, *, private: bool = False) -> Iterator[Path]:
+def atomic_file(path: Place, failure: Failure | None = None, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path; the file that the block writes there becomes ``path`` when the block ends.
 
     Its bytes are on the disk before it gets its name. If anything fails, the temporary file is removed and a file that
     was at ``path`` before stays as it is.
 
     Args:
-        path: The file to write; its folder is made if it is missing.
+        path: The file to write, a path or an address; its folder is made if it is missing.
         failure: Makes the error to raise; a `DataError` that names the path if not given.
         private: Whether only the owner may read the file and the folders that are made for it; else the process's
-            umask decides.
+            umask decides. At an address this cannot be known.
 
     Raises:
-        KdmemError: The file cannot be written.
+        KdmemError: The file cannot be written, or is private and to be written at an address.
     """
+    path = file_place(path)
+    if isinstance(path, str):
+        if private:
+            raise DataError(
+                f"A path on this machine was expected for a file that its owner alone may read, not {path}."
+            )
+        from pytest_kdmem.base.remote_files import uploaded_file
+
+        with uploaded_file(path) as temporary:
+            yield temporary
+        return
     temporary = _temporary(path)
     try:
         make_folder(path.parent, private=private)
@@ -98,13 +110,15 @@ def make_folder(path: Path, *, private: bool) -> None:
             folder.mkdir(PRIVATE_FOLDER if private else 0o777, exist_ok=True)
 
 
-def write_bytes(content: bytes, path: Path, failure: Failure | None = None, *, private: bool = False) -> None:
+def write_bytes(content: bytes, path: Place, failure: Failure | None = None, *, private: bool = False) -> None:
     """Write a file whole or not at all, as `atomic_file` does."""
     with atomic_file(path, failure, private=private) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(text: str | Iterable[str], path: Path, failure: Failure | None = None, *, private: bool = False) -> None:
+def write_text(
+    text: str | Iterable[str], path: Place, failure: Failure | None = None, *, private: bool = False
+) -> None:
     """Write text, or its pieces one after the other, as UTF-8, whole or not at all, as `atomic_file` does."""
     # A file name that is not UTF-8 holds lone surrogates, which a backslash escapes as JSON does.
     with (
@@ -114,7 +128,7 @@ def write_text(text: str | Iterable[str], path: Path, failure: Failure | None = 
         file.writelines([text] if isinstance(text, str) else text)
 
 
-def write_json(content: Mapping[str, Any], path: Path) -> None:
+def write_json(content: Mapping[str, Any], path: Place) -> None:
     """Write an object as strict JSON, whole or not at all.
 
     Raises:
@@ -148,7 +162,7 @@ def _pieces(content: Any, indent: str) -> Iterator[str]:
         yield _plain(content)
 
 
-def write_table(rows: pa.Table, path: Path) -> None:
+def write_table(rows: pa.Table, path: Place) -> None:
     """Write a table as parquet, whole or not at all.
 
     Raises:

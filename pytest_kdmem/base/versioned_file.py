@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pytest_kdmem.base.addresses import Place, file_place
 from pytest_kdmem.base.paths import read_text
 from pytest_kdmem.errors import DataError, KdmemError
 from pytest_kdmem.errors.harmless import one_line, quoted
@@ -44,7 +44,7 @@ class VersionedFile(Generic[Value]):
         version = {"schema_version": self.version}
         return version if self.kind is None else {"kind": self.kind, **version}
 
-    def read(self, path: Path) -> Value:
+    def read(self, path: Place) -> Value:
         """Read a file.
 
         Raises:
@@ -52,7 +52,7 @@ class VersionedFile(Generic[Value]):
         """
         return self.value(self.load(path), path)
 
-    def read_if_present(self, path: Path) -> Value | None:
+    def read_if_present(self, path: Place) -> Value | None:
         """Read a file; None if there is no such file.
 
         Raises:
@@ -61,7 +61,7 @@ class VersionedFile(Generic[Value]):
         content = self._load_if_present(path)
         return None if content is None else self.value(content, path)
 
-    def load(self, path: Path) -> dict[str, Any]:
+    def load(self, path: Place) -> dict[str, Any]:
         """Read the entries of a file, header included, without decoding them.
 
         Raises:
@@ -72,7 +72,7 @@ class VersionedFile(Generic[Value]):
             raise DataError(f"{self.name} was expected at {path}, and there is no such file; {self.if_missing}.")
         return self._checked(content, f" in {path}")
 
-    def value(self, content: object, path: Path | None = None) -> Value:
+    def value(self, content: object, path: Place | None = None) -> Value:
         """Decode the content of a file.
 
         Args:
@@ -92,9 +92,9 @@ class VersionedFile(Generic[Value]):
                 f" ({_reason(error)}); {self.remedy}."
             ) from None
 
-    def _load_if_present(self, path: Path) -> object:
+    def _load_if_present(self, path: Place) -> object:
         try:
-            content: object = json.loads(read_text(path))
+            content: object = json.loads(_read(file_place(path)))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -115,6 +115,14 @@ class VersionedFile(Generic[Value]):
                 f" {self.remedy}."
             )
         return content
+
+
+def _read(place: Place) -> str:
+    if not isinstance(place, str):
+        return read_text(place)
+    from pytest_kdmem.base import remote_files
+
+    return remote_files.read_text(place)
 
 
 def _reason(error: Exception) -> str:

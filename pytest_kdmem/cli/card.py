@@ -12,7 +12,7 @@ from pytest_kdmem.cli.output import say
 
 
 def card(
-    record: Annotated[Path, typer.Argument(help="Report that an audit wrote (.json).", show_default=False)],
+    record: Annotated[str, typer.Argument(help="Report that an audit wrote (.json).", show_default=False)],
     readme: Annotated[Path, typer.Argument(help="Model card of the student (README.md).", show_default=False)],
     audit: Annotated[str | None, typer.Option(help="Name of the audit, if the report holds more than one.")] = None,
     benchmark: Annotated[

@@ -21,9 +21,9 @@ LINK = re.compile(r"https?://[\w.~:/?#@!$&'*+,;=%-]+", re.ASCII)  # nothing that
 
 
 def comment(
-    record: Annotated[Path, typer.Argument(help="Report that the audit wrote (.json).", show_default=False)],
+    record: Annotated[str, typer.Argument(help="Report that the audit wrote (.json).", show_default=False)],
     before: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Report to compare figures with (.json), such as that of the base branch, where the audit has no"
             " accepted figures. If there is no such file, nothing is compared."
@@ -78,7 +78,7 @@ def comment(
         sys.stdout.buffer.write(body.encode())
 
 
-def _report(record: Path, exit_code: int | None) -> Report | None:
+def _report(record: str, exit_code: int | None) -> Report | None:
     """Return the report, or None if a failed audit wrote none that can be read."""
     from pytest_kdmem.audit.report import read_report
 
@@ -90,12 +90,13 @@ def _report(record: Path, exit_code: int | None) -> Report | None:
         raise
 
 
-def _report_before(path: Path | None) -> tuple[Report | None, str]:
+def _report_before(path: str | None) -> tuple[Report | None, str]:
     """Return the report to compare with, and a sentence on why it cannot be read."""
     from pytest_kdmem.audit.report import read_report
+    from pytest_kdmem.base.addresses import is_address
     from pytest_kdmem.base.paths import exists
 
-    if path is None or not exists(path):
+    if path is None or not (is_address(path) or exists(Path(path))):
         return None, ""
     try:
         return read_report(path), ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,8 +13,8 @@ REGRESSED = 1
 
 
 def compare(
-    old: Annotated[Path, typer.Argument(help="Report of the accepted models (.json).", show_default=False)],
-    new: Annotated[Path, typer.Argument(help="Report of the models to be released (.json).", show_default=False)],
+    old: Annotated[str, typer.Argument(help="Report of the accepted models (.json).", show_default=False)],
+    new: Annotated[str, typer.Argument(help="Report of the models to be released (.json).", show_default=False)],
 ) -> None:
     """Compare two saved reports by paired tests over the same examples; no model is run.
 

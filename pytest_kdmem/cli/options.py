@@ -6,11 +6,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_kdmem.base.addresses import Place, file_place, is_address
+from pytest_kdmem.base.paths import local_path
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import (
     DType,
@@ -145,17 +148,26 @@ class StoreOptions:
             yield ScoreStore(Path(scratch) if self.no_cache else self.cache_dir)
 
 
-def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, str | Path | None]) -> None:
+def check_outputs(outputs: Mapping[str, Place | None], inputs: Mapping[str, Place | None]) -> None:
     """Refuse to write over a file that the command reads.
 
     Args:
-        outputs: Paths to be written, by flag.
-        inputs: Paths to be read, by the words that an error calls them.
+        outputs: Paths or addresses to be written, by flag.
+        inputs: Paths or addresses to be read, by the words that an error calls them.
 
     Raises:
-        SpecError: An output is one of the inputs.
+        SpecError: An output is one of the inputs, or lies in one of them.
     """
-    for flag, path in outputs.items():
+    for flag, output in outputs.items():
         for name, source in inputs.items():
-            if path is not None and source is not None and path.absolute() == Path(source).expanduser().absolute():
+            if output is not None and source is not None and _is_in(file_place(output), source):
                 raise SpecError(f"{flag} would write over {name}, {source}; name another path.")
+
+
+def _is_in(output: Place, source: Place) -> bool:
+    """Whether a file is what a source names: its file or, of an address, one in its folder or of its pattern."""
+    if not is_address(source):
+        return isinstance(output, Path) and output.absolute() == local_path(str(source)).absolute()
+    pattern = str(source).partition("?")[0].rstrip("/")
+    file = f"file://{output.absolute()}" if isinstance(output, Path) else output.partition("?")[0]
+    return fnmatchcase(file, pattern) or file.startswith(f"{pattern}/")

@@ -13,13 +13,14 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.specs.checks import require, to_truth
+from pytest_kdmem.specs.checks import on_this_machine, require, to_truth
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.options import OPTIONS
 
@@ -92,6 +93,7 @@ def typer_command(command: Callable[..., None]) -> Callable[..., None]:
 
     def call(**values: Any) -> None:
         for member in members:
+            _check_paths(member, values[member.name])
             if member.setting and values[member.name] is not None:
                 if member.setting.kind == "truth":
                     values[member.name] = _truth(member.flag, values[member.name])
@@ -151,6 +153,14 @@ def _parameter(member: Member) -> inspect.Parameter:
     return inspect.Parameter(
         member.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
     )
+
+
+def _check_paths(member: Member, value: Any) -> None:
+    """Refuse an address where a path is taken; as a path it would name a folder ``s3:`` of this machine."""
+    name = member.name.upper() if member.mark(ArgumentInfo) else member.flag
+    for path in value if isinstance(value, list) else [value]:
+        if isinstance(path, Path):
+            require(name, path, on_this_machine)
 
 
 def _truth(flag: str, word: str) -> bool:

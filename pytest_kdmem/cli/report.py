@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,10 +11,15 @@ from pytest_kdmem.cli.output import say
 
 
 def report(
-    record: Annotated[Path, typer.Argument(help="Report that an audit wrote (.json).", show_default=False)],
+    record: Annotated[
+        str, typer.Argument(help="Report that an audit wrote (.json), a path or an address.", show_default=False)
+    ],
     to: Annotated[
-        list[Path],
-        typer.Option(help="File to write (.html, .md, .sarif, .xml for JUnit, .txt or .json); may be repeated."),
+        list[str],
+        typer.Option(
+            help="File to write (.html, .md, .sarif, .xml for JUnit, .txt or .json), a path or an address; may be"
+            " repeated."
+        ),
     ],
 ) -> None:
     """Write a saved report in another format; no model is run."""

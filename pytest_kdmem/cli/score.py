@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_kdmem.base.addresses import Place, ending, file_place
 from pytest_kdmem.base.progress import progress_for_onlooker
 from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
 from pytest_kdmem.cli.output import say
@@ -25,13 +25,16 @@ class ScoreOutput:
     """Whether the whole training set is scored into a table, or one part of it into the cache alone."""
 
     out: Annotated[
-        Path | None,
-        typer.Option(help="Table of scores to write (.parquet), with a row per example; left out with --shard."),
+        str | None,
+        typer.Option(
+            help="Table of scores to write (.parquet), a path or an address, with a row per example; left out with"
+            " --shard."
+        ),
     ] = None
     shard: str | None
     confirm: bool
 
-    def check(self, training_set: str, *, no_cache: bool) -> None:
+    def check(self, training_set: str, *, no_cache: bool, offline: bool) -> None:
         """Refuse outputs that do not go together or would overwrite the training set.
 
         Raises:
@@ -41,8 +44,10 @@ class ScoreOutput:
             raise SpecError(
                 "--shard scores a part into the cache: --out, --confirm and --no-cache go with a whole run."
             )
-        if self.shard is None and (self.out is None or self.out.suffix != ".parquet"):
+        if self.shard is None and (self.out is None or ending(self.out) != ".parquet"):
             raise SpecError(f"--out must end in .parquet; found {self.out or 'none'}.")
+        if self.out is not None and offline and isinstance(file_place(self.out), str):
+            raise SpecError(f"--out {self.out} lies in an object store, and --offline forbids writing there.")
         check_outputs({"--out": self.out}, {"the training set": training_set})
 
 
@@ -59,10 +64,9 @@ def score(
     from pytest_kdmem.scoring.score import score as score_model
 
     settings = run.settings(output.shard)
-    output.check(training_set, no_cache=store.no_cache)
+    output.check(training_set, no_cache=store.no_cache, offline=run.offline)
     if output.out is not None:
-        with suppress(OSError):  # an error that matters comes again when the table is written
-            output.out.unlink()  # a table of an earlier run must not be taken for the result of this one
+        _remove(file_place(output.out))  # a table of an earlier run must not be taken for the result of this one
     with store.opened() as opened:
         scores = score_model(
             run.model(model),
@@ -79,7 +83,17 @@ def score(
     write_scores(scores, confirmation, output.out)
 
 
-def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Path) -> None:
+def _remove(out: Place) -> None:
+    if isinstance(out, str):
+        from pytest_kdmem.base.remote_files import make_room
+
+        make_room(out)
+    else:
+        with suppress(OSError):  # an error that matters comes again when the table is written
+            out.unlink()
+
+
+def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Place) -> None:
     """Write the table of scores and print a summary.
 
     Raises:

@@ -2,73 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from urllib.parse import parse_qsl
 
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
+from pytest_kdmem.base.addresses import check_address
 from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, DocumentReader, File, find_ending, first_line, read_file
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
 
-# Schemes of pyarrow's file systems.
-SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
-# Options that may follow the ? of an address; none of them holds a secret.
-OPTIONS = {
-    "s3": ("region", "scheme", "endpoint_override"),
-    "gs": ("scheme", "endpoint_override"),
-    "gcs": ("scheme", "endpoint_override"),
-}
-PLAIN = re.compile(r"(https?://)?[A-Za-z0-9.-]+(:\d+)?/?")  # a region, a scheme, or a host
-CONTAINER = re.compile(r"[A-Za-z0-9$-]+@(?=[^/@])")  # of abfs://container@account
 # Endings of files that may hold data and are not read.
 OTHER_DATA = tuple(
     ".gz .zst .bz2 .xz .lz4 .snappy .br .csv .tsv .json .ndjson .jsonlines .arrow .feather .orc .avro .pq .parq .npy"
     " .npz .bin .idx .zip .tar .tgz .7z .tfrecord".split()
 )
-
-
-def is_uri(source: str) -> bool:
-    """Whether a source is a URI and not a path or a hub id."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
-
-
-def check_uri(source: str) -> None:
-    """Check a URI without opening a connection. Messages do not repeat it, because it may hold a secret.
-
-    Raises:
-        DataError: Its scheme is not supported, it holds a password, or part of it would be ignored.
-    """
-    scheme, _, rest = source.partition("://")
-    address, _, query = rest.partition("?")
-    authority = address.partition("/")[0]
-    if scheme not in SCHEMES:
-        raise DataError(
-            f"A training set's address must begin with {', '.join(f'{name}://' for name in SCHEMES)}; found"
-            f" {scheme}://."
-        )
-    container = CONTAINER.match(address) if scheme in ("abfs", "abfss") else None
-    if "@" in rest[container.end() if container else 0 :] or re.search(r":(?!\d*$)", authority):
-        raise DataError(
-            f"A {scheme}:// address without a password was expected, as reports show it, and this one has an @ or a :"
-            " where a password stands; give the credentials in the environment, and write an @ of a name as %40."
-        )
-    if "#" in rest:
-        raise DataError(
-            f"A {scheme}:// address without a # was expected, as all behind it is dropped; write it as %23."
-        )
-    options = parse_qsl(query, keep_blank_values=True)
-    if "?" in rest and not all(key in OPTIONS.get(scheme, ()) and PLAIN.fullmatch(value) for key, value in options):
-        valid_options = ", ".join(OPTIONS.get(scheme, ())) or "none"
-        raise DataError(
-            f"Behind the ? of a {scheme}:// address only these options were expected: {valid_options}; found"
-            " another, or a wrong value: give credentials in the environment, and write a ? of a name as %3F."
-        )
-    if re.search(r"[\[\]{}]", address):
-        raise DataError(f"A pattern of names and * alone was expected in a {scheme}:// address; write no brackets.")
 
 
 def uri_readers(training_set: TrainingSet, *, offline: bool) -> list[DocumentReader]:
@@ -97,7 +46,7 @@ def list_files(source: str) -> list[File]:
         DataError: There are no files, they cannot be listed, or a file would be skipped that matches the pattern, or
             that is in the folder and looks like data, but has none of the endings.
     """
-    check_uri(source)
+    check_address(source)
     address, _, query = source.partition("?")
     plain_address, pattern = _split_pattern(address)
     try:

@@ -6,9 +6,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote
 
+from pytest_kdmem.base.addresses import is_address
 from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.paths import exists, local_path
-from pytest_kdmem.corpus.object_store import is_uri, list_files
+from pytest_kdmem.corpus.object_store import list_files
 from pytest_kdmem.corpus.presets import HELD_OUT, find_preset, resolve
 from pytest_kdmem.corpus.sources import ENDINGS, fingerprint
 from pytest_kdmem.errors import SpecError
@@ -44,7 +45,7 @@ def overlap(first: TrainingSet, second: TrainingSet, *, offline: bool = False) -
     match kinds.pop():
         case "hub":
             return _repository(first) == _repository(second) and not _are_disjoint(first, second)
-        case "file" if is_uri(first.source) or is_uri(second.source):
+        case "file" if is_address(first.source) or is_address(second.source):
             return not _digests(first).isdisjoint(_digests(second))
         case "file":
             return _content(first) == _content(second)
@@ -57,7 +58,7 @@ def overlap(first: TrainingSet, second: TrainingSet, *, offline: bool = False) -
 
 def _kind(data: TrainingSet) -> str:
     """``file``, ``hub``, or the scheme of an object store."""
-    if is_uri(data.source):
+    if is_address(data.source):
         scheme = data.source.partition("://")[0]
         return SAME_SCHEMES.get(scheme, scheme)
     return "file" if exists(local_path(data.source)) else "hub"
@@ -65,7 +66,7 @@ def _kind(data: TrainingSet) -> str:
 
 def _digests(data: TrainingSet) -> set[str]:
     """Digests of the files that an address or a path on a disk names; empty files are left out."""
-    if is_uri(data.source):
+    if is_address(data.source):
         files = [Path(file.path) for file in list_files(data.source)]
     else:
         path = local_path(data.source)

@@ -11,6 +11,7 @@ from typing import Protocol
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
+from pytest_kdmem.base.addresses import check_address, is_address
 from pytest_kdmem.base.digests import digest_of, file_digest
 from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
 from pytest_kdmem.corpus.arrays import number_of_rows, read_rows
@@ -25,7 +26,7 @@ from pytest_kdmem.corpus.formats import (
     read_file,
 )
 from pytest_kdmem.corpus.hub import hub_readers
-from pytest_kdmem.corpus.object_store import check_uri, is_uri, list_files, uri_readers
+from pytest_kdmem.corpus.object_store import list_files, uri_readers
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
 from pytest_kdmem.corpus.token_files import (
     ENDING,
@@ -64,7 +65,7 @@ def check_source(training_set: TrainingSet) -> None:
     """
     check_place(training_set)
     path = local_path(training_set.source)
-    ending = None if is_uri(training_set.source) or not is_file(path) else file_ending(path)
+    ending = None if is_address(training_set.source) or not is_file(path) else file_ending(path)
     if ending == ENDING:
         check_token_file(path, training_set)
     elif training_set.order is not None:
@@ -88,8 +89,8 @@ def check_place(training_set: TrainingSet) -> None:
         SpecError: A preset has no such part.
     """
     resolve(training_set)
-    if is_uri(training_set.source):
-        check_uri(training_set.source)
+    if is_address(training_set.source):
+        check_address(training_set.source)
         return
     path = local_path(training_set.source)
     check_pair_is_whole(path)
@@ -130,7 +131,7 @@ def read_documents(
 
 def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterator[Document]:
     """Lines or rows of the source."""
-    if is_uri(training_set.source):
+    if is_address(training_set.source):
         return gather(uri_readers(training_set, offline=offline))
     path = local_path(training_set.source)
     if is_folder(path):
@@ -163,7 +164,7 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     settings += ["articles"] * (read.documents == "articles")
     settings += [[name, value] for name in ("tokenizer", "eos") if (value := getattr(read, name)) is not None]
     settings += selection.rule
-    if is_uri(read.source):
+    if is_address(read.source):
         # The etag of an object store is no digest of the content.
         files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
         digests = [[str(file_ending(file)), file_digest(file)] for file in files]

@@ -16,6 +16,7 @@ from pytest_kdmem.audit.regression.compare import metric_changes
 from pytest_kdmem.audit.regression.metrics import tracked_metrics
 from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.rerun_command import with_commands
+from pytest_kdmem.base.addresses import ending
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError, KdmemError
 from pytest_kdmem.errors.harmless import harmless, without_commands, without_secrets
@@ -136,9 +137,9 @@ def github_annotations(report: Report, config: pytest.Config) -> str:
 def _write_reports(report: Report, settings: Settings) -> list[str]:
     """Write every report asked for, and return sentences about those that could not be written."""
     errors = []
-    for path in sorted(settings["report"], key=lambda path: Path(path).suffix != ".json"):  # the JSON record first
+    for path in sorted(settings["report"], key=lambda path: ending(path) != ".json"):  # the JSON record first
         try:
-            write_report(report, Path(path))
+            write_report(report, path)
         except KdmemError as error:
             errors.append(str(error))
         except Exception as error:  # a mistake of ours, for which no other report and no verdict may be lost

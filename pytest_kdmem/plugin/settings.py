@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,17 @@ from typing import Any, Literal
 
 import pytest
 
+from pytest_kdmem.base.addresses import Place, file_place
 from pytest_kdmem.base.paths import exists, local_path
+from pytest_kdmem.errors import KdmemError, SpecError
 from pytest_kdmem.errors.harmless import harmless, named, quoted
 from pytest_kdmem.plugin.usage import usage_error
 from pytest_kdmem.specs.checks import to_truth
 from pytest_kdmem.specs.option import Kind, Option
 from pytest_kdmem.specs.options import OPTIONS
 
+# Between two paths of a variable; the colon of an address is none.
+PATHS_APART = re.compile(rf"{re.escape(os.pathsep)}(?!//)")
 Origin = Literal["option", "environment", "configuration", "default"]
 
 
@@ -88,16 +93,40 @@ def remove_reports(settings: Settings) -> None:
     Raises:
         pytest.UsageError: A report would be written over the accepted figures, or cannot be written.
     """
-    accepted, place = settings.baseline_file, settings.places["report"]
-    if accepted is not None and any(Path(path).resolve() == accepted.resolve() for path in settings["report"]):
-        raise usage_error(
-            f"{place}: a report was to be written over the accepted figures in {accepted}; name another file."
-        )
-    for path in settings["report"]:
-        try:
-            Path(path).unlink(missing_ok=True)
-        except OSError as error:
-            raise usage_error(f"{place}: a report cannot be written to {path} ({error.strerror}).") from None
+    place = settings.places["report"]
+    try:
+        # All are looked at before any is removed.
+        for report in [_report_place(path, settings) for path in settings["report"]]:
+            if isinstance(report, str):
+                from pytest_kdmem.base.remote_files import make_room
+
+                make_room(report)
+            else:
+                report.unlink(missing_ok=True)
+    except OSError as error:
+        raise usage_error(f"{place}: a report cannot be written to {error.filename} ({error.strerror}).") from None
+    except KdmemError as error:
+        raise usage_error(f"{place}: {error}") from None
+
+
+def _report_place(path: str, settings: Settings) -> Place:
+    """Return where a report will be written.
+
+    Raises:
+        KdmemError: It would be written over the accepted figures, or may not be written at an address.
+    """
+    place, accepted = file_place(path), settings.baseline_file
+    if isinstance(place, str):
+        if settings["offline"]:
+            raise SpecError(f"{path} lies in an object store, and --kdmem-offline forbids writing there.")
+        if settings["show_text"]:
+            raise SpecError(
+                f"A path on this machine was expected with --kdmem-show-text, as a report with text is for its owner"
+                f" alone; found {path}."
+            )
+    elif accepted is not None and place.resolve() == accepted.resolve():
+        raise SpecError(f"a report was to be written over the accepted figures in {accepted}; name another file.")
+    return place
 
 
 def path_from_root(value: str, root: Path) -> str:
@@ -111,7 +140,7 @@ def _raw_value(option: Option, config: pytest.Config) -> tuple[Origin, str, Any]
     if (value := config.getoption(f"kdmem_{option.key}")) is not None:
         return "option", option.flag, value
     if value := os.environ.get(option.variable):
-        return "environment", option.variable, value.split(os.pathsep) if option.kind == "paths" else value
+        return "environment", option.variable, PATHS_APART.split(value) if option.kind == "paths" else value
     try:
         value = config.getini(f"kdmem_{option.key}")
     except (TypeError, ValueError) as error:

@@ -97,9 +97,9 @@ def _check_data(role: str, settings: Settings) -> None:
         _check_source(f"{place}: a training set's source", source)
     try:
         if source and "://" in source:  # an address may hold a password, which would stand in headers and reports
-            from pytest_kdmem.corpus.object_store import check_uri
+            from pytest_kdmem.base.addresses import check_address
 
-            check_uri(source)
+            check_address(source)
         if settings.overrides(role):
             from pytest_kdmem.corpus.sources import check_place
             from pytest_kdmem.specs.declared import TrainingSet

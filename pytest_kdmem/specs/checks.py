@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pytest_kdmem.base.addresses import SCHEMES, ending
 from pytest_kdmem.base.paths import can_be_path
 from pytest_kdmem.errors import SpecError
 
@@ -134,14 +136,21 @@ def part_of_run(value: Any) -> str:
 
 
 def path_ending_in(*endings: str) -> Check:
-    """A path with one of some endings."""
-    return lambda value: "" if Path(value).suffix in endings else f"a path ending in {', '.join(endings)}"
+    """A path on this machine with one of some endings."""
+    expected = f"a path ending in {', '.join(endings)}"
+    return lambda value: on_this_machine(value) or ("" if Path(value).suffix in endings else expected)
 
 
-def paths_ending_in(*endings: str) -> Check:
-    """Paths that each have one of some endings."""
-    check = path_ending_in(*endings)
-    return lambda paths: next((expected for path in paths if (expected := check(path))), "")
+def places_ending_in(*endings: str) -> Check:
+    """Paths or addresses that each have one of some endings."""
+    expected = f"a path ending in {', '.join(endings)}"
+    return lambda places: expected if any(ending(place) not in endings for place in places) else ""
+
+
+def on_this_machine(value: Any) -> str:
+    """A path and no address, of which pathlib leaves one slash."""
+    is_path = not re.match(rf"(?:{'|'.join(SCHEMES)}|https?):/", os.fspath(value))
+    return "" if is_path else "a path on this machine and no address: copy what lies there, and name the copy"
 
 
 def provenance_names(value: Any) -> str:

@@ -10,9 +10,10 @@ from typing import get_args
 from pytest_kdmem.specs.checks import (
     choice,
     number,
+    on_this_machine,
     part_of_run,
     path_ending_in,
-    paths_ending_in,
+    places_ending_in,
     provenance_names,
     whole_number,
 )
@@ -265,9 +266,9 @@ OPTIONS = (
     Option(
         "report",
         "paths",
-        "File to write a report to (.json, .html, .md or .sarif); may be repeated.",
+        "File to write a report to (.json, .html, .md or .sarif), a path or an address (s3://…); may be repeated.",
         (),
-        paths_ending_in(*REPORT_ENDINGS),
+        places_ending_in(*REPORT_ENDINGS),
     ),
     Option("show-text", "flag", "Show the text of memorized examples in reports; it is training text."),
     Option(
@@ -288,7 +289,7 @@ OPTIONS = (
         "Let pytest exit with 0, and not with 10, where no gate failed and gates of the audits were skipped, left out"
         " or compared nothing; the verdict is still that nothing is decided.",
     ),
-    Option("cache-dir", "path", "Folder where scores are kept for later runs.", ".kdmem"),
+    Option("cache-dir", "path", "Folder where scores are kept for later runs.", ".kdmem", on_this_machine),
     Option("no-cache", "flag", "Do not keep scores after this run."),
     Option("offline", "flag", "Never open a network connection."),
     Option("trust-remote-code", "flag", "Run Python code that a model's checkpoint brings along."),

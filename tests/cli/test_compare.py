@@ -14,6 +14,7 @@ from pytest_kdmem.audit.schema import RiskEntry
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from tests.audit_project import rows_of_cells
+from tests.report.audits import DATA
 
 N = 5000
 RATE = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 1"
@@ -148,3 +149,11 @@ def test_names_in_a_report_are_no_commands_of_a_ci_runner(large, compare, kdmem)
     done = kdmem("report", large.path / "bad.json", "--to", "x.md")
     assert done.code == 2
     assert not [line for line in done.err.splitlines() if line.lstrip().startswith("::")]
+
+
+def test_reports_in_an_object_store_are_compared(kdmem: Any, bucket: Any) -> None:
+    for name in ("green", "red"):
+        bucket[f"{name}.json"] = (DATA / f"{name}.json").read_bytes()
+    there = kdmem("compare", "s3://results/green.json", "s3://results/red.json")
+    assert there == kdmem("compare", DATA / "green.json", DATA / "red.json")
+    assert there.out

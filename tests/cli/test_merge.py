@@ -35,3 +35,10 @@ def test_a_folder_without_scores_is_one_sentence(kdmem, tmp_path):
     done = kdmem("merge", tmp_path / "empty", "--cache-dir", "merged")
     assert done.code == 2
     assert f"A score store was expected at {tmp_path / 'empty'}" in done.err
+
+
+def test_parts_in_an_object_store_are_to_be_copied_first(kdmem, tmp_path):
+    done = kdmem("merge", "s3://bucket/part1", "part2")
+    assert done.code == 2
+    assert "STORES must be a path on this machine and no address: copy what lies there, and name the copy" in done.err
+    assert list(tmp_path.iterdir()) == []

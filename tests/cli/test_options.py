@@ -80,3 +80,23 @@ def test_an_output_over_an_input_is_refused(tmp_path, monkeypatch, source):
     check_outputs({"--out": Path("other.npy")}, {"the training set": source})
     with pytest.raises(SpecError, match=rf"^--out would write over the training set, {source}; name another path\.$"):
         check_outputs({"--save": None, "--out": Path("data.npy")}, {"the labels": None, "the training set": source})
+
+
+@pytest.mark.parametrize(
+    ("output", "source"),
+    [
+        ("s3://bucket/set.parquet", "s3://bucket/set.parquet"),
+        ("s3://bucket/set.parquet?region=eu-west-1", "s3://bucket/set.parquet"),
+        ("s3://bucket/set/scores.parquet", "s3://bucket/set/"),
+        ("s3://bucket/set/scores.parquet", "s3://bucket/set/*.parquet"),
+        ("file:///data/scores.parquet", "file:///data"),
+        ("/data/set.parquet", "file:///data/set.parquet"),
+        ("file:///data/set.parquet", "/data/set.parquet"),
+    ],
+)
+def test_an_output_in_an_address_that_is_read_is_refused(output, source):
+    """A table that lies in the training set's folder would be read as a part of it in the next run."""
+    others = ("s3://bucket/set-2.parquet", "s3://other/set.parquet", "file:///set.parquet", "set.parquet")
+    check_outputs({other: other for other in others}, {"the training set": source})
+    with pytest.raises(SpecError, match=r"^--out would write over the training set, .*; name another path\.$"):
+        check_outputs({"--out": output}, {"the training set": source})

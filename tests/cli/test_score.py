@@ -186,3 +186,40 @@ def test_a_table_of_an_earlier_run_is_gone_if_the_command_fails_and_replaced_if_
     Path("scores.parquet").write_text("of another run")
     assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
     assert len(pq.read_table("scores.parquet")) == 12
+
+
+def test_a_table_in_an_object_store_is_that_of_a_disk(kdmem, tiny, data, bucket):
+    assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
+    done = kdmem("score", tiny, data, "--out", "s3://results/scores.parquet")
+    assert (done.code, done.err) == (0, "")
+    assert "12 rows in s3://results/scores.parquet" in done.out
+    assert bucket["scores.parquet"] == Path("scores.parquet").read_bytes()
+
+
+def test_a_table_of_an_earlier_run_in_an_object_store_is_gone_if_the_command_fails(kdmem, tiny, data, bucket):
+    bucket["scores.parquet"] = b"of another run"
+    assert kdmem("score", "no/such/model", data, "--out", "s3://results/scores.parquet").code == 2
+    assert bucket.files == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "s3://no-such-bucket/scores.parquet"], "A file was to be written at s3://no-such-bucket/scores"),
+        (["--out", "s3://results/scores.csv"], "--out must end in .parquet; found s3://results/scores.csv"),
+        (["--out", "s3://results/scores.parquet", "--offline"], "--offline forbids writing there"),
+        (
+            ["--out", "scores.parquet", "--cache-dir", "s3://results/scores"],
+            "--cache-dir must be a path on this machine",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_with_an_address_is_told_before_anything_is_scored(
+    kdmem, tiny, data, tmp_path, bucket, arguments, message
+):
+    done = kdmem("score", tiny, data, *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npy"]

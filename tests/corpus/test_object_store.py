@@ -38,33 +38,12 @@ def files(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(files):
-    """A real S3 server on this machine that holds the folder as ``s3://texts/set``; gives its address."""
-    boto3 = pytest.importorskip("boto3")
-    server_module = pytest.importorskip("moto.server")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=address, **keys)
-    client.create_bucket(Bucket="texts")
+def store(files, s3_client):
+    """A bucket that holds the folder as ``s3://texts/set``."""
+    s3_client.create_bucket(Bucket="texts")
     for path in files.rglob("*"):
         if path.is_file():
-            client.upload_file(str(path), "texts", f"set/{path.relative_to(files)}")
-    yield address
-    server.stop()
-
-
-@pytest.fixture
-def s3(store, monkeypatch):
-    for name, value in {
-        "AWS_ENDPOINT_URL": store,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
+            s3_client.upload_file(str(path), "texts", f"set/{path.relative_to(files)}")
 
 
 PASSWORDS = [
@@ -112,7 +91,7 @@ def test_files_folders_and_patterns_of_a_shared_file_system(files, below, texts)
 
 
 @pytest.mark.parametrize(("below", "texts"), NAMED)
-def test_files_folders_and_patterns_of_a_bucket(s3, below, texts):
+def test_files_folders_and_patterns_of_a_bucket(s3, store, below, texts):
     assert read(f"s3://texts/set{below}") == texts
 
 
@@ -159,13 +138,13 @@ def test_faults_are_told_with_their_file_and_line(tmp_path, content, message):
         ("s3://texts/set/README.md", r"Files that end in .jsonl, .* found s3://texts/set/README.md"),
     ],
 )
-def test_what_is_not_there_is_one_sentence(s3, source, message):
+def test_what_is_not_there_is_one_sentence(s3, store, source, message):
     with pytest.raises(DataError, match=message) as raised:
         read(source)
     assert "\n" not in str(raised.value)
 
 
-def test_a_store_that_refuses_is_one_sentence(s3, monkeypatch):
+def test_a_store_that_refuses_is_one_sentence(s3, store, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(DataError, match=r"s3://texts/set was expected to be readable, .*your credentials") as raised:
         read("s3://texts/set")

@@ -16,10 +16,11 @@ from pytest_kdmem.specs.checks import (
     choice,
     nonempty_text,
     number,
+    on_this_machine,
     optional,
     part_of_run,
     path_ending_in,
-    paths_ending_in,
+    places_ending_in,
     require,
     source,
     truth,
@@ -28,6 +29,8 @@ from pytest_kdmem.specs.checks import (
 
 SHARE, INSIDE = number(least=0, most=1), number(above=0, below=1)
 EVERY_KIND = [None, True, False, 0, 1, 1.0, -1, 0.5, math.nan, math.inf, "", "1", [], {}, b"a", Path("a.json")]
+
+NO_ADDRESS = "a path on this machine and no address: copy what lies there, and name the copy"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,19 @@ EVERY_KIND = [None, True, False, 0, 1, 1.0, -1, 0.5, math.nan, math.inf, "", "1"
         (nonempty_text, ["a"], "", "a text"),
         (source, ["runs/student", Path("a")], b"a", "a path or a hub id"),
         (path_ending_in(".json", ".md"), ["a.json", Path("b/c.md")], "a.txt", "a path ending in .json, .md"),
-        (paths_ending_in(".json"), [(), ("a.json", "b.json")], ("a.json", "b.txt"), "a path ending in .json"),
+        (
+            path_ending_in(".json"),
+            ["s3.json", "c:/a.json"],
+            "s3://bucket/a.json",
+            NO_ADDRESS,
+        ),
+        (on_this_machine, ["a", Path("b/s3:/c"), ".kdmem"], Path("s3://bucket/a"), NO_ADDRESS),
+        (
+            places_ending_in(".json"),
+            [(), ("a.json", Path("b.json")), ("s3://bucket/a.json?region=eu-west-1.x",)],
+            ("a.json", "s3://bucket/b.txt?region=a.json"),
+            "a path ending in .json",
+        ),
         (part_of_run, ["1/1", "3/16", "16/16", "03/16"], "4/3", "of the form 3/16, the third of 16 parts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
