@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.base.progress import progress_for_onlooker
-from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions
+from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions
 from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import Spelling
 
@@ -27,6 +27,7 @@ def confirm(
     examples: SampledExampleOptions,
     run: EngineOptions,
     store: StoreOptions,
+    base: Base = None,
     json: Annotated[Path | None, typer.Option(help="File to write the results to as well (.json).")] = None,
 ) -> None:
     """Score a training set and let every installed engine check the scores, by its own pass and by greedy decoding.
@@ -47,7 +48,7 @@ def confirm(
             json.unlink()  # results of an earlier run must not be taken for those of this one
     with store.opened() as opened:
         scores = score(
-            run.model(model),
+            run.model(model, base),
             examples.training_set(training_set),
             examples.extraction,
             opened,

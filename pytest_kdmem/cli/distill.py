@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pytest_kdmem.cli.options import ExampleOptions, LoadingOptions
+from pytest_kdmem.cli.options import Base, ExampleOptions, LoadingOptions
 from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import HelpFromDocstring, Spelling
 from pytest_kdmem.distill.execution import Execution
@@ -24,6 +24,8 @@ class TrainingFiles:
     training_set: Annotated[str, Spelling(flag="--train")]
     out: Annotated[Path, typer.Option(help="Folder of the trained model; it must be new or empty.")]
     teacher: str | None
+    init_base: Base = None
+    teacher_base: str | None = None
     held_out: Annotated[
         str | None,
         typer.Option(help="Text on which the loss is measured after each epoch, in any form of a training set."),
@@ -48,9 +50,9 @@ def distill(
 
     trained = train_model(
         recipe,
-        init=loading.model(files.init),
+        init=loading.model(files.init, files.init_base),
         training_set=examples.training_set(files.training_set),
-        teacher=loading.model(files.teacher) if files.teacher else None,
+        teacher=loading.model(files.teacher, files.teacher_base) if files.teacher else None,
         # The order names samples of the training set alone.
         held_out=replace(examples.training_set(files.held_out), order=None) if files.held_out else None,
         out=files.out,

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from pytest_kdmem.scoring.store import ScoreStore
 
 
+# The base of a model that a command takes under a name of its own.
+Base = Annotated[
+    str | None,
+    typer.Option(help="Folder or hub id of the base of an adapter, if it is another than the adapter names."),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExampleOptions:
     """How a training set is cut into examples."""
@@ -80,9 +87,9 @@ class LoadingOptions:
     offline: bool
     trust_remote_code: bool
 
-    def model(self, source: str) -> Model:
-        """Return the model at ``source``, a folder or hub id."""
-        return Model(source, trust_remote_code=self.trust_remote_code)
+    def model(self, source: str, base: str | None = None) -> Model:
+        """Return the model at ``source``, a folder or hub id; ``base`` is that of an adapter."""
+        return Model(source, trust_remote_code=self.trust_remote_code, base=base)
 
 
 @dataclass(frozen=True, kw_only=True)

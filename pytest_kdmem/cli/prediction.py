@@ -27,6 +27,8 @@ class PairOptions:
     training_set: Annotated[str, Spelling(positional=True)]
     teacher: str
     baseline: str
+    teacher_base: str | None = None
+    baseline_base: str | None = None
 
     def pipeline(
         self, examples: ExampleOptions, run: RunOptions, store: ScoreStore, settings: RunSettings
@@ -35,8 +37,8 @@ class PairOptions:
         from pytest_kdmem.risk.pipeline import RiskPipeline
 
         return RiskPipeline(
-            run.model(self.teacher),
-            run.model(self.baseline),
+            run.model(self.teacher, self.teacher_base),
+            run.model(self.baseline, self.baseline_base),
             examples.training_set(self.training_set),
             examples.extraction,
             store,

@@ -10,7 +10,7 @@ import typer
 
 from pytest_kdmem.base.addresses import Place, ending, file_place
 from pytest_kdmem.base.progress import progress_for_onlooker
-from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
+from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
 from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
@@ -58,6 +58,7 @@ def score(
     examples: SampledExampleOptions,
     run: EngineOptions,
     store: StoreOptions,
+    base: Base = None,
 ) -> None:
     """Score every example of a training set and write the table of scores."""
     from pytest_kdmem.scoring.confirm import confirm as confirm_scores
@@ -69,7 +70,7 @@ def score(
         _remove(file_place(output.out))  # a table of an earlier run must not be taken for the result of this one
     with store.opened() as opened:
         scores = score_model(
-            run.model(model),
+            run.model(model, base),
             examples.training_set(training_set),
             examples.extraction,
             opened,

@@ -33,7 +33,7 @@ OTHER_NAMES = {"dtype": "token_dtype"}
 # Held-out text is read whole, and the order of a training names none of it.
 TRAINING_ALONE = ("sample", "order")
 
-MODEL = RoleSettings(Model, {name: name for name in ("dtype", "trust_remote_code")}, ("revision", "base"))
+OF_EVERY_MODEL = ("dtype", "trust_remote_code")
 TRAINING_SET = RoleSettings(
     TrainingSet,
     {name: name for name in SAME_NAMES} | OTHER_NAMES,
@@ -43,10 +43,10 @@ CONTROL_SET = replace(
     TRAINING_SET,
     overriding={name: key for name, key in TRAINING_SET.overriding.items() if name not in TRAINING_ALONE},
 )
-ROLE_SETTINGS: Mapping[str, RoleSettings] = dict.fromkeys(MODEL_ROLES, MODEL) | {
-    "training_set": TRAINING_SET,
-    "control_set": CONTROL_SET,
-}
+ROLE_SETTINGS: Mapping[str, RoleSettings] = {
+    role: RoleSettings(Model, {name: name for name in OF_EVERY_MODEL} | {"base": f"{role}_base"}, ("revision", "base"))
+    for role in MODEL_ROLES
+} | {"training_set": TRAINING_SET, "control_set": CONTROL_SET}
 
 
 def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> Model | TrainingSet:
@@ -75,5 +75,13 @@ def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
             f" or set --kdmem-{flag} or kdmem_{role}{origin}."
         )
     if role in MODEL_ROLES:
-        return Model(source, dtype=settings["dtype"], trust_remote_code=settings["trust_remote_code"] or False)
+        base_key = ROLE_SETTINGS[role].overriding["base"]
+        # The base that a configuration names is that of the model that it names.
+        is_of_this_model = settings.overrides(base_key) or not settings.overrides(role)
+        return Model(
+            source,
+            dtype=settings["dtype"],
+            trust_remote_code=settings["trust_remote_code"] or False,
+            base=settings[base_key] if is_of_this_model else None,
+        )
     return TrainingSet(source, **{name: settings[key] for name, key in ROLE_SETTINGS[role].overriding.items()})

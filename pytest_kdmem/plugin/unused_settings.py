@@ -13,7 +13,7 @@ from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.sentences import overall_outcome
-from pytest_kdmem.specs.roles import DATA_ROLES, ROLES
+from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES, ROLES
 
 if TYPE_CHECKING:
     from pytest_kdmem.audit.audit import Audit
@@ -22,7 +22,8 @@ THRESHOLDS = ("max_memorization_rate", "max_inheritance_ratio", "min_reduction",
 # Settings that say what is measured or how it is judged. All others hold for whatever is measured.
 TOKEN_FILES = ("token_dtype", "eos_id", "order")
 READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", *TOKEN_FILES, "sample", "seed")
-NAMING = (*ROLES, *READING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
+BASES = {role: f"{role}_base" for role in MODEL_ROLES}
+NAMING = (*ROLES, *BASES.values(), *READING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
 
 
 def used_settings(audits: Iterable[Audit], tests: Iterable[pytest.Item]) -> set[str]:
@@ -39,6 +40,7 @@ def _measured_by(audit: Audit) -> set[str]:
     used |= {role for role in DATA_ROLES if any(table.training_set == getattr(audit, role) for table in scores)}
     if audit.has_predicted:
         used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
+    used |= {base for role, base in BASES.items() if role in used}
     return used.union(READING if used.intersection(DATA_ROLES) else ())
 
 

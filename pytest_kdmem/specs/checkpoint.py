@@ -149,7 +149,7 @@ def _base_source(adapter: Adapter, model: Model) -> str:
     if (source := model.base or adapter.base) is None:
         raise SpecError(
             f"A base was expected of the adapter in {adapter.folder}, and its {ADAPTER_CONFIG} names none; name it by"
-            " Model(…, base=…)."
+            " Model(…, base=…) or an option --…-base."
         )
     return source
 
@@ -161,7 +161,7 @@ def _locate_base(source: str, adapter: Adapter, model: Model, *, offline: bool) 
     except SpecError as error:
         raise SpecError(
             f"The base of the adapter in {adapter.folder} was expected: {str(error).rstrip('.')}; or name another place"
-            " by Model(…, base=…)."
+            " by Model(…, base=…) or an option --…-base."
         ) from error
 
 
@@ -192,8 +192,8 @@ def _check_trained_on(merged: Checkpoint, base: Checkpoint) -> None:
         return
     raise SpecError(
         f"The base that the adapter in {merged.folder} was trained on was expected by its run card, with digest"
-        f" {card.init.digest[:8]}…, and {base.folder} has {base.digest[:8]}…; name that base by Model(…, base=…), or"
-        f" delete {FILE_NAME} if it is of another training."
+        f" {card.init.digest[:8]}…, and {base.folder} has {base.digest[:8]}…; name that base by Model(…, base=…) or an"
+        f" option --…-base, or delete {FILE_NAME} if it is of another training."
     )
 
 

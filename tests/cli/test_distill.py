@@ -17,6 +17,8 @@ from pytest_kdmem.cli.parameters import typer_command
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from tests.engines.transformers.any_adapter import KINDS, save_adapter
+from tests.specs.model_folder import change_json
 
 CHANGED = Recipe(
     mode="hard", temperature=3.0, divergence="reverse", jsd_weight=0.25, cross_entropy_weight=0.5, epochs=2,
@@ -58,10 +60,12 @@ def test_all_else_is_read_as_well():
         *["--checkpoint-minutes", "3", "--text-column", "body", "--form", "blocks", "--prefix-tokens", "8"],
         *["--suffix-tokens", "9", "--window-tokens", "30", "--cache-dir", "kept", "--offline", "--trust-remote-code"],
         *["--teacher-top-k", "64", "--no-compile", "--lora-rank", "8", "--lora-target", "q_proj,v_proj"],
+        *["--init-base", "under", "--teacher-base", "below"],
     )
     files, examples, loading = values["files"], values["examples"], values["loading"]
     assert (files.init, files.training_set, files.out) == ("start", "rows.npy", Path("student"))
     assert (files.teacher, files.held_out) == ("judge", "other.npy")
+    assert (files.init_base, files.teacher_base) == ("under", "below")
     assert loading.model("start") == Model("start", trust_remote_code=True)
     assert examples.training_set("rows.npy") == TrainingSet("rows.npy", text_column="body", form="blocks")
     assert values["execution"] == Execution(2, True, 3.0, no_compile=True)
@@ -87,6 +91,15 @@ def test_it_trains_and_prints_what_it_does(kdmem, tiny, data):
     assert lines[3] == "soft model in student"
     assert Path("student/model.safetensors").is_file()
     assert not Path(".student.training").exists()
+
+
+def test_the_base_of_an_adapter_is_where_the_options_say(kdmem, tiny, data, tmp_path):
+    adapter = save_adapter(tiny, KINDS["LoRA"][1], tmp_path / "adapter")
+    change_json(adapter / "adapter_config.json", base_model_name_or_path="gone")
+    command = training(adapter, data, "--teacher", adapter)
+    assert "The base of the adapter in" in kdmem(*command).err
+    assert "The base of the adapter in" in kdmem(*command, "--init-base", tiny).err
+    assert kdmem(*command, "--init-base", tiny, "--teacher-base", tiny).code == 0
 
 
 def test_a_folder_that_holds_files_is_left_alone(kdmem, tiny, data):

@@ -42,7 +42,9 @@ def test_a_sample_is_drawn_where_the_command_takes_one():
 
 
 def test_a_model_is_loaded_as_the_options_say():
-    assert LoadingOptions(offline=True, trust_remote_code=True).model("m") == Model("m", trust_remote_code=True)
+    loading = LoadingOptions(offline=True, trust_remote_code=True)
+    assert loading.model("m") == Model("m", trust_remote_code=True)
+    assert loading.model("m", "b") == Model("m", trust_remote_code=True, base="b")
 
 
 def test_every_option_of_a_run_arrives():

@@ -27,9 +27,10 @@ def test_the_pipeline_has_the_models_and_the_data_of_the_options(tmp_path):
     read |= {"eos_id": None, "order": None}
     examples = ExampleOptions(extraction=Extraction(8, 9, 30), token_dtype=None, **read)
     store, settings = ScoreStore(tmp_path), run.settings()
-    pipeline = PairOptions(training_set="x.jsonl", teacher="t", baseline="b").pipeline(examples, run, store, settings)
-    assert pipeline.teacher == Model("t", trust_remote_code=True)
-    assert pipeline.baseline == Model("b", trust_remote_code=True)
+    pair = PairOptions(training_set="x.jsonl", teacher="t", baseline="b", teacher_base="u", baseline_base="c")
+    pipeline = pair.pipeline(examples, run, store, settings)
+    assert pipeline.teacher == Model("t", trust_remote_code=True, base="u")
+    assert pipeline.baseline == Model("b", trust_remote_code=True, base="c")
     assert pipeline.training_set == TrainingSet("x.jsonl", **read)
     assert pipeline.extraction == Extraction(8, 9, 30)
     assert (pipeline.store, pipeline.run) == (store, settings)

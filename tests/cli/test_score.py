@@ -9,6 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.engines.transformers.any_adapter import KINDS, save_adapter
+from tests.specs.model_folder import change_json
+
 # The columns that users read, in this order.
 COLUMNS = [
     ("example_id", "int64"),
@@ -44,6 +47,15 @@ def test_the_table_has_a_row_per_example(kdmem, tiny, data):
     assert "50.00%" in done.out
     assert "(6 of 12)" in done.out
     assert "12 rows in out/scores.parquet" in done.out
+
+
+@pytest.mark.parametrize("command", ["score", "confirm"])
+def test_the_base_of_an_adapter_is_where_the_option_says(kdmem, tiny, data, tmp_path, command):
+    adapter = save_adapter(tiny, KINDS["LoRA"][1], tmp_path / "adapter")
+    change_json(adapter / "adapter_config.json", base_model_name_or_path="gone")
+    arguments = [command, adapter, data, *(["--out", "scores.parquet"] if command == "score" else [])]
+    assert "or an option --…-base" in kdmem(*arguments).err
+    assert kdmem(*arguments, "--base", tiny).code == 0
 
 
 def test_the_columns_are_those_that_transformers_gives(kdmem, tiny, data, rows):

@@ -53,6 +53,19 @@ def test_what_an_adapter_recites_fails_a_gate_that_its_base_passes(
         assert "(an adapter, merged into" in (audit_project.path / page).read_text()
 
 
+def test_another_place_of_the_base_is_an_option_or_a_setting(
+    audit_project: AuditProject, base: Path, adapter: Path
+) -> None:
+    moved = base.rename(audit_project.path / "moved")
+    audit_project.gates(STRICT.replace("0.1", "0.3"))
+    audit_project.declare(student=adapter)
+    assert audit_project.run().ret != 0
+    audit_project.run(f"--kdmem-student-base={moved}").assert_outcomes(passed=1)
+    audit_project.declare(student=None)
+    audit_project.configure(kdmem_student=str(adapter), kdmem_student_base=str(moved))
+    audit_project.run().assert_outcomes(passed=1)
+
+
 def test_a_second_audit_loads_no_model(
     audit_project: AuditProject, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

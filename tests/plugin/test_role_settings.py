@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_kdmem.errors import SpecError
@@ -22,6 +24,23 @@ def test_a_setting_of_the_run_goes_before_what_is_declared_and_one_of_the_config
     for origin in ("option", "environment"):
         assert overridden(declared, "student", settings(origin, **named)) == Model("other", dtype="bfloat16")
     assert overridden(declared, "teacher", settings(student="other")) == declared
+
+
+def test_the_base_of_an_adapter_is_that_of_the_role_and_goes_with_the_model():
+    declared = Model("own", base="under")
+    assert overridden(declared, "student", settings(student_base="other")) == Model("own", base="other")
+    assert overridden(declared, "teacher", settings(student_base="other")) == declared
+    assert overridden(declared, "student", settings(student="lora")) == Model("lora")
+    named = {"student": "lora", "student_base": "under"}
+    assert overridden(declared, "student", settings(**named)) == Model("lora", base="under")
+    assert spec_from_settings("student", settings("configuration", **named)) == Model("lora", base="under")
+
+
+def test_the_base_of_the_configuration_is_not_that_of_a_model_of_this_run():
+    given = settings("configuration", student="lora", student_base="under", teacher="t", teacher_base="b")
+    of_this_run = replace(given, origins={**given.origins, "student": "option"})
+    assert spec_from_settings("student", of_this_run) == Model("lora")
+    assert spec_from_settings("teacher", of_this_run) == Model("t", base="b")
 
 
 def test_where_to_look_in_a_set_goes_with_the_set_that_is_replaced():

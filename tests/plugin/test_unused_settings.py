@@ -31,6 +31,7 @@ def test_rate(memorization, student, thresholds):
         (RATE, ["--kdmem-baseline={teacher}"], ["--kdmem-baseline"]),
         (LOOKS_AT_STUDENT, ["--kdmem-baseline={teacher}"], []),
         (RATE, ["--kdmem-teacher={teacher}", "--kdmem-baseline={teacher}"], ["--kdmem-teacher", "--kdmem-baseline"]),
+        (RATE, ["--kdmem-baseline-base={teacher}"], ["--kdmem-baseline-base"]),
         (RATE, ["--kdmem-control-set=data.npy"], ["--kdmem-control-set"]),
         (RATE, ["--kdmem-training-set=data.npy"], []),
         (RATE, ["--kdmem-seed=1"], []),

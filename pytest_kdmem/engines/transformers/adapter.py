@@ -103,7 +103,7 @@ def _fitting(adapter: Adapter, checkpoint: Checkpoint) -> Iterator[None]:
         raise EngineError(
             f"An adapter of the model in {checkpoint.weights_folder} was expected in {adapter.folder}, and PEFT cannot"
             f" load or merge it ({reason_of(error)}): check the base that its {ADAPTER_CONFIG} names, or name"
-            " another by Model(…, base=…)."
+            " another by Model(…, base=…) or an option --…-base."
         ) from error
 
 

@@ -1,0 +1,112 @@
+"""Defines the settings that say what is audited: models, training sets, and how these are cut into examples.
+
+PYTEST_DONT_REWRITE: every run of pytest loads this module, and it has no assert.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pytest_kdmem.specs.checks import choice, whole_number
+from pytest_kdmem.specs.declared import EndOfDocument, Form, Reading, TokenDType
+from pytest_kdmem.specs.option import Option
+from pytest_kdmem.specs.roles import MODEL_ROLES
+
+INPUT_OPTIONS = (
+    Option("teacher", "path", "Folder or hub id of the teacher, the model that the student is distilled from."),
+    Option("student", "path", "Folder or hub id of the student, the distilled model that is to be released."),
+    Option(
+        "baseline",
+        "path",
+        "Folder or hub id of the baseline, a model of the student's size that is fine-tuned without a teacher.",
+    ),
+    *(
+        Option(
+            f"{role}-base",
+            "path",
+            f"Folder or hub id of the base of a {role} that is an adapter, if it is another than the adapter names.",
+        )
+        for role in MODEL_ROLES
+    ),
+    Option(
+        "training-set",
+        "path",
+        "Text that the models are trained on: a file, a folder, an address (s3://…), a hub id or the name of a preset.",
+    ),
+    Option("control-set", "path", "Text that no model is trained on; it takes the same forms as the training set."),
+    Option("text-column", "text", "Name of the training set's column that holds the text.", "text"),
+    Option(
+        "form",
+        "text",
+        "How training cuts text into examples: documents (the start of each document) or blocks (documents joined and"
+        " then cut).",
+        "documents",
+        choice(*get_args(Form)),
+    ),
+    Option(
+        "eos",
+        "text",
+        "Where blocks have an EOS behind each document: always, once (unless the document ends in it) or never. If not"
+        " given, it is always, and documents that end in EOS are refused.",
+        None,
+        choice(*get_args(EndOfDocument)),
+    ),
+    Option(
+        "add-special-tokens",
+        "truth",
+        "Whether training had the special tokens that the tokenizer adds by itself, such as BOS: yes or no. It must be"
+        " given if the tokenizer adds any and no run card tells.",
+    ),
+    Option(
+        "tokenizer",
+        "text",
+        "Whose token ids training had: those of the model folder's tokenizer.json by itself (file), or of the class"
+        " that transformers makes of the folder (auto). It must be given if the two differ on the text.",
+        None,
+        choice(*get_args(Reading)),
+    ),
+    Option(
+        "token-dtype",
+        "text",
+        "Type of the token ids in a flat .bin file, which says nothing of itself: uint16 or uint32.",
+        None,
+        choice(*get_args(TokenDType)),
+    ),
+    Option(
+        "eos-id",
+        "count",
+        "Token id that ends each document of a flat .bin file; none is given with form blocks, which cuts the file into"
+        " windows.",
+        None,
+        whole_number(0, bits=31),
+    ),
+    Option(
+        "order",
+        "path",
+        "File with the order of a Megatron training's samples (…_shuffle_idx.npy or …-shuffle_index.npy), for a .bin"
+        " file with its .idx file; the two files beside it are read, too.",
+    ),
+    Option(
+        "prefix-tokens",
+        "count",
+        "Number of tokens at the start of an example that a model is given.",
+        50,
+        whole_number(1),
+    ),
+    Option(
+        "suffix-tokens",
+        "count",
+        "Number of tokens after the prefix that a model must reproduce for the example to count as memorized.",
+        50,
+        whole_number(1),
+    ),
+    Option("window-tokens", "count", "Number of tokens after which examples are cut off.", 256, whole_number(1)),
+    Option(
+        "sample",
+        "count",
+        "Number of distinct examples to draw at random; the whole training set is used if this is not given.",
+        None,
+        whole_number(1),
+    ),
+    Option("seed", "count", "Seed of the random sample.", 0, whole_number(0)),
+)
