@@ -24,9 +24,10 @@ from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import PartScored
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.risk.cutoff import Cutoff
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.pipeline import RiskPipeline
-from pytest_kdmem.risk.predicted import Cutoff, PredictedRisk
+from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.scoring.confirmation import Confirmation
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable

@@ -61,7 +61,7 @@ def risk(
     Only a logistic regression is trained. Its quality is measured as in the published study, and the study's results
     are printed beside it.
     """
-    from pytest_kdmem.risk.predicted import Cutoff
+    from pytest_kdmem.risk.cutoff import Cutoff
 
     settings = run.settings(output.shard)
     label_source, feature_names = predictor.label_source(), predictor.feature_names()

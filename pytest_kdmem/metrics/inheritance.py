@@ -9,66 +9,24 @@ from functools import cached_property
 
 import numpy as np
 
-from pytest_kdmem.base.arrays import ExampleIds, Flags
+from pytest_kdmem.base.arrays import ExampleIds
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import (
     Counts,
-    PairedCounts,
     PairedTable,
     estimate_proportion,
     estimate_quotient,
     mcnemar,
 )
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.metrics.memorization import FLAG_COLUMNS, Memorization
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.memorized_flags import MemorizedFlags, count_pairs
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 from pytest_kdmem.specs.weight_copies import are_copies
 
 # Cells of the Venn diagram: which models memorized an example, in the order of the reports.
 CELLS = ("teacher", "baseline", "student", "teacher+baseline", "teacher+student", "baseline+student", "all", "none")
-
-
-@dataclass(frozen=True)
-class MemorizedFlags:
-    """Whether a model memorized each of n examples, with the range that ambiguous verdicts allow.
-
-    Attributes:
-        memorized: Verdicts as observed, bool ``[n]``.
-        sure: Memorized whatever the kernel and batch size, bool ``[n]``.
-        possible: Memorized if every ambiguous verdict counts as memorized, bool ``[n]``.
-    """
-
-    memorized: Flags
-    sure: Flags
-    possible: Flags
-
-    @staticmethod
-    def from_memorization(memorization: Memorization) -> MemorizedFlags:
-        """Return the flags of a model's distinct examples."""
-        return MemorizedFlags(*map(memorization.flags, FLAG_COLUMNS))
-
-    @staticmethod
-    def unambiguous(memorized: Flags) -> MemorizedFlags:
-        """Return flags without an ambiguous verdict."""
-        return MemorizedFlags(memorized, memorized, memorized)
-
-    def __and__(self, second: MemorizedFlags) -> MemorizedFlags:
-        """Return the examples that both models memorized."""
-        return MemorizedFlags(
-            self.memorized & second.memorized, self.sure & second.sure, self.possible & second.possible
-        )
-
-    def __sub__(self, second: MemorizedFlags) -> MemorizedFlags:
-        """Return the examples that this model memorized and the second did not."""
-        return MemorizedFlags(
-            self.memorized & ~second.memorized, self.sure & ~second.possible, self.possible & ~second.sure
-        )
-
-    @property
-    def ambiguous(self) -> Flags:
-        """Examples whose verdict could fall either way, bool ``[n]``."""
-        return self.possible & ~self.sure
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +117,9 @@ class Inheritance:
         """rate(B) / rate(S): how many times as much as the student a fine-tuned model of its size memorized."""
         b, s = self.student if self.same_model else self.baseline, self.student
         table = PairedTable(
-            observed=_count_pairs(b.memorized, s.memorized),
-            least=_count_pairs(b.sure, s.possible),
-            greatest=_count_pairs(b.possible, s.sure),
+            observed=count_pairs(b.memorized, s.memorized),
+            least=count_pairs(b.sure, s.possible),
+            greatest=count_pairs(b.possible, s.sure),
             n=len(b.memorized),
             ambiguous=int((b.ambiguous | s.ambiguous).sum()),
         )
@@ -173,7 +131,7 @@ class Inheritance:
     @property
     def p_value(self) -> float:
         """Two-sided p-value of the exact McNemar test of student against baseline."""
-        pairs = _count_pairs(self.baseline.memorized, self.student.memorized)
+        pairs = count_pairs(self.baseline.memorized, self.student.memorized)
         return mcnemar(pairs.only_first, pairs.only_second)
 
     def _share(self, metric: str, *, whole: MemorizedFlags, part: MemorizedFlags) -> Estimate:
@@ -204,11 +162,6 @@ class Inheritance:
             metric, self.subject, counts, exhaustive=self.exhaustive, confidence=self.confidence
         )
         return replace(estimate, too_short=self.too_short)
-
-
-def _count_pairs(first: Flags, second: Flags) -> PairedCounts:
-    """Count the examples that both, only the first and only the second model memorized, from flags ``[n]``."""
-    return PairedCounts(*(int(cell.sum()) for cell in (first & second, first & ~second, ~first & second)))
 
 
 def is_same_model(first: Checkpoint, second: Checkpoint) -> bool:

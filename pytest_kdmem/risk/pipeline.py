@@ -23,11 +23,12 @@ from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import DataError
+from pytest_kdmem.risk.cutoff import Cutoff
 from pytest_kdmem.risk.features import STUDY_FEATURES, Features, extract_features
 from pytest_kdmem.risk.fitting import FITTING_VERSION, FittedPredictor, fit_predictor
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.labels import Labels, labels_from_both_models, labels_from_file, labels_from_rows
-from pytest_kdmem.risk.predicted import Cutoff, PredictedRisk, apply_predictor
+from pytest_kdmem.risk.predicted import PredictedRisk, apply_predictor
 from pytest_kdmem.risk.predictor import Predictor
 from pytest_kdmem.risk.predictor_file import predictor_digest, predictor_from_json, predictor_to_json, read_predictor
 from pytest_kdmem.scoring.pair_job import SIDES

@@ -10,43 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.base.arrays import Flags, Values
-from pytest_kdmem.base.text import percent
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, Estimate
+from pytest_kdmem.risk.cutoff import Cutoff, threshold_and_recall
 from pytest_kdmem.risk.features import Features
 from pytest_kdmem.risk.predictor import Predictor
 from pytest_kdmem.risk.predictor_file import predictor_digest
 from pytest_kdmem.risk.reliability import draw_memorized_count
-from pytest_kdmem.specs.checks import number, optional, require
-
-# By default the threshold is that which 95 % of the memorized examples reach in trials on held-out examples. A useless
-# predictor has such a threshold as well, and nearly all examples reach it.
-DEFAULT_RECALL = 0.95
-# A gate on a threshold that fewer of the memorized examples reach would be without meaning.
-LEAST_RECALL = 0.5
-
-
-@dataclass(frozen=True)
-class Cutoff:
-    """How the threshold is chosen at or above which an example is at risk.
-
-    Attributes:
-        threshold: The threshold itself, between 0 and 1; if None, it is derived from ``recall``.
-        recall: Share of the memorized examples that reach the derived threshold in trials on held-out examples.
-
-    Raises:
-        SpecError: The threshold is not between 0 and 1.
-    """
-
-    threshold: float | None = None
-    recall: float = DEFAULT_RECALL
-
-    def __post_init__(self) -> None:
-        require("A risk threshold", self.threshold, optional(number(above=0, below=1)))
-
-    def __str__(self) -> str:
-        return f"{self.threshold:g}" if self.threshold is not None else f"recall of {percent(self.recall)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +124,7 @@ def apply_predictor(
     """
     cutoff = cutoff or Cutoff()
     warnings = predictor.check_features(features)
-    threshold, recall = _threshold_and_recall(predictor, cutoff)
+    threshold, recall = threshold_and_recall(predictor, cutoff)
     outside = predictor.is_outside(features.values)
     # Outside the range that it was fitted to, a predictor does not know that an example is safe, so it is at risk.
     predicted = predictor.risk(predictor.log_odds(features.values))
@@ -174,23 +145,6 @@ def apply_predictor(
         _expected_memorized(features, risks, refit_counts, confidence),
         warnings,
     )
-
-
-def _threshold_and_recall(predictor: Predictor, cutoff: Cutoff) -> tuple[float, float]:
-    """Return the threshold, and the share of the memorized examples that reach it in trials on held-out examples."""
-    if cutoff.threshold is None:
-        log_odds = predictor.log_odds_for_recall(cutoff.recall)
-        return float(predictor.risk(np.array(log_odds))), predictor.recall_at(log_odds)
-    threshold = cutoff.threshold
-    recall = predictor.recall_at(predictor.log_odds_for_risk(threshold))
-    if recall < LEAST_RECALL:
-        lower = float(predictor.risk(np.array(predictor.log_odds_for_recall(DEFAULT_RECALL))))
-        raise SpecError(
-            f"A risk threshold that finds at least {percent(LEAST_RECALL)} of what is memorized was expected, and"
-            f" {threshold:g} finds {percent(recall)} in trials on held-out examples ({lower:.2g} finds"
-            f" {percent(DEFAULT_RECALL)}): set a lower --kdmem-risk-threshold, or none."
-        )
-    return threshold, recall
 
 
 @dataclass(frozen=True, eq=False)

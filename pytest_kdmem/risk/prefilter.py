@@ -18,10 +18,11 @@ from pytest_kdmem.base.files import atomic_folder, write_json, write_table
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.risk.cutoff import DEFAULT_RECALL, Cutoff
 from pytest_kdmem.risk.features import STUDY_FEATURES
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.pipeline import RiskPipeline
-from pytest_kdmem.risk.predicted import DEFAULT_RECALL, Cutoff, PredictedRisk
+from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.risk.predictor_file import write_predictor
 from pytest_kdmem.risk.removal import Removal, plan_removal, removal_candidates, rows_within
 from pytest_kdmem.specs.checks import number, require

@@ -19,8 +19,9 @@ from scipy.stats import beta
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.metrics.inheritance import CELLS, Inheritance, MemorizedFlags, compute_inheritance, is_same_model
+from pytest_kdmem.metrics.inheritance import CELLS, Inheritance, compute_inheritance, is_same_model
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.memorized_flags import MemorizedFlags
 from tests.metrics.score_tables import memorization_from, row
 
 Verdicts = tuple[int, int, int]  # of teacher, baseline and student on an example: 0 no, 1 yes, 2 ambiguous

@@ -6,7 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from pytest_kdmem.metrics.inheritance import Inheritance, MemorizedFlags
+from pytest_kdmem.metrics.inheritance import Inheritance
+from pytest_kdmem.metrics.memorized_flags import MemorizedFlags
 from pytest_kdmem.report.venn import CELLS, INHERITED, ordered_roles
 from tests.report.audits import full_audit
 

@@ -11,11 +11,11 @@ import pytest
 
 from pytest_kdmem.corpus.examples import stream_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
+from pytest_kdmem.risk.cutoff import Cutoff
 from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.labels import labels_from_both_models
 from pytest_kdmem.risk.pipeline import RiskPipeline, takes_every_document
-from pytest_kdmem.risk.predicted import Cutoff
 from pytest_kdmem.risk.predictor_file import predictor_digest, write_predictor
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet

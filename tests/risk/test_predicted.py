@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +12,11 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.bounds import upper_bound
 from pytest_kdmem.risk import fitting
 from pytest_kdmem.risk import predictor as predictor_module
+from pytest_kdmem.risk.cutoff import Cutoff
 from pytest_kdmem.risk.features import ALL_FEATURES, extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_both_models
-from pytest_kdmem.risk.predicted import Cutoff, apply_predictor
+from pytest_kdmem.risk.predicted import apply_predictor
 from tests.risk.score_pairs import make_pair
 
 
@@ -64,17 +64,6 @@ def test_a_given_threshold_is_used(features, predictor):
 def test_a_threshold_below_the_least_risk_puts_everything_at_risk(features, predictor):
     risk = apply_predictor(features, predictor, Cutoff(predictor.least / 2))
     assert (risk.share_at_risk.value, risk.recall) == (1.0, 1.0)
-
-
-def test_a_threshold_that_finds_less_than_half_is_refused_with_one_that_finds_most(features, predictor):
-    with pytest.raises(SpecError, match=r"0.99999 finds .*% in trials .* \(.* finds 95.00%\): set a lower"):
-        apply_predictor(features, predictor, Cutoff(0.99999))
-
-
-@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, math.nan])
-def test_a_threshold_lies_between_0_and_1(threshold):
-    with pytest.raises(SpecError, match="must be a number above 0 and below 1"):
-        Cutoff(threshold)
 
 
 def test_a_useless_predictor_puts_nearly_all_examples_at_risk(features, quick_fits):
@@ -130,11 +119,6 @@ def test_blocks_of_rows_give_the_same_risks(features, predictor, monkeypatch):
     blocks = apply_predictor(features, predictor)
     assert np.allclose(whole.risks, blocks.risks)
     assert whole.share_at_risk.high == blocks.share_at_risk.high
-
-
-def test_a_cutoff_names_its_threshold_or_its_recall():
-    assert str(Cutoff(0.125)) == "0.125"
-    assert str(Cutoff(recall=0.9)) == "recall of 90.00%"
 
 
 def test_duplicates_of_examples_at_risk_are_counted_over_a_whole_set_only(predicted):

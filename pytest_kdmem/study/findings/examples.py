@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import Flags, Values
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.metrics.inheritance import Inheritance, MemorizedFlags
+from pytest_kdmem.metrics.inheritance import Inheritance
+from pytest_kdmem.metrics.memorized_flags import MemorizedFlags
 from pytest_kdmem.study.record import ModelRun, Role, Study
 
 Documents = npt.NDArray[np.int64]

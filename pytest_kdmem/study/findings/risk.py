@@ -10,10 +10,10 @@ import numpy as np
 
 from pytest_kdmem.base.text import percent
 from pytest_kdmem.risk.classifier import FEWEST_PER_CLASS
+from pytest_kdmem.risk.cutoff import DEFAULT_RECALL
 from pytest_kdmem.risk.features import Features, extract_features
 from pytest_kdmem.risk.fitting import FittedPredictor, fit_predictor
 from pytest_kdmem.risk.labels import Labels, labels_from_both_models, labels_from_rows
-from pytest_kdmem.risk.predicted import DEFAULT_RECALL
 from pytest_kdmem.risk.reliability import Bin, reliability_bins
 from pytest_kdmem.risk.trials import TrialStatistic, shuffled_roc_auc
 from pytest_kdmem.study import published as paper
