@@ -57,12 +57,17 @@ def test_no_script_of_the_action_contains_an_input() -> None:
     assert not [step["run"] for step in steps if "${{" in step.get("run", "")]
 
 
+def write_printing_python(folder: Path) -> None:
+    """A command `python` that prints its arguments and fails."""
+    (folder / "python").write_text('#!/bin/sh\nfor argument in "$@"; do echo "<$argument>"; done\nexit 7\n')
+    (folder / "python").chmod(0o755)
+
+
 def test_the_script_of_the_action_passes_arguments_unchanged(tmp_path: Path) -> None:
     """The script runs as on a runner, with a `python` that prints its arguments."""
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     [script] = [step["run"] for step in steps if step.get("id") == "audit"]
-    (tmp_path / "python").write_text('#!/bin/sh\nfor argument in "$@"; do echo "<$argument>"; done\nexit 7\n')
-    (tmp_path / "python").chmod(0o755)
+    write_printing_python(tmp_path)
     given = {
         "AUDITS": "my audits; id", "ARGUMENTS": "--kdmem-sample=10\n\n-k a b $(id)\n", "REPORT": "a.json", "HTML": "",
         "SARIF": "s.sarif", "PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_OUTPUT": str(tmp_path / "output"),
@@ -88,3 +93,48 @@ def test_what_comments_is_run_after_the_audit_and_changes_no_outcome() -> None:
     assert all("always()" in steps[number]["if"] for number in ignored)
     assert "--post=github" in steps[comment]["run"]
     assert not any("token" in str(step).lower() for number, step in enumerate(steps) if number != comment)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"), [("", "/runner/kdmem-before.json"), ("old $(id).json", "old $(id).json")]
+)
+def test_the_script_that_comments_passes_arguments_unchanged(tmp_path: Path, before: str, expected: str) -> None:
+    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    [script] = [step["run"] for step in steps if "comment" in step.get("run", "")]
+    write_printing_python(tmp_path)
+    given = {
+        "REPORT": "a; id.json", "BEFORE": before, "LINK": "https://host/a", "NAME": "my audit", "EXIT_CODE": "1",
+        "RUNNER_TEMP": "/runner", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }  # fmt: skip
+    ended = subprocess.run(["bash", "-eo", "pipefail", "-c", script], env=given, capture_output=True, text=True)
+    assert ended.stdout.splitlines() == [
+        "<-m>", "<pytest_kdmem>", "<comment>", "<a; id.json>", f"<--before={expected}>", "<--link=https://host/a>",
+        "<--name=my audit>", "<--exit-code=1>", "<--post=github>",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "code"), [("success", "0"), ("failed", "1"), ("canceled", "1")])
+@pytest.mark.parametrize("origin", ["shipped", "written"])
+def test_gitlab_s_note_is_made_with_the_job_s_outcome(tmp_path: Path, status: str, code: str, origin: str) -> None:
+    path = ROOT / "ci/gitlab/kdmem.gitlab-ci.yml"
+    if origin == "written":
+        path = write_starter(Starter(tmp_path / "audits", tmp_path, workflow="gitlab"))[-1]
+    [job] = yaml.safe_load(path.read_text()).values()
+    write_printing_python(tmp_path)
+    (tmp_path / "python").rename(tmp_path / "kdmem")
+    given = {
+        "CI_MERGE_REQUEST_IID": "5", "GITLAB_TOKEN": "secret", "CI_JOB_STATUS": status, "CI_JOB_NAME": "my audit",
+        "CI_JOB_URL": "https://host/job", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }  # fmt: skip
+    [script] = job["after_script"]
+    assert run_shell(script, given) == [
+        "<comment>", "<audit.json>", f"<--exit-code={code}>", "<--link=https://host/job/artifacts/file/audit.html>",
+        "<--name=my audit>", "<--post=gitlab>",
+    ]  # fmt: skip
+    for missing in ("CI_MERGE_REQUEST_IID", "GITLAB_TOKEN"):
+        assert run_shell(script, given | {missing: ""}) == []
+
+
+def run_shell(script: str, environment: dict[str, str]) -> list[str]:
+    """The lines that a script prints."""
+    return subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True).stdout.splitlines()
