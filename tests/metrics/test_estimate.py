@@ -72,6 +72,20 @@ def test_a_comparison_and_its_opposite_are_never_both_shown(k: int, operator: Op
     assert shown != (True, True)
 
 
+@pytest.mark.parametrize(
+    ("operator", "sides"),
+    [("<=", ("high", "low")), ("<", ("high", "low")), (">=", ("low", "high")), (">", ("low", "high"))],
+)
+def test_the_facing_bound_of_another_estimate_decides(operator: Operator, sides: tuple[str, str]) -> None:
+    """The two bounds that face each other are equal, and all others would decide otherwise."""
+    protected, other = sides
+    numbers = {"low": 0.1, "high": 0.3, protected: 0.2}
+    against = {"low": 0.1, "high": 0.3, other: 0.2}
+    left = replace(rate(19, 1000), value=0.2, **numbers)
+    right = replace(rate(19, 1000), value=0.2, **against)
+    assert satisfies(left, operator, right) == (operator in ("<=", ">="))
+
+
 def test_estimates_of_other_units_are_not_compared() -> None:
     with pytest.raises(SpecError, match="one unit were expected on both sides; found memorization rate and reduction"):
         _ = rate(19, 1000) <= factor(2.0)
@@ -141,6 +155,9 @@ def test_no_estimate_meets_an_undefined_one() -> None:
         (rate(0, 0), "undefined (0 of 0)"),
         (factor(2.4), "2.40 × (10 examples)"),
         (factor(math.inf), "infinite (10 examples)"),
+        (replace(factor(2.4), low=1.5, high=3.5), "2.40 × [≥ 1.50 ×] (10 examples)"),
+        (replace(factor(2.4), low=1.5, high=3.5, unit="nats"), "2.4000 [≤ 3.5000] (10 examples)"),
+        (replace(factor(2.4), unit="examples"), "2.4 (10 examples)"),
     ],
 )
 def test_an_estimate_prints_with_its_bound_and_its_counts(estimate: Estimate, text: str) -> None:

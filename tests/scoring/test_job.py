@@ -14,6 +14,7 @@ from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.protocol import Scores
 from pytest_kdmem.scoring.job import Job, rows_of_shard, scorable_examples, too_short_rows, zlib_bytes
+from pytest_kdmem.scoring.loss_shard import LossShard
 from pytest_kdmem.scoring.table import SCHEMA
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -28,6 +29,21 @@ def example(position: int, *ids: int) -> Example:
 
 # The first and the fourth are the same, and the third is too short.
 SHARD = Shard((example(3, 1, 2, 3, 4), example(4, 5, 6, 7, 8), example(5, 9, 9), example(6, 1, 2, 3, 4)))
+
+
+@pytest.fixture
+def job(tiny):
+    """Makes a job by the tiny model."""
+    model = Model(str(tiny))
+    checkpoint = open_checkpoint(model)
+
+    def make(metrics: str) -> Job:
+        numerics = resolve_numerics(
+            model, checkpoint, engine="transformers", device="cpu", dtype="float32", metrics=metrics
+        )
+        return Job(model, checkpoint, EXTRACTION, numerics, metrics, RunSettings())
+
+    return make
 
 
 def test_distinct_examples_that_are_long_enough_are_scored_the_first_of_copies():
@@ -65,8 +81,22 @@ def test_rows_of_a_shard_without_scorable_examples_have_its_digest():
     rows = too_short_rows(shard)
     assert rows["status"].to_pylist() == ["too_short"] * 2
     assert rows["memorized"].null_count == 2
+    assert rows.schema.equals(SCHEMA)
+    assert float(rows.schema.metadata[b"tolerance"]) == 0.0
     assert rows_digest(rows) == shard.digest
     assert rows_digest(rows.slice(1)) == Shard(shard.examples[1:]).digest != shard.digest
+
+
+def test_the_losses_of_sequences_are_a_row_each(job):
+    shard = LossShard(SHARD.examples)
+    scorer = job("verdict").open()
+    try:
+        rows = scorer.rows(shard, lambda examples: None)
+    finally:
+        scorer.close()
+    assert rows["example_id"].to_pylist() == [3, 4, 5, 6]
+    assert rows["digest"].to_pylist() == [example.digest for example in SHARD.examples]
+    assert [len(losses) for losses in rows["losses.0"].to_pylist()] == [3, 3, 1, 3]
 
 
 def test_the_size_of_the_compressed_text_is_that_of_its_utf8_bytes(tiny):
@@ -79,13 +109,8 @@ def test_the_size_of_the_compressed_text_is_that_of_its_utf8_bytes(tiny):
 
 
 @pytest.mark.parametrize("metrics", ["verdict", "all"])
-def test_a_loaded_job_scores_shards_and_counts_every_example(tiny, metrics):
-    model = Model(str(tiny))
-    checkpoint = open_checkpoint(model)
-    numerics = resolve_numerics(
-        model, checkpoint, engine="transformers", device="cpu", dtype="float32", metrics=metrics
-    )
-    job = Job(model, checkpoint, EXTRACTION, numerics, metrics, RunSettings())
+def test_a_loaded_job_scores_shards_and_counts_every_example(job, metrics):
+    job = job(metrics)
     counts: list[int] = []
     scorer = job.open()
     try:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pytest_kdmem.base.progress import NO_PROGRESS
+from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.errors import DataError, EngineError
 from pytest_kdmem.scoring.executors.local import LocalExecutor
@@ -17,7 +22,9 @@ from pytest_kdmem.scoring.run import ScoreRun, executor_of
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.run_card import RunCard, write_run_card
 from pytest_kdmem.specs.runtime import Part, RunSettings
+from tests.conftest import ROOT
 
 KEYS = (("model-protocol-numerics",),)
 
@@ -64,6 +71,58 @@ def test_nothing_is_read_before_everything_was_scored_and_all_of_it_afterwards(r
     assert [len(table) for table in stored.tables[0]] == [10]
     assert len(list(run_over(random_rows(10)).store.shards())) == 3
     assert all(first.equals(second) for first, second in zip(scored.tables[0], stored.tables[0], strict=True))
+
+
+def test_the_record_is_kept_under_all_that_reading_depends_on(run_over, tiny, tmp_path):
+    run = run_over(random_rows(10))
+    result = run.score_missing()
+    assert result.record.read_as == run.record_key()
+    assert result.record == run.store.read_record(run.record_key())
+    job, data = run.task, run.training_set
+    others = [
+        replace(run, training_set=replace(data, add_special_tokens=True)),
+        replace(run, training_set=replace(data, add_special_tokens=False)),
+        replace(run, task=replace(job, extraction=Extraction(20, 20, 44))),
+        replace(run, task=replace(job, extraction=Extraction(20, 19, 40))),
+        replace(run, task=replace(job, settings=replace(job.settings, examples_per_shard=5))),
+        replace(run, task=replace(job, checkpoint=replace(job.checkpoint, text_digest="other"))),
+        _with_card(run, tmp_path / "trained"),
+    ]
+    assert len({run.record_key(), *(other.record_key() for other in others)}) == 1 + len(others)
+
+
+def _with_card(run, folder):
+    """The same run of a model whose run card tells that training had the tokenizer's special tokens."""
+    checkpoint = run.task.checkpoint
+    shutil.copytree(checkpoint.folder, folder)
+    card = RunCard.from_json(json.loads((ROOT / "tests" / "records" / "kdmem_run.json").read_text()))
+    fingerprint = training_fingerprint(replace(run.training_set, add_special_tokens=True))
+    data = replace(card.training_set, fingerprint=fingerprint)
+    write_run_card(replace(card, weights=checkpoint.weights_digest, training_set=data), folder)
+    return replace(run, task=replace(run.task, checkpoint=replace(checkpoint, folder=folder)))
+
+
+def test_text_is_read_by_the_tokenizer_of_the_model(run_over, tiny, tmp_path, sentences):
+    run = run_over(random_rows(1))
+    (tmp_path / "text.txt").write_text("\n".join(sentences[:6]))
+    result = replace(run, training_set=TrainingSet(str(tmp_path / "text.txt"))).score_missing()
+    tokenizer = load_tokenizer(tiny)
+    ids = [list(ids)[:40] for ids in tokenizer.encode(sentences[:6], add_special_tokens=False)]
+    assert [table.num_rows for table in result.tables[0]] == [6]
+    expected = [Example(at, np.array(row, np.int32)).digest for at, row in enumerate(ids)]
+    assert result.tables[0][0]["digest"].to_pylist() == expected
+
+
+def test_progress_is_of_the_model_and_of_as_many_examples_as_there_are(run_over):
+    started = []
+
+    class Started(type(NO_PROGRESS)):
+        def start(self, what, total):
+            started.append((what, total))
+
+    run = replace(run_over(random_rows(10)), progress=Started())
+    run.score_missing()
+    assert started == [(run.task.model.name, 10)]
 
 
 def test_a_part_scores_its_own_shards_and_the_last_part_has_them_all(run_over):

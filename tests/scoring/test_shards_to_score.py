@@ -156,3 +156,13 @@ def test_copies_and_short_examples_alone_need_no_model(jobs, tmp_path, no_model_
     second = rows.slice(4)
     assert second["status"].to_pylist() == ["scored", "too_short", "scored", "too_short"]
     assert second["margin"].to_pylist()[::2] == rows["margin"].to_pylist()[:2]
+
+
+def test_a_shard_of_short_examples_alone_is_stored_once_the_set_is_read(jobs, tmp_path, write_jsonl, sentences):
+    source = write_jsonl([*sentences[:4], "amber", "birch", "cedar", "delta"])
+    run = make_run(jobs["one"], source, tmp_path / "store")
+    result = run.score_missing()
+    stored = run.read_all()
+    assert result.scored_now == 8
+    assert stored.tables == result.tables
+    assert stored.tables[0][0]["status"].to_pylist() == ["scored"] * 4 + ["too_short"] * 4
