@@ -31,8 +31,8 @@ def _read_texts(scores: ScoreTable, example_ids: Iterable[int], *, offline: bool
     for example in stream_examples(scores.training_set, tokenizer, extraction, offline=offline):
         if example.position in missing:
             missing.remove(example.position)
-            prefix = example.ids[: extraction.prefix_tokens]
-            suffix = example.ids[extraction.prefix_tokens : extraction.scored_tokens]
+            start, end = example.start(extraction), example.end(extraction)
+            prefix, suffix = example.ids[:start], example.ids[start:end]
             texts[example.position] = _decode(prefix, tokenizer), _decode(suffix, tokenizer)
         if not missing:
             break

@@ -51,6 +51,10 @@ class ExampleOptions:
     token_dtype: TokenDType | None
     eos_id: int | None
     order: str | None
+    chat_columns: str | None
+    chat_turns: int | None
+    answer_tokens: int | None
+    chat_template: str | None
     extraction: Extraction
 
     def training_set(self, source: str) -> TrainingSet:
@@ -66,6 +70,10 @@ class ExampleOptions:
             dtype=self.token_dtype,
             eos_id=self.eos_id,
             order=self.order,
+            chat_columns=self.chat_columns,
+            chat_turns=self.chat_turns,
+            answer_tokens=self.answer_tokens,
+            chat_template=self.chat_template,
         )
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from pytest_kdmem.corpus.columns import Document, find_columns
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.formats import UNREADABLE, first_line, read_columns
+from pytest_kdmem.corpus.row_reader import DeclaredColumns, row_reader
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import listed, quoted
 from pytest_kdmem.specs.layout import read_model_json
@@ -22,7 +23,7 @@ from pytest_kdmem.specs.layout import read_model_json
 SPLITS, STATE = "dataset_dict.json", "state.json"
 
 
-def read_arrow(path: Path, text_column: str) -> Iterator[Document]:
+def read_arrow(path: Path, declared: DeclaredColumns) -> Iterator[Document]:
     """The documents of an arrow file, of either of arrow's two formats.
 
     Raises:
@@ -37,20 +38,20 @@ def read_arrow(path: Path, text_column: str) -> Iterator[Document]:
                 source.seek(0)
                 reader = pa.ipc.open_stream(source)
                 batches = iter(reader)
-            columns = find_columns(reader.schema.names, text_column, str(path))
-            yield from read_columns((batch.select(list(columns)) for batch in batches), columns, str(path))
+            rows = row_reader(reader.schema.names, declared, str(path))
+            yield from read_columns((batch.select(list(rows.columns)) for batch in batches), rows, str(path))
     except UNREADABLE as error:
         raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({first_line(error)}).") from None
 
 
-def read_saved_folder(path: Path, split: str, text_column: str) -> Iterator[Document]:
+def read_saved_folder(path: Path, split: str, declared: DeclaredColumns) -> Iterator[Document]:
     """The documents of a folder that `datasets` saved by ``save_to_disk``, in order.
 
     Raises:
         DataError: The folder is another one or damaged, or has no such split or column.
     """
     for file in _files_of(_split_folder(path, split)):
-        yield from read_arrow(file, text_column)
+        yield from read_arrow(file, declared)
 
 
 def _split_folder(path: Path, split: str) -> Path:

@@ -34,6 +34,7 @@ class AutoReading:
         self._inner = inner
         self.name = f"AutoTokenizer ({type(self._inner).__name__} of transformers {transformers.__version__})"
         self.eos_id: int | None = self._inner.eos_token_id
+        self.eos_token: str | None = inner.eos_token
         self.size = len(self._inner)
 
     @classmethod
@@ -52,6 +53,11 @@ class AutoReading:
         except Exception as error:  # tokenizers raise bare Exception
             raise SpecError(f"A tokenizer was expected in {folder} and could not be loaded ({error}).") from error
         return cls(inner)
+
+    @property
+    def inner(self) -> Any:
+        """The tokenizer of transformers."""
+        return self._inner
 
     @cached_property
     def special_ids(self) -> frozenset[int]:

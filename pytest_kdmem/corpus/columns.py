@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pytest_kdmem.base.arrays import Flags, TokenIds
+from pytest_kdmem.corpus.conversations import ChatRow
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.errors.harmless import listed, quoted
 
@@ -37,7 +38,7 @@ class TokenRow(NamedTuple):
     text: str | None = None
 
 
-Document = str | TokenIds | TokenRow
+Document = str | TokenIds | TokenRow | ChatRow
 
 
 def find_columns(names: Sequence[str], text_column: str, where: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.blocks import to_blocks
 from pytest_kdmem.corpus.columns import Document, TokenRow
+from pytest_kdmem.corpus.conversations import ChatRow
 from pytest_kdmem.corpus.padding import PaddingCheck, WindowPadding
 from pytest_kdmem.corpus.presets import Selection, resolve
 from pytest_kdmem.corpus.row_checks import check_is_of_text, check_learned
@@ -21,6 +22,7 @@ from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.corpus.special_tokens import check_promises, has_special_tokens
 from pytest_kdmem.corpus.token_files import is_stream, is_token_file
 from pytest_kdmem.corpus.tokenizer import ReadingsDiffer, Tokenizer
+from pytest_kdmem.corpus.turns import Turn, TurnEncoder, check_no_chat
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
@@ -48,15 +50,42 @@ class Example:
         position: Index in the training set, from 0. Documents that are too short, or in another part of a preset, do
             not count, so it can differ from the line or row number in the source.
         ids: Token ids ``[n]``.
+        prefix_tokens: Number of tokens before the suffix; None is that of the extraction.
+        row: Index of the row in the source that holds several examples; None if each row is one.
     """
 
     position: int
     ids: TokenIds
+    prefix_tokens: int | None = None
+    row: int | None = None
+
+    def start(self, extraction: Extraction) -> int:
+        """Place of the first token of the suffix."""
+        return extraction.prefix_tokens if self.prefix_tokens is None else self.prefix_tokens
+
+    def end(self, extraction: Extraction) -> int:
+        """Place behind the suffix."""
+        return self.start(extraction) + extraction.suffix_tokens
+
+    def is_scored(self, extraction: Extraction) -> bool:
+        """Whether it holds prefix and suffix."""
+        return len(self.ids) >= self.end(extraction)
+
+    @property
+    def content(self) -> bytes:
+        """Token ids as bytes, with the place of the suffix where the example has its own."""
+        ids = self.ids.astype("<i4").tobytes()
+        return ids if self.prefix_tokens is None else ids + f"suffix at {self.prefix_tokens}".encode()
+
+    @property
+    def learned(self) -> TokenIds:
+        """The token ids whose loss training took: the answer of a conversation, else all."""
+        return self.ids[self.prefix_tokens or 0 :]
 
     @cached_property
     def digest(self) -> str:
-        """Hex digest (128 bits) of the token ids; exact duplicates have the same."""
-        return hashlib.sha256(self.ids.astype("<i4").tobytes()).hexdigest()[:32]
+        """Hex digest (128 bits) of the content; exact duplicates have the same."""
+        return hashlib.sha256(self.content).hexdigest()[:32]
 
 
 def stream_examples(
@@ -84,7 +113,7 @@ def stream_examples(
     """
     selection = selection or resolve(training_set)[1]
     documents = read(training_set, offline=offline)
-    sequences: Iterator[TokenIds]
+    sequences: Iterator[TokenIds | Turn]
     padding = None
     if is_stream(training_set):  # whose parts are no rows, and none of which is left out
         sequences = (part for part in documents if isinstance(part, np.ndarray))
@@ -92,11 +121,15 @@ def stream_examples(
     else:
         encoder = _Encoder(training_set, tokenizer, extraction, selection.minimum_tokens)
         # Documents are selected by their full length, so that audits with shorter windows have the same examples.
-        sequences = selection.select(encoder.token_ids(documents))
+        sequences = selection.select(encoder.sequences(documents))
     if training_set.form == "blocks":
-        sequences = to_blocks(sequences, tokenizer, training_set, extraction.window_tokens, padding)
-    for position, ids in enumerate(sequences):
-        yield Example(position, ids[: extraction.window_tokens])
+        documents_alone = (ids for ids in sequences if not isinstance(ids, Turn))  # the encoder refuses turns
+        sequences = to_blocks(documents_alone, tokenizer, training_set, extraction.window_tokens, padding)
+    for position, sequence in enumerate(sequences):
+        if isinstance(sequence, Turn):
+            yield Example(position, sequence.ids, sequence.prefix_tokens, sequence.row)
+        else:
+            yield Example(position, sequence[: extraction.window_tokens])
 
 
 class _Encoder:
@@ -122,7 +155,27 @@ class _Encoder:
         self._padding = PaddingCheck(special_ids, training_set.source)
         self._at_once = ROWS_AT_ONCE if is_token_file(training_set) else DOCUMENTS_AT_ONCE
 
-    def token_ids(self, documents: Iterable[Document]) -> Iterator[TokenIds]:
+    def sequences(self, documents: Iterable[Document]) -> Iterator[TokenIds | Turn]:
+        """The answers of conversations, or the token ids of each document as `_token_ids` gives them.
+
+        Raises:
+            DataError: Conversations and other documents are in one set; or as `_token_ids` and `TurnEncoder`.
+            SpecError: As `_token_ids` and `TurnEncoder`, or conversations alone have what is declared.
+        """
+        stream = iter(documents)
+        if (first := next(stream, None)) is None:
+            return
+        others = _of_one_kind(chain([first], stream), self._training_set.source)
+        if not isinstance(first, ChatRow):
+            check_no_chat(self._training_set)
+            yield from self._token_ids(others)
+            return
+        encoder = TurnEncoder(self._training_set, self._tokenizer, self._extraction)
+        for number, row in enumerate(others):
+            if isinstance(row, ChatRow):
+                yield from encoder.turns(row, number)
+
+    def _token_ids(self, documents: Iterable[Document]) -> Iterator[TokenIds]:
         """Token ids of each document, or of its beginning if that holds at least as many as are needed.
 
         Raises:
@@ -141,7 +194,7 @@ class _Encoder:
                     yield np.asarray(next(encoded), dtype=np.int32)
                 elif isinstance(document, TokenRow):
                     yield self._checked(document)
-                else:
+                elif isinstance(document, np.ndarray):
                     self._padding.add(document)
                     yield document
             number += len(batch)
@@ -183,3 +236,16 @@ class _Encoder:
         if row.text is not None and self._tokenizer is not None:
             check_is_of_text(row, self._tokenizer)
         return row.ids
+
+
+def _of_one_kind(documents: Iterable[Document], source: str) -> Iterator[Document]:
+    """The documents, of which all or none are conversations."""
+    is_chat: bool | None = None
+    for number, document in enumerate(documents, start=1):
+        is_chat = isinstance(document, ChatRow) if is_chat is None else is_chat
+        if isinstance(document, ChatRow) != is_chat:
+            raise DataError(
+                f"Conversations alone, or none, were expected in {source}; found {'none' if is_chat else 'one'} in"
+                f" document {number}: audit them as two training sets."
+            )
+        yield document

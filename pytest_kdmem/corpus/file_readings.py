@@ -43,6 +43,10 @@ class FileReading:
     def eos_id(self) -> int | None:
         return self._id_of("eos_token")
 
+    @property
+    def eos_token(self) -> str | None:
+        return _content(self._settings.get("eos_token"))
+
     @cached_property
     def size(self) -> int:
         # Tokens that the settings add are trained on where `AutoTokenizer` is the one that runs.
@@ -110,6 +114,10 @@ class SentencePieceReading:
     def eos_id(self) -> int | None:
         eos: int = self._inner.eos_id()
         return eos if eos >= 0 else None
+
+    @property
+    def eos_token(self) -> str | None:
+        return None if self.eos_id is None else self.token(self.eos_id)
 
     @property
     def size(self) -> int:

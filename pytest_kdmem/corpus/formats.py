@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
-from pytest_kdmem.corpus.columns import Document, find_columns, to_document
+from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.row_reader import DeclaredColumns, RowReader, row_reader
 from pytest_kdmem.errors import DataError
 
 STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet")
@@ -46,12 +47,12 @@ def find_ending(name: str, endings: tuple[str, ...] = STREAMED) -> str | None:
     return next((ending for ending in endings if name.endswith(ending)), None)
 
 
-def read_file(file: File, text_column: str, *, keep_blank: bool = False) -> Iterator[Document]:
+def read_file(file: File, declared: DeclaredColumns, *, keep_blank: bool = False) -> Iterator[Document]:
     """Documents of a file in their order; a few rows are in memory at a time.
 
     Args:
         file: A file whose name has one of the endings `STREAMED`.
-        text_column: Name of the column that holds the text.
+        declared: The columns that the training set declares.
         keep_blank: Also give the blank lines of a .txt file.
 
     Raises:
@@ -59,15 +60,16 @@ def read_file(file: File, text_column: str, *, keep_blank: bool = False) -> Iter
     """
     match find_ending(file.name):
         case ".parquet":
-            return _parquet(file, text_column)
+            return _parquet(file, declared)
         case ".txt":
             return (text for _, text in _lines(file) if text or keep_blank)
         case _:
-            return _jsonl(file, text_column)
+            return _jsonl(file, declared)
 
 
-def read_columns(batches: Iterator[pa.RecordBatch], columns: Sequence[str], name: str) -> Iterator[Document]:
-    """The documents in record batches of these columns; ``name`` is the file that messages name."""
+def read_columns(batches: Iterator[pa.RecordBatch], reader: RowReader, name: str) -> Iterator[Document]:
+    """The documents in record batches of the reader's columns; ``name`` is the file that messages name."""
+    columns = reader.columns
     row = 0
     for batch in batches:
         try:
@@ -78,7 +80,7 @@ def read_columns(batches: Iterator[pa.RecordBatch], columns: Sequence[str], name
             ) from None
         values = [_to_values(batch.column(column)) for column in columns]
         for entries in zip(*values, strict=True):
-            yield to_document(dict(zip(columns, entries, strict=True)), columns, f"row {row} of {name}")
+            yield reader.document(dict(zip(columns, entries, strict=True)), f"row {row} of {name}")
             row += 1
 
 
@@ -135,7 +137,7 @@ def _split_lines(stream: Any) -> Iterator[bytes]:
         yield last
 
 
-def _jsonl(file: File, text_column: str) -> Iterator[Document]:
+def _jsonl(file: File, declared: DeclaredColumns) -> Iterator[Document]:
     for number, line in _lines(file):
         if not line.strip():
             continue
@@ -151,7 +153,7 @@ def _jsonl(file: File, text_column: str) -> Iterator[Document]:
             raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
         if not isinstance(row, dict):
             raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
-        yield to_document(row, find_columns(list(row), text_column, where), where)
+        yield row_reader(list(row), declared, where).document(row, where)
 
 
 class RepeatedKey(Exception):
@@ -165,12 +167,12 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _parquet(file: File, text_column: str) -> Iterator[Document]:
+def _parquet(file: File, declared: DeclaredColumns) -> Iterator[Document]:
     try:
         with pq.ParquetFile(file.path, filesystem=file.filesystem) as content:
-            columns = find_columns(content.schema_arrow.names, text_column, file.name)
-            batches = content.iter_batches(ROWS_AT_ONCE, columns=list(columns))
-            yield from read_columns(batches, columns, file.name)
+            reader = row_reader(content.schema_arrow.names, declared, file.name)
+            batches = content.iter_batches(ROWS_AT_ONCE, columns=list(reader.columns))
+            yield from read_columns(batches, reader, file.name)
     except UNREADABLE as error:
         raise DataError(
             f"A parquet file was expected at {file.name}, and it cannot be read ({first_line(error)})."

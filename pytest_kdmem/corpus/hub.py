@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_kdmem.corpus.columns import Document, find_columns, to_document
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.formats import DocumentReader
 from pytest_kdmem.corpus.presets import PRESETS
+from pytest_kdmem.corpus.row_reader import DeclaredColumns, columns_of, row_reader
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -44,15 +45,17 @@ def hub_readers(training_set: TrainingSet, *, offline: bool) -> list[DocumentRea
         raise refused(error) from error
     names = [f"file {number} of {repository}" for number in range(1, count + 1)] if count > 1 else [repository]
     return [
-        partial(_documents, file, training_set.text_column, name, refused)
+        partial(_documents, file, columns_of(training_set), name, refused)
         for file, name in zip(files, names, strict=True)
     ]
 
 
-def _documents(file: Any, text_column: str, name: str, refused: Callable[[Exception], DataError]) -> Iterator[Document]:
+def _documents(
+    file: Any, declared: DeclaredColumns, name: str, refused: Callable[[Exception], DataError]
+) -> Iterator[Document]:
     for index, row in enumerate(_rows(file, refused)):
         where = f"row {index} of {name}"
-        yield to_document(row, find_columns(list(row), text_column, where), where)
+        yield row_reader(list(row), declared, where).document(row, where)
 
 
 def _rows(file: Any, refused: Callable[[Exception], DataError]) -> Iterator[dict[str, object]]:

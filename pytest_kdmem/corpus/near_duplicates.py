@@ -1,8 +1,9 @@
 """Finds examples of a training set that are nearly the same as others.
 
-The shingles of an example are its runs of five tokens. Two different examples are near-duplicates if the Jaccard
-similarity of their shingles is at least 0.8. MinHash (128 permutations in 32 bands) proposes each such pair with a
-probability above 0.9999; the shingles of proposed pairs are compared in full, so every reported pair is one.
+Of a conversation the answer alone counts, whatever prompt stands before it. The shingles of an example are its runs of
+five tokens. Two different examples are near-duplicates if the Jaccard similarity of their shingles is at least 0.8.
+MinHash (128 permutations in 32 bands) proposes each such pair with a probability above 0.9999; the shingles of proposed
+pairs are compared in full, so every reported pair is one.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def near_duplicates(
     wanted_ids: dict[str, TokenIds] = {}
     for example in (among or stream)():
         if (digest := example.digest) in wanted:
-            wanted_ids.setdefault(digest, example.ids.copy())  # apart from what it was cut out of
+            wanted_ids.setdefault(digest, example.learned.copy())  # apart from what it was cut out of
             if len(wanted_ids) == len(wanted):
                 break
     digests = list(wanted_ids)
@@ -70,7 +71,7 @@ def near_duplicates(
         names = digests[start : start + EXAMPLES_AT_ONCE]
         index.insert_many(_signatures([shingles(wanted_ids[name]) for name in names]), start)
     for examples in in_batches(stream(), EXAMPLES_AT_ONCE):
-        sets = [shingles(example.ids) for example in examples]
+        sets = [shingles(example.learned) for example in examples]
         for example, own, candidates in zip(examples, sets, index.query_all(_signatures(sets)), strict=True):
             digest = example.digest
             proposed = (name for at in sorted(candidates) if (name := digests[at]) != digest)

@@ -10,6 +10,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
 from pytest_kdmem.base.addresses import check_address
 from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, DocumentReader, File, find_ending, first_line, read_file
+from pytest_kdmem.corpus.row_reader import columns_of
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -32,7 +33,7 @@ def uri_readers(training_set: TrainingSet, *, offline: bool) -> list[DocumentRea
         )
     keep_blank = training_set.documents == "articles"
     files = list_files(training_set.source)
-    return [partial(read_file, file, training_set.text_column, keep_blank=keep_blank) for file in files]
+    return [partial(read_file, file, columns_of(training_set), keep_blank=keep_blank) for file in files]
 
 
 def list_files(source: str) -> list[File]:

@@ -11,6 +11,7 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.blocks import to_blocks
 from pytest_kdmem.corpus.columns import Document, TokenRow
+from pytest_kdmem.corpus.conversations import ChatRow
 from pytest_kdmem.corpus.own_text import share_of_own_text
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import read_documents
@@ -116,5 +117,5 @@ class Source:
 
 def ids_of(document: Document) -> TokenIds:
     """Token ids of a document that is no text."""
-    assert not isinstance(document, str)
+    assert not isinstance(document, str | ChatRow)
     return document.ids if isinstance(document, TokenRow) else document

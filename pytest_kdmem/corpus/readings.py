@@ -20,6 +20,7 @@ class Reading(Protocol):
     Attributes:
         name: What it is, in messages.
         eos_id: Token id of end-of-sequence; None if there is none.
+        eos_token: Its text.
         size: Number of tokens in the vocabulary, added tokens included.
         special_ids: Token ids of special tokens that stand in no text, such as BOS, EOS and padding.
         knows_special_tokens: Whether it tells which special tokens are added around a text.
@@ -29,6 +30,8 @@ class Reading(Protocol):
     def name(self) -> str: ...
     @property
     def eos_id(self) -> int | None: ...
+    @property
+    def eos_token(self) -> str | None: ...
     @property
     def size(self) -> int: ...
     @property

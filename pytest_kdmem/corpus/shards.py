@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -147,7 +147,7 @@ class CorpusReader:
     def _counted(self) -> Iterator[Example]:
         for example in self._stream:
             self._examples += 1
-            self._too_short += len(example.ids) < self._extraction.scored_tokens
+            self._too_short += not example.is_scored(self._extraction)
             yield example
 
     def _drawn(self, examples: Iterable[Example], size: int) -> list[Example]:
@@ -159,9 +159,9 @@ class CorpusReader:
         kept: dict[bytes, Example] = {}
         heap: list[tuple[int, bytes]] = []  # negative hashes, so that the largest hash is on top
         for example in examples:
-            if len(example.ids) < self._extraction.scored_tokens:
+            if not example.is_scored(self._extraction):
                 continue
-            example_hash = hashlib.blake2b(example.ids.astype("<i4").tobytes(), digest_size=16, key=key).digest()
+            example_hash = hashlib.blake2b(example.content, digest_size=16, key=key).digest()
             if example_hash in kept:
                 continue
             rank = -int.from_bytes(example_hash, "big")
@@ -179,4 +179,4 @@ class CorpusReader:
 
 def _alone(example: Example) -> Example:
     """An example that does not keep in memory what it was cut out of."""
-    return Example(example.position, example.ids.copy())
+    return replace(example, ids=example.ids.copy())

@@ -28,6 +28,7 @@ from pytest_kdmem.corpus.formats import (
 from pytest_kdmem.corpus.hub import hub_readers
 from pytest_kdmem.corpus.object_store import list_files, uri_readers
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
+from pytest_kdmem.corpus.row_reader import columns_of
 from pytest_kdmem.corpus.token_files import (
     ENDING,
     check_pair_is_whole,
@@ -64,6 +65,11 @@ def check_source(training_set: TrainingSet) -> None:
             tell is not declared.
     """
     check_place(training_set)
+    if training_set.chat_template is not None and not is_file(Path(training_set.chat_template)):
+        raise SpecError(
+            f"A chat template was expected at {named(training_set.chat_template)}, and no file is there; check the"
+            " path."
+        )
     path = local_path(training_set.source)
     ending = None if is_address(training_set.source) or not is_file(path) else file_ending(path)
     if ending == ENDING:
@@ -135,7 +141,7 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
         return gather(uri_readers(training_set, offline=offline))
     path = local_path(training_set.source)
     if is_folder(path):
-        return read_saved_folder(path, training_set.split, training_set.text_column)
+        return read_saved_folder(path, training_set.split, columns_of(training_set))
     if not is_file(path):
         return gather(hub_readers(training_set, offline=offline))
     match file_ending(path):
@@ -144,12 +150,12 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
         case ".bin":
             return read_token_file(path, training_set)
         case ".arrow":
-            return read_arrow(path, training_set.text_column)
+            return read_arrow(path, columns_of(training_set))
         case _:
             # A blank line is no document, but marks the beginning of an article.
             keep_blank = training_set.documents == "articles"
             file = File(LocalFileSystem(), str(path), str(path))
-            return read_file(file, training_set.text_column, keep_blank=keep_blank)
+            return read_file(file, columns_of(training_set), keep_blank=keep_blank)
 
 
 def fingerprint(training_set: TrainingSet) -> str | None:
@@ -163,6 +169,8 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     # The defaults add nothing, so that records from before these settings existed are still valid.
     settings += ["articles"] * (read.documents == "articles")
     settings += [[name, value] for name in ("tokenizer", "eos") if (value := getattr(read, name)) is not None]
+    settings += [[name, value] for name in ("chat_columns", "chat_turns") if (value := getattr(read, name)) is not None]
+    settings += [["chat_template", file_digest(Path(read.chat_template))]] if read.chat_template else []
     settings += selection.rule
     if is_address(read.source):
         # The etag of an object store is no digest of the content.

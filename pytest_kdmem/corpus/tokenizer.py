@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.auto_reading import AutoReading
+from pytest_kdmem.corpus.chat_template import ChatTemplate
 from pytest_kdmem.corpus.file_readings import (
     SENTENCEPIECE_MODELS,
     TOKENIZER_JSON,
@@ -33,6 +34,7 @@ class Tokenizer(Protocol):
 
     Attributes:
         eos_id: Token id of end-of-sequence; None if the tokenizer has none.
+        eos_token: Its text.
         size: Number of tokens in the vocabulary, added tokens included.
         special_ids: Token ids of special tokens that stand in no text, such as BOS, EOS and padding.
         adds: The special tokens that it adds around a text by itself, in words; "" if it adds none.
@@ -45,6 +47,8 @@ class Tokenizer(Protocol):
 
     @property
     def eos_id(self) -> int | None: ...
+    @property
+    def eos_token(self) -> str | None: ...
     @property
     def size(self) -> int: ...
     @property
@@ -73,6 +77,17 @@ class Tokenizer(Protocol):
     def candidates(self, text: str) -> list[list[int]]:
         """Token ids of a text without special tokens, by each reading that training can have used."""
 
+    def chat_template(self, file: str | None, turns: int | None) -> ChatTemplate:
+        """The template that conversations are rendered by.
+
+        Args:
+            file: File with another template than the tokenizer's own, or None.
+            turns: Number of the assistant's last turns that were learned; None if all were.
+
+        Raises:
+            SpecError: There is no template.
+        """
+
 
 class ReadingsDiffer(Exception):
     """Two readings of a tokenizer give a text different token ids.
@@ -93,15 +108,17 @@ class ReadTokenizer:
 
     Args:
         readings: The readings; the token ids of the first are given.
-        settings: The settings beside the tokenizer.
+        folder: The folder of the tokenizer.
+        trust_remote_code: Run tokenizer code that comes with the checkpoint.
     """
 
     had_special_tokens: bool | None = None
 
-    def __init__(self, *readings: Reading, settings: Mapping[str, Any]) -> None:
-        self._readings = readings
+    def __init__(self, *readings: Reading, folder: Path, trust_remote_code: bool = False) -> None:
+        self._readings, self._folder, self._trusts_code = readings, folder, trust_remote_code
+        settings = tokenizer_settings(folder)
         # Of transformers, if it is there: it knows the special tokens that only settings name.
-        self.eos_id = readings[-1].eos_id
+        self.eos_id, self.eos_token = readings[-1].eos_id, readings[-1].eos_token
         self.size = max(reading.size for reading in readings)
         self.special_ids: frozenset[int] = frozenset().union(*(reading.special_ids for reading in readings))
         # That of transformers first: a SentencePiece model alone can only say that it does not know.
@@ -132,6 +149,12 @@ class ReadTokenizer:
 
     def candidates(self, text: str) -> list[list[int]]:
         return [reading.encode([text], add_special_tokens=False)[0] for reading in self._readings]
+
+    def chat_template(self, file: str | None, turns: int | None) -> ChatTemplate:
+        auto = next((reading for reading in self._readings if isinstance(reading, AutoReading)), None)
+        if auto is None:  # only the file was declared, and transformers alone renders templates
+            auto = AutoReading.load(self._folder, trust_remote_code=self._trusts_code)
+        return ChatTemplate(auto.inner, self._folder, file=file, turns=turns)
 
 
 def _hold_together(
@@ -185,7 +208,7 @@ def load_tokenizer(
                 f"A {TOKENIZER_JSON} or a SentencePiece model was expected in {folder}, as its own tokenizer is"
                 ' declared; found neither: declare tokenizer="auto" (--kdmem-tokenizer).'
             )
-        return ReadTokenizer(*readings, settings=tokenizer_settings(folder))
+        return ReadTokenizer(*readings, folder=folder, trust_remote_code=trust_remote_code)
     try:
         readings.append(AutoReading.load(folder, trust_remote_code=trust_remote_code))
     except SpecError as error:
@@ -195,7 +218,7 @@ def load_tokenizer(
                 " (--kdmem-tokenizer)."
             ) from error
         raise
-    return ReadTokenizer(*readings, settings=tokenizer_settings(folder))
+    return ReadTokenizer(*readings, folder=folder, trust_remote_code=trust_remote_code)
 
 
 def tokenizer_in_memory(inner: Any, declared: DeclaredReading | None = None) -> Tokenizer:
@@ -213,7 +236,7 @@ def tokenizer_in_memory(inner: Any, declared: DeclaredReading | None = None) -> 
         inner.save_pretrained(folder)
         if declared == "file" and (tokenizer := load_tokenizer(folder, declared)) is not None:
             return tokenizer
-        return ReadTokenizer(AutoReading(inner), settings=tokenizer_settings(folder))
+        return ReadTokenizer(AutoReading(inner), folder=folder)
 
 
 def load_decoder(folder: Path, *, trust_remote_code: bool = False) -> Tokenizer | None:

@@ -51,10 +51,18 @@ class RowSource:
             self.run.job.extraction,
             offline=self.run.options.offline,
         )
-        usable = ((example.position, example.ids) for example in examples if len(example.ids) > 1)
+        usable = (
+            (example.position, example.ids if example.prefix_tokens is None else None)
+            for example in examples
+            if len(example.ids) > 1
+        )
 
-        def check_ids(items: list[tuple[int, TokenIds]]) -> Iterator[Record]:
+        def check_ids(items: list[tuple[int, TokenIds | None]]) -> Iterator[Record]:
             for position, ids in items:
+                if ids is None:
+                    raise DataError(
+                        f"Text or token ids were expected to be trained on; found conversations in {source}."
+                    )
                 if ids.max() >= self.embedding_rows:
                     raise DataError(
                         f"Ids below {self.embedding_rows} were expected in {source}; example {position} holds"

@@ -28,7 +28,11 @@ class RoleSettings:
 
 
 # Settings of a training set that have the names of its fields, and those that have not.
-SAME_NAMES = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", "eos_id", "order", "sample", "seed")
+CHAT = ("chat_columns", "chat_turns", "answer_tokens", "chat_template")
+SAME_NAMES = (
+    *("text_column", "form", "eos", "add_special_tokens", "tokenizer", "eos_id", "order"),
+    *(*CHAT, "sample", "seed"),
+)
 OTHER_NAMES = {"dtype": "token_dtype"}
 # Held-out text is read whole, and the order of a training names none of it.
 TRAINING_ALONE = ("sample", "order")
@@ -37,7 +41,7 @@ OF_EVERY_MODEL = ("dtype", "trust_remote_code")
 TRAINING_SET = RoleSettings(
     TrainingSet,
     {name: name for name in SAME_NAMES} | OTHER_NAMES,
-    ("revision", "config", "split", "documents", "minimum_tokens", "dtype", "eos_id", "order"),
+    ("revision", "config", "split", "documents", "minimum_tokens", "dtype", "eos_id", "order", *CHAT),
 )
 CONTROL_SET = replace(
     TRAINING_SET,

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.files import atomic_folder, write_json, write_table
+from pytest_kdmem.corpus.chat_source import may_hold_conversations
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.errors import DataError, SpecError
@@ -115,6 +116,11 @@ def prefilter(
     budget = budget or Budget()
     training_set = pipeline.training_set
     check_copyable(training_set)
+    if may_hold_conversations(training_set):
+        raise SpecError(
+            f"Text or token ids were expected to be cleaned; found conversations in {training_set.source}: drop rows by"
+            " the examples that kdmem risk names."
+        )
     label_source.check(pipeline.extraction)
     _check_names(training_set, out)
     before = fingerprint(training_set)

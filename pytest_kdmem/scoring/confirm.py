@@ -152,16 +152,17 @@ def _run_engine(
 ) -> list[EngineVerdicts]:
     """One engine's verdicts on the examples by both methods."""
     extraction = scores.extraction
-    prefix_end, suffix_end = extraction.prefix_tokens, extraction.scored_tokens
     with (
         device_to_itself(numerics.device),
         closing(open_engine(scores.model, scores.checkpoint, numerics, extraction, settings)) as engine,
     ):
         rescored = engine.score(examples, extraction, METRICS[numerics.engine], progress.advance)
-        continuations = engine.decode([example.ids[:prefix_end] for example in examples], extraction.suffix_tokens)
+        continuations = engine.decode(
+            [example.ids[: example.start(extraction)] for example in examples], extraction.suffix_tokens
+        )
     progress.advance(len(examples))
     reproduced = [
-        np.array_equal(continuation, example.ids[prefix_end:suffix_end])
+        np.array_equal(continuation, example.ids[example.start(extraction) : example.end(extraction)])
         for example, continuation in zip(examples, continuations, strict=True)
     ]
     no_margins = np.full(len(examples), np.nan)

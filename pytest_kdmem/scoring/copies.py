@@ -17,6 +17,7 @@ import pyarrow as pa
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.scoring.first_places import FirstPlaces, Places, digest_prefixes
 from pytest_kdmem.scoring.table import TOLERANCE_KEY, tolerance_of
+from pytest_kdmem.specs.declared import Extraction
 
 # A shard's rows in each of the tables that a task fills.
 Parts = tuple[pa.Table, ...]
@@ -91,12 +92,12 @@ class CopyFinder:
 
     Args:
         stored: The rows of shards by their digests, which grow while the run goes on.
-        scored_tokens: Number of tokens from which on an example is scored.
+        extraction: Lengths, by which an example is long enough to be scored.
     """
 
-    def __init__(self, stored: Mapping[str, Parts], scored_tokens: int) -> None:
+    def __init__(self, stored: Mapping[str, Parts], extraction: Extraction) -> None:
         self._stored = stored
-        self._scored_tokens = scored_tokens
+        self._extraction = extraction
         self._first = FirstPlaces()
         self._shards: list[str] = []
         self._starts: list[int] = []  # the place of each shard's first row
@@ -108,7 +109,7 @@ class CopyFinder:
         """Add the next shard, and find what of it no earlier shard holds."""
         digests = [example.digest for example in shard.examples]
         prefixes = digest_prefixes(digests)
-        long_enough = np.array([len(example.ids) >= self._scored_tokens for example in shard.examples], dtype=bool)
+        long_enough = np.array([example.is_scored(self._extraction) for example in shard.examples], dtype=bool)
         places = np.where(long_enough, self._first.find(prefixes), -1)
         # The first of the examples that are new; another digest may begin with the same bits as one added before.
         new_rows = np.flatnonzero(long_enough & (places < 0))

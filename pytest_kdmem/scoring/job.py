@@ -132,8 +132,7 @@ class ShardScorer:
 
 def scorable_examples(shard: Shard, extraction: Extraction) -> list[Example]:
     """The distinct examples of a shard that hold prefix and suffix, in order; the first of exact duplicates."""
-    needed = extraction.scored_tokens
-    distinct = {example.digest: example for example in reversed(shard.examples) if len(example.ids) >= needed}
+    distinct = {example.digest: example for example in reversed(shard.examples) if example.is_scored(extraction)}
     return sorted(distinct.values(), key=lambda example: example.position)
 
 
@@ -143,10 +142,10 @@ def too_short_rows(shard: Shard) -> pa.Table:
 
 
 def zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int | None]:
-    """Size in bytes of each example's zlib-compressed UTF-8 text; None without a tokenizer."""
+    """Size in bytes of the zlib-compressed UTF-8 text that was learned of each example; None without a tokenizer."""
     if tokenizer is None:
         return [None] * len(examples)
-    return [len(zlib.compress(tokenizer.decode(example.ids).encode("utf-8", "replace"))) for example in examples]
+    return [len(zlib.compress(tokenizer.decode(example.learned).encode("utf-8", "replace"))) for example in examples]
 
 
 def rows_of_shard(

@@ -15,12 +15,13 @@ import numpy as np
 
 from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.corpus.own_text import OWN
-from pytest_kdmem.specs.other_readings import IN_BLOCKS, READINGS
+from pytest_kdmem.specs.other_readings import READINGS, UNSURE
 
 # Nats a token by which another reading must be likelier; with and without a beginning token, the shipped models differ
 # by 0.015 at most.
 LEAST_GAIN = 0.05
-# The same of documents behind others, which may be of one subject with them, so that they are likelier to any model.
+# The same of documents behind others, which may be of one subject with them, so that they are likelier to any model,
+# and of answers without a template, whose special tokens a model may never have seen.
 LEAST_GAIN_IN_BLOCKS = 0.5
 # The same if there are fewer documents than can show that the gain is no chance.
 LEAST_GAIN_OF_FEW = 0.5
@@ -76,7 +77,7 @@ class Comparison:
             return bool(lost == 0) and self.gain >= LEAST_GAIN_OF_FEW
         error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
         one_sided = lost <= MOST_LOST * won and (gains > 0).sum() >= FEW
-        least = LEAST_GAIN_IN_BLOCKS if self.reading in IN_BLOCKS and not self.recites_more else LEAST_GAIN
+        least = LEAST_GAIN_IN_BLOCKS if self.reading in UNSURE and not self.recites_more else LEAST_GAIN
         return self.gain >= least and bool(one_sided or self.recites_more or self.gain > STANDARD_ERRORS * error)
 
     @property

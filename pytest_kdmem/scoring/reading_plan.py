@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.conversations import ChatRow
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.other_blocks import pack_otherwise, read_in_blocks
-from pytest_kdmem.corpus.other_readings import OtherReading, read_otherwise
+from pytest_kdmem.corpus.other_chat import read_answers_otherwise
+from pytest_kdmem.corpus.other_readings import DOCUMENTS_COMPARED, OtherReading, read_otherwise
 from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.token_pairs import TokenPair
 from pytest_kdmem.scoring.loss_shard import LossShard
@@ -53,8 +56,11 @@ class ReadingPlan:
             means = [pair.losses(as_read, otherwise) for pair in pairs]
             greatest = [pair.greatest(as_read, otherwise) for pair in pairs]
             comparisons.append(Comparison(name, *_in_columns(means), *_in_columns(greatest)))
+        # Nothing predicts the first token, and the loss of a conversation is that of its answer.
+        starts = [example.prefix_tokens or 1 for example in self.shard.examples]
         read, shuffled = (
-            tuple(float(losses[index][1:].mean()) for index in indices) for indices in (self.as_read, self.shuffled)
+            tuple(float(losses[index][starts[index] :].mean()) for index in indices)
+            for indices in (self.as_read, self.shuffled)
         )
         return ReadingLosses(self.vocabulary, read, shuffled, tuple(comparisons), self.own_text)
 
@@ -78,6 +84,8 @@ def plan_reading(
     """
     if not documents:
         return None
+    if isinstance(documents[0], ChatRow):
+        return _plan_answers(source, vocabulary, documents, DOCUMENTS_COMPARED if from_start else COMPARED_OF_REST)
     if not from_start:
         as_read, readings = read_otherwise(source, documents, compared=COMPARED_OF_REST, from_start=False)
     elif source.training_set.form == "documents":
@@ -92,22 +100,44 @@ def plan_reading(
     return _plan(as_read, usable, vocabulary, tuple(source.own_text(as_read, documents)))
 
 
+def _plan_answers(source: Source, vocabulary: int, documents: Sequence[Document], compared: int) -> ReadingPlan | None:
+    """The plan for answers of conversations, each with what stands before it."""
+    answers, readings = read_answers_otherwise(source, documents, compared=compared)
+    as_read = tuple(answer.ids for answer in answers)
+    if not as_read or not _fits(as_read, vocabulary):
+        return None
+    usable = [reading for reading in readings if _fits(reading.otherwise, vocabulary)]
+    return _plan(as_read, usable, vocabulary, (), starts=tuple(answer.start for answer in answers))
+
+
 def _plan(
-    as_read: tuple[TokenIds, ...], readings: Iterable[OtherReading], vocabulary: int, own_text: tuple[float, ...]
+    as_read: tuple[TokenIds, ...],
+    readings: Iterable[OtherReading],
+    vocabulary: int,
+    own_text: tuple[float, ...],
+    *,
+    starts: tuple[int, ...] = (),
 ) -> ReadingPlan:
     sequences: dict[bytes, int] = {}
     examples: list[Example] = []
 
-    def indices(rows: Iterable[TokenIds]) -> tuple[int, ...]:
-        for row in rows:
+    def indices(rows: Sequence[TokenIds], starts: Sequence[int] = ()) -> tuple[int, ...]:
+        for row, start in zip_longest(rows, starts):
             if row.tobytes() not in sequences:
                 sequences[row.tobytes()] = len(examples)
-                examples.append(Example(len(examples), row))
+                examples.append(Example(len(examples), row, start))
         return tuple(sequences[row.tobytes()] for row in rows)
 
     random = np.random.default_rng(0)
-    read = indices(as_read)
-    shuffled = indices(tuple(random.permutation(row) for row in as_read[:SHUFFLED]))
+    read = indices(as_read, starts)
+    firsts = (*starts, *[0] * (len(as_read) - len(starts)))  # what stands before an answer stays in its order
+    shuffled = indices(
+        [
+            np.concatenate([row[:first], random.permutation(row[first:])])
+            for row, first in zip(as_read[:SHUFFLED], firsts, strict=False)
+        ],
+        starts[:SHUFFLED],
+    )
     compared = []
     names: dict[tuple[int, ...], str] = {}
     for reading in readings:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.base.read_ahead import read_ahead
+from pytest_kdmem.corpus.chat_source import chat_digests
 from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
@@ -136,7 +137,8 @@ class ScoreRun:
         lengths = [extraction.window_tokens, extraction.scored_tokens, job.settings.examples_per_shard]
         special = self.training_set.add_special_tokens
         by_card = special_tokens_by_card(job.checkpoint, self.training_set) if special is None else None
-        return digest_of([source, job.checkpoint.text_digest, PROTOCOL, READING, special, by_card, *lengths])
+        chat = chat_digests(self.training_set, job.checkpoint.text_folder, extraction)
+        return digest_of([source, job.checkpoint.text_digest, PROTOCOL, READING, special, by_card, *lengths, *chat])
 
 
 def executor_of(settings: RunSettings) -> Executor:

@@ -68,7 +68,7 @@ def score(
         PartScored: Only a part was to be scored, and it is in the store now.
         KdmemError: Model, training set or store cannot be used; shards that were completed before stay stored.
     """
-    scoring = _Scoring(training_set, extraction, store, settings or RunSettings(), progress)
+    scoring = _Scoring(training_set, training_set.lengths(extraction), store, settings or RunSettings(), progress)
     check_source(training_set)
     if checkpoint is None:
         checkpoint = open_checkpoint(model, offline=scoring.settings.offline)
@@ -108,7 +108,7 @@ def score_pair(
         KdmemError: Models, training set or store cannot be used; shards that were completed before stay stored.
     """
     settings = replace(settings or RunSettings(), engine="transformers", tensor_parallel=1)
-    scoring = _Scoring(training_set, extraction, store, settings, progress)
+    scoring = _Scoring(training_set, training_set.lengths(extraction), store, settings, progress)
     check_source(training_set)
     task = PairJob(
         *(

@@ -41,7 +41,7 @@ class ShardsToScore:
     def missing(self, shards: Iterable[Shard]) -> Iterator[Shard]:
         """What is to be scored of the shards of a training set; `add` takes its rows, in any order."""
         job = self._task.jobs[0]
-        finder = CopyFinder(self.tables, job.extraction.scored_tokens)
+        finder = CopyFinder(self.tables, job.extraction)
         for index, shard in enumerate(shards):
             is_selected = job.settings.part is None or job.settings.part.contains(index)
             parts = self._stored.read(shard.digest)

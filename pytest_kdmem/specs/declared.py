@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, get_args
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
+from pytest_kdmem.specs.chat_columns import chat_columns
 from pytest_kdmem.specs.checks import choice, local_file, number, optional, require, source, truth, whole_number
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
@@ -31,6 +32,10 @@ _TRAINING_SET_CHECKS = {
     "dtype": optional(choice(*get_args(TokenDType))),
     "eos_id": optional(whole_number(0, bits=31)),
     "order": optional(local_file),
+    "chat_columns": optional(chat_columns),
+    "chat_turns": optional(whole_number(1)),
+    "answer_tokens": optional(whole_number(1)),
+    "chat_template": optional(local_file),
 }
 
 
@@ -120,6 +125,13 @@ class TrainingSet:
             stream is cut into windows where it stands.
         order: File with the order of a Megatron training's samples, ``…_shuffle_idx.npy`` or ``…-shuffle_index.npy``.
             The two files beside it name the documents of each sample, and every sample is an example.
+        chat_columns: Columns of conversations: ``messages=COLUMN``, ``prompt=COLUMN,completion=COLUMN``, or texts by
+            role, ``user=instruction+input,assistant=output``; ``none`` reads rows as text. None finds the columns
+            ``messages``, ``conversations``, or ``prompt`` and ``completion`` by themselves.
+        chat_turns: Number of assistant turns at the end of a conversation that training took the loss of, each of which
+            is an example; None is all of them.
+        answer_tokens: Number of first tokens of an answer that must be reproduced; None is the suffix.
+        chat_template: File with the chat template that training used; None is that of the model's tokenizer.
 
     Raises:
         SpecError: An argument is of the wrong kind.
@@ -141,19 +153,27 @@ class TrainingSet:
     dtype: TokenDType | None = None
     eos_id: int | None = None
     order: str | None = None
+    chat_columns: str | None = None
+    chat_turns: int | None = None
+    answer_tokens: int | None = None
+    chat_template: str | None = None
 
     def __post_init__(self) -> None:
         require("a training set's source", self.source, source)
-        object.__setattr__(self, "source", os.fspath(self.source))
         for name, check in _TRAINING_SET_CHECKS.items():
             require(f"{name} of training set {named(self.source)}", getattr(self, name), check)
-        if self.order is not None:
-            object.__setattr__(self, "order", os.fspath(self.order))
+        for name in ("source", "order", "chat_template"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, os.fspath(path))
 
     @property
     def name(self) -> str:
         """Last part of the source, without endings."""
         return last_part(self.source).split(".")[0]
+
+    def lengths(self, extraction: Extraction) -> Extraction:
+        """The lengths of an audit, with the suffix that this training set declares for answers."""
+        return extraction if self.answer_tokens is None else replace(extraction, suffix_tokens=self.answer_tokens)
 
     @property
     def label(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from pytest_kdmem.specs.chat_columns import chat_columns
 from pytest_kdmem.specs.checks import choice, whole_number
 from pytest_kdmem.specs.declared import EndOfDocument, Form, Reading, TokenDType
 from pytest_kdmem.specs.option import Option
@@ -85,6 +86,35 @@ INPUT_OPTIONS = (
         "path",
         "File with the order of a Megatron training's samples (…_shuffle_idx.npy or …-shuffle_index.npy), for a .bin"
         " file with its .idx file; the two files beside it are read, too.",
+    ),
+    Option(
+        "chat-columns",
+        "text",
+        "Columns of conversations: messages=COLUMN, prompt=COLUMN,completion=COLUMN, or texts by role, such as"
+        " user=instruction+input,assistant=output; none reads rows as text. If not given, the columns messages,"
+        " conversations, or prompt and completion are found by themselves.",
+        None,
+        chat_columns,
+    ),
+    Option(
+        "chat-turns",
+        "count",
+        "Number of assistant turns at the end of a conversation that training took the loss of, each of which is an"
+        " example; all of them if not given.",
+        None,
+        whole_number(1),
+    ),
+    Option(
+        "answer-tokens",
+        "count",
+        "Number of first tokens of an assistant's answer that a model must reproduce; the suffix if not given.",
+        None,
+        whole_number(1),
+    ),
+    Option(
+        "chat-template",
+        "path",
+        "File with the chat template that training used; that of the model's tokenizer if not given.",
     ),
     Option(
         "prefix-tokens",

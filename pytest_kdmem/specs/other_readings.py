@@ -64,9 +64,24 @@ IN_BLOCKS = {
     ),
 }
 
+_IDS_OF_CHAT = (
+    "declare chat_template, a file with the template that training used (--kdmem-chat-template), or give the token ids"
+    " of training"
+)
+# Of answers behind other prompts than the template shows.
+_CHAT = {
+    "chat-bos-first": ("with the beginning token in front of each conversation", _IDS_OF_CHAT),
+    "chat-eos-first": ("with the end token in front of each conversation", _IDS_OF_CHAT),
+    "chat-nothing-first": ("without the special token in front of each conversation", _IDS_OF_CHAT),
+    "chat-plain": ("behind the prompts without a chat template", _IDS_OF_CHAT),
+}
+# Readings that must be likelier by more, as they may be likelier to any model.
+UNSURE = (*IN_BLOCKS, "chat-plain")
+
 # By name: how the set is read, and what to declare if that is how training read it.
 READINGS = {
     **_DOCUMENTS,
+    **_CHAT,
     **IN_BLOCKS,
     "documents": ("as documents of their own, and not in blocks", 'declare form="documents"'),
     **{

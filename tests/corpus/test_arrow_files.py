@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pytest_kdmem.corpus.arrow_files import read_arrow, read_saved_folder
+from pytest_kdmem.corpus.row_reader import DeclaredColumns
 from pytest_kdmem.errors import DataError
 
 TEXTS = [f"text {number}" for number in range(9)]
@@ -48,7 +49,7 @@ def test_offsets_that_point_outside_are_refused_and_not_followed(tmp_path, offse
     assert content.count(intact) == 1
     path.write_bytes(content.replace(intact, wrong))
     with pytest.raises(DataError) as raised:
-        list(read_arrow(path, "text"))
+        list(read_arrow(path, DeclaredColumns()))
     assert "a.arrow" in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -56,7 +57,7 @@ def test_offsets_that_point_outside_are_refused_and_not_followed(tmp_path, offse
 def test_a_file_that_is_cut_short_while_it_is_read_is_refused(tmp_path):
     """A mapped file that shrinks ends the process by SIGBUS."""
     path = written(tmp_path / "a.arrow", pa.array(["x" * 100_000] * 9))
-    documents = read_arrow(path, "text")
+    documents = read_arrow(path, DeclaredColumns())
     next(documents)
     with path.open("r+b") as file:
         file.truncate(1000)
@@ -66,9 +67,9 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_refused(tmp_path):
 
 def test_a_saved_folder_is_read_in_the_order_of_its_files(tmp_path):
     folder = saved(tmp_path / "d")
-    assert list(read_saved_folder(folder, "train", "text")) == TEXTS
-    assert list(read_saved_folder(folder, "test", "text")) == TEXTS[:1]
-    assert list(read_saved_folder(folder / "train", "train", "text")) == TEXTS
+    assert list(read_saved_folder(folder, "train", DeclaredColumns())) == TEXTS
+    assert list(read_saved_folder(folder, "test", DeclaredColumns())) == TEXTS[:1]
+    assert list(read_saved_folder(folder / "train", "train", DeclaredColumns())) == TEXTS
 
 
 @pytest.mark.parametrize("name", ["../test/data-00000-of-00001.arrow", "/etc/passwd", "..", "", 3, None])
@@ -76,7 +77,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
     folder = saved(tmp_path / "d")
     rewrite(folder / "train" / "state.json", _data_files=[{"filename": name}])
     with pytest.raises(DataError):
-        list(read_saved_folder(folder, "train", "text"))
+        list(read_saved_folder(folder, "train", DeclaredColumns()))
 
 
 @pytest.mark.parametrize(
@@ -86,14 +87,14 @@ def test_a_state_that_names_no_files_is_refused(tmp_path, changed):
     folder = saved(tmp_path / "d")
     rewrite(folder / "train" / "state.json", **changed)
     with pytest.raises(DataError, match="Names of data files were expected"):
-        list(read_saved_folder(folder, "train", "text"))
+        list(read_saved_folder(folder, "train", DeclaredColumns()))
 
 
 def test_rows_in_another_order_than_that_of_the_files_are_refused(tmp_path):
     folder = saved(tmp_path / "d")
     rewrite(folder / "train" / "state.json", _indices_data_files=[{"filename": "indices.arrow"}])
     with pytest.raises(DataError, match=r"in the order of their files .* save it anew"):
-        list(read_saved_folder(folder, "train", "text"))
+        list(read_saved_folder(folder, "train", DeclaredColumns()))
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 5000, '{"splits": "train"}', '{"splits": null}', "\ud800"])
@@ -101,5 +102,5 @@ def test_a_damaged_list_of_splits_is_one_sentence(tmp_path, content):
     folder = saved(tmp_path / "d")
     (folder / "dataset_dict.json").write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(DataError) as raised:
-        list(read_saved_folder(folder, "train", "text"))
+        list(read_saved_folder(folder, "train", DeclaredColumns()))
     assert "\n" not in str(raised.value)

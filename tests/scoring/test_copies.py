@@ -11,6 +11,7 @@ from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import Shard, rows_digest
 from pytest_kdmem.scoring.copies import CopyFinder
 from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA
+from pytest_kdmem.specs.declared import Extraction
 
 
 def shard(start: int, *ids: tuple[int, ...]) -> Shard:
@@ -26,12 +27,13 @@ def rows(of: Shard, tolerance: str = "0.5") -> tuple[pa.Table, pa.Table]:
     return scores, pa.table({**ids, "kl": values}, schema=KL_SCHEMA)
 
 
+LENGTHS = Extraction(2, 1, 3)
 A, B, C, SHORT = (1, 2, 3), (4, 5, 6), (7, 8, 9), (1, 2)
 
 
 def test_only_what_no_earlier_shard_holds_is_left_and_its_rows_are_whole_again():
     stored = {}
-    finder = CopyFinder(stored, scored_tokens=3)
+    finder = CopyFinder(stored, LENGTHS)
     first, second, third = shard(0, A, SHORT, B), shard(3, C, A, C, SHORT), shard(7, B, A, C)
     whole = finder.remainder(first)
     assert whole.own is first
@@ -54,7 +56,7 @@ def test_only_what_no_earlier_shard_holds_is_left_and_its_rows_are_whole_again()
 
 def test_copies_are_found_in_whichever_shard_their_first_lies():
     stored = {}
-    finder = CopyFinder(stored, scored_tokens=3)
+    finder = CopyFinder(stored, LENGTHS)
     shards = [shard(2 * at, (at, 0, 1), (at, 2, 3)) for at in range(5)]
     for added in shards:
         finder.remainder(added)
@@ -68,14 +70,14 @@ def test_copies_are_found_in_whichever_shard_their_first_lies():
 
 def test_digests_that_only_begin_alike_are_different_examples():
     examples = [SimpleNamespace(position=at, ids=range(3), digest="ab" * 8 + end * 16) for at, end in enumerate("cdd")]
-    finder = CopyFinder({}, scored_tokens=3)
+    finder = CopyFinder({}, LENGTHS)
     own = [finder.remainder(Shard((example,))).own.examples for example in examples]
     assert own == [(example,) for example in examples]
 
 
 def test_digests_of_rows_that_are_there_are_not_kept_twice():
     stored = {}
-    finder = CopyFinder(stored, scored_tokens=3)
+    finder = CopyFinder(stored, LENGTHS)
     for at in range(5):
         added = shard(at, (at, at, at))
         finder.remainder(added)

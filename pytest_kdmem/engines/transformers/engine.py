@@ -34,7 +34,13 @@ from pytest_kdmem.engines.transformers.head import HeadOfThread, StandardHead
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_run
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.reduction import Positions, reduce_margins, reduce_positions
-from pytest_kdmem.engines.transformers.windows import Rows, WindowScores, summarize_margins, summarize_windows
+from pytest_kdmem.engines.transformers.windows import (
+    Rows,
+    WindowScores,
+    suffix_places,
+    summarize_margins,
+    summarize_windows,
+)
 from pytest_kdmem.errors import KdmemError, OverflowedError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -172,13 +178,26 @@ class TransformersEngine:
         return losses
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
+        # Prefixes of one length are decoded together: a decoded token stands right behind its prefix.
+        by_length: dict[int, list[int]] = {}
+        for row, prefix in enumerate(prefixes):
+            by_length.setdefault(len(prefix), []).append(row)
+        continuations: list[TokenIds] = [np.empty(0, dtype=np.int32)] * len(prefixes)
+        with self.computing():
+            for rows in by_length.values():
+                decoded = self._decode_equal([prefixes[row] for row in rows], new_tokens)
+                for row, continuation in zip(rows, decoded, strict=True):
+                    continuations[row] = continuation
+        return continuations
+
+    def _decode_equal(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
+        """Continue prefixes of one length."""
         ids = PaddedIds(prefixes, self._device)
 
         def decode_batch(batch: slice) -> list[TokenIds]:
             return list(decode_greedily(self._model, ids.batch(batch), new_tokens).cpu().numpy().astype(np.int32))
 
-        with self.computing():
-            return list(chain.from_iterable(self.batches.run(len(prefixes), decode_batch, in_threads=False)))
+        return list(chain.from_iterable(self.batches.run(len(prefixes), decode_batch, in_threads=False)))
 
     def close(self) -> None:
         del self._model, self._head, self._heads, self._casting
@@ -192,11 +211,11 @@ class TransformersEngine:
         """Compute all metrics: the head runs over every predicted token of the window."""
         window_scores = WindowScores(len(examples))
         order = rows_by_length(examples)
-        ids = self.padded([examples[row] for row in order])
+        ids = self.padded([examples[row] for row in order], extraction)
 
         def score_batch(batch: slice) -> None:
             positions = self._forward(ids.batch(batch), 1)
-            summaries = summarize_windows(positions, ids.lengths[batch], extraction).cpu().numpy()
+            summaries = summarize_windows(positions, ids.places(batch), extraction).cpu().numpy()
             rows = order[batch]
             self.check_finite(window_scores.fill(rows, summaries), [examples[row] for row in rows])
 
@@ -211,23 +230,32 @@ class TransformersEngine:
         misses = np.full(len(examples), -1, dtype=np.int16)
 
         def score_suffix(rows: Rows, suffix_tokens: int, advance: Callable[[int], None]) -> None:
-            first = extraction.prefix_tokens
-            ids = PaddedIds([examples[row].ids for row in rows], self._device, longest=first + suffix_tokens)
+            of_rows = [examples[row] for row in rows]
+            starts = starts_of(of_rows, extraction)
+            ends = [example.start(extraction) + suffix_tokens for example in of_rows]
+            cut = [example.ids[:end] for example, end in zip(of_rows, ends, strict=True)]
+            ids = PaddedIds(cut, self._device, starts=starts)
 
             def score_batch(batch: slice) -> None:
                 of_batch = rows[batch]
-                summaries = summarize_margins(self._margins(ids.batch(batch), first)).cpu().numpy()
+                batch_starts = ids.places(batch).starts
+                if batch_starts is None:
+                    margins = self._margins(ids.batch(batch), extraction.prefix_tokens)
+                else:
+                    margins = self._suffix_margins(ids.batch(batch), batch_starts, suffix_tokens)
+                summaries = summarize_margins(margins).cpu().numpy()
                 self.check_finite(summaries[:, 2] != 0, [examples[row] for row in of_batch])
                 margin[of_batch], misses[of_batch] = summaries[:, 0], summaries[:, 1]
 
             self.batches.run(len(rows), score_batch, advance)
 
-        rows = np.arange(len(examples))
+        # Examples that differ in length are ordered by it, so that batches hold the least padding.
+        rows = np.arange(len(examples)) if starts_of(examples, extraction) is None else rows_by_length(examples)
         if extraction.suffix_tokens > FIRST_TOKENS and self.sure_miss < math.inf:
             score_suffix(rows, FIRST_TOKENS, advance)
             sure_misses = margin < -self.sure_miss
             margin[sure_misses] = np.nan  # the least margin over the whole suffix stays unknown
-            rows = np.flatnonzero(~sure_misses)
+            rows = rows[~sure_misses[rows]]
             advance = ignore_progress  # the remaining examples were counted in the first pass
         score_suffix(rows, extraction.suffix_tokens, advance)
         unknown = np.full(len(examples), np.nan, dtype=np.float32)
@@ -245,6 +273,15 @@ class TransformersEngine:
         hidden, targets = self.hidden(ids, first)
         return reduce_margins(hidden, targets, self.logits, chunk=self.chunk).reshape(len(ids), -1)
 
+    @torch.inference_mode()
+    def _suffix_margins(self, ids: Tensor, starts: Tensor, tokens: int) -> Tensor:
+        """Margins ``[batch, tokens]`` of the first tokens of suffixes that begin at ``starts`` ``[batch]``."""
+        places = suffix_places(starts, tokens)
+        hidden = self._heads.head.backbone(ids[:, :-1])
+        before = hidden.gather(1, (places - 1)[..., None].expand(-1, -1, hidden.shape[-1]))
+        flat, targets = before.reshape(-1, hidden.shape[-1]), ids.gather(1, places).reshape(-1)
+        return reduce_margins(flat, targets, self.logits, chunk=self.chunk).reshape(len(ids), -1)
+
     def hidden(self, ids: Tensor, first: int) -> tuple[Tensor, Tensor]:
         """Last hidden states ``[m, width]`` before each token from ``first`` on, and these tokens ``[m]``."""
         hidden = self._heads.head.backbone(ids[:, :-1])[:, first - 1 :]
@@ -254,9 +291,10 @@ class TransformersEngine:
         """Logits ``[m, vocabulary]`` of hidden states ``[m, width]``."""
         return self._heads.head.logits(hidden)
 
-    def padded(self, examples: Sequence[Example]) -> PaddedIds:
-        """Token ids of examples on the engine's device."""
-        return PaddedIds([example.ids for example in examples], self._device)
+    def padded(self, examples: Sequence[Example], extraction: Extraction | None = None) -> PaddedIds:
+        """Token ids of examples on the engine's device, with the places of their suffixes if these are asked for."""
+        starts = None if extraction is None else starts_of(examples, extraction)
+        return PaddedIds([example.ids for example in examples], self._device, starts=starts)
 
     def check_finite(self, broken: Flags, batch: Sequence[Example]) -> None:
         """Raise OverflowedError for the first example of a batch of which a logit is NaN or infinite."""
@@ -303,6 +341,13 @@ class TransformersEngine:
         highest = self._head.logits(self._head.backbone(ids)).float().amax(dim=-1).abs().max()
         spacing = torch.finfo(self._dtype).eps * max(1.0, float(highest))
         return float(2.0 ** math.ceil(math.log2(max(4 * float(change), spacing))))
+
+
+def starts_of(examples: Sequence[Example], extraction: Extraction) -> list[int] | None:
+    """Place of the first token of each suffix; None if no example has its own."""
+    if all(example.prefix_tokens is None for example in examples):
+        return None
+    return [example.start(extraction) for example in examples]
 
 
 def by_example(examples: int, flat: Positions) -> Positions:

@@ -15,7 +15,7 @@ from pytest_kdmem.engines.protocol import Floats, Scores, check_ids
 from pytest_kdmem.engines.transformers.batches import rows_by_length
 from pytest_kdmem.engines.transformers.engine import TransformersEngine, by_example
 from pytest_kdmem.engines.transformers.reduction import reduce_pair
-from pytest_kdmem.engines.transformers.windows import Summaries, WindowScores, mean_of_window, summarize_windows
+from pytest_kdmem.engines.transformers.windows import Places, Summaries, WindowScores, mean_of_window, summarize_windows
 from pytest_kdmem.errors import EngineError, OverflowedError
 from pytest_kdmem.specs.declared import Extraction
 
@@ -72,11 +72,11 @@ class PairedEngine:
         teacher_scores, baseline_scores = WindowScores(len(examples)), WindowScores(len(examples))
         kl = np.full(len(examples), np.nan, dtype=np.float32)
         order = rows_by_length(examples)
-        ids = self._teacher.padded([examples[row] for row in order])
+        ids = self._teacher.padded([examples[row] for row in order], extraction)
 
         def score_batch(batch: slice) -> None:
             rows = order[batch]
-            of_teacher, of_baseline, divergence = self._summaries(ids.batch(batch), ids.lengths[batch], extraction)
+            of_teacher, of_baseline, divergence = self._summaries(ids.batch(batch), ids.places(batch), extraction)
             of_batch = [examples[row] for row in rows]
             self._teacher.check_finite(teacher_scores.fill(rows, of_teacher), of_batch)
             self._baseline.check_finite(baseline_scores.fill(rows, of_baseline), of_batch)
@@ -111,7 +111,7 @@ class PairedEngine:
         )
 
     @torch.inference_mode()
-    def _summaries(self, ids: Tensor, lengths: Tensor, extraction: Extraction) -> tuple[Summaries, Summaries, Values]:
+    def _summaries(self, ids: Tensor, places: Places, extraction: Extraction) -> tuple[Summaries, Summaries, Values]:
         """What is kept of a batch by the teacher and by the baseline, and the divergences ``[batch]``."""
         teacher_hidden, targets = self._teacher.hidden(ids, 1)
         baseline_hidden, _ = self._baseline.hidden(ids, 1)
@@ -123,10 +123,10 @@ class PairedEngine:
             chunk=self._chunk,
         )
         sides = (
-            summarize_windows(by_example(len(ids), positions), lengths, extraction)
+            summarize_windows(by_example(len(ids), positions), places, extraction)
             for positions in (reduced.teacher, reduced.baseline)
         )
-        divergence = mean_of_window(reduced.divergence.reshape(len(ids), -1), lengths)
+        divergence = mean_of_window(reduced.divergence.reshape(len(ids), -1), places)
         # All of it comes to the host at once.
         teacher, baseline, kl = np.split(torch.cat([*sides, divergence[:, None]], dim=1).cpu().numpy(), (6, 12), axis=1)
         return teacher, baseline, kl[:, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -17,24 +19,42 @@ Rows = npt.NDArray[np.intp]
 Summaries = npt.NDArray[np.float64]
 
 
-def summarize_windows(positions: Positions, lengths: Tensor, extraction: Extraction) -> Tensor:
+class Places(NamedTuple):
+    """Where the examples of a batch end, and their suffixes begin.
+
+    Attributes:
+        lengths: Number of tokens of each example ``[batch]``.
+        starts: Place of the first token of each suffix ``[batch]``, before which no loss was taken in training; None
+            if all begin behind the prefix of the extraction, and the loss is of the whole window.
+    """
+
+    lengths: Tensor
+    starts: Tensor | None
+
+
+def summarize_windows(positions: Positions, places: Places, extraction: Extraction) -> Tensor:
     """Reduce the values of a batch to one row for each example, float64 ``[batch, 6]``, on their device.
 
     Args:
         positions: Values ``[batch, predicted tokens]``; those beyond an example's end count only if they are broken.
-        lengths: Number of tokens of each example ``[batch]``.
+        places: Where the examples end, and their suffixes begin.
         extraction: Lengths of prefix and suffix.
     """
-    # Position p predicts token p + 1.
-    suffix = slice(extraction.prefix_tokens - 1, extraction.scored_tokens - 1)
-    margin = positions.margin[:, suffix]
+
+    def suffix_of(values: Tensor) -> Tensor:
+        # Position p predicts token p + 1.
+        if places.starts is None:
+            return values[:, extraction.prefix_tokens - 1 : extraction.scored_tokens - 1]
+        return values.gather(1, suffix_places(places.starts, extraction.suffix_tokens) - 1)
+
+    margin = suffix_of(positions.margin)
     return torch.stack(
         [
             margin.amin(dim=1).double(),
             first_misses(margin).double(),
-            positions.logprob[:, suffix].sum(dim=1, dtype=torch.float64),
-            -mean_of_window(positions.logprob, lengths),
-            positions.entropy[:, suffix].mean(dim=1, dtype=torch.float64),
+            suffix_of(positions.logprob).sum(dim=1, dtype=torch.float64),
+            -mean_of_window(positions.logprob, places),
+            suffix_of(positions.entropy).mean(dim=1, dtype=torch.float64),
             positions.logprob.isnan().any(dim=1).double(),
         ],
         dim=1,
@@ -50,10 +70,22 @@ def summarize_margins(margins: Tensor) -> Tensor:
     return torch.stack([column.double() for column in columns], dim=1)
 
 
-def mean_of_window(values: Tensor, lengths: Tensor) -> Tensor:
-    """Mean over the predicted tokens of each example, all but its first, of values ``[batch, tokens]``: float64."""
-    predicted = lengths - 1
-    inside = torch.arange(values.shape[1], device=values.device) < predicted[:, None]
+def suffix_places(starts: Tensor, tokens: int) -> Tensor:
+    """The place of each of the first tokens of suffixes ``[batch, tokens]``."""
+    return starts[:, None] + torch.arange(tokens, device=starts.device)
+
+
+def mean_of_window(values: Tensor, places: Places) -> Tensor:
+    """Mean over the predicted tokens of each example, of values ``[batch, tokens]``: float64.
+
+    They are all but the first, or those of the answer if suffixes have places of their own.
+    """
+    positions = torch.arange(values.shape[1], device=values.device)
+    predicted = places.lengths - 1
+    inside = positions < predicted[:, None]
+    if places.starts is not None:
+        inside &= positions >= places.starts[:, None] - 1
+        predicted = places.lengths - places.starts
     return torch.where(inside, values, 0.0).sum(dim=1, dtype=torch.float64) / predicted
 
 

@@ -118,6 +118,11 @@ class VllmEngine:
                 "Only verdicts were expected to be asked of the vllm engine, and all metrics were; perplexity and"
                 " entropy are given by --kdmem-engine transformers."
             )
+        if any(example.prefix_tokens is not None for example in examples):
+            raise EngineError(
+                "Examples of one prefix length were expected by the vllm engine, and conversations have many; use"
+                " --kdmem-engine transformers."
+            )
         self._check_length(extraction.scored_tokens)
         check_ids(examples, self._vocabulary, self._name)
         rows = [example.ids[: extraction.scored_tokens] for example in examples]

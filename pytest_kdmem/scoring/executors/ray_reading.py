@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.corpus.columns import Document, TokenRow
+from pytest_kdmem.corpus.conversations import ChatRow, chat_from_json, chat_to_json
 from pytest_kdmem.corpus.formats import DocumentReader
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.executors.ray_cluster import cluster
@@ -25,14 +26,16 @@ from pytest_kdmem.scoring.executors.ray_cluster import cluster
 FILES_AT_ONCE = 2
 BYTES_AT_ONCE = 4 << 20
 ROWS_AT_ONCE = 1024
-# A row holds a text, or token ids, or the error of the file from there on, which is raised when it is reached.
-# With token ids can come the text beside them, which of them training learned, and their row in messages.
+# A row holds a text, or token ids, or a conversation as JSON, or the error of the file from there on, which is raised
+# when it is reached. With token ids can come the text beside them, which of them training learned, and their row in
+# messages.
 SCHEMA = pa.schema(
     [
         ("text", pa.large_string()),
         ("ids", pa.large_list(pa.int32())),
         ("learned", pa.large_list(pa.bool_())),
         ("where", pa.string()),
+        ("chat", pa.large_string()),
         ("error", pa.string()),
     ]
 )
@@ -91,7 +94,7 @@ def _read_part(parts: Sequence[DocumentReader], indices: pa.Table) -> Iterator[p
     size = 0
     for row in _rows(parts[index]()):
         rows.append(row)
-        size += len(row.get("text") or "") + 4 * len(row.get("ids", ()))
+        size += len(row.get("text") or row.get("chat") or "") + 4 * len(row.get("ids", ()))
         if len(rows) >= ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
             yield pa.Table.from_pylist(rows, SCHEMA)
             rows, size = [], 0
@@ -103,6 +106,8 @@ def _rows(documents: Iterable[Document]) -> Iterator[dict[str, Any]]:
         for document in documents:
             if isinstance(document, TokenRow):
                 yield document._asdict()
+            elif isinstance(document, ChatRow):
+                yield {"chat": chat_to_json(document)}
             else:
                 yield {"text": document} if isinstance(document, str) else {"ids": document}
     except DataError as error:
@@ -110,9 +115,12 @@ def _rows(documents: Iterable[Document]) -> Iterator[dict[str, Any]]:
 
 
 def _documents(table: pa.Table) -> Iterator[Document]:
-    for text, ids, learned, where, error in zip(*(table[name] for name in SCHEMA.names), strict=True):
+    for text, ids, learned, where, chat, error in zip(*(table[name] for name in SCHEMA.names), strict=True):
         if error.is_valid:
             raise DataError(error.as_py())
+        if chat.is_valid:
+            yield chat_from_json(chat.as_py())
+            continue
         if not ids.is_valid:
             yield text.as_py()
             continue

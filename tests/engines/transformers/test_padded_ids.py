@@ -16,7 +16,8 @@ def test_a_batch_is_as_wide_as_its_longest_row_and_padded_behind_the_others():
     assert ids.lengths.tolist() == [2, 3, 5, 4]
 
 
-def test_rows_are_cut():
-    ids = PaddedIds(ROWS, "cpu", longest=3)
-    assert ids.batch(slice(0, 4)).tolist() == [[1, 2, 0], [1, 2, 3], [1, 2, 3], [1, 2, 3]]
-    assert PaddedIds([], "cpu", longest=3).lengths.tolist() == []
+def test_a_batch_knows_where_its_suffixes_begin():
+    ids = PaddedIds(ROWS, "cpu", starts=[1, 2, 4, 1])
+    assert [places.tolist() for places in ids.places(slice(1, 3))] == [[3, 5], [2, 4]]
+    assert PaddedIds(ROWS, "cpu").places(slice(1, 3)).starts is None
+    assert PaddedIds([], "cpu").lengths.tolist() == []

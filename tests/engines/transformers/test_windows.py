@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from pytest_kdmem.engines.transformers.reduction import Positions
-from pytest_kdmem.engines.transformers.windows import WindowScores, first_misses, summarize_margins, summarize_windows
+from pytest_kdmem.engines.transformers.windows import (
+    Places,
+    WindowScores,
+    first_misses,
+    summarize_margins,
+    summarize_windows,
+)
 from pytest_kdmem.specs.declared import Extraction
 
 # Prefix of 2, suffix of 2: values 1 and 2 of each row are those of the suffix.
@@ -23,7 +29,9 @@ def test_margins_come_from_the_suffix_and_losses_from_the_example_alone_in_any_b
     window_scores = WindowScores(2)
     for batch in rows:
         positions = Positions(MARGIN[batch], LOGPROB[batch], ENTROPY[batch])
-        broken = window_scores.fill(np.array(batch), summarize_windows(positions, lengths[batch], EXTRACTION).numpy())
+        broken = window_scores.fill(
+            np.array(batch), summarize_windows(positions, Places(lengths[batch], None), EXTRACTION).numpy()
+        )
         assert not broken.any()
     scores = window_scores.scores(tolerance=0.5)
     assert scores.margin.tolist() == [1.0, -0.5]
@@ -38,7 +46,7 @@ def test_margins_come_from_the_suffix_and_losses_from_the_example_alone_in_any_b
 def test_a_broken_logit_is_noticed_in_the_padding_too():
     logprob = LOGPROB.clone()
     logprob[1, 4] = torch.nan
-    summaries = summarize_windows(Positions(MARGIN, logprob, ENTROPY), torch.tensor([6, 4]), EXTRACTION)
+    summaries = summarize_windows(Positions(MARGIN, logprob, ENTROPY), Places(torch.tensor([6, 4]), None), EXTRACTION)
     assert WindowScores(2).fill(np.array([0, 1]), summaries.numpy()).tolist() == [False, True]
     assert summaries[1, 3] == pytest.approx(1.75 / 3), "and adds nothing to the loss"
 
@@ -46,7 +54,7 @@ def test_a_broken_logit_is_noticed_in_the_padding_too():
 def test_the_sums_of_a_long_window_are_those_of_float64():
     values = torch.rand((3, 4_000), generator=torch.Generator().manual_seed(0))
     summaries = summarize_windows(
-        Positions(-values, -values, values), torch.tensor([4_001] * 3), Extraction(1, 4_000, 4_001)
+        Positions(-values, -values, values), Places(torch.tensor([4_001] * 3), None), Extraction(1, 4_000, 4_001)
     )
     exact = values.double().numpy()
     np.testing.assert_allclose(summaries[:, 2], -exact.sum(axis=1), rtol=1e-14)

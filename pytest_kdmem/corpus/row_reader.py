@@ -1,0 +1,122 @@
+"""Decides by the names of columns what a row is: a text, token ids, or a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_kdmem.corpus.columns import (
+    DEFAULT_TEXT_COLUMN,
+    IDS_COLUMN,
+    Document,
+    check_is_there_once,
+    find_columns,
+    to_document,
+)
+from pytest_kdmem.corpus.conversations import BESIDE, MEDIA, ChatRow, from_completion, from_messages, from_texts
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors.harmless import listed
+from pytest_kdmem.specs.chat_columns import COMPLETION, MESSAGES, NONE, ChatColumns, parse_chat_columns
+from pytest_kdmem.specs.declared import TrainingSet
+
+# Columns that are conversations wherever nothing else is declared.
+FOUND_BY_THEMSELVES = ("messages", "messages=conversations", "prompt,completion")
+
+
+@dataclass(frozen=True)
+class DeclaredColumns:
+    """The columns that a training set declares.
+
+    Attributes:
+        text: Name of the column that holds the text.
+        chat: Columns of conversations, or ``none``; None finds them.
+    """
+
+    text: str = DEFAULT_TEXT_COLUMN
+    chat: str | None = None
+
+
+def columns_of(training_set: TrainingSet) -> DeclaredColumns:
+    """The columns that a training set declares."""
+    return DeclaredColumns(training_set.text_column, training_set.chat_columns)
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Reads rows that have certain columns.
+
+    Attributes:
+        columns: The names of all columns to read.
+        chat: The columns of conversations; None if the rows are texts or token ids.
+    """
+
+    columns: tuple[str, ...]
+    chat: ChatColumns | None = None
+
+    def document(self, row: Mapping[str, Any], where: str) -> Document:
+        """The document that a row stands for.
+
+        Args:
+            row: Values by column.
+            where: The row, in messages.
+
+        Raises:
+            DataError: A value is of another kind than its column is read as.
+        """
+        if self.chat is None:
+            return to_document(row, self.columns, where)
+        return _chat_row(self.chat, row, where)
+
+
+def row_reader(names: Sequence[str], declared: DeclaredColumns, where: str) -> RowReader:
+    """How rows with these columns are read.
+
+    Args:
+        names: Names of all columns.
+        declared: What the training set declares of them.
+        where: The file or row that messages name.
+
+    Raises:
+        DataError: There is no such column, or several that training may have read.
+    """
+    chat = _chat_columns(names, declared, where)
+    if chat is None:
+        return RowReader(find_columns(names, declared.text, where))
+    columns = (*chat.names, *(name for name in (*BESIDE, *MEDIA) if name in names and name not in chat.names))
+    check_is_there_once(columns, names, where)
+    return RowReader(columns, chat)
+
+
+def _chat_columns(names: Sequence[str], declared: DeclaredColumns, where: str) -> ChatColumns | None:
+    """The columns of conversations that are declared, or else those that are there; None if rows are none."""
+    if declared.chat == NONE:
+        return None
+    if declared.chat is not None:
+        chat = parse_chat_columns(declared.chat)
+        if missing := [name for name in chat.names if name not in names]:
+            raise DataError(
+                f"Columns {listed(chat.names)} were expected in {where}, and {listed(missing)} are missing; found"
+                f" {listed(names)}: name the right ones with --kdmem-chat-columns."
+            )
+        return chat
+    if declared.text != DEFAULT_TEXT_COLUMN:
+        return None
+    candidates = [chat for text in FOUND_BY_THEMSELVES if {*(chat := parse_chat_columns(text)).names} <= {*names}]
+    others = [name for name in (IDS_COLUMN, DEFAULT_TEXT_COLUMN) if name in names]
+    if len(candidates) + len(others) > 1 and candidates:
+        both = [*others, *(name for chat in candidates for name in chat.names)]
+        raise DataError(
+            f"One kind of columns that training can have read was expected in {where}; found {listed(both)}: declare"
+            ' chat_columns (--kdmem-chat-columns), such as "messages", or "none" for text or token ids.'
+        )
+    return candidates[0] if candidates else None
+
+
+def _chat_row(chat: ChatColumns, row: Mapping[str, Any], where: str) -> ChatRow:
+    values = {part: [row[name] for name in names] for part, names in chat.columns}
+    if chat.parts == MESSAGES:
+        return from_messages(values["messages"][0], row, where)
+    if chat.parts == COMPLETION:
+        return from_completion(values["prompt"][0], values["completion"][0], row, where)
+    return from_texts(values, row, where)
