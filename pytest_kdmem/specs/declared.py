@@ -160,9 +160,10 @@ class TrainingSet:
 
     def __post_init__(self) -> None:
         require("a training set's source", self.source, source)
+        object.__setattr__(self, "source", os.fspath(self.source))
         for name, check in _TRAINING_SET_CHECKS.items():
             require(f"{name} of training set {named(self.source)}", getattr(self, name), check)
-        for name in ("source", "order", "chat_template"):
+        for name in ("order", "chat_template"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, os.fspath(path))
 

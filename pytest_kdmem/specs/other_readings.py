@@ -73,7 +73,7 @@ _CHAT = {
     "chat-bos-first": ("with the beginning token in front of each conversation", _IDS_OF_CHAT),
     "chat-eos-first": ("with the end token in front of each conversation", _IDS_OF_CHAT),
     "chat-nothing-first": ("without the special token in front of each conversation", _IDS_OF_CHAT),
-    "chat-plain": ("behind the prompts without a chat template", _IDS_OF_CHAT),
+    "chat-plain": ("without a chat template, behind the texts before each answer alone", _IDS_OF_CHAT),
 }
 # Readings that must be likelier by more, as they may be likelier to any model.
 UNSURE = (*IN_BLOCKS, "chat-plain")

@@ -69,7 +69,10 @@ def test_copies_are_found_in_whichever_shard_their_first_lies():
 
 
 def test_digests_that_only_begin_alike_are_different_examples():
-    examples = [SimpleNamespace(position=at, ids=range(3), digest="ab" * 8 + end * 16) for at, end in enumerate("cdd")]
+    examples = [
+        SimpleNamespace(position=at, is_scored=lambda _: True, digest="ab" * 8 + end * 16)
+        for at, end in enumerate("cdd")
+    ]
     finder = CopyFinder({}, LENGTHS)
     own = [finder.remainder(Shard((example,))).own.examples for example in examples]
     assert own == [(example,) for example in examples]
