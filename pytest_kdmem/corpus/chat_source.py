@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_kdmem.base.paths import exists, is_file, local_path
 from pytest_kdmem.corpus.conversations import ChatRow
-from pytest_kdmem.corpus.object_store import is_uri
+from  import is_uri
 from pytest_kdmem.corpus.sources import file_ending, read_documents
 from pytest_kdmem.corpus.token_files import ENDING
 from pytest_kdmem.errors import KdmemError

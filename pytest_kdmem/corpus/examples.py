@@ -17,11 +17,12 @@ from pytest_kdmem.corpus.columns import Document, TokenRow
 from pytest_kdmem.corpus.conversations import ChatRow
 from pytest_kdmem.corpus.padding import PaddingCheck, WindowPadding
 from pytest_kdmem.corpus.presets import Selection, resolve
+from pytest_kdmem.corpus.readings import ReadingsDiffer
 from pytest_kdmem.corpus.row_checks import check_is_of_text, check_learned
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.corpus.special_tokens import check_promises, has_special_tokens
 from pytest_kdmem.corpus.token_files import is_stream, is_token_file
-from pytest_kdmem.corpus.tokenizer import ReadingsDiffer, Tokenizer
+from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.corpus.turns import Turn, TurnEncoder, check_no_chat
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet

@@ -14,9 +14,8 @@ from pytest_kdmem.corpus.columns import Document, TokenRow
 from pytest_kdmem.corpus.file_readings import SENTENCEPIECE_MODELS, TOKENIZER_JSON, FileReading, SentencePieceReading
 from pytest_kdmem.corpus.own_text import OWN
 from pytest_kdmem.corpus.reading_source import CHARACTERS_PER_TOKEN, Source, ids_of
-from pytest_kdmem.corpus.readings import Reading
+from pytest_kdmem.corpus.readings import Reading, ReadingsDiffer
 from pytest_kdmem.corpus.token_pairs import TokenPair, pair_shifted, pair_whole
-from pytest_kdmem.corpus.tokenizer import ReadingsDiffer
 from pytest_kdmem.errors import SpecError
 
 # Documents that are drawn and tokenized, and those of them that are compared.

@@ -56,3 +56,17 @@ def added_tokens(reading: Reading) -> str:
     before, after = full[: starts[0]], full[starts[0] + len(plain) :]
     parts = [(before, BEFORE), (after, BEHIND)]
     return " and ".join(f"{' '.join(map(reading.token, ids))} {where}" for ids, where in parts if ids)
+
+
+class ReadingsDiffer(Exception):
+    """Two readings of a tokenizer give a text different token ids.
+
+    Attributes:
+        index: Which of the texts it is, from 0.
+        difference: What differs, in words.
+    """
+
+    def __init__(self, index: int, difference: str) -> None:
+        super().__init__(difference)
+        self.index = index
+        self.difference = difference

@@ -15,18 +15,15 @@ from pytest_kdmem.corpus.file_readings import (
     TOKENIZER_JSON,
     FileReading,
     SentencePieceReading,
-    tokenizer_settings,
 )
-from pytest_kdmem.corpus.readings import BEFORE, BEHIND, Reading, added_tokens
+from pytest_kdmem.corpus.read_tokenizer import ReadTokenizer
+from pytest_kdmem.corpus.readings import Reading
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.declared import Reading as DeclaredReading
 from pytest_kdmem.specs.tokenizer_files import has_tokenizer
-
-# Where the special token stands that a setting of a tokenizer promises.
-PROMISES = {"add_bos_token": BEFORE, "add_eos_token": BEHIND}
 
 
 class Tokenizer(Protocol):
@@ -87,88 +84,6 @@ class Tokenizer(Protocol):
         Raises:
             SpecError: There is no template.
         """
-
-
-class ReadingsDiffer(Exception):
-    """Two readings of a tokenizer give a text different token ids.
-
-    Attributes:
-        index: Which of the texts it is, from 0.
-        difference: What differs, in words.
-    """
-
-    def __init__(self, index: int, difference: str) -> None:
-        super().__init__(difference)
-        self.index = index
-        self.difference = difference
-
-
-class ReadTokenizer:
-    """A tokenizer in one reading, or in several that must agree.
-
-    Args:
-        readings: The readings; the token ids of the first are given.
-        folder: The folder of the tokenizer.
-        trust_remote_code: Run tokenizer code that comes with the checkpoint.
-    """
-
-    had_special_tokens: bool | None = None
-
-    def __init__(self, *readings: Reading, folder: Path, trust_remote_code: bool = False) -> None:
-        self._readings, self._folder, self._trusts_code = readings, folder, trust_remote_code
-        settings = tokenizer_settings(folder)
-        # Of transformers, if it is there: it knows the special tokens that only settings name.
-        self.eos_id, self.eos_token = readings[-1].eos_id, readings[-1].eos_token
-        self.size = max(reading.size for reading in readings)
-        self.special_ids: frozenset[int] = frozenset().union(*(reading.special_ids for reading in readings))
-        # That of transformers first: a SentencePiece model alone can only say that it does not know.
-        self.adds = next((added for reading in reversed(readings) if (added := added_tokens(reading))), "")
-        unkept = [flag for flag, where in PROMISES.items() if settings.get(flag) is True and where not in self.adds]
-        self.promises = ", ".join(unkept)
-        pipelines = [getattr(reading, "pipeline", None) for reading in readings]
-        is_known = pipelines[0] is not None and len(pipelines) > 1
-        self.is_one_pipeline = is_known and pipelines.count(pipelines[0]) == len(pipelines)
-        self._agreed: set[bool] = set()
-
-    def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
-        first, *others = self._readings
-        if others and add_special_tokens and not first.knows_special_tokens:
-            self.encode(texts, add_special_tokens=False, needed=needed)
-            return others[0].encode(texts, add_special_tokens=True)
-        ids = first.encode(texts, add_special_tokens=add_special_tokens)
-        if texts and add_special_tokens not in self._agreed:
-            for other in others:
-                other_ids = other.encode(texts, add_special_tokens=add_special_tokens)
-                _hold_together(first, ids, other, other_ids, needed)
-            if self.is_one_pipeline:  # one batch shows that nothing happens around the pipeline
-                self._agreed.add(add_special_tokens)
-        return ids
-
-    def decode(self, ids: TokenIds) -> str:
-        return self._readings[0].decode(ids)
-
-    def candidates(self, text: str) -> list[list[int]]:
-        return [reading.encode([text], add_special_tokens=False)[0] for reading in self._readings]
-
-    def chat_template(self, file: str | None, turns: int | None) -> ChatTemplate:
-        auto = next((reading for reading in self._readings if isinstance(reading, AutoReading)), None)
-        if auto is None:  # only the file was declared, and transformers alone renders templates
-            auto = AutoReading.load(self._folder, trust_remote_code=self._trusts_code)
-        return ChatTemplate(auto.inner, self._folder, file=file, turns=turns)
-
-
-def _hold_together(
-    first: Reading, ids: list[list[int]], other: Reading, other_ids: list[list[int]], needed: int | None
-) -> None:
-    for index, (expected, actual) in enumerate(zip(ids, other_ids, strict=True)):
-        if expected[:needed] != actual[:needed]:
-            pairs = zip(expected, actual, strict=False)
-            at = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(expected), len(actual)))
-            raise ReadingsDiffer(
-                index,
-                f"{len(expected)} tokens by {first.name} and {len(actual)} by {other.name}, which differ from token"
-                f" {at + 1} on",
-            )
 
 
 def open_tokenizer(model: Model, checkpoint: Checkpoint, training_set: TrainingSet) -> Tokenizer | None:

@@ -10,8 +10,9 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.chat_template import ChatTemplate, Rendered
 from pytest_kdmem.corpus.conversations import ChatRow, Completion
+from pytest_kdmem.corpus.readings import ReadingsDiffer
 from pytest_kdmem.corpus.special_tokens import check_promises, has_special_tokens
-from pytest_kdmem.corpus.tokenizer import ReadingsDiffer, Tokenizer
+from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 

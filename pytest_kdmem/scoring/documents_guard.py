@@ -18,8 +18,9 @@ from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.document_sample import DocumentSample
 from pytest_kdmem.corpus.reading_source import Source
+from pytest_kdmem.corpus.readings import ReadingsDiffer
 from pytest_kdmem.corpus.shards import Shard
-from pytest_kdmem.corpus.tokenizer import ReadingsDiffer, open_tokenizer
+from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import EngineError, SpecError
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Job, Task

@@ -84,7 +84,7 @@ class MemorizationCallback(TrainerCallback):
         self.rates: dict[int, Estimate] = {}
         self._training_set, self._every, self._on_failure = training_set, every, on_failure
         self._gate = RateGate.named_in(gates)
-        self._extraction = extraction or Extraction()
+        self._extraction = training_set.lengths(extraction or Extraction())
         self._role, self._confidence, self._batch_size, self._offline = role, confidence, batch_size, offline
         self._trainer: Trainer | None = None
         self._sample: TrainingSample | None = None
@@ -120,9 +120,7 @@ class MemorizationCallback(TrainerCallback):
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
         self._sample = read_sample(self._training_set, tokenizer, self._extraction, offline=self._offline)
         model.check(self._sample.examples, self._extraction)
-        check_trained_on(
-            self._sample.examples, self._extraction.scored_tokens, trainer.train_dataset, self._training_set.source
-        )
+        check_trained_on(self._sample.examples, self._extraction, trainer.train_dataset, self._training_set.source)
         if self._gate is not None:
             self._gate.check_size(
                 self._role,

@@ -12,6 +12,7 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.declared import Extraction
 
 # What is compared: it takes a second, and misreadings concern every example.
 MOST_EXAMPLES = 64
@@ -20,14 +21,14 @@ MOST_TOKENS = 4_000_000
 BREAK = np.int32(-1)
 
 
-def check_trained_on(examples: Sequence[Example], scored_tokens: int, rows: Any, source: str) -> None:
+def check_trained_on(examples: Sequence[Example], extraction: Extraction, rows: Any, source: str) -> None:
     """Check that examples are of the token ids that a trainer trains on.
 
     What is not known, as of a stream or of columns by other names, is not refused.
 
     Args:
         examples: The examples of the training set.
-        scored_tokens: Number of tokens of each that are scored.
+        extraction: Lengths, of which the tokens follow that are scored of each.
         rows: The data set of the trainer; it is looked into if it is one of `datasets`, or a list, with ``input_ids``.
         source: The training set in the message.
 
@@ -38,9 +39,8 @@ def check_trained_on(examples: Sequence[Example], scored_tokens: int, rows: Any,
     if sequences is None:
         return
     joined, is_whole = _join(sequences)
-    texts = [
-        example.ids[:scored_tokens].astype(np.int32) for example in examples[:: -(-len(examples) // MOST_EXAMPLES)]
-    ]
+    compared = examples[:: -(-len(examples) // MOST_EXAMPLES)]
+    texts = [example.ids[: example.end(extraction)].astype(np.int32) for example in compared]
     offsets = [_offset(joined, text) for text in texts]
     expected = f"The token ids of the trainer's rows were expected of training set {source}, and"
     ways_out = "declare add_special_tokens as training had it (True with BOS or EOS that the tokenizer adds)"

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.protocol import Scores, check_ids
-from pytest_kdmem.engines.transformers.batches import Batches, out_of_memory, rows_by_length
+from pytest_kdmem.engines.transformers.batches import Batches, out_of_memory
 from pytest_kdmem.engines.transformers.decoding import margins_step_by_step
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, quiet
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.processes import Summarized, in_shares
 from pytest_kdmem.engines.transformers.reduction import reduce_margins
 from pytest_kdmem.engines.transformers.tolerance import tolerance_of
-from pytest_kdmem.engines.transformers.windows import Rows, Summaries, summarize_margins
+from pytest_kdmem.engines.transformers.windows import Rows, Summaries, suffix_places, summarize_margins
 from pytest_kdmem.errors import EngineError, OverflowedError
 from pytest_kdmem.specs.declared import Extraction
 
@@ -114,19 +114,25 @@ class LiveModel:
     def _summaries(self, examples: Sequence[Example], extraction: Extraction) -> Summaries:
         """Least margin, first miss and whether a logit is broken of each example, float64 ``[n, 3]``."""
         summaries = np.empty((len(examples), 3))
-        order = rows_by_length(examples)
-        first, longest = extraction.prefix_tokens, extraction.scored_tokens
-        ids = PaddedIds([examples[row].ids for row in order], str(self.device), longest=longest)
+        starts = np.array([example.start(extraction) for example in examples], dtype=np.int64)
+        order = np.argsort(starts, kind="stable")  # so that the suffixes of a batch begin at near places
+        cut = [examples[row].ids[: examples[row].end(extraction)] for row in order]
+        ids = PaddedIds(cut, str(self.device), starts=starts[order].tolist())
 
         def score_batch(batch: slice) -> None:
+            first = int(starts[order[batch]].min())
+            places = suffix_places(torch.from_numpy(starts[order[batch]] - first), extraction.suffix_tokens)
             try:
-                summaries[order[batch]] = summarize_margins(self._margins(ids.batch(batch), first)).cpu().numpy()
+                margins = self._margins(ids.batch(batch), first)
+                margins = margins.gather(1, places.to(margins.device))
+                summaries[order[batch]] = summarize_margins(margins).cpu().numpy()
             except RuntimeError as error:
                 if self.is_sharded and is_out_of_memory(error):  # other processes wait for passes of this size
                     raise out_of_memory(self.name, self.device.type) from error
                 raise
 
-        fitting = max(1, LOGITS_BYTES // (4 * self.vocabulary * extraction.suffix_tokens))
+        tokens = int(starts.max(initial=0) - starts.min(initial=extraction.window_tokens)) + extraction.suffix_tokens
+        fitting = max(1, LOGITS_BYTES // (4 * self.vocabulary * max(extraction.suffix_tokens, tokens)))
         Batches(self.name, self.device.type, min(self.batch_size, fitting)).run(len(examples), score_batch)
         return summaries
 
