@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_kdmem.base.addresses import is_address
 from pytest_kdmem.base.paths import exists, is_file, local_path
 from pytest_kdmem.corpus.conversations import ChatRow
-from  import is_uri
 from pytest_kdmem.corpus.sources import file_ending, read_documents
 from pytest_kdmem.corpus.token_files import ENDING
 from pytest_kdmem.errors import KdmemError
@@ -20,7 +20,7 @@ WITHOUT_CONVERSATIONS = (".npy", ".txt", ENDING)
 def may_hold_conversations(training_set: TrainingSet) -> bool:
     """Whether a source holds conversations, by its first row; True if only a connection could tell."""
     path = local_path(training_set.source)
-    if is_uri(training_set.source) or not exists(path):
+    if is_address(training_set.source) or not exists(path):
         return True
     if is_file(path) and file_ending(path) in WITHOUT_CONVERSATIONS:
         return False
