@@ -54,6 +54,8 @@ class ModelEntry:
         run: Summary of the model's run card (`RunCard.summary`); None if it has none that is trusted.
         screening: Counts of examples that a fast dtype screened and ``dtype`` decided; None if that scored all.
         base: Last part of the source of the model that this adapter is merged into; None of a whole model.
+        quantization: Packages that quantized weights were loaded by, and whether they were dequantized; None of plain
+            weights.
     """
 
     source: str
@@ -68,6 +70,7 @@ class ModelEntry:
     run: dict[str, Any] | None = None
     screening: ScreeningEntry | None = field(default=None, metadata={"json_default": "left out"})
     base: str | None = field(default=None, metadata={"json_default": "left out"})
+    quantization: str | None = field(default=None, metadata={"json_default": "left out"})
 
 
 @dataclass(frozen=True)

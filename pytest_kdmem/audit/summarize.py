@@ -56,6 +56,7 @@ def model_entry(scores: ScoreTable, card: RunCard | None) -> ModelEntry:
         run=card.summary() if card is not None else None,
         screening=_screening_entry(scores),
         base=last_part(checkpoint.base_source) if checkpoint.base_source else None,
+        quantization=numerics.quantization,
     )
 
 

@@ -113,6 +113,7 @@ def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:
     init = OpenedModel(declared.init, open_checkpoint(declared.init, offline=offline))
     if declared.recipe.lora_rank is not None:
         check_can_adapt(init.checkpoint)
+    _check_trainable(init.checkpoint)
     teacher = _open_teacher(declared, init.checkpoint, offline=offline) if declared.recipe.needs_teacher else None
     for model in filter(None, (init, teacher)):
         _check_positions(model.checkpoint, declared.extraction)
@@ -139,6 +140,14 @@ def _open_teacher(declared: DeclaredJob, init: Checkpoint, *, offline: bool) -> 
             " tokenizer."
         )
     return OpenedModel(declared.teacher, checkpoint)
+
+
+def _check_trainable(init: Checkpoint) -> None:
+    if init.quantization is not None:
+        raise SpecError(
+            f"Weights that training can change were expected of the model to train in {init.folder}, and they are"
+            f" quantized by {init.quantization.method}; train the model that it was made from, and quantize it again."
+        )
 
 
 def _check_positions(checkpoint: Checkpoint, extraction: Extraction) -> None:

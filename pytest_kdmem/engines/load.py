@@ -109,7 +109,8 @@ def _open_decider(to_load: ModelToLoad, settings: RunSettings, on_error: ExitSta
 
     model, checkpoint, numerics = to_load
     compilation = None
-    if numerics.device == "cuda" and not settings.no_compile:
+    is_plain = checkpoint.quantization is None or checkpoint.quantization.is_dequantized
+    if numerics.device == "cuda" and not settings.no_compile and is_plain:
         compilation = Compilation(lambda line: warnings.warn(f"model {model.source} {line}", stacklevel=2))
     decider = TransformersEngine(model, checkpoint, numerics, batch_size=settings.batch_size, compilation=compilation)
     on_error.callback(decider.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pytest_kdmem.base.digests import digest_of
@@ -37,6 +37,7 @@ class Numerics:
         torch: Version of torch.
         transformers: Version of transformers.
         vllm: Version of vLLM; None unless it is the engine.
+        quantization: Packages that load quantized weights, and whether these are dequantized; None of plain weights.
         screen: Dtype that scores every example before ``dtype`` decides those near zero; None if ``dtype`` scores all.
     """
 
@@ -47,6 +48,7 @@ class Numerics:
     transformers: str
     vllm: str | None = None
     screen: str | None = None
+    quantization: str | None = None
 
     @property
     def digest(self) -> str:
@@ -67,8 +69,8 @@ def resolve_numerics(
     """Resolve ``auto`` settings without importing torch, so that stored scores are looked up without it.
 
     A dtype that the model or the settings name is the only one. Otherwise float32 decides, so that no verdict depends
-    on the machine, and half precision screens where it is faster. Quantized weights, and models that share several
-    GPUs, run in one dtype.
+    on the machine, and half precision screens where it is faster. Models that the kernels of another library run, and
+    those that share several GPUs, run in one dtype.
 
     The engine ``auto`` is vLLM for verdicts on a GPU, where it is faster. The other columns need the one pass of the
     transformers engine, which gives the verdicts as well.
@@ -84,12 +86,14 @@ def resolve_numerics(
         tensor_parallel: Number of GPUs that share the model, which runs in one dtype only on several.
 
     Raises:
-        EngineError: The engine is ``vllm``, and it is not installed, or its version or the model is not supported.
+        EngineError: The engine is ``vllm``, and it is not installed, or its version or the model is not supported; or
+            the weights are quantized by a method that does not run here.
     """
     if device == "auto":
         device = "cuda" if has_gpu() else "cpu"
     named_dtype = model.dtype if model.dtype != "auto" else dtype
-    runs_in_two = named_dtype == "auto" and not checkpoint.quantized and tensor_parallel == 1
+    is_plain = checkpoint.quantization is None or checkpoint.quantization.is_dequantized
+    runs_in_two = named_dtype == "auto" and is_plain and tensor_parallel == 1
     screen = _screen_dtype(checkpoint, device, screen_dtype) if runs_in_two else None
     if named_dtype == "auto":
         named_dtype = "float32" if runs_in_two or device == "cpu" else checkpoint.dtype
@@ -102,7 +106,34 @@ def resolve_numerics(
         vllm_version = installed_vllm()
         if reason := unfit_for_vllm(model, checkpoint):
             raise EngineError(f"{reason}: use --kdmem-engine transformers.")
-    return Numerics(engine, device, named_dtype, version("torch"), version("transformers"), vllm_version, screen)
+    quantization = None if checkpoint.quantization is None else quantization_here(checkpoint, device)
+    return Numerics(
+        engine, device, named_dtype, version("torch"), version("transformers"), vllm_version, screen, quantization
+    )
+
+
+def quantization_here(checkpoint: Checkpoint, device: str) -> str:
+    """Method of quantized weights, the versions of its packages, and whether they are dequantized.
+
+    Raises:
+        EngineError: Its kernels need a GPU and the device is none, or a package that it needs is not installed.
+    """
+    quantization = checkpoint.quantization
+    assert quantization is not None
+    if quantization.needs_gpu and device == "cpu":
+        raise EngineError(
+            f"A GPU was expected for the model in {checkpoint.folder}, as the kernels of {quantization.method} run on"
+            " no CPU; audit it on a machine with a GPU, or audit the model before it was quantized."
+        )
+    try:
+        versions = [f"{package} {version(package)}" for package in quantization.packages]
+    except PackageNotFoundError as error:
+        raise EngineError(
+            f"The package {error.name} was expected to load the model in {checkpoint.folder}, which is quantized by"
+            f" {quantization.method}, and it is not installed: pip install {' '.join(quantization.packages)}."
+        ) from error
+    way = "dequantized" if quantization.is_dequantized else "by its own kernels"
+    return f"{', '.join(versions) or quantization.method}, {way}"
 
 
 def _screen_dtype(checkpoint: Checkpoint, device: str, screen_dtype: str) -> str | None:
@@ -135,10 +166,10 @@ def unfit_for_vllm(model: Model, checkpoint: Checkpoint) -> str:
             f"A model of {', '.join(sorted(SUPPORTED_ARCHITECTURES))} was expected by the vllm engine, which was tested"
             f" with these; found {checkpoint.architecture} in {model.source}"
         )
-    if checkpoint.quantized:
+    if checkpoint.quantization is not None:
         return (
             "A model that is not quantized was expected by the vllm engine, whose kernels for quantized models were not"
-            f" tested; found {model.source}"
+            f" tested; {model.source} is quantized by {checkpoint.quantization.method}"
         )
     if setting := uncompared_setting(checkpoint.architecture, checkpoint.config):
         return (

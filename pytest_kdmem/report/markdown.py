@@ -220,7 +220,8 @@ def _model(role: str, model: ModelEntry) -> str:
     revision = f" at {code_span(model.revision)}" if model.revision else ""
     engine = f"{model.engine}, {model.device}, {precision_phrase(model)}"
     adapter = f" (an adapter, merged into {code_span(model.base)})" if model.base else ""
-    source = f"{code_span(model.source)}{revision}{adapter}, digest {code_span(model.digest)}"
+    quantized = f" (quantized: {escape_markdown(model.quantization)})" if model.quantization else ""
+    source = f"{code_span(model.source)}{revision}{adapter}{quantized}, digest {code_span(model.digest)}"
     return f"{escape_markdown(role)}: {source}, {escape_markdown(engine)}"
 
 

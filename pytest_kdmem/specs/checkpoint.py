@@ -12,6 +12,7 @@ from pytest_kdmem.base.file_memory import FileMemory
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.adapter import Adapter, merged_digest, read_adapter
 from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.gguf import find_gguf, read_gguf
 from pytest_kdmem.specs.layout import (
     ADAPTER_CONFIG,
     CONFIG,
@@ -22,6 +23,7 @@ from pytest_kdmem.specs.layout import (
 )
 from pytest_kdmem.specs.locations import locate
 from pytest_kdmem.specs.model_settings import declared_dtype, first_whole_number
+from pytest_kdmem.specs.quantization import GGUF, MODELOPT_FILE, Quantization, read_quantization
 from pytest_kdmem.specs.run_card import FILE_NAME, read_run_card
 from pytest_kdmem.specs.tokenizer_files import digest_tokenizer, has_tokenizer, text_digest, tokenizer_files
 from pytest_kdmem.specs.weights import compute_weights, read_weights, weight_files
@@ -29,7 +31,6 @@ from pytest_kdmem.specs.weights import compute_weights, read_weights, weight_fil
 # Settings that do not change the output of a model, or only through the settings of the engine (dtype, cache).
 INERT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache")
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
-QUANTIZATION = "hf_quant_config.json"
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class Checkpoint:
         positions: Longest sequence in tokens; None if the architecture has no limit.
         dtype: Precision of the checkpoint by its configuration, or else that of most of its parameters.
         architecture: Name of the model class.
-        quantized: Whether the weights are quantized.
+        quantization: How the weights are quantized; None if they are not.
         weights_digest: Digest of the tensors alone.
         config: The configuration as it stands in its file.
+        gguf: File of a model in GGUF, in the folder; None of safetensors.
         base: The model that an adapter is merged into; None of a whole model.
         base_source: That model as declared, or as the adapter names it; empty of a whole model.
     """
@@ -63,9 +65,10 @@ class Checkpoint:
     positions: int | None
     dtype: str
     architecture: str
-    quantized: bool = False
+    quantization: Quantization | None = None
     weights_digest: str = ""
     config: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
+    gguf: Path | None = None
     base: Checkpoint | None = field(default=None, hash=False, compare=False, repr=False)
     base_source: str = ""
 
@@ -90,7 +93,7 @@ class Checkpoint:
             SpecError: The weights are no longer there, or damaged.
         """
         if self.base is None:
-            return compute_weights(weight_files(self.folder)).digest
+            return file_digest(self.gguf) if self.gguf else compute_weights(weight_files(self.folder)).digest
         adapter = read_adapter(self.folder)
         if adapter is None:
             raise SpecError(f"An adapter was expected in {self.folder}, and it is no longer there.")
@@ -122,12 +125,15 @@ def open_checkpoint(model: Model, *, offline: bool = False) -> Checkpoint:
     source = _base_source(adapter, model)
     base = _open_whole(_locate_base(source, adapter, model, offline=offline), model)
     files = [adapter.folder / ADAPTER_CONFIG, adapter.weight_file, *tokenizer_files(folder)]
-    merged = _CHECKPOINTS.get([*files, *_files_of_whole(base.folder)], lambda: _with_adapter(base, adapter, source))
+    files += _files_of_whole(base.folder, base.gguf)
+    merged = _CHECKPOINTS.get(files, lambda: _with_adapter(base, adapter, source))
     _check_trained_on(merged, base)
     return merged
 
 
 def _open_whole(folder: Path, model: Model) -> Checkpoint:
+    if (gguf := find_gguf(folder)) is not None:
+        return _CHECKPOINTS.get(_files_of_whole(gguf.parent, gguf), lambda: _read_gguf_checkpoint(gguf))
     check_layout(folder)
     checkpoint = _CHECKPOINTS.get(_files_of_whole(folder), lambda: _read_checkpoint(folder))
     if model.trust_remote_code:
@@ -135,9 +141,11 @@ def _open_whole(folder: Path, model: Model) -> Checkpoint:
     return checkpoint
 
 
-def _files_of_whole(folder: Path) -> list[Path]:
+def _files_of_whole(folder: Path, gguf: Path | None = None) -> list[Path]:
     """All files that the properties of a whole model depend on."""
-    files = [file for name in (CONFIG, QUANTIZATION) if (file := folder / name).is_file()]
+    if gguf is not None:
+        return [gguf, *tokenizer_files(folder)]
+    files = [file for name in (CONFIG, MODELOPT_FILE) if (file := folder / name).is_file()]
     files += [*tokenizer_files(folder), *sorted(folder.rglob("*.py"))]
     if (folder / CONFIG).is_file():  # else it is reported as missing
         files += weight_files(folder)
@@ -217,7 +225,26 @@ def _read_checkpoint(folder: Path) -> Checkpoint:
         positions=first_whole_number(text_config, POSITION_KEYS, folder),
         dtype=declared_dtype(config, folder) or weights.dtype,
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
-        quantized="quantization_config" in text_config or (folder / QUANTIZATION).is_file(),
+        quantization=read_quantization(config, folder),
         weights_digest=weights.digest,
         config=config,
+    )
+
+
+def _read_gguf_checkpoint(file: Path) -> Checkpoint:
+    folder, header = file.parent, read_gguf(file)
+    weights, text = file_digest(file), text_digest(folder)
+    return Checkpoint(
+        folder=folder,
+        digest=digest_of([weights, text]),
+        tokenizer_digest=digest_tokenizer(folder),
+        text_digest=text,
+        parameters=header.parameters,
+        vocabulary=header.vocabulary,
+        positions=header.positions,
+        dtype="float32",
+        architecture=header.architecture,
+        quantization=Quantization(GGUF),
+        weights_digest=weights,
+        gguf=file,
     )

@@ -19,7 +19,7 @@ def check_layout(folder: Path) -> None:
     """Check that a folder holds a whole model in the layout of transformers, with weights as safetensors.
 
     Raises:
-        SpecError: It holds something else: an adapter, a GGUF file, pickled weights, or a model in its maker's layout.
+        SpecError: It holds something else: an adapter, pickled weights, or a model in its maker's layout.
     """
     if (folder / ADAPTER_CONFIG).is_file():
         raise SpecError(
@@ -39,11 +39,6 @@ def check_layout(folder: Path) -> None:
 
 def _check_other_weights(folder: Path, names: list[str]) -> None:
     """Refuse weights of another format in a folder without safetensors."""
-    if files := [name for name in names if name.endswith(".gguf")]:
-        raise SpecError(
-            f"Weights were expected as safetensors in {folder}, which holds GGUF ({files[0]}), whose quantized weights"
-            " are another model; audit the model that it was made from."
-        )
     if files := [name for name in names if name.endswith(PICKLED_ENDINGS)]:
         raise SpecError(
             f"Weights were expected as safetensors in {folder}, which holds only pickled ones ({files[0]}); pickle"

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_kdmem.base.paths import exists, is_folder, local_path
+from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.gguf import ENDING
 
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[\w][\w.-]{0,95}", re.ASCII)
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 
 
 def locate(model: Model, *, offline: bool = False) -> Path:
-    """The folder of a model; the model of a hub id is downloaded (safetensors only) unless ``offline``.
+    """The folder of a model, or its GGUF file; a hub id's is downloaded (safetensors only) unless ``offline``.
 
     Raises:
         SpecError: There is no such folder, or the model cannot be downloaded.
     """
     folder = local_path(model.source)
-    if is_folder(folder):
+    if is_folder(folder) or (folder.suffix == ENDING and is_file(folder)):
         return folder.resolve()
     if not looks_like_hub_id(model.source):
         raise SpecError(f"A model folder was expected at {named(model.source)}, and there is none; check the path.")

@@ -54,11 +54,14 @@ class _StoredTensor(NamedTuple):
 def are_copies(first: Checkpoint, second: Checkpoint) -> bool:
     """Return whether two models hold the same weights, up to the rounding of their dtypes.
 
-    Adapters are compared with each other if their bases are copies; an adapter is not compared with a whole model.
+    Adapters are compared with each other if their bases are copies; an adapter is not compared with a whole model, and
+    a GGUF file with nothing.
 
     Raises:
         SpecError: A folder no longer holds the weights that were digested.
     """
+    if first.gguf is not None or second.gguf is not None:
+        return False
     if not hold_same_weights(weight_files(first.weights_folder), weight_files(second.weights_folder)):
         return False
     adapters = (first.adapter(), second.adapter())

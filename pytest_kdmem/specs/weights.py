@@ -23,6 +23,8 @@ SINGLE = "model.safetensors"
 WEIGHT_INDEX = "model.safetensors.index.json"
 CHUNK_BYTES = 1 << 20
 LONGEST_HEADER = 100_000_000  # bytes, as the library `safetensors` allows
+# Key of a file's metadata that names tensors which are put together of several stored ones.
+READING = "tensor_names"
 # Key of the configuration by which transformers loads another file of weights.
 REDIRECT = "transformers_weights"
 
@@ -106,7 +108,9 @@ def compute_weights(files: Sequence[Path]) -> Weights:
     commonest = max(parameters, key=lambda dtype: parameters[dtype])
     names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
     digests = {name: digest for name, _, _, digest in tensors}
-    return Weights(digest_of(tensors), sum(parameters.values()), names.get(commonest, "float32"), digests)
+    readings = [reading for path in files if (reading := _reading_of(path))]
+    digest = digest_of([tensors, readings] if readings else tensors)
+    return Weights(digest, sum(parameters.values()), names.get(commonest, "float32"), digests)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -180,12 +184,33 @@ def _lies_inside(name: str) -> bool:
     return bool(name) and "\\" not in name and not path.is_absolute() and ".." not in path.parts
 
 
+def _reading_of(path: Path) -> dict[str, Any]:
+    """What a file says of how its tensors are put together, as files of torchao do; empty of any other file."""
+    metadata = _read_header(path)[0].get("__metadata__")
+    return metadata if isinstance(metadata, dict) and READING in metadata else {}
+
+
 def read_entries(path: Path) -> list[TensorEntry]:
     """Where each tensor lies in a safetensors file, in the order of its header.
 
     Raises:
         SpecError: It is no such file, it is cut short, or it holds no tensor.
     """
+    header, start = _read_header(path)
+    size = path.stat().st_size
+    try:
+        entries = [_tensor_entry(name, entry, start) for name, entry in header.items() if name != "__metadata__"]
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        raise SpecError(f"Weights were expected in {path}, which is no safetensors file.") from None
+    if not entries:
+        raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
+    if not all(start <= entry.begin <= entry.end <= size for entry in entries):
+        raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
+    return entries
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where the bytes of its tensors begin."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -194,14 +219,11 @@ def read_entries(path: Path) -> list[TensorEntry]:
             raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save the model again.")
         try:
             header = json.loads(file.read(start - 8))
-            entries = [_tensor_entry(name, entry, start) for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-            raise SpecError(f"Weights were expected in {path}, which is no safetensors file.") from None
-    if not entries:
-        raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
-    if not all(start <= entry.begin <= entry.end <= size for entry in entries):
-        raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
-    return entries
+        except (ValueError, RecursionError):
+            header = None
+    if not isinstance(header, dict):
+        raise SpecError(f"Weights were expected in {path}, which is no safetensors file.")
+    return header, start
 
 
 def _read_tensor(path: Path, entry: TensorEntry) -> tuple[str, str, tuple[int, ...], str]:

@@ -17,8 +17,10 @@ from pytest_kdmem.engines.vllm.versions import installed_vllm
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
+from pytest_kdmem.specs.quantization import GPU_METHODS, Quantization
 from tests.engines.any_distribution import install_metadata
 
+AWQ = Quantization("awq")
 without_vllm = pytest.mark.skipif(installed_vllm() is not None, reason="vLLM is installed")
 
 
@@ -58,7 +60,7 @@ def test_auto_is_vllm_for_verdicts_on_a_gpu_with_a_tested_version(install_vllm, 
         ("0.32.0", {"metrics": "all"}),
         ("0.32.0", {"device": "cpu"}),
         ("0.32.0", {"architecture": "MysteryForCausalLM"}),
-        ("0.32.0", {"quantized": True}),
+        ("0.32.0", {"quantization": Quantization("torchao")}),
         ("0.32.0", {"trust_remote_code": True}),
     ],
 )
@@ -86,7 +88,7 @@ def test_vllm_by_name_needs_a_tested_version_and_a_supported_model(install_vllm,
     with pytest.raises(EngineError, match="which was tested with these; found MysteryForCausalLM"):
         resolve("vllm", architecture="MysteryForCausalLM")
     with pytest.raises(EngineError, match="not quantized was expected by the vllm engine"):
-        resolve("vllm", quantized=True)
+        resolve("vllm", quantization=AWQ)
     with pytest.raises(EngineError, match="without code of its own was expected by the vllm engine"):
         resolve("vllm", trust_remote_code=True)
 
@@ -94,6 +96,7 @@ def test_vllm_by_name_needs_a_tested_version_and_a_supported_model(install_vllm,
 @pytest.fixture
 def precision(tiny, monkeypatch, tmp_path):
     """Dtypes that decide and screen, on a CPU that has the given flags."""
+    install_metadata(monkeypatch, tmp_path, "gptqmodel", "1.0")
 
     def precision(*, flags="fpu avx512f", dtype="auto", model_dtype="auto", device="cuda", changed=None, **settings):
         processor = tmp_path / "cpuinfo"
@@ -130,11 +133,15 @@ def test_a_named_dtype_is_the_only_one_and_the_model_s_goes_first(precision):
     assert precision(model_dtype="float32", screen_dtype="bfloat16") == ("float32", None)
 
 
-def test_quantized_weights_and_models_that_share_gpus_run_in_the_dtype_of_their_files(precision):
+def test_models_of_other_kernels_and_those_that_share_gpus_run_in_the_dtype_of_their_files(precision):
     half = {"dtype": "float16"}
-    assert precision(changed={"quantized": True, **half}) == ("float16", None)
+    assert precision(changed={"quantization": AWQ, **half}) == ("float16", None)
     assert precision(changed=half, tensor_parallel=2) == ("float16", None)
-    assert precision(device="cpu", changed={"quantized": True, **half}) == ("float32", None)
+    assert precision(device="cpu", changed={"quantization": AWQ, **half}) == ("float32", None)
+
+
+def test_float32_decides_over_dequantized_weights(precision):
+    assert precision(changed={"quantization": Quantization("torchao"), "dtype": "bfloat16"}) == ("float32", "bfloat16")
 
 
 def test_a_screening_has_stored_scores_of_its_own_and_float32_alone_those_of_before(resolve):
@@ -166,13 +173,37 @@ def test_a_gpu_is_expected_where_a_driver_is_loaded_and_torch_is_built_for_it(tm
 
 def test_a_quantized_checkpoint_is_recognized_by_its_configuration(make_model):
     folder: Path = make_model("pythia", seed=4)
-    assert not open_checkpoint(Model(str(folder))).quantized
+    assert open_checkpoint(Model(str(folder))).quantization is None
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
-    assert open_checkpoint(Model(str(folder))).quantized
+    assert open_checkpoint(Model(str(folder))).quantization == Quantization("awq")
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "hf_quant_config.json").write_text("{}")
-    assert open_checkpoint(Model(str(folder))).quantized
+    assert open_checkpoint(Model(str(folder))).quantization == Quantization("modelopt")
+
+
+@pytest.mark.parametrize("method", sorted(GPU_METHODS))
+def test_kernels_that_need_a_gpu_are_refused_on_a_cpu(precision, method):
+    with pytest.raises(EngineError, match=rf"A GPU was expected .* kernels of {method} run on no CPU; audit it on a"):
+        precision(device="cpu", changed={"quantization": Quantization(method)})
+
+
+@pytest.mark.parametrize(
+    ("method", "packages"), [("gptq", "optimum gptqmodel"), ("awq", "gptqmodel"), ("quanto", "optimum-quanto")]
+)
+def test_a_package_that_is_not_installed_is_named_with_its_install_line(resolve, method, packages):
+    with pytest.raises(EngineError, match=rf"The package {packages.split()[0]} was .*: pip install {packages}\.$"):
+        resolve("transformers", device="cpu", quantization=Quantization(method))
+
+
+def test_another_version_of_a_library_has_stored_scores_of_its_own(resolve, monkeypatch, tmp_path):
+    digests = set()
+    for version in ("1.0", "2.0"):
+        install_metadata(monkeypatch, tmp_path, "gptqmodel", version)
+        numerics_of_model = resolve("transformers", device="cpu", quantization=AWQ)
+        assert numerics_of_model.quantization == f"gptqmodel {version}, by its own kernels"
+        digests.add(numerics_of_model.digest)
+    assert len(digests) == 2
 
 
 def test_another_engine_version_or_dtype_has_another_digest():

@@ -13,14 +13,6 @@ from pytest_kdmem.specs.declared import Model
 from tests.specs.model_folder import WEIGHTS, change_json, digest, refusal
 
 
-@pytest.mark.parametrize("with_config", [True, False])
-def test_a_gguf_file_is_told_to_be_one(copied: Path, with_config: bool) -> None:
-    (copied / WEIGHTS).rename(copied / "model.Q4_K_M.gguf")
-    if not with_config:
-        (copied / "config.json").unlink()
-    assert "which holds GGUF (model.Q4_K_M.gguf)" in refusal(copied)
-
-
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pth", "last.ckpt"])
 def test_pickled_weights_are_told_to_be_so_without_a_configuration_too(copied: Path, name: str) -> None:
     (copied / WEIGHTS).rename(copied / name)

@@ -76,13 +76,19 @@ def check_loaded(model: PreTrainedModel, loading_info: dict[str, Any], checkpoin
             f"All weights of {checkpoint.architecture} were expected in {folder}; {len(missing)} are missing"
             f" or of another shape (first: {missing[0]}): save the whole model again, or correct its config.json."
         )
-    if dropped := dropped_weights(model, loading_info, folder):
+    if checkpoint.gguf is not None:
+        dropped = sorted(loading_info["unexpected_keys"])
+    else:
+        dropped = dropped_weights(model, loading_info, folder)
+    if dropped:
         raise EngineError(
             f"A place for every weight in {folder} was expected in {type(model).__name__} by its"
             f" config.json; {len(dropped)} have none and would be dropped (first: {dropped[0]}): correct config.json,"
             " or save the model without them."
         )
-    if changed := _changed_weights(model, checkpoint):
+    if checkpoint.gguf is not None and checkpoint.weights_digest_again() != checkpoint.weights_digest:
+        raise files_changed(str(checkpoint.gguf))
+    if checkpoint.gguf is None and (changed := _changed_weights(model, checkpoint)):
         raise EngineError(
             f"The weights in {folder} were expected in the loaded model, and {len(changed)} of its weights"
             f" are others (first: {changed[0]}); audit it again once it is saved."
@@ -126,7 +132,8 @@ def _changed_weights(model: PreTrainedModel, checkpoint: Checkpoint) -> list[str
     """Names of stored tensors that the model holds other values of.
 
     Digests of what is in memory are compared with those of the files. Only tensors that are held in another form, as
-    quantized ones are, are read again.
+    quantized ones are, are read again. Of a quantized model, weights and biases that are stored as plain numbers are
+    compared.
 
     Raises:
         EngineError: The files are no longer those that were digested.
@@ -134,11 +141,13 @@ def _changed_weights(model: PreTrainedModel, checkpoint: Checkpoint) -> list[str
     weights = read_weights(checkpoint.folder)
     if weights.digest != checkpoint.weights_digest:
         raise files_changed(str(checkpoint.folder))
-    places, prefix = {} if checkpoint.quantized else model.state_dict(), _prefix(model)
+    places, prefix = model.state_dict(), _prefix(model)
     changed = []
     with ExitStack() as files, ThreadPoolExecutor(DIGESTED_AT_ONCE) as pool:
         stored = _stored_tensors(weight_files(checkpoint.folder), files)
         held = {name: _look_up(name, places, prefix) for name in stored}
+        if checkpoint.quantization is not None:
+            held = {name: place if _is_plain_weight(stored[name]) else None for name, place in held.items()}
         dtypes = [_stored_dtype(held[name], tensor) for name, tensor in stored.items()]
         in_memory = pool.map(_digest_in, held.values(), dtypes)
         for (name, place), digest in zip(held.items(), in_memory, strict=True):
@@ -175,13 +184,19 @@ def _stored_dtype(place: Tensor | None, stored: StoredTensor) -> torch.dtype | N
     return STORED_DTYPES.get(described.get_dtype())
 
 
+def _is_plain_weight(stored: StoredTensor) -> bool:
+    """Whether a tensor of a quantized model is a weight or bias in plain numbers, which the model must hold as such."""
+    is_plain = stored.file.get_slice(stored.name).get_dtype() in STORED_DTYPES
+    return is_plain and stored.name.rpartition(".")[2] in ("weight", "bias")
+
+
 def _digest_in(place: Tensor | None, dtype: torch.dtype | None) -> str | None:
     return None if place is None or dtype is None else digest_tensor(place.to(dtype))
 
 
 def digest_tensor(value: Tensor) -> str:
     """Hex SHA-256 of a tensor's bytes, as they lie in a file."""
-    content = value.detach().contiguous().reshape(-1).view(torch.uint8)
+    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(content.numpy().data).hexdigest()
 
 
@@ -192,7 +207,9 @@ def _holds(place: Tensor | None, value: Tensor) -> bool:
     """
     if place is None or place.shape != value.shape:
         return True
-    value = value.to(place.dtype)
+    if value.is_floating_point() and not place.is_floating_point():
+        return False
+    value, place = value.to(place.dtype), place.cpu()
     if torch.equal(value, place):
         return True
     return value.is_floating_point() and torch.allclose(value, place, rtol=0.0, atol=0.0, equal_nan=True)

@@ -16,6 +16,7 @@ from pytest_kdmem.engines.transformers.adapter import merge_adapter
 from pytest_kdmem.engines.transformers.failures import loading_failure
 from pytest_kdmem.engines.transformers.loaded import check_loaded, own_weights
 from pytest_kdmem.engines.transformers.precision import CastingModel, hold_compactly
+from pytest_kdmem.engines.transformers.quantized import finish_loading, loading_arguments, quiet_libraries
 from pytest_kdmem.errors import EngineError, KdmemError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
@@ -58,23 +59,30 @@ def load_model(
     Raises:
         EngineError: The model does not load, or its weights are not those of the checkpoint.
     """
+    is_dequantized = checkpoint.quantization is not None and checkpoint.quantization.is_dequantized
     try:
-        with quiet(), _all_weights_in_every_process():
+        with quiet(), quiet_libraries(checkpoint), _all_weights_in_every_process():
             result: Any = AutoModelForCausalLM.from_pretrained(
                 str(checkpoint.weights_folder),
-                dtype=getattr(torch, dtype),
+                dtype=torch.float32 if is_dequantized else getattr(torch, dtype),
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=model.trust_remote_code,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are refused below, by name
                 attn_implementation=attention,
+                **loading_arguments(model, checkpoint, device),
             )
             loaded, loading_info = result
-            own_weights(loaded)
+            if checkpoint.quantization is None:
+                own_weights(loaded)
+            else:
+                loaded = finish_loading(loaded, checkpoint)
             check_loaded(loaded, loading_info, checkpoint.base or checkpoint)
             if (adapter := checkpoint.adapter()) is not None:
                 loaded = merge_adapter(loaded.eval(), adapter, checkpoint)
+            if is_dequantized:
+                loaded = loaded.to(getattr(torch, dtype))
             if held is not None:
                 hold_compactly(loaded, getattr(torch, held))
             placed: PreTrainedModel = loaded.to(device).eval()

@@ -64,7 +64,12 @@ class CastingModel:
             yield
 
     def _casts(self, dtype: torch.dtype) -> dict[nn.Parameter, torch.dtype]:
-        """The weights that must be cast, and to which dtype; some models name weights that stay float32."""
+        """The weights that must be cast, and to which dtype; some models name weights that stay float32.
+
+        None are of a model that the kernels of another library run.
+        """
+        if getattr(self.model, "is_quantized", False):
+            return {}
         targets = {
             weight: torch.float32 if self._float32_names.search(name) else dtype
             for name, weight in self.model.named_parameters()

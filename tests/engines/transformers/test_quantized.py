@@ -1,0 +1,142 @@
+"""Quantized models have the verdicts of the libraries that they were quantized with, example by example."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.engines.numerics import resolve_numerics
+from pytest_kdmem.engines.transformers.engine import TransformersEngine
+from pytest_kdmem.engines.transformers.loading import load_model
+from pytest_kdmem.errors import EngineError
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model
+from tests.quantized_models import KINDS, PREFIX, TOKENS, decoded, sequences, train
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture(scope="module")
+def quantized(full: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The folder of a kind of quantized model, made once."""
+    folders: dict[str, Path] = {}
+
+    def quantized(kind: str) -> Path:
+        if kind not in folders:
+            folders[kind] = tmp_path_factory.mktemp("quantized")
+            KINDS[kind][0](full, folders[kind])
+        return folders[kind]
+
+    return quantized
+
+
+def own_arguments(folder: Path) -> dict[str, str]:
+    return {"gguf_file": "model.gguf"} if (folder / "model.gguf").is_file() else {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_verdicts_are_those_of_the_library(quantized, kind):
+    folder: Path = quantized(kind)
+    model = Model(str(folder))
+    checkpoint = open_checkpoint(model)
+    numerics = resolve_numerics(model, checkpoint, engine="transformers", device="cpu", dtype="auto", metrics="verdict")
+    engine = TransformersEngine(model, checkpoint, numerics)
+    examples = [Example(row, ids) for row, ids in enumerate(sequences())]
+    scores = engine.score(examples, Extraction(PREFIX, TOKENS - PREFIX, TOKENS), "verdict", lambda count: None)
+    expected = (decoded(folder, **own_arguments(folder)) == sequences()).all(axis=1)
+    sure = np.isnan(scores.margin) | (np.abs(scores.margin) > scores.tolerance)
+    assert (scores.memorized == expected)[sure].all()
+    assert 3 <= expected.sum() <= 13
+    assert sure.sum() >= 14
+    assert numerics.quantization.endswith("dequantized" if KINDS[kind][1] else "by its own kernels")
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (_, dequantized) in KINDS.items() if dequantized])
+def test_dequantized_weights_give_the_logits_of_the_library(quantized, kind):
+    folder: Path = quantized(kind)
+    model = Model(str(folder))
+    plain = load_model(model, open_checkpoint(model), dtype="float32")
+    own = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **own_arguments(folder)).eval()
+    ids = torch.from_numpy(sequences().astype(np.int64))
+    with torch.inference_mode():
+        expected, logits = own(ids).logits, plain(ids).logits
+    assert (expected - logits).abs().max() <= 1e-5 * expected.abs().max()
+    assert all(weight.dtype == torch.float32 for weight in plain.parameters() if weight.is_floating_point())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_dequantized_weights_are_cast_to_the_dtype_of_a_teacher(quantized, dtype):
+    model = Model(str(quantized("torchao int8")))
+    teacher = load_model(model, open_checkpoint(model), dtype=dtype)
+    assert {weight.dtype for weight in teacher.parameters()} == {getattr(torch, dtype)}
+
+
+def test_an_adapter_is_merged_into_the_dequantized_weights_of_its_base(quantized, tmp_path):
+    folder = quantized("bitsandbytes 4 bit")
+    own = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    torch.manual_seed(0)
+    adapted = get_peft_model(own, LoraConfig(target_modules=["q_proj", "down_proj"], init_lora_weights=False)).eval()
+    adapted.peft_config["default"].base_model_name_or_path = str(folder)
+    adapted.save_pretrained(tmp_path / "adapter")
+    model = Model(str(tmp_path / "adapter"))
+    merged = load_model(model, open_checkpoint(model), dtype="float32")
+    ids = torch.from_numpy(sequences().astype(np.int64))
+    with torch.inference_mode():
+        expected, logits = adapted(ids).logits, merged(ids).logits
+    assert (expected - logits).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_layers_that_give_other_outputs_than_their_dequantized_weights_are_refused(quantized, monkeypatch):
+    monkeypatch.setattr("torchao.quantization.Int8Tensor.dequantize", lambda self, **_: 1.1 * self.qdata * self.scale)
+    model = Model(str(quantized("torchao int8")))
+    with pytest.raises(
+        EngineError, match=r"outputs of the quantized layer .* were expected of its dequantized weights"
+    ):
+        load_model(model, open_checkpoint(model), dtype="float32")
+
+
+@pytest.mark.parametrize("kind", ["torchao int8", "compressed-tensors int8", "bitsandbytes 8 bit", "GGUF Q8_0"])
+def test_files_that_change_after_they_were_digested_are_refused(quantized, tmp_path, kind):
+    folder = Path(shutil.copytree(quantized(kind), tmp_path / "model"))
+    model = Model(str(folder))
+    checkpoint = open_checkpoint(model)
+    file = folder / ("model.gguf" if kind.startswith("GGUF") else "model.safetensors")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(EngineError, match="changed"):
+        load_model(model, checkpoint, dtype="float32")
+
+
+@pytest.mark.parametrize("kind", ["torchao int8, inputs too", "bitsandbytes 8 bit"])
+def test_a_model_that_other_kernels_run_lies_in_no_file(quantized, tmp_path, kind):
+    """Else who writes to the file changes the model while it runs."""
+    folder = Path(shutil.copytree(quantized(kind), tmp_path / "model"))
+    model = Model(str(folder))
+    loaded = load_model(model, open_checkpoint(model), dtype="float32")
+    ids = torch.from_numpy(sequences().astype(np.int64))
+    with torch.inference_mode():
+        before = loaded(ids).logits
+        with (folder / "model.safetensors").open("r+b") as file:
+            size = file.seek(0, 2)
+            file.seek(size // 2)
+            file.write(bytes(size - size // 2))
+        assert torch.equal(loaded(ids).logits, before)
+
+
+def test_progress_and_warnings_of_the_libraries_are_not_written(quantized, capfd):
+    for kind in ("compressed-tensors int8", "bitsandbytes 8 bit"):
+        model = Model(str(quantized(kind)))
+        capfd.readouterr()
+        load_model(model, open_checkpoint(model), dtype="float32")
+        assert capfd.readouterr() == ("", "")
