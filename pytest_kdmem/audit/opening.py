@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.audit.audit import Audit
-from pytest_kdmem.audit.students import student_audit_name
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.corpus.sources import check_source
@@ -18,6 +17,7 @@ from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.roles import MODEL_ROLES
 from pytest_kdmem.specs.runtime import SettingValues, extraction, run_settings
+from pytest_kdmem.specs.students import student_audit_name
 from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
 

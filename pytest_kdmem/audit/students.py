@@ -40,11 +40,6 @@ class StudentRow:
     not_run: int
 
 
-def student_audit_name(place: str, student: str) -> str:
-    """Return the name of the audit of a student that is declared at a place, or of all students if it is empty."""
-    return f"{place}[{student}]" if student else place
-
-
 def student_rows(audits: Sequence[AuditResult]) -> tuple[StudentRow, ...]:
     """Return a row for each audit that is of one of several students."""
     return tuple(_row(audit) for audit in audits if audit.student)

@@ -55,6 +55,14 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     return status
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let an audit's test run once for each of several students."""
+    if is_audit(metafunc.definition):
+        from pytest_kdmem.plugin.students import parametrize
+
+        parametrize(metafunc)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin a session of audits if one was collected, even if a hook dropped it since."""

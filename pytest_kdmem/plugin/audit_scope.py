@@ -13,7 +13,9 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.fixture_lookup import Definition, parameters_of, reached_definitions
 from pytest_kdmem.plugin.settings import Settings
+from pytest_kdmem.plugin.student import student_name
 from pytest_kdmem.specs.roles import MODEL_ROLES, ROLES
+from pytest_kdmem.specs.students import student_audit_name
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,28 @@ class AuditScope:
     All that a test sees is declared on the one way from the root to it. So tests whose deepest declarations lie at the
     same place see the same declarations, and the place names the audit.
 
+    Of several students that are declared there, each has an audit of its own; teacher, baseline and sets are the same.
+
     Attributes:
-        audit: Node id of the folder, module or class that names the audit; "" is the root.
+        place: Node id of the folder, module or class that names the audit; "" is the root.
         declared_at: Node id of the deepest declaration that each role is made of, by role.
+        student: Name of the student if the test is about one of several; empty otherwise.
     """
 
-    audit: str
+    place: str
     declared_at: dict[str, str]
+    student: str = ""
+
+    @property
+    def audit(self) -> str:
+        """Name of the audit."""
+        return student_audit_name(self.place, self.student)
 
 
 def scope_of(item: pytest.Item) -> AuditScope:
     """Return the audit that a test belongs to."""
-    declared_at = {role: _deepest(reached_definitions(item, [role]).values()) for role in ROLES}
-    return AuditScope(max(declared_at.values(), key=len), declared_at)
+    declared_at = {role: _deepest(reached_definitions(item, [role]).values()) for role in (*ROLES, "students")}
+    return AuditScope(max(declared_at.values(), key=len), declared_at, student_name(item))
 
 
 def check_declared(item: pytest.Item) -> None:
@@ -50,7 +61,7 @@ def check_declared(item: pytest.Item) -> None:
             f" {item.config.rootpath}, so that pytest takes its fixtures for those of all tests; add --rootdir=… with a"
             " folder that holds both."
         )
-    parameters = parameters_of(item)
+    parameters = parameters_of(item).keys() - {"student" if student_name(item) else ""}
     for role in ROLES:
         for (name, _), definition in reached_definitions(item, [role]).items():
             wrong_scope = name == role and definition.scope != "session"
@@ -97,7 +108,7 @@ def _ambiguous_nodeid(items: Sequence[pytest.Item]) -> str:
 
 def _ambiguous_model(items: Sequence[pytest.Item], settings: Settings) -> str:
     """Return an error if one model is named for this run and several audits declare their own in that role."""
-    for role in MODEL_ROLES:
+    for role in (*MODEL_ROLES, "students"):
         if not settings.overrides(role):
             continue
         audits: dict[str, str] = {}  # where the role is declared → an audit that has it from there
@@ -120,7 +131,7 @@ def _conftests_beside(item: pytest.Item) -> Iterator[str]:
     pytest places a conftest by its path from the root; what lies elsewhere it takes for the root's own.
     """
     root, parents = item.config.rootpath, item.path.parents
-    reached = reached_definitions(item, ROLES)
+    reached = reached_definitions(item, (*ROLES, "students"))
     for path, module in item.config.pluginmanager.list_name_plugin():
         if not path.endswith("conftest.py") or Path(path).is_relative_to(root) or Path(path).parent in parents:
             continue

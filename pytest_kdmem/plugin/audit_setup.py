@@ -126,9 +126,9 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item, session: Audit
     Raises:
         KdmemError: Something declared is missing, of another kind, or does not fit the rest.
     """
-    name = scope_of(item).audit
-    audit = audit_by_settings(session.settings, name, "", session.cache_dir, progress_of(request.config))
-    tests = [item, *(test for test in request.session.items if is_audit(test) and scope_of(test).audit == name)]
+    scope, progress = scope_of(item), progress_of(request.config)
+    audit = audit_by_settings(session.settings, scope.place, scope.student, session.cache_dir, progress)
+    tests = [item, *(test for test in request.session.items if is_audit(test) and scope_of(test).audit == audit.name)]
     used = _used_fixtures(tests)
     declared = ((role, request.getfixturevalue(role)) for role in ROLES if role in used)
     declare(audit, declared, compares=not used.isdisjoint(("inheritance", "predicted_risk")))

@@ -37,20 +37,20 @@ def is_narrowed(config: pytest.Config) -> bool:
     return only_last_failed or any("::" in name for name in config.args)
 
 
-def lost_tests(config: pytest.Config, audits: Iterable[str]) -> dict[str, str]:
-    """Return the tests that stand in an audit's files and were never collected: name of the audit, by node id.
+def lost_tests(config: pytest.Config, places: Iterable[str]) -> dict[str, str]:
+    """Return the tests that stand in an audit's files and were never collected: place of the audit, by node id.
 
-    An audit's files are those below the folder that names it, but for folders whose conftest declares another one.
+    An audit's files are those below the folder that declares it, but for folders whose conftest declares another one.
     """
     collected = _Collected(watch_of(config).items)
     lost: dict[str, str] = {}
-    for audit in audits:
-        base = config.rootpath / audit.split("::")[0]
+    for place in places:
+        base = config.rootpath / place.split("::")[0]
         for file in _test_files(base, config):
             nodeid = _nodeid(file, config)
             for test in collected.missing(file, _written(file, config)):
                 name = f"{nodeid}::{test.name}" if test.name != UNKNOWN else nodeid
-                lost.setdefault(name if not collected.has(name) else f"{name} (line {test.line})", audit)
+                lost.setdefault(name if not collected.has(name) else f"{name} (line {test.line})", place)
     return lost
 
 

@@ -81,7 +81,7 @@ class FixtureCache:
             self._wide_parameters.add(name)
         definitions = reached_definitions(item, [name])
         if any(reached in AUDIT_FIXTURES for reached, _ in definitions):  # ours are made of the audit as a whole
-            definitions |= reached_definitions(item, ROLES)
+            definitions |= reached_definitions(item, (*ROLES, "students"))
         nodes = _declaring_nodes(item) if any(map(_asks_at_run_time, definitions.values())) else None
         self._setups[definition] = Setup(request, is_audit(item), definitions, parameters, nodes)
 

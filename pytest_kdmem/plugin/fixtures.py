@@ -19,17 +19,26 @@ if TYPE_CHECKING:
     from pytest_kdmem.engines.protocol import Metrics
     from pytest_kdmem.metrics.inheritance import Inheritance
     from pytest_kdmem.metrics.memorization import Memorization
+    from pytest_kdmem.plugin.student import Student
     from pytest_kdmem.risk.predicted import PredictedRisk
     from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
 
 
 def _role_fixture(role: str) -> Any:
     @pytest.fixture(scope="session", name=role)
-    def declared(pytestconfig: pytest.Config) -> Model | TrainingSet:
+    def declared(request: pytest.FixtureRequest) -> Model | TrainingSet:
+        if hasattr(request, "param"):  # one of several students, for each of which the test runs
+            student: Student = request.param
+            return student.model
         from pytest_kdmem.plugin.role_settings import spec_from_settings
         from pytest_kdmem.plugin.session import session_of
 
-        return spec_from_settings(role, session_of(pytestconfig).settings)
+        session = session_of(request.config)
+        if role == "student" and session.running_test is not None:
+            from pytest_kdmem.plugin.students import check_is_one
+
+            check_is_one(session.running_test, session)
+        return spec_from_settings(role, session.settings)
 
     declared.__doc__ = f"The audit's {role.replace('_', ' ')}, from the settings unless the audit declares it."
     return declared
@@ -37,6 +46,15 @@ def _role_fixture(role: str) -> Any:
 
 teacher, student, baseline = (_role_fixture(role) for role in MODEL_ROLES)
 training_set, control_set = (_role_fixture(role) for role in DATA_ROLES)
+
+
+@pytest.fixture(scope="session")
+def students(pytestconfig: pytest.Config) -> dict[str, Model]:
+    """The audit's students by name, from the settings unless the audit declares several."""
+    from pytest_kdmem.plugin.role_settings import students_from_settings
+    from pytest_kdmem.plugin.session import session_of
+
+    return students_from_settings(session_of(pytestconfig).settings)
 
 
 @pytest.fixture(scope="session")

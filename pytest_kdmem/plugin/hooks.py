@@ -25,7 +25,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     """Show which settings hold and where each came from, if anything is audited."""
     if config.option.verbose < 0 or not any(map(is_audit, items)):
         return []
-    return session_of(config).header()
+    return session_of(config).settings.header()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -75,7 +75,7 @@ def completed_report(report: Report, settings: Settings, invoked_from: Path) -> 
         invoked_from: Folder in which pytest was started, and in which the commands will be.
     """
     root = Path(os.path.relpath(settings.root, invoked_from)).as_posix()
-    options = [text for option in OPTIONS if (text := _command_line_text(option, settings))]
+    options = [text for option in OPTIONS for text in _command_line_texts(option, settings)]
     audits = tuple(with_commands(audit, options, root) for audit in report.audits)
     path = settings.baseline_file
     if path is None or (settings["update_baseline_file"] and not path.exists()):
@@ -162,11 +162,13 @@ def _accept_figures(report: Report, settings: Settings) -> str:
     return f"accepted: {count(figures)} figures in {path}{comparison}; commit it"
 
 
-def _command_line_text(option: Option, settings: Settings) -> str:
-    """Return an option as the next command has to repeat it; "" if it need not."""
+def _command_line_texts(option: Option, settings: Settings) -> list[str]:
+    """Return an option as the next command has to repeat it, as often as it was given."""
     if not settings.overrides(option.key) or option.key in OUTPUT_KEYS:
-        return ""
+        return []
     value = settings[option.key]
     if option.kind == "truth":
-        return f"{option.flag}={'yes' if value else 'no'}"
-    return option.flag * value if isinstance(value, bool) else f"{option.flag}={without_secrets(str(value))}"
+        return [f"{option.flag}={'yes' if value else 'no'}"]
+    if isinstance(value, bool):
+        return [option.flag] * value
+    return [f"{option.flag}={without_secrets(str(each))}" for each in (value if option.kind == "paths" else [value])]

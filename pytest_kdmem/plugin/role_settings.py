@@ -10,6 +10,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.roles import MODEL_ROLES
+from pytest_kdmem.specs.students import students_of_setting
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,28 @@ def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:
             f" or set --kdmem-{flag} or kdmem_{role}{origin}."
         )
     if role in MODEL_ROLES:
-        base_key = ROLE_SETTINGS[role].overriding["base"]
-        # The base that a configuration names is that of the model that it names.
-        is_of_this_model = settings.overrides(base_key) or not settings.overrides(role)
-        return Model(
-            source,
-            dtype=settings["dtype"],
-            trust_remote_code=settings["trust_remote_code"] or False,
-            base=settings[base_key] if is_of_this_model else None,
-        )
+        return _model(source, role, role, settings)
     return TrainingSet(source, **{name: settings[key] for name, key in ROLE_SETTINGS[role].overriding.items()})
+
+
+def students_from_settings(settings: Settings) -> dict[str, Model]:
+    """Return the students that the settings name, by name.
+
+    Raises:
+        SpecError: They name none, or name them wrongly.
+    """
+    students = students_of_setting(settings["students"])
+    return {name: _model(student.source, "student", "students", settings) for name, student in students.items()}
+
+
+def _model(source: str, role: str, key: str, settings: Settings) -> Model:
+    """Return a model that the setting ``key`` names for a role."""
+    base_key = ROLE_SETTINGS[role].overriding["base"]
+    # The base that a configuration names is that of the model that it names.
+    is_of_this_model = settings.overrides(base_key) or not settings.overrides(key)
+    return Model(
+        source,
+        dtype=settings["dtype"],
+        trust_remote_code=settings["trust_remote_code"] or False,
+        base=settings[base_key] if is_of_this_model else None,
+    )

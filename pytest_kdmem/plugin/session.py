@@ -6,13 +6,14 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kdmem.plugin.audit_names import AuditNames
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.gate_book import GateBook
 from pytest_kdmem.plugin.settings import Settings, read_settings, remove_reports
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_kdmem.audit.result import AuditResult
     from pytest_kdmem.plugin.fixture_cache import FixtureCache
     from pytest_kdmem.plugin.reporting import Published
+    from pytest_kdmem.plugin.student import Student
 
 
 class AuditSession:
@@ -35,6 +37,7 @@ class AuditSession:
         dropped: Audits that were collected, and that a hook removed without a word.
         has_started: Whether there are audits in this run.
         audits: Audits that were opened, by name.
+        students: Students that were declared, by the fixture's definition; by None those of the settings.
         published: The report and what became of it, once it was written.
     """
 
@@ -45,9 +48,10 @@ class AuditSession:
         self.dropped: list[pytest.Item] = []
         self.has_started = False
         self.audits: dict[str, Audit] = {}
+        self.students: dict[object, Sequence[Student]] = {}
         self.published: Published | None = None
         self._book = GateBook()
-        self._audit_names: dict[str, str] = {}  # by node id of the test, in the order of collection
+        self._names = AuditNames()
         self._worker_results: list[AuditResult] = []
         self._used_settings: set[str] = set()  # of those that name what is measured, in any process
         self._error = ""  # for which no audit of this run may be held
@@ -113,13 +117,6 @@ class AuditSession:
 
             raise usage_error(self._error)
 
-    def header(self) -> list[str]:
-        """Return a line for each kind of place that settings came from."""
-        by_origin: dict[str, list[str]] = {}
-        for key, value in self.settings.given.items():
-            by_origin.setdefault(self.settings.origins[key], []).append(f"{key}={value}")
-        return [f"kdmem {origin}: {', '.join(texts)}" for origin, texts in by_origin.items()]
-
     def start_test(self, item: pytest.Item) -> None:
         """Begin a test: nothing of another audit is left to it, and the comparisons of an audit are recorded.
 
@@ -165,18 +162,16 @@ class AuditSession:
 
     def finish(self, session: pytest.Session) -> None:
         """Write the report of all audits, or hand this process's part of it to the one that writes."""
-        from pytest_kdmem.plugin.audit_scope import scope_of
         from pytest_kdmem.plugin.unused_settings import used_settings, with_unused_settings
 
-        collected = [*filter(is_audit, session.items), *self.deselected, *self.dropped]
-        self._audit_names |= {item.nodeid: scope_of(item).audit for item in collected}
+        self._names.add([*filter(is_audit, session.items), *self.deselected, *self.dropped])
         self._used_settings |= used_settings(self.audits.values(), filter(is_audit, session.items))
         is_held = self.has_started and not self.shard and (self.is_worker or not self._error)
         report = self._assembled_report() if is_held else None
         if self.is_worker:
             output = report and {
                 "report": report.to_json(),
-                "audit_names": self._audit_names,
+                "audit_names": self._names.by_nodeid,
                 "used_settings": sorted(self._used_settings),
             }
             self.config.workeroutput["kdmem"] = json.dumps(output, allow_nan=False)  # type: ignore[attr-defined]
@@ -200,7 +195,7 @@ class AuditSession:
         if (output := json.loads(worker_output)) is not None:
             self.has_started = True
             self._worker_results += Report.from_json(output["report"]).audits
-            self._audit_names = output["audit_names"]  # each worker collects all tests
+            self._names.by_nodeid = output["audit_names"]  # each worker collects all tests
             self._used_settings.update(output["used_settings"])
 
     def print_summary(self, terminalreporter: Any) -> None:
@@ -219,16 +214,16 @@ class AuditSession:
     def _assembled_report(self) -> Report:
         """Return what this run or its workers audited, with every audit that was collected or stands in its files."""
         from pytest_kdmem.audit.assemble import assemble_report
-        from pytest_kdmem.plugin.completeness import failed_nodeids, lost_tests, uncollected_files
+        from pytest_kdmem.plugin.completeness import failed_nodeids, uncollected_files
 
         if not self._worker_results:
-            self._audit_names |= lost_tests(self.config, dict.fromkeys(self._audit_names.values()))
-            self._book.close(self._audit_names)
+            self._names.add_lost(self.config)
+            self._book.close(self._names.by_nodeid)
         return assemble_report(
             self._worker_results or list(self._own_results()),
-            self._audit_names,
+            self._names.by_nodeid,
             failed_nodeids(self.config),
-            uncollected=uncollected_files(self.config, self._audit_names),
+            uncollected=uncollected_files(self.config, self._names.by_nodeid),
             narrowed=self._is_narrowed,
         )
 
@@ -236,10 +231,12 @@ class AuditSession:
         from pytest_kdmem.audit.summarize import empty_result
 
         given = self.settings.given
-        for name in dict.fromkeys([*self._audit_names.values(), *self._book.gates, *self.audits]):
+        for name in dict.fromkeys([*self._names.by_nodeid.values(), *self._book.gates, *self.audits]):
             gates = self._book.gates.get(name, [])
-            audit = self.audits.get(name)
-            yield audit.result(given, gates) if audit is not None else empty_result(given, gates, name)
+            if (audit := self.audits.get(name)) is not None:
+                yield audit.result(given, gates)
+            else:
+                yield empty_result(given, gates, name, self._names.student_of(name))
 
 
 SESSION = pytest.StashKey[AuditSession]()

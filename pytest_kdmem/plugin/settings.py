@@ -19,6 +19,7 @@ from pytest_kdmem.plugin.usage import usage_error
 from pytest_kdmem.specs.checks import to_truth
 from pytest_kdmem.specs.option import Kind, Option
 from pytest_kdmem.specs.options import OPTIONS
+from pytest_kdmem.specs.students import split_entry
 
 # Between two paths of a variable; the colon of an address is none.
 PATHS_APART = re.compile(rf"{re.escape(os.pathsep)}(?!//)")
@@ -64,6 +65,13 @@ class Settings:
         """Whether a value was given for this run, so that it goes before what an audit declares."""
         return self.origins[key] in ("option", "environment")
 
+    def header(self) -> list[str]:
+        """Return a line for each kind of place that settings came from."""
+        by_origin: dict[str, list[str]] = {}
+        for key, value in self.given.items():
+            by_origin.setdefault(self.origins[key], []).append(f"{key}={value}")
+        return [f"kdmem {origin}: {', '.join(texts)}" for origin, texts in by_origin.items()]
+
     def _beside_configuration(self, key: str) -> Path:
         path = local_path(self[key])
         return path if self.overrides(key) else self.root / path
@@ -84,6 +92,8 @@ def read_settings(config: pytest.Config) -> Settings:
         values[option.key] = option.default if origin == "default" else _converted(option, place, raw_value)
         if origin == "configuration" and option.kind == "path":
             values[option.key] = path_from_root(values[option.key], config.rootpath)
+        if origin == "configuration" and option.key == "students":
+            values[option.key] = [_student_from_root(entry, config.rootpath) for entry in values[option.key]]
     return Settings(values, origins, places, config.rootpath)
 
 
@@ -133,6 +143,12 @@ def path_from_root(value: str, root: Path) -> str:
     """Return a path of the configuration as seen from the configuration's folder; a hub id or preset is no path."""
     candidate = root / local_path(value)
     return str(candidate) if exists(candidate) else value
+
+
+def _student_from_root(entry: str, root: Path) -> str:
+    """Return one of several students of the configuration, whose folder is seen from the configuration's."""
+    _, source = split_entry(entry)
+    return f"{entry.removesuffix(source)}{path_from_root(source, root)}"
 
 
 def _raw_value(option: Option, config: pytest.Config) -> tuple[Origin, str, Any]:

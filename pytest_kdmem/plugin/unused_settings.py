@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kdmem.audit.report import Report
+from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.audit.schema import Gate
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.plugin.settings import Settings
@@ -24,7 +25,7 @@ TOKEN_FILES = ("token_dtype", "eos_id", "order")
 CHAT = ("chat_columns", "chat_turns", "answer_tokens", "chat_template")
 READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", *TOKEN_FILES, *CHAT, "sample", "seed")
 BASES = {role: f"{role}_base" for role in MODEL_ROLES}
-NAMING = (*ROLES, *BASES.values(), *READING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
+NAMING = (*ROLES, "students", *BASES.values(), *READING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
 
 
 def used_settings(audits: Iterable[Audit], tests: Iterable[pytest.Item]) -> set[str]:
@@ -60,16 +61,27 @@ def with_unused_settings(report: Report, settings: Settings, used: Collection[st
 
 
 def _is_used(key: str, report: Report, used: Collection[str]) -> bool:
-    if key == "student":  # it may be scored, and another model be compared
-        sides = [side for audit in report.audits for gate in audit.gates for side in (gate.estimate, gate.threshold)]
-        subjects = {side.subject.split(" on ")[0] for side in sides if isinstance(side, Estimate)}
-        return "student" in subjects
+    # A student may be scored, and another model be compared.
+    if key == "student":
+        return any(map(_compares_student, report.audits))
+    if key == "students":
+        of_students = [audit for audit in report.audits if audit.student]
+        return bool(of_students) and all(map(_compares_student, of_students))
     return key in used
 
 
+def _compares_student(audit: AuditResult) -> bool:
+    sides = [side for gate in audit.gates for side in (gate.estimate, gate.threshold)]
+    return "student" in {side.subject.split(" on ")[0] for side in sides if isinstance(side, Estimate)}
+
+
 def _gate(place: str, key: str, beside: Gate) -> Gate:
-    fixture = "thresholds" if key in THRESHOLDS else key
-    way_out = f"let them use the fixture `{fixture}`" if key in (*ROLES, *THRESHOLDS) else "let them measure by it"
+    fixture = "thresholds" if key in THRESHOLDS else "student" if key == "students" else key
+    way_out = (
+        f"let them use the fixture `{fixture}`"
+        if key in (*ROLES, "students", *THRESHOLDS)
+        else "let them measure by it"
+    )
     reason = (
         f"{place} was expected to be used by a gate of this run, and none used it; {way_out}, or leave {place} out."
     )

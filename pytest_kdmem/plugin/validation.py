@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from pytest_kdmem.plugin.options import unknown_keys
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.plugin.usage import usage_error
 from pytest_kdmem.specs.options import OPTIONS
+from pytest_kdmem.specs.roles import MODEL_ROLES
 
 CONFIGURATION_FILES = (
     "pytest.toml",
@@ -47,13 +49,33 @@ def _check_models(settings: Settings) -> None:
     from pytest_kdmem.errors.harmless import named
     from pytest_kdmem.specs.locations import looks_like_hub_id
 
-    for role in filter(settings.__getitem__, ("teacher", "student", "baseline")):
-        source, place = settings[role], settings.places[role]
+    for role, source in _named_models(settings):
+        place = settings.places[role]
         _check_source(f"{place}: a model's source", source)
         if settings.overrides(role) and not is_folder(local_path(source)) and not looks_like_hub_id(source):
             raise usage_error(
                 f"{place}: a model folder was expected at {named(source)}, and there is none; check the path."
             )
+
+
+def _named_models(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the key and the source of each model that is named."""
+    from pytest_kdmem.errors import KdmemError
+    from pytest_kdmem.specs.students import students_of_setting
+
+    yield from ((role, settings[role]) for role in MODEL_ROLES if settings[role])
+    if not settings["students"]:
+        return
+    if settings["student"]:
+        places = settings.places
+        raise usage_error(
+            f"Either one student or several were expected; found {places['student']} and {places['students']}: leave"
+            " one of them out."
+        )
+    try:
+        yield from (("students", model.source) for model in students_of_setting(settings["students"]).values())
+    except KdmemError as error:
+        raise usage_error(f"{settings.places['students']}: {error}") from None
 
 
 def _check_source(name: str, source: str) -> None:

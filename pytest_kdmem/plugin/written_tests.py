@@ -67,7 +67,7 @@ def written_audits(file: Path, conftests: Iterable[Path], patterns: Patterns) ->
 def declares_roles(conftest: Path) -> bool:
     """Whether a conftest declares a model or set, so that the tests below it are an audit of their own."""
     module = _parsed(conftest)
-    return module is None or any(_fixture_name(function) in ROLES for function in _functions(module))
+    return module is None or any(_fixture_name(function) in (*ROLES, "students") for function in _functions(module))
 
 
 def _parsed(file: Path) -> ast.Module | None:

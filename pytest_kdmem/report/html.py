@@ -29,6 +29,7 @@ from pytest_kdmem.report.sentences import (
     precision_phrase,
     verdict_sentence,
 )
+from pytest_kdmem.report.students import COLUMNS, student_lines
 from pytest_kdmem.report.venn import CELLS, ordered_roles
 
 MAX_ROWS = 2000
@@ -61,6 +62,8 @@ def render(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         verdict=verdict_sentence(report),
         outcome=overall_outcome(report.audits),
+        students=student_lines(report),
+        student_columns=COLUMNS,
         sections=[_section(audit, f"a{index}") for index, audit in enumerate(report.audits)],
         symbols=SYMBOLS,
         style=Markup(_read_asset("report.css")),

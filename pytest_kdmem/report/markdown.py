@@ -23,6 +23,7 @@ from pytest_kdmem.report.sentences import (
     precision_phrase,
     verdict_sentence,
 )
+from pytest_kdmem.report.students import COLUMNS, student_lines
 from pytest_kdmem.report.venn import CELLS, ordered_roles
 
 Item = TypeVar("Item")
@@ -121,8 +122,14 @@ def _render(report: Report, detail: Detail) -> str:
     audits, rest = detail.limit(ordered)
     alone = len(report.audits) == 1
     sections = [_audit(audit, detail) if alone else _titled_audit(audit, detail) for audit in audits]
-    parts = [_verdict(report), *sections, f"{rest} audits\n" if rest else "", detail.omissions()]
-    return "\n".join(filter(None, parts))
+    end = [f"{rest} audits\n" if rest else "", detail.omissions()]
+    return "\n".join(filter(None, [_verdict(report), _students(report, detail), *sections, *end]))
+
+
+def _students(report: Report, detail: Detail) -> str:
+    lines, rest = detail.limit(student_lines(report))
+    rows = [(SYMBOLS[line.outcome], *map(escape_markdown, (line.name, *line.cells))) for line in lines]
+    return table(("", "student", *COLUMNS), rows, rest) if rows else ""
 
 
 def _titled_audit(audit: AuditResult, detail: Detail) -> str:

@@ -46,13 +46,13 @@ class FrontMatter(NamedTuple):
 
 
 def select_audit(report: Report, name: str | None = None) -> AuditResult:
-    """Return the audit of that name, or the only audit if no name is given.
+    """Return the audit of that name, or of the student of that name; or the only audit if no name is given.
 
     Raises:
         SpecError: The report has no audit of that name, or has several and no name is given.
     """
     names = ", ".join(sanitize(audit.name) or "the root" for audit in report.audits)
-    matches = [audit for audit in report.audits if name is None or name == (audit.name or "the root")]
+    matches = [audit for audit in report.audits if name is None or name in (audit.name or "the root", audit.student)]
     if len(matches) == 1:
         return matches[0]
     if name is None:

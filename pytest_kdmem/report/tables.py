@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -11,11 +13,16 @@ from pytest_kdmem.audit.schema import InheritanceEntry
 from pytest_kdmem.audit.schema_examples import DistributionsEntry
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.report.glyphs import Glyphs
+from pytest_kdmem.report.students import COLUMNS as STUDENT_COLUMNS
+from pytest_kdmem.report.students import StudentLine, size_text
 from pytest_kdmem.report.venn import CELLS, INHERITED, ordered_roles
 
 # Columns after the model's name, and those that are dropped first where the terminal is narrow.
 COLUMNS = ("params", "recited", "of", "rate", "bound", "ambiguous", "held-out ppl", "margins")
 EXPENDABLE = ("margins", "params", "of", "held-out ppl", "ambiguous")
+EXPENDABLE_OF_STUDENTS = ("seed", "size", "temperature", "inherited", "reduction")
+LEFT = ("margins", "gates")
+STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red"}
 MIN_NAME_WIDTH = 8
 COLUMN_PADDING = 3  # a space on either side of a column, and the line between two columns
 # Columns of an inheritance table beside its bars.
@@ -30,23 +37,58 @@ def models_table(result: AuditResult, glyphs: Glyphs, width: int) -> Table:
 
     Numbers are never cut: where the terminal is narrow, columns are dropped and names are truncated.
     """
-    roles = ordered_roles(result)
-    rows = {role: dict(zip(COLUMNS, _cells(result, role, glyphs), strict=True)) for role in roles}
-    columns = [name for name in COLUMNS if name != "margins" or any(row[name] for row in rows.values())]
+    rows = [(role, dict(zip(COLUMNS, _cells(result, role, glyphs), strict=True)), "") for role in ordered_roles(result)]
+    columns = [name for name in COLUMNS if name != "margins" or any(cells[name] for _, cells, _ in rows)]
+    return _fitted_table("model", rows, columns, EXPENDABLE, glyphs, width)
+
+
+def students_table(lines: Sequence[StudentLine], glyphs: Glyphs, width: int) -> Table:
+    """Return a table with a row per student, in the colour of the outcome of its gates."""
+    signs = {"pass": glyphs.passed, "fail": glyphs.failed, "inconclusive": "?"}
+    rows = [
+        (
+            f"{signs[line.outcome]} {line.name}",
+            dict(zip(STUDENT_COLUMNS, map(glyphs.clean, line.cells), strict=True)),
+            STYLES[line.outcome],
+        )
+        for line in lines
+    ]
+    return _fitted_table("student", rows, [*STUDENT_COLUMNS], EXPENDABLE_OF_STUDENTS, glyphs, width)
+
+
+def _fitted_table(
+    heading: str,
+    rows: Sequence[tuple[str, Mapping[str, str], str]],
+    columns: list[str],
+    expendable: Sequence[str],
+    glyphs: Glyphs,
+    width: int,
+) -> Table:
+    """Return a table that is no wider than the terminal.
+
+    Args:
+        heading: Heading of the names.
+        rows: Name, cells by column, and style of each row.
+        columns: Columns after the name.
+        expendable: Columns that are dropped, in this order, until the names have room.
+        glyphs: Characters of the terminal.
+        width: Columns of the terminal.
+    """
 
     def name_width() -> int:
-        widths = (max(len(column), *(len(row[column]) for row in rows.values())) for column in columns)
+        widths = (max(len(column), *(len(cells[column]) for _, cells, _ in rows)) for column in columns)
         return width - sum(COLUMN_PADDING + column_width for column_width in widths) - COLUMN_PADDING
 
-    for column in EXPENDABLE:
+    for column in expendable:
         if name_width() < MIN_NAME_WIDTH and column in columns:
             columns.remove(column)
     table = Table(box=glyphs.box, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column("model", no_wrap=True)
+    table.add_column(heading, no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="left" if column == "margins" else "right", no_wrap=True)
-    for role in roles:
-        table.add_row(glyphs.truncate(role, max(1, name_width())), *(rows[role][column] for column in columns))
+        table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
+    for name, cells, style in rows:
+        shown = (cells[column] for column in columns)
+        table.add_row(glyphs.truncate(name, max(1, name_width())), *shown, style=style or None)
     return table
 
 
@@ -56,9 +98,7 @@ def _cells(result: AuditResult, role: str, glyphs: Glyphs) -> list[str]:
     if rate is not None:
         bound = "exact" if rate.exhaustive and rate.low == rate.high else f"≤ {percent(rate.high)}"
         rate_cells = [count(rate.k or 0), count(rate.n), percent(rate.value), bound, count(rate.ambiguous)]
-    parameters = result.models[role].parameters
-    size = f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"
-    cells = [size, *rate_cells, f"{held_out.perplexity:.2f}" if held_out else "–"]
+    cells = [size_text(result.models[role].parameters), *rate_cells, f"{held_out.perplexity:.2f}" if held_out else "–"]
     return [*map(glyphs.clean, cells), _margins_sparkline(result.distributions, role, glyphs)]
 
 

@@ -25,10 +25,10 @@ from pytest_kdmem.report.sentences import (
     overall_outcome,
     precision_phrase,
 )
-from pytest_kdmem.report.tables import inheritance_line, inheritance_table, models_table
+from pytest_kdmem.report.students import student_lines
+from pytest_kdmem.report.tables import STYLES, inheritance_line, inheritance_table, models_table, students_table
 from pytest_kdmem.report.venn import ordered_roles
 
-STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red"}
 # A reason of ours is one sentence. Anything longer comes from elsewhere and would drown the rest.
 MAX_REASON_LENGTH = 600
 MAX_IDS = 12
@@ -38,7 +38,7 @@ BORDER_WIDTH = 6  # columns around the title of a rule; a panel has two more
 def render(report: Report, *, width: int = 80, color: bool = False, unicode: bool = True, verbosity: int = 0) -> str:
     """Return the report as text that ends with a newline.
 
-    Of several audits, each stands under its name, and a line sums them up.
+    Of several audits, each stands under its name, and a line sums them up. Several students begin it with a table.
 
     Args:
         report: The report to render.
@@ -52,6 +52,8 @@ def render(report: Report, *, width: int = 80, color: bool = False, unicode: boo
     several = len(report.audits) > 1
     shown = [audit for audit in report.audits if audit.failed or verbosity >= 0]
     parts: list[RenderableType] = []
+    if (lines := student_lines(report)) and verbosity >= 0:
+        parts += [students_table(lines, glyphs, width), Text()]
     for index, audit in enumerate(shown):
         if several:
             parts += [Text()] * (index > 0)

@@ -21,6 +21,13 @@ INPUT_OPTIONS = (
         "path",
         "Folder or hub id of the baseline, a model of the student's size that is fine-tuned without a teacher.",
     ),
+    Option(
+        "students",
+        "paths",
+        "One of several students, each of which every gate is held for: folder or hub id, or NAME=SOURCE; may be"
+        " repeated.",
+        (),
+    ),
     *(
         Option(
             f"{role}-base",

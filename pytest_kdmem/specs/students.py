@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.roles import REFERENCES
 
 # It stands in the ids of tests, in shells and in file names.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
+def student_audit_name(place: str, student: str) -> str:
+    """Return the name of the audit of a student that is declared at a place, or of all students if it is empty."""
+    return f"{place}[{student}]" if student else place
 
 
 def named_students(students: object) -> dict[str, Model]:
@@ -25,14 +31,32 @@ def named_students(students: object) -> dict[str, Model]:
     Raises:
         SpecError: There is none, two have one name, a name cannot stand in the id of a test, or one is no model.
     """
-    pairs = list(_pairs(students))
+    return _checked(list(_pairs(students)))
+
+
+def students_of_setting(entries: Sequence[str]) -> dict[str, Model]:
+    """Return the students that a setting names, each as ``NAME=SOURCE`` or by its source alone.
+
+    Raises:
+        SpecError: They are named wrongly.
+    """
+    return _checked([split_entry(entry) for entry in entries])
+
+
+def split_entry(entry: str) -> tuple[str, str]:
+    """Return the name and the source of ``NAME=SOURCE``; the last part of a source that stands alone is its name."""
+    name, equals, source = entry.partition("=")
+    return (name, source) if equals and NAME.fullmatch(name) else (last_part(entry), entry)
+
+
+def _checked(pairs: Sequence[tuple[str, object]]) -> dict[str, Model]:
     if not pairs:
         raise SpecError("At least one model was expected as students; found none.")
     names = [name for name, _ in pairs]
     for name in names:
         if not isinstance(name, str) or not NAME.fullmatch(name) or name in REFERENCES:
             raise SpecError(
-                "A student's name must be of up to 64 letters, digits and the marks . _ + = -, and no other role's;"
+                "A student's name must be of up to 64 letters, digits and the marks . _ + -, and no other role's;"
                 f" found {quoted(name)}: name the students, as in students={{'soft': Model(…)}}."
             )
         if names.count(name) > 1:

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_kdmem.audit.assemble import assemble_report
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.students import student_audit_name, student_rows, with_same_models_told
+from pytest_kdmem.audit.students import student_rows, with_same_models_told
+from pytest_kdmem.specs.students import student_audit_name
 from tests.report.audits import FAILING, PASSING, RUN, full_audit
 
 

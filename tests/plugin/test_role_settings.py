@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.plugin.role_settings import overridden, spec_from_settings
+from pytest_kdmem.plugin.role_settings import overridden, spec_from_settings, students_from_settings
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.roles import ROLES
 from tests.plugin.any_settings import settings
@@ -67,3 +67,14 @@ def test_a_role_that_nothing_declares_names_every_way_to_declare_it(role):
         spec_from_settings(role, settings())
     for way in (f"write a fixture {role!r}", f"--kdmem-{role.replace('_', '-')}", f"kdmem_{role}"):
         assert way in str(error.value)
+
+
+def test_students_of_the_settings_have_the_settings_of_a_student():
+    named = {"students": ["soft=runs/s", "runs/hard"]}
+    given = settings("configuration", dtype="float32", trust_remote_code=True, student_base="base", **named)
+    assert students_from_settings(given) == {
+        "soft": Model("runs/s", dtype="float32", trust_remote_code=True, base="base"),
+        "hard": Model("runs/hard", dtype="float32", trust_remote_code=True, base="base"),
+    }
+    with pytest.raises(SpecError, match="At least one model was expected as students"):
+        students_from_settings(settings())

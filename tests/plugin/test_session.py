@@ -22,7 +22,7 @@ def test_the_header_names_settings_by_the_place_that_they_came_from(pytester, mo
     pytester.makepyprojecttoml("[tool.pytest]\nkdmem_seed = 1")
     monkeypatch.setenv("KDMEM_CONFIDENCE", "0.9")
     session = session_of(pytester.parseconfig(*ALONE, "--kdmem-sample=5", "--kdmem-dtype=float32"))
-    assert sorted(session.header()) == [
+    assert sorted(session.settings.header()) == [
         "kdmem configuration: seed=1",
         "kdmem environment: confidence=0.9",
         "kdmem option: sample=5, dtype=float32",
