@@ -7,81 +7,64 @@ are rounded finely.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import prod
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_kdmem.specs.checkpoint import Checkpoint
-from pytest_kdmem.specs.quantized_values import EIGHT_BITS, decode, rounds_to
-from pytest_kdmem.specs.weights import TensorEntry, read_entries, weight_files
+from pytest_kdmem.specs.merged_values import MergedTensor, merged_tensors
+from pytest_kdmem.specs.quantized_values import EIGHT_BITS, rounds_to
+from pytest_kdmem.specs.stored_values import StoredTensor, stored_tensors
+from pytest_kdmem.specs.weights import weight_files
 
-# Modules that hold the parts of a model in some classes and not in others.
-WRAPPERS = ("_orig_mod", "module", "base_model", "model", "transformer", "language_model", "gpt_neox", "backbone")
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"} | EIGHT_BITS
 # Values are compared in so many places of a tensor, so many in a row; in more places where rows are shorter.
 PLACES, VALUES_IN_PLACE = 16, 64
 # bfloat16 keeps 8 bits, and may cut the others off; below the second limit float16 has no numbers.
 RELATIVE, ABSOLUTE = 2.0**-7, 2.0**-24
 
-Values = npt.NDArray[np.float64]
-
-
-class _StoredTensor(NamedTuple):
-    path: Path
-    entry: TensorEntry
-
-    @property
-    def size(self) -> int:
-        return prod(self.entry.shape)
-
-    def values(self, begin: int, end: int) -> Values:
-        """The values at these places of the flattened tensor, as float64."""
-        dtype = np.dtype(DTYPES[self.entry.dtype])
-        with self.path.open("rb") as file:
-            file.seek(self.entry.begin + begin * dtype.itemsize)
-            stored = np.frombuffer(file.read((end - begin) * dtype.itemsize), dtype)
-        if self.entry.dtype in EIGHT_BITS:
-            return decode(stored, self.entry.dtype)
-        if self.entry.dtype == "BF16":  # the upper half of a float32
-            stored = (stored.astype(np.uint32) << 16).view(np.float32)
-        return stored.astype(np.float64)
+Tensor = StoredTensor | MergedTensor
 
 
 def are_copies(first: Checkpoint, second: Checkpoint) -> bool:
     """Return whether two models hold the same weights, up to the rounding of their dtypes.
 
-    Adapters are compared with each other if their bases are copies; an adapter is not compared with a whole model, and
-    a GGUF file with nothing.
+    An adapter is compared as what it makes of its base, if that is a sum that can be computed here (`merged_tensors`),
+    and else with another adapter alone. A GGUF file is compared with nothing.
 
     Raises:
         SpecError: A folder no longer holds the weights that were digested.
     """
     if first.gguf is not None or second.gguf is not None:
         return False
-    if not hold_same_weights(weight_files(first.weights_folder), weight_files(second.weights_folder)):
-        return False
+    if _are_copied_adapters(first, second):
+        return True
+    tensors, others = _tensors_of(first), _tensors_of(second)
+    return tensors is not None and others is not None and _hold_same(tensors, others)
+
+
+def _are_copied_adapters(first: Checkpoint, second: Checkpoint) -> bool:
+    """Whether two models are adapters with the same settings and weights, of bases that are copies."""
     adapters = (first.adapter(), second.adapter())
-    if adapters[0] is None or adapters[1] is None:
-        return adapters[0] is adapters[1]
-    if adapters[0].settings != adapters[1].settings:
+    if adapters[0] is None or adapters[1] is None or adapters[0].settings != adapters[1].settings:
         return False
-    return hold_same_weights([adapters[0].weight_file], [adapters[1].weight_file])
+    files = [[adapter.weight_file] for adapter in adapters if adapter]
+    bases = [weight_files(model.weights_folder) for model in (first, second)]
+    return all(_hold_same(*map(stored_tensors, pair)) for pair in (files, bases))
 
 
-def hold_same_weights(first: Sequence[Path], second: Sequence[Path]) -> bool:
-    """Return whether the files of two models hold the same weights, up to the rounding of their dtypes.
+def _tensors_of(checkpoint: Checkpoint) -> Mapping[str, Tensor] | None:
+    """The tensors of a model by their names; None if an adapter makes them in a way that is not computed here."""
+    tensors = stored_tensors(weight_files(checkpoint.weights_folder))
+    adapter = checkpoint.adapter()
+    return tensors if adapter is None else merged_tensors(tensors, adapter)
+
+
+def _hold_same(tensors: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    """Return whether two models hold the same weights, up to the rounding of their dtypes.
 
     Tensors that only one of them has, as a tied head or a buffer, and further rows of a vocabulary do not count.
     Weights of eight bits are compared whatever their scales; those of fewer bits are not compared.
-
-    Raises:
-        SpecError: A file is no safetensors file, or damaged.
     """
-    tensors, others = _stored_tensors(first), _stored_tensors(second)
     shared = sorted(tensors.keys() & others.keys())
     compared = sum(min(tensors[name].size, others[name].size) for name in shared)
     if 2 * compared < max(sum(tensor.size for tensor in side.values()) for side in (tensors, others)):
@@ -89,34 +72,22 @@ def hold_same_weights(first: Sequence[Path], second: Sequence[Path]) -> bool:
     return bool(shared) and all(_agree(tensors[name], others[name]) for name in shared)
 
 
-def _stored_tensors(files: Sequence[Path]) -> dict[str, _StoredTensor]:
-    """The tensors in files that can be compared, by their names without wrappers."""
-    return {
-        _plain_name(entry.name): _StoredTensor(path, entry)
-        for path in files
-        for entry in read_entries(path)
-        if entry.dtype in DTYPES
-    }
-
-
-def _plain_name(name: str) -> str:
-    parts = name.split(".")
-    while len(parts) > 1 and parts[0] in WRAPPERS:
-        parts = parts[1:]
-    return ".".join(parts)
-
-
-def _agree(tensor: _StoredTensor, other: _StoredTensor) -> bool:
+def _agree(tensor: Tensor, other: Tensor) -> bool:
     """Whether the values of two tensors agree in the rows that both have."""
-    if tensor.entry.shape[1:] != other.entry.shape[1:]:
+    if tensor.shape[1:] != other.shape[1:]:
         return False
-    places = _places(min(tensor.size, other.size), tensor.entry.shape[-1] if tensor.entry.shape else 1)
-    pairs = ((tensor.values(begin, end), other.values(begin, end)) for begin, end in places)
-    for quantized, is_second in ((tensor, False), (other, True)):
-        if quantized.entry.dtype in EIGHT_BITS:
-            sides = (pair if is_second else pair[::-1] for pair in pairs)
-            return all(rounds_to(values, rounded, quantized.entry.dtype) for values, rounded in sides)
-    return all(np.allclose(first, second, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True) for first, second in pairs)
+    places = _places(min(tensor.size, other.size), tensor.shape[-1] if tensor.shape else 1)
+    for quantized, exact in ((tensor, other), (other, tensor)):
+        if quantized.dtype in EIGHT_BITS:
+            return all(rounds_to(exact.values(*at), quantized.values(*at), quantized.dtype) for at in places)
+    return all(_agree_at(tensor, other, *place) for place in places)
+
+
+def _agree_at(tensor: Tensor, other: Tensor, begin: int, end: int) -> bool:
+    """Whether the values agree there. What an adapter adds may have been rounded before the sum was."""
+    added = np.abs(tensor.added(begin, end)) + np.abs(other.added(begin, end))
+    allowed = ABSOLUTE + RELATIVE * added
+    return np.allclose(tensor.values(begin, end), other.values(begin, end), rtol=RELATIVE, atol=allowed, equal_nan=True)
 
 
 def _places(size: int, row: int) -> Iterator[tuple[int, int]]:

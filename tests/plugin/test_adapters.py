@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from pytest_kdmem.audit.report import read_report
@@ -77,8 +78,14 @@ def test_a_second_audit_loads_no_model(
     assert audit_project.run("--kdmem-cache-dir=empty").ret != 0
 
 
-def test_a_copy_of_an_adapter_is_no_baseline(audit_project: AuditProject, adapter: Path) -> None:
-    copy = shutil.copytree(adapter, audit_project.path / "copy")
+@pytest.mark.parametrize("is_merged", [False, True], ids=["copied", "merged"])
+def test_a_copy_of_an_adapter_is_no_baseline(
+    audit_project: AuditProject, base: Path, adapter: Path, is_merged: bool
+) -> None:
+    copy = Path(shutil.copytree(base if is_merged else adapter, audit_project.path / "copy"))
+    if is_merged:
+        model: Any = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter))
+        model.merge_and_unload().save_pretrained(copy)
     audit_project.declare(student=adapter, baseline=copy)
     audit_project.gates("def test_ratio(inheritance):\n    assert inheritance().ratio <= 0.9\n")
     audit_project.run().stdout.fnmatch_lines(["*student and baseline are one model*"])
