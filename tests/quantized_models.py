@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM, TorchAoConfig
 
-VOCABULARY, TOKENS, PREFIX = 128, 24, 8
+VOCABULARY, TOKENS, PREFIX, LEARNED = 128, 24, 8, 36
 
 
-def sequences(count: int = 16) -> np.ndarray:
-    """Token ids ``[count, TOKENS]``: each is learned, and each fourth with other tokens at its end."""
+def sequences(count: int = 48) -> np.ndarray:
+    """Token ids ``[count, TOKENS]``, of which a model learns the first ones."""
     ids: np.ndarray = np.random.default_rng(0).integers(4, VOCABULARY, (count, TOKENS)).astype(np.int32)
     return ids
 
 
-def train(folder: Path, *, steps: int = 120) -> Path:
-    """Train a tiny Llama on most sequences, so briefly that some margins are small, and save it."""
+def train(folder: Path, *, steps: int = 16) -> Path:
+    """Train a tiny Llama on most sequences, so briefly that four bits change some of its verdicts, and save it."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = LlamaForCausalLM(
@@ -29,7 +29,7 @@ def train(folder: Path, *, steps: int = 120) -> Path:
             intermediate_size=96, max_position_embeddings=64, initializer_range=0.05,
         )
     )  # fmt: skip
-    ids = torch.from_numpy(sequences().astype(np.int64))[:12]
+    ids = torch.from_numpy(sequences().astype(np.int64))[:LEARNED]
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(steps):
         loss = model(ids, labels=ids).loss

@@ -13,6 +13,7 @@ from pytest_kdmem.cli import (
     card,
     comment,
     compare,
+    compare_models,
     confirm,
     distill,
     init,
@@ -45,6 +46,8 @@ EXAMPLES: dict[Callable[..., None], str] = {
     " --at-most 0.5% --out cleaned",
     report.report: "kdmem report audit.json --to audit.html --to audit.md",
     compare.compare: "kdmem compare accepted.json audit.json",
+    compare_models.compare_models: "kdmem compare-models runs/student runs/student-int8 runs/student-q4.gguf"
+    " --training-set data/train.jsonl --json compared.json",
     card.card: "kdmem card audit.json runs/student/README.md",
     comment.comment: "kdmem comment audit.json --before base/audit.json --post github",
     study.study: "kdmem study studies/cpu.toml --out runs/study --only main",

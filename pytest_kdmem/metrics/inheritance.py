@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from pytest_kdmem.base.arrays import ExampleIds
-from pytest_kdmem.errors import ComparisonError, SpecError
+from pytest_kdmem.errors import ComparisonError
 from pytest_kdmem.metrics.bounds import (
     Counts,
     PairedTable,
@@ -19,10 +19,9 @@ from pytest_kdmem.metrics.bounds import (
     mcnemar,
 )
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.memorization import Memorization, check_comparable
 from pytest_kdmem.metrics.memorized_flags import MemorizedFlags, count_pairs
 from pytest_kdmem.specs.checkpoint import Checkpoint
-from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 from pytest_kdmem.specs.weight_copies import are_copies
 
 # Cells of the Venn diagram: which models memorized an example, in the order of the reports.
@@ -184,13 +183,7 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
         SpecError: The models have different tokenizers, or were scored over different examples.
     """
     models = (teacher, baseline, student)
-    check_same_tokenizer({f"{m.subject} ({m.scores.model.source})": m.scores.checkpoint for m in models})
-    for compared in (baseline, student):
-        if compared.scores.record.digest != teacher.scores.record.digest:
-            raise SpecError(
-                f"The same examples were expected of {teacher.subject} and {compared.subject}; they were scored over"
-                f" different ones ({teacher.scores.training_set.source}, {compared.scores.training_set.source})."
-            )
+    check_comparable(models)
     return Inheritance(
         MemorizedFlags.from_memorization(teacher),
         MemorizedFlags.from_memorization(baseline),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -16,6 +17,7 @@ from pytest_kdmem.metrics.bounds import Counts, estimate_mean, estimate_proporti
 from pytest_kdmem.metrics.distinct_rows import DistinctRows, distinct_rows
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
 # Columns of what is memorized: as observed, whatever the kernel and batch size, and if every ambiguous verdict counts.
 FlagColumn = Literal["memorized", "sure", "possible"]
@@ -183,3 +185,19 @@ class Memorization:
                 ' ask for memorization(…, metrics="all").'
             )
         return self.distinct_rows.values(self.scores.rows[name])
+
+
+def check_comparable(models: Sequence[Memorization]) -> None:
+    """Check that models are of one tokenizer and were scored over the same examples.
+
+    Raises:
+        SpecError: They are not.
+    """
+    check_same_tokenizer({f"{m.subject} ({m.scores.model.source})": m.scores.checkpoint for m in models})
+    first = models[0]
+    for compared in models[1:]:
+        if compared.scores.record.digest != first.scores.record.digest:
+            raise SpecError(
+                f"The same examples were expected of {first.subject} and {compared.subject}; they were scored over"
+                f" different ones ({first.scores.training_set.source}, {compared.scores.training_set.source})."
+            )

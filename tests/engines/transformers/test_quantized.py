@@ -56,8 +56,9 @@ def test_verdicts_are_those_of_the_library(quantized, kind):
     expected = (decoded(folder, **own_arguments(folder)) == sequences()).all(axis=1)
     sure = np.isnan(scores.margin) | (np.abs(scores.margin) > scores.tolerance)
     assert (scores.memorized == expected)[sure].all()
-    assert 3 <= expected.sum() <= 13
-    assert sure.sum() >= 14
+    assert 25 <= expected.sum() <= 35
+    # A changed bit of an input's rounding moves margins by much, so that more verdicts are ambiguous.
+    assert sure.sum() >= (46 if KINDS[kind][1] else 38)
     assert numerics.quantization.endswith("dequantized" if KINDS[kind][1] else "by its own kernels")
 
 

@@ -1,0 +1,161 @@
+"""`kdmem compare-models`: compares what several models recite of one training set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.base.text import last_part
+from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
+from pytest_kdmem.cli.output import print_table, say
+from pytest_kdmem.errors import SpecError
+
+if TYPE_CHECKING:
+    from pytest_kdmem.metrics.memorization import Memorization
+    from pytest_kdmem.metrics.model_comparison import ModelDifference
+    from pytest_kdmem.specs.declared import TrainingSet
+
+TOO_MANY = 1
+MOST_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOutput:
+    """What a comparison writes, and when it fails."""
+
+    json: Annotated[Path | None, typer.Option(help="File to write the comparison to as well (.json).")] = None
+    show_ids: Annotated[
+        bool, typer.Option("--show-ids", help="Name the examples that models recite, by their position in the set.")
+    ] = False
+    max_gained: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Exit with 1 if a model may recite more examples than this that the first does not; ambiguous verdicts"
+            " count.",
+        ),
+    ] = None
+
+
+def compare_models(
+    models: Annotated[
+        list[str], typer.Argument(help="Folders or hub ids of two models or more; each is compared with the first.")
+    ],
+    training_set: str,
+    output: ComparisonOutput,
+    examples: SampledExampleOptions,
+    run: EngineOptions,
+    store: StoreOptions,
+) -> None:
+    """Compare what models recite of one training set, example by example: each with the first.
+
+    For each model the table tells how much it recites, which examples of the first it lost and which it gained, the
+    overlap of both sets, and whether the difference is more than chance (exact McNemar test). Models that were scored
+    before are read from the cache.
+
+    Exits with 0, or with 1 if --max-gained is exceeded.
+    """
+    from pytest_kdmem.base.files import write_json
+    from pytest_kdmem.metrics.model_comparison import compare_models as compare
+    from pytest_kdmem.report.model_comparison import comparison_record, comparison_table
+
+    if len(models) < 2:
+        raise SpecError(f"Two models or more were expected to be compared; found {len(models)}.")
+    check_outputs({"--json": output.json}, {"the training set": training_set})
+    if output.json is not None:
+        with suppress(OSError):  # an error that matters comes again when the file is written
+            output.json.unlink()  # a comparison of an earlier run must not be taken for this one
+    compared = _score_all(models, examples.training_set(training_set), examples, run, store)
+    differences = compare(compared)
+    print_table(lambda glyphs: comparison_table(compared, differences, glyphs))
+    for line in _lines(compared, differences, show_ids=output.show_ids):
+        say(line)
+    if output.json is not None:
+        write_json(comparison_record(compared, differences, show_ids=output.show_ids), output.json)
+    if output.max_gained is not None:
+        _check_gained(compared, differences, output.max_gained)
+
+
+def _score_all(
+    sources: list[str],
+    training_set: TrainingSet,
+    examples: SampledExampleOptions,
+    run: EngineOptions,
+    store: StoreOptions,
+) -> list[Memorization]:
+    """What each model recites of a training set; nothing is scored unless all are of one tokenizer."""
+    from pytest_kdmem.metrics.memorization import Memorization
+    from pytest_kdmem.scoring.score import score
+    from pytest_kdmem.specs.checkpoint import open_checkpoint
+    from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
+
+    settings, names = run.settings(), _names(sources)
+    models = [run.model(source) for source in sources]
+    checkpoints = [open_checkpoint(model, offline=run.offline) for model in models]
+    for name, checkpoint in zip(names[1:], checkpoints[1:], strict=True):
+        check_same_tokenizer({names[0]: checkpoints[0], name: checkpoint})
+    with store.opened() as opened:
+        return [
+            Memorization(
+                name,
+                score(
+                    model,
+                    training_set,
+                    examples.extraction,
+                    opened,
+                    checkpoint=checkpoint,
+                    settings=settings,
+                    metrics="verdict",  # what is compared rests on verdicts alone
+                    progress=progress_for_onlooker(),
+                ),
+            )
+            for name, model, checkpoint in zip(names, models, checkpoints, strict=True)
+        ]
+
+
+def _names(sources: list[str]) -> list[str]:
+    """A name for each model: the last part of its source, or all of it where several have that."""
+    last_parts = [last_part(source) for source in sources]
+    copies = Counter(last_parts)
+    return [source if copies[name] > 1 else name for name, source in zip(last_parts, sources, strict=True)]
+
+
+def _lines(models: Sequence[Memorization], differences: Sequence[ModelDifference], *, show_ids: bool) -> Iterator[str]:
+    """What is printed below the table."""
+    from pytest_kdmem.base.text import count
+
+    first = models[0]
+    examined = "all" if first.scores.record.exhaustive else "a sample of"
+    yield (
+        f"{examined} {count(first.rate.n)} distinct examples of {first.scores.training_set.name},"
+        f" {count(first.too_short)} too short; lost and gained by comparison with {first.subject}"
+    )
+    for model, difference in zip(models, [None, *differences], strict=True):
+        for note in model.scores.notes:
+            yield f"warning: {model.subject}: {note}"
+        if show_ids and difference is not None:
+            yield f"{model.subject} lost {_ids(difference.lost)}; gained {_ids(difference.gained)}"
+
+
+def _ids(ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ids[:MOST_SHOWN]))
+    return f"{shown} and {len(ids) - MOST_SHOWN} more" if len(ids) > MOST_SHOWN else shown or "none"
+
+
+def _check_gained(models: Sequence[Memorization], differences: Sequence[ModelDifference], most: int) -> None:
+    """Exit with 1 if a model may recite more than ``most`` examples that the first does not."""
+    exceeding = [
+        f"{model.subject} ({difference.most_gained})"
+        for model, difference in zip(models[1:], differences, strict=True)
+        if difference.most_gained > most
+    ]
+    if exceeding:
+        say(f"more than {most} examples may be recited that {models[0].subject} does not: {', '.join(exceeding)}")
+        raise typer.Exit(TOO_MANY)

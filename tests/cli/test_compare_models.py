@@ -1,0 +1,111 @@
+"""`kdmem compare-models`: what a model and its quantized forms recite, against what their own libraries decode."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from pytest_kdmem.cli import compare_models
+from tests.quantized_models import KINDS, PREFIX, TOKENS, decoded, sequences, train
+
+LENGTHS = (
+    f"--prefix-tokens={PREFIX}", f"--suffix-tokens={TOKENS - PREFIX}", f"--window-tokens={TOKENS}",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A model, and it in four bits of three kinds."""
+    top = tmp_path_factory.mktemp("models")
+    full = train(top / "full")
+    for kind, name in (("torchao int4", "int4"), ("GGUF Q4_0", "q4_0"), ("bitsandbytes 4 bit", "nf4")):
+        KINDS[kind][0](full, top / name)
+    return [full, top / "int4", top / "q4_0", top / "nf4"]
+
+
+@pytest.fixture(scope="module")
+def recited(models: list[Path]) -> list[set[int]]:
+    """The rows that each model recites, by its own library."""
+    arguments: list[dict[str, str]] = [{}, {}, {"gguf_file": "model.gguf"}, {}]
+    return [
+        set(np.flatnonzero((decoded(folder, **own) == sequences()).all(axis=1)).tolist())
+        for folder, own in zip(models, arguments, strict=True)
+    ]
+
+
+@pytest.fixture
+def compare(kdmem, models, tmp_path):
+    """Runs the command over the models."""
+    np.save(tmp_path / "data.npy", sequences())
+    return lambda *options, of=models: kdmem(
+        "compare-models", *of, "--training-set=data.npy", "--cache-dir=cache", *LENGTHS, *options
+    )
+
+
+def test_sets_overlap_and_p_values_are_those_of_independent_decoding(compare, models, recited):
+    done = compare("--json=compared.json", "--show-ids")
+    assert (done.code, done.err) == (0, "")
+    content = json.loads(Path("compared.json").read_text())
+    assert (content["kind"], content["schema_version"]) == ("kdmem-model-comparison", 1)
+    assert content["examples"] == len(sequences())
+    first = recited[0]
+    assert len(first) >= 3
+    assert recited[3] != first  # else this compares nothing
+    for entry, folder, rows in zip(content["models"], models, recited, strict=True):
+        assert (entry["name"], entry["recited_ids"], entry["rate"]["k"]) == (folder.name, sorted(rows), len(rows))
+        if folder != models[0]:
+            assert (entry["lost_ids"], entry["gained_ids"]) == (sorted(first - rows), sorted(rows - first))
+            difference = entry["difference"]
+            assert (difference["lost"], difference["gained"]) == (len(first - rows), len(rows - first))
+            assert difference["overlap"] == pytest.approx(len(first & rows) / len(first | rows))
+            changed = len(first ^ rows)
+            p_value = binomtest(len(first - rows), changed).pvalue if changed else 1.0
+            assert difference["p_value"] == pytest.approx(p_value)
+            row = next(line for line in done.out.splitlines() if line.strip().startswith(folder.name))
+            assert str(len(rows)) in row.split()
+    assert [entry["quantization"] is None for entry in content["models"]] == [True, False, False, False]
+    assert f"all {len(sequences())} distinct examples of data" in done.out
+
+
+def test_models_that_were_scored_before_are_read_from_the_store(compare, monkeypatch):
+    before = compare()
+    monkeypatch.setattr("pytest_kdmem.engines.transformers.loading.AutoModelForCausalLM", None)
+    assert compare() == before
+    assert compare("--no-cache").code != 0
+
+
+def test_the_record_names_no_examples_unless_asked(compare):
+    compare("--json=compared.json")
+    assert "_ids" not in Path("compared.json").read_text()
+
+
+@pytest.mark.parametrize("further", [0, 1])
+def test_more_examples_than_allowed_end_in_1(compare, models, recited, further):
+    """The order of models decides what is gained: what four bits lost, the whole model gains."""
+    gained = len(recited[0] - recited[3])
+    assert gained > 0
+    done = compare(f"--max-gained={gained - 1 + further}", of=[models[3], models[0]])
+    assert done.code == 1 - further
+    assert ("may be recited that nf4 does not: full" in done.out) == (further == 0)
+
+
+def test_one_model_is_none_to_compare(compare, models):
+    done = compare(of=models[:1])
+    assert done.code == 2
+    assert "Two models or more were expected" in done.err
+
+
+def test_models_of_other_tokenizers_are_refused_before_any_is_scored(compare, models, tiny, monkeypatch):
+    monkeypatch.setattr("pytest_kdmem.engines.transformers.loading.AutoModelForCausalLM", None)
+    done = compare("--no-cache", of=[models[0], tiny])
+    assert done.code == 2
+    assert "The same tokenizer was expected of full" in done.err
+
+
+def test_models_of_one_name_are_told_apart_by_their_folders():
+    names = compare_models._names(["a/student", "b/student", "teacher"])
+    assert names == ["a/student", "b/student", "teacher"]
