@@ -21,7 +21,7 @@ SEED_MULTIPLIER = 2_654_435_761
 
 
 class Rows(Protocol):
-    """A sequence of rows with ``input_ids``."""
+    """A sequence of rows with ``input_ids``, and ``prompt_tokens`` of those whose loss is of an answer alone."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Row: ...
@@ -87,13 +87,19 @@ class Collator:
                 tokens = torch.as_tensor(np.asarray(row["input_ids"], dtype=np.int64))
                 end = start + len(tokens)
                 ids[line_index, start:end] = tokens
-                labels[line_index, start + 1 : end] = tokens[1:]
+                first = first_predicted(row)
+                labels[line_index, start + first : end] = tokens[first:]
                 positions[line_index, start:end] = torch.arange(len(tokens))
                 start = end
         batch = {"input_ids": ids, "labels": labels}
         if self.packing:
             batch["position_ids"] = positions
         return batch | _stored_logprobs([row for line in lines for row in line if "teacher_ids" in row])
+
+
+def first_predicted(row: Row) -> int:
+    """Place of the first token whose loss is taken: behind the prompt of an answer, or the second of all."""
+    return max(1, int(row.get("prompt_tokens", 1)))
 
 
 def predicted_mask(labels: Tensor) -> Tensor:
@@ -106,8 +112,10 @@ def _stored_logprobs(rows: Sequence[Row]) -> dict[str, Tensor]:
     batch = {}
     if rows:
         for name, dtype in (("teacher_ids", np.int64), ("teacher_logprobs", np.float32)):
-            values = [(np.asarray(row[name], dtype=dtype), len(row["input_ids"]) - 1) for row in rows]
-            batch[name] = torch.from_numpy(np.concatenate([flat.reshape(tokens, -1) for flat, tokens in values]))
+            predicted = [len(row["input_ids"]) - first_predicted(row) for row in rows]
+            values = [np.asarray(row[name], dtype=dtype) for row in rows]
+            shaped = [flat.reshape(tokens, -1) for flat, tokens in zip(values, predicted, strict=True)]
+            batch[name] = torch.from_numpy(np.concatenate(shaped))
     return batch
 
 

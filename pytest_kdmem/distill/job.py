@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.corpus.chat_source import chat_digests
 from pytest_kdmem.corpus.sources import check_source, training_fingerprint
 from pytest_kdmem.distill.lora import check_can_adapt
 from pytest_kdmem.distill.recipe import Recipe
@@ -13,6 +14,11 @@ from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.tokenizer_content import different_tokenizers
 
+# What a training set need not declare.
+OPTIONAL_DECLARATIONS = (
+    *("tokenizer", "eos", "dtype", "eos_id", "order"),
+    *("chat_columns", "chat_turns", "answer_tokens", "chat_template"),
+)
 # Increase this number when the same inputs give other weights than before: models trained earlier are then not reused.
 TRAINING_VERSION = 1
 
@@ -59,7 +65,7 @@ class OpenedData:
         special = self.declared.add_special_tokens or False
         declared = asdict(replace(self.declared, sample=None, seed=0, add_special_tokens=special))
         # What is not declared adds nothing, so that trainings from before these settings existed are taken up again.
-        undeclared = {name for name in ("tokenizer", "eos", "dtype", "eos_id", "order") if declared[name] is None}
+        undeclared = {name for name in OPTIONAL_DECLARATIONS if declared[name] is None}
         return self.fingerprint or digest_of({name: declared[name] for name in declared.keys() - undeclared})
 
 
@@ -88,7 +94,9 @@ class TrainingJob:
         """Digest of everything that the trained model and its run card depend on."""
         models = [self.init.checkpoint.digest, self.teacher_digest]
         held_out = self.held_out.digest if self.held_out else None
-        parts = [self.recipe.digest, self.extraction.digest, self.training_set.digest, *models, held_out]
+        parts: list[object] = [self.recipe.digest, self.extraction.digest, self.training_set.digest, *models, held_out]
+        for data in filter(None, (self.training_set, self.held_out)):
+            parts += chat_digests(data.declared, self.init.checkpoint.text_folder)
         return digest_of([*parts, *([TRAINING_VERSION] if TRAINING_VERSION > 1 else [])])
 
     @property
@@ -119,7 +127,7 @@ def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:
         _check_positions(model.checkpoint, declared.extraction)
     return TrainingJob(
         declared.recipe,
-        declared.extraction,
+        declared.training_set.lengths(declared.extraction),
         init,
         teacher,
         OpenedData(declared.training_set, training_fingerprint(declared.training_set)),

@@ -17,11 +17,15 @@ from pytest_kdmem.distill.process_group import ProcessGroup
 ROWS_PER_SHARD = 4096
 
 TOKEN_IDS = pa.schema([("input_ids", pa.list_(pa.int32()))])
-WITH_TEACHER = pa.schema(
-    [*TOKEN_IDS, ("teacher_ids", pa.list_(pa.int32())), ("teacher_logprobs", pa.list_(pa.float32()))]
-)
+ANSWERS = pa.schema([*TOKEN_IDS, ("prompt_tokens", pa.int32())])
 
 Record = dict[str, Any]
+
+
+def with_teacher(*, of_answers: bool) -> pa.Schema:
+    """Columns of rows with a teacher's log-probabilities."""
+    columns = ANSWERS if of_answers else TOKEN_IDS
+    return pa.schema([*columns, ("teacher_ids", pa.list_(pa.int32())), ("teacher_logprobs", pa.list_(pa.float32()))])
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pytest_kdmem.corpus.examples import in_batches
-from pytest_kdmem.distill.batches import Collator, predicted_mask
+from pytest_kdmem.distill.batches import Collator, first_predicted, predicted_mask
 from pytest_kdmem.distill.chunked_loss import chunk_positions
 from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.distill.stored_rows import WITH_TEACHER, Record, RowStore
+from pytest_kdmem.distill.stored_rows import Record, RowStore, with_teacher
 from pytest_kdmem.distill.teachers import LiveTeacher
 
 READING_BATCH = 16
@@ -41,7 +41,7 @@ def add_top_k_logprobs(
             for batch in in_batches(rows, READING_BATCH):
                 yield from _score_batch(teacher, list(batch), recipe, vocabulary)
 
-        store.add_missing(examples, score, WITH_TEACHER)
+        store.add_missing(examples, score, with_teacher(of_answers="prompt_tokens" in examples.column_names))
     return store.rows()
 
 
@@ -56,10 +56,10 @@ def _score_batch(teacher: LiveTeacher, rows: list[Any], recipe: Recipe, vocabula
     chunk, total = chunk_positions(vocabulary, device), int(predicted.sum())
     top = [outputs.chunk(slice(at, at + chunk), vocabulary).logprobs().topk(k, dim=1) for at in range(0, total, chunk)]
     logprobs, top_ids = _joined([part.values for part in top], k), _joined([part.indices for part in top], k)
-    counts = [max(len(row["input_ids"]) - 1, 0) for row in rows]
+    counts = [max(len(row["input_ids"]) - first_predicted(row), 0) for row in rows]
     for row, end, count in zip(rows, np.cumsum(counts), counts, strict=True):
         yield {
-            "input_ids": row["input_ids"],
+            **row,
             "teacher_ids": top_ids[end - count : end].reshape(-1),
             "teacher_logprobs": logprobs[end - count : end].reshape(-1),
         }

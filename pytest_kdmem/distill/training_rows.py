@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.base.digests import digest_of
-from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.chat_source import chat_digests
+from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.distill.job import OpenedData
 from pytest_kdmem.distill.sequence_level import TEXTS_PER_SHARD, teacher_text
-from pytest_kdmem.distill.stored_rows import ROWS_PER_SHARD, TOKEN_IDS, Record, RowStore
+from pytest_kdmem.distill.stored_rows import ANSWERS, ROWS_PER_SHARD, TOKEN_IDS, Record, RowStore
 from pytest_kdmem.distill.top_k import add_top_k_logprobs
 from pytest_kdmem.distill.training_run import TrainingRun
 from pytest_kdmem.errors import DataError
@@ -39,7 +40,8 @@ class RowSource:
     embedding_rows: int
 
     def examples(self, data: OpenedData, folder_name: str) -> Dataset:
-        """Token ids of every example that predicts a token, repeated examples included.
+        """Token ids of every example that predicts a token, repeated examples included, with the lengths of the prompts
+        of answers.
 
         Raises:
             DataError: There is no such example, or a token id is outside the vocabulary.
@@ -51,27 +53,21 @@ class RowSource:
             self.run.job.extraction,
             offline=self.run.options.offline,
         )
-        usable = (
-            (example.position, example.ids if example.prefix_tokens is None else None)
-            for example in examples
-            if len(example.ids) > 1
-        )
+        usable = (example for example in examples if len(example.ids) > (example.prefix_tokens or 1))
+        first = next(usable, None)
+        schema = ANSWERS if first is not None and first.prefix_tokens is not None else TOKEN_IDS
 
-        def check_ids(items: list[tuple[int, TokenIds | None]]) -> Iterator[Record]:
-            for position, ids in items:
-                if ids is None:
+        def check_ids(items: list[Example]) -> Iterator[Record]:
+            for example in items:
+                if example.ids.max() >= self.embedding_rows:
                     raise DataError(
-                        f"Text or token ids were expected to be trained on; found conversations in {source}."
+                        f"Ids below {self.embedding_rows} were expected in {source}; example {example.position} holds"
+                        f" {example.ids.max()}: give the tokenizer that belongs to the model."
                     )
-                if ids.max() >= self.embedding_rows:
-                    raise DataError(
-                        f"Ids below {self.embedding_rows} were expected in {source}; example {position} holds"
-                        f" {ids.max()}: give the tokenizer that belongs to the model."
-                    )
-                yield {"input_ids": ids}
+                yield {"input_ids": example.ids, "prompt_tokens": example.prefix_tokens}
 
         store = self._store(self.run.folder.path / folder_name)
-        store.add_missing(usable, check_ids, TOKEN_IDS)
+        store.add_missing(chain([first] if first is not None else [], usable), check_ids, schema)
         rows = store.rows()
         if not len(rows):
             raise DataError(f"Examples to train on were expected in {source}, and there are none.")
@@ -91,7 +87,8 @@ class RowSource:
         rows = self.examples(job.training_set, "examples")
         if recipe.mode == "hard":
             store = self._store(self._teacher_folder("text"), TEXTS_PER_SHARD)
-            rows = teacher_text(load_teacher, rows, job.extraction, self.embedding_rows, store)
+            end = self.tokenizer.eos_id if self.tokenizer is not None else None
+            rows = teacher_text(load_teacher, rows, job.extraction, self.embedding_rows, store, end=end)
             if not len(rows):
                 raise DataError(
                     f"Examples of {job.extraction.prefix_tokens} tokens or more were expected in"
@@ -121,6 +118,7 @@ class RowSource:
                 text_digest,
                 asdict(job.extraction),
                 *settings,
+                *chat_digests(job.training_set.declared, job.init.checkpoint.text_folder),
             ]
         )
         return self.run.cache_dir / "teachers" / f"{kind}-{key}"

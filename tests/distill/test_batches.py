@@ -104,3 +104,17 @@ def test_stored_log_probabilities_stay_with_their_tokens(rows, packing):
     expected = torch.stack([batch["labels"][:, 1:][predicted], batch["input_ids"][:, :-1][predicted]], dim=1)
     assert torch.equal(batch["teacher_ids"], expected)
     assert torch.equal(batch["teacher_logprobs"], -expected.float())
+
+
+def test_the_prompts_of_answers_are_not_predicted_packed_or_not():
+    rows = [{"input_ids": [5, 6, 7, 8], "prompt_tokens": 2}, {"input_ids": [9, 10], "prompt_tokens": 1}]
+    assert Collator()(rows)["labels"].tolist() == [[IGNORED, IGNORED, 7, 8], [IGNORED, 10, IGNORED, IGNORED]]
+    packed = Collator(packing=True)([*rows, {"input_ids": [1, 2, 3, 4, 5, 6], "prompt_tokens": 5}])
+    assert packed["labels"].tolist() == [[IGNORED] * 5 + [6], [IGNORED, IGNORED, 7, 8, IGNORED, 10]]
+
+
+def test_stored_logprobs_are_of_answers_alone():
+    rows = [
+        {"input_ids": [5, 6, 7, 8], "prompt_tokens": 2, "teacher_ids": [1, 2, 3, 4], "teacher_logprobs": [-1.0] * 4}
+    ]
+    assert Collator()(rows)["teacher_ids"].tolist() == [[1, 2], [3, 4]]

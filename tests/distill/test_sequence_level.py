@@ -73,3 +73,19 @@ def test_an_id_for_which_the_student_has_no_embedding_is_an_error(teacher_model,
     largest = max(int(row["input_ids"].max()) for row in text)
     with pytest.raises(DataError, match=f"Ids below {largest} were expected of the teacher, and it wrote {largest}"):
         teacher_text(lambda: teacher_model, examples, extraction, largest, RowStore(tmp_path / "again", ALONE))
+
+
+def test_prompts_of_any_length_are_answered_up_to_the_end_of_an_answer(teacher_model, rows, extraction, store):
+    prompts = [row[:length] for row, length in zip(np.load(rows).tolist(), (3, 9, 3, 5), strict=False)]
+    answers = [greedy_continuation(teacher_model, prompt, 24) for prompt in prompts]
+    end = answers[1][12]
+    examples = Dataset.from_dict(
+        {"input_ids": [[*prompt, 1, 2] for prompt in prompts], "prompt_tokens": [len(prompt) for prompt in prompts]}
+    )
+    text = list(teacher_text(lambda: teacher_model, examples.with_format("numpy"), extraction, 300, store, end=end))
+    assert [row["prompt_tokens"].item() for row in text] == [3, 9, 3, 5]
+    for row, prompt, answer in zip(text, prompts, answers, strict=True):
+        said = answer[len(prompt) :]
+        length = said.index(end) + 1 if end in said else len(said)
+        assert row["input_ids"].tolist() == answer[: len(prompt) + length]
+    assert len(text[1]["input_ids"]) <= 13
