@@ -76,8 +76,10 @@ def array_header(file: BinaryIO, path: Path) -> Header:
     """
     shape, by_columns, dtype = read_header(file, path)
     if len(shape) != 2 or not np.issubdtype(dtype, np.integer) or min(shape) < 0 or (shape[0] and not shape[1]):
+        way_out = ': write a stream as a flat .bin file (array.tofile("train.bin"))' if len(shape) == 1 else ""
         raise DataError(
-            f"Whole numbers of shape [examples, tokens] were expected in {path}; found {dtype} of shape {list(shape)}."
+            f"Whole numbers of shape [examples, tokens] were expected in {path}; found {dtype} of shape {list(shape)}"
+            f"{way_out}."
         )
     expected, size = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
     if size < expected:

@@ -18,7 +18,7 @@ from pytest_kdmem.corpus.formats import ROWS_AT_ONCE, UNREADABLE, first_line
 from pytest_kdmem.corpus.presets import find_preset
 from pytest_kdmem.corpus.sources import check_source, file_ending
 from pytest_kdmem.corpus.token_file_copies import copy_token_file
-from pytest_kdmem.corpus.token_files import is_token_file
+from pytest_kdmem.corpus.token_files import is_token_file, is_token_folder
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -52,6 +52,11 @@ def check_copyable(training_set: TrainingSet) -> None:
         raise SpecError(
             f"A training set that takes every line or row of {source} was expected, so that each can be left out or"
             " kept; drop documents=, minimum_tokens= and sample=."
+        )
+    if is_token_folder(local_path(source)):
+        raise SpecError(
+            f"One .bin file was expected to leave documents out of, and {source} is a folder of several; clean each of"
+            " them by itself, or join them into one file."
         )
     if not exists(local_path(source)) or find_preset(source) is not None:
         raise SpecError(

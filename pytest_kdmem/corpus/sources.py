@@ -35,6 +35,7 @@ from pytest_kdmem.corpus.token_files import (
     check_token_file,
     declared_of,
     files_of,
+    is_token_folder,
     number_of_examples,
     read_token_file,
 )
@@ -71,7 +72,7 @@ def check_source(training_set: TrainingSet) -> None:
             " path."
         )
     path = local_path(training_set.source)
-    ending = None if is_address(training_set.source) or not is_file(path) else file_ending(path)
+    ending = None if is_address(training_set.source) else _ending_of(path)
     if ending == ENDING:
         check_token_file(path, training_set)
     elif training_set.order is not None:
@@ -140,6 +141,8 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
     if is_address(training_set.source):
         return gather(uri_readers(training_set, offline=offline))
     path = local_path(training_set.source)
+    if is_token_folder(path):
+        return read_token_file(path, training_set)
     if is_folder(path):
         return read_saved_folder(path, training_set.split, columns_of(training_set))
     if not is_file(path):
@@ -178,7 +181,7 @@ def fingerprint(training_set: TrainingSet) -> str | None:
         digests = [[str(file_ending(file)), file_digest(file)] for file in files]
         return digest_of([digests, "in turn", *settings]) if files else None
     path = local_path(read.source)
-    if is_file(path) and file_ending(path) == ENDING:
+    if _ending_of(path) == ENDING:
         contents = [file_digest(file) for file in files_of(path, read)]
         return digest_of([ENDING, contents, declared_of(read), *settings])
     if is_file(path):
@@ -203,15 +206,15 @@ def expected_examples(training_set: TrainingSet, window: int | None = None) -> i
     path = local_path(read.source)
     if read.sample is not None:
         return read.sample
-    is_token_file = is_file(path) and file_ending(path) == ENDING
-    if read.form != "documents" and not is_token_file:
+    ending = _ending_of(path)
+    if read.form != "documents" and ending != ENDING:
         return None
     if selection.take is not None:
         return selection.take
-    if selection.minimum_tokens or read.documents == "articles" or not is_file(path):
+    if selection.minimum_tokens or read.documents == "articles" or ending is None:
         return None
     try:
-        match file_ending(path):
+        match ending:
             case ".bin":
                 return number_of_examples(path, read, window)
             case ".npy":
@@ -229,6 +232,13 @@ def expected_examples(training_set: TrainingSet, window: int | None = None) -> i
 def file_ending(path: Path) -> str | None:
     """The ending that tells a file's format; None if it is unknown."""
     return find_ending(path.name, ENDINGS)
+
+
+def _ending_of(path: Path) -> str | None:
+    """The ending of a file, or of the files in a folder of token ids; None of what is neither."""
+    if is_token_folder(path):
+        return ENDING
+    return file_ending(path) if is_file(path) else None
 
 
 def training_fingerprint(training_set: TrainingSet) -> str | None:

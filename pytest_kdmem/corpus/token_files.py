@@ -1,4 +1,7 @@
-"""Reads .bin files of token ids: Megatron's, with an index beside them, and flat ones, of which all is declared."""
+"""Reads .bin files of token ids: Megatron's, with an index beside them, and flat ones, of which all is declared.
+
+A folder of such files is their contents one after another, in the order of their names.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_kdmem.base.arrays import TokenIds
-from pytest_kdmem.base.paths import exists, is_file, local_path
+from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
+from pytest_kdmem.corpus.arrow_files import SPLITS, STATE
 from pytest_kdmem.corpus.flat_files import check_flat, number_of_tokens, read_flat
 from pytest_kdmem.corpus.megatron import index_path, open_pair, read_pair
 from pytest_kdmem.corpus.sample_order import check_order, number_of_samples, order_paths, read_in_order
@@ -16,10 +20,20 @@ from pytest_kdmem.specs.declared import TrainingSet
 ENDING, INDEX_ENDING = ".bin", ".idx"
 
 
+def is_token_folder(path: Path) -> bool:
+    """Whether a folder holds .bin files, and was not saved by `datasets`."""
+    return is_folder(path) and not any(is_file(path / name) for name in (SPLITS, STATE)) and bool(_files_in(path))
+
+
+def is_token_file(training_set: TrainingSet) -> bool:
+    """Whether a source is named as a .bin file, or is a folder of such files."""
+    return training_set.source.endswith(ENDING) or is_token_folder(local_path(training_set.source))
+
+
 def is_flat(training_set: TrainingSet) -> bool:
-    """Whether a source is a .bin file without an index."""
-    path = local_path(training_set.source)
-    return is_token_file(training_set) and is_file(path) and not exists(index_path(path))
+    """Whether a source is a .bin file without an index, or a folder of such files."""
+    paths = _bin_paths(local_path(training_set.source)) if is_token_file(training_set) else []
+    return bool(paths) and all(is_file(path) and not exists(index_path(path)) for path in paths)
 
 
 def is_stream(training_set: TrainingSet) -> bool:
@@ -27,9 +41,13 @@ def is_stream(training_set: TrainingSet) -> bool:
     return training_set.form == "blocks" and is_flat(training_set)
 
 
-def is_token_file(training_set: TrainingSet) -> bool:
-    """Whether a source is named as a .bin file."""
-    return training_set.source.endswith(ENDING)
+def _bin_paths(path: Path) -> list[Path]:
+    """The .bin files of a source, in order: itself, or those in a folder."""
+    return _files_in(path) if is_folder(path) else [path]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob(f"*{ENDING}") if is_file(path))
 
 
 def check_pair_is_whole(path: Path) -> None:
@@ -47,15 +65,31 @@ def check_pair_is_whole(path: Path) -> None:
 
 
 def check_token_file(path: Path, training_set: TrainingSet) -> None:
-    """Check a .bin file without reading it.
+    """Check a .bin file, or those in a folder, without reading them.
 
     Raises:
         DataError: The files are damaged, or do not belong together.
         SpecError: What is declared of them is missing, or contradicts them.
     """
-    if is_flat(training_set):
-        check_flat(path, training_set)
-        return
+    paths = _bin_paths(path)
+    if len({exists(index_path(bin_path)) for bin_path in paths}) > 1:
+        raise DataError(
+            f"Flat .bin files or pairs with their .idx files were expected in {path}, which holds both; move one kind"
+            " into a folder of its own."
+        )
+    if is_folder(path) and training_set.order is not None:
+        raise SpecError(
+            f"One .bin file was expected with the order of its samples, and {path} is a folder; name the file that"
+            f" {training_set.order} belongs to."
+        )
+    for bin_path in paths:
+        if is_flat(training_set):
+            check_flat(bin_path, training_set)
+        else:
+            _check_pair(bin_path, training_set)
+
+
+def _check_pair(path: Path, training_set: TrainingSet) -> None:
     with open_pair(path) as pair:
         dtype = pair.header.dtype
     if training_set.dtype not in (None, dtype.name):
@@ -79,29 +113,32 @@ def check_token_file(path: Path, training_set: TrainingSet) -> None:
 
 
 def read_token_file(path: Path, training_set: TrainingSet) -> Iterator[TokenIds]:
-    """The documents of a .bin file, or the samples of a training in its order, or parts of a stream.
+    """The documents of .bin files, or the samples of a training in its order, or parts of a stream.
 
     Raises:
         DataError: The files are damaged, or hold what is no token id.
     """
+    flat = is_flat(training_set)
     try:
-        if is_flat(training_set):
-            yield from read_flat(path, training_set)
-        elif training_set.order is not None:
-            yield from read_in_order(path, training_set.order)
-        else:
-            yield from read_pair(path)
+        for bin_path in _bin_paths(path):
+            if flat:
+                yield from read_flat(bin_path, training_set)
+            elif training_set.order is not None:
+                yield from read_in_order(bin_path, training_set.order)
+            else:
+                yield from read_pair(bin_path)
     except OSError as error:
         raise DataError(f"{path} was expected to be readable, and is not ({error.strerror}).") from None
 
 
 def files_of(path: Path, training_set: TrainingSet) -> list[Path]:
-    """Every file that the token ids of a .bin file follow from.
+    """Every file that the token ids of a source follow from, in order.
 
     Raises:
         DataError: A file of the order is missing.
     """
-    files = [path] if is_flat(training_set) else [path, index_path(path)]
+    flat, paths = is_flat(training_set), _bin_paths(path)
+    files = paths if flat else [file for bin_path in paths for file in (bin_path, index_path(bin_path))]
     return [*files, *(order_paths(training_set.order) if training_set.order is not None else ())]
 
 
@@ -111,16 +148,21 @@ def declared_of(training_set: TrainingSet) -> list[object]:
 
 
 def number_of_examples(path: Path, training_set: TrainingSet, window: int | None) -> int | None:
-    """The number of examples of a .bin file, if it follows from the sizes of its files.
+    """The number of examples of .bin files, if it follows from the sizes of its files.
 
     Raises:
         DataError: The files are damaged.
     """
     if training_set.order is not None:
         return number_of_samples(training_set.order)
+    paths = _bin_paths(path)
     if not is_flat(training_set):
-        with open_pair(path) as pair:
-            return pair.header.sequences if training_set.form == "documents" else None
+        return sum(map(_number_of_sequences, paths)) if training_set.form == "documents" else None
     if training_set.form == "blocks" and window is not None and training_set.dtype is not None:
-        return -(-number_of_tokens(path, training_set) // window)
+        return -(-sum(number_of_tokens(bin_path, training_set) for bin_path in paths) // window)
     return None
+
+
+def _number_of_sequences(path: Path) -> int:
+    with open_pair(path) as pair:
+        return pair.header.sequences

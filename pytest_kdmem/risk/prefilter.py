@@ -17,6 +17,7 @@ from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.files import atomic_folder, write_json, write_table
 from pytest_kdmem.corpus.chat_source import may_hold_conversations
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
+from pytest_kdmem.corpus.megatron import index_path
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.risk.cutoff import DEFAULT_RECALL, Cutoff
@@ -177,6 +178,7 @@ def _manifest(source: str, cleaned: CleanedSet, budget: Budget) -> dict[str, Any
         "written": {
             "name": data.name,
             "sha256": file_digest(data) if data.is_file() else None,
+            **({"index_sha256": file_digest(index)} if (index := index_path(data)).is_file() else {}),
             "rows": cleaned.rows - len(removal.rows),
         },
         "asked_for": str(budget),

@@ -74,6 +74,12 @@ def test_a_shape_that_holds_no_examples_is_refused(tmp_path, shape):
         list(read_rows(path))
 
 
+def test_a_stream_is_told_how_it_is_read(tmp_path):
+    path = saved(tmp_path / "a.npy", np.ones(9, dtype=np.uint16))
+    with pytest.raises(DataError, match=r"of shape \[9\]: write a stream as a flat \.bin file \(array\.tofile"):
+        list(read_rows(path))
+
+
 def test_a_file_that_is_cut_short_while_it_is_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(arrays, "BYTES_AT_ONCE", 20)
     path = saved(tmp_path / "a.npy", np.ones((4000, 5), dtype=np.int32))

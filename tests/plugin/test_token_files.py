@@ -44,7 +44,16 @@ def samples(folder: Path, rows: list[list[int]]) -> list[str]:
     return ["--kdmem-order=a_shuffle_idx.npy"]
 
 
-@pytest.mark.parametrize("write", [stream, documents, pair, pair_in_blocks, samples])
+def shards(folder: Path, rows: list[list[int]]) -> list[str]:
+    """A stream over three files, which are cut within a row."""
+    tokens = np.array(rows, "uint16").reshape(-1)
+    (folder / "set.bin").mkdir()
+    for number, part in enumerate(np.split(tokens, [130, 271])):
+        (folder / "set.bin" / f"part-{number}.bin").write_bytes(part.tobytes())
+    return ["--kdmem-token-dtype=uint16", "--kdmem-form=blocks", *IN_WINDOWS]
+
+
+@pytest.mark.parametrize("write", [stream, documents, pair, pair_in_blocks, samples, shards])
 def test_a_token_file_is_audited_as_its_rows_are(unscored_project, write: Callable[..., list[str]]):
     options = write(unscored_project.path, unscored_project.cast.rows.tolist())
     unscored_project.gates(RATE)

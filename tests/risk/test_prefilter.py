@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 from tests.audit_project import rows_of_cells, word
+from tests.corpus.megatron_files import write_pair
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,16 @@ def test_the_cleaned_set_has_the_other_rows_and_a_manifest(pipeline, quick_fits,
     assert sum(manifest["dropped"].values()) == len(removed)
     predictor = read_predictor(tmp_path / "cleaned/predictor.json")
     assert manifest["predictor"]["digest"] == predictor_digest(predictor) == cleaned.risk.predictor_digest
+
+
+def test_the_manifest_has_the_digests_of_both_files_of_a_pair(pipeline, quick_fits, tmp_path):
+    rows = rows_of_cells(all=15, none=30, teacher=15).tolist()
+    data = TrainingSet(write_pair(tmp_path / "train.bin", rows))
+    cleaned = prefilter(replace(pipeline, training_set=data), LabelSource(), tmp_path / "cleaned")
+    written = json.loads((tmp_path / "cleaned/manifest.json").read_text())["written"]
+    assert written["sha256"] == file_digest(tmp_path / "cleaned/train.bin")
+    assert written["index_sha256"] == file_digest(tmp_path / "cleaned/train.idx")
+    assert written["rows"] == 60 - len(cleaned.removal.rows) < 60
 
 
 def test_nothing_is_written_if_nothing_would_be_left(pipeline, quick_fits, tmp_path):
