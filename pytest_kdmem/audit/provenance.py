@@ -16,7 +16,7 @@ from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.metrics.inheritance import is_same_model
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.run_card import RunCard, read_run_card
+from pytest_kdmem.specs.run_card import OTHER_TRAINER, RunCard, read_run_card
 
 SHOWN_DIGITS = 4
 Kind = Literal["training-set", "teacher", "role", "window"]
@@ -136,7 +136,7 @@ def refused_or_warned(mismatches: Iterable[Mismatch], role: str, accepted: Colle
 
 
 def _mode_sentences(card: RunCard, subject: str, role: str) -> Iterator[str]:
-    if role == "baseline" and card.mode != "baseline":
+    if role == "baseline" and card.mode not in ("baseline", OTHER_TRAINER):
         yield (
             f"{subject} was distilled by its run card (mode {card.mode}), and a baseline is one that was not: what it"
             " shares with its teacher counts as no inheritance"

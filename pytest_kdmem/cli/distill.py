@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import HelpFromDocstring, Spelling
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pytest_kdmem.tracking.callback import MemorizationCallback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,13 @@ class TrainingFiles:
     held_out: Annotated[
         str | None,
         typer.Option(help="Text on which the loss is measured after each epoch, in any form of a training set."),
+    ] = None
+    memorization_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Measure what the model recites of 1000 examples of the training set whenever so many steps are done.",
+        ),
     ] = None
 
 
@@ -62,6 +72,39 @@ def distill(
         offline=loading.offline,
         progress=Bar() if sys.stdout.isatty() else Lines(say),
         report=say,
+        callbacks=_measuring(files, recipe, examples, loading),
     )
     if join_process_group().is_first:
         say(f"{recipe.mode} model in {trained.source}")
+
+
+def _measuring(
+    files: TrainingFiles, recipe: Recipe, examples: ExampleOptions, loading: LoadingOptions
+) -> list[MemorizationCallback]:
+    """The callback that measures the model, if it is asked for."""
+    if files.memorization_every is None:
+        return []
+    from transformers import AutoTokenizer
+
+    from pytest_kdmem.specs.checkpoint import open_checkpoint
+    from pytest_kdmem.specs.tokenizer_files import has_tokenizer
+    from pytest_kdmem.tracking.callback import MemorizationCallback
+
+    init = loading.model(files.init)
+    folder = open_checkpoint(init, offline=loading.offline).text_folder
+    tokenizer = (
+        AutoTokenizer.from_pretrained(str(folder), trust_remote_code=init.trust_remote_code, local_files_only=True)
+        if has_tokenizer(folder)
+        else None
+    )
+    return [
+        MemorizationCallback(
+            examples.training_set(files.training_set),
+            every=files.memorization_every,
+            extraction=examples.extraction,
+            role=recipe.role,
+            tokenizer=tokenizer,
+            run_cards=False,  # the trained model has one of its own
+            offline=loading.offline,
+        )
+    ]

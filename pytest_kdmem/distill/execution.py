@@ -10,6 +10,8 @@ from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import number, optional, require, whole_number
+from pytest_kdmem.specs.other_readings import split_names
+from pytest_kdmem.specs.trackers import tracker_names
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,27 @@ class Execution:
         gradient_checkpointing: Recompute activations in the backward pass instead of keeping them in memory.
         checkpoint_minutes: Minutes between checkpoints of an unfinished training; 0 writes one after every step.
         no_compile: Do not compile decoder layers and loss for a GPU. On CPUs nothing is compiled.
+        report_to: Trackers that follow the training, with commas between several: tensorboard, mlflow, trackio, wandb.
 
     Raises:
-        SpecError: The size is no whole number of at least 1, or the time is negative.
+        SpecError: The size is no whole number of at least 1, the time is negative, or there is no such tracker.
     """
 
     micro_batch_size: int | None = None
     gradient_checkpointing: bool = False
     checkpoint_minutes: float = 10.0
     no_compile: bool = False
+    report_to: str | None = None
 
     def __post_init__(self) -> None:
         require("micro-batch-size", self.micro_batch_size, optional(whole_number(1)))
+        require("report-to", self.report_to, optional(tracker_names))
         require("checkpoint-minutes", self.checkpoint_minutes, number(least=0, finite=False))
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Names of the trackers that follow the training."""
+        return split_names(self.report_to)
 
     def split_step(self, batch_size: int, processes: int) -> StepSplit:
         """Split a batch evenly over processes and forward passes.

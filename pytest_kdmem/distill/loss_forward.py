@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -27,7 +28,7 @@ def forward_returns_loss(
 
     The loss is computed inside the model's own forward pass. So whatever wraps the model (DDP, FSDP, autocast) also
     wraps the head and the loss, and gathers the head's weights if they are sharded. In evaluation mode the loss is
-    cross-entropy.
+    cross-entropy. Without labels the model returns its logits as ever, so that it can be measured.
 
     Args:
         model: The model to train.
@@ -37,7 +38,7 @@ def forward_returns_loss(
     Raises:
         EngineError: The model's head is not a standard one, or the model adds a loss of its own.
     """
-    head = StandardHead(model)
+    head, plain_forward = StandardHead(model), model.forward
     if getattr(model.config.get_text_config(), "output_router_logits", False):
         raise EngineError(
             f"A model without router losses was expected, and {type(model).__name__} asks for them by"
@@ -52,10 +53,13 @@ def forward_returns_loss(
 
     def forward(
         input_ids: Tensor,
-        labels: Tensor,
+        labels: Tensor | None = None,
         position_ids: Tensor | None = None,
         teacher: TeacherOutputs | None = None,
-    ) -> Tensor:
+        **settings: Any,
+    ) -> Any:
+        if labels is None:
+            return plain_forward(input_ids=input_ids, position_ids=position_ids, **settings)
         predicted = predicted_mask(labels)
         hidden = head.backbone(input_ids, position_ids)[:, :-1][predicted]
         loss = objective if model.training else CROSS_ENTROPY

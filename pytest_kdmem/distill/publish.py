@@ -69,6 +69,7 @@ def _run_card(run: TrainingRun, rows: Dataset, trained: Trained) -> RunCard:
         versions={name: version(name) for name in RECORDED_PACKAGES},
         loss_curve=trained.loss_curve,
         held_out=trained.held_out,
+        memorization_curve=trained.memorization_curve,
     )
 
 

@@ -117,6 +117,11 @@ class Recipe:
         return description
 
     @property
+    def role(self) -> str:
+        """The role that the trained model has in the names of its figures."""
+        return "baseline" if self.mode == "baseline" else "student"
+
+    @property
     def digest(self) -> str:
         """Digest of all settings; that of a training of all weights is the one from before there were adapters."""
         settings = asdict(self)

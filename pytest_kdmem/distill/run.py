@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
+from transformers import TrainerCallback
 
 from pytest_kdmem.base.files import make_folder
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
@@ -22,6 +23,7 @@ from pytest_kdmem.distill.training_folder import TrainingFolder, check_output_fo
 from pytest_kdmem.distill.training_run import RunOptions, TrainingRun, no_report
 from pytest_kdmem.engines.transformers.loading import quiet
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.trackers import check_installed
 
 
 def distill(
@@ -38,6 +40,7 @@ def distill(
     offline: bool = False,
     progress: Progress = NO_PROGRESS,
     report: Callable[[str], None] = no_report,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Model:
     """Train ``init`` by the recipe and write weights (bfloat16), configuration, tokenizer and run card to ``out``.
 
@@ -57,17 +60,19 @@ def distill(
         offline: Open no network connection.
         progress: Advanced by the number of examples of each step.
         report: Called with a line for each thing that the run does, and for each epoch.
+        callbacks: Further callbacks of the trainer, such as one that measures the model. They must not change it.
 
     Raises:
-        SpecError: The teacher is missing or has another tokenizer, ``out`` is not empty, or the batch does not split
-            evenly.
+        SpecError: The teacher is missing or has another tokenizer, ``out`` is not empty, the batch does not split
+            evenly, or the package of a tracker is not installed.
         DataError: The training set cannot be read, or holds nothing to train on.
         TrainingInterrupted: SIGTERM arrived; everything up to the last whole step is saved.
     """
-    options = RunOptions(execution or Execution(), cache_dir, offline, progress, report)
+    options = RunOptions(execution or Execution(), cache_dir, offline, progress, report, tuple(callbacks))
     out, processes = out if out.name else out.resolve(), join_process_group()
     # These checks are cheap, so they come before any model is opened and digested.
     check_output_folder(out)
+    check_installed(options.execution.trackers)
     options.execution.split_step(recipe.batch_size, processes.count)
     declared = DeclaredJob(recipe, init, training_set, teacher, held_out, extraction or Extraction())
     return _run_job(open_job(declared, offline=offline), out, options, processes)

@@ -20,6 +20,7 @@ from pytest_kdmem.distill.training_run import TrainingRun
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory
 from pytest_kdmem.errors import EngineError, TrainingInterrupted
+from pytest_kdmem.specs.figure_names import RATE, figure_name
 from pytest_kdmem.specs.run_card import Curve
 
 
@@ -32,12 +33,14 @@ class Trained:
         steps: Optimizer steps from the beginning of the training.
         loss_curve: (step, training loss), in order.
         held_out: (step, loss on held-out text), in order.
+        memorization_curve: (step, memorization rate), in order; empty if a callback does not measure it.
     """
 
     model: nn.Module
     steps: int
     loss_curve: Curve
     held_out: Curve
+    memorization_curve: Curve = ()
 
 
 def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
@@ -56,7 +59,8 @@ def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
         data_collator=Collator(recipe.packing),
     )
     callback = DistillationCallback(trainer, run, prepared.held_out, stop)
-    trainer.add_callback(callback)
+    for added in (callback, *run.options.callbacks):
+        trainer.add_callback(added)
     checkpoint = latest_checkpoint(folder.path)
     resumption = f", resuming at step {folder.record_resumption(checkpoint)}" if checkpoint else ""
     run.options.report(f"{recipe.mode}: {len(rows)} examples, {recipe.epochs} epochs{resumption}")
@@ -76,7 +80,11 @@ def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
             " and every step is saved; the same command goes on from there."
         )
     return Trained(
-        trainer.model_wrapped, trainer.state.global_step, _curve(trainer, "loss"), _curve(trainer, "held_out_loss")
+        trainer.model_wrapped,
+        trainer.state.global_step,
+        _curve(trainer, "loss"),
+        _curve(trainer, "held_out_loss"),
+        _curve(trainer, figure_name(RATE, recipe.role)),
     )
 
 

@@ -49,7 +49,7 @@ def training_arguments(
         save_strategy="no",
         logging_steps=max(1, steps // CURVE_POINTS),
         logging_nan_inf_filter=False,
-        report_to=[],
+        report_to=list(execution.trackers),
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),

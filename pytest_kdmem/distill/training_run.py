@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from transformers import TrainerCallback
+
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.distill.execution import Execution, StepSplit
 from pytest_kdmem.distill.job import TrainingJob
@@ -27,6 +29,7 @@ class RunOptions:
         offline: Open no network connection.
         progress: Advanced by the number of examples of each step.
         report: Called with a line for each thing that the run does, and for each epoch.
+        callbacks: Further callbacks of the trainer.
     """
 
     execution: Execution
@@ -34,6 +37,7 @@ class RunOptions:
     offline: bool = False
     progress: Progress = NO_PROGRESS
     report: Callable[[str], None] = no_report
+    callbacks: tuple[TrainerCallback, ...] = ()
 
     def silenced(self) -> RunOptions:
         """The same options without progress and report."""

@@ -28,11 +28,13 @@ from pytest_kdmem.report.sentences import overall_outcome, verdict_sentence
 from pytest_kdmem.report.terminal import render
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.options import OPTIONS
+from pytest_kdmem.specs.other_readings import split_names
+from pytest_kdmem.tracking.trackers import log_audit
 
 # It annotates every test that fails, and a second annotation would only repeat it.
 ANNOTATING_PLUGIN = "pytest-github-actions-annotate-failures"
 # These change what becomes of the report, and not what is audited.
-OUTPUT_KEYS = ("report", "update_baseline_file", "show_text")
+OUTPUT_KEYS = ("report", "log_to", "update_baseline_file", "show_text")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def publish(report: Report, settings: Settings, invoked_from: Path) -> Published
     accepted, errors = "", _write_reports(report, settings)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         errors += filter(None, [append_summary(report, Path(summary))])
+    errors += _log_figures(report, split_names(settings["log_to"]))
     if settings["update_baseline_file"]:
         try:
             accepted = _accept_figures(report, settings)
@@ -145,6 +148,19 @@ def _write_reports(report: Report, settings: Settings) -> list[str]:
         except Exception as error:  # a mistake of ours, for which no other report and no verdict may be lost
             sentence = f"A report was to be written to {path}, and rendering it broke ({type(error).__name__})."
             errors.append(harmless(sentence))
+    return errors
+
+
+def _log_figures(report: Report, trackers: Sequence[str]) -> list[str]:
+    """Log every audit to every tracker asked for, and return sentences about those that took nothing."""
+    errors = []
+    for tracker in trackers:
+        try:
+            for audit in report.audits:
+                log_audit(audit, tracker)
+        except Exception as error:  # of a tracker, for which no report and no verdict may be lost
+            sentence = f"Figures were to be logged to {tracker}, which refused them ({type(error).__name__}: {error})"
+            errors.append(harmless(f"{sentence.rstrip('.')}."))
     return errors
 
 

@@ -41,6 +41,7 @@ def check_settings(settings: Settings) -> None:
         _check_models(settings)
         _check_lengths(settings)
         _check_shard(settings)
+        _check_trackers(settings)
         for role in ("training_set", "control_set"):
             _check_data(role, settings)
 
@@ -109,6 +110,17 @@ def _check_shard(settings: Settings) -> None:
             f"{settings.places['report']}: a report tells of whole audits, and {place} scores a part; report from a run"
             " without it once all parts are scored."
         )
+
+
+def _check_trackers(settings: Settings) -> None:
+    from pytest_kdmem.errors import KdmemError
+    from pytest_kdmem.specs.other_readings import split_names
+    from pytest_kdmem.specs.trackers import check_installed
+
+    try:
+        check_installed(split_names(settings["log_to"]))
+    except KdmemError as error:
+        raise usage_error(f"{settings.places['log_to']}: {error}") from None
 
 
 def _check_data(role: str, settings: Settings) -> None:

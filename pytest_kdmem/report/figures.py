@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import InheritanceEntry, RiskEntry
+from pytest_kdmem.audit.schema import InheritanceEntry
 from pytest_kdmem.audit.schema_examples import DistributionsEntry, RepetitionBin
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.report.sanitize import sanitize
+from pytest_kdmem.report.risk_figures import draw_reliability, draw_risk
+from pytest_kdmem.report.step_figures import draw_curves, memorization_curves
 from pytest_kdmem.report.svg import (
     ACCENT,
     FAINT,
@@ -23,6 +24,7 @@ from pytest_kdmem.report.svg import (
     Picture,
     draw_axes,
     draw_figure,
+    label_of,
     role_colour,
 )
 from pytest_kdmem.report.venn import CELLS, INHERITED, ordered_roles
@@ -38,7 +40,7 @@ REPETITION_CONFIDENCE = 0.95
 
 
 def draw_pictures(audit: AuditResult, prefix: str) -> dict[str, Picture]:
-    """Return the pictures by name: rates, sets, scatter, margins, repetition, risk, reliability.
+    """Return the pictures by name: rates, sets, steps, scatter, margins, repetition, risk, reliability.
 
     Args:
         audit: The audit to draw.
@@ -52,6 +54,8 @@ def _pictures(audit: AuditResult, prefix: str) -> Iterator[Picture]:
         yield _draw_rates(rates, prefix)
     if audit.inheritance is not None and any(audit.inheritance.cells.get(cell.key) for cell in CELLS):
         yield _draw_sets(audit.inheritance, prefix)
+    if curves := memorization_curves(audit):
+        yield draw_curves(curves, prefix)
     if audit.distributions is not None:
         if (scatter := _draw_scatter(audit, audit.distributions, prefix)) is not None:
             yield scatter
@@ -60,13 +64,9 @@ def _pictures(audit: AuditResult, prefix: str) -> Iterator[Picture]:
         if any(model.repetition for model in audit.distributions.models.values()):
             yield _draw_repetition(audit.distributions, prefix)
     if audit.risk is not None and audit.risk.counts:
-        yield _draw_risk(audit.risk, prefix)
+        yield draw_risk(audit.risk, prefix)
     if audit.risk is not None and audit.risk.reliability:
-        yield _draw_reliability(audit.risk, prefix)
-
-
-def _label(role: str) -> str:
-    return sanitize(role, 24).replace("$", r"\$")  # matplotlib reads text between dollar signs as mathematics
+        yield draw_reliability(audit.risk, prefix)
 
 
 def _draw_rates(rates: dict[str, Estimate], prefix: str) -> Picture:
@@ -77,7 +77,7 @@ def _draw_rates(rates: dict[str, Estimate], prefix: str) -> Picture:
             )
             axes.plot([low, high], [row, row], color=role_colour(role), linewidth=2)
             axes.plot([value], [row], marker=MARKERS.get(role, "D"), color=role_colour(role), markersize=7)
-        axes.set_yticks(range(len(rates)), [_label(role) for role in rates])
+        axes.set_yticks(range(len(rates)), [label_of(role) for role in rates])
         axes.set_ylim(len(rates) - 0.5, -0.5)
         axes.set_xlim(left=0)
         axes.set_xlabel("memorized, % of distinct examples; the line reaches from lower to upper bound")
@@ -159,7 +159,7 @@ def _draw_margins(distributions: DistributionsEntry, prefix: str) -> Picture:
         for role, model in models.items():
             counts = [float(examples) for examples in model.margins[first:end]]
             line = LINES.get(role, ":")
-            axes.stairs(counts, edges, color=role_colour(role), linestyle=line, linewidth=1.6, label=_label(role))
+            axes.stairs(counts, edges, color=role_colour(role), linestyle=line, linewidth=1.6, label=label_of(role))
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(bottom=0)
@@ -188,7 +188,7 @@ def _draw_repetition(distributions: DistributionsEntry, prefix: str) -> Picture:
             x = [ranges.index((bucket.least, bucket.most)) + offset for bucket in bins]
             rates, errors = _rates_with_errors(bins)
             style: dict[str, Any] = {"color": role_colour(role), "marker": MARKERS.get(role, "D"), "markersize": 5}
-            style |= {"linestyle": LINES.get(role, ":"), "elinewidth": 0.8, "label": _label(role)}
+            style |= {"linestyle": LINES.get(role, ":"), "elinewidth": 0.8, "label": label_of(role)}
             axes.errorbar(x, rates, errors, **style)
         axes.set_xticks(
             range(len(ranges)), [f"{least}–{most}" if least < most else f"{most}" for least, most in ranges]
@@ -214,43 +214,3 @@ def _rates_with_errors(bins: Sequence[RepetitionBin]) -> tuple[list[float], tupl
     below = [max(0.0, rate - 100 * bound) for rate, bound in zip(rates, lower, strict=True)]
     above = [max(0.0, 100 * bound - rate) for rate, bound in zip(rates, upper, strict=True)]
     return rates, (below, above)
-
-
-def _draw_risk(entry: RiskEntry, prefix: str) -> Picture:
-    at_least = list(accumulate(reversed(entry.counts)))[::-1]
-    starts = [max(edge, entry.edges[1] / 2) for edge in entry.edges[:-1]]  # a logarithmic axis has no 0
-
-    def draw(axes: Axes) -> None:
-        axes.step([*starts, entry.edges[-1]], [*at_least, at_least[-1]], where="post", color=INK, linewidth=1.6)
-        axes.axvline(entry.threshold, color=ACCENT, linewidth=1, linestyle="--")
-        axes.annotate(" threshold", (entry.threshold, max(at_least)), color=ACCENT, va="top")
-        axes.set_xscale("log")
-        axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("predicted risk")
-        axes.set_ylabel("examples of that risk or more")
-
-    description = f"{count(len(entry.examples))} examples at or above the threshold of {entry.threshold:.2g}."
-    return draw_axes("risk", "Predicted risk", description, 2.8, draw, prefix)
-
-
-def _draw_reliability(entry: RiskEntry, prefix: str) -> Picture:
-    bins = entry.reliability
-
-    def draw(axes: Axes) -> None:
-        for x, bucket in enumerate(bins):
-            axes.plot([x, x], [100 * bucket.low, 100 * bucket.high], color=FAINT, linewidth=6, solid_capstyle="butt")
-            axes.plot([x], [100 * bucket.expected], marker="_", color=INK, markersize=12, linestyle="none")
-            axes.plot([x], [100 * bucket.observed], marker="o", color=ACCENT, markersize=5, linestyle="none")
-        labels = [f"{bucket.lower:g}–{bucket.upper:g}\n({count(bucket.n)})" for bucket in bins]
-        axes.set_xticks(range(len(labels)), labels)
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("predicted risk (examples)")
-        axes.set_ylabel("memorized, %")
-
-    within_range = sum(bucket.covers_observed for bucket in bins)
-    description = (
-        f"In {within_range} of {len(bins)} bins what was memorized (point) lies in the range to be expected (bar)"
-        " around the mean risk (dash)."
-    )
-    return draw_axes("reliability", "Whether risks come true", description, 2.8, draw, prefix)

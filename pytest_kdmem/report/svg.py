@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from pytest_kdmem.report.sanitize import sanitize
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -73,6 +75,11 @@ def draw_figure(
         sink = io.StringIO()
         figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return Picture(name, title, description, _inline(sink.getvalue(), f"{prefix}-{name}", title, description))
+
+
+def label_of(role: str) -> str:
+    """Return a role or a name as a label of a picture."""
+    return sanitize(role, 24).replace("$", r"\$")  # matplotlib reads text between dollar signs as mathematics
 
 
 def role_colour(role: str) -> str:

@@ -10,6 +10,7 @@ from pytest_kdmem.specs.input_options import INPUT_OPTIONS
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.other_readings import accepted_readings
 from pytest_kdmem.specs.run_options import RUN_OPTIONS
+from pytest_kdmem.specs.trackers import tracker_names
 
 REPORT_ENDINGS = (".json", ".html", ".md", ".sarif")
 
@@ -109,6 +110,14 @@ OPTIONS = (
         places_ending_in(*REPORT_ENDINGS),
     ),
     Option("show-text", "flag", "Show the text of memorized examples in reports; it is training text."),
+    Option(
+        "log-to",
+        "text",
+        "Trackers to log the figures of each audit to as a run: tensorboard, mlflow, trackio or wandb, with commas"
+        " between several. Where they are, the tracker's own variables say.",
+        None,
+        tracker_names,
+    ),
     Option(
         "baseline-file",
         "path",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from pytest_kdmem.errors import DataError
 FILE_NAME = "kdmem_run.json"
 SCHEMA_VERSION = 1
 CURVES = ("loss_curve", "held_out")
+# Mode of a model that another trainer than that of `distill` trained: nothing is known of a teacher or a loss.
+OTHER_TRAINER = "trainer"
 Curve = tuple[tuple[int, float], ...]
 Setting = str | int | float | bool | None
 
@@ -28,7 +30,7 @@ class ModelOrigin:
 
     Args:
         source: Its source as declared.
-        digest: Digest of its checkpoint (`Checkpoint.digest`).
+        digest: Digest of its checkpoint (`Checkpoint.digest`); empty if it is not known.
     """
 
     source: str
@@ -43,7 +45,7 @@ class DataOrigin:
         source: Its source as declared, or its name.
         fingerprint: Its `training_fingerprint`; None if the content is unknown.
         examples: Number of examples.
-        tokens: Number of tokens in all examples.
+        tokens: Number of tokens in all examples; 0 if they were not counted.
     """
 
     source: str
@@ -63,7 +65,7 @@ class RunCard:
 
     Args:
         weights: Digest of the trained weights (`weights_digest`); it does not cover configuration and tokenizer.
-        mode: ``baseline``, ``soft`` or ``hard``.
+        mode: ``baseline``, ``soft`` or ``hard``; or ``trainer`` of another trainer than that of `distill`.
         recipe: Settings of the recipe, by name.
         loss: The loss in words, such as ``forward KL, T = 2``.
         init: The model that training started from.
@@ -78,6 +80,7 @@ class RunCard:
         versions: Versions of packages, by name.
         loss_curve: Pairs (step, training loss), in order.
         held_out: Pairs (step, loss on held-out text), in order.
+        memorization_curve: Pairs (step, memorization rate of a sample of the training set), in order.
     """
 
     weights: str
@@ -96,6 +99,7 @@ class RunCard:
     versions: dict[str, str]
     loss_curve: Curve = ()
     held_out: Curve = ()
+    memorization_curve: Curve = field(default=(), metadata={"json_default": "left out"})
 
     @property
     def last_held_out(self) -> float | None:
@@ -107,7 +111,7 @@ class RunCard:
         return {**RUN_CARD.header, **to_json(self)}
 
     def summary(self) -> dict[str, Any]:
-        """The card for reports: without its curves, but with ``last_held_out``.
+        """The card for reports: without the curves of its losses, but with ``last_held_out``.
 
         Sources are cut to their last part, because a path can reveal details of the machine.
         """

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from pytest_kdmem.errors import KdmemError, SpecError
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.checks import choice, number, optional, require, truth, whole_number
 from pytest_kdmem.specs.declared import Extraction, Thresholds, TrainingSet
 from pytest_kdmem.tracking.gate import GateFailed, RateGate
-from pytest_kdmem.tracking.names import GATES_FAILED, RATE, figure_name, figures_of
+from pytest_kdmem.tracking.rate_meter import RateMeter, warn
 from pytest_kdmem.tracking.trained_rows import check_trained_on
-from pytest_kdmem.tracking.trainer_log import log_figures, trainer_of
-from pytest_kdmem.tracking.trainer_model import live_model
+from pytest_kdmem.tracking.trainer_log import trainer_of
+from pytest_kdmem.tracking.training_card import TrainingCards
 from pytest_kdmem.tracking.training_sample import TrainingSample, read_sample
 
 Every = int | Literal["evaluation", "epoch", "end"]
@@ -45,10 +53,11 @@ class MemorizationCallback(TrainerCallback):
         role: Role of the model, which stands in the names of its figures.
         confidence: Confidence level of each one-sided bound.
         batch_size: Examples of a forward pass of each process; that of the trainer's evaluation if None.
+        tokenizer: Tokenizer of transformers by which training read the set, where that is not the trainer's
+            ``processing_class``.
+        run_cards: Whether to write a run card, with the curve of the rate over the steps, beside each model that the
+            trainer saves.
         offline: Never open a network connection.
-
-    Attributes:
-        rates: The memorization rate by the step at which it was measured.
 
     Raises:
         SpecError: An argument is of the wrong kind, or another gate is named.
@@ -67,6 +76,8 @@ class MemorizationCallback(TrainerCallback):
         role: str = "student",
         confidence: float = 0.95,
         batch_size: int | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        run_cards: bool = True,
         offline: bool = False,
     ) -> None:
         if not isinstance(training_set, TrainingSet):
@@ -78,22 +89,28 @@ class MemorizationCallback(TrainerCallback):
         require("seed", seed, whole_number(0, bits=64))
         require("confidence", confidence, number(above=0, below=1))
         require("batch_size", batch_size, optional(whole_number(1)))
-        require("offline", offline, truth)
+        for name, value in (("run_cards", run_cards), ("offline", offline)):
+            require(name, value, truth)
         if training_set.sample is None:
             training_set = replace(training_set, sample=sample, seed=seed)
-        self.rates: dict[int, Estimate] = {}
-        self._training_set, self._every, self._on_failure = training_set, every, on_failure
-        self._gate = RateGate.named_in(gates)
-        self._extraction = training_set.lengths(extraction or Extraction())
-        self._role, self._confidence, self._batch_size, self._offline = role, confidence, batch_size, offline
-        self._trainer: Trainer | None = None
-        self._sample: TrainingSample | None = None
-        self._failure = "" if self._gate is None else "the model was not measured"
+        self._training_set, self._extraction, self._role = training_set, extraction or Extraction(), role
+        self._tokenizer = tokenizer
+        self._every, self._stops, self._offline, self._writes_cards = every, on_failure == "stop", offline, run_cards
+        gate = RateGate.named_in(gates)
+        self._new_meter = partial(RateMeter, role, gate, confidence=confidence, batch_size=batch_size)
+        self._meter = self._new_meter()
+        self._running: tuple[Trainer, TrainingSample] | None = None
+        self._cards: TrainingCards | None = None
+
+    @property
+    def rates(self) -> dict[int, Estimate]:
+        """The memorization rate by the step at which it was measured."""
+        return self._meter.rates
 
     @property
     def failed(self) -> bool:
         """Whether the gate does not hold of the model as it is now; one that was never measured holds nothing."""
-        return bool(self._failure)
+        return bool(self._meter.failure)
 
     def raise_if_failed(self) -> None:
         """End a script whose gate does not hold with an error.
@@ -101,35 +118,39 @@ class MemorizationCallback(TrainerCallback):
         Raises:
             GateFailed: The gate does not hold of the trained model, or the model could not be measured.
         """
-        if self._failure:
-            raise GateFailed(f"A model that meets the gates of its training was expected, and {self._failure}.")
+        if self.failed:
+            raise GateFailed(f"A model that meets the gates of its training was expected, and {self._meter.failure}.")
+
+    def write_run_card(self, folder: str | Path) -> None:
+        """Write a run card into a folder in which the trained model was saved; checkpoints have one already.
+
+        Raises:
+            SpecError: Nothing was trained, or the folder holds no model that can be audited.
+            DataError: The card cannot be written.
+        """
+        if self._cards is None:
+            raise SpecError("A training with this callback was expected before its run card, and there was none.")
+        self._cards.write(Path(folder))
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **context: Any
     ) -> None:
-        self._trainer = trainer = trainer_of(self)
-        self.rates.clear()  # a callback may see several trainings
-        self._last_tried: int | None = None
+        trainer = trainer_of(self)
         if self._every == "evaluation" and args.eval_strategy == "no":
             raise SpecError(
                 'An evaluation of the trainer was expected with every="evaluation", and its eval_strategy is "no"; set'
                 ' one, or every=STEPS, every="epoch" or every="end".'
             )
-        model = live_model(trainer, self._batch_size)
-        tokenizer = context.get("processing_class")
-        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-        self._sample = read_sample(self._training_set, tokenizer, self._extraction, offline=self._offline)
-        model.check(self._sample.examples, self._extraction)
-        check_trained_on(self._sample.examples, self._extraction, trainer.train_dataset, self._training_set.source)
-        if self._gate is not None:
-            self._gate.check_size(
-                self._role,
-                len(self._sample.examples),
-                exhaustive=self._sample.record.exhaustive,
-                confidence=self._confidence,
-            )
-        if self._is_new(state.global_step, state):
-            self._measure(trainer, state.global_step)
+        self._meter = self._new_meter()  # a callback may see several trainings
+        tokenizer = self._tokenizer or context.get("processing_class")
+        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)  # inside a processor
+        sample = read_sample(self._training_set, tokenizer, self._extraction, offline=self._offline)
+        self._meter.check(trainer, sample)
+        check_trained_on(sample.examples, self._extraction, trainer.train_dataset, self._training_set.source)
+        self._running = trainer, sample
+        self._cards = TrainingCards(trainer, self._training_set, sample, self._role)
+        if self._meter.is_new(state):
+            self._meter.measure(trainer, sample, state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **context: Any
@@ -138,82 +159,58 @@ class MemorizationCallback(TrainerCallback):
         # Here and not when the training has ended, because trackers have closed their runs then.
         is_last = state.global_step >= state.max_steps or control.should_training_stop
         if is_due or is_last:
-            self._measure_while_training(state, control)
+            self._measure(state, control)
         return control
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **context: Any
     ) -> TrainerControl:
-        if self._every == "evaluation" and self._sample is not None and state.global_step > 0:
-            self._measure_while_training(state, control)
+        if self._every == "evaluation" and state.global_step > 0:
+            self._measure(state, control)
         return control
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **context: Any
     ) -> TrainerControl:
         if self._every == "epoch":
-            self._measure_while_training(state, control)
+            self._measure(state, control)
         return control
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **context: Any) -> None:
+        self._write_cards(state, state.global_step)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **context: Any
     ) -> None:
-        step = _restored_step(args, state)
-        if step is not None:
-            self._try_to_measure(step, in_trackers=False)
-        elif state.global_step != self._last_tried:
-            self._try_to_measure(state.global_step, in_trackers=False)
-        self._sample = self._trainer = None
-
-    def _is_new(self, step: int, state: TrainerState) -> bool:
-        """Whether a step was not measured before, nor in the training that is resumed."""
-        name = figure_name(RATE, self._role)
-        return step not in self.rates and not any(
-            entry["step"] == step and name in entry for entry in state.log_history
-        )
-
-    def _measure_while_training(self, state: TrainerState, control: TrainerControl) -> None:
-        if not self._is_new(state.global_step, state):
+        if self._running is None:  # it was added while the training ran
             return
-        self._try_to_measure(state.global_step)
-        if self._failure and state.global_step in self.rates:
-            outcome = "the training stops" if self._on_failure == "stop" else "the training goes on"
-            _warn(state, f"{self._failure}; {outcome}")
-            control.should_training_stop |= self._on_failure == "stop"
+        restored = _restored_step(args, state)
+        step = state.global_step if restored is None else restored
+        if restored is not None or step != self._meter.last_tried:
+            self._meter.try_to_measure(*self._running, step, in_trackers=False)
+        self._running = None
+        # There the model is often saved again, after the training.
+        self._write_cards(state, step, Path(str(args.output_dir)))
 
-    def _try_to_measure(self, step: int, *, in_trackers: bool = True) -> None:
-        """Measure; a training is not lost because its model cannot be measured, but its gate does not hold then."""
-        assert self._trainer is not None
-        self._last_tried = step
+    def _measure(self, state: TrainerState, control: TrainerControl) -> None:
+        """Measure the model of the present step, unless that was done, and stop the training if its gate fails."""
+        if self._running is None or not self._meter.is_new(state):
+            return
+        if self._meter.try_to_measure(*self._running, state.global_step) and self._meter.failure:
+            warn(state, f"{self._meter.failure}; the training {'stops' if self._stops else 'goes on'}")
+            control.should_training_stop |= self._stops
+
+    def _write_cards(self, state: TrainerState, step: int, *others: Path) -> None:
+        """Write the run card of a step whose model was saved, if it was."""
+        if self._cards is None or not self._writes_cards or not state.is_world_process_zero:
+            return
+        folder = self._cards.checkpoint_folder(step)
+        if not folder.is_dir():
+            return
         try:
-            self._measure(self._trainer, step, in_trackers=in_trackers)
-        except (KdmemError, RuntimeError) as error:
-            if self._gate is not None:
-                self._failure = f"the model could not be measured at step {step}"
-            _warn(self._trainer.state, f"memorization could not be measured: {error}")
-
-    def _measure(self, trainer: Trainer, step: int, *, in_trackers: bool = True) -> None:
-        assert self._sample is not None
-        rate = self._sample.rate(live_model(trainer, self._batch_size), self._role, self._confidence)
-        self.rates[step] = rate
-        figures = figures_of(RATE, rate, self._role)
-        if self._gate is not None:
-            self._judge(rate)
-            figures[GATES_FAILED] = float(self.failed)
-        if in_trackers:
-            log_figures(trainer, figures)
-        else:
-            trainer.state.log_history.append({**figures, "step": step})
-
-    def _judge(self, rate: Estimate) -> None:
-        if self._gate is not None:
-            self._failure = self._gate.failure(rate)
-
-
-def _warn(state: TrainerState, message: str) -> None:
-    """Warn once, and not in every process of a training."""
-    if state.is_world_process_zero:
-        warnings.warn(f"step {state.global_step}: {message}", stacklevel=3)
+            self._cards.write(folder, *others)
+        except KdmemError as error:
+            warn(state, f"no run card was written: {error}")
 
 
 def _moment(value: Any) -> str:

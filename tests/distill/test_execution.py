@@ -49,3 +49,10 @@ def test_settings_are_split_into_recipe_and_execution():
 def test_an_unknown_setting_is_refused():
     with pytest.raises(SpecError, match=r"must be one of .*batch_size, checkpoint_minutes.*; found 'temprature'"):
         recipe_and_execution({"temprature": 2.0})
+
+
+def test_trackers_are_named_with_commas():
+    assert Execution().trackers == ()
+    assert Execution(report_to="tensorboard, trackio").trackers == ("tensorboard", "trackio")
+    with pytest.raises(SpecError, match="report-to must be names of tensorboard, mlflow, trackio, wandb"):
+        Execution(report_to="comet")

@@ -18,6 +18,8 @@ def test_the_models_own_forward_returns_afterwards(toy):
     before = model(input_ids=ids).logits
     with forward_returns_loss(model, Objective()):
         assert model(input_ids=ids, labels=ids).shape == ()
+        # Without labels there is nothing to lose, and whoever measures the model gets its logits.
+        assert torch.equal(model(input_ids=ids, use_cache=False, logits_to_keep=2).logits, before[:, 1:])
     assert torch.equal(model(input_ids=ids).logits, before)
 
 

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_kdmem.audit.report import Report
 from pytest_kdmem.audit.result import AuditResult
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.report.figures import draw_pictures
+from pytest_kdmem.report.html import render
 from tests.report.audits import SAVED, audit_with_examples, complete_audit, full_audit, rate, saved_report
+from tests.specs.any_card import card
 
 ALL = ["rates", "sets", "scatter", "margins", "repetition", "risk", "reliability"]
 
@@ -94,3 +97,14 @@ def test_a_role_with_signs_of_mathematics_is_written_as_it_is() -> None:
     audit = replace(audit, models={"$x$": audit.models["student"]})
     svg = draw_pictures(audit, "a0")["rates"].svg
     assert re.search(r">\$x\$<", svg)
+
+
+def test_a_model_that_was_measured_while_it_was_trained_has_its_curve() -> None:
+    audit = full_audit(inheritance=None)
+    run = card(memorization_curve=((0, 0.0), (500, 0.002), (1752, 0.019))).summary()
+    models = audit.models | {"student": replace(audit.models["student"], run=run)}
+    pictures = draw_pictures(replace(audit, models=models), "a0")
+    assert list(pictures) == ["rates", "steps"]
+    assert pictures["steps"].description == "student: 0.00% at step 0, 1.90% at step 1 752"
+    assert "memorized of a sample, %" in pictures["steps"].svg
+    assert pictures["steps"].svg in render(Report((replace(audit, models=models),)))

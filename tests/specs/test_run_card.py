@@ -46,7 +46,12 @@ def model(tiny: Path, tmp_path: Path) -> Path:
 
 
 def test_a_card_comes_back_as_it_went(tmp_path: Path) -> None:
-    for made in (card(), card(mode="baseline", teacher=None, held_out=(), epochs=0.5, resumed_at=())):
+    curve = ((0, 0.0), (1752, 0.25))
+    for made in (
+        card(),
+        card(mode="baseline", teacher=None, held_out=(), epochs=0.5, resumed_at=()),
+        card(memorization_curve=curve),
+    ):
         write_run_card(made, tmp_path)
         assert read_run_card(tmp_path) == made
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
@@ -157,7 +162,8 @@ def test_a_failed_write_leaves_the_card_that_was_there(tmp_path: Path, monkeypat
 def test_a_summary_has_the_last_held_out_loss_for_its_curves() -> None:
     summary = card().summary()
     assert summary["last_held_out"] == 3.1
-    assert not {"loss_curve", "held_out"} & set(summary)
+    assert not {"loss_curve", "held_out", "memorization_curve"} & set(summary)
+    assert card(memorization_curve=((1, 0.5),)).summary()["memorization_curve"] == [[1, 0.5]]
     assert card(held_out=()).summary()["last_held_out"] is None
     assert checked_summary(json.loads(json.dumps(summary))) == summary
     with pytest.raises(DataError):
