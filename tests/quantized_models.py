@@ -109,8 +109,13 @@ def compress(scheme: str, **changes: Any) -> Callable[[Path, Path], None]:
     return save
 
 
-def write_gguf(kind: str) -> Callable[[Path, Path], None]:
-    """A way to write a GGUF file as llama.cpp's converter does: queries and keys are stored in pairs of rows."""
+def write_gguf(kind: str, extend: Callable[[Any], None] = lambda writer: None) -> Callable[[Path, Path], None]:
+    """A way to write a GGUF file as llama.cpp's converter does: queries and keys are stored in pairs of rows.
+
+    Args:
+        kind: Type of the quantized tensors.
+        extend: Writes more into the file.
+    """
 
     def save(full: Path, folder: Path) -> None:
         from gguf import GGMLQuantizationType, GGUFWriter
@@ -142,6 +147,7 @@ def write_gguf(kind: str) -> Callable[[Path, Path], None]:
                 writer.add_tensor(gguf_name, quantize(values, dtype), raw_dtype=dtype)
             else:
                 writer.add_tensor(gguf_name, values)
+        extend(writer)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

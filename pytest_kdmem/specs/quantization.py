@@ -35,7 +35,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     GGUF: ("gguf",),
 }
 # Methods whose kernels run on no CPU.
-GPU_METHODS = frozenset({"eetq", "fbgemm_fp8", "fp_quant", "higgs", "hqq", "spqr", "vptq"})
+GPU_METHODS = frozenset({"eetq", "fbgemm_fp8", "fp_quant", "higgs", "spqr", "vptq"})
 # Methods that transformers itself dequantizes while it loads, if it is told to.
 DEQUANTIZED_WHILE_LOADING = frozenset({"compressed-tensors", "fp8", "mxfp8", "mxfp4", "metal", GGUF})
 # Methods whose weights are dequantized by their library once they are loaded.

@@ -15,6 +15,8 @@ from pytest_kdmem.specs.weights import TensorEntry, read_entries
 
 # Modules that hold the parts of a model in some classes and not in others.
 WRAPPERS = ("_orig_mod", "module", "base_model", "model", "transformer", "language_model", "gpt_neox", "backbone")
+# The end of the name of a weight that torchao rounded.
+TORCHAO_WEIGHT = "._weight_qdata"
 # Names in files of older versions of transformers, and the names of the same parts in its classes.
 RENAMED = {"embed_out.weight": "lm_head.weight"}
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"} | EIGHT_BITS
@@ -73,5 +75,5 @@ def plain_name(name: str) -> str:
     parts = name.split(".")
     while len(parts) > 1 and parts[0] in WRAPPERS:
         parts = parts[1:]
-    name = ".".join(parts)
+    name = ".".join(parts).replace(TORCHAO_WEIGHT, ".weight")
     return RENAMED.get(name, name)

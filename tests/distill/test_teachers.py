@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from pytest_kdmem.distill.batches import Collator, predicted_mask
 from pytest_kdmem.distill.losses import Objective
@@ -11,6 +15,8 @@ from pytest_kdmem.distill.teachers import LiveTeacher, StoredOutputs
 from pytest_kdmem.engines.transformers.loading import load_model
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Model
+from tests.quantized_models import with_config
 
 
 def test_live_outputs_are_the_models_own_log_probabilities(toy, unequal_rows):
@@ -108,3 +114,22 @@ def test_stored_values_of_the_whole_vocabulary_are_the_teacher_itself():
     generator = torch.Generator().manual_seed(0)
     teacher, student = (torch.log_softmax(4 * torch.randn(6, 17, generator=generator), dim=1) for _ in range(2))
     assert torch.equal(stored_outputs(teacher, 17).logprobs(student), torch.log_softmax(teacher, dim=1))
+
+
+def test_a_quantized_teacher_is_that_of_its_dequantized_weights(teacher, train, weights, tmp_path):
+    with_config(BitsAndBytesConfig(load_in_4bit=True))(Path(teacher.source), tmp_path / "quantized")
+    dequantized = load_model(
+        Model(str(tmp_path / "quantized")), open_checkpoint(Model(str(tmp_path / "quantized"))), dtype="float32"
+    )
+    same = AutoModelForCausalLM.from_pretrained(teacher.source, dtype=torch.float32)
+    same.load_state_dict(dequantized.state_dict())
+    same.save_pretrained(tmp_path / "plain")
+    for name in ("quantized", "plain"):
+        for file in Path(teacher.source).glob("*token*"):
+            shutil.copy(file, tmp_path / name)
+    quantized, plain, whole = (
+        weights(train(f"by-{Path(source).name}", mode="soft", arguments={"teacher": Model(str(source))}))
+        for source in (tmp_path / "quantized", tmp_path / "plain", teacher.source)
+    )
+    assert all(torch.equal(quantized[name], plain[name]) for name in plain)
+    assert not all(torch.equal(quantized[name], whole[name]) for name in whole)

@@ -92,6 +92,12 @@ SAME: dict[str, Callable[[Tensors], Tensors]] = {
         **each(scaled(torch.int8, 127, by="row"))(tensors),
         **{f"{name}_scale": tensor.abs().amax(dim=1) for name, tensor in tensors.items() if tensor.ndim == 2},
     },
+    "int8 of torchao": lambda tensors: {
+        name.replace(".weight", "._weight_qdata")
+        if tensor.dtype == torch.int8 and "embed" not in name
+        else name: tensor
+        for name, tensor in each(scaled(torch.int8, 127, by="row"))(tensors).items()
+    },
     "another wrapper": lambda tensors: {f"model.{name}": tensor for name, tensor in tensors.items()},
     "without its wrapper": lambda tensors: {name.removeprefix("gpt_neox."): tensor for name, tensor in tensors.items()},
     "a buffer beside them": lambda tensors: {**tensors, "gpt_neox.rotary_emb.inv_freq": torch.ones(4)},

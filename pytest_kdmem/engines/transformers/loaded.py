@@ -77,7 +77,9 @@ def check_loaded(model: PreTrainedModel, loading_info: dict[str, Any], checkpoin
             f" or of another shape (first: {missing[0]}): save the whole model again, or correct its config.json."
         )
     if checkpoint.gguf is not None:
-        dropped = sorted(loading_info["unexpected_keys"])
+        from pytest_kdmem.engines.transformers.gguf_contents import passed_over
+
+        dropped = sorted(loading_info["unexpected_keys"]) or passed_over(model, checkpoint.gguf)
     else:
         dropped = dropped_weights(model, loading_info, folder)
     if dropped:

@@ -60,6 +60,7 @@ def load_model(
         EngineError: The model does not load, or its weights are not those of the checkpoint.
     """
     is_dequantized = checkpoint.quantization is not None and checkpoint.quantization.is_dequantized
+    is_foreign = checkpoint.quantization is not None and not is_dequantized  # it lies on its device already
     try:
         with quiet(), quiet_libraries(checkpoint), _all_weights_in_every_process():
             result: Any = AutoModelForCausalLM.from_pretrained(
@@ -85,7 +86,7 @@ def load_model(
                 loaded = loaded.to(getattr(torch, dtype))
             if held is not None:
                 hold_compactly(loaded, getattr(torch, held))
-            placed: PreTrainedModel = loaded.to(device).eval()
+            placed: PreTrainedModel = (loaded if is_foreign else loaded.to(device)).eval()
     except KdmemError:
         raise
     except Exception as error:

@@ -18,7 +18,7 @@ from pytest_kdmem.engines.transformers.loading import load_model
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
-from tests.quantized_models import KINDS, PREFIX, TOKENS, decoded, sequences, train
+from tests.quantized_models import KINDS, PREFIX, TOKENS, decoded, sequences, train, write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +141,40 @@ def test_progress_and_warnings_of_the_libraries_are_not_written(quantized, capfd
         capfd.readouterr()
         load_model(model, open_checkpoint(model), dtype="float32")
         assert capfd.readouterr() == ("", "")
+
+
+FACTORS = np.full(8, 8.0, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("extend", "name"),
+    [
+        (lambda writer: writer.add_tensor("rope_freqs.weight", FACTORS), "rope_freqs.weight"),
+        (lambda writer: writer.add_tensor("blk.0.attn_q.bias", FACTORS), "blk.0.attn_q.bias"),
+        (lambda writer: writer.add_rope_scaling_factor(4.0), "llama.rope.scaling.factor"),
+        (lambda writer: writer.add_tensor("rope_freqs.weight", FACTORS / 8), None),
+        (lambda writer: writer.add_rope_scaling_factor(1.0), None),
+    ],
+    ids=["rotary factors", "a bias", "rotary scaling", "factors of one", "scaling by one"],
+)
+def test_what_transformers_passes_over_in_a_gguf_file_is_another_model(full, tmp_path, extend, name):
+    write_gguf("Q8_0", extend)(full, tmp_path)
+    model = Model(str(tmp_path))
+    if name is None:
+        load_model(model, open_checkpoint(model), dtype="float32")
+        return
+    with pytest.raises(EngineError, match=rf"have none and would be dropped \(first: {name}\)"):
+        load_model(model, open_checkpoint(model), dtype="float32")
+
+
+def test_an_adapter_of_a_base_that_other_kernels_run_is_refused_unless_it_is_merged_as_it_runs(quantized, tmp_path):
+    """Merged weights are rounded again, to other ones."""
+    folder = quantized("bitsandbytes 8 bit")
+    own = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    torch.manual_seed(0)
+    adapted = get_peft_model(own, LoraConfig(target_modules=["q_proj", "down_proj"], init_lora_weights=False))
+    adapted.peft_config["default"].base_model_name_or_path = str(folder)
+    adapted.save_pretrained(tmp_path / "adapter")
+    model = Model(str(tmp_path / "adapter"))
+    with pytest.raises(EngineError, match="expected to give the same logits once it is merged"):
+        load_model(model, open_checkpoint(model), dtype="float32")
