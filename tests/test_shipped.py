@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from pytest_kdmem import audit
 from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.metrics.inheritance import compute_inheritance
@@ -213,3 +214,23 @@ def test_the_same_seed_gives_the_shipped_corpus(shipped, tmp_path, monkeypatch):
         kept = (gzip.open if path.suffix == ".gz" else open)(path, "rb")
         with made, kept:  # what is in them: compressed bytes differ between versions of zlib
             assert made.read() == kept.read()
+
+
+def test_students_are_told_apart_as_the_how_to_shows(memorization_of, shipped, store):
+    models = {
+        name: str(shipped / "models/pythia" / name) for name in ("teacher", "baseline", "student", "student-hard")
+    }
+    for name in models:
+        memorization_of(f"pythia/{name}")
+    report = audit(
+        teacher=models["teacher"],
+        baseline=models["baseline"],
+        students={"soft": models["student"], "hard": models["student-hard"]},
+        training_set=shipped / "corpus/training.jsonl.gz",
+        gates={"max_memorization_rate": 0.02, "min_reduction": 2.0, "max_inheritance_ratio": 0.02},
+        window_tokens=EXTRACTION.window_tokens,
+        cache_dir=store.root,
+    )
+    rows = [(row.rate.k, round(row.reduction.value, 2), row.ratio.k, row.failed) for row in report.record.students]
+    assert rows == [(47, 2.43, 0, 0), (129, 0.88, 18, 3)]
+    assert report.passed is False

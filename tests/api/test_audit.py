@@ -165,11 +165,25 @@ for name in (first, audit, pytest_kdmem.audit):
     except pytest_kdmem.SpecError as error:
         print(error)
 assert pytest_kdmem.audit.report.Report
-import sys
+import inspect, sys
+assert inspect.signature(first) == inspect.signature(pytest_kdmem.audit)
 assert not {"torch", "transformers", "pytest"} & set(sys.modules), "too much was imported"
 """
     lines = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
     assert lines.count("A model was expected to be audited") == 3
+
+
+def test_a_second_audit_loads_no_torch(declared):
+    arguments = {name: str(value) if name not in LENGTHS else value for name, value in declared.items()}
+    source = f"""
+import sys
+from pytest_kdmem import audit
+report = audit(gates={THRESHOLDS!r}, **{arguments!r})
+print(report)
+assert not {{"torch", "transformers", "datasets", "pytest"}} & set(sys.modules), "too much was imported"
+"""
+    lines = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
+    assert lines.endswith("Do not ship: 2 of 3 gates did not pass.\n")
 
 
 def test_students_are_held_to_each_gate_in_turn(declared):
