@@ -95,10 +95,10 @@ class TrainingSet:
         source: A file (.jsonl(.gz|.zst), .txt, .parquet, .arrow, .npy ``[examples, tokens]``, .bin), a folder saved by
             ``datasets``, a hub id, the name of a preset (``fineweb``, ``wikitext-103``, ``nemotron-cc-v2``) or of its
             held-out part (``fineweb:held-out``). A .bin file is Megatron's if its .idx file lies beside it, and each
-            of its sequences is a document; without one it is a flat stream of token ids. For .jsonl(.gz|.zst), .txt
-            and .parquet also an address (``s3://``, ``gs://``, ``abfss://``, ``hdfs://``, ``file://``) of a file, of a
-            folder with all below it, or of files by a pattern such as ``s3://bucket/train/part-*.parquet``; files are
-            read in the order of their paths.
+            of its sequences is a document; without one it is a flat stream of token ids. A folder of .bin files is
+            read as one file. For .jsonl(.gz|.zst), .txt and .parquet also an address (``s3://``, ``gs://``,
+            ``abfss://``, ``hdfs://``, ``file://``) of a file, of a folder with all below it, or of files by a pattern
+            such as ``s3://bucket/train/part-*.parquet``; files are read in the order of their paths.
         text_column: Name of the column that holds the text; a column ``input_ids`` is read as token ids instead.
         split: Split of a hub data set or of a saved ``DatasetDict``; another split than ``train`` of a preset is read
             whole.

@@ -18,6 +18,7 @@ from pytest_kdmem.errors import DataError, EngineError
 from pytest_kdmem.scoring.executors.local import LocalExecutor
 from pytest_kdmem.scoring.executors.ray import RayExecutor
 from pytest_kdmem.scoring.job import Job
+from pytest_kdmem.scoring.loss_shard import LossShard
 from pytest_kdmem.scoring.run import ScoreRun, executor_of
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.checkpoint import open_checkpoint
@@ -125,6 +126,71 @@ def test_progress_is_of_the_model_and_of_as_many_examples_as_there_are(run_over)
     assert started == [(run.task.model.name, 10)]
 
 
+def test_progress_over_a_stream_is_of_its_windows(run_over, tmp_path):
+    tokens = random_rows(3).astype("uint16")
+    (tmp_path / "stream.bin").write_bytes(tokens.tobytes() + tokens[0, :30].tobytes())
+    totals = []
+
+    class Started(type(NO_PROGRESS)):
+        def start(self, what, total):
+            totals.append(total)
+
+    data = TrainingSet(str(tmp_path / "stream.bin"), dtype="uint16", form="blocks")
+    replace(run_over(random_rows(1)), training_set=data, progress=Started()).score_missing()
+    assert totals == [4]
+
+
+class ElsewhereExecutor(LocalExecutor):
+    """Scores in this process, and says that it does not."""
+
+    scores_here = False
+
+
+def test_rows_that_are_scored_elsewhere_are_the_same(run_over):
+    here = run_over(random_rows(10)).score_missing()
+    elsewhere = replace(run_over(random_rows(10)), executor=ElsewhereExecutor())
+    elsewhere = replace(elsewhere, store=ScoreStore(elsewhere.store.root.with_name("elsewhere")))
+    assert elsewhere.score_missing().tables == here.tables
+
+
+class NotingGuard:
+    """Stands for a guard: it asks for the losses of one shard, and takes them out of the results again."""
+
+    def __init__(self):
+        self.documents, self.losses = 0, []
+
+    def watched(self, read):
+        def watching(training_set, *, offline):
+            for document in read(training_set, offline=offline):
+                self.documents += 1
+                yield document
+
+        return watching
+
+    def with_losses(self, shards):
+        for number, shard in enumerate(shards):
+            if number == 0:
+                self.asked_for = LossShard(shard.examples[:2])
+                yield self.asked_for
+            yield shard
+
+    def takes(self, digest, rows):
+        if "losses.0" in rows.schema.names:
+            self.losses.append((digest, rows["losses.0"].to_pylist()))
+            return True
+        return False
+
+
+def test_a_guard_sees_the_documents_and_gets_the_losses_it_asked_for(run_over):
+    guard = NotingGuard()
+    result = run_over(random_rows(10)).score_missing(guard)
+    assert guard.documents == 10
+    [(digest, losses)] = guard.losses
+    assert digest == guard.asked_for.digest
+    assert [len(row) for row in losses] == [39, 39]
+    assert result.scored_now == 10, "they are no rows of the set"
+
+
 def test_a_part_scores_its_own_shards_and_the_last_part_has_them_all(run_over):
     assert run_over(random_rows(10), part=Part(1, 2)).score_missing() is None
     assert len(list(run_over(random_rows(10)).store.shards())) == 2
@@ -169,4 +235,6 @@ def test_a_source_that_changes_while_it_is_scored_is_not_recorded(run_over, tmp_
 
 def test_the_settings_choose_the_executor():
     assert isinstance(executor_of(RunSettings()), LocalExecutor)
-    assert isinstance(executor_of(RunSettings(executor="ray")), RayExecutor)
+    ray = executor_of(RunSettings(executor="ray", workers=3, cpus_per_worker=2))
+    assert isinstance(ray, RayExecutor)
+    assert vars(ray) == vars(RayExecutor(workers=3, cpus_per_worker=2)) != vars(RayExecutor())

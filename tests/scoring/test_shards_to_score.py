@@ -50,7 +50,7 @@ class CountedProgress:
         self.done = 0
 
     def start(self, what, total):
-        self.total = total
+        self.what, self.total = what, total
 
     def advance(self, examples):
         self.done += examples
@@ -93,6 +93,7 @@ def test_every_distinct_example_is_scored_once_and_its_copies_share_its_row(jobs
     distinct = [at for at, row in enumerate(ORDER) if ORDER.index(row) == at]
     assert sorted(set(executor.positions) - {3}) == distinct, "a copy in its own shard is left out by the scorer"
     assert progress.done == progress.total == result.scored_now == len(ORDER)
+    assert progress.what == " and ".join(job.model.name for job in jobs[models].jobs)
     for tables in result.tables:
         rows = [row for table in tables for row in table.to_pylist()]
         assert [row.pop("example_id") for row in rows] == list(range(len(ORDER)))
