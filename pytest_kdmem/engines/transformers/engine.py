@@ -34,6 +34,7 @@ from pytest_kdmem.engines.transformers.head import HeadOfThread, StandardHead
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_run
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.reduction import Positions, reduce_margins, reduce_positions
+from pytest_kdmem.engines.transformers.tolerance import tolerance_of
 from pytest_kdmem.engines.transformers.windows import (
     Rows,
     WindowScores,
@@ -339,8 +340,7 @@ class TransformersEngine:
         stepped = margins_step_by_step(self._model, ids, prompt_tokens)
         change = max((batched - single).abs().max(), (batched[:, prompt_tokens:] - stepped).abs().max())
         highest = self._head.logits(self._head.backbone(ids)).float().amax(dim=-1).abs().max()
-        spacing = torch.finfo(self._dtype).eps * max(1.0, float(highest))
-        return float(2.0 ** math.ceil(math.log2(max(4 * float(change), spacing))))
+        return tolerance_of(float(change), float(highest), self._dtype)
 
 
 def starts_of(examples: Sequence[Example], extraction: Extraction) -> list[int] | None:

@@ -101,9 +101,12 @@ class LiveModel:
             EngineError: The model gives NaN or infinity, or runs out of memory, in any of the processes.
         """
 
+        size = self._fitting_size(examples, extraction)
+
         def summarize(rows: Rows) -> Summarized:
             with undisturbed(self.module):
-                return Summarized(self._summaries([examples[row] for row in rows], extraction), self._tolerance())
+                own = [examples[row] for row in rows]
+                return Summarized(self._summaries(own, extraction, size), self._tolerance())
 
         summaries, tolerance = in_shares(len(examples), summarize, columns=3, device=self.device)
         if (broken := summaries[:, 2] != 0).any():
@@ -111,7 +114,13 @@ class LiveModel:
         margin, unknown = summaries[:, 0].astype(np.float32), np.full(len(examples), np.nan, dtype=np.float32)
         return Scores(margin, summaries[:, 1].astype(np.int16), unknown, unknown, unknown, tolerance)
 
-    def _summaries(self, examples: Sequence[Example], extraction: Extraction) -> Summaries:
+    def _fitting_size(self, examples: Sequence[Example], extraction: Extraction) -> int:
+        """Examples in a batch: the same in every process, as those that share a model must make the same passes."""
+        starts = [example.start(extraction) for example in examples]
+        tokens = max(starts, default=0) - min(starts, default=0) + extraction.suffix_tokens
+        return max(1, min(self.batch_size, LOGITS_BYTES // (4 * self.vocabulary * tokens)))
+
+    def _summaries(self, examples: Sequence[Example], extraction: Extraction, size: int) -> Summaries:
         """Least margin, first miss and whether a logit is broken of each example, float64 ``[n, 3]``."""
         summaries = np.empty((len(examples), 3))
         starts = np.array([example.start(extraction) for example in examples], dtype=np.int64)
@@ -131,9 +140,7 @@ class LiveModel:
                     raise out_of_memory(self.name, self.device.type) from error
                 raise
 
-        tokens = int(starts.max(initial=0) - starts.min(initial=extraction.window_tokens)) + extraction.suffix_tokens
-        fitting = max(1, LOGITS_BYTES // (4 * self.vocabulary * max(extraction.suffix_tokens, tokens)))
-        Batches(self.name, self.device.type, min(self.batch_size, fitting)).run(len(examples), score_batch)
+        Batches(self.name, self.device.type, size).run(len(examples), score_batch)
         return summaries
 
     def _logits(self, ids: Tensor, first: int) -> Tensor:
