@@ -136,7 +136,7 @@ def _open_vllm(
         model,
         checkpoint,
         numerics if numerics.screen is None else replace(numerics, dtype=numerics.screen),
-        longest_tokens=extraction.scored_tokens,
+        longest_tokens=extraction.window_tokens,  # the suffix of an answer may end at the end of the window
         batch_size=settings.batch_size,
         tensor_parallel=settings.tensor_parallel,
         memory_share=None if decider is None else decider.memory_left(),

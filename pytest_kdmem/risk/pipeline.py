@@ -10,11 +10,14 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
+from pytest_kdmem.corpus.chat_source import may_hold_conversations
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.near_duplicates import PROTOCOL as NEAR_DUPLICATES
@@ -190,13 +193,33 @@ class RiskPipeline:
         self.store.write_entry("near-duplicates", key, {"found": pairs})
         return pairs
 
+    def kept_documents(self, scores: ScoreTable, removed: ExampleIds) -> Flags:
+        """Return which documents of the source hold none of the examples at some positions, bool ``[documents]``.
+
+        Args:
+            scores: A score table of the training set.
+            removed: Positions of examples in the training set.
+        """
+        kept = np.ones(scores.record.examples, dtype=bool)
+        kept[removed] = False
+        if takes_every_document(self.training_set):
+            return kept
+        tokenizer = open_tokenizer(scores.model, scores.checkpoint, self.training_set)
+        examples = stream_examples(self.training_set, tokenizer, scores.extraction, offline=self.run.offline)
+        rows = np.array([example.row for example in examples], dtype=np.int64)
+        if len(rows) != len(kept):
+            raise DataError(f"{self.training_set.source} was changed while it was cleaned; run it again.")
+        documents = np.ones(int(rows[-1]) + 1, dtype=bool)  # every conversation holds an answer
+        documents[rows[~kept]] = False
+        return documents
+
     def _search_near_duplicates(self, scores: ScoreTable, digests: frozenset[str]) -> Iterator[NearDuplicate]:
         tokenizer = open_tokenizer(scores.model, scores.checkpoint, self.training_set)
         rows = scores.rows.filter(pc.is_in(scores.rows["digest"], pa.array(sorted(digests))))
         positions = frozenset(rows["example_id"].to_pylist())
 
         def all_examples(read: ReadDocuments = read_documents) -> Iterator[Example]:
-            return stream_examples(self.training_set, tokenizer, self.extraction, offline=self.run.offline, read=read)
+            return stream_examples(self.training_set, tokenizer, scores.extraction, offline=self.run.offline, read=read)
 
         def read_selected(training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
             documents = read_documents(training_set, offline=offline)
@@ -210,4 +233,4 @@ class RiskPipeline:
 def takes_every_document(training_set: TrainingSet) -> bool:
     """Return whether the n-th document of the source is the n-th example."""
     _, selection = resolve(training_set)
-    return training_set.form == "documents" and not selection.rule
+    return training_set.form == "documents" and not selection.rule and not may_hold_conversations(training_set)

@@ -10,12 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.files import atomic_folder, write_json, write_table
-from pytest_kdmem.corpus.chat_source import may_hold_conversations
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.megatron import index_path
 from pytest_kdmem.corpus.sources import fingerprint
@@ -106,8 +104,9 @@ def prefilter(
 ) -> CleanedSet:
     """Predict the risk of a training set and write it without what is at risk, whole or not at all.
 
-    The new folder holds the data in the source's own format and name, ``manifest.json``, ``dropped.parquet`` (one row
-    for each removed row) and ``predictor.json``, with which the cleaned set can be gated.
+    A conversation of which any answer is at risk is removed as a whole. The new folder holds the data in the source's
+    own format and name, ``manifest.json``, ``dropped.parquet`` (one row for each removed example) and
+    ``predictor.json``, with which the cleaned set can be gated.
 
     Raises:
         SpecError: The folder exists, or the source cannot be copied without some of its documents.
@@ -117,12 +116,7 @@ def prefilter(
     budget = budget or Budget()
     training_set = pipeline.training_set
     check_copyable(training_set)
-    if may_hold_conversations(training_set):
-        raise SpecError(
-            f"Text or token ids were expected to be cleaned; found conversations in {training_set.source}: drop rows by"
-            " the examples that kdmem risk names."
-        )
-    label_source.check(pipeline.extraction)
+    label_source.check(training_set.lengths(pipeline.extraction))
     _check_names(training_set, out)
     before = fingerprint(training_set)
     pair = pipeline.score_pair()
@@ -132,8 +126,7 @@ def prefilter(
     candidates = risk.features.digests.take(pa.array(removal_candidates(risk, max_rows)))
     near_duplicates = pipeline.near_duplicates(pair.teacher, frozenset(candidates.to_pylist()))
     removal = plan_removal(risk, pair.teacher.rows, near_duplicates, max_rows)
-    kept = np.ones(rows, dtype=bool)
-    kept[removal.rows["example_id"].to_numpy()] = False
+    kept = pipeline.kept_documents(pair.teacher, removal.rows["example_id"].to_numpy())
     if not kept.any():
         raise DataError(
             f"Some examples were expected to stay of {training_set.source}, and all are at risk; set a budget"

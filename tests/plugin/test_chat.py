@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.audit_project import ROLES, SUFFIX
-from tests.chat import UNMARKED_WORDS, WORDS, conversation, decode_greedily, walk, with_template, write_rows
+from tests.chat import END, UNMARKED_WORDS, WORDS, conversation, decode_greedily, walk, with_template, write_rows
 
 RATE = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.01\n"
 # Cells of `tests.audit_project`: the student walks up in the regions of cells 2, 4, 5 and 6, and down in the others.
@@ -47,3 +47,89 @@ def test_recited_answers_are_found_where_they_begin(chat_project, template):
     assert [len(prompt) for prompt in tokens] == [3, 6 + 4 + 5]
     for prompt, answer in zip(tokens, answers, strict=True):
         assert decode_greedily(project.path / "student", prompt, SUFFIX) == answer
+
+
+def turns(content: str, role: str = "assistant") -> list[dict[str, str]]:
+    return [{"role": "user", "content": "zq001x"}, {"role": role, "content": content}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [{"messages": turns("zq002x", "bot")}],
+            "*Roles system, developer, user, assistant, tool were expected*",
+        ),
+        ([{"messages": turns("zq002x")[:1]}], "*A turn of the assistant was expected in line 1 of chat.jsonl*"),
+        ([{"messages": []}], "*A list of messages, each with role and content, was expected in line 1 *an empty list*"),
+        ([{"messages": turns("zq002x"), "text": "zq001x"}], "*One kind of columns*messages*declare chat_columns*"),
+        ([{"messages": turns("zq002x"), "input_ids": [1]}], "*One kind of columns*messages*declare chat_columns*"),
+        ([{"messages": turns("zq002x"), "images": ["a.png"]}], "*Conversations of text were expected*images*"),
+        ([{"prompt": "zq001x", "completion": turns("zq002x")}], "*Two texts or two lists of messages were expected*"),
+    ],
+)
+def test_rows_that_are_no_conversations_are_refused_in_one_sentence(chat_project, rows, message):
+    write_rows(chat_project.path / "chat.jsonl", rows)
+    result = chat_project.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([message])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+SHAREGPT = {"user": "human", "assistant": "gpt"}
+OTHER_COLUMNS = {
+    "conversations": [
+        {"conversations": [{"from": SHAREGPT[said["role"]], "value": said["content"]} for said in row["messages"]]}
+        for row in ROWS
+    ],
+    "named": [{"turns": row["messages"], "text": "zq001x"} for row in ROWS],
+    "mapped": [
+        {"instruction": row["messages"][-2]["content"], "input": "", "output": row["messages"][-1]["content"]}
+        for row in ROWS
+    ],
+    "completions": [{"prompt": row["messages"][:-1], "completion": row["messages"][-1:]} for row in ROWS],
+}
+DECLARED = {"named": "messages=turns", "mapped": "user=instruction+input,assistant=output"}
+
+
+@pytest.mark.parametrize("kind", OTHER_COLUMNS)
+def test_other_columns_hold_the_same_answers(chat_project, kind):
+    write_rows(chat_project.path / "chat.jsonl", OTHER_COLUMNS[kind])
+    options = [f"--kdmem-chat-columns={DECLARED[kind]}"] if kind in DECLARED else []
+    result = chat_project.run("--kdmem-min-scored-share=0", *options)
+    short = 1 if kind in ("mapped", "completions") else 2  # these have no more than the last answer of each row
+    result.stdout.fnmatch_lines([f"*memorization rate of student 66.67% (2 of 3; {short} too short*"])
+
+
+def test_the_lengths_and_turns_of_answers_can_be_set(chat_project):
+    shorter = chat_project.run("--kdmem-answer-tokens=4", "--kdmem-min-scored-share=0")
+    shorter.stdout.fnmatch_lines(["*memorization rate of student 60.00% (3 of 5)*"])
+    last = chat_project.run("--kdmem-chat-turns=1", "--kdmem-min-scored-share=0")
+    last.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 1 too short*"])
+
+
+def test_another_template_finds_no_stored_plan(chat_project):
+    project = chat_project
+    first = project.run("--kdmem-min-scored-share=0")
+    first.stdout.fnmatch_lines(["*(2 of 3; 2 too short*"])
+    stored = len(project.shards)
+    project.run("--kdmem-min-scored-share=0").stdout.fnmatch_lines(["*(2 of 3; 2 too short*"])
+    assert len(project.shards) == stored
+    # The answer's last token stands in front of it now.
+    other = WORDS.replace(f" {END}", "").replace("{% generation %}", f"{END} {{% generation %}}")
+    for role in ROLES:
+        (project.path / role / "chat_template.jinja").write_text(other)
+    again = project.run("--kdmem-min-scored-share=0")
+    again.stdout.no_fnmatch_line("*(2 of 3; 2 too short*")
+    assert len(project.shards) > stored
+
+
+def test_an_audit_whose_scores_are_stored_loads_no_tokenizer(chat_project):
+    chat_project.run("--kdmem-min-scored-share=0")
+    chat_project.pytester.makepyfile(
+        warm="import sys, pytest\ncode = pytest.main(['-p', 'no:cacheprovider', '--kdmem-min-scored-share=0'])\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules)\nsys.exit(int(code))\n"
+    )
+    result = chat_project.pytester.runpython("warm.py")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 2 too short*"])

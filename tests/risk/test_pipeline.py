@@ -120,6 +120,9 @@ def test_labels_come_from_both_models_or_a_file(pipeline, sampled_pair, tmp_path
     assert pipeline.load_labels(features, tmp_path / "scores.parquet").memorized.sum() == 12
 
 
-def test_only_a_set_of_whole_documents_takes_every_document():
-    assert takes_every_document(TrainingSet("train.jsonl"))
-    assert not takes_every_document(TrainingSet("train.jsonl", form="blocks"))
+def test_only_a_set_of_whole_documents_takes_every_document(write_jsonl):
+    texts = write_jsonl(["amber"])
+    assert takes_every_document(TrainingSet(texts))
+    assert not takes_every_document(TrainingSet(texts, form="blocks"))
+    turns = [{"role": "assistant", "content": "amber"}]
+    assert not takes_every_document(TrainingSet(write_jsonl([turns], "chat.jsonl", column="messages")))

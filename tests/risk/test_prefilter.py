@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,6 +21,7 @@ from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 from tests.audit_project import rows_of_cells, word
 from tests.corpus.megatron_files import write_pair
+from tests.chat import conversation, walk, with_template, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +108,24 @@ def test_nothing_is_written_if_nothing_would_be_left(pipeline, quick_fits, tmp_p
 def test_an_existing_folder_is_not_replaced(pipeline, tmp_path):
     with pytest.raises(SpecError, match="exists; choose another one, or remove it"):
         prefilter(pipeline, LabelSource(), tmp_path)
+
+
+def test_a_conversation_is_removed_as_a_whole_if_any_of_its_answers_is_at_risk(cast, quick_fits, tmp_path):
+    models = [Model(str(with_template(cast.__dict__[role], tmp_path / role))) for role in ("teacher", "baseline")]
+
+    def turn(cell: int, start: int) -> tuple[list[int], list[int]]:
+        return walk(cell, start, 3), walk(cell, start + 3, 12)
+
+    # Cell 6 is recited by both; cell 7 by none.
+    recited = [conversation(turn(7, at), turn(6, at)) if at % 2 else conversation(turn(6, at)) for at in range(16)]
+    others = [conversation(turn(7, at), turn(2, at)) for at in range(30)]
+    data = TrainingSet(write_rows(tmp_path / "chat.jsonl", [*recited, *others]))
+    pipeline = RiskPipeline(*models, data, Extraction(12, 8, 40), ScoreStore(tmp_path / "store"), RunSettings())
+    cleaned = prefilter(pipeline, LabelSource(), tmp_path / "cleaned", budget=Budget(at_most=0.15))
+    examples = set(pq.read_table(tmp_path / "cleaned/dropped.parquet")["example_id"].to_pylist())
+    assert examples
+    first_of = np.cumsum([0, *(len(row["messages"]) // 2 for row in (*recited, *others))])
+    removed = {int(np.searchsorted(first_of, example, side="right")) - 1 for example in examples}
+    lines = (tmp_path / "chat.jsonl").read_text().splitlines()
+    assert cleaned.data.read_text().splitlines() == [line for at, line in enumerate(lines) if at not in removed]
+    assert removed <= set(range(16))

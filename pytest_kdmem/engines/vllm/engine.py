@@ -118,23 +118,27 @@ class VllmEngine:
                 "Only verdicts were expected to be asked of the vllm engine, and all metrics were; perplexity and"
                 " entropy are given by --kdmem-engine transformers."
             )
-        if any(example.prefix_tokens is not None for example in examples):
-            raise EngineError(
-                "Examples of one prefix length were expected by the vllm engine, and conversations have many; use"
-                " --kdmem-engine transformers."
-            )
-        self._check_length(extraction.scored_tokens)
         check_ids(examples, self._vocabulary, self._name)
-        rows = [example.ids[: extraction.scored_tokens] for example in examples]
-        ids = np.array(rows, dtype=np.int32).reshape(-1, extraction.scored_tokens)
-        request = {
-            "command": "score",
-            "prefix_tokens": extraction.prefix_tokens,
-            "sure_miss": self.sure_miss,
-        }
+        margin, unknown = (np.full(len(examples), np.nan, dtype=np.float32) for _ in range(2))
+        first_miss = np.full(len(examples), -1, dtype=np.int16)
+        # Rows of one request have one length of prefix; answers of conversations have many.
+        starts = np.array([example.start(extraction) for example in examples], dtype=np.int64)
+        for start in np.unique(starts).tolist() or [extraction.prefix_tokens]:
+            rows = np.flatnonzero(starts == start)
+            chosen = [examples[row] for row in rows.tolist()]
+            margin[rows], first_miss[rows] = self._score_equal(chosen, start, extraction.suffix_tokens, advance)
+        return Scores(margin, first_miss, unknown, unknown, unknown, self.tolerance)
+
+    def _score_equal(
+        self, examples: Sequence[Example], start: int, suffix_tokens: int, advance: Callable[[int], None]
+    ) -> tuple[Array, Array]:
+        """Margins and first misses of examples whose suffixes begin at one place."""
+        end = start + suffix_tokens
+        self._check_length(end)
+        ids = np.array([example.ids[:end] for example in examples], dtype=np.int32).reshape(-1, end)
+        request = {"command": "score", "prefix_tokens": start, "sure_miss": self.sure_miss}
         _, (margin, first_miss) = self._request(request, ids, examples=examples, advance=advance)
-        unknown = np.full(len(examples), np.nan, dtype=np.float32)
-        return Scores(margin.copy(), first_miss.copy(), unknown, unknown, unknown, self.tolerance)
+        return margin, first_miss
 
     def losses(self, examples: Sequence[Example]) -> list[Floats]:
         raise EngineError(
