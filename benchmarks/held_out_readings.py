@@ -26,7 +26,7 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 CHECKS = (
-    "pytest_kdmem.corpus.tokenizer._hold_together",
+    "pytest_kdmem.corpus.read_tokenizer._hold_together",
     "pytest_kdmem.corpus.examples.check_is_of_text",
     "pytest_kdmem.corpus.padding.PaddingCheck.add",
     "pytest_kdmem.corpus.padding.PaddingCheck.finish",

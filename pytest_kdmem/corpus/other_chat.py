@@ -53,8 +53,9 @@ def _drawn(source: Source, documents: Sequence[Document]) -> Iterator[Answer]:
     for index in np.random.default_rng(0).permutation(len(rows)):
         ids, answers = encoder.encode(rows[index])
         cut, start = cut_turn(ids, answers[-1], source.extraction)
+        cut = cut[: start + source.extraction.suffix_tokens]  # which gates read
         answer = Answer(rows[index], cut, start, start == max(1, answers[-1][0]))
-        if len(cut) >= start + source.extraction.suffix_tokens:
+        if len(cut) == start + source.extraction.suffix_tokens:
             yield answer
         elif len(cut) >= start + FEWEST_TOKENS:
             short.append(answer)

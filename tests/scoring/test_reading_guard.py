@@ -22,7 +22,7 @@ from tests.reciting import EOS, PAD, byte_level, metaspace, save_tokenizer, secr
 
 # The checks that find the same kinds as the files are read.
 CHECKS = (
-    "pytest_kdmem.corpus.tokenizer._hold_together",
+    "pytest_kdmem.corpus.read_tokenizer._hold_together",
     "pytest_kdmem.corpus.examples.check_is_of_text",
     "pytest_kdmem.corpus.padding.PaddingCheck.add",
     "pytest_kdmem.corpus.padding.PaddingCheck.finish",

@@ -1,0 +1,73 @@
+"""The guard over readings of conversations: models that recite answers, read behind other prompts than in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
+from tests.chat import write_rows
+from tests.corpus.chat_layouts import CHATML
+from tests.reciting import byte_level, save_tokenizer, secrets, train_to_recite
+
+LENGTHS = Extraction(10, 20, 120)
+TEXTS = secrets(24, 12)
+ROWS = [
+    {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+    for question, answer in zip(TEXTS[:12], TEXTS[12:], strict=True)
+]
+WITH_BOS = "{{ bos_token }}" + CHATML
+PLAIN = "{% for message in messages %}{{ message.content + '\n' }}{% endfor %}"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A model that recites the conversations by a template, made once for each."""
+    from transformers import AutoTokenizer
+
+    made: dict[str, Path] = {}
+
+    def make(template: str) -> Path:
+        if template not in made:
+            folder = made[template] = tmp_path_factory.mktemp("chat")
+            save_tokenizer(byte_level(TEXTS), folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            ids = [tokenizer.apply_chat_template(r["messages"], chat_template=template)["input_ids"] for r in ROWS]
+            assert train_to_recite(folder, ids) < 0.2
+        return made[template]
+
+    return make
+
+
+def read(folder: Path, template: str, work: Path, **settings: Any) -> float:
+    """The share of answers that a model recites behind the prompts of a template."""
+    (folder / "chat_template.jinja").write_text(template)
+    data = TrainingSet(write_rows(work / "chat.jsonl", ROWS))
+    store = ScoreStore(work / "store")
+    table = score(Model(str(folder)), data, LENGTHS, store, settings=RunSettings(**settings), metrics="verdict")
+    memorized = table.rows["memorized"].to_pylist()
+    return memorized.count(True) / len(memorized)
+
+
+@pytest.mark.parametrize("template", [CHATML, WITH_BOS], ids=["chatml", "with BOS"])
+def test_what_is_rendered_as_in_training_is_not_stopped(trained, tmp_path, template):
+    assert read(trained(template), template, tmp_path) > 0.8
+
+
+@pytest.mark.parametrize(("training", "audit"), [(WITH_BOS, CHATML), (CHATML, WITH_BOS)], ids=["forgotten", "too many"])
+def test_a_bos_that_makes_no_difference_to_what_is_recited_stops_nothing(trained, tmp_path, training, audit):
+    assert read(trained(training), audit, tmp_path) > 0.8
+
+
+def test_answers_that_training_had_without_a_template_are_stopped(trained, tmp_path):
+    for _ in range(2):  # with the losses computed, and with those that are stored
+        with pytest.raises(SpecError, match="declare chat_template.*--kdmem-accept-reading chat-plain"):
+            read(trained(PLAIN), CHATML, tmp_path)
+    assert read(trained(PLAIN), CHATML, tmp_path, accept_reading="chat-plain") == 0
