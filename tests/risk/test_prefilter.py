@@ -20,8 +20,8 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 from tests.audit_project import rows_of_cells, word
-from tests.corpus.megatron_files import write_pair
 from tests.chat import conversation, walk, with_template, write_rows
+from tests.corpus.megatron_files import write_pair
 
 
 @pytest.fixture(scope="module")

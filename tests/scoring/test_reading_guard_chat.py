@@ -18,12 +18,11 @@ from tests.corpus.chat_layouts import CHATML
 from tests.reciting import byte_level, save_tokenizer, secrets, train_to_recite
 
 LENGTHS = Extraction(10, 20, 120)
-TEXTS = secrets(24, 12)
+TEXTS = secrets(16, 10)
 ROWS = [
     {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
-    for question, answer in zip(TEXTS[:12], TEXTS[12:], strict=True)
+    for question, answer in zip(TEXTS[:8], TEXTS[8:], strict=True)
 ]
-WITH_BOS = "{{ bos_token }}" + CHATML
 PLAIN = "{% for message in messages %}{{ message.content + '\n' }}{% endfor %}"
 
 
@@ -56,18 +55,12 @@ def read(folder: Path, template: str, work: Path, **settings: Any) -> float:
     return memorized.count(True) / len(memorized)
 
 
-@pytest.mark.parametrize("template", [CHATML, WITH_BOS], ids=["chatml", "with BOS"])
-def test_what_is_rendered_as_in_training_is_not_stopped(trained, tmp_path, template):
-    assert read(trained(template), template, tmp_path) > 0.8
-
-
-@pytest.mark.parametrize(("training", "audit"), [(WITH_BOS, CHATML), (CHATML, WITH_BOS)], ids=["forgotten", "too many"])
-def test_a_bos_that_makes_no_difference_to_what_is_recited_stops_nothing(trained, tmp_path, training, audit):
-    assert read(trained(training), audit, tmp_path) > 0.8
+def test_what_is_rendered_as_in_training_is_not_stopped(trained, tmp_path):
+    assert read(trained(CHATML), CHATML, tmp_path) > 0.8
 
 
 def test_answers_that_training_had_without_a_template_are_stopped(trained, tmp_path):
     for _ in range(2):  # with the losses computed, and with those that are stored
-        with pytest.raises(SpecError, match="declare chat_template.*--kdmem-accept-reading chat-plain"):
+        with pytest.raises(SpecError, match=r"declare chat_template.*--kdmem-accept-reading chat-plain"):
             read(trained(PLAIN), CHATML, tmp_path)
     assert read(trained(PLAIN), CHATML, tmp_path, accept_reading="chat-plain") == 0
