@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from pytest_kdmem.report.glyphs import Glyphs
 
+WIDEST = 1000  # characters; a terminal wraps the lines of a wider table
+
 
 def say(line: str, style: str | None = None) -> None:
     """Print one line of a result; what it quotes of files and addresses is made harmless as in an error."""
@@ -25,10 +27,14 @@ def say(line: str, style: str | None = None) -> None:
 
 
 def print_table(draw: Callable[[Glyphs], Table]) -> None:
-    """Print a table, drawn with the characters that the terminal has; no row is wrapped."""
+    """Print a table, drawn with the characters that the terminal has; no number is cut where it is narrow."""
     from rich.console import Console
+    from rich.measure import Measurement
 
     from pytest_kdmem.report.glyphs import ASCII, UNICODE
 
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    console.print(draw(UNICODE if (console.encoding or "ascii").startswith("utf") else ASCII))
+    console = Console(highlight=False, markup=False, emoji=False)
+    table = draw(UNICODE if (console.encoding or "ascii").startswith("utf") else ASCII)
+    needed = Measurement.get(console, console.options.update(width=WIDEST), table).maximum
+    console.width = max(console.width, needed)
+    console.print(table)

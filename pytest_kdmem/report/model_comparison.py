@@ -26,7 +26,10 @@ def comparison_table(models: Sequence[Memorization], differences: Sequence[Model
         table.add_column(column, justify="right", no_wrap=True)
     for model, difference in zip(models, [None, *differences], strict=True):
         rate = model.rate
-        cells = [count(model.count), percent(rate.value), f"{percent(rate.low)} to {percent(rate.high)}"]
+        bounds = (
+            "exact" if rate.exhaustive and rate.low == rate.high else f"{percent(rate.low)} to {percent(rate.high)}"
+        )
+        cells = [count(model.count), percent(rate.value), bounds]
         cells += [count(model.ambiguous), *_difference_cells(difference)]
         table.add_row(glyphs.truncate(model.subject, LONGEST_NAME), *map(glyphs.clean, cells))
     return table

@@ -109,3 +109,10 @@ def test_models_of_other_tokenizers_are_refused_before_any_is_scored(compare, mo
 def test_models_of_one_name_are_told_apart_by_their_folders():
     names = compare_models._names(["a/student", "b/student", "teacher"])
     assert names == ["a/student", "b/student", "teacher"]
+
+
+def test_no_number_is_cut_in_a_narrow_terminal(compare, monkeypatch):
+    wide = compare().out
+    monkeypatch.setenv("COLUMNS", "40")
+    assert [line.split() for line in compare().out.splitlines()] == [line.split() for line in wide.splitlines()]
+    assert "…" not in wide
