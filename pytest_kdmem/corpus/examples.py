@@ -23,7 +23,7 @@ from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.corpus.special_tokens import check_promises, has_special_tokens
 from pytest_kdmem.corpus.token_files import is_stream, is_token_file
 from pytest_kdmem.corpus.tokenizer import Tokenizer
-from pytest_kdmem.corpus.turns import Turn, TurnEncoder, check_no_chat
+from pytest_kdmem.corpus.turns import Turn, TurnEncoder, check_no_chat, of_one_kind
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
@@ -166,7 +166,7 @@ class _Encoder:
         stream = iter(documents)
         if (first := next(stream, None)) is None:
             return
-        others = _of_one_kind(chain([first], stream), self._training_set.source)
+        others = of_one_kind(chain([first], stream), self._training_set.source)
         if not isinstance(first, ChatRow):
             check_no_chat(self._training_set)
             yield from self._token_ids(others)
@@ -237,16 +237,3 @@ class _Encoder:
         if row.text is not None and self._tokenizer is not None:
             check_is_of_text(row, self._tokenizer)
         return row.ids
-
-
-def _of_one_kind(documents: Iterable[Document], source: str) -> Iterator[Document]:
-    """The documents, of which all or none are conversations."""
-    is_chat: bool | None = None
-    for number, document in enumerate(documents, start=1):
-        is_chat = isinstance(document, ChatRow) if is_chat is None else is_chat
-        if isinstance(document, ChatRow) != is_chat:
-            raise DataError(
-                f"Conversations alone, or none, were expected in {source}; found {'none' if is_chat else 'one'} in"
-                f" document {number}: audit them as two training sets."
-            )
-        yield document

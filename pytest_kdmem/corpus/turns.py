@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.chat_template import ChatTemplate, Rendered
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.conversations import ChatRow, Completion
 from pytest_kdmem.corpus.readings import ReadingsDiffer
 from pytest_kdmem.corpus.special_tokens import check_promises, has_special_tokens
@@ -174,3 +175,16 @@ def check_no_chat(training_set: TrainingSet) -> None:
             f"Conversations were expected in {training_set.source}, as {' and '.join(found)} are declared; found text"
             " or token ids: drop what is declared, or name the columns of the conversations (--kdmem-chat-columns)."
         )
+
+
+def of_one_kind(documents: Iterable[Document], source: str) -> Iterator[Document]:
+    """The documents, of which all or none are conversations."""
+    is_chat: bool | None = None
+    for number, document in enumerate(documents, start=1):
+        is_chat = isinstance(document, ChatRow) if is_chat is None else is_chat
+        if isinstance(document, ChatRow) != is_chat:
+            raise DataError(
+                f"Conversations alone, or none, were expected in {source}; found {'none' if is_chat else 'one'} in"
+                f" document {number}: audit them as two training sets."
+            )
+        yield document

@@ -33,8 +33,7 @@ _TRAINING_SET_CHECKS = {
     "eos_id": optional(whole_number(0, bits=31)),
     "order": optional(local_file),
     "chat_columns": optional(chat_columns),
-    "chat_turns": optional(whole_number(1)),
-    "answer_tokens": optional(whole_number(1)),
+    **dict.fromkeys(("chat_turns", "answer_tokens"), optional(whole_number(1))),
     "chat_template": optional(local_file),
 }
 
