@@ -26,7 +26,7 @@ def train(folder: Path, *, steps: int = 16) -> Path:
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-            intermediate_size=96, max_position_embeddings=64, initializer_range=0.05,
+            intermediate_size=128, max_position_embeddings=64, initializer_range=0.05,
         )
     )  # fmt: skip
     ids = torch.from_numpy(sequences().astype(np.int64))[:LEARNED]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM
 
 from pytest_kdmem.distill.batches import Collator, predicted_mask
 from pytest_kdmem.distill.losses import Objective
@@ -16,7 +16,7 @@ from pytest_kdmem.engines.transformers.loading import load_model
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
-from tests.quantized_models import with_config
+from tests.quantized_models import torchao_config, with_config
 
 
 def test_live_outputs_are_the_models_own_log_probabilities(toy, unequal_rows):
@@ -117,7 +117,7 @@ def test_stored_values_of_the_whole_vocabulary_are_the_teacher_itself():
 
 
 def test_a_quantized_teacher_is_that_of_its_dequantized_weights(teacher, train, weights, tmp_path):
-    with_config(BitsAndBytesConfig(load_in_4bit=True))(Path(teacher.source), tmp_path / "quantized")
+    with_config(torchao_config("Int8WeightOnlyConfig"))(Path(teacher.source), tmp_path / "quantized")
     dequantized = load_model(
         Model(str(tmp_path / "quantized")), open_checkpoint(Model(str(tmp_path / "quantized"))), dtype="float32"
     )

@@ -105,6 +105,7 @@ def _dequantized(weight: Any) -> Tensor:
     if hasattr(weight, "quant_state"):
         from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 
+        _check_blocks(weight)
         value: Tensor = dequantize_bnb_weight(weight)
     else:
         try:
@@ -112,6 +113,17 @@ def _dequantized(weight: Any) -> Tensor:
         except TypeError:  # most kinds of weights have one dtype that they are used in
             value = weight.dequantize()
     return value.detach().to(torch.float32)
+
+
+def _check_blocks(weight: Any) -> None:
+    """Refuse rows that are no whole blocks: the kernels of bitsandbytes read them wrongly on a CPU."""
+    state = weight.quant_state
+    row, block = int(state.shape[-1]), int(state.blocksize)
+    if weight.device.type == "cpu" and row % block:
+        raise EngineError(
+            f"Rows of a multiple of {block} weights were expected, as kernels of bitsandbytes read others wrongly on a"
+            f" CPU, and a layer has rows of {row}; audit it on a GPU, or audit the model before it was quantized."
+        )
 
 
 def _replace(

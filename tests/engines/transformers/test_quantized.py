@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import resolve_numerics
@@ -56,9 +56,9 @@ def test_verdicts_are_those_of_the_library(quantized, kind):
     expected = (decoded(folder, **own_arguments(folder)) == sequences()).all(axis=1)
     sure = np.isnan(scores.margin) | (np.abs(scores.margin) > scores.tolerance)
     assert (scores.memorized == expected)[sure].all()
-    assert 25 <= expected.sum() <= 35
+    assert 20 <= expected.sum() <= 36
     # A changed bit of an input's rounding moves margins by much, so that more verdicts are ambiguous.
-    assert sure.sum() >= (46 if KINDS[kind][1] else 38)
+    assert sure.sum() >= (38 if "inputs" in kind or not KINDS[kind][1] else 46)
     assert numerics.quantization.endswith("dequantized" if KINDS[kind][1] else "by its own kernels")
 
 
@@ -177,4 +177,16 @@ def test_an_adapter_of_a_base_that_other_kernels_run_is_refused_unless_it_is_mer
     adapted.save_pretrained(tmp_path / "adapter")
     model = Model(str(tmp_path / "adapter"))
     with pytest.raises(EngineError, match="expected to give the same logits once it is merged"):
+        load_model(model, open_checkpoint(model), dtype="float32")
+
+
+def test_rows_that_bitsandbytes_reads_wrongly_on_a_cpu_are_refused(tmp_path):
+    """Its own forward reads them as wrongly: such a model recites nothing here, and on a GPU it may."""
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=96, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "full")
+    KINDS["bitsandbytes 4 bit"][0](tmp_path / "full", tmp_path / "quantized")
+    model = Model(str(tmp_path / "quantized"))
+    with pytest.raises(EngineError, match="multiple of 64 weights were expected, as kernels of bitsandbytes read"):
         load_model(model, open_checkpoint(model), dtype="float32")
