@@ -1,7 +1,7 @@
 """What quantizing changes in what shipped models recite: `python benchmarks/quantized_models.py [MODEL …]`.
 
 Each model is quantized by torchao and bitsandbytes into a scratch folder, and `kdmem compare-models` compares these
-with it over the shipped training set. Without arguments: teacher and student of the Pythia family.
+with it over the shipped training set. Without arguments: the teacher of the Pythia family.
 """
 
 from __future__ import annotations
@@ -59,6 +59,6 @@ def compare(folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", type=Path, help="Folders of models.")
-    default = [FIXTURES / "models" / "pythia" / role for role in ("teacher", "student")]
+    default = [FIXTURES / "models" / "pythia" / role for role in ("teacher",)]
     for model_folder in parser.parse_args().models or default:
         compare(model_folder)
