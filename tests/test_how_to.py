@@ -1,0 +1,71 @@
+"""Pages that show a whole way from commands to figures do what they show, when their commands are run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r'(?ms)^```(?P<kind>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<content>.*?)^```$')
+WORD = re.compile(r"[^\W\d_]+")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a page, what it prints there, and whether it is said to fail."""
+
+    line: str
+    printed: tuple[str, ...]
+
+
+def write_files(page: str, folder: Path) -> None:
+    for block in BLOCK.finditer(page):
+        if block["title"]:
+            path = folder / block["title"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block["content"], encoding="utf-8")
+
+
+def commands_of(page: str) -> Iterator[Command]:
+    for block in BLOCK.finditer(page):
+        if block["kind"] == "console":
+            for part in re.split(r"(?m)^\$ ", block["content"])[1:]:
+                line, *printed = part.splitlines()
+                yield Command(line, tuple(text.strip() for text in printed if text.strip() not in ("", "…")))
+
+
+def words(text: str) -> str:
+    """The words of a line: trainings on other machines end in other figures, which are held by the gates."""
+    return " ".join(WORD.findall(text))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "fails"), [("release-a-chat-model", {"pytest audits/"})])
+def test_the_commands_of_a_page_print_what_it_shows(name: str, fails: set[str], tmp_path: Path) -> None:
+    page = (ROOT / "docs/how-to" / f"{name}.md").read_text(encoding="utf-8")
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    write_files(page, tmp_path)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "120",
+        "NO_COLOR": "1",
+    }
+    for command in commands_of(page):
+        run = subprocess.run(
+            shlex.split(command.line), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
+        )
+        output = run.stdout + run.stderr
+        assert run.returncode == (1 if command.line in fails else 0), output
+        lines = {words(line) for line in output.splitlines()}
+        for printed in command.printed:
+            assert words(printed) in lines, f"{command.line}: {printed}\n{output}"
