@@ -19,7 +19,7 @@ from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.engines.transformers.engine import TransformersEngine
 from pytest_kdmem.engines.transformers.loaded import check_loaded, own_weights
-from pytest_kdmem.engines.transformers.loading import quiet
+from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 

@@ -24,7 +24,7 @@ from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_numerics
 from pytest_kdmem.engines.protocol import Engine
-from pytest_kdmem.engines.transformers.loading import quiet
+from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.runtime import RunSettings

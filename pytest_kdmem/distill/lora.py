@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.engines.transformers.quiet import quiet_libraries
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.adapter import ADAPTER_WEIGHTS
@@ -36,7 +34,8 @@ def check_can_adapt(init: Checkpoint) -> None:
             " itself; train an adapter of its base, or leave out lora-rank to train the merged model."
         )
     try:
-        import peft  # noqa: F401
+        with quiet_libraries():
+            import peft  # noqa: F401
     except ImportError as error:
         raise SpecError(
             "The package peft was expected for a training with lora-rank, and it cannot be imported"
@@ -55,7 +54,7 @@ def add_adapter(model: PreTrainedModel, recipe: Recipe) -> None:
     from peft import inject_adapter_in_model
 
     config = _configuration(model, recipe)
-    with torch.random.fork_rng(devices=[]), _without_warnings():
+    with torch.random.fork_rng(devices=[]), quiet_libraries():
         torch.manual_seed(recipe.seed)
         inject_adapter_in_model(config, model)
 
@@ -75,7 +74,7 @@ def write_adapter(
     """
     from peft import get_peft_model, get_peft_model_state_dict
 
-    with _without_warnings():
+    with quiet_libraries():
         adapted: Any = get_peft_model(base, _configuration(base, recipe))
     unexpected = adapted.get_base_model().load_state_dict(weights, strict=False).unexpected_keys
     assert not unexpected, unexpected
@@ -128,11 +127,3 @@ def _origin(init: Model, checkpoint: Checkpoint) -> tuple[str, str | None]:
     if looks_like_hub_id(init.source):
         return init.source, checkpoint.folder.name
     return str(checkpoint.folder), None
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Silence what PEFT says of layers with transposed weights and of tied embeddings, both of which are meant here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

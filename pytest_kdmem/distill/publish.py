@@ -19,7 +19,8 @@ from pytest_kdmem.distill.lora import write_adapter
 from pytest_kdmem.distill.stored_rows import count_tokens
 from pytest_kdmem.distill.train import Trained
 from pytest_kdmem.distill.training_run import TrainingRun
-from pytest_kdmem.engines.transformers.loading import load_model, quiet
+from pytest_kdmem.engines.transformers.loading import load_model
+from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.adapter import merged_digest, read_adapter
 from pytest_kdmem.specs.checkpoint import Checkpoint

@@ -21,7 +21,7 @@ from pytest_kdmem.distill.sigterm import catch_sigterm
 from pytest_kdmem.distill.train import train
 from pytest_kdmem.distill.training_folder import TrainingFolder, check_output_folder
 from pytest_kdmem.distill.training_run import RunOptions, TrainingRun, no_report
-from pytest_kdmem.engines.transformers.loading import quiet
+from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.trackers import check_installed
 

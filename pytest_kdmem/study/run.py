@@ -17,7 +17,7 @@ from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.distill.architectures import Family, train_tokenizer, write_untrained
 from pytest_kdmem.distill.process_group import require_single_process
 from pytest_kdmem.distill.run import distill_once
-from pytest_kdmem.engines.transformers.loading import quiet
+from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.label_source import LabelSource

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from transformers import PreTrainedModel
 from pytest_kdmem.engines.protocol import files_changed
 from pytest_kdmem.engines.transformers.failures import reason_of
 from pytest_kdmem.engines.transformers.loaded import digest_tensor
+from pytest_kdmem.engines.transformers.quiet import quiet_libraries
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.adapter import Adapter, merged_digest
 from pytest_kdmem.specs.checkpoint import Checkpoint
@@ -83,7 +83,8 @@ def _digested_tensors(adapter: Adapter, checkpoint: Checkpoint) -> dict[str, Ten
 
 def _peft(adapter: Adapter) -> tuple[Any, Any]:
     try:
-        from peft import PeftModel, get_peft_model_state_dict
+        with quiet_libraries():
+            from peft import PeftModel, get_peft_model_state_dict
     except ImportError as error:
         raise EngineError(
             f"The package peft was expected to load the adapter in {adapter.folder}, and it cannot be imported"
@@ -96,8 +97,7 @@ def _peft(adapter: Adapter) -> tuple[Any, Any]:
 def _fitting(adapter: Adapter, checkpoint: Checkpoint) -> Iterator[None]:
     """Turn what PEFT raises into one sentence."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what PEFT warns of is checked here
+        with quiet_libraries():  # what PEFT warns of is checked here
             yield
     except Exception as error:
         raise EngineError(

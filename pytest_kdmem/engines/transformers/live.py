@@ -20,9 +20,10 @@ from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.protocol import Scores, check_ids
 from pytest_kdmem.engines.transformers.batches import Batches, out_of_memory
 from pytest_kdmem.engines.transformers.decoding import margins_step_by_step
-from pytest_kdmem.engines.transformers.loading import is_out_of_memory, quiet
+from pytest_kdmem.engines.transformers.loading import is_out_of_memory
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.processes import Summarized, in_shares
+from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.engines.transformers.reduction import reduce_margins
 from pytest_kdmem.engines.transformers.tolerance import tolerance_of
 from pytest_kdmem.engines.transformers.windows import Rows, Summaries, suffix_places, summarize_margins

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging
 
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.transformers.adapter import merge_adapter
 from pytest_kdmem.engines.transformers.failures import loading_failure
 from pytest_kdmem.engines.transformers.loaded import check_loaded, own_weights
 from pytest_kdmem.engines.transformers.precision import CastingModel, hold_compactly
-from pytest_kdmem.engines.transformers.quantized import finish_loading, loading_arguments, quiet_libraries
+from pytest_kdmem.engines.transformers.quantized import finish_loading, loading_arguments
+from pytest_kdmem.engines.transformers.quiet import quiet, quiet_libraries
 from pytest_kdmem.errors import EngineError, KdmemError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
@@ -61,8 +61,9 @@ def load_model(
     """
     is_dequantized = checkpoint.quantization is not None and checkpoint.quantization.is_dequantized
     is_foreign = checkpoint.quantization is not None and not is_dequantized  # it lies on its device already
+    hushed = nullcontext() if checkpoint.quantization is None else quiet_libraries()
     try:
-        with quiet(), quiet_libraries(checkpoint), _all_weights_in_every_process():
+        with quiet(), hushed, _all_weights_in_every_process():
             result: Any = AutoModelForCausalLM.from_pretrained(
                 str(checkpoint.weights_folder),
                 dtype=torch.float32 if is_dequantized else getattr(torch, dtype),
@@ -113,17 +114,3 @@ def _all_weights_in_every_process() -> Iterator[None]:
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether memory ran out. The CPU's allocator raises no type of its own, so its message is searched."""
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the progress bars and warnings of transformers, and restore its settings afterwards."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
-from io import StringIO
 from typing import Any
 
 import torch
@@ -20,8 +16,6 @@ from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.quantization import KEY
 
-# Libraries that write warnings of their own ways of running a model.
-LOGGERS = ("bitsandbytes", "compressed_tensors", "torchao", "torch.utils._pytree")
 # Attributes by which a weight of torchao says that the inputs of its layer are rounded or scaled.
 INPUT_ATTRIBUTES = ("act_quant_kwargs", "act_quant_scale", "act_pre_scale", "activation_quantization")
 # Outputs of a dequantized layer may differ by so much of the greatest one: some kernels compute in half precision.
@@ -74,21 +68,6 @@ def finish_loading(model: PreTrainedModel, checkpoint: Checkpoint) -> PreTrained
     model.to(torch.device("cpu"))  # type: ignore[arg-type]
     own_weights(model)
     return model
-
-
-@contextmanager
-def quiet_libraries(checkpoint: Checkpoint) -> Iterator[None]:
-    """Silence what libraries for quantized models write while they load one, progress bars included.
-
-    Their loggers stay silent, as they warn of their own ways whenever a model runs.
-    """
-    if checkpoint.quantization is None:
-        yield
-        return
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with redirect_stderr(StringIO()):
-        yield
 
 
 def _is_quantized(weight: Tensor) -> bool:

@@ -19,7 +19,8 @@ def save_merged(model: Model, checkpoint: Checkpoint, dtype: str, into: Path) ->
     """
     from transformers import GenerationConfig
 
-    from pytest_kdmem.engines.transformers.loading import load_model, quiet
+    from pytest_kdmem.engines.transformers.loading import load_model
+    from pytest_kdmem.engines.transformers.quiet import quiet
 
     merged = load_model(model, checkpoint, dtype=dtype)
     merged.generation_config = GenerationConfig()  # transformers refuses to write settings that contradict each other

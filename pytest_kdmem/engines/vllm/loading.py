@@ -40,7 +40,7 @@ def check_weights(request: Header) -> int:
     from transformers import AutoModelForCausalLM
 
     from pytest_kdmem.engines.transformers.loaded import dropped_weights, has_head_of_its_own, missing_weights
-    from pytest_kdmem.engines.transformers.loading import quiet
+    from pytest_kdmem.engines.transformers.quiet import quiet
 
     with quiet():
         result: Any = AutoModelForCausalLM.from_pretrained(

@@ -7,9 +7,8 @@ import os
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers.utils import logging
 
-from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_model, quiet
+from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_model
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model
@@ -85,14 +84,3 @@ def test_the_variable_of_fsdp_is_put_aside_while_a_model_loads_and_restored(tiny
 )
 def test_errors_of_the_runtime_are_told_apart_from_those_of_memory(error, expected):
     assert is_out_of_memory(error) is expected
-
-
-def test_transformers_is_silent_within_and_as_before_afterwards():
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    with quiet():
-        assert logging.get_verbosity() == logging.ERROR
-        assert not logging.is_progress_bar_enabled()
-    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (verbosity, bars)
-    with pytest.raises(ZeroDivisionError), quiet():
-        raise ZeroDivisionError
-    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (verbosity, bars)
