@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,17 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 # A change is judged on the same examples wherever its tests run.
 settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.load_profile("seeded")
+
+
+@pytest.fixture(autouse=True)
+def _operators_are_registered_once(request: pytest.FixtureRequest) -> None:
+    """Import bitsandbytes, which transformers does where it finds it, before pytester runs a project in this process.
+
+    pytester forgets what a project imported, and torch refuses the operators of a second import.
+    """
+    if "pytester" in request.fixturenames:
+        with suppress(ImportError):
+            import bitsandbytes  # noqa: F401
 
 
 @pytest.hookimpl(optionalhook=True)
