@@ -13,7 +13,8 @@ from pytest_kdmem.base.arrays import Values
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.protocol import Floats, Scores, check_ids
 from pytest_kdmem.engines.transformers.batches import rows_by_length
-from pytest_kdmem.engines.transformers.engine import TransformersEngine, by_example
+from pytest_kdmem.engines.transformers.engine import TransformersEngine
+from pytest_kdmem.engines.transformers.passes import by_example
 from pytest_kdmem.engines.transformers.reduction import reduce_pair
 from pytest_kdmem.engines.transformers.windows import Places, Summaries, WindowScores, mean_of_window, summarize_windows
 from pytest_kdmem.errors import EngineError, OverflowedError
@@ -43,7 +44,7 @@ class PairedEngine:
         self._teacher, self._baseline = teacher, baseline
         smaller = min(teacher.vocabulary, baseline.vocabulary)
         self._vocabulary = min(smaller, tokenizer_size or smaller)
-        self._chunk = max(1, min(teacher.chunk, baseline.chunk) // 2)
+        self._chunk = max(1, min(teacher.passes.chunk, baseline.passes.chunk) // 2)
         # A batch that fits the larger model fits the smaller one as well.
         teacher.batches.size = min(teacher.batches.size, baseline.batches.size)
         teacher.batches.at_once = min(teacher.batches.at_once, baseline.batches.at_once)
@@ -72,14 +73,14 @@ class PairedEngine:
         teacher_scores, baseline_scores = WindowScores(len(examples)), WindowScores(len(examples))
         kl = np.full(len(examples), np.nan, dtype=np.float32)
         order = rows_by_length(examples)
-        ids = self._teacher.padded([examples[row] for row in order], extraction)
+        ids = self._teacher.passes.padded([examples[row] for row in order], extraction)
 
         def score_batch(batch: slice) -> None:
             rows = order[batch]
             of_teacher, of_baseline, divergence = self._summaries(ids.batch(batch), ids.places(batch), extraction)
             of_batch = [examples[row] for row in rows]
-            self._teacher.check_finite(teacher_scores.fill(rows, of_teacher), of_batch)
-            self._baseline.check_finite(baseline_scores.fill(rows, of_baseline), of_batch)
+            self._teacher.passes.check_finite(teacher_scores.fill(rows, of_teacher), of_batch)
+            self._baseline.passes.check_finite(baseline_scores.fill(rows, of_baseline), of_batch)
             kl[rows] = divergence
             if not (is_finite := np.isfinite(kl[rows])).all():
                 raise self._infinite_divergence(of_batch[int(is_finite.argmin())])
@@ -113,11 +114,11 @@ class PairedEngine:
     @torch.inference_mode()
     def _summaries(self, ids: Tensor, places: Places, extraction: Extraction) -> tuple[Summaries, Summaries, Values]:
         """What is kept of a batch by the teacher and by the baseline, and the divergences ``[batch]``."""
-        teacher_hidden, targets = self._teacher.hidden(ids, 1)
-        baseline_hidden, _ = self._baseline.hidden(ids, 1)
+        teacher_hidden, targets = self._teacher.passes.hidden(ids, 1)
+        baseline_hidden, _ = self._baseline.passes.hidden(ids, 1)
         reduced = reduce_pair(
-            (teacher_hidden, self._teacher.logits),
-            (baseline_hidden, self._baseline.logits),
+            (teacher_hidden, self._teacher.passes.logits),
+            (baseline_hidden, self._baseline.passes.logits),
             targets,
             vocabulary=self._vocabulary,
             chunk=self._chunk,

@@ -82,11 +82,11 @@ def test_threads_change_no_score_and_each_has_modules_of_its_own(metrics, tiny, 
     rows = [Example(row, random.integers(0, engine.vocabulary, 40 + row % 5, dtype=np.int32)) for row in range(32)]
     heads = set()
 
-    def observed(hidden, logits=engine.logits):
-        heads.add(engine._heads.head)
+    def observed(hidden, logits=engine.passes.logits):
+        heads.add(engine.passes._heads.head)
         return logits(hidden)
 
-    monkeypatch.setattr(engine, "logits", observed)
+    monkeypatch.setattr(engine.passes, "logits", observed)
     scores = engine.score(rows, Extraction(16, 24, 44), metrics, lambda done: None)
     assert 1 <= len(heads - {engine._head}) == len(heads)
     assert all(head._backbone is not engine._head._backbone for head in heads)
