@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.audit.gates import gate_from
-from pytest_kdmem.audit.report import Report, read_report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.summarize import data_entry, inheritance_entry, model_entry, risk_entry
-from pytest_kdmem.audit.summarize_examples import distributions_entry, examples_entry
+from pytest_kdmem.auditing.gates import gate_from
+from pytest_kdmem.auditing.report import Report, read_report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.summarize import data_entry, inheritance_entry, model_entry, risk_entry
+from pytest_kdmem.auditing.summarize_examples import distributions_entry, examples_entry
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.metrics.estimate import Comparison

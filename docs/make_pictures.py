@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.auditing.report import Report, read_report
 from pytest_kdmem.report import html, terminal
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_kdmem.audit.report import read_report
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.report import read_report
+from pytest_kdmem.auditing.result import AuditResult
 
 PREFIX, SUFFIX = 12, 8
 REGION = 37  # token ids to a cell; each model walks up or down in it
@@ -120,7 +120,7 @@ def imported(cast: Cast) -> None:
     import sklearn.preprocessing  # noqa: F401
     import typer.main  # noqa: F401
 
-    import pytest_kdmem.audit.audit
+    import pytest_kdmem.auditing.audit
     import pytest_kdmem.cli
     import pytest_kdmem.engines.transformers.engine
     import pytest_kdmem.plugin.gates

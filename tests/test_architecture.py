@@ -20,7 +20,7 @@ FLOORS = (
     "distill",
     "metrics",
     "risk",
-    "audit",
+    "auditing",
     "tracking",
     "report",
     "study",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kdmem.audit.regression.baseline_file import read_accepted
-from pytest_kdmem.audit.report import read_report
+from pytest_kdmem.auditing.regression.baseline_file import read_accepted
+from pytest_kdmem.auditing.report import read_report
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predictor_file import read_predictor
 from pytest_kdmem.scoring.score import score

@@ -13,10 +13,10 @@ from typing import Any, Unpack
 from pytest_kdmem.api.measure import check_gates, compares, measured_gates
 from pytest_kdmem.api.report import AuditReport
 from pytest_kdmem.api.settings import OF_RISK, AuditSettings, in_python, setting_values
-from pytest_kdmem.audit.opening import audit_by_settings, declare
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.students import with_same_models_told
+from pytest_kdmem.auditing.opening import audit_by_settings, declare
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.students import with_same_models_told
 from pytest_kdmem.base.progress import progress_for_onlooker
 from pytest_kdmem.errors import KdmemError, SpecError
 from pytest_kdmem.errors.harmless import harmless, named

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_kdmem.audit.audit import Audit
-from pytest_kdmem.audit.gates import gate_from
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.audit import Audit
+from pytest_kdmem.auditing.gates import gate_from
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Comparison, Estimate

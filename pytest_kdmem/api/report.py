@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.errors import ComparisonError, GateError
 from pytest_kdmem.report.sentences import overall_outcome, verdict_sentence
 

@@ -28,7 +28,7 @@ def card(
     The rest of the card stays as it is; results of an earlier audit are replaced. If there is no card, one is made.
     Only results and the names of training sets are written: no text, no examples, no paths.
     """
-    from pytest_kdmem.audit.report import read_report
+    from pytest_kdmem.auditing.report import read_report
     from pytest_kdmem.base.files import write_text
     from pytest_kdmem.report.eval_results import FILE, check_file, eval_results
     from pytest_kdmem.report.model_card import insert_results, read_card, select_audit

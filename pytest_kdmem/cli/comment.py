@@ -14,7 +14,7 @@ from pytest_kdmem.cli.output import say
 from pytest_kdmem.errors import DataError, SpecError
 
 if TYPE_CHECKING:
-    from pytest_kdmem.audit.report import Report
+    from pytest_kdmem.auditing.report import Report
     from pytest_kdmem.report.comment import CommentContext
 
 LINK = re.compile(r"https?://[\w.~:/?#@!$&'*+,;=%-]+", re.ASCII)  # nothing that ends a link in Markdown
@@ -80,7 +80,7 @@ def comment(
 
 def _report(record: str, exit_code: int | None) -> Report | None:
     """Return the report, or None if a failed audit wrote none that can be read."""
-    from pytest_kdmem.audit.report import read_report
+    from pytest_kdmem.auditing.report import read_report
 
     try:
         return read_report(record)
@@ -92,7 +92,7 @@ def _report(record: str, exit_code: int | None) -> Report | None:
 
 def _report_before(path: str | None) -> tuple[Report | None, str]:
     """Return the report to compare with, and a sentence on why it cannot be read."""
-    from pytest_kdmem.audit.report import read_report
+    from pytest_kdmem.auditing.report import read_report
     from pytest_kdmem.base.addresses import is_address
     from pytest_kdmem.base.paths import exists
 

@@ -22,8 +22,8 @@ def compare(
     2 if a report cannot be read or the two have nothing in common. Results of teacher and baseline are shown, but do
     not count.
     """
-    from pytest_kdmem.audit.regression.reports import compare_reports
-    from pytest_kdmem.audit.report import read_report
+    from pytest_kdmem.auditing.regression.reports import compare_reports
+    from pytest_kdmem.auditing.report import read_report
     from pytest_kdmem.report.regression import OUTCOME_STYLES, change_line
 
     sections = compare_reports(read_report(old), read_report(new))

@@ -23,7 +23,7 @@ def report(
     ],
 ) -> None:
     """Write a saved report in another format; no model is run."""
-    from pytest_kdmem.audit.report import read_report
+    from pytest_kdmem.auditing.report import read_report
     from pytest_kdmem.report.formats import check_ending, write_report
 
     for path in to:

@@ -80,7 +80,7 @@ def write_results(predicted: PipelineResult, features: str, output: RiskOutput) 
     """Print the risks and the quality of the predictor, and write what was asked for."""
     from rich.console import Console
 
-    from pytest_kdmem.audit.summarize import risk_entry
+    from pytest_kdmem.auditing.summarize import risk_entry
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.report.risk import predictor_report, risk_lines
     from pytest_kdmem.risk.predictor_file import write_predictor

@@ -100,7 +100,7 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pla
     Raises:
         EngineError: The confirmation contradicts the scores; no table is written.
     """
-    from pytest_kdmem.audit.summarize import confirmation_entry
+    from pytest_kdmem.auditing.summarize import confirmation_entry
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.report.confirmation import confirmation_line

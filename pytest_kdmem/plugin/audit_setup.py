@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kdmem.audit.audit import Audit
-from pytest_kdmem.audit.opening import audit_by_settings, declare
-from pytest_kdmem.audit.regression.accepted import Accepted
-from pytest_kdmem.audit.regression.baseline_file import read_accepted
-from pytest_kdmem.audit.regression.metrics import tracked_metrics
+from pytest_kdmem.auditing.audit import Audit
+from pytest_kdmem.auditing.opening import audit_by_settings, declare
+from pytest_kdmem.auditing.regression.accepted import Accepted
+from pytest_kdmem.auditing.regression.baseline_file import read_accepted
+from pytest_kdmem.auditing.regression.metrics import tracked_metrics
 from pytest_kdmem.errors import KdmemError, PartScored, SpecError
 from pytest_kdmem.metrics.recorder import Refused, record
 from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of

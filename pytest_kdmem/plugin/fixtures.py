@@ -14,8 +14,8 @@ import pytest
 from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
 
 if TYPE_CHECKING:
-    from pytest_kdmem.audit.audit import Audit
-    from pytest_kdmem.audit.regression.accepted import Accepted
+    from pytest_kdmem.auditing.audit import Audit
+    from pytest_kdmem.auditing.regression.accepted import Accepted
     from pytest_kdmem.engines.protocol import Metrics
     from pytest_kdmem.metrics.inheritance import Inheritance
     from pytest_kdmem.metrics.memorization import Memorization
@@ -90,7 +90,7 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
     def memorization(
         model: Model, training_set: TrainingSet | None = None, *, metrics: Metrics | None = None
     ) -> Memorization:
-        from pytest_kdmem.audit.opening import checked
+        from pytest_kdmem.auditing.opening import checked
         from pytest_kdmem.plugin.audit_setup import measuring
 
         with measuring(_kdmem_audit, request.config):
@@ -229,6 +229,6 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
 
 def _given_or_declared(role: str, given: Any, request: pytest.FixtureRequest) -> Any:
     """Return what a test passes for a role, or else what its audit declares."""
-    from pytest_kdmem.audit.opening import checked
+    from pytest_kdmem.auditing.opening import checked
 
     return checked(role, given if given is not None else request.getfixturevalue(role))

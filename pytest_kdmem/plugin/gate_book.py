@@ -11,7 +11,7 @@ from pytest_kdmem.plugin.audit_scope import scope_of
 from pytest_kdmem.plugin.collection import is_audit
 
 if TYPE_CHECKING:
-    from pytest_kdmem.audit.schema import Gate
+    from pytest_kdmem.auditing.schema import Gate
     from pytest_kdmem.metrics.recorder import Place, Recorded, Recorder
 
 

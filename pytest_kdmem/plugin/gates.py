@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_kdmem.audit.gates import gate_from, unheld_reason
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.gates import gate_from, unheld_reason
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.errors import KdmemError
 from pytest_kdmem.metrics.estimate import Comparison
 from pytest_kdmem.metrics.recorder import Place, Recorded, Refused

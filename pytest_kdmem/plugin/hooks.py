@@ -74,7 +74,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     estimate = sys.modules.get("pytest_kdmem.metrics.estimate")
     if estimate is None or not any(isinstance(side, estimate.Estimate) for side in (left, right)):
         return None
-    from pytest_kdmem.audit.gates import explain
+    from pytest_kdmem.auditing.gates import explain
 
     return explain(op, left, right)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.audit.regression.baseline_file import NOTHING_ACCEPTED, read_accepted, write_accepted
-from pytest_kdmem.audit.regression.compare import metric_changes
-from pytest_kdmem.audit.regression.metrics import tracked_metrics
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.rerun_command import with_commands
+from pytest_kdmem.auditing.regression.baseline_file import NOTHING_ACCEPTED, read_accepted, write_accepted
+from pytest_kdmem.auditing.regression.compare import metric_changes
+from pytest_kdmem.auditing.regression.metrics import tracked_metrics
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.rerun_command import with_commands
 from pytest_kdmem.base.addresses import ending
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError, KdmemError

@@ -19,9 +19,9 @@ from pytest_kdmem.plugin.gate_book import GateBook
 from pytest_kdmem.plugin.settings import Settings, read_settings, remove_reports
 
 if TYPE_CHECKING:
-    from pytest_kdmem.audit.audit import Audit
-    from pytest_kdmem.audit.report import Report
-    from pytest_kdmem.audit.result import AuditResult
+    from pytest_kdmem.auditing.audit import Audit
+    from pytest_kdmem.auditing.report import Report
+    from pytest_kdmem.auditing.result import AuditResult
     from pytest_kdmem.plugin.fixture_cache import FixtureCache
     from pytest_kdmem.plugin.reporting import Published
     from pytest_kdmem.plugin.student import Student
@@ -190,7 +190,7 @@ class AuditSession:
 
     def take_worker_output(self, worker_output: str) -> None:
         """Take over what a worker of pytest-xdist held; it held no gate if its output is ``null``."""
-        from pytest_kdmem.audit.report import Report
+        from pytest_kdmem.auditing.report import Report
 
         if (output := json.loads(worker_output)) is not None:
             self.has_started = True
@@ -213,7 +213,7 @@ class AuditSession:
 
     def _assembled_report(self) -> Report:
         """Return what this run or its workers audited, with every audit that was collected or stands in its files."""
-        from pytest_kdmem.audit.assemble import assemble_report
+        from pytest_kdmem.auditing.assemble import assemble_report
         from pytest_kdmem.plugin.completeness import failed_nodeids, uncollected_files
 
         if not self._worker_results:
@@ -228,7 +228,7 @@ class AuditSession:
         )
 
     def _own_results(self) -> Iterator[AuditResult]:
-        from pytest_kdmem.audit.summarize import empty_result
+        from pytest_kdmem.auditing.summarize import empty_result
 
         given = self.settings.given
         for name in dict.fromkeys([*self._names.by_nodeid.values(), *self._book.gates, *self.audits]):

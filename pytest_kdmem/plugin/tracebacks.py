@@ -12,7 +12,7 @@ import pytest
 from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
 
 if TYPE_CHECKING:
-    from pytest_kdmem.audit.schema import Gate
+    from pytest_kdmem.auditing.schema import Gate
 
 PACKAGE_ROOT = Path(__file__).parents[1]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.sentences import overall_outcome
 from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES, ROLES
 
 if TYPE_CHECKING:
-    from pytest_kdmem.audit.audit import Audit
+    from pytest_kdmem.auditing.audit import Audit
 
 THRESHOLDS = ("max_memorization_rate", "max_inheritance_ratio", "min_reduction", "max_predicted_risk")
 # Settings that say what is measured or how it is judged. All others hold for whatever is measured.

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from pytest_kdmem.audit.regression.compare import metric_changes
-from pytest_kdmem.audit.regression.metrics import tracked_metrics
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema_checks import MetricChange
+from pytest_kdmem.auditing.regression.compare import metric_changes
+from pytest_kdmem.auditing.regression.metrics import tracked_metrics
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
 from pytest_kdmem.report.markdown import SYMBOLS, Detail, code_span, escape_markdown, table
 from pytest_kdmem.report.sentences import comparison_text, gate_title, overall_outcome, verdict_sentence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pytest_kdmem.audit.schema_checks import ConfirmationEntry
+from pytest_kdmem.auditing.schema_checks import ConfirmationEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.scoring.confirmation import power_of_two_above
 

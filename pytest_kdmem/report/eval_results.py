@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.base.paths import exists
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import named

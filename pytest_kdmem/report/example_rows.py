@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema_examples import ExamplesEntry, ModelColumns
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_examples import ExamplesEntry, ModelColumns
 from pytest_kdmem.base.arrays import Flags
 
 # Examples of these kinds come first, in this order.

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import InheritanceEntry
-from pytest_kdmem.audit.schema_examples import DistributionsEntry, RepetitionBin
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import InheritanceEntry
+from pytest_kdmem.auditing.schema_examples import DistributionsEntry, RepetitionBin
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.estimate import Estimate

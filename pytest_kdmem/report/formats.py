@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from pytest_kdmem.audit.report import Report
+from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.base.addresses import Place, ending, file_place
 from pytest_kdmem.base.files import json_lines, write_text
 from pytest_kdmem.errors import SpecError

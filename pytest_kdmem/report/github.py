@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.report.sanitize import sanitize
 
 # GitHub drops a job's summary above 1 MiB. Some of that is left to other writers.

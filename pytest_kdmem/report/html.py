@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line

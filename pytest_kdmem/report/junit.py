@@ -6,9 +6,9 @@ import re
 from datetime import datetime
 from xml.etree import ElementTree
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.errors.harmless import REPLACEMENT
 from pytest_kdmem.metrics.direction import MIRRORED
 from pytest_kdmem.metrics.estimate import SIGN, Estimate

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import DataEntry
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import DataEntry
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import to_json_number
 from pytest_kdmem.errors import DataError, SpecError

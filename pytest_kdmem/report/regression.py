@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_kdmem.audit.schema_checks import MetricChange
+from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.metrics.estimate import Estimate
 
 OUTCOME_STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "refused": "yellow", "unused": "yellow"}

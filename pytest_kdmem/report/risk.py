@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pytest_kdmem.audit.schema import RiskEntry
+from pytest_kdmem.auditing.schema import RiskEntry
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.bounds import lower_bound
 

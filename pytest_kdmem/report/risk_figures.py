@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from pytest_kdmem.audit.schema import RiskEntry
+from pytest_kdmem.auditing.schema import RiskEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.report.svg import ACCENT, FAINT, INK, Picture, draw_axes
 

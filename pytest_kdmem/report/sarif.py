@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.sanitize import sanitize

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import Gate, ModelEntry
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate, ModelEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.direction import MIRRORED
 from pytest_kdmem.metrics.estimate import SIGN, Estimate

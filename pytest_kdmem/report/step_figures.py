@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.base.typed_json import from_json_number
 from pytest_kdmem.report.svg import LINES, MARKERS, Picture, draw_axes, label_of, role_colour

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.students import StudentRow
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.students import StudentRow
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import SIGN, Estimate

@@ -8,9 +8,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import InheritanceEntry
-from pytest_kdmem.audit.schema_examples import DistributionsEntry
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import InheritanceEntry
+from pytest_kdmem.auditing.schema_examples import DistributionsEntry
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.report.glyphs import Glyphs
 from pytest_kdmem.report.students import COLUMNS as STUDENT_COLUMNS

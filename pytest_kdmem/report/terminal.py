@@ -9,10 +9,10 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from pytest_kdmem.audit.provenance import shorten_digest
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import DataEntry, Gate
+from pytest_kdmem.auditing.provenance import shorten_digest
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import DataEntry, Gate
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs

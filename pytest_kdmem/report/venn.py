@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.specs.roles import ROLE_ORDER
 
 

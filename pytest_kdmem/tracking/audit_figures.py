@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.specs.figure_names import GATES_FAILED, RATE, figures_of
 
 # What no tracker takes in a name.

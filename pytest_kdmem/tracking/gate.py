@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_kdmem.audit.messages import next_step, reason
-from pytest_kdmem.audit.verdict import judge
+from pytest_kdmem.auditing.messages import next_step, reason
+from pytest_kdmem.auditing.verdict import judge
 from pytest_kdmem.errors import KdmemError, SpecError
 from pytest_kdmem.errors.harmless import listed
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.specs.trackers import check_installed
 from pytest_kdmem.tracking.audit_figures import audit_figures, audit_parameters
 

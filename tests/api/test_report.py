@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from pytest_kdmem.api.report import AuditReport
-from pytest_kdmem.audit.report import Report
+from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.errors import ComparisonError, GateError, SpecError
 from tests.report.audits import FAILING, PASSING, UNDECIDED, full_audit
 

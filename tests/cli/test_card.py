@@ -9,7 +9,7 @@ import pytest
 import typer
 from huggingface_hub import ModelCard
 
-from pytest_kdmem.audit.report import Report
+from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.base.files import write_json
 from pytest_kdmem.cli.card import card
 from pytest_kdmem.errors import KdmemError

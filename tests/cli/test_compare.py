@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_kdmem.audit.schema import RiskEntry
+from pytest_kdmem.auditing.schema import RiskEntry
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from tests.audit_project import rows_of_cells

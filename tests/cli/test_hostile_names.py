@@ -59,7 +59,7 @@ def test_an_error_of_a_hundred_thousand_characters(refused, tmp_path):
 
 
 def test_an_error_of_another_kind_is_a_sentence_without_its_message(tmp_path, monkeypatch, capsys):
-    from pytest_kdmem.audit import report
+    from pytest_kdmem.auditing import report
 
     def broken(path):
         raise KeyError("a training text")
@@ -78,7 +78,7 @@ NO_MEMORY = (MemoryError(), OSError(12, "Cannot allocate memory"), RuntimeError(
 
 @pytest.mark.parametrize("error", NO_MEMORY, ids=["Python", "system", "torch"])
 def test_the_end_of_memory_is_a_sentence(monkeypatch, capsys, error):
-    from pytest_kdmem.audit import report
+    from pytest_kdmem.auditing import report
 
     def broken(path):
         raise error

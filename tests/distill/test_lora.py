@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from pytest_kdmem.audit.report import read_report
+from pytest_kdmem.auditing.report import read_report
 from pytest_kdmem.distill.checkpoints import latest_checkpoint
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.lora import _origin

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.audit.regression.baseline_file import read_accepted
+from pytest_kdmem.auditing.regression.baseline_file import read_accepted
 from pytest_kdmem.risk.predictor_file import read_predictor
 from tests.conftest import ROOT
 from tests.fuzz import valid_files as files

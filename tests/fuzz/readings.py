@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pytest_kdmem.audit.regression.reports import compare_reports
-from pytest_kdmem.audit.report import read_report
+from pytest_kdmem.auditing.regression.reports import compare_reports
+from pytest_kdmem.auditing.report import read_report
 from pytest_kdmem.corpus.sources import check_source, expected_examples, fingerprint, read_documents
 from pytest_kdmem.errors import KdmemError, SpecError
 from pytest_kdmem.report import html, junit, markdown, sarif, terminal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.auditing.report import Report, read_report
 
 RATE = """
 def test_rate(memorization, student):

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from pytest_kdmem.audit.report import read_report
+from pytest_kdmem.auditing.report import read_report
 from tests.audit_project import AuditProject
 
 STRICT = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.1\n"

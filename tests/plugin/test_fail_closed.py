@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pytest_kdmem.audit.report import read_report
+from pytest_kdmem.auditing.report import read_report
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, write_run_card

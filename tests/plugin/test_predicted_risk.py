@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_kdmem.audit.report import read_report
+from pytest_kdmem.auditing.report import read_report
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 from tests.audit_project import NOISE, PREFIX, SUFFIX, rows_of_cells

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pytest_kdmem.audit.report import read_report
+from pytest_kdmem.auditing.report import read_report
 from tests.audit_project import AuditProject
 from tests.quantized_models import torchao_config, with_config
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pytest_kdmem import audit
-from pytest_kdmem.audit.report import Report, read_report
+from pytest_kdmem.auditing.report import Report, read_report
 from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from tests.api.test_audit import LENGTHS, OF_PLACES, STARTER, THRESHOLDS
 from tests.plugin.audit_folders import extend, fixture

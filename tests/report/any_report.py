@@ -11,9 +11,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import ModelEntry, RiskEntry
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import ModelEntry, RiskEntry
 from tests.report.audits import risk_entry
 
 HOSTILE = (

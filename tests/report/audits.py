@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.audit.gates import gate_from
-from pytest_kdmem.audit.report import Report, read_report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry, RiskEntry
-from pytest_kdmem.audit.schema_checks import ConfirmationEntry, EngineCheckEntry, MetricChange
-from pytest_kdmem.audit.schema_examples import (
+from pytest_kdmem.auditing.gates import gate_from
+from pytest_kdmem.auditing.report import Report, read_report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry, RiskEntry
+from pytest_kdmem.auditing.schema_checks import ConfirmationEntry, EngineCheckEntry, MetricChange
+from pytest_kdmem.auditing.schema_examples import (
     DistributionsEntry,
     ExamplesEntry,
     ModelColumns,

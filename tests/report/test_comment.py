@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kdmem.audit.report import Report
+from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.report.comment import MAX_BYTES, CommentContext, marker, render
 from tests.report.any_report import random_reports
 from tests.report.audits import FAILING, PASSING, audit_with_examples, full_audit, gate, rate, saved_report

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pytest_kdmem.audit.schema_checks import ConfirmationEntry
+from pytest_kdmem.auditing.schema_checks import ConfirmationEntry
 from pytest_kdmem.report.confirmation import confirmation_line, format_tolerance
 from tests.report.audits import confirmation_entry
 

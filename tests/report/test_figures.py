@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.report.figures import draw_pictures
 from pytest_kdmem.report.html import render

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kdmem.audit.report import Report
+from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.report import html, junit, markdown, sarif, terminal
 from pytest_kdmem.report.formats import FORMATS, check_ending, write_report

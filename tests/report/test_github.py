@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_kdmem.audit.report import Report
+from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.report import markdown
 from pytest_kdmem.report.github import MAX_SUMMARY_BYTES, append_summary, workflow_commands

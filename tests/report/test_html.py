@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.report.html import MAX_ROWS, render
 from tests.report.any_report import HOSTILE, random_reports
 from tests.report.audits import (

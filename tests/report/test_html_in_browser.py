@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema_examples import ExamplesEntry
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_examples import ExamplesEntry
 from pytest_kdmem.report.html import render
 from tests.report.any_report import HOSTILE
 from tests.report.audits import audit_with_examples, full_audit, render_saved, saved_report

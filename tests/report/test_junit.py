@@ -13,7 +13,7 @@ import xmlschema
 from _pytest.junitxml import bin_xml_escape, mangle_test_address
 from hypothesis import given, settings
 
-from pytest_kdmem.audit.schema import Gate
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.junit import gate_properties, render
 from pytest_kdmem.report.sanitize import sanitize

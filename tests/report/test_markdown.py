@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.report.markdown import DETAILS, WORD_JOINER, code_span, escape_markdown, render
 from pytest_kdmem.report.sanitize import sanitize
 from tests.report.any_report import HOSTILE, TEXT, random_reports

@@ -16,8 +16,8 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.report.model_card import KEY, index_results, insert_results, read_card, select_audit
 from tests.report.any_report import TEXT

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import jsonschema
 import pytest
 
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.sarif import render
 from tests.report.any_report import random_reports

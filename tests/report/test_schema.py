@@ -13,9 +13,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import pytest
 from jsonschema import Draft202012Validator
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import REQUIRED, SCHEMA_VERSION, AuditResult
-from pytest_kdmem.audit.students import StudentRow
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import REQUIRED, SCHEMA_VERSION, AuditResult
+from pytest_kdmem.auditing.students import StudentRow
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.run_card import CURVES, RunCard
 from tests.report.any_report import random_reports

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pytest_kdmem.audit.report import Report
-from pytest_kdmem.audit.result import AuditResult
+from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.report import html, markdown, model_card, terminal
 from pytest_kdmem.report.students import COLUMNS, student_lines
-from tests.audit.test_students import run_card, student
+from tests.auditing.test_students import run_card, student
 from tests.report.any_report import HOSTILE
 from tests.report.audits import FAILING, PASSING, full_audit, rate
 

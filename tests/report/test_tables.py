@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from pytest_kdmem.audit.result import AuditResult
-from pytest_kdmem.audit.schema_examples import DistributionsEntry, ModelDistributions
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_examples import DistributionsEntry, ModelDistributions
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
 from pytest_kdmem.report.tables import inheritance_line, inheritance_table, models_table

@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from pytest_kdmem import MemorizationCallback, Model, SpecError
-from pytest_kdmem.audit.provenance import card_mismatches, read_trusted_card
+from pytest_kdmem.auditing.provenance import card_mismatches, read_trusted_card
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.specs.run_card import read_run_card

@@ -1,0 +1,115 @@
+"""Builds the record of an audit from everything that it scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pytest_kdmem.auditing.recited_text import with_text
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate, HeldOutEntry
+from pytest_kdmem.auditing.summarize import (
+    confirmation_entry,
+    data_entry,
+    empty_result,
+    inheritance_entry,
+    model_entry,
+    risk_entry,
+)
+from pytest_kdmem.auditing.summarize_examples import distributions_entry, examples_entry
+from pytest_kdmem.errors import KdmemError
+from pytest_kdmem.metrics.inheritance import Inheritance
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.risk.predicted import PredictedRisk
+from pytest_kdmem.scoring.confirmation import Confirmation
+from pytest_kdmem.specs.declared import Extraction, Model
+from pytest_kdmem.specs.run_card import RunCard
+
+
+@dataclass(frozen=True)
+class ScoredAudit:
+    """What an audit has scored at one moment.
+
+    Attributes:
+        name: Name of the audit.
+        extraction: Lengths in tokens.
+        confidence: Confidence level of each one-sided bound.
+        memorizations: What models memorized of training sets, by their label in the report.
+        control_memorizations: What models memorized of the control set, by their subject in the report.
+        run_cards: Run card of each model; None if it has no card that can be trusted.
+        confirmations: Engine checks by label.
+        inheritance: The audit's own inheritance; None if no test asked for one.
+        predicted_risk: The audit's own predicted risk; None if no test asked for one.
+        warnings: Warnings in the order in which they arose.
+        student: Name of the student if the audit is of one of several.
+    """
+
+    name: str
+    extraction: Extraction
+    confidence: float
+    memorizations: Mapping[str, Memorization]
+    control_memorizations: Mapping[str, Memorization]
+    run_cards: Mapping[Model, RunCard | None]
+    confirmations: Mapping[str, Confirmation]
+    inheritance: Inheritance | None
+    predicted_risk: PredictedRisk | None
+    warnings: tuple[str, ...]
+    student: str = ""
+
+    @property
+    def own_memorizations(self) -> dict[str, Memorization]:
+        """Those over the audit's own training set."""
+        return {label: memorization for label, memorization in self.memorizations.items() if not memorization.other_set}
+
+
+def build_result(
+    scored: ScoredAudit, settings: Mapping[str, Any], gates: Sequence[Gate], *, shows_text: bool, offline: bool
+) -> AuditResult:
+    """Build the whole record, with single examples.
+
+    Args:
+        scored: What the audit has scored.
+        settings: Settings of the run, by key.
+        gates: Gates that the audit's tests held.
+        shows_text: Whether the record contains the text of recited examples.
+        offline: Whether that text must be read without a connection.
+    """
+    own = scored.own_memorizations
+    examples = examples_entry(own, scored.predicted_risk)
+    if examples is not None and examples.example_id and shows_text:
+        try:
+            examples = with_text(examples, next(iter(own.values())).scores, offline=offline)
+        except KdmemError as error:
+            scored = replace(scored, warnings=(*scored.warnings, f"text is not shown: {error}"))
+    return replace(build_metrics(scored, settings, gates), examples=examples, distributions=distributions_entry(own))
+
+
+def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
+    """Build the record without single examples."""
+    trained, held_out = scored.memorizations, scored.control_memorizations
+    own = list(scored.own_memorizations.values())
+    return replace(
+        empty_result(settings, gates, scored.name, scored.student),
+        settings=dict(settings) | asdict(scored.extraction) | {"confidence": scored.confidence},
+        models={
+            subject: model_entry(memorization.scores, scored.run_cards.get(memorization.scores.model))
+            for subject, memorization in (*held_out.items(), *trained.items())
+        },
+        training_set=data_entry(own[0]) if own else None,
+        other_sets={
+            label: data_entry(memorization) for label, memorization in trained.items() if memorization.other_set
+        },
+        control_set=data_entry(next(iter(held_out.values()))) if held_out else None,
+        memorization={label: memorization.rate for label, memorization in trained.items()},
+        memorized_examples={label: tuple(memorization.examples) for label, memorization in trained.items()},
+        ambiguous_examples={label: tuple(memorization.ambiguous_examples) for label, memorization in trained.items()},
+        held_out={
+            subject: HeldOutEntry(memorization.rate, memorization.loss, memorization.perplexity)
+            for subject, memorization in held_out.items()
+        },
+        inheritance=inheritance_entry(scored.inheritance) if scored.inheritance is not None else None,
+        risk=risk_entry(scored.predicted_risk) if scored.predicted_risk is not None else None,
+        confirmation={label: confirmation_entry(check) for label, check in scored.confirmations.items()},
+        warnings=scored.warnings,
+    )

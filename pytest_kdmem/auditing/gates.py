@@ -1,0 +1,85 @@
+"""Turns the comparisons of a test into gates, and into the reasons that the test shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from pytest_kdmem.auditing.messages import next_step, reason
+from pytest_kdmem.auditing.regression.accepted import Accepted
+from pytest_kdmem.auditing.schema import Gate
+from pytest_kdmem.auditing.verdict import judge
+from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
+from pytest_kdmem.metrics.recorder import Recorded, Refused
+
+
+def gate_from(name: str, nodeid: str, comparison: Comparison) -> Gate:
+    """The gate that a comparison makes in the test ``name``."""
+    verdict = judge(comparison)
+    return Gate(
+        name,
+        nodeid,
+        comparison.estimate.metric,
+        comparison.estimate,
+        comparison.operator,
+        comparison.threshold,
+        verdict.outcome,
+        reason(comparison, verdict),
+        next_step(comparison, verdict),
+    )
+
+
+def unheld_reason(records: Sequence[Recorded]) -> str:
+    """Returns why a test that passed must fail all the same, or an empty string if it may pass.
+
+    In an audit every comparison is a gate: it must hold, in the direction that protects, whatever became of its result.
+    """
+    return next(filter(None, map(_unheld, records)), "")
+
+
+def _unheld(entry: Recorded) -> str:
+    if isinstance(entry, Refused):
+        return entry.reason
+    assert isinstance(entry, Comparison)
+    other = entry.threshold if isinstance(entry.threshold, Estimate) else None
+    if not protects(entry.estimate, entry.operator, other):
+        return wrong_way_round(entry.estimate, entry.operator, other)
+    verdict = judge(entry)
+    if verdict.outcome == "pass":
+        return ""
+    return (
+        f"{reason(entry, verdict)}: every comparison of an estimate is a gate of its audit, and this one does not hold"
+    )
+
+
+def explain(operator: str, left: object, right: object) -> list[str] | None:
+    """Explain a failed ``assert left operator right`` with an estimate on either side.
+
+    Returns:
+        the reason and, if there is one, the next step; None if this is no comparison of an estimate.
+    """
+    comparison = _comparison(operator, left, right)
+    if comparison is None:
+        return None
+    verdict = judge(comparison)
+    return [line for line in (reason(comparison, verdict), next_step(comparison, verdict)) if line]
+
+
+def _comparison(operator: str, left: object, right: object) -> Comparison | None:
+    """The comparison that an expression makes, with its estimate on the left; None if it makes none."""
+    if operator not in MIRRORED:
+        return None
+    if isinstance(left, Estimate):
+        return _with_threshold(left, cast(Operator, operator), right)
+    return _with_threshold(right, MIRRORED[operator], left) if isinstance(right, Estimate) else None
+
+
+def _with_threshold(estimate: Estimate, operator: Operator, threshold: object) -> Comparison | None:
+    if isinstance(threshold, Accepted):
+        return threshold.compare(estimate, operator)
+    if isinstance(threshold, Estimate):
+        return Comparison(estimate, operator, threshold)
+    return Comparison(estimate, operator, float(threshold)) if isinstance(threshold, int | float | np.number) else None

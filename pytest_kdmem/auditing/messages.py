@@ -1,0 +1,99 @@
+"""Writes the sentences about a judged comparison: the reason for its verdict, and the next step."""
+
+from __future__ import annotations
+
+import math
+
+from pytest_kdmem.auditing.regression.verdict import RegressionVerdict
+from pytest_kdmem.base.text import count
+from pytest_kdmem.metrics.direction import MIRRORED, Operator
+from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, SIGN, Comparison, Estimate
+from pytest_kdmem.metrics.verdict import Verdict
+
+INHERITANCE_RATIO = "inheritance ratio"
+OPPOSITE_SIGN: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
+UNDEFINED = "There is no memorized example to take it over, or student and baseline are one model: check both."
+UNDEFINED_OVER_A_SAMPLE = (
+    "The sample holds no memorized example to take it over: raise --kdmem-sample, or audit the whole set."
+)
+ACCEPT = "If this is what you want to ship, accept it: --kdmem-update-baseline-file, and commit the file."
+
+
+def reason(comparison: Comparison, verdict: Verdict) -> str:
+    """Returns one line with the figure, its bound and counts, the threshold, and how they compare."""
+    estimate, operator = comparison.estimate, comparison.operator
+    figure = f"{estimate.metric} of {estimate.subject} {estimate.describe(operator)}"
+    limit = _threshold_text(comparison)
+    if isinstance(verdict, RegressionVerdict):
+        return _regression_reason(figure, limit, verdict)
+    if verdict.outcome == "pass":
+        return f"{figure} {SIGN[operator]} {limit}"
+    if not verdict.defined:
+        return f"{figure}: nothing to compare with {limit}"
+    if verdict.examples_needed:
+        return f"{figure} cannot show {SIGN[operator]} {limit} with {count(estimate.n)} examples"
+    return f"{figure} {OPPOSITE_SIGN[operator]} {limit}"
+
+
+def next_step(comparison: Comparison, verdict: Verdict) -> str:
+    """Returns a sentence on what to do about a comparison that does not pass, or an empty string if it passes."""
+    if verdict.outcome == "pass":
+        return ""
+    if isinstance(verdict, RegressionVerdict):
+        return ACCEPT
+    if not verdict.defined:
+        return UNDEFINED if comparison.estimate.exhaustive else UNDEFINED_OVER_A_SAMPLE
+    if verdict.examples_needed:
+        return _more_examples(verdict.examples_needed)
+    return _after_failure(comparison)
+
+
+def _threshold_text(comparison: Comparison) -> str:
+    threshold = comparison.threshold
+    if isinstance(threshold, Estimate):
+        return f"{threshold.describe(MIRRORED[comparison.operator])} of {threshold.subject}"
+    return comparison.estimate.format_value(threshold)
+
+
+def _regression_reason(figure: str, limit: str, verdict: RegressionVerdict) -> str:
+    if verdict.change is None:
+        return f"{figure} accepted by this run"
+    if not verdict.defined:
+        return f"{figure}: nothing to compare with what was accepted ({limit})"
+    if verdict.outcome == "pass":
+        return f"{figure} no worse than accepted ({limit})"
+    return f"{figure} worse than accepted ({limit}): {verdict.change.reason}"
+
+
+def _more_examples(needed: float) -> str:
+    if math.isinf(needed):
+        return "No sample can show this: audit the whole training set (no --kdmem-sample)."
+    return (
+        f"A denominator of at least {count(int(needed))} examples would decide it: raise --kdmem-sample, or sample="
+        " where the training set is declared."
+    )
+
+
+def _after_failure(comparison: Comparison) -> str:
+    estimate, operator, threshold = comparison.estimate, comparison.operator, comparison.threshold
+    limit = threshold.value if isinstance(threshold, Estimate) else threshold
+    value_meets_limit = estimate.value <= limit if operator in ("<=", "<") else estimate.value >= limit
+    if value_meets_limit and not estimate.exhaustive:
+        return "The point estimate meets the threshold and its bound does not: audit a larger sample."
+    if value_meets_limit and estimate.ambiguous:
+        return "Only ambiguous examples stand against it: audit with --kdmem-dtype float32, and --kdmem-confirm."
+    if estimate.metric == SHARE_AT_RISK:
+        return (
+            "Write a training set without what is at risk: kdmem prefilter TRAINING_SET --teacher … --out cleaned/"
+            " (--recall 99% leaves out more)."
+        )
+    if estimate.metric == INHERITANCE_RATIO:
+        return (
+            "Learn from the teacher's logits (soft) rather than from text that it wrote, at a higher temperature, or"
+            " leave what the teacher alone recites out of the training set."
+        )
+    if operator in (">=", ">"):
+        return "The student memorizes too much for its baseline: raise the temperature, or train fewer epochs."
+    if estimate.unit == "nats":
+        return "Train the student longer or on more data: memorizing less by learning less is no gain."
+    return "Deduplicate the training set, train fewer epochs, or distil soft at a higher temperature."

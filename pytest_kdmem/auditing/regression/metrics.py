@@ -1,0 +1,111 @@
+"""Extracts from the result of an audit the metrics that can be accepted and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.specs.roles import REFERENCES
+
+
+@dataclass(frozen=True)
+class TrackedMetric:
+    """A metric of an audit, with the examples it counts and the conditions under which it was measured.
+
+    Attributes:
+        metric: Name of the metric.
+        subject: Role or name of the model that was measured.
+        estimate: Measured value with its bounds.
+        n: Number of distinct examples that ``examples`` were counted among; 0 if no examples are counted.
+        examples: Ids of the examples that count against the subject; None if the metric counts no examples.
+        ambiguous: Ids of the ambiguous examples.
+        model_digest: Digest of the model that was measured; empty if there is none.
+        comparable_on: Digests and settings that must be equal in two comparable metrics, by name.
+    """
+
+    metric: str
+    subject: str
+    estimate: Estimate
+    n: int
+    examples: tuple[int, ...] | None
+    ambiguous: tuple[int, ...]
+    model_digest: str = field(metadata={"json": "of"})
+    comparable_on: dict[str, str] = field(metadata={"json": "over"})
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Metric and subject, which tell the metrics of one audit apart."""
+        return self.metric, self.subject
+
+    @property
+    def possible_examples(self) -> frozenset[int]:
+        """Ids of the examples that count, with the ambiguous ones."""
+        return frozenset(self.examples or ()) | frozenset(self.ambiguous)
+
+
+def tracked_metrics(result: AuditResult) -> tuple[TrackedMetric, ...]:
+    """Memorization rates, inheritance ratio and reduction, share at risk, and held-out losses of an audit."""
+    tokens = (str(result.settings.get(f"{part}_tokens")) for part in ("prefix", "suffix", "window"))
+    lengths = {"lengths": ", ".join(tokens)}
+    rates = tuple(_rates(result, lengths))
+    return (*rates, *_inheritance(result, rates, lengths), *_risk(result, lengths), *_held_out(result, lengths))
+
+
+def _audits_own_digests(result: AuditResult) -> dict[str, str]:
+    """What ratio, reduction and risk were measured over, for the first reports, which hold it for the audit only."""
+    training_set = {"training set": result.training_set.digest} if result.training_set else {}
+    return training_set | {role: result.models[role].digest for role in REFERENCES if role in result.models}
+
+
+def _rates(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedMetric]:
+    for subject, estimate in result.memorization.items():
+        data = result.other_sets.get(subject, result.training_set)
+        if data is not None and subject in result.models:
+            yield TrackedMetric(
+                estimate.metric,
+                subject,
+                estimate,
+                data.distinct,
+                result.memorized_examples.get(subject, ()),
+                result.ambiguous_examples.get(subject, ()),
+                result.models[subject].digest,
+                {"training set": data.digest} | lengths,
+            )
+
+
+def _inheritance(
+    result: AuditResult, rates: tuple[TrackedMetric, ...], lengths: dict[str, str]
+) -> tuple[TrackedMetric, ...]:
+    entry = result.inheritance
+    if entry is None:
+        return ()
+    subject, comparable_on = entry.ratio.subject, (entry.comparable_on or _audits_own_digests(result)) | lengths
+    students_rate = next((rate for rate in rates if rate.subject == subject), None)
+    digest = entry.model_digest or (students_rate.model_digest if students_rate is not None else "")
+    ratio = TrackedMetric(
+        entry.ratio.metric, subject, entry.ratio, entry.ratio.n, entry.inherited_examples, (), digest, comparable_on
+    )
+    # Given the same baseline, the reduction depends only on which examples the student recites.
+    recited = (students_rate.n, students_rate.examples, students_rate.ambiguous) if students_rate else (0, None, ())
+    return ratio, TrackedMetric(entry.reduction.metric, subject, entry.reduction, *recited, digest, comparable_on)
+
+
+def _risk(result: AuditResult, lengths: dict[str, str]) -> tuple[TrackedMetric, ...]:
+    if result.risk is None:
+        return ()
+    share, comparable_on = result.risk.share_at_risk, result.risk.comparable_on or _audits_own_digests(result)
+    examples = result.risk.examples
+    return (TrackedMetric(share.metric, share.subject, share, share.n, examples, (), "", comparable_on | lengths),)
+
+
+def _held_out(result: AuditResult, lengths: dict[str, str]) -> tuple[TrackedMetric, ...]:
+    if result.control_set is None:
+        return ()
+    comparable_on = {"control set": result.control_set.digest} | lengths
+    return tuple(
+        TrackedMetric(entry.loss.metric, subject, entry.loss, 0, None, (), result.models[subject].digest, comparable_on)
+        for subject, entry in result.held_out.items()
+        if subject in result.models
+    )

@@ -1,0 +1,170 @@
+"""Warnings about models that make a comparison say less than it seems to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.auditing.provenance import (
+    Mismatch,
+    card_mismatches,
+    model_warnings,
+    read_trusted_card,
+    refused_or_warned,
+)
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.run_card import FILE_NAME, DataOrigin, ModelOrigin, RunCard, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
+from tests.specs.any_card import card
+
+
+@pytest.fixture
+def model(tiny: Path, tmp_path: Path) -> Path:
+    """A model folder of this test's own."""
+    return Path(shutil.copytree(tiny, tmp_path / "model"))
+
+
+def test_a_baseline_of_another_size_or_that_is_the_teacher_is_warned_of() -> None:
+    large, small, equally_small = (
+        Checkpoint(Path(), digest, "tokenizer", "text", size, 300, None, "float32", "GPTNeoX")
+        for digest, size in (("a", 3_000_000), ("b", 800_000), ("c", 800_000))
+    )
+    assert list(model_warnings(large, small, equally_small)) == []
+    [warning] = model_warnings(large, large, small)
+    assert warning == "teacher and baseline are one model: nothing is the teacher's alone"
+    [warning] = model_warnings(small, large, equally_small)
+    assert warning == "the baseline has 3 000 000 parameters, the student 800 000: part of the reduction is of size"
+
+
+def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any) -> None:
+    def believed() -> Any:
+        return read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
+
+    assert believed() == (None, [])
+    made = card(weights=weights_digest(model))
+    write_run_card(made, model)
+    assert believed() == (made, [])
+    shutil.copy(make_model(seed=1) / "model.safetensors", model)
+    assert believed() == (None, ["run card of student is of other weights"])
+    (model / FILE_NAME).write_text("{")
+    read_card, [warning] = believed()
+    assert read_card is None
+    assert warning.startswith("run card of student cannot be read")
+
+
+def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model: Path, make_model: Any) -> None:
+    scored = open_checkpoint(Model(model))
+    shutil.copy(make_model(seed=1) / "model.safetensors", model)
+    write_run_card(card(weights=weights_digest(model)), model)
+    read_card, [warning] = read_trusted_card("student", Model(model), scored)
+    assert read_card is None
+    assert "changed after it was scored" in warning
+
+
+def warnings_of(
+    made: RunCard, role: str = "student", teacher: str | None = None, data: TrainingSet | None = None
+) -> Any:
+    return [mismatch.sentence for mismatch in card_mismatches(made, "it", role, teacher, data, Extraction())]
+
+
+def test_a_known_difference_stops_an_audit_unless_it_is_accepted_by_name() -> None:
+    data, role = Mismatch("training-set", "it was trained on b.npy"), Mismatch("role", "it was distilled")
+    assert refused_or_warned([], "student", ()) == []
+    assert refused_or_warned([data, role], "student", {"student:training-set", "student:role"}) == [
+        "it was trained on b.npy",
+        "it was distilled",
+    ]
+    for accepted in ((), {"student:role"}, {"baseline:training-set"}):
+        with pytest.raises(SpecError, match="accept this difference by --kdmem-accept-provenance=student:training-set"):
+            refused_or_warned([data, role], "student", accepted)
+
+
+@pytest.mark.parametrize("role", ["student", "baseline", "student-hard"])
+def test_another_teacher_than_the_audits_is_told(role: str) -> None:
+    own, other = "3f2a" + "0" * 28, "12ab" + "0" * 28
+    made = card(mode="baseline" if role == "baseline" else "soft", teacher=ModelOrigin("runs/teacher", own))
+    assert warnings_of(made, role, own) == warnings_of(made, role, None) == []
+    [warning] = warnings_of(made, role, other)
+    assert warning.startswith("it was distilled from teacher 3f2a…")
+    assert "12ab…" in warning
+    assert warnings_of(made, "teacher", other) == [], "a teacher may have had a teacher of its own"
+
+
+@pytest.mark.parametrize("mode", ["soft", "hard"])
+def test_a_baseline_that_was_distilled_is_told(mode: str) -> None:
+    [warning] = warnings_of(card(mode=mode), "baseline")
+    assert warning.startswith(f"it was distilled by its run card (mode {mode})")
+    assert warnings_of(card(mode=mode), "student") == []
+
+
+def test_a_student_that_had_no_teacher_is_told() -> None:
+    plain = card(mode="baseline", teacher=None)
+    [warning] = warnings_of(plain, "student", "12ab")
+    assert warning.startswith("it was trained as a baseline")
+    assert warnings_of(plain, "baseline", "12ab") == warnings_of(plain, "teacher") == []
+
+
+@pytest.mark.parametrize(("window", "warnings"), [(99, 1), (100, 0), (None, 0)])
+def test_windows_shorter_than_what_is_audited_are_told(window: int | None, warnings: int) -> None:
+    messages = warnings_of(card(extraction={"window_tokens": window} if window else {}))
+    assert len(messages) == warnings
+    assert all("windows of 99 tokens" in message for message in messages)
+
+
+def test_another_training_set_than_the_audits_is_told(tmp_path: Path) -> None:
+    rows = np.arange(40).reshape(4, 10)
+    for name, content in (("a", rows), ("copy", rows), ("b", rows + 1)):
+        np.save(tmp_path / f"{name}.npy", content)
+    declared = TrainingSet(tmp_path / "a.npy")
+    made = card(training_set=DataOrigin("a.npy", training_fingerprint(declared), 4, 40))
+    for same in (declared, replace(declared, sample=2, seed=5), TrainingSet(tmp_path / "copy.npy")):
+        assert warnings_of(made, data=same) == []
+    [warning] = warnings_of(made, data=TrainingSet(tmp_path / "b.npy"))
+    assert warning.startswith("it was trained on a.npy")
+
+
+@pytest.mark.parametrize("source", ["/home/someone/fineweb.jsonl", "HuggingFaceFW/fineweb", "fineweb"])
+def test_what_cannot_be_compared_by_content_is_by_name(source: str) -> None:
+    made = card(training_set=DataOrigin(source, None, 4, 40))
+    assert warnings_of(made, data=TrainingSet("HuggingFaceFW/fineweb")) == []
+    [warning] = warnings_of(made, data=TrainingSet("someone/other"))
+    assert "called other" in warning
+    assert "someone/" not in warning.split(" and ")[0]
+    fingerprinted = replace(made, training_set=replace(made.training_set, fingerprint="f" * 32))
+    assert len(warnings_of(fingerprinted, data=TrainingSet("someone/other"))) == 1
+
+
+HOSTILE = {
+    "a lone surrogate": ("loss", '"\\ud800"'),
+    "one in a recipe": ("recipe", '{"\\udc00": 1}'),
+    "a number beyond floats": ("epochs", "1" + "0" * 400),
+    "one that cannot be read": ("steps", "1" + "0" * 5000),
+    "one beyond 64 bits": ("steps", "1" + "0" * 400),
+    "one in a curve": ("loss_curve", "[[1, 1" + "0" * 400 + "]]"),
+    "no number": ("recipe", '{"a": NaN}'),
+    "a list in a list": ("recipe", '{"a": [[]]}'),
+    "deep lists": ("recipe", '{"a": ' + "[" * 900 + "]" * 900 + "}"),
+    "lists too deep to read": ("recipe", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "a deep version": ("schema_version", "[" * 900 + "]" * 900),
+}
+
+
+@pytest.mark.parametrize(("part", "wrong"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None:
+    content = json.dumps({**card(weights=weights_digest(model)).to_json(), part: "HERE"})
+    (model / FILE_NAME).write_text(content.replace('"HERE"', wrong))
+    read_card, [warning] = read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
+    assert read_card is None
+    assert warning.startswith("run card of student cannot be read")
+    assert "\n" not in warning
+    assert len(warning) < 1000
+    warning.encode()

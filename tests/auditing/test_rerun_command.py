@@ -1,0 +1,99 @@
+"""The command beside a gate that did not pass repeats the run's options, and adds what would decide the gate."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from pytest_kdmem.auditing.gates import gate_from
+from pytest_kdmem.auditing.rerun_command import next_command, with_commands
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
+from tests.auditing.figures import rate
+from tests.auditing.results import full_result
+
+RESULT = full_result()  # of 1 000 distinct examples
+OPTIONS = ["--kdmem-sample=1000", "--kdmem-dtype=bfloat16"]
+
+
+def gate(estimate: Estimate, threshold: Estimate | float, **changed: str) -> Gate:
+    return replace(gate_from("test_x", "a.py::test_x", Comparison(estimate, "<=", threshold)), **changed)
+
+
+def added(failed: Gate, result: AuditResult = RESULT) -> list[str]:
+    """What a command has beyond the test and the options of the run."""
+    words = shlex.split(next_command(failed, result, []))
+    assert words[:2] == ["pytest", "a.py::test_x"]
+    return words[2:]
+
+
+def test_a_gate_that_the_data_contradict_shows_its_examples() -> None:
+    assert added(gate(rate(19, 1000), 0.01)) == ["--kdmem-report=gate.html"]
+
+
+def test_a_sample_too_small_is_enlarged_to_what_would_decide() -> None:
+    needed = math.ceil(math.log(0.05) / math.log(1 - 0.001))
+    assert added(gate(rate(0, 1000), 0.001)) == [f"--kdmem-sample={needed}"]
+
+
+def test_the_sample_of_a_share_is_enlarged_in_proportion() -> None:
+    """A share of 5 examples among 1 000 drawn needs 200 drawn for each example of its denominator."""
+    share = estimate_proportion("inherited share", "student", Counts(0, 5), exhaustive=False)
+    needed = math.ceil(math.log(0.05) / math.log(1 - 0.1))
+    assert added(gate(share, 0.1)) == [f"--kdmem-sample={200 * needed}"]
+
+
+def test_a_value_that_meets_the_threshold_asks_for_four_times_the_sample() -> None:
+    assert added(gate(rate(9, 1000), 0.01)) == ["--kdmem-sample=4000"]
+
+
+def test_what_no_sample_can_show_asks_for_no_sample() -> None:
+    assert added(gate(rate(0, 1000), 0.0)) == ["--kdmem-report=gate.html"]
+
+
+def test_ambiguous_examples_alone_ask_for_full_precision_and_other_engines() -> None:
+    estimate = rate(10, 1000, exhaustive=True, ambiguous=1)
+    assert added(gate(estimate, 0.01)) == ["--kdmem-dtype=float32", "--kdmem-confirm"]
+
+
+def test_an_undefined_value_shows_its_examples() -> None:
+    assert added(gate(rate(0, 0), 0.5)) == ["--kdmem-report=gate.html"]
+
+
+def test_an_error_is_run_again_as_it_was() -> None:
+    assert added(Gate("test_x", "a.py::test_x", "", None, None, None, "error", "broke")) == []
+
+
+def test_options_of_the_run_are_repeated_unless_the_command_replaces_them() -> None:
+    assert next_command(gate(rate(9, 1000), 0.01), RESULT, OPTIONS) == (
+        "pytest a.py::test_x --kdmem-dtype=bfloat16 --kdmem-sample=4000"
+    )
+
+
+def test_a_command_from_another_folder_names_the_test_from_there() -> None:
+    assert next_command(gate(rate(19, 1000), 0.01), RESULT, [], "../project").startswith("pytest ../project/a.py::")
+
+
+@pytest.mark.parametrize("nodeid", ["a b.py::test_x", "a.py::test_x[a; rm -rf ~]", "a.py::test_x['$HOME']"])
+def test_a_command_is_quoted_for_a_shell(nodeid: str) -> None:
+    command = next_command(gate(rate(19, 1000), 0.01, nodeid=nodeid), RESULT, [])
+    assert shlex.split(command) == ["pytest", nodeid, "--kdmem-report=gate.html"]
+
+
+def test_a_share_at_risk_that_is_too_high_is_lowered_by_a_cleaned_set() -> None:
+    failed = gate(estimate_proportion("share at risk", "training", Counts(5, 10), exhaustive=True), 0.1)
+    models = RESULT.models | {"baseline": RESULT.models["student"]}
+    assert next_command(failed, replace(RESULT, models=models), OPTIONS) == (
+        "kdmem prefilter train.jsonl --teacher=runs/teacher --baseline=runs/student --out=cleaned"
+    )
+    assert added(failed) == ["--kdmem-report=gate.html"]  # as this audit has no baseline
+
+
+def test_only_gates_that_did_not_pass_get_a_command() -> None:
+    commands = [gate.command for gate in with_commands(RESULT, OPTIONS).gates]
+    assert [bool(command) for command in commands] == [gate.outcome != "pass" for gate in RESULT.gates]

@@ -1,0 +1,55 @@
+"""A model's run card is kept if it is trusted, and compared with each of the model's roles."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_kdmem.auditing.run_cards import RunCards
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model
+from pytest_kdmem.specs.run_card import write_run_card
+from pytest_kdmem.specs.weights import weights_digest
+from tests.metrics.score_tables import memorization_from, row
+from tests.specs.any_card import card
+
+
+@pytest.fixture
+def memorization(tiny: Path, tmp_path: Path) -> Memorization:
+    """Of a model in a folder of this test's own."""
+    model = Model(str(shutil.copytree(tiny, tmp_path / "model")))
+    scored = memorization_from([row("a")])
+    return replace(scored, scores=replace(scored.scores, model=model, checkpoint=open_checkpoint(model)))
+
+
+def test_a_model_without_a_card_gives_no_warning(memorization: Memorization) -> None:
+    cards = RunCards(Extraction(), offline=True)
+    assert cards.read(memorization, ["student"], None, None) == []
+    assert cards.cards == {memorization.scores.model: None}
+    assert cards.warnings(memorization, "baseline", "x", None) == []
+
+
+def test_a_card_is_compared_with_every_role(memorization: Memorization) -> None:
+    made = card(weights=weights_digest(memorization.scores.checkpoint.folder))
+    write_run_card(made, memorization.scores.checkpoint.folder)
+    cards = RunCards(Extraction(), True, {"student:teacher", "baseline:teacher", "baseline:role"})
+    # It was distilled, and not from itself.
+    warnings = cards.read(memorization, ["student", "baseline"], memorization.scores.model, None)
+    assert cards.cards[memorization.scores.model] == made
+    assert sum("was distilled from teacher" in warning for warning in warnings) == 2
+    assert sum("was distilled by its run card" in warning for warning in warnings) == 1
+    with pytest.raises(SpecError, match="accept-provenance=student:teacher"):
+        RunCards(Extraction(), offline=True).read(memorization, ["student"], memorization.scores.model, None)
+
+
+def test_a_card_of_other_weights_is_not_kept(memorization: Memorization) -> None:
+    write_run_card(card(), memorization.scores.checkpoint.folder)
+    cards = RunCards(Extraction(), offline=True)
+    [warning] = cards.read(memorization, ["student"], None, None)
+    assert "is of other weights" in warning
+    assert cards.cards == {memorization.scores.model: None}

@@ -1,0 +1,30 @@
+"""A figure over the few examples that are long enough is none of the set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_kdmem.auditing.scored_share import check_scored_share
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.scoring.table import ScoreTable
+from tests.metrics.score_tables import memorization_from, row
+
+
+def scores(examples: int, too_short: int) -> ScoreTable:
+    table = memorization_from([row("a")]).scores
+    return replace(table, record=replace(table.record, examples=examples, too_short=too_short))
+
+
+@pytest.mark.parametrize(("examples", "too_short", "least"), [(10, 0, 1), (10, 5, 0.5), (10, 10, 0), (0, 0, 0.5)])
+def test_enough_of_a_set_may_be_judged(examples: int, too_short: int, least: float) -> None:
+    check_scored_share(scores(examples, too_short), least)
+
+
+@pytest.mark.parametrize(("examples", "too_short", "least"), [(5001, 5000, 0.5), (10, 6, 0.5), (10, 1, 1)])
+def test_too_few_of_a_set_are_told_with_their_figures(examples: int, too_short: int, least: float) -> None:
+    with pytest.raises(SpecError, match="lower --kdmem-min-scored-share") as error:
+        check_scored_share(scores(examples, too_short), least)
+    shown = f"{examples - too_short} of {examples:,} are".replace(",", " ")
+    assert shown in str(error.value)
