@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import unfit_for_vllm
 from pytest_kdmem.engines.protocol import Scores
@@ -126,6 +126,22 @@ def test_next_tokens_of_real_text_are_those_of_transformers(shipped, real_text, 
     examples = list(islice((example for example in stream if len(example.ids) >= extraction.scored_tokens), 400))
     scores = verdicts_of(teacher, examples, extraction)
     assert_alike(scores, verdicts_of(transformers_of(folder), examples, extraction))
+
+
+def test_answers_behind_prompts_of_unequal_lengths_have_the_verdicts_of_transformers(shipped, teacher):
+    folder = shipped / "models/pythia/teacher"
+    answers = [
+        Example(example.position, example.ids[5 * (row % 4) :], prefix_tokens=20 - 5 * (row % 4), row=row)
+        for row, example in enumerate(shipped_examples(shipped, folder, 400, EXTRACTION))
+    ]
+    scores = verdicts_of(teacher, answers)
+    assert_alike(scores, verdicts_of(transformers_of(folder), answers))
+    continuations = teacher.decode([answer.ids[: answer.prefix_tokens] for answer in answers], 30)
+    reproduced = [
+        np.array_equal(answer.ids[answer.prefix_tokens :][:30], continuation)
+        for answer, continuation in zip(answers, continuations, strict=True)
+    ]
+    assert reproduced == scores.memorized.tolist()
 
 
 def test_only_verdicts_within_its_lengths_and_vocabulary_are_given(teacher):

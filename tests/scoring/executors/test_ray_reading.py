@@ -137,3 +137,22 @@ def test_token_ids_keep_what_stands_beside_them(tmp_path):
     assert (second.ids.tolist(), second.learned.tolist()) == ([5, 6, 7, 8], [False, True, True, True])
     assert first.where.startswith("line 1 of")
     assert third.tolist() == [7, 8]
+
+
+def test_conversations_come_through(tmp_path):
+    turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Ann – 7."}]
+    rows = [
+        {"messages": turns, "tools": '[{"name": "search"}]'},
+        {"messages": turns * 2, "chat_template_kwargs": {"thinking": False}},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = TrainingSet(f"file://{tmp_path}")
+    plain = list(read_documents(data))
+    assert [len(conversation.messages) for conversation in plain] == [2, 4]
+    assert plain[1].settings == {"thinking": False}
+    assert list(read_documents(data, gather=gather_by_ray)) == plain
+    completions = tmp_path / "plain"
+    completions.mkdir()
+    (completions / "rows.jsonl").write_text(json.dumps({"prompt": "a b", "completion": " c d"}))
+    data = TrainingSet(f"file://{completions}")
+    assert list(read_documents(data, gather=gather_by_ray)) == list(read_documents(data))
