@@ -43,7 +43,7 @@ class Model:
     """A causal language model: a folder with safetensors weights, or a hub id.
 
     Args:
-        source: Folder or hub id, of a whole model or of an adapter of PEFT, which is merged into its base.
+        source: Folder or hub id of a model, or of an adapter of PEFT, which is merged into its base; or a GGUF file.
         revision: Branch, tag or commit on the hub.
         dtype: Precision of the computation; ``auto`` is float32, after a screening where that is faster.
         trust_remote_code: Run modelling code that comes with the checkpoint.
