@@ -30,6 +30,8 @@ COLOUR = re.compile(rf"((?:fill|stroke|stop-color)[:=]\s*\"?)({'|'.join(CSS_VARI
 MARKERS = {"teacher": "s", "baseline": "o", "student": "^"}
 LINES = {"teacher": "-", "baseline": "--", "student": "-."}
 WIDTH = 6.4  # inches
+# A description names every model and its figures.
+MAX_DESCRIPTION_LENGTH = 20_000
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "kdmem", "svg.fonttype": "none", "font.size": 9.0, "font.family": "sans-serif",
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "axes.facecolor": "none",
@@ -74,6 +76,7 @@ def draw_figure(
         draw(figure)
         sink = io.StringIO()
         figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    description = sanitize(description, MAX_DESCRIPTION_LENGTH)
     return Picture(name, title, description, _inline(sink.getvalue(), f"{prefix}-{name}", title, description))
 
 

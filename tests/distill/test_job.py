@@ -103,11 +103,12 @@ def test_a_missing_training_set_is_an_error(declared, tmp_path, name):
         open_job(replace(declared, **{name: missing}), offline=True)
 
 
-def test_quantized_weights_are_not_trained(declared):
-    config_file = Path(declared.init.source) / "config.json"
+def test_quantized_weights_are_not_trained(declared, tmp_path):
+    quantized = shutil.copytree(declared.init.source, tmp_path / "quantized")
+    config_file = quantized / "config.json"
     config = json.loads(config_file.read_text())
     config_file.write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq", "bits": 4}}))
     with pytest.raises(
         SpecError, match=r"training can change were expected of the model to train .* by gptq; train the"
     ):
-        open_job(declared, offline=True)
+        open_job(replace(declared, init=Model(str(quantized))), offline=True)

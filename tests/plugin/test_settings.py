@@ -34,7 +34,21 @@ def two_values(option: Option) -> tuple[Any, Any]:
         "number": (0.75, 0.85),
         "truth": (True, False),
         "path": ("someone/first", "someone/second", "first.json", "second.json"),
-        "text": (*CHOICES, "1/2", "2/2", "student:role", "baseline:role", "bos-first", "eos-first", "body", "content"),
+        "text": (
+            *CHOICES,
+            "1/2",
+            "2/2",
+            "student:role",
+            "baseline:role",
+            "bos-first",
+            "eos-first",
+            "body",
+            "content",
+            "mlflow",
+            "trackio",
+            "none",
+            "messages=turns",
+        ),
     }[option.kind]
     fitting = [value for value in candidates if not option.check(value)]
     first = next(value for value in fitting if value != option.default)
