@@ -97,6 +97,7 @@ class MemorizationCallback(TrainerCallback):
         self._tokenizer = tokenizer
         self._every, self._stops, self._offline, self._writes_cards = every, on_failure == "stop", offline, run_cards
         gate = RateGate.named_in(gates)
+        self._has_gate = gate is not None
         self._new_meter = partial(RateMeter, role, gate, confidence=confidence, batch_size=batch_size)
         self._meter = self._new_meter()
         self._running: tuple[Trainer, TrainingSample] | None = None
@@ -109,17 +110,26 @@ class MemorizationCallback(TrainerCallback):
 
     @property
     def failed(self) -> bool:
-        """Whether the gate does not hold of the model as it is now; one that was never measured holds nothing."""
-        return bool(self._meter.failure)
+        """Whether the gate does not hold of the model as it is now; one that was not measured last holds nothing."""
+        return bool(self._failure)
+
+    @property
+    def _failure(self) -> str:
+        if self._running is not None and self._has_gate and not self._meter.failure:
+            return "its training did not end in order, so that it was not measured last"
+        return self._meter.failure
 
     def raise_if_failed(self) -> None:
         """End a script whose gate does not hold with an error.
 
         Raises:
             GateFailed: The gate does not hold of the trained model, or the model could not be measured.
+            SpecError: No gate is named.
         """
+        if not self._has_gate:
+            raise SpecError('A gate was expected, such as gates={"max_memorization_rate": 0.001}, and none is named.')
         if self.failed:
-            raise GateFailed(f"A model that meets the gates of its training was expected, and {self._meter.failure}.")
+            raise GateFailed(f"A model that meets the gates of its training was expected, and {self._failure}.")
 
     def write_run_card(self, folder: str | Path) -> None:
         """Write a run card into a folder in which the trained model was saved; checkpoints have one already.

@@ -38,7 +38,7 @@ class RateGate:
         Raises:
             SpecError: Another gate is named, which needs more models than a training has.
         """
-        thresholds = named_thresholds(gates or {})
+        thresholds = named_thresholds({} if gates is None else gates)
         if others := [name for name in thresholds if name != OF_A_TRAINING]:
             raise SpecError(
                 f"The gate {OF_A_TRAINING} was expected of a training, and {listed(others)} need an audit, which has"

@@ -6,7 +6,9 @@ import warnings
 
 from transformers import Trainer, TrainerState
 
-from pytest_kdmem.errors import KdmemError
+from pytest_kdmem.base.text import count
+from pytest_kdmem.corpus.shards import CorpusRecord
+from pytest_kdmem.errors import KdmemError, SpecError
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.figure_names import GATES_FAILED, RATE, figure_name, figures_of
 from pytest_kdmem.tracking.gate import RateGate
@@ -45,6 +47,7 @@ class RateMeter:
         """
         live_model(trainer, self._batch_size).check(sample.examples, sample.extraction)
         if self._gate is not None:
+            check_most_are_long_enough(sample.record)
             self._gate.check_size(
                 self._role, len(sample.examples), exhaustive=sample.record.exhaustive, confidence=self._confidence
             )
@@ -93,6 +96,15 @@ class RateMeter:
             warn(trainer.state, f"memorization could not be measured: {error}")
             return False
         return True
+
+
+def check_most_are_long_enough(record: CorpusRecord) -> None:
+    """Raise SpecError if a gate would rest on less than half of a training set, as an audit's would not either."""
+    if record.too_short * 2 > record.examples:
+        raise SpecError(
+            f"Most examples of the training set were expected to hold prefix and suffix, and {count(record.too_short)}"
+            f" of {count(record.examples)} are too short; give a shorter Extraction, or leave out the gate."
+        )
 
 
 def warn(state: TrainerState, message: str) -> None:

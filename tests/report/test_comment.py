@@ -118,8 +118,8 @@ def test_the_longest_report_fits_and_shows_failed_gates_first() -> None:
 def test_every_report_has_a_comment_that_is_one_markdown_text() -> None:
     for report in random_reports():
         # An earlier report is read from a file, of which numbers that no audit makes are refused.
-        earlier = Report(tuple(audit for audit in report.audits if is_possible(audit)))
-        comment = render(report, replace(CONTEXT, before=earlier if earlier.audits else None))
+        possible = tuple(audit for audit in report.audits if is_possible(audit))
+        comment = render(report, replace(CONTEXT, before=Report(possible) if possible else None))
         assert comment.startswith(marker(CONTEXT.name))
         assert "<script" not in comment.lower()
         assert comment.count("<!--") == 1

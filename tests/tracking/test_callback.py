@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import warnings
 
@@ -59,7 +60,8 @@ def test_figures_in_the_history_are_those_of_a_greedy_loop(tmp_path, ids, traini
     # The trainer's own lines of the same steps are there as well.
     assert sorted(logged(trainer, "loss")) == [10, 20, 30, 40, 50, 60]
     assert not callback.failed
-    callback.raise_if_failed()
+    with pytest.raises(SpecError, match="A gate was expected, such as"):
+        callback.raise_if_failed()
 
 
 @pytest.mark.parametrize(
@@ -211,6 +213,36 @@ def test_a_gate_that_was_never_measured_does_not_hold(training_set):
     callback = callback_of(training_set, gates={"max_memorization_rate": 0.5})
     with pytest.raises(GateFailed, match="and the model was not measured"):
         callback.raise_if_failed()
+
+
+def test_a_training_that_was_interrupted_holds_no_gate(tmp_path, ids, training_set):
+    class Interrupt(GreedyLoop):
+        def on_step_begin(self, args, state, control, **context):
+            if state.global_step == 4:
+                raise KeyboardInterrupt
+
+    callback = callback_of(training_set, every="end", gates={"max_memorization_rate": 0.9})
+    with pytest.raises(KeyboardInterrupt):
+        trainer_of(tmp_path / "out", ids, Interrupt(ids, 100), callback).train()
+    assert callback.failed
+    with pytest.raises(GateFailed, match="its training did not end in order"):
+        callback.raise_if_failed()
+
+
+@pytest.mark.parametrize("gates", [0, 0.0, False, "", []])
+def test_gates_are_no_number_and_no_text(training_set, gates):
+    with pytest.raises(SpecError, match="Gates must be a mapping"):
+        callback_of(training_set, gates=gates)
+
+
+def test_a_gate_does_not_rest_on_the_few_examples_that_are_long_enough(tmp_path, ids):
+    rows = [row if number < 4 else row[:-30] for number, row in enumerate(ids.tolist())]
+    path = tmp_path / "short.jsonl"
+    path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
+    short = TrainingSet(str(path))
+    callback = callback_of(short, gates={"max_memorization_rate": 0.9})
+    with pytest.raises(SpecError, match="are too short; give a shorter Extraction, or leave out the gate"):
+        trainer_of(tmp_path / "out", ids, callback).train()
 
 
 def test_the_gate_is_held_of_the_best_model_where_that_is_kept(tmp_path, ids, training_set):

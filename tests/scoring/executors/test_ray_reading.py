@@ -149,7 +149,7 @@ def test_conversations_come_through(tmp_path):
     data = TrainingSet(f"file://{tmp_path}")
     plain = list(read_documents(data))
     assert [len(conversation.messages) for conversation in plain] == [2, 4]
-    assert plain[1].settings == {"thinking": False}
+    assert plain[1].settings["thinking"] is False
     assert list(read_documents(data, gather=gather_by_ray)) == plain
     completions = tmp_path / "plain"
     completions.mkdir()
