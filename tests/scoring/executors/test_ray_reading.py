@@ -150,9 +150,9 @@ def test_conversations_come_through(tmp_path):
     plain = list(read_documents(data))
     assert [len(conversation.messages) for conversation in plain] == [2, 4]
     assert plain[1].settings["thinking"] is False
-    assert list(read_documents(data, gather=gather_by_ray)) == plain
+    assert list(map(vars, read_documents(data, gather=gather_by_ray))) == list(map(vars, plain))
     completions = tmp_path / "plain"
     completions.mkdir()
     (completions / "rows.jsonl").write_text(json.dumps({"prompt": "a b", "completion": " c d"}))
     data = TrainingSet(f"file://{completions}")
-    assert list(read_documents(data, gather=gather_by_ray)) == list(read_documents(data))
+    assert list(map(vars, read_documents(data, gather=gather_by_ray))) == list(map(vars, read_documents(data)))
