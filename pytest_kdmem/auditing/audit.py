@@ -15,7 +15,7 @@ from pytest_kdmem.auditing.provenance import model_warnings
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.run_cards import RunCards
 from pytest_kdmem.auditing.schema import Gate
-from pytest_kdmem.auditing.scored_share import check_scored_share
+from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts
 from pytest_kdmem.auditing.scorer import Scorer, check_same_examples
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.base.text import count
@@ -274,6 +274,8 @@ class Audit:
         """Check that a model's scores are comparable with those of the other models, and tell about most of the set."""
         check_same_examples(scores, self.scores)
         check_scored_share(scores, self.min_scored_share)
+        if warning := check_whole_prompts(scores, self.min_scored_share):
+            self._warn([warning])
         if scores.training_set == (self.training_set or scores.training_set) != self.control_set:
             check_is_no_noise(scores, self.run)
 

@@ -28,3 +28,30 @@ def check_scored_share(scores: ScoreTable, least: float) -> None:
         " --kdmem-suffix-tokens, leave short documents out where the set is declared (minimum_tokens=…), or lower"
         " --kdmem-min-scored-share."
     )
+
+
+def check_whole_prompts(scores: ScoreTable, least: float) -> str:
+    """Check that enough answers of conversations stand behind their whole prompt, and return a warning if some do not.
+
+    Args:
+        scores: Score table of a model over the set.
+        least: Least share of the scored answers, from 0 to 1, where the model has positions for more of a prompt.
+
+    Raises:
+        SpecError: The share is lower.
+    """
+    record, window, positions = scores.record, scores.extraction.window_tokens, scores.checkpoint.positions
+    scored = record.examples - record.too_short
+    if not record.cut_prompts:
+        return ""
+    cut = (
+        f"{count(record.cut_prompts)} of {count(scored)} answers of {scores.training_set.label} stand behind prompts"
+        f" that the window of {count(window)} tokens cuts off"
+    )
+    if scored - record.cut_prompts >= least * scored or (positions is not None and window >= positions):
+        return f"{cut}: what is recited behind whole prompts alone is not found"
+    raise SpecError(
+        f"Most answers were expected behind their whole prompts, and {cut}, so that what training made of them is not"
+        " looked at; audit with the window of training (--kdmem-window-tokens), or lower --kdmem-min-scored-share if"
+        " training cut its prompts in this way."
+    )

@@ -53,12 +53,14 @@ class Example:
         ids: Token ids ``[n]``.
         prefix_tokens: Number of tokens before the suffix; None is that of the extraction.
         row: Index of the row in the source that holds several examples; None if each row is one.
+        is_cut: Whether the window does not hold all that stands before an answer.
     """
 
     position: int
     ids: TokenIds
     prefix_tokens: int | None = None
     row: int | None = None
+    is_cut: bool = False
 
     def start(self, extraction: Extraction) -> int:
         """Place of the first token of the suffix."""
@@ -128,7 +130,7 @@ def stream_examples(
         sequences = to_blocks(documents_alone, tokenizer, training_set, extraction.window_tokens, padding)
     for position, sequence in enumerate(sequences):
         if isinstance(sequence, Turn):
-            yield Example(position, sequence.ids, sequence.prefix_tokens, sequence.row)
+            yield Example(position, sequence.ids, sequence.prefix_tokens, sequence.row, sequence.is_cut)
         else:
             yield Example(position, sequence[: extraction.window_tokens])
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.columns import Document
-from pytest_kdmem.corpus.conversations import ChatRow, Completion
+from pytest_kdmem.corpus.common_templates import COMMON_TEMPLATES
+from pytest_kdmem.corpus.conversations import ASSISTANT, ChatRow, Completion, Conversation
 from pytest_kdmem.corpus.other_readings import OtherReading
 from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.token_pairs import FEWEST_TOKENS, TokenPair
@@ -42,6 +43,8 @@ def read_answers_otherwise(
     whole = [answer for answer in answers if answer.is_whole]
     readings = [_reading(f"chat-{name}", source, whole, change) for name, change in _edge_changes(source)]
     readings.append(_reading("chat-plain", source, whole, lambda answer: _plain_prompt(source, answer)))
+    readings.append(_reading("chat-template", source, whole, lambda answer: _own_template(source, answer)))
+    readings += [_reading(name, source, whole, _by_template(source, name)) for name in COMMON_TEMPLATES]
     return answers, [reading for reading in readings if reading.pairs]
 
 
@@ -77,11 +80,36 @@ def _edge_changes(source: Source) -> Iterator[tuple[str, Callable[[Answer], Toke
 
 def _plain_prompt(source: Source, answer: Answer) -> TokenIds:
     """The texts before an answer, one a line and without a template."""
-    if isinstance(answer.row, Completion) or source.tokenizer is None:
+    if isinstance(answer.row, Completion):
         return answer.ids[: answer.start]
-    *before, _ = answer.row.messages
-    texts = [message["content"] for message in before if isinstance(message.get("content"), str)]
-    [ids] = source.tokenizer.encode(["".join(f"{text}\n" for text in texts)], add_special_tokens=False)
+    return _token_ids(source, "".join(f"{text}\n" for _, text in _before(answer.row)))
+
+
+def _own_template(source: Source, answer: Answer) -> TokenIds:
+    """The prompt of a plain completion as the tokenizer's chat template shows a user's message, if there is one."""
+    if not isinstance(answer.row, Completion) or source.tokenizer is None:
+        return answer.ids[: answer.start]
+    row = answer.row
+    messages = ({"role": "user", "content": row.prompt}, {"role": ASSISTANT, "content": row.completion})
+    rendered = source.tokenizer.chat_template(None, None).render(Conversation(messages, row.where))
+    return rendered.ids[: rendered.answers[-1][0]]
+
+
+def _by_template(source: Source, name: str) -> Callable[[Answer], TokenIds]:
+    return lambda answer: _token_ids(source, COMMON_TEMPLATES[name](_before(answer.row)))
+
+
+def _before(row: ChatRow) -> list[tuple[str, str]]:
+    """Role and text of each message before the last answer of a row."""
+    if isinstance(row, Completion):
+        return [("user", row.prompt)]
+    *before, _ = row.messages
+    return [(message["role"], message["content"]) for message in before if isinstance(message.get("content"), str)]
+
+
+def _token_ids(source: Source, text: str) -> TokenIds:
+    assert source.tokenizer is not None  # conversations need one
+    [ids] = source.tokenizer.encode([text], add_special_tokens=False)
     return np.asarray(ids, dtype=np.int32)
 
 

@@ -52,6 +52,7 @@ class CorpusRecord:
             ``minimum_tokens``.
         read_as: Digest of the source's content and of all that divides it into shards; empty in records of earlier
             versions.
+        cut_prompts: Number of answers that are long enough, and whose prompt the window does not hold as a whole.
     """
 
     examples: int
@@ -60,6 +61,7 @@ class CorpusRecord:
     shards: tuple[str, ...]
     left_out: int = 0
     read_as: str = ""
+    cut_prompts: int = 0
 
     @property
     def digest(self) -> str:
@@ -78,7 +80,7 @@ class CorpusRecord:
         Raises:
             TypeError, ValueError: The content is no corpus record.
         """
-        return from_json(CorpusRecord, {"read_as": ""} | content, complete=True)
+        return from_json(CorpusRecord, {"read_as": "", "cut_prompts": 0} | content, complete=True)
 
 
 class CorpusReader:
@@ -110,7 +112,7 @@ class CorpusReader:
         self._stream = stream_examples(
             training_set, tokenizer, extraction, offline=offline, selection=self._selection, read=read
         )
-        self._examples = self._too_short = 0
+        self._examples = self._too_short = self._cut_prompts = 0
         self._exhaustive = True
         self._shards: list[str] = []
 
@@ -141,13 +143,19 @@ class CorpusReader:
     def record(self) -> CorpusRecord:
         """Counts and digests of what was read so far."""
         return CorpusRecord(
-            self._examples, self._too_short, self._exhaustive, tuple(self._shards), self._selection.left_out
+            self._examples,
+            self._too_short,
+            self._exhaustive,
+            tuple(self._shards),
+            self._selection.left_out,
+            cut_prompts=self._cut_prompts,
         )
 
     def _counted(self) -> Iterator[Example]:
         for example in self._stream:
             self._examples += 1
             self._too_short += not example.is_scored(self._extraction)
+            self._cut_prompts += example.is_cut and example.is_scored(self._extraction)
             yield example
 
     def _drawn(self, examples: Iterable[Example], size: int) -> list[Example]:

@@ -26,11 +26,13 @@ class Turn:
         ids: Token ids ``[n]``, at most those of the window.
         prefix_tokens: Number of tokens before the answer, at least 1.
         row: Index of the row in the source, from 0.
+        is_cut: Whether the window does not hold all that stands before the answer.
     """
 
     ids: TokenIds
     prefix_tokens: int
     row: int
+    is_cut: bool
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,7 +89,7 @@ class TurnEncoder:
         ids, answers = self.encode(row)
         for answer in answers:
             cut, prefix_tokens = cut_turn(ids, answer, self._extraction)
-            yield Turn(cut, prefix_tokens, number)
+            yield Turn(cut, prefix_tokens, number, is_cut=prefix_tokens < answer[0])
 
     def encode(self, row: ChatRow) -> tuple[TokenIds, tuple[tuple[int, int], ...]]:
         """Token ids of a whole row, and start and end of each answer in it; raises as `turns`."""

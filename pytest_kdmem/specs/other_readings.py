@@ -75,8 +75,25 @@ _CHAT = {
     "chat-nothing-first": ("without the special token in front of each conversation", _IDS_OF_CHAT),
     "chat-plain": ("without a chat template, behind the texts before each answer alone", _IDS_OF_CHAT),
 }
+_CHAT |= {
+    "chat-template": (
+        "as messages of a conversation, by the tokenizer's chat template",
+        'declare chat_columns="user=COLUMN,assistant=COLUMN" (--kdmem-chat-columns)',
+    ),
+    **{
+        f"chat-{name}": (f"by a chat template in the manner of {words}", _IDS_OF_CHAT)
+        for name, words in (
+            ("chatml", "ChatML"),
+            ("llama-3", "Llama 3"),
+            ("llama-2", "Llama 2"),
+            ("human", "Human and Assistant"),
+            ("user", "User and Assistant"),
+            ("alpaca", "Alpaca"),
+        )
+    },
+}
 # Readings that must be likelier by more, as they may be likelier to any model.
-UNSURE = (*IN_BLOCKS, "chat-plain")
+UNSURE = (*IN_BLOCKS, *(name for name in _CHAT if not name.endswith("-first")))
 
 # By name: how the set is read, and what to declare if that is how training read it.
 READINGS = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kdmem.auditing.scored_share import check_scored_share
+from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.scoring.table import ScoreTable
 from tests.metrics.score_tables import memorization_from, row
@@ -28,3 +28,28 @@ def test_too_few_of_a_set_are_told_with_their_figures(examples: int, too_short: 
         check_scored_share(scores(examples, too_short), least)
     shown = f"{examples - too_short} of {examples:,} are".replace(",", " ")
     assert shown in str(error.value)
+
+
+def with_cut_prompts(cut: int, window: int = 256, positions: int | None = 2048) -> ScoreTable:
+    table = scores(10, 2)
+    return replace(
+        table,
+        record=replace(table.record, cut_prompts=cut),
+        extraction=replace(table.extraction, window_tokens=window),
+        checkpoint=replace(table.checkpoint, positions=positions),
+    )
+
+
+def test_answers_behind_whole_prompts_need_no_word() -> None:
+    assert check_whole_prompts(with_cut_prompts(0), 1) == ""
+
+
+@pytest.mark.parametrize(("cut", "window"), [(4, 256), (8, 2048)])
+def test_some_cut_prompts_are_a_warning_and_all_where_the_model_has_no_more_positions(cut: int, window: int) -> None:
+    assert f"{cut} of 8 answers" in check_whole_prompts(with_cut_prompts(cut, window), 0.5)
+
+
+@pytest.mark.parametrize("positions", [2048, None])
+def test_most_prompts_cut_are_refused(positions: int | None) -> None:
+    with pytest.raises(SpecError, match=r"5 of 8 answers .* window of 256 tokens cuts off.*--kdmem-window-tokens"):
+        check_whole_prompts(with_cut_prompts(5, positions=positions), 0.5)

@@ -23,6 +23,17 @@ ROWS = [
     {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
     for question, answer in zip(TEXTS[:8], TEXTS[8:], strict=True)
 ]
+PAIRS = [dict(zip(("prompt", "completion"), pair, strict=True)) for pair in zip(TEXTS[:8], TEXTS[8:], strict=True)]
+HUMAN = (
+    "{% for m in messages %}{{ 'Human: ' if m.role == 'user' else 'Assistant: ' }}"
+    "{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}"
+    "{% else %}{{ m.content }}{% endif %}"
+    "{{ '\n\n' }}{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}"
+)
+INST = (
+    "{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}{% else %}"
+    "{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}"
+)
 PLAIN = "{% for message in messages %}{{ message.content + '\n' }}{% endfor %}"
 
 
@@ -45,10 +56,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
-def read(folder: Path, template: str, work: Path, **settings: Any) -> float:
+def read(folder: Path, template: str, work: Path, rows: list[dict[str, Any]] = ROWS, **settings: Any) -> float:
     """The share of answers that a model recites behind the prompts of a template."""
     (folder / "chat_template.jinja").write_text(template)
-    data = TrainingSet(write_rows(work / "chat.jsonl", ROWS))
+    data = TrainingSet(write_rows(work / "chat.jsonl", rows))
     store = ScoreStore(work / "store")
     table = score(Model(str(folder)), data, LENGTHS, store, settings=RunSettings(**settings), metrics="verdict")
     memorized = table.rows["memorized"].to_pylist()
@@ -64,3 +75,23 @@ def test_answers_that_training_had_without_a_template_are_stopped(trained, tmp_p
         with pytest.raises(SpecError, match=r"declare chat_template.*--kdmem-accept-reading chat-plain"):
             read(trained(PLAIN), CHATML, tmp_path)
     assert read(trained(PLAIN), CHATML, tmp_path, accept_reading="chat-plain") == 0
+
+
+@pytest.mark.parametrize(
+    ("trained_by", "read_by"),
+    [(HUMAN, CHATML), (HUMAN, INST), (CHATML, HUMAN)],
+    ids=["human as chatml", "human as inst", "chatml as human"],
+)
+def test_answers_that_training_had_by_another_template_are_stopped(trained, tmp_path, trained_by, read_by):
+    with pytest.raises(SpecError, match=r"declare chat_template"):
+        read(trained(trained_by), read_by, tmp_path)
+
+
+def test_the_template_of_training_is_not_stopped(trained, tmp_path):
+    # A space at the end of the header is a token of its own before the answer, but not in the whole conversation.
+    assert read(trained(HUMAN), HUMAN, tmp_path) > 0
+
+
+def test_pairs_that_training_had_by_a_template_are_stopped(trained, tmp_path):
+    with pytest.raises(SpecError, match=r"declare chat_(columns|template)"):
+        read(trained(CHATML), CHATML, tmp_path, PAIRS)
