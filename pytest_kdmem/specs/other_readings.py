@@ -81,7 +81,7 @@ _CHAT |= {
         'declare chat_columns="user=COLUMN,assistant=COLUMN" (--kdmem-chat-columns)',
     ),
     **{
-        f"chat-{name}": (f"by a chat template in the manner of {words}", _IDS_OF_CHAT)
+        f"chat-{name}": (f"with a chat template in the manner of {words}", _IDS_OF_CHAT)
         for name, words in (
             ("chatml", "ChatML"),
             ("llama-3", "Llama 3"),
