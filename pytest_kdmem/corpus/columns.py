@@ -66,7 +66,7 @@ def find_columns(names: Sequence[str], text_column: str, where: str) -> tuple[st
         return (text_column,)
     raise DataError(
         f"Column {quoted(text_column)} was expected in {where}; found {listed(names)}:"
-        " name the right one with --kdmem-text-column."
+        " name the right one with --kdmem-text-column, or those of conversations with --kdmem-chat-columns."
     )
 
 

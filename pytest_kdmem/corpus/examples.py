@@ -208,8 +208,8 @@ class _Encoder:
         tokenizer, source = self._tokenizer, self._training_set.source
         if tokenizer is None:
             raise DataError(
-                f"Training set {source} is text, which needs a tokenizer, and the model's folder holds"
-                " none; save the tokenizer beside the weights or give token ids."
+                f"Training set {source} is text, which needs a tokenizer, and there is none; save the tokenizer beside"
+                " the weights, give it to the trainer (processing_class=…), or give token ids."
             )
         check_promises(self._training_set, tokenizer.promises)
         special = has_special_tokens(self._training_set, tokenizer.adds, tokenizer.had_special_tokens)

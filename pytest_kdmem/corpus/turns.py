@@ -69,8 +69,8 @@ class TurnEncoder:
         _check_declared(training_set)
         if tokenizer is None:
             raise DataError(
-                f"Training set {training_set.source} holds conversations, which need a tokenizer, and the model's"
-                " folder holds none; save the tokenizer beside the weights or give token ids."
+                f"Training set {training_set.source} holds conversations, which need a tokenizer, and there is"
+                " none; save the tokenizer beside the weights, or give it to the trainer (processing_class=…)."
             )
         self._training_set, self._tokenizer, self._extraction = training_set, tokenizer, extraction
         self._template: ChatTemplate | None = None

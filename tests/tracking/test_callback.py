@@ -6,6 +6,7 @@ import json
 import random
 import warnings
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -350,3 +351,13 @@ def test_a_training_set_keeps_its_own_sample(tmp_path, ids, training_set):
     trainer_of(tmp_path / "out", ids, callback, max_steps=2).train()
     assert callback.rates[2].n == 5
     assert not callback.rates[2].exhaustive
+
+
+def test_a_set_of_which_the_trainer_has_hardly_a_row_is_refused(tmp_path, ids):
+    other = random_ids(len(ids), seed=7)
+    other[0] = ids[0]
+    rows = datasets.Dataset.from_list([{"input_ids": row, "labels": row} for row in ids.tolist()])
+    trainer = trainer_of(tmp_path / "out", ids, callback_of(write_set(tmp_path, other)))
+    trainer.train_dataset = rows
+    with pytest.raises(SpecError, match=r"the rows hold 1 of \d+ examples of it"):
+        trainer.train()
