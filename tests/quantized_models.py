@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM, TorchAoConfig
+
+for _package in ("torchao", "bitsandbytes", "compressed_tensors", "gguf"):
+    pytest.importorskip(_package, reason=f"{_package} is not installed")
 
 VOCABULARY, TOKENS, PREFIX, LEARNED = 128, 24, 8, 36
 
