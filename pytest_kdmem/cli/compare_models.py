@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +20,7 @@ from pytest_kdmem.errors import SpecError
 if TYPE_CHECKING:
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.metrics.model_comparison import ModelDifference
-    from pytest_kdmem.specs.declared import TrainingSet
+    from pytest_kdmem.specs.declared import Model, TrainingSet
 
 TOO_MANY = 1
 MOST_SHOWN = 20
@@ -53,6 +53,10 @@ def compare_models(
     examples: SampledExampleOptions,
     run: EngineOptions,
     store: StoreOptions,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Folder or hub id of the base of those models that are adapters, if they name another."),
+    ] = None,
 ) -> None:
     """Compare what models recite of one training set, example by example: each with the first.
 
@@ -72,7 +76,8 @@ def compare_models(
     if output.json is not None:
         with suppress(OSError):  # an error that matters comes again when the file is written
             output.json.unlink()  # a comparison of an earlier run must not be taken for this one
-    compared = _score_all(models, examples.training_set(training_set), examples, run, store)
+    declared = _with_base([run.model(source) for source in models], base, offline=run.offline)
+    compared = _score_all(declared, examples.training_set(training_set), examples, run, store)
     differences = compare(compared)
     print_table(lambda glyphs: comparison_table(compared, differences, glyphs))
     for line in _lines(compared, differences, show_ids=output.show_ids):
@@ -83,8 +88,20 @@ def compare_models(
         _check_gained(compared, differences, output.max_gained)
 
 
+def _with_base(models: list[Model], base: str | None, *, offline: bool) -> list[Model]:
+    """The models, of which the adapters have the base that is given for them."""
+    if base is None:
+        return models
+    from pytest_kdmem.specs.adapter import is_adapter
+
+    with_base = [replace(model, base=base) if is_adapter(model, offline=offline) else model for model in models]
+    if with_base == models:
+        raise SpecError("An adapter was expected among the models, as --base names its base; found none: drop --base.")
+    return with_base
+
+
 def _score_all(
-    sources: list[str],
+    models: list[Model],
     training_set: TrainingSet,
     examples: SampledExampleOptions,
     run: EngineOptions,
@@ -96,8 +113,7 @@ def _score_all(
     from pytest_kdmem.specs.checkpoint import open_checkpoint
     from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
-    settings, names = run.settings(), _names(sources)
-    models = [run.model(source) for source in sources]
+    settings, names = run.settings(), _names([model.source for model in models])
     checkpoints = [open_checkpoint(model, offline=run.offline) for model in models]
     for name, checkpoint in zip(names[1:], checkpoints[1:], strict=True):
         check_same_tokenizer({names[0]: checkpoints[0], name: checkpoint})

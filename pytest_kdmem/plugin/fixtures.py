@@ -51,10 +51,11 @@ training_set, control_set = (_role_fixture(role) for role in DATA_ROLES)
 @pytest.fixture(scope="session")
 def students(pytestconfig: pytest.Config) -> dict[str, Model]:
     """The audit's students by name, from the settings unless the audit declares several."""
-    from pytest_kdmem.plugin.role_settings import students_from_settings
+    from pytest_kdmem.plugin.role_settings import overridden_student, students_from_settings
     from pytest_kdmem.plugin.session import session_of
 
-    return students_from_settings(session_of(pytestconfig).settings)
+    settings = session_of(pytestconfig).settings
+    return {name: overridden_student(model, settings) for name, model in students_from_settings(settings).items()}
 
 
 @pytest.fixture(scope="session")

@@ -39,9 +39,13 @@ def pytest_fixture_setup(
     declared = sys.modules.get("pytest_kdmem.specs.declared")
     if declared is None or role not in ROLES or not isinstance(value, declared.Model | declared.TrainingSet):
         return value
-    from pytest_kdmem.plugin.role_settings import overridden
+    from pytest_kdmem.plugin.role_settings import overridden, overridden_student
+    from pytest_kdmem.plugin.student import Student
 
-    value = overridden(value, role, session.settings)
+    if isinstance(getattr(request, "param", None), Student):
+        value = overridden_student(value, session.settings)
+    else:
+        value = overridden(value, role, session.settings)
     if fixturedef.cached_result is not None:
         fixturedef.cached_result = (value, *fixturedef.cached_result[1:])
     return value

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.plugin.settings import Settings
+from pytest_kdmem.specs.adapter import is_adapter
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.roles import MODEL_ROLES
 from pytest_kdmem.specs.students import students_of_setting
@@ -27,6 +28,8 @@ class RoleSettings:
     overriding: Mapping[str, str]
     of_source: tuple[str, ...]
 
+
+Declared = TypeVar("Declared", Model, TrainingSet)
 
 # Settings of a training set that have the names of its fields, and those that have not.
 CHAT = ("chat_columns", "chat_turns", "answer_tokens", "chat_template")
@@ -54,7 +57,7 @@ ROLE_SETTINGS: Mapping[str, RoleSettings] = {
 } | {"training_set": TRAINING_SET, "control_set": CONTROL_SET}
 
 
-def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> Model | TrainingSet:
+def overridden(declared: Declared, role: str, settings: Settings) -> Declared:
     """Return what an audit declared for a role, with everything that was set for this run in its place."""
     role_settings = ROLE_SETTINGS[role]
     changed: dict[str, Any] = {}
@@ -63,6 +66,21 @@ def overridden(declared: Model | TrainingSet, role: str, settings: Settings) -> 
         changed = {name: defaults[name] for name in role_settings.of_source} | {"source": settings[role]}
     changed |= {name: settings[key] for name, key in role_settings.overriding.items() if settings.overrides(key)}
     return replace(declared, **changed)
+
+
+def overridden_student(declared: Model, settings: Settings) -> Model:
+    """Return one of several students, with everything that was set for this run in its place.
+
+    The base that the settings name for the student is that of the adapters among them.
+
+    Raises:
+        SpecError: A base is set, and the student is at no place where it could be seen whether it is an adapter.
+    """
+    student, base = overridden(declared, "student", settings), settings["student_base"]
+    is_of_settings = base is not None and student.base == base
+    if not is_of_settings or is_adapter(student, offline=settings["offline"] or False):
+        return student
+    return replace(student, base=None)
 
 
 def spec_from_settings(role: str, settings: Settings) -> Model | TrainingSet:

@@ -10,7 +10,9 @@ from typing import Any
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.layout import ADAPTER_CONFIG, read_model_json
+from pytest_kdmem.specs.locations import locate
 from pytest_kdmem.specs.weights import SINGLE, WEIGHT_INDEX, Weights, read_entries, read_weight_files
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -67,6 +69,15 @@ class Adapter:
     def digest(self, tensors: str) -> str:
         """Digest of what it computes, given that of its tensors."""
         return digest_of([tensors, self.settings])
+
+
+def is_adapter(model: Model, *, offline: bool) -> bool:
+    """Whether the folder of a model holds an adapter; a hub id's is downloaded unless ``offline``.
+
+    Raises:
+        SpecError: There is no such folder, or the model cannot be downloaded.
+    """
+    return (locate(model, offline=offline) / ADAPTER_CONFIG).is_file()
 
 
 def read_adapter(folder: Path) -> Adapter | None:

@@ -32,7 +32,8 @@ INPUT_OPTIONS = (
         Option(
             f"{role}-base",
             "path",
-            f"Folder or hub id of the base of a {role} that is an adapter, if it is another than the adapter names.",
+            f"Folder or hub id of the base of a {role} that is an adapter, if it is another than the adapter names"
+            f"{', or than each adapter among several students names' if role == 'student' else ''}.",
         )
         for role in MODEL_ROLES
     ),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from peft import LoraConfig
 from scipy.stats import binomtest
 
 from pytest_kdmem.cli import compare_models
+from tests.engines.transformers.any_adapter import recited_unmerged, save_adapter
 from tests.quantized_models import KINDS, PREFIX, TOKENS, decoded, sequences, train
 
 LENGTHS = (
@@ -91,6 +94,23 @@ def test_more_examples_than_allowed_end_in_1(compare, models, recited, further):
     done = compare(f"--max-gained={gained - 1 + further}", of=[models[3], models[0]])
     assert done.code == 1 - further
     assert ("may be recited that nf4 does not: full" in done.out) == (further == 0)
+
+
+def test_the_base_that_is_given_is_that_of_the_adapters_among_the_models(compare, models, tmp_path):
+    full = models[0]
+    lora = save_adapter(full, LoraConfig(target_modules=["q_proj"], init_lora_weights=False), tmp_path / "lora")
+    moved = shutil.copytree(full, tmp_path / "moved")
+    config = json.loads((lora / "adapter_config.json").read_text())
+    (lora / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "nowhere"}))
+    assert "The base of the adapter" in compare(of=[full, lora]).err
+    done = compare(f"--base={moved}", "--json=compared.json", of=[full, lora])
+    assert (done.code, done.err) == (0, "")
+    recited = recited_unmerged(full, lora, sequences()[:, :PREFIX], TOKENS - PREFIX)
+    rows = np.flatnonzero((recited == sequences()).all(axis=1)).tolist()
+    entry = json.loads(Path("compared.json").read_text())["models"][1]
+    assert (entry["name"], entry["rate"]["k"]) == ("lora", len(rows))
+    none = compare(f"--base={moved}", of=[full, models[1]])
+    assert (none.code, "An adapter was expected among the models" in none.err) == (2, True)
 
 
 def test_one_model_is_none_to_compare(compare, models):

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from pytest_kdmem.auditing.report import read_report
 from tests.audit_project import AuditProject
+from tests.plugin.audit_folders import extend, fixture
 
 STRICT = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.1\n"
 
@@ -89,3 +90,18 @@ def test_a_copy_of_an_adapter_is_no_baseline(
     audit_project.declare(student=adapter, baseline=copy)
     audit_project.gates("def test_ratio(inheritance):\n    assert inheritance().ratio <= 0.9\n")
     audit_project.run().stdout.fnmatch_lines(["*student and baseline are one model*"])
+
+
+def test_the_base_of_a_student_is_that_of_each_adapter_among_several(
+    audit_project: AuditProject, base: Path, adapter: Path
+) -> None:
+    moved = base.rename(audit_project.path / "moved")
+    audit_project.gates(STRICT.replace("0.1", "0.3"))
+    audit_project.declare(student=None)
+    students = [f"--kdmem-students=lora={adapter}", f"--kdmem-students=whole={audit_project.cast.student}"]
+    audit_project.run(*students, f"--kdmem-student-base={moved}").assert_outcomes(passed=2)
+    extend(audit_project, fixture("students", f"return {[str(adapter), str(audit_project.cast.student)]!r}"))
+    audit_project.run(f"--kdmem-student-base={moved}").assert_outcomes(passed=2)
+    unused = audit_project.run(students[1], f"--kdmem-student-base={moved}")
+    assert unused.ret != 0
+    unused.stdout.fnmatch_lines(["*--kdmem-student-base was expected to be used by a gate*"])

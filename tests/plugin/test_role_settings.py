@@ -7,7 +7,12 @@ from dataclasses import replace
 import pytest
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.plugin.role_settings import overridden, spec_from_settings, students_from_settings
+from pytest_kdmem.plugin.role_settings import (
+    overridden,
+    overridden_student,
+    spec_from_settings,
+    students_from_settings,
+)
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.roles import ROLES
 from tests.plugin.any_settings import settings
@@ -78,3 +83,16 @@ def test_students_of_the_settings_have_the_settings_of_a_student():
     }
     with pytest.raises(SpecError, match="At least one model was expected as students"):
         students_from_settings(settings())
+
+
+def test_the_base_of_several_students_is_that_of_the_adapters_among_them(tmp_path):
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    (tmp_path / "whole").mkdir()
+    lora, whole = Model(str(tmp_path / "lora")), Model(str(tmp_path / "whole"))
+    given = settings(students=[lora.source, whole.source], student_base="under")
+    named = [overridden_student(student, given) for student in students_from_settings(given).values()]
+    assert named == [overridden_student(student, given) for student in (lora, whole)]
+    assert named == [replace(lora, base="under"), whole]
+    wrong = replace(whole, base="other")  # it is refused where it is opened
+    assert overridden_student(wrong, settings("configuration", student_base="under")) == wrong
