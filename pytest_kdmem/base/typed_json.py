@@ -1,7 +1,8 @@
 """Frozen dataclasses ↔ strict JSON, by the annotations of their fields.
 
 A field whose JSON key differs from its name declares it: ``field(metadata={"json": "key"})``. One that stands in the
-JSON only where its value differs from its default declares ``field(default=…, metadata={"json_default": "left out"})``.
+JSON only where its value differs from its default declares ``field(default=…, metadata={"json_default": "left out"})``;
+one that stands in no JSON declares ``field(default=…, metadata={"json": None})``.
 """
 
 from __future__ import annotations
@@ -68,13 +69,14 @@ def from_json_number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _fields(kind: Any) -> tuple[Field[Any], ...]:
-    return fields(kind)
+def _fields(kind: Any) -> list[Field[Any]]:
+    """The fields of a dataclass that stand in its JSON."""
+    return [field for field in fields(kind) if field.metadata.get("json", field.name) is not None]
 
 
 def _entries(value: Any) -> list[tuple[Field[Any], Any]]:
     """The fields of a dataclass that its JSON holds, with their values."""
-    entries = ((field, getattr(value, field.name)) for field in fields(value))
+    entries = ((field, getattr(value, field.name)) for field in _fields(value))
     return [(key, entry) for key, entry in entries if "json_default" not in key.metadata or entry != key.default]
 
 

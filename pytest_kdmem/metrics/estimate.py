@@ -48,6 +48,7 @@ class Estimate:
         confidence: Confidence level of each one-sided bound.
         unit: Unit of ``value``, ``low`` and ``high``.
         too_short: Number of examples that were too short to be measured, of which nothing is known; not in JSON if 0.
+        model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
     """
 
     metric: str
@@ -62,6 +63,7 @@ class Estimate:
     confidence: float = 0.95
     unit: Unit = "proportion"
     too_short: int = field(default=0, metadata={"json_default": "left out"})
+    model_digest: str = field(default="", repr=False, metadata={"json": None})
 
     # NumPy leaves comparisons with its numbers to this class, and refuses them for its arrays.
     __array_ufunc__: ClassVar[None] = None

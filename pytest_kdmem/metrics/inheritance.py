@@ -125,7 +125,7 @@ class Inheritance:
         estimate = estimate_quotient(
             "reduction", self.subject, table, exhaustive=self.exhaustive, confidence=self.confidence
         )
-        return replace(estimate, too_short=self.too_short)
+        return replace(estimate, too_short=self.too_short, model_digest=self.model_digest)
 
     @property
     def p_value(self) -> float:
@@ -160,7 +160,7 @@ class Inheritance:
         estimate = estimate_proportion(
             metric, self.subject, counts, exhaustive=self.exhaustive, confidence=self.confidence
         )
-        return replace(estimate, too_short=self.too_short)
+        return replace(estimate, too_short=self.too_short, model_digest=self.model_digest)
 
 
 def is_same_model(first: Checkpoint, second: Checkpoint) -> bool:

@@ -146,7 +146,7 @@ class Memorization:
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
         )
-        return replace(loss, too_short=self.too_short)
+        return self._of_model(loss)
 
     @property
     def perplexity(self) -> float:
@@ -170,7 +170,10 @@ class Memorization:
     def _proportion(self, metric: str, counts: Counts) -> Estimate:
         exhaustive = self.scores.record.exhaustive
         estimate = estimate_proportion(metric, self.label, counts, exhaustive=exhaustive, confidence=self.confidence)
-        return replace(estimate, too_short=self.too_short)
+        return self._of_model(estimate)
+
+    def _of_model(self, estimate: Estimate) -> Estimate:
+        return replace(estimate, too_short=self.too_short, model_digest=self.scores.checkpoint.digest)
 
     def _column(self, name: str) -> Values:
         """Return a metric of each distinct example, float64 ``[n]``, read at its first copy.

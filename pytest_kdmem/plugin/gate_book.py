@@ -11,6 +11,7 @@ from pytest_kdmem.plugin.audit_scope import scope_of
 from pytest_kdmem.plugin.collection import is_audit
 
 if TYPE_CHECKING:
+    from pytest_kdmem.auditing.audit import Audit
     from pytest_kdmem.auditing.schema import Gate
     from pytest_kdmem.metrics.recorder import Place, Recorded, Recorder
 
@@ -49,12 +50,16 @@ class GateBook:
         if item is self._test and self._recorder is not None:
             self._recorder.of_test = None
 
-    def conclude(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    def conclude(
+        self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None], audit: Audit | None
+    ) -> None:
         """Turn what a test compared since its last report into gates, and fail it if one of them does not hold."""
+        from pytest_kdmem.auditing.own_figures import refuse_foreign
+
         records = self._records if item is self._test else []
         records += self._recorder.take_refusals() if self._recorder is not None else []
         if call.when == "call" or report.failed or (call.when == "teardown" and records):
-            self._record(item, records, report, call)
+            self._record(item, refuse_foreign(records, audit), report, call)
             records.clear()
         if call.when == "teardown" and self._recorder is not None:
             self._record_not_made(item, self._recorder.places.get(str(item.path), ()))

@@ -150,15 +150,15 @@ class AuditSession:
 
     def conclude(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
         """Turn the outcome of an audit's test into gates, and an error of ours into the one sentence that it is."""
+        from pytest_kdmem.plugin.audit_scope import scope_of
         from pytest_kdmem.plugin.sharding import skip_if_scored
         from pytest_kdmem.plugin.tracebacks import render_error
 
-        error = call.excinfo.value if call.excinfo else None
-        if self.shard and skip_if_scored(item, report, error, self.shard):
+        if self.shard and skip_if_scored(item, report, call.excinfo and call.excinfo.value, self.shard):
             return
         if call.excinfo is not None:
             render_error(report, call.excinfo)
-        self._book.conclude(item, report, call)
+        self._book.conclude(item, report, call, self.audits.get(scope_of(item).audit))
 
     def finish(self, session: pytest.Session) -> None:
         """Write the report of all audits, or hand this process's part of it to the one that writes."""
@@ -176,16 +176,17 @@ class AuditSession:
             }
             self.config.workeroutput["kdmem"] = json.dumps(output, allow_nan=False)  # type: ignore[attr-defined]
         elif report is not None:
+            from pytest_kdmem.auditing.own_figures import with_students_compared
             from pytest_kdmem.plugin.reporting import publish
             from pytest_kdmem.report.sentences import verdict_sentence
 
-            report = with_unused_settings(report, self.settings, self._used_settings)
+            report = with_students_compared(with_unused_settings(report, self.settings, self._used_settings))
             self.published = publish(report, self.settings, self.config.invocation_params.dir)
             if not self.config.pluginmanager.has_plugin("terminalreporter"):
                 sys.stderr.write(f"{verdict_sentence(report)}.\n")
             if self.published.errors:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
-            elif report.failed and session.exitstatus == pytest.ExitCode.OK:  # what is found at the end fails no test
+            elif report.failed and session.exitstatus == pytest.ExitCode.OK:  # found at the end, which fails no test
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def take_worker_output(self, worker_output: str) -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_kdmem.auditing.own_figures import compares_student
 from pytest_kdmem.auditing.report import Report
-from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
-from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.sentences import overall_outcome
 from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES, ROLES
@@ -64,16 +63,11 @@ def with_unused_settings(report: Report, settings: Settings, used: Collection[st
 def _is_used(key: str, report: Report, used: Collection[str]) -> bool:
     # A student may be scored, and another model be compared.
     if key == "student":
-        return any(map(_compares_student, report.audits))
+        return any(map(compares_student, report.audits))
     if key == "students":
         of_students = [audit for audit in report.audits if audit.student]
-        return bool(of_students) and all(map(_compares_student, of_students))
+        return bool(of_students) and all(map(compares_student, of_students))
     return key in used
-
-
-def _compares_student(audit: AuditResult) -> bool:
-    sides = [side for gate in audit.gates for side in (gate.estimate, gate.threshold)]
-    return "student" in {side.subject.split(" on ")[0] for side in sides if isinstance(side, Estimate)}
 
 
 def _gate(place: str, key: str, beside: Gate) -> Gate:

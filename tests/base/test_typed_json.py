@@ -34,6 +34,7 @@ class Shape:
     renamed: int = field(default=0, metadata={"json": "found"})
     rare: int = field(default=0, metadata={"json_default": "left out"})
     anything: Any = None
+    of_this_process: str = field(default="", metadata={"json": None})
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,3 +169,11 @@ def test_content_of_another_shape_is_refused_by_the_name_of_the_field(key: str, 
 def test_what_is_no_object_is_refused(content: object) -> None:
     with pytest.raises(TypeError, match="dict was expected"):
         from_json(Shape, content)
+
+
+def test_what_stands_in_no_json_is_neither_written_nor_read() -> None:
+    content = to_json(replace(SHAPE, of_this_process="a"))
+    assert content == to_json(SHAPE)
+    assert from_json(Shape, content).of_this_process == ""
+    with pytest.raises(TypeError, match="of_this_process of Shape unknown"):
+        from_json(Shape, {**content, "of_this_process": "a"})

@@ -220,6 +220,47 @@ def test_a_fixture_that_is_made_of_the_student_is_made_anew_for_each(students):
     assert outcomes(report) == {"small": ["pass"], "large": ["fail"]}
 
 
+@pytest.mark.parametrize("scored", ["pass", "memorization(student)"], ids=["not scored", "scored"])
+@pytest.mark.parametrize(("kept", "rate"), [("memorization(student)", ".rate"), ("memorization(student).rate", "")])
+def test_a_figure_that_is_kept_of_one_student_is_not_compared_for_another(students, scored, kept, rate):
+    students.gates(
+        "figures = []\n\ndef test_rate(memorization, student):\n"
+        f"    {scored}\n    if not figures:\n        figures.append({kept})\n    assert figures[0]{rate} <= 0.3\n"
+    )
+    result, report = run(students)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert outcomes(report) == {"small": ["pass"], "large": ["error"]}
+    assert "A figure of this audit's own student was expected to be compared" in report.audits[1].gates[0].reason
+
+
+def test_a_figure_that_is_kept_of_another_folder_is_not_compared(audit_project, folder):
+    audit_project.declare(student=None)
+    (audit_project.path / "kept.py").write_text("figures = []\n")
+    gate = (
+        f"import sys\nsys.path.insert(0, {str(audit_project.path)!r})\nfrom kept import figures\n\n"
+        "def test_reduction(inheritance):\n    figures.append(inheritance())\n    assert figures[0].reduction >= 1.2\n"
+    )
+    folder("audits/a", gate, student="student")
+    folder("audits/b", gate, student="teacher")
+    result, report = run(audit_project)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert {each.name: [gate.outcome for gate in each.gates] for each in report.audits} == {
+        "audits/a": ["pass"],
+        "audits/b": ["error"],
+    }
+
+
+def test_each_of_several_students_is_compared(students):
+    """As a test could take the first of them each time."""
+    students.gates(
+        "def test_rate(memorization, student, students):\n    assert memorization(students['small']).rate <= 0.3\n"
+    )
+    result, report = run(students)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert outcomes(report) == {"small": ["pass"], "large": ["pass", "error"]}
+    assert report.audits[1].failed[0].reason.startswith("A figure of student large was expected to be compared")
+
+
 def test_inheritance_of_a_model_that_is_named_goes_on_to_work(students):
     students.gates(
         "from pytest_kdmem import Model\ndef test_reduction(inheritance):\n"
