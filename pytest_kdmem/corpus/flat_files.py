@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
-from pytest_kdmem.corpus.number_files import NumberFile, Numbers, open_numbers
+from pytest_kdmem.base.text import last_part
+from pytest_kdmem.corpus.megatron import index_path
+from pytest_kdmem.corpus.number_files import BinaryFile, NumberFile, Numbers, open_numbers, size_of
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -27,22 +28,23 @@ HEADER_MARKS, HEADER_BYTES = (20240520, 20240801), 1024
 Ids = np.dtype[np.unsignedinteger[Any]]
 
 
-def check_flat(path: Path, training_set: TrainingSet) -> None:
+def check_flat(path: BinaryFile, training_set: TrainingSet) -> None:
     """Check what is declared of a flat file, by its size and its beginning.
 
     Raises:
         DataError: It does not hold ids of the declared type.
         SpecError: It is not declared what the file holds, or how training cut it.
     """
+    index = last_part(str(index_path(path)))
     if training_set.dtype is None:
         raise SpecError(
             f"The type of the token ids in {path} was expected to be declared, as a flat .bin file does not tell it"
-            f' (and {path.with_suffix(".idx").name}, which would, is not beside it); declare dtype="uint16" or "uint32"'
+            f' (and {index}, which would, is not beside it); declare dtype="uint16" or "uint32"'
             " (--kdmem-token-dtype)."
         )
     if training_set.order is not None:
         raise SpecError(
-            f"An index {path.with_suffix('.idx').name} was expected beside {path}, as the order of samples"
+            f"An index {index} was expected beside {path}, as the order of samples"
             f" ({training_set.order}) names documents by it; put it there, or drop order."
         )
     if training_set.form == "blocks" and training_set.eos_id is not None:
@@ -69,7 +71,7 @@ def check_flat(path: Path, training_set: TrainingSet) -> None:
     _check_content(path, type_of(training_set))
 
 
-def read_flat(path: Path, training_set: TrainingSet) -> Iterator[TokenIds]:
+def read_flat(path: BinaryFile, training_set: TrainingSet) -> Iterator[TokenIds]:
     """Documents, each with the token that ends it; or parts of the stream, whose lengths mean nothing, for blocks.
 
     Raises:
@@ -79,9 +81,9 @@ def read_flat(path: Path, training_set: TrainingSet) -> Iterator[TokenIds]:
     return parts if training_set.eos_id is None else _documents(parts, training_set.eos_id, path)
 
 
-def number_of_tokens(path: Path, training_set: TrainingSet) -> int:
+def number_of_tokens(path: BinaryFile, training_set: TrainingSet) -> int:
     """The number of token ids in a flat file."""
-    return path.stat().st_size // type_of(training_set).itemsize
+    return size_of(path) // type_of(training_set).itemsize
 
 
 def type_of(training_set: TrainingSet) -> Ids:
@@ -90,8 +92,8 @@ def type_of(training_set: TrainingSet) -> Ids:
     return np.dtype(training_set.dtype).newbyteorder("<")
 
 
-def _check_content(path: Path, dtype: Ids) -> None:
-    size = path.stat().st_size
+def _check_content(path: BinaryFile, dtype: Ids) -> None:
+    size = size_of(path)
     with open_numbers(path) as file:
         beginning = file.read(TOKENS_AT_ONCE)
     if int.from_bytes(beginning[:4], "little") in HEADER_MARKS:
@@ -112,9 +114,9 @@ def _check_content(path: Path, dtype: Ids) -> None:
         )
 
 
-def _parts(path: Path, dtype: Ids) -> Iterator[TokenIds]:
+def _parts(path: BinaryFile, dtype: Ids) -> Iterator[TokenIds]:
     with open_numbers(path) as file:
-        numbers = NumberFile(file, path, dtype, path.stat().st_size // dtype.itemsize)
+        numbers = NumberFile(file, path, dtype, size_of(path) // dtype.itemsize)
         for first in range(0, numbers.count, TOKENS_AT_ONCE):
             ids = numbers.read(first, min(TOKENS_AT_ONCE, numbers.count - first))
             if dtype.itemsize > 2 and ids.max() >= NO_ID:
@@ -122,7 +124,7 @@ def _parts(path: Path, dtype: Ids) -> Iterator[TokenIds]:
             yield ids.astype(np.int32)
 
 
-def _no_id(path: Path, ids: Numbers, first: int) -> DataError:
+def _no_id(path: BinaryFile, ids: Numbers, first: int) -> DataError:
     at = int((ids >= NO_ID).argmax())
     return DataError(
         f"Ids of type uint32 were expected in {path}, and token {first + at} would be {ids[at]}, which no vocabulary"
@@ -130,7 +132,7 @@ def _no_id(path: Path, ids: Numbers, first: int) -> DataError:
     )
 
 
-def _documents(parts: Iterable[TokenIds], eos_id: int, path: Path) -> Iterator[TokenIds]:
+def _documents(parts: Iterable[TokenIds], eos_id: int, path: BinaryFile) -> Iterator[TokenIds]:
     """The stream cut behind each token that ends a document; the last one may have none."""
     pending: list[TokenIds] = []
     tokens = 0

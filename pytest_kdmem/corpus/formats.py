@@ -41,6 +41,9 @@ class File:
     path: str
     name: str
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def find_ending(name: str, endings: tuple[str, ...] = STREAMED) -> str | None:
     """The ending of a name, or None if it has none of those."""

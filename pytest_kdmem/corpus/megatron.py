@@ -14,14 +14,25 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
-from pytest_kdmem.corpus.number_files import LARGEST_ID, NumberFile, Numbers, open_numbers, read_exactly
+from pytest_kdmem.corpus.formats import File
+from pytest_kdmem.corpus.number_files import (
+    LARGEST_ID,
+    BinaryFile,
+    NumberFile,
+    Numbers,
+    open_numbers,
+    read_exactly,
+    size_of,
+)
 from pytest_kdmem.errors import DataError
 
+INDEX = ".idx"
+AnyFile = TypeVar("AnyFile", Path, File, BinaryFile)
 MAGIC, OLDER_MAGIC, VERSION = b"MMIDIDX\0\0", b"TNTIDX\0\0", 1
 HEADER = struct.Struct("<9sQBQQ")
 SIZE, POINTER = np.dtype("<i4"), np.dtype("<i8")
@@ -68,7 +79,7 @@ class Pair:
     """Both files of a pair, open.
 
     Attributes:
-        path: Path of the .bin file.
+        path: BinaryFile of the .bin file.
         header: What the index says.
         sizes: Lengths of the sequences, in tokens.
         pointers: Bytes at which the sequences begin.
@@ -76,7 +87,7 @@ class Pair:
         tokens: The token ids.
     """
 
-    path: Path
+    path: BinaryFile
     header: Header
     sizes: NumberFile
     pointers: NumberFile
@@ -131,35 +142,40 @@ class Pair:
         return numbers
 
 
-def index_path(path: Path) -> Path:
+def index_path(path: AnyFile) -> AnyFile:
     """The path of the index that belongs to a .bin file."""
-    return path.with_suffix(".idx")
+    if isinstance(path, Path):
+        return path.with_suffix(INDEX)
+    names = (f"{name.rpartition('.')[0]}{INDEX}" for name in (path.path, path.name))
+    return File(path.filesystem, *names)
 
 
-def open_pair(path: Path) -> Pair:
+def open_pair(path: BinaryFile) -> Pair:
     """Open a .bin file with its index, and hold the two against each other.
 
     Raises:
         DataError: The index is damaged, of another kind, or of another .bin file.
     """
     with ExitStack() as stack:
-        index, bin_file = (stack.enter_context(open_numbers(name)) for name in (index_path(path), path))
-        header = _read_header(index, index_path(path))
-        bin_size = path.stat().st_size
-        sizes = NumberFile(index, index_path(path), SIZE, header.sequences, HEADER.size)
-        pointers = NumberFile(index, index_path(path), POINTER, header.sequences, header.pointers_at)
+        index = index_path(path)
+        # Each part of the index is read in turn, from a file of its own, as what was fetched before is dropped there.
+        names = (path, index, index, index)
+        bin_file, size_file, pointer_file, document_file = (stack.enter_context(open_numbers(name)) for name in names)
+        header, bin_size = _read_header(size_file, index), size_of(path)
+        sizes = NumberFile(size_file, index, SIZE, header.sequences, HEADER.size)
+        pointers = NumberFile(pointer_file, index, POINTER, header.sequences, header.pointers_at)
         end = _last_end(sizes, pointers, header, bin_size)
         if end != bin_size:
             raise DataError(
-                f"An index of all {bin_size} bytes of {path} was expected in {index_path(path)}, and it is of {end}"
-                " bytes: one of the two was cut short, or belongs to another."
+                f"An index of all {bin_size} bytes of {path} was expected in {index}, and it is of {end} bytes: one of"
+                " the two was cut short, or belongs to another."
             )
-        documents = NumberFile(index, index_path(path), POINTER, header.documents, header.documents_at)
+        documents = NumberFile(document_file, index, POINTER, header.documents, header.documents_at)
         tokens = NumberFile(bin_file, path, header.dtype, bin_size // header.dtype.itemsize)
         return Pair(path, header, sizes, pointers, documents, tokens, stack.pop_all())
 
 
-def read_pair(path: Path) -> Iterator[TokenIds]:
+def read_pair(path: BinaryFile) -> Iterator[TokenIds]:
     """The sequences of a pair, in order.
 
     Raises:
@@ -190,8 +206,8 @@ def _in_runs(pair: Pair, sizes: Numbers, places: Numbers) -> Iterator[TokenIds]:
             first = stop
 
 
-def _read_header(file: BinaryIO, path: Path) -> Header:
-    size = path.stat().st_size
+def _read_header(file: BinaryIO, path: BinaryFile) -> Header:
+    size = size_of(path)
     if size < HEADER.size:
         raise DataError(
             f"A Megatron index of at least {HEADER.size} bytes was expected at {path}, which is cut short to {size}."

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_kdmem.base.paths import is_file
+from pytest_kdmem.corpus.formats import File
 from pytest_kdmem.errors import DataError
+
+# A file on this machine, or one at an address.
+BinaryFile: TypeAlias = Path | File
 
 # Largest value that a token id can have.
 LARGEST_ID = np.iinfo(np.int32).max
@@ -17,12 +23,28 @@ LARGEST_ID = np.iinfo(np.int32).max
 Numbers = npt.NDArray[np.integer[Any]]
 
 
-def open_numbers(path: Path) -> BinaryIO:
+# Bytes that are asked of an object store at once, as each question takes its time.
+FETCHED_AT_ONCE = 1 << 22
+
+
+def open_numbers(path: BinaryFile) -> BinaryIO:
     """A file from which a few numbers are read at a time, at any place."""
-    return path.open("rb", buffering=0)
+    if isinstance(path, Path):
+        return path.open("rb", buffering=0)
+    return BufferedReader(path.filesystem.open_input_file(path.path), FETCHED_AT_ONCE)
 
 
-def read_exactly(file: BinaryIO, size: int, path: Path) -> bytes:
+def size_of(path: BinaryFile) -> int:
+    """The number of bytes of a file."""
+    return path.stat().st_size if isinstance(path, Path) else int(path.filesystem.get_file_info(path.path).size)
+
+
+def is_there(path: BinaryFile) -> bool:
+    """Whether there is such a file."""
+    return is_file(path) if isinstance(path, Path) else bool(path.filesystem.get_file_info(path.path).is_file)
+
+
+def read_exactly(file: BinaryIO, size: int, path: BinaryFile) -> bytes:
     """The next bytes of a file.
 
     Raises:
@@ -51,7 +73,7 @@ class NumberFile:
     """
 
     file: BinaryIO
-    path: Path
+    path: BinaryFile
     dtype: np.dtype[np.integer[Any]]
     count: int
     start: int = 0

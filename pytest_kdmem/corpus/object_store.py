@@ -14,6 +14,8 @@ from pytest_kdmem.corpus.row_reader import columns_of
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
 
+# Ending of files of token ids, which a URI names as such.
+TOKENS = ".bin"
 # Endings of files that may hold data and are not read.
 OTHER_DATA = tuple(
     ".gz .zst .bz2 .xz .lz4 .snappy .br .csv .tsv .json .ndjson .jsonlines .arrow .feather .orc .avro .pq .parq .npy"
@@ -27,13 +29,23 @@ def uri_readers(training_set: TrainingSet, *, offline: bool) -> list[DocumentRea
     Raises:
         DataError: There are no files, they cannot be listed, or ``offline`` forbids it.
     """
+    check_reachable(training_set, offline=offline)
+    keep_blank = training_set.documents == "articles"
+    files = list_files(training_set.source)
+    return [partial(read_file, file, columns_of(training_set), keep_blank=keep_blank) for file in files]
+
+
+def check_reachable(training_set: TrainingSet, *, offline: bool) -> None:
+    """Raise DataError if ``offline`` forbids to read what lies at a training set's URI."""
     if offline and not training_set.source.startswith("file://"):
         raise DataError(
             f"Training set {training_set.source} lies in an object store, and --kdmem-offline forbids downloading it."
         )
-    keep_blank = training_set.documents == "articles"
-    files = list_files(training_set.source)
-    return [partial(read_file, file, columns_of(training_set), keep_blank=keep_blank) for file in files]
+
+
+def names_token_files(source: str) -> bool:
+    """Whether a URI names a .bin file of token ids, or such files by a pattern."""
+    return source.partition("?")[0].endswith(TOKENS)
 
 
 def list_files(source: str) -> list[File]:
@@ -41,7 +53,7 @@ def list_files(source: str) -> list[File]:
 
     A URI names one file, a folder, or files by a pattern, in which each ``*`` stands for any part of one name. Of a
     folder, all files below it are read whose names have one of the endings `STREAMED`; names that begin with ``_`` or
-    ``.``, and all below folders of such names, are left out.
+    ``.``, and all below folders of such names, are left out. Files of token ids are those that it names as such.
 
     Raises:
         DataError: There are no files, they cannot be listed, or a file would be skipped that matches the pattern, or
@@ -63,19 +75,20 @@ def list_files(source: str) -> list[File]:
             f"Training set {source} was expected to be readable, and is not ({first_line(error)}); check the address,"
             " the network and your credentials."
         ) from None
-    scheme = source.partition("://")[0]
-    readable = [path for path in paths if find_ending(path)]
+    scheme, endings = source.partition("://")[0], (TOKENS,) if names_token_files(source) else STREAMED
+    readable = [path for path in paths if find_ending(path, endings)]
     if paths and not readable:
+        way_out = f": name files of token ids by a pattern like *{TOKENS}" if min(paths).endswith(TOKENS) else ""
         raise DataError(
-            f"Files that end in {', '.join(STREAMED)} were expected at {source}; found {scheme}://{min(paths)}."
+            f"Files that end in {', '.join(endings)} were expected at {source}; found {scheme}://{min(paths)}{way_out}."
         )
     if not paths:
         raise DataError(f"Files were expected at {source}, and there are none; check the address.")
     # To skip these silently would leave out a part of the text.
-    skipped = [path for path in paths if not find_ending(path) and (pattern or _looks_like_data(path))]
+    skipped = [path for path in paths if not find_ending(path, endings) and (pattern or _looks_like_data(path))]
     if skipped:
         raise DataError(
-            f"Files that end in {', '.join(STREAMED)} alone were expected at {source}; found"
+            f"Files that end in {', '.join(endings)} alone were expected at {source}; found"
             f" {scheme}://{min(skipped)}: convert it, move it away, or name the others by a pattern like *.jsonl."
         )
     return [File(filesystem, path, f"{scheme}://{path}") for path in sorted(readable)]

@@ -17,14 +17,7 @@ from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
 from pytest_kdmem.corpus.arrays import number_of_rows, read_rows
 from pytest_kdmem.corpus.arrow_files import read_arrow, read_saved_folder
 from pytest_kdmem.corpus.columns import Document
-from pytest_kdmem.corpus.formats import (
-    STREAMED,
-    UNREADABLE,
-    DocumentReader,
-    File,
-    find_ending,
-    read_file,
-)
+from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, DocumentReader, File, find_ending, read_file
 from pytest_kdmem.corpus.hub import hub_readers
 from pytest_kdmem.corpus.object_store import list_files, uri_readers
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
@@ -35,9 +28,11 @@ from pytest_kdmem.corpus.token_files import (
     check_token_file,
     declared_of,
     files_of,
+    is_token_file,
     is_token_folder,
     number_of_examples,
     read_token_file,
+    read_tokens_at_address,
 )
 from pytest_kdmem.corpus.wikitext import join_articles
 from pytest_kdmem.errors import DataError, SpecError
@@ -74,11 +69,11 @@ def check_source(training_set: TrainingSet) -> None:
     path = local_path(training_set.source)
     ending = None if is_address(training_set.source) else _ending_of(path)
     if ending == ENDING:
-        check_token_file(path, training_set)
+        check_token_file(training_set)
     elif training_set.order is not None:
         raise SpecError(
-            f"A .bin file with its index was expected with the order of its samples; found {named(training_set.source)}"
-            ": drop order (--kdmem-order)."
+            "A .bin file of this machine with its index was expected with the order of its samples; found"
+            f" {named(training_set.source)}: drop order (--kdmem-order)."
         )
     if ending == ".npy" and training_set.form == "blocks" and training_set.eos != "never":
         raise SpecError(
@@ -138,11 +133,13 @@ def read_documents(
 
 def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterator[Document]:
     """Lines or rows of the source."""
+    if is_address(training_set.source) and is_token_file(training_set):
+        return read_tokens_at_address(training_set, offline=offline)
     if is_address(training_set.source):
         return gather(uri_readers(training_set, offline=offline))
     path = local_path(training_set.source)
     if is_token_folder(path):
-        return read_token_file(path, training_set)
+        return read_token_file(training_set)
     if is_folder(path):
         return read_saved_folder(path, training_set.split, columns_of(training_set))
     if not is_file(path):
@@ -151,7 +148,7 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
         case ".npy":
             return read_rows(path)
         case ".bin":
-            return read_token_file(path, training_set)
+            return read_token_file(training_set)
         case ".arrow":
             return read_arrow(path, columns_of(training_set))
         case _:
@@ -175,15 +172,16 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     settings += [[name, value] for name in ("chat_columns", "chat_turns") if (value := getattr(read, name)) is not None]
     settings += [["chat_template", file_digest(Path(read.chat_template))]] if read.chat_template else []
     settings += selection.rule
-    if is_address(read.source):
-        # The etag of an object store is no digest of the content.
-        files = [Path(file.path) for file in list_files(read.source)] if read.source.startswith("file://") else []
-        digests = [[str(file_ending(file)), file_digest(file)] for file in files]
-        return digest_of([digests, "in turn", *settings]) if files else None
+    if is_address(read.source) and not read.source.startswith("file://"):
+        return None  # the etag of an object store is no digest of the content
     path = local_path(read.source)
-    if _ending_of(path) == ENDING:
-        contents = [file_digest(file) for file in files_of(path, read)]
+    if _ending_of(path) == ENDING or (is_address(read.source) and is_token_file(read)):
+        contents = [file_digest(file) for file in files_of(read)]
         return digest_of([ENDING, contents, declared_of(read), *settings])
+    if is_address(read.source):
+        files = [Path(file.path) for file in list_files(read.source)]
+        digests = [[str(file_ending(file)), file_digest(file)] for file in files]
+        return digest_of([digests, "in turn", *settings])
     if is_file(path):
         return digest_of([file_ending(path), file_digest(path), *settings])
     if is_folder(path):
@@ -216,7 +214,7 @@ def expected_examples(training_set: TrainingSet, window: int | None = None) -> i
     try:
         match ending:
             case ".bin":
-                return number_of_examples(path, read, window)
+                return number_of_examples(read, window)
             case ".npy":
                 return number_of_rows(path)
             case ".parquet":

@@ -97,7 +97,8 @@ class TrainingSet:
             of its sequences is a document; without one it is a flat stream of token ids. A folder of .bin files is
             read as one file. For .jsonl(.gz|.zst), .txt and .parquet also an address (``s3://``, ``gs://``,
             ``abfss://``, ``hdfs://``, ``file://``) of a file, of a folder with all below it, or of files by a pattern
-            such as ``s3://bucket/train/part-*.parquet``; files are read in the order of their paths.
+            such as ``s3://bucket/train/part-*.parquet``; files are read in the order of their paths. For .bin also an
+            address of a file, or of files by a pattern that ends in .bin.
         text_column: Name of the column that holds the text; a column ``input_ids`` is read as token ids instead.
         split: Split of a hub data set or of a saved ``DatasetDict``; another split than ``train`` of a preset is read
             whole.

@@ -87,7 +87,7 @@ def test_an_order_that_is_not_whole_or_not_of_a_pair_is_refused(tmp_path):
         (TrainingSet(path, order=tmp_path / "order.npy"), r"The order of samples was expected in a file …_shuffle_idx"),
         (TrainingSet(path, order=tmp_path / "x_shuffle_idx.npy"), r"side by side; there is no .*x_shuffle_idx\.npy"),
         (TrainingSet(path, order=order, form="blocks"), r'cut already.*drop form="blocks"'),
-        (TrainingSet(tmp_path / "a.txt", order=order), r"A \.bin file with its index was expected"),
+        (TrainingSet(tmp_path / "a.txt", order=order), r"A \.bin file of this machine with its index was expected"),
     ):
         (tmp_path / "a.txt").write_text("one")
         with pytest.raises(KdmemError, match=message):

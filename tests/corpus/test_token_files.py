@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +59,94 @@ def test_pairs_follow_one_another(folder: Path) -> None:
     assert [row.tolist() for row in read_documents(data)] == ROWS
     assert expected_examples(data) == 12
     check_source(data)
+
+
+@pytest.fixture
+def stored(folder: Path, s3: None, s3_client: Any) -> Callable[[], str]:
+    """Puts the folder into a bucket; gives the address of its .bin files there."""
+
+    def put() -> str:
+        s3_client.create_bucket(Bucket="tokens")
+        for path in folder.iterdir():
+            s3_client.upload_file(str(path), "tokens", f"{folder.parent.name}/{path.name}")
+        return f"s3://tokens/{folder.parent.name}/*.bin"
+
+    return put
+
+
+LENGTHS = Extraction(4, 4, 20)
+AT_ADDRESSES = [
+    {"dtype": "uint16", "form": "blocks"},
+    {"dtype": "uint16", "eos_id": 0},
+    {},
+    {"form": "blocks", "eos": "never"},
+]
+
+
+@pytest.mark.parametrize("declared", AT_ADDRESSES, ids=str)
+def test_files_at_an_address_are_read_as_here(folder: Path, stored: Callable[[], str], declared: dict) -> None:
+    for name, rows in {"b": ROWS[5:], "a": ROWS[:5]}.items():
+        if "dtype" in declared:
+            write_flat(folder / f"{name}.bin", [token for row in rows for token in (*row, 0)])
+        else:
+            write_pair(folder / f"{name}.bin", rows)
+    examples, digests = [], []
+    for source in (str(folder), f"file://{folder}/*.bin", stored(), stored().replace("*", "b")):
+        data = TrainingSet(source, **declared)
+        check_source(data)
+        examples.append([example.ids.tolist() for example in stream_examples(data, None, LENGTHS)])
+        digests.append(fingerprint(data))
+    here, shared, in_store, part = examples
+    assert here == shared == in_store
+    assert 0 < len(part) < len(here)
+    assert part == [
+        example.ids.tolist() for example in stream_examples(TrainingSet(folder / "b.bin", **declared), None, LENGTHS)
+    ]
+    assert digests[:2] == [fingerprint(TrainingSet(folder, **declared))] * 2
+    assert digests[2:] == [None, None]
+    with pytest.raises(DataError, match="lies in an object store, and --kdmem-offline forbids"):
+        read_documents(TrainingSet(stored(), **declared), offline=True)
+
+
+def test_parts_that_are_fetched_one_after_another_are_one_file(folder, stored, monkeypatch) -> None:
+    monkeypatch.setattr("pytest_kdmem.corpus.number_files.FETCHED_AT_ONCE", 64)
+    monkeypatch.setattr("pytest_kdmem.corpus.megatron.SEQUENCES_AT_ONCE", 3)
+    write_pair(folder / "a.bin", ROWS, "int32")
+    assert [row.tolist() for row in read_documents(TrainingSet(stored()))] == ROWS
+
+
+def _pair(path: Path) -> None:
+    write_pair(path, ROWS)
+
+
+def _flat(path: Path) -> None:
+    write_flat(path, ROWS[0])
+
+
+def _no_ids(path: Path) -> None:
+    path.write_bytes(b"abc")
+
+
+@pytest.mark.parametrize(
+    ("write", "below", "declared", "message"),
+    [
+        (lambda path: write_pair(path, ROWS, count=13), "a.bin", {}, "An index of .* at s3://tokens/.*a.idx"),
+        (_pair, "*.bin", {"order": "x_shuffle_idx.npy"}, "A .bin file of this machine"),
+        (_pair, "*.bin", {"dtype": "uint32"}, "Type uint16, which s3://.*a.idx names"),
+        (_flat, "*.bin", {}, r"in s3://.*a.bin was expected to be declared.*\(and a.idx"),
+        (_flat, "a.bin", {"dtype": "uint32", "form": "blocks"}, "Ids of type uint32 were"),
+        (_no_ids, "a.bin", {"dtype": "uint16", "form": "blocks"}, "Whole ids of type uint16"),
+        (_flat, "", {}, r"name files of token ids by a pattern like \*\.bin"),
+        (_flat, "b.bin", {}, "Files were expected at s3://.*b.bin, and there are none"),
+    ],
+)  # fmt: skip
+def test_a_fault_at_an_address_is_one_sentence(folder, stored, write, below, declared, message) -> None:
+    (folder / "README.md").unlink()
+    write(folder / "a.bin")
+    source = stored().replace("*.bin", below)
+    with pytest.raises(KdmemError, match=message) as raised:
+        list(read_documents(TrainingSet(source, **declared)))
+    assert "\n" not in str(raised.value)
 
 
 def test_the_fingerprint_follows_every_file_and_their_order(folder: Path) -> None:
