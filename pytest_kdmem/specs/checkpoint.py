@@ -24,6 +24,7 @@ from pytest_kdmem.specs.layout import (
 from pytest_kdmem.specs.locations import locate
 from pytest_kdmem.specs.model_settings import declared_dtype, first_whole_number
 from pytest_kdmem.specs.quantization import GGUF, MODELOPT_FILE, Quantization, read_quantization
+from pytest_kdmem.specs.quantized_parameters import count_parameters
 from pytest_kdmem.specs.run_card import FILE_NAME, read_run_card
 from pytest_kdmem.specs.tokenizer_files import digest_tokenizer, has_tokenizer, text_digest, tokenizer_files
 from pytest_kdmem.specs.weights import compute_weights, read_weights, weight_files
@@ -43,7 +44,7 @@ class Checkpoint:
             tokenizer, the configuration that generation depends on, and modelling code.
         tokenizer_digest: Digest of the vocabulary.
         text_digest: Digest of everything that turns text into token ids.
-        parameters: Number of parameters.
+        parameters: Number of parameters; of a quantized model, of those that its weights stand for.
         vocabulary: Number of rows of the embedding.
         positions: Longest sequence in tokens; None if the architecture has no limit.
         dtype: Precision of the checkpoint by its configuration, or else that of most of its parameters.
@@ -210,22 +211,21 @@ def _read_checkpoint(folder: Path) -> Checkpoint:
     check_no_redirects(config, folder)
     inner = config.get("text_config")
     text_config = {**config, **inner} if isinstance(inner, dict) else config
-    weights = read_weights(folder)
-    text = text_digest(folder)
+    weights, text = read_weights(folder), text_digest(folder)
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
     code = [(str(file.relative_to(folder)), file_digest(file)) for file in sorted(folder.rglob("*.py"))]
-    architectures = config.get("architectures")
+    architectures, quantization = config.get("architectures"), read_quantization(config, folder)
     return Checkpoint(
         folder=folder,
         digest=digest_of([weights.digest, text, settings, code]),
         tokenizer_digest=digest_tokenizer(folder),
         text_digest=text,
-        parameters=weights.parameters,
+        parameters=count_parameters(weight_files(folder), config) if quantization else weights.parameters,
         vocabulary=first_whole_number(text_config, ("vocab_size",), folder) or 0,
         positions=first_whole_number(text_config, POSITION_KEYS, folder),
         dtype=declared_dtype(config, folder) or weights.dtype,
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
-        quantization=read_quantization(config, folder),
+        quantization=quantization,
         weights_digest=weights.digest,
         config=config,
     )

@@ -93,6 +93,12 @@ def notes_on(quantization: Quantization | None) -> tuple[str, ...]:
     return ()
 
 
+def quantization_settings(config: Mapping[str, Any]) -> Any:
+    """The settings of a quantization as they stand in a configuration; None if it has none."""
+    inner = config.get("text_config")
+    return config.get(KEY) or (inner.get(KEY) if isinstance(inner, dict) else None)
+
+
 def read_quantization(config: Mapping[str, Any], folder: Path) -> Quantization | None:
     """Read how a checkpoint is quantized; None of one that is not.
 
@@ -103,8 +109,7 @@ def read_quantization(config: Mapping[str, Any], folder: Path) -> Quantization |
     Raises:
         SpecError: The configuration names no method.
     """
-    inner = config.get("text_config")
-    settings = config.get(KEY) or (inner.get(KEY) if isinstance(inner, dict) else None)
+    settings = quantization_settings(config)
     if settings is None:
         return Quantization("modelopt") if (folder / MODELOPT_FILE).is_file() else None
     method = settings.get("quant_method") if isinstance(settings, dict) else None
@@ -123,7 +128,7 @@ def _rounds_inputs(method: str, settings: Mapping[str, Any]) -> bool:
     if method == "bitsandbytes":
         return bool(settings.get("load_in_8bit"))
     if method == "torchao":
-        return any("Activation" in name for name in _types(settings))
+        return any("Activation" in name for name in quantized_types(settings))
     if method == "compressed-tensors":
         groups = settings.get("config_groups")
         values = groups.values() if isinstance(groups, dict) else ()
@@ -131,13 +136,13 @@ def _rounds_inputs(method: str, settings: Mapping[str, Any]) -> bool:
     return method in ("fp8", "mxfp8", "fbgemm_fp8")
 
 
-def _types(settings: Any) -> Iterator[str]:
-    """The names of the classes of torchao in settings and all that they hold."""
+def quantized_types(settings: Any) -> Iterator[str]:
+    """Yield the names of the classes of torchao in settings and all that they hold."""
     if isinstance(settings, dict):
         if isinstance(name := settings.get("_type"), str):
             yield name
         for value in settings.values():
-            yield from _types(value)
+            yield from quantized_types(value)
     elif isinstance(settings, list):
         for value in settings:
-            yield from _types(value)
+            yield from quantized_types(value)
