@@ -145,13 +145,14 @@ class MemorizationCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **context: Any
     ) -> None:
+        self._meter, self._running, self._cards = self._new_meter(), None, None  # a callback may see several trainings
         trainer = trainer_of(self)
+        self._check_is_apart(trainer)
         if self._every == "evaluation" and args.eval_strategy == "no":
             raise SpecError(
                 'An evaluation of the trainer was expected with every="evaluation", and its eval_strategy is "no"; set'
                 ' one, or every=STEPS, every="epoch" or every="end".'
             )
-        self._meter = self._new_meter()  # a callback may see several trainings
         tokenizer = self._tokenizer or context.get("processing_class")
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer)  # inside a processor
         sample = read_sample(self._training_set, tokenizer, self._extraction, offline=self._offline)
@@ -196,11 +197,27 @@ class MemorizationCallback(TrainerCallback):
             return
         restored = _restored_step(args, state)
         step = state.global_step if restored is None else restored
-        if restored is not None or step != self._meter.last_tried:
-            self._meter.try_to_measure(*self._running, step, in_trackers=False)
+        # Once more even of a step that was measured: an evaluation, or an average of weights, may have changed them.
+        self._meter.try_to_measure(*self._running, step, in_trackers=False)
         self._running = None
         # There the model is often saved again, after the training.
         self._write_cards(state, step, Path(str(args.output_dir)))
+
+    def _check_is_apart(self, trainer: Trainer) -> None:
+        """Raise SpecError if another of these callbacks would log figures, or write run cards, in this one's place."""
+        for other in trainer.callback_handler.callbacks:
+            if not isinstance(other, MemorizationCallback) or other is self:
+                continue
+            if other._role == self._role:
+                raise SpecError(
+                    f'Callbacks of different roles were expected on one trainer; found two of role "{self._role}",'
+                    " whose figures have one name: give each its own role=…."
+                )
+            if other._writes_cards and self._writes_cards:
+                raise SpecError(
+                    "One callback that writes run cards was expected on a trainer, as a card names one training set;"
+                    " found two: give run_cards=False to the other."
+                )
 
     def _measure(self, state: TrainerState, control: TrainerControl) -> None:
         """Measure the model of the present step, unless that was done, and stop the training if its gate fails."""

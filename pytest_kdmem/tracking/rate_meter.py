@@ -29,14 +29,12 @@ class RateMeter:
     Attributes:
         rates: The memorization rate by the step at which it was measured.
         failure: Why the gate does not hold of the model as it was measured last; empty if it does, or there is none.
-        last_tried: The last step at which measuring was tried.
     """
 
     def __init__(self, role: str, gate: RateGate | None, *, confidence: float, batch_size: int | None) -> None:
         self._role, self._gate, self._confidence, self._batch_size = role, gate, confidence, batch_size
         self.rates: dict[int, Estimate] = {}
         self.failure = "" if gate is None else "the model was not measured"
-        self.last_tried: int | None = None
 
     def check(self, trainer: Trainer, sample: TrainingSample) -> None:
         """Check that a model can be scored over a sample, and that the sample can show what the gate asks.
@@ -72,11 +70,15 @@ class RateMeter:
             EngineError: The model cannot be scored.
         """
         rate = sample.rate(live_model(trainer, self._batch_size), self._role, self._confidence)
+        earlier = self.rates.get(step)
         self.rates[step] = rate
         figures = figures_of(RATE, rate, self._role)
         if self._gate is not None:
             self.failure = self._gate.failure(rate)
-            figures[GATES_FAILED] = float(bool(self.failure))
+            of_others = _gates_failed(trainer.state, step) if earlier is None else 0.0
+            figures[GATES_FAILED] = float(bool(self.failure)) + of_others
+        if earlier is not None and (earlier.value, earlier.low, earlier.high) == (rate.value, rate.low, rate.high):
+            return  # it is logged already
         if in_trackers:
             log_figures(trainer, figures)
         else:
@@ -87,7 +89,6 @@ class RateMeter:
 
         A training is not lost because its model cannot be measured, but its gate does not hold then.
         """
-        self.last_tried = step
         try:
             self.measure(trainer, sample, step, in_trackers=in_trackers)
         except (KdmemError, RuntimeError) as error:
@@ -96,6 +97,12 @@ class RateMeter:
             warn(trainer.state, f"memorization could not be measured: {error}")
             return False
         return True
+
+
+def _gates_failed(state: TrainerState, step: int) -> float:
+    """Gates that other callbacks of a trainer found to fail at a step."""
+    counts = [entry[GATES_FAILED] for entry in state.log_history if entry["step"] == step and GATES_FAILED in entry]
+    return float(counts[-1]) if counts else 0.0
 
 
 def check_most_are_long_enough(record: CorpusRecord) -> None:

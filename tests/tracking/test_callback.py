@@ -361,3 +361,59 @@ def test_a_set_of_which_the_trainer_has_hardly_a_row_is_refused(tmp_path, ids):
     trainer.train_dataset = rows
     with pytest.raises(SpecError, match=r"the rows hold 1 of \d+ examples of it"):
         trainer.train()
+
+
+def test_two_callbacks_have_figures_and_a_card_each_or_none(tmp_path, ids, training_set):
+    first = callback_of(training_set)
+    for settings, expected in (
+        ({}, 'found two of role "student"'),
+        ({"role": "rare"}, "found two: give run_cards=False to the other"),
+    ):
+        trainer = trainer_of(tmp_path / "out", ids, first, callback_of(training_set, **settings))
+        with pytest.raises(SpecError, match=expected):
+            trainer.train()
+
+
+def test_gates_of_two_callbacks_are_counted_together(tmp_path, ids, training_set):
+    """One callback over all rows, and one over a few: a tracker has one place for the gates that fail."""
+    none, all_ = {"max_memorization_rate": 0.0}, {"max_memorization_rate": 1.0}
+    red = callback_of(training_set, gates=none, role="red", on_failure="warn")
+    green = callback_of(training_set, gates=all_, role="green", run_cards=False)
+    trainer = trainer_of(tmp_path / "out", ids, red, green)
+    with pytest.warns(UserWarning, match="of red .* > 0.00%"):
+        trainer.train()
+    assert (red.failed, green.failed) == (True, False)
+    assert logged(trainer, "kdmem/gates_failed")[60] == 1.0
+    for role in ("red", "green"):
+        assert logged(trainer, f"kdmem/{role}/memorization_rate")[60] == red.rates[60].value
+
+
+def test_the_gate_is_held_of_the_weights_that_the_training_ends_with(tmp_path, ids, training_set):
+    """Optimizers without a schedule and averages of weights put other weights in place at the last evaluation."""
+
+    class Averaged(GreedyLoop):
+        def on_evaluate(self, args, state, control, model=None, **context):
+            if state.global_step == STEPS:
+                model.load_state_dict(trained)
+
+    trainer_of(tmp_path / "out", ids, model=(learned := tiny_model())).train()
+    trained = learned.state_dict()
+    callback = callback_of(training_set, gates={"max_memorization_rate": 0.2})
+    settings = {"eval_strategy": "steps", "eval_steps": 30, "learning_rate": 1e-6}
+    trainer = trainer_of(tmp_path / "out", ids, callback, Averaged(ids, 100), **settings)
+    trainer.train()
+    assert recited(trainer.model, ids) > 8
+    assert callback.rates[60].k == recited(trainer.model, ids)
+    assert logged(trainer)[60] == callback.rates[60].value
+    with pytest.raises(GateFailed):
+        callback.raise_if_failed()
+
+
+def test_a_training_that_does_not_begin_leaves_nothing_of_the_one_before(tmp_path, ids, training_set):
+    callback = callback_of(training_set, every="evaluation", gates={"max_memorization_rate": 1.0})
+    trainer_of(tmp_path / "out", ids, callback, max_steps=4, eval_strategy="steps", eval_steps=2).train()
+    callback.raise_if_failed()
+    with pytest.raises(SpecError, match="eval_strategy"):
+        trainer_of(tmp_path / "out", ids, callback, max_steps=4).train()
+    with pytest.raises(GateFailed, match="the model was not measured"):
+        callback.raise_if_failed()
