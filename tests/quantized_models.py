@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM, TorchAoConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, TorchAoConfig
 
 for _package in ("torchao", "bitsandbytes", "compressed_tensors", "gguf"):
     pytest.importorskip(_package, reason=f"{_package} is not installed")
@@ -23,16 +23,24 @@ def sequences(count: int = 48) -> np.ndarray:
     return ids
 
 
-def train(folder: Path, *, steps: int = 16) -> Path:
-    """Train a tiny Llama on most sequences, so briefly that four bits change some of its verdicts, and save it."""
+SIZES: dict[str, Any] = {
+    "vocab_size": VOCABULARY, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 128, "max_position_embeddings": 64, "initializer_range": 0.05,
+}  # fmt: skip
+
+
+def train(folder: Path, *, steps: int = 16, config: Any = None, dtype: torch.dtype = torch.float32) -> Path:
+    """Train a tiny model on most sequences, so briefly that four bits change some of its verdicts, and save it.
+
+    Args:
+        folder: Folder to save it to.
+        steps: Steps of the training.
+        config: Configuration of the model; that of a Llama if None.
+        dtype: Dtype that it is saved in.
+    """
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-            intermediate_size=128, max_position_embeddings=64, initializer_range=0.05,
-        )
-    )  # fmt: skip
+    model: Any = AutoModelForCausalLM.from_config(config or LlamaConfig(num_key_value_heads=2, **SIZES))
     ids = torch.from_numpy(sequences().astype(np.int64))[:LEARNED]
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(steps):
@@ -40,7 +48,7 @@ def train(folder: Path, *, steps: int = 16) -> Path:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    model.save_pretrained(folder)
+    model.to(dtype).save_pretrained(folder)
     return folder
 
 
@@ -55,13 +63,11 @@ def decoded(folder: Path, **arguments: Any) -> np.ndarray:
     return np.asarray(spoken.numpy(), np.int32)
 
 
-def with_config(config: Any) -> Callable[[Path, Path], None]:
+def with_config(config: Any, dtype: torch.dtype = torch.float32) -> Callable[[Path, Path], None]:
     """A way to quantize by a configuration of transformers."""
 
     def save(full: Path, folder: Path) -> None:
-        AutoModelForCausalLM.from_pretrained(full, quantization_config=config, dtype=torch.float32).save_pretrained(
-            folder
-        )
+        AutoModelForCausalLM.from_pretrained(full, quantization_config=config, dtype=dtype).save_pretrained(folder)
 
     return save
 

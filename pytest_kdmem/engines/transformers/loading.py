@@ -61,12 +61,13 @@ def load_model(
     """
     is_dequantized = checkpoint.quantization is not None and checkpoint.quantization.is_dequantized
     is_foreign = checkpoint.quantization is not None and not is_dequantized  # it lies on its device already
+    computing = torch.float32 if is_dequantized else getattr(torch, dtype)
     hushed = nullcontext() if checkpoint.quantization is None else quiet_libraries()
     try:
         with quiet(), hushed, _all_weights_in_every_process():
             result: Any = AutoModelForCausalLM.from_pretrained(
                 str(checkpoint.weights_folder),
-                dtype=torch.float32 if is_dequantized else getattr(torch, dtype),
+                dtype=computing,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=model.trust_remote_code,
@@ -79,7 +80,7 @@ def load_model(
             if checkpoint.quantization is None:
                 own_weights(loaded)
             else:
-                loaded = finish_loading(loaded, checkpoint)
+                loaded = finish_loading(loaded, checkpoint, computing)
             check_loaded(loaded, loading_info, checkpoint.base or checkpoint)
             if (adapter := checkpoint.adapter()) is not None:
                 loaded = merge_adapter(loaded.eval(), adapter, checkpoint)

@@ -48,15 +48,23 @@ def loading_arguments(model: Model, checkpoint: Checkpoint, device: str) -> dict
     return arguments
 
 
-def finish_loading(model: PreTrainedModel, checkpoint: Checkpoint) -> PreTrainedModel:
+def finish_loading(model: PreTrainedModel, checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
     """A loaded model with plain weights on the CPU, or one of which no tensor lies in a file if its kernels run it.
+
+    Args:
+        model: The loaded model.
+        checkpoint: Its files.
+        dtype: Dtype that the model was to be loaded in where it is not quantized.
 
     Raises:
         EngineError: Weights cannot be dequantized, or not to those that the library itself uses.
     """
     assert checkpoint.quantization is not None
     if not checkpoint.quantization.is_dequantized:
-        return deepcopy(model)
+        model = deepcopy(model)
+        if dtype == torch.float32:
+            _widen_plain_layers(model)
+        return model
     plain = {id(weight): _dequantized(weight) for weight in model.parameters() if _is_quantized(weight)}
     for name, layer in list(model.named_modules()):
         for key, weight in list(layer.named_parameters(recurse=False)):
@@ -68,6 +76,18 @@ def finish_loading(model: PreTrainedModel, checkpoint: Checkpoint) -> PreTrained
     model.to(torch.device("cpu"))  # type: ignore[arg-type]
     own_weights(model)
     return model
+
+
+def _widen_plain_layers(model: nn.Module) -> None:
+    """Cast layers that are not quantized to float32, which loses nothing.
+
+    transformers leaves weights that it renames while it loads them in the dtype of their file, as the head of GPT-NeoX.
+    """
+    for layer in model.modules():
+        weights = list(layer.parameters(recurse=False))
+        if all(weight.is_floating_point() and not _is_quantized(weight) for weight in weights):
+            for weight in weights:
+                weight.data = weight.data.to(torch.float32)
 
 
 def _is_quantized(weight: Tensor) -> bool:

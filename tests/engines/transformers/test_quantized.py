@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPTNeoXConfig, LlamaConfig, LlamaForCausalLM
 
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import resolve_numerics
@@ -18,7 +18,7 @@ from pytest_kdmem.engines.transformers.loading import load_model
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
-from tests.quantized_models import KINDS, PREFIX, TOKENS, decoded, sequences, train, write_gguf
+from tests.quantized_models import KINDS, PREFIX, SIZES, TOKENS, decoded, sequences, train, with_config, write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,22 @@ def test_verdicts_are_those_of_the_library(quantized, kind):
     # A changed bit of an input's rounding moves margins by much, so that more verdicts are ambiguous.
     assert sure.sum() >= (38 if "inputs" in kind or not KINDS[kind][1] else 46)
     assert numerics.quantization.endswith("dequantized" if KINDS[kind][1] else "by its own kernels")
+
+
+def test_what_is_not_quantized_runs_in_float32_whatever_dtype_its_file_has(tmp_path):
+    """The loader leaves the head of this family, whose weight it renames, in the dtype of the file."""
+    full = train(tmp_path / "full", config=GPTNeoXConfig(**SIZES), dtype=torch.bfloat16, steps=20)
+    with_config(BitsAndBytesConfig(load_in_8bit=True), dtype=torch.bfloat16)(full, tmp_path / "eight")
+    model = Model(str(tmp_path / "eight"))
+    loaded = load_model(model, open_checkpoint(model), dtype="float32")
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32, torch.int8}
+    ids = torch.from_numpy(sequences()[:, : TOKENS - 1].astype(np.int64))
+    with torch.inference_mode():
+        following = loaded(ids).logits.argmax(dim=-1)[:, PREFIX - 1 :].numpy()
+    recited = (following == sequences()[:, PREFIX:]).all(axis=1)
+    expected = (decoded(tmp_path / "eight") == sequences()).all(axis=1)
+    assert (recited == expected).all()
+    assert 20 <= expected.sum() <= 36
 
 
 @pytest.mark.parametrize("kind", [kind for kind, (_, dequantized) in KINDS.items() if dequantized])
