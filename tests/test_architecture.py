@@ -17,6 +17,7 @@ FLOORS = (
     "corpus",
     "engines",
     "scoring",
+    "secrets",
     "distill",
     "metrics",
     "risk",

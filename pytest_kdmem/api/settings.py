@@ -42,6 +42,8 @@ class AuditSettings(TypedDict, total=False):
     accept_reading: str
     confirm: bool
     show_text: bool
+    phone_regions: str
+    ner_model: str | Path
     cache_dir: str | Path
     no_cache: bool
     offline: bool

@@ -31,9 +31,12 @@ from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.scoring.confirmation import Confirmation
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.secrets.examples import SecretsOfExamples
+from pytest_kdmem.secrets.search import SecretSearch
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.roles import MODEL_ROLES
 from pytest_kdmem.specs.runtime import RunSettings
+from pytest_kdmem.specs.secret_settings import SecretSettings
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Audit:
         training_set: Training set that the audit declares.
         control_set: Control set that the audit declares.
         shows_text: Whether the report contains the text of recited examples.
+        secret_settings: How the text of recited examples is searched for secrets.
         accepted_provenance: Differences between run cards and this audit that are accepted, each as ``role:kind``.
         min_scored_share: Least share of a set's examples that must be long enough to be scored.
     """
@@ -69,6 +73,7 @@ class Audit:
     training_set: TrainingSet | None = None
     control_set: TrainingSet | None = None
     shows_text: bool = False
+    secret_settings: SecretSettings = field(default_factory=SecretSettings)
     accepted_provenance: Collection[str] = ()
     min_scored_share: float = 0.5
     # By model, digests of its weights and of the training set's source, training set, and metrics.
@@ -78,6 +83,7 @@ class Audit:
     _run_cards: RunCards = field(init=False)
     _judged: JudgedModels = field(init=False)
     _scorer: Scorer = field(init=False)
+    _secrets: SecretsOfExamples = field(init=False)
     _warnings: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     _inheritance: Inheritance | None = None
     _predicted_risk: PredictedRisk | None = None
@@ -88,6 +94,7 @@ class Audit:
         # A gate does not rest on rows of which it cannot be seen whose they are.
         self.store = ScoreStore(self.cache_dir, reads_unbound=False)
         self._scorer = Scorer(self.extraction, self.run, self.store, self.progress)
+        self._secrets = SecretsOfExamples(SecretSearch(self.secret_settings, self.run.offline), self.store)
 
     def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
         """Score a model, or return what was scored before.
@@ -257,7 +264,7 @@ class Audit:
             )
         is_own_set = training_set in (self.training_set or training_set, self.control_set)
         memorization = Memorization(
-            self.subject(model), scores, self.confidence, "" if is_own_set else training_set.label
+            self.subject(model), scores, self.confidence, "" if is_own_set else training_set.label, self._secrets
         )
         roles = self._roles_of(model) or [memorization.subject]
         over = (

@@ -17,6 +17,7 @@ from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.roles import MODEL_ROLES
 from pytest_kdmem.specs.runtime import SettingValues, extraction, run_settings
+from pytest_kdmem.specs.secret_settings import SecretSettings
 from pytest_kdmem.specs.students import student_audit_name
 from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
@@ -41,6 +42,7 @@ def audit_by_settings(values: SettingValues, place: str, student: str, cache_dir
         cache_dir=cache_dir,
         progress=progress,
         shows_text=values["show_text"] or False,
+        secret_settings=SecretSettings(values["phone_regions"], values["ner_model"]),
         accepted_provenance=frozenset((values["accept_provenance"] or "").split(",")),
         min_scored_share=values["min_scored_share"],
     )

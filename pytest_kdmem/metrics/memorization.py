@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_mean, estimate_proportion
+from pytest_kdmem.metrics.by_class import ClassMemorization, holds_secret
 from pytest_kdmem.metrics.distinct_rows import DistinctRows, distinct_rows
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.secrets.examples import SecretsOfExamples
 from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
 # Columns of what is memorized: as observed, whatever the kernel and batch size, and if every ambiguous verdict counts.
@@ -35,12 +37,14 @@ class Memorization:
         scores: Score table of the model over the training set.
         confidence: Confidence level of each one-sided bound.
         other_set: Name of the data set if it is not one that the audit declares, otherwise empty.
+        secrets: Searches the text of recited examples; None outside of audits.
     """
 
     subject: str
     scores: ScoreTable
     confidence: float = 0.95
     other_set: str = ""
+    secrets: SecretsOfExamples | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         raise ComparisonError("A memorization is neither true nor false; compare its rate with a threshold.")
@@ -127,14 +131,7 @@ class Memorization:
     @property
     def rate(self) -> Estimate:
         """|M(m)| / number of distinct scored examples."""
-        counts = Counts(
-            k=self.count,
-            n=len(self.distinct_rows),
-            fewest=int(self.flags("sure").sum()),
-            most=int(self.flags("possible").sum()),
-            ambiguous=self.ambiguous,
-        )
-        return self._proportion("memorization rate", counts)
+        return self._rate("memorization rate", self._flags)
 
     @property
     def loss(self) -> Estimate:
@@ -166,6 +163,31 @@ class Memorization:
         q = np.exp(self._column("logprob"))
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
         return self._proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))
+
+    def of_class(self, secret_class: str) -> ClassMemorization:
+        """Return what is recited of a class of secrets: ``email``, ``phone``, ``card``, ``key``, ``name``, ``address``.
+
+        Only the text of examples that are recited, or may be, is searched.
+
+        Raises:
+            SpecError: There is no such class, or it cannot be looked for.
+            DataError: The training set can no longer be read.
+        """
+        is_recited = self.flags("possible") | self.flags("memorized")
+        is_of_class = holds_secret(self.secrets, self.scores, self.distinct_rows, is_recited, secret_class)
+        flags = {name: column & is_of_class for name, column in self._flags.items()}
+        return ClassMemorization(
+            secret_class,
+            self._rate(f"{secret_class} memorization rate", flags),
+            self._ids(flags["memorized"]),
+            self._ids(flags["possible"] & ~flags["sure"]),
+        )
+
+    def _rate(self, metric: str, flags: Mapping[FlagColumn, Flags]) -> Estimate:
+        """Rate of the examples that flags ``[n]`` mark, over all distinct examples."""
+        recited, fewest, most = (int(flags[name].sum()) for name in FLAG_COLUMNS)
+        ambiguous = int((flags["possible"] & ~flags["sure"]).sum())
+        return self._proportion(metric, Counts(recited, len(self.distinct_rows), fewest, most, ambiguous))
 
     def _proportion(self, metric: str, counts: Counts) -> Estimate:
         exhaustive = self.scores.record.exhaustive

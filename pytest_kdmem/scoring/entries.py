@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 from pytest_kdmem.scoring.store_files import checksum, write_file
 
 FORMAT = 1
-# Folders of the entries: what is recorded of training sets, confirmations, near-duplicates, predictors of risk, and the
-# losses that check how a training set is read.
-EntryKind = Literal["corpora", "confirmations", "near-duplicates", "predictors", "readings"]
+# Folders of the entries: what is recorded of training sets, confirmations, near-duplicates, predictors of risk, the
+# losses that check how a training set is read, and the classes of secrets in examples.
+EntryKind = Literal["corpora", "confirmations", "near-duplicates", "predictors", "readings", "secret-classes"]
 
 
 class Entries:

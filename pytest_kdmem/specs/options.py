@@ -10,6 +10,7 @@ from pytest_kdmem.specs.input_options import INPUT_OPTIONS
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.other_readings import accepted_readings
 from pytest_kdmem.specs.run_options import RUN_OPTIONS
+from pytest_kdmem.specs.secret_settings import phone_regions
 from pytest_kdmem.specs.trackers import tracker_names
 
 REPORT_ENDINGS = (".json", ".html", ".md", ".sarif")
@@ -110,6 +111,20 @@ OPTIONS = (
         places_ending_in(*REPORT_ENDINGS),
     ),
     Option("show-text", "flag", "Show the text of memorized examples in reports; it is training text."),
+    Option(
+        "phone-regions",
+        "text",
+        "Regions whose national phone numbers are looked for in recited text, by two letters with commas between"
+        " several (US,GB), or none; international numbers always are.",
+        "US",
+        phone_regions,
+    ),
+    Option(
+        "ner-model",
+        "path",
+        "Folder or hub id of a token classification model that finds names and addresses in recited text; without one"
+        " neither is looked for.",
+    ),
     Option(
         "log-to",
         "text",

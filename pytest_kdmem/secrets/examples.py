@@ -1,0 +1,94 @@
+"""Tells of which classes the secrets in the suffixes of examples are; classes are stored by digest, without text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.scoring.example_texts import read_texts
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.secrets.search import SecretSearch
+from pytest_kdmem.specs.secret_settings import SECRET_CLASSES
+from pytest_kdmem.specs.tokenizer_files import has_tokenizer
+
+# The classes of the secrets in an example's suffix, by its digest.
+ClassesByDigest = Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class SecretsOfExamples:
+    """Searches examples of score tables, and remembers what it found.
+
+    Args:
+        search: What is looked for.
+        store: Where classes are kept.
+    """
+
+    search: SecretSearch
+    store: ScoreStore
+    _read: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
+
+    def not_looked_for(self, scores: ScoreTable) -> dict[str, str]:
+        """Return the classes that examples of a table are not searched for, each with the reason.
+
+        Raises:
+            SpecError: The model of names and addresses cannot be used.
+        """
+        if not has_tokenizer(scores.checkpoint.text_folder):
+            return dict.fromkeys(SECRET_CLASSES, "the model has no tokenizer, which makes text of token ids")
+        return self.search.not_looked_for
+
+    def classes(self, scores: ScoreTable, rows: pa.Table) -> ClassesByDigest:
+        """Return the classes of some examples; the training set is read again only for those not searched before.
+
+        Args:
+            scores: Score table of the examples.
+            rows: Rows of the table.
+
+        Raises:
+            DataError: The training set can no longer be read, or holds other examples than were scored.
+            SpecError: The model of names and addresses cannot be used.
+            StoreError: The store cannot be written.
+        """
+        key = self._key(scores)
+        classes = self._read.setdefault(key, self._stored(key))
+        wanted = dict(zip(rows["example_id"].to_pylist(), rows["digest"].to_pylist(), strict=True))
+        missing = {position: digest for position, digest in wanted.items() if digest not in classes}
+        if missing:
+            classes |= self._search(scores, missing)
+            self.store.write_entry(
+                "secret-classes",
+                key,
+                {"classes": {digest: sorted(names) for digest, names in classes.items()}},
+            )
+        return {digest: classes[digest] for digest in wanted.values()}
+
+    def _search(self, scores: ScoreTable, digests: Mapping[int, str]) -> dict[str, frozenset[str]]:
+        classes = {}
+        for text in read_texts(scores, digests, offline=self.search.offline):
+            if text.example.digest == digests[text.example.position]:
+                classes[text.example.digest] = self.search.classes_in(*text.window())
+        if classes.keys() < set(digests.values()):
+            raise DataError(
+                f"The examples that were scored were expected in {scores.training_set.source} when their text was read"
+                " again, and it holds others; run the audit again."
+            )
+        return classes
+
+    def _key(self, scores: ScoreTable) -> str:
+        extraction = scores.extraction
+        lengths = [extraction.prefix_tokens, extraction.suffix_tokens, extraction.window_tokens]
+        return digest_of([scores.record.digest, scores.checkpoint.text_digest, *lengths, self.search.identity])
+
+    def _stored(self, key: str) -> dict[str, frozenset[str]]:
+        """The classes that the store has; an entry of another form counts as absent."""
+        content = self.store.read_entry("secret-classes", key) or {}
+        try:
+            return {digest: frozenset(names) for digest, names in content["classes"].items()}
+        except (KeyError, TypeError, AttributeError):
+            return {}
