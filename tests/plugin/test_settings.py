@@ -48,6 +48,8 @@ def two_values(option: Option) -> tuple[Any, Any]:
             "trackio",
             "none",
             "messages=turns",
+            "GB",
+            "US,DE",
         ),
     }[option.kind]
     fitting = [value for value in candidates if not option.check(value)]

@@ -1,0 +1,45 @@
+"""Gates hold rates by class of secrets, and every report counts what is recited and inherited of each class."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.audit_project import ROLES
+from tests.secrets.personal_words import with_secrets
+
+GATE = "def test_class(memorization, student):\n    assert memorization(student).of_class({name!r}).rate <= {most}\n"
+
+
+@pytest.fixture
+def personal_project(unscored_project):
+    project = unscored_project
+    project.declare(**{role: with_secrets(getattr(project.cast, role), project.path / role) for role in ROLES})
+    return project
+
+
+def test_a_gate_on_a_class_holds_or_fails(personal_project):
+    personal_project.gates(GATE.format(name="email", most=0.1))
+    personal_project.run().assert_outcomes(passed=1)
+    personal_project.gates(GATE.format(name="email", most=0.09))
+    result = personal_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*email memorization rate of student 10.00% (2 of 20) > 9.00%*"])
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("name", "Class name was expected to be looked for, and it is not"),
+        ("iban", "A class of secrets was expected (email, phone, card, key, name, address)"),
+    ],
+)
+def test_a_class_that_is_not_looked_for_passes_no_gate(personal_project, name, reason):
+    gate = GATE.format(name=name, most=1)
+    personal_project.gates(gate)
+    result = personal_project.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert reason in result.stdout.str()
+    # Nor if the test catches the error.
+    caught = gate.replace("    assert", "    try:\n        assert") + "    except Exception:\n        pass\n"
+    personal_project.gates(f"{caught}    assert memorization(student).rate <= 1\n")
+    assert personal_project.run().ret == pytest.ExitCode.TESTS_FAILED

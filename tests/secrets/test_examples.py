@@ -1,0 +1,96 @@
+"""The classes of examples are those of their suffixes; they are stored without text, and read again only where new."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.secrets.examples import SecretsOfExamples
+from pytest_kdmem.secrets.search import SecretSearch
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.runtime import RunSettings
+from pytest_kdmem.specs.secret_settings import SECRET_CLASSES, SecretSettings
+from tests.audit_project import PREFIX, SUFFIX, Cast
+from tests.secrets.personal_words import EMAIL, PHONE, with_secrets
+
+LENGTHS = Extraction(PREFIX, SUFFIX, PREFIX + SUFFIX)
+
+
+@pytest.fixture
+def scores(cast: Cast, tmp_path: Path) -> ScoreTable:
+    np.save(tmp_path / "train.npy", cast.rows)
+    student = with_secrets(cast.student, tmp_path / "student")
+    return score(
+        Model(str(student)),
+        TrainingSet(str(tmp_path / "train.npy")),
+        LENGTHS,
+        ScoreStore(tmp_path / "store"),
+        settings=RunSettings(engine="transformers", device="cpu"),
+        metrics="verdict",
+    )
+
+
+def secrets_in(folder: Path) -> SecretsOfExamples:
+    return SecretsOfExamples(SecretSearch(SecretSettings()), ScoreStore(folder / "store"))
+
+
+def rows_of(scores: ScoreTable, *positions: int) -> pa.Table:
+    return scores.rows.take(list(positions))
+
+
+def test_classes_are_those_of_the_suffix(scores: ScoreTable, cast: Cast, tmp_path: Path) -> None:
+    classes = secrets_in(tmp_path).classes(scores, scores.rows)
+    digests = scores.rows["digest"].to_pylist()
+    for digest, row in zip(digests, cast.rows.tolist(), strict=True):
+        suffix = row[PREFIX:]
+        expected = {name for name, token in (("email", EMAIL), ("phone", PHONE)) if set(token) & set(suffix)}
+        assert classes[digest] == expected
+    assert set().union(*classes.values()) == {"email", "phone"}
+
+
+def test_the_store_has_classes_by_digest_and_no_text(scores: ScoreTable, tmp_path: Path) -> None:
+    expected = secrets_in(tmp_path).classes(scores, scores.rows)
+    (tmp_path / "train.npy").unlink()
+    assert secrets_in(tmp_path).classes(scores, scores.rows) == expected
+    [entry] = (tmp_path / "store" / "secret-classes").iterdir()
+    content = json.loads(entry.read_text())
+    assert content["classes"] == {digest: sorted(names) for digest, names in expected.items()}
+    assert not {"example.com", "+44"} & {part for part in ("example.com", "+44") if part in entry.read_text()}
+    assert entry.stat().st_mode & 0o077 == 0
+
+
+def test_only_new_examples_are_read(scores: ScoreTable, tmp_path: Path) -> None:
+    classes = secrets_in(tmp_path).classes(scores, rows_of(scores, 0, 1))
+    assert len(classes) == 2
+    assert len(secrets_in(tmp_path).classes(scores, rows_of(scores, 1, 5))) == 2
+    [entry] = (tmp_path / "store" / "secret-classes").iterdir()
+    assert len(json.loads(entry.read_text())["classes"]) == 3
+
+
+def test_another_training_set_in_its_place_is_refused(scores: ScoreTable, cast: Cast, tmp_path: Path) -> None:
+    np.save(tmp_path / "train.npy", cast.rows[::-1])
+    with pytest.raises(DataError, match="holds others"):
+        secrets_in(tmp_path).classes(scores, rows_of(scores, 0))
+
+
+def test_a_damaged_entry_is_searched_again(scores: ScoreTable, tmp_path: Path) -> None:
+    expected = secrets_in(tmp_path).classes(scores, scores.rows)
+    store = ScoreStore(tmp_path / "store")
+    [entry] = (tmp_path / "store" / "secret-classes").iterdir()
+    store.write_entry("secret-classes", entry.stem, {"classes": "none"})
+    assert secrets_in(tmp_path).classes(scores, scores.rows) == expected
+
+
+def test_without_a_tokenizer_nothing_is_looked_for(scores: ScoreTable, tmp_path: Path) -> None:
+    assert secrets_in(tmp_path).not_looked_for(scores).keys() == {"name", "address"}
+    for file in (tmp_path / "student").glob("*token*"):
+        file.unlink()
+    assert secrets_in(tmp_path).not_looked_for(scores).keys() == set(SECRET_CLASSES)
