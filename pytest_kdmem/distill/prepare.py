@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datasets import Dataset
 from transformers import PreTrainedModel, set_seed
 
-from pytest_kdmem.corpus.tokenizer import load_tokenizer
+from pytest_kdmem.corpus.tokenizer import Tokenizer, load_tokenizer
 from pytest_kdmem.distill.batches import WholeSteps
 from pytest_kdmem.distill.lora import add_adapter
 from pytest_kdmem.distill.losses import Objective
+from pytest_kdmem.distill.on_policy import SampledText
 from pytest_kdmem.distill.packing import check_packing
 from pytest_kdmem.distill.recipe import Precision, Recipe
 from pytest_kdmem.distill.teachers import LiveTeacher
@@ -30,6 +31,7 @@ class Prepared:
         rows: The rows to train on.
         held_out: Rows whose loss is measured after each epoch, or None.
         teacher: The teacher that reads each batch beside the model; None if rows hold all that is needed of a teacher.
+        sampling: How an on-policy student continues the beginnings of the rows; None of any other.
     """
 
     model: PreTrainedModel
@@ -37,6 +39,7 @@ class Prepared:
     rows: Dataset
     held_out: WholeSteps | None
     teacher: LiveTeacher | None
+    sampling: SampledText | None = None
 
 
 def prepare(run: TrainingRun) -> Prepared:
@@ -64,17 +67,28 @@ def prepare(run: TrainingRun) -> Prepared:
     if recipe.packing:
         check_packing(model)
     held_out = WholeSteps(source.examples(job.held_out, "held-out"), recipe.batch_size) if job.held_out else None
-    return Prepared(model, objective_of(recipe, vocabulary), rows, held_out, _live_teacher(run))
+    sampling = _sampling(run, vocabulary, rows, tokenizer) if recipe.is_on_policy else None
+    return Prepared(model, objective_of(recipe, vocabulary), rows, held_out, _live_teacher(run), sampling)
+
+
+def _sampling(run: TrainingRun, vocabulary: int, rows: Dataset, tokenizer: Tokenizer | None) -> SampledText:
+    recipe, of_answers = run.job.recipe, "prompt_tokens" in rows.column_names
+    return SampledText(
+        window_tokens=run.job.extraction.window_tokens,
+        vocabulary=vocabulary,
+        temperature=recipe.sampling_temperature,
+        seed=recipe.seed,
+        end=tokenizer.eos_id if of_answers and tokenizer is not None else None,
+    )
 
 
 def objective_of(recipe: Recipe, vocabulary: int) -> Objective:
     """The loss of a recipe over ``vocabulary`` token ids."""
-    is_soft = recipe.mode == "soft"
     return Objective(
-        divergence=recipe.divergence if is_soft else None,
+        divergence=recipe.divergence if recipe.matches_distribution else None,
         temperature=recipe.temperature,
         jsd_weight=recipe.jsd_weight,
-        cross_entropy_weight=recipe.cross_entropy_weight if is_soft else 0.0,
+        cross_entropy_weight=recipe.cross_entropy_weight if recipe.matches_distribution else 0.0,
         vocabulary=vocabulary,
     )
 
@@ -114,7 +128,7 @@ def dtype_on_cpu(stored: str, precision: Precision, *, multiplies_bfloat16: bool
 
 def _live_teacher(run: TrainingRun) -> LiveTeacher | None:
     recipe = run.job.recipe
-    if recipe.mode != "soft" or recipe.teacher_top_k is not None:
+    if not recipe.matches_distribution or recipe.teacher_top_k is not None:
         return None
     teacher = LiveTeacher(load_teacher(run, multiplies_bfloat16=has_bfloat16_units()), recipe.temperature)
     if recipe.packing:

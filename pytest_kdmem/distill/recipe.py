@@ -9,16 +9,19 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checks import Check, choice, nonempty_text, number, optional, require, truth, whole_number
 
-Mode = Literal["baseline", "soft", "hard"]
+Mode = Literal["baseline", "soft", "hard", "on-policy"]
 Divergence = Literal["forward", "reverse", "jsd"]
 Precision = Literal["bfloat16", "float32"]
 
+# Settings that digests hold only where they matter, so that trainings from before them keep theirs.
 LORA = ("lora_rank", "lora_target")
+ON_POLICY = ("sampling_temperature",)
 CHECKS: dict[str, Check] = {
     "mode": choice(*get_args(Mode)),
     "temperature": number(above=0),
     "divergence": choice(*get_args(Divergence)),
     "jsd_weight": number(above=0, below=1),
+    "sampling_temperature": number(above=0),
     "cross_entropy_weight": number(least=0, most=1),
     "teacher_top_k": optional(whole_number(1)),
     "epochs": whole_number(1),
@@ -41,12 +44,14 @@ class Recipe:
 
     Args:
         mode: Objective of the training: ``baseline`` (cross-entropy on the training set; teachers are trained this way,
-            too), ``soft`` (match the teacher's next-token distribution) or ``hard`` (cross-entropy on text that the
-            teacher generated).
-        temperature: Temperature T of the soft loss, which is scaled by T².
-        divergence: Divergence of the soft loss: ``forward`` (KL(teacher ‖ student)), ``reverse`` (KL(student ‖
+            too), ``soft`` (match the teacher's next-token distribution), ``hard`` (cross-entropy on text that the
+            teacher generated) or ``on-policy`` (match the teacher's next-token distribution on text that the student
+            samples while it learns).
+        temperature: Temperature T of the soft and the on-policy loss, which is scaled by T².
+        divergence: Divergence of these losses: ``forward`` (KL(teacher ‖ student)), ``reverse`` (KL(student ‖
             teacher)) or ``jsd`` (generalised Jensen–Shannon divergence).
         jsd_weight: Weight β of the teacher in the mixture distribution of ``jsd``.
+        sampling_temperature: Temperature at which an on-policy student samples its text.
         cross_entropy_weight: Weight of cross-entropy on the training set in the soft loss.
         teacher_top_k: Number of the teacher's log-probabilities that are stored for each token. The student learns from
             these and from the probability that remains, and the teacher need not be loaded beside it. None: the student
@@ -74,6 +79,7 @@ class Recipe:
     temperature: float = 2.0
     divergence: Divergence = "forward"
     jsd_weight: float = 0.5
+    sampling_temperature: float = 1.0
     cross_entropy_weight: float = 0.0
     teacher_top_k: int | None = None
     epochs: int = 4
@@ -96,17 +102,41 @@ class Recipe:
                 f"Divergence forward was expected with teacher-top-k, which stores only what forward KL needs;"
                 f" found {self.divergence}."
             )
+        if self.is_on_policy:
+            self._check_on_policy()
         if self.lora_target is not None and self.lora_rank is None:
             raise SpecError("lora-rank was expected with lora-target, and it is not given; name a rank, such as 16.")
+
+    def _check_on_policy(self) -> None:
+        refused = {
+            "teacher-top-k": self.teacher_top_k is not None,
+            "cross-entropy-weight": self.cross_entropy_weight > 0,
+            "packing": self.packing,
+        }
+        if chosen := [name for name, is_set in refused.items() if is_set]:
+            raise SpecError(
+                f"No {chosen[0]} was expected in mode on-policy, whose rows are written while the student learns;"
+                f" leave {chosen[0]} out, or choose mode soft."
+            )
 
     @property
     def needs_teacher(self) -> bool:
         return self.mode != "baseline"
 
     @property
+    def is_on_policy(self) -> bool:
+        """Whether the student learns from text that it samples itself."""
+        return self.mode == "on-policy"
+
+    @property
+    def matches_distribution(self) -> bool:
+        """Whether the loss is a divergence from the teacher's next-token distribution."""
+        return self.mode in ("soft", "on-policy")
+
+    @property
     def loss(self) -> str:
         """The loss in words, as reports show it."""
-        if self.mode != "soft":
+        if not self.matches_distribution:
             return "cross-entropy" if self.mode == "baseline" else "cross-entropy on the teacher's text"
         name = {"forward": "forward KL", "reverse": "reverse KL", "jsd": f"JSD, β = {self.jsd_weight:g}"}
         description = f"{name[self.divergence]}, T = {self.temperature:g}"
@@ -114,6 +144,8 @@ class Recipe:
             description += f", top {self.teacher_top_k}"
         if self.cross_entropy_weight:
             description += f", {self.cross_entropy_weight:g} cross-entropy"
+        if self.is_on_policy:
+            description += f", on text sampled at T = {self.sampling_temperature:g}"
         return description
 
     @property
@@ -123,8 +155,6 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Digest of all settings; that of a training of all weights is the one from before there were adapters."""
-        settings = asdict(self)
-        if self.lora_rank is None:
-            settings = {name: value for name, value in settings.items() if name not in LORA}
-        return digest_of(settings)
+        """Digest of all settings that matter for the mode, of an adapter only where one is trained."""
+        unused = (LORA if self.lora_rank is None else ()) + (() if self.is_on_policy else ON_POLICY)
+        return digest_of({name: value for name, value in asdict(self).items() if name not in unused})

@@ -12,6 +12,7 @@ from pytest_kdmem.distill.batches import Collator, WholeSteps
 from pytest_kdmem.distill.callback import DistillationCallback
 from pytest_kdmem.distill.checkpoints import latest_checkpoint
 from pytest_kdmem.distill.loss_forward import forward_returns_loss
+from pytest_kdmem.distill.on_policy import Prompts, collate_prompts
 from pytest_kdmem.distill.prepare import Prepared
 from pytest_kdmem.distill.sigterm import StopRequest
 from pytest_kdmem.distill.trainer import DistillationTrainer
@@ -19,7 +20,7 @@ from pytest_kdmem.distill.training_arguments import training_arguments
 from pytest_kdmem.distill.training_run import TrainingRun
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory
-from pytest_kdmem.errors import EngineError, TrainingInterrupted
+from pytest_kdmem.errors import EngineError, SpecError, TrainingInterrupted
 from pytest_kdmem.specs.figure_names import RATE, figure_name
 from pytest_kdmem.specs.run_card import Curve
 
@@ -47,17 +48,25 @@ def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
     """Train until the last epoch ends.
 
     Raises:
+        SpecError: Weights are sharded, and the mode is on-policy.
         EngineError: The loss is not finite, or memory runs out.
         TrainingInterrupted: A stop was requested; everything up to the last whole step is saved.
     """
     recipe, rows, folder = run.job.recipe, prepared.rows, run.folder
+    learned = Prompts(rows, run.job.extraction.prefix_tokens) if prepared.sampling else rows
     trainer = DistillationTrainer(
         teacher=prepared.teacher,
+        sampling=prepared.sampling,
         model=prepared.model,
         args=training_arguments(recipe, run.options.execution, run.split, folder.path, len(rows)),
-        train_dataset=WholeSteps(rows, recipe.batch_size),
-        data_collator=Collator(recipe.packing),
+        train_dataset=WholeSteps(learned, recipe.batch_size),
+        data_collator=collate_prompts if prepared.sampling else Collator(recipe.packing),
     )
+    if prepared.sampling and trainer.is_fsdp_enabled:
+        raise SpecError(
+            "DDP or one process was expected in mode on-policy, and FSDP shards the weights, with which no text can be"
+            " sampled here; train on one device, or in mode soft."
+        )
     callback = DistillationCallback(trainer, run, prepared.held_out, stop)
     for added in (callback, *run.options.callbacks):
         trainer.add_callback(added)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import islice
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer
+from transformers import PreTrainedModel, PrinterCallback, Trainer
 
 from pytest_kdmem.distill.batches import SeededOrder, WholeSteps, predicted_mask
 from pytest_kdmem.distill.checkpoints import read_checkpoint, write_checkpoint
+from pytest_kdmem.distill.on_policy import SampledText
 from pytest_kdmem.distill.teachers import LiveTeacher, StoredOutputs
 from pytest_kdmem.errors import EngineError
 
@@ -26,16 +28,18 @@ class DistillationTrainer(Trainer):
 
     Args:
         teacher: Reads each batch beside the student; None if none is needed, or if rows hold its log-probabilities.
+        sampling: Lets the student continue the prompts of each step before it learns from them; None where rows are
+            learned as they are.
         arguments: Arguments of `transformers.Trainer`; ``train_dataset`` must be a `WholeSteps`.
     """
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *, teacher: LiveTeacher | None, **arguments: Any) -> None:
+    def __init__(self, *, teacher: LiveTeacher | None, sampling: SampledText | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.model_accepts_loss_kwargs = True  # makes Trainer pass the number of the step's predicted tokens
         self.remove_callback(PrinterCallback)  # prints dictionaries where the progress bar is off
-        self.teacher = teacher
+        self.teacher, self.sampling = teacher, sampling
         if teacher is not None:
             teacher.to(self.args.device)
         self.order: SeededOrder | None = None
@@ -92,6 +96,17 @@ class DistillationTrainer(Trainer):
                 f"A finite loss was expected, and it is {loss} at step {self.state.global_step}; lower the learning"
                 " rate, or check teacher and initial weights."
             )
+
+    def get_batch_samples(
+        self, epoch_iterator: Any, num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Tensor | int | None]:
+        if self.sampling is None:
+            return super().get_batch_samples(epoch_iterator, num_batches, device)
+        # All passes of a step learn from text of the same weights, and its tokens are counted once it is written.
+        prompts, model = list(islice(epoch_iterator, num_batches)), cast(PreTrainedModel, self.model)
+        with self.accelerator.autocast():
+            sampled = [self.sampling.continued(model, batch, self.state.global_step) for batch in prompts]
+        return sampled, self._get_num_items_in_batch(sampled, device)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
         tokens = [predicted_mask(batch["labels"]).sum().to(device) for batch in batch_samples]

@@ -15,6 +15,7 @@ from pytest_kdmem.corpus.chat_source import chat_digests
 from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.distill.job import OpenedData
+from pytest_kdmem.distill.on_policy import with_whole_prompt
 from pytest_kdmem.distill.sequence_level import TEXTS_PER_SHARD, teacher_text
 from pytest_kdmem.distill.stored_rows import ANSWERS, ROWS_PER_SHARD, TOKEN_IDS, Record, RowStore
 from pytest_kdmem.distill.top_k import add_top_k_logprobs
@@ -90,16 +91,24 @@ class RowSource:
             end = self.tokenizer.eos_id if self.tokenizer is not None else None
             rows = teacher_text(load_teacher, rows, job.extraction, self.embedding_rows, store, end=end)
             if not len(rows):
-                raise DataError(
-                    f"Examples of {job.extraction.prefix_tokens} tokens or more were expected in"
-                    f" {job.training_set.declared.source} for the teacher to continue, and there are none."
-                )
+                raise self._too_short("teacher")
+        elif recipe.is_on_policy:
+            rows = with_whole_prompt(rows, job.extraction.prefix_tokens)
+            if not len(rows):
+                raise self._too_short("student")
         elif recipe.mode == "soft" and recipe.teacher_top_k is not None:
             folder = self._teacher_folder(
                 f"top-{recipe.teacher_top_k}", recipe.temperature, recipe.precision, vocabulary
             )
             rows = add_top_k_logprobs(load_teacher, rows, recipe, vocabulary, self._store(folder))
         return rows
+
+    def _too_short(self, writer: str) -> DataError:
+        job = self.run.job
+        return DataError(
+            f"Examples of {job.extraction.prefix_tokens} tokens or more were expected in"
+            f" {job.training_set.declared.source} for the {writer} to continue, and there are none."
+        )
 
     def _store(self, folder: Path, rows_per_shard: int = ROWS_PER_SHARD) -> RowStore:
         return RowStore(folder, self.run.processes, rows_per_shard)

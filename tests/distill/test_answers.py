@@ -69,7 +69,13 @@ def test_loss_and_gradients_are_those_of_trl(chat_model, tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"mode": "baseline"}, {"mode": "soft", "packing": True}, {"mode": "soft", "teacher_top_k": 5}, {"mode": "hard"}],
+    [
+        {"mode": "baseline"},
+        {"mode": "soft", "packing": True},
+        {"mode": "soft", "teacher_top_k": 5},
+        {"mode": "hard"},
+        {"mode": "on-policy"},
+    ],
     ids=str,
 )
 def test_every_way_of_training_takes_conversations(chat_model, tmp_path, settings):

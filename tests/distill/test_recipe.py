@@ -15,6 +15,7 @@ OTHER_VALUES = {
     "temperature": 3.0,
     "divergence": "reverse",
     "jsd_weight": 0.25,
+    "sampling_temperature": 0.5,
     "cross_entropy_weight": 0.125,
     "teacher_top_k": 8,
     "epochs": 7,
@@ -30,7 +31,7 @@ OTHER_VALUES = {
     "lora_target": "dense",
 }
 # Settings that are made only together with others.
-BASES = {"lora_target": Recipe(lora_rank=4)}
+BASES = {"lora_target": Recipe(lora_rank=4), "sampling_temperature": Recipe(mode="on-policy")}
 NAMES = [field.name for field in fields(Recipe)]
 
 
@@ -57,7 +58,7 @@ def test_every_setting_has_a_check():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mode": "sotf"}, "mode must be one of baseline, soft, hard; found 'sotf'"),
+        ({"mode": "sotf"}, "mode must be one of baseline, soft, hard, on-policy; found 'sotf'"),
         ({"divergence": "kl"}, "divergence must be one of forward, reverse, jsd; found 'kl'"),
         ({"precision": "int8"}, "precision must be one of bfloat16, float32"),
         ({"temperature": 0.0}, "temperature must be a number above 0; found 0.0"),

@@ -7,20 +7,37 @@ from inspect import signature
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 
-@torch.inference_mode()
-def decode_greedily(model: PreTrainedModel, prefixes: Tensor, new_tokens: int) -> Tensor:
-    """Greedy continuations ``[batch, new_tokens]`` of token ids ``[batch, tokens]``, by `generate`.
+@torch.no_grad()  # tensors of inference mode that a model keeps would stop a training that goes on with it
+def decode(model: PreTrainedModel, prefixes: Tensor, new_tokens: int, choose: LogitsProcessor | None = None) -> Tensor:
+    """Continuations ``[batch, new_tokens]`` of token ids ``[batch, tokens]``, by `generate`.
 
     EOS does not stop decoding and no token is banned: the checkpoint's own generation config is not used.
+
+    Args:
+        model: A causal language model.
+        prefixes: Token ids ``[batch, tokens]``, int64.
+        new_tokens: Number of tokens to decode.
+        choose: Changes the logits of each step, of which the greatest is taken; None takes the most probable token.
     """
     model.generation_config = GenerationConfig()
     settings = GenerationConfig(do_sample=False, max_new_tokens=new_tokens, use_cache=True)
     generate: Callable[..., Tensor] = model.generate  # type: ignore[assignment]
-    out = generate(prefixes, attention_mask=torch.ones_like(prefixes), generation_config=settings)
+    out = generate(
+        prefixes,
+        attention_mask=torch.ones_like(prefixes),
+        generation_config=settings,
+        logits_processor=LogitsProcessorList([] if choose is None else [choose]),
+    )
     return out[:, prefixes.shape[1] :]
+
+
+@torch.inference_mode()
+def decode_greedily(model: PreTrainedModel, prefixes: Tensor, new_tokens: int) -> Tensor:
+    """Greedy continuations ``[batch, new_tokens]`` of token ids ``[batch, tokens]``."""
+    return decode(model, prefixes, new_tokens)
 
 
 @torch.no_grad()  # tensors of inference mode that a model keeps would stop a training that goes on with it
