@@ -11,6 +11,7 @@ from transformers import AutoConfig, GgufConfig, PreTrainedModel
 
 from pytest_kdmem.engines.numerics import quantization_here
 from pytest_kdmem.engines.transformers.loaded import own_weights
+from pytest_kdmem.engines.transformers.packed_weights import check_packed
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
@@ -65,6 +66,7 @@ def finish_loading(model: PreTrainedModel, checkpoint: Checkpoint, dtype: torch.
         if dtype == torch.float32:
             _widen_plain_layers(model)
         return model
+    check_packed(model, checkpoint)
     plain = {id(weight): _dequantized(weight) for weight in model.parameters() if _is_quantized(weight)}
     for name, layer in list(model.named_modules()):
         for key, weight in list(layer.named_parameters(recurse=False)):
@@ -115,8 +117,13 @@ def _dequantized(weight: Any) -> Tensor:
 
 
 def _check_blocks(weight: Any) -> None:
-    """Refuse rows that are no whole blocks: the kernels of bitsandbytes read them wrongly on a CPU."""
+    """Refuse what bitsandbytes reads wrongly: scales without their own scales, and on a CPU rows of no whole blocks."""
     state = weight.quant_state
+    if not state.nested and not state.absmax.is_floating_point():
+        raise EngineError(
+            "Scales of floating point were expected in four bits, and found those of scales that are quantized"
+            " themselves, of which nested_absmax or nested_quant_map is missing; save the model again."
+        )
     row, block = int(state.shape[-1]), int(state.blocksize)
     if weight.device.type == "cpu" and row % block:
         raise EngineError(

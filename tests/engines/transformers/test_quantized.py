@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPTNeoXConfig, LlamaConfig, LlamaForCausalLM
 
 from pytest_kdmem.corpus.examples import Example
@@ -157,6 +160,33 @@ def test_progress_and_warnings_of_the_libraries_are_not_written(quantized, capfd
         capfd.readouterr()
         load_model(model, open_checkpoint(model), dtype="float32")
         assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("compressed-tensors int8", 4), ("compressed-tensors int4", 2)])
+def test_weights_that_are_packed_otherwise_than_the_configuration_says_are_refused(quantized, tmp_path, kind, bits):
+    """The library itself reads other weights then, by which a model recites nothing."""
+    folder = Path(shutil.copytree(quantized(kind), tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    for group in config["quantization_config"]["config_groups"].values():
+        group["weights"] |= {"num_bits": bits}
+    (folder / "config.json").write_text(json.dumps(config))
+    model = Model(str(folder))
+    with pytest.raises(EngineError, match=rf"Weights of {bits} bits were expected .*weight_packed is packed otherwise"):
+        load_model(model, open_checkpoint(model), dtype="float32")
+
+
+@pytest.mark.parametrize("lost", ["nested_absmax", "nested_quant_map"])
+def test_scales_without_their_own_scales_are_refused(quantized, tmp_path, lost):
+    """The library takes the numbers of eight bits for the scales: one such layer, and a model recites nothing."""
+    folder = Path(shutil.copytree(quantized("bitsandbytes 4 bit"), tmp_path / "model"))
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[f"model.layers.0.mlp.down_proj.weight.{lost}"]
+    save_file(tensors, folder / "model.safetensors", metadata)
+    model = Model(str(folder))
+    with pytest.raises(EngineError):
+        load_model(model, open_checkpoint(model), dtype="float32")
 
 
 FACTORS = np.full(8, 8.0, np.float32)
