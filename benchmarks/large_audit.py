@@ -106,7 +106,7 @@ def step(name: str) -> Iterator[None]:
 
 def read_table(store: ScoreStore, role: str, shards: tuple[str, ...], *, exhaustive: bool) -> ScoreTable:
     """The stored scores of one model."""
-    tables = StoredParts(store, ((f"{role}-b-c",),)).read_all(shards)
+    tables = StoredParts(store, ((f"{role}-b-c",),), (SCHEMA,)).read_all(shards)
     assert tables is not None
     rows = pa.concat_tables([table.replace_schema_metadata(None) for table in tables[0]])
     return ScoreTable(

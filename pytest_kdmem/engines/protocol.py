@@ -48,6 +48,24 @@ class Screening:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """What the whole windows of n examples tell, each array of shape ``[n]``.
+
+    Attributes:
+        margins: Of each example the margin of every token but the first, in logits, float32 ``[tokens − 1]``.
+        unsure_within: Margin, in logits, within which a token of the example may be hit or missed by another kernel,
+            batch size, or the dtype that decides.
+        min_k: Mean of the least fifth of the log-probabilities of the window's predicted tokens, in nats.
+        min_k_plus: The same of log-probabilities that are standardized by mean and deviation of their distribution.
+    """
+
+    margins: npt.NDArray[np.object_]
+    unsure_within: Floats
+    min_k: Floats
+    min_k_plus: Floats
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scores of n examples, each array of shape ``[n]``; NaN where a metric was not computed.
 
@@ -59,6 +77,7 @@ class Scores:
         entropy: Mean entropy of the predicted distribution over the suffix, in nats.
         tolerance: Margin, in logits, within which another kernel or batch size could change the verdict.
         screening: Counts of a run in two dtypes; None of a run in one.
+        windows: What is known of every predicted token; None where verdicts alone were scored.
     """
 
     margin: Floats
@@ -68,6 +87,7 @@ class Scores:
     entropy: Floats
     tolerance: float
     screening: Screening | None = None
+    windows: Windows | None = None
 
     @property
     def memorized(self) -> Flags:
@@ -80,24 +100,38 @@ class Scores:
 
 
 SCORE_ARRAYS = ("margin", "first_miss", "logprob", "nll", "entropy")
+WINDOW_ARRAYS = ("margins", "unsure_within", "min_k", "min_k_plus")
 
 
 def unknown_scores(examples: int, tolerance: float) -> Scores:
     """Scores of which nothing is known yet, to be filled by `put_scores`."""
-    margin, logprob, nll, entropy = (np.full(examples, np.nan, np.float32) for _ in range(4))
-    return Scores(margin, np.full(examples, -1, np.int16), logprob, nll, entropy, tolerance)
+    margin, logprob, nll, entropy, *others = (np.full(examples, np.nan, np.float32) for _ in range(7))
+    windows = Windows(np.full(examples, None, np.object_), *others)
+    return Scores(margin, np.full(examples, -1, np.int16), logprob, nll, entropy, tolerance, windows=windows)
+
+
+def verdict_scores(margin: Floats, first_miss: npt.NDArray[np.int16], tolerance: float) -> Scores:
+    """Scores of which the verdicts alone are known."""
+    unknown = np.full(len(margin), np.nan, dtype=np.float32)
+    return Scores(margin, first_miss, unknown, unknown, unknown, tolerance)
 
 
 def take_scores(scores: Scores, rows: npt.NDArray[np.intp] | slice) -> Scores:
     """A copy of the scores of some examples."""
     margin, first_miss, logprob, nll, entropy = (getattr(scores, name)[rows].copy() for name in SCORE_ARRAYS)
-    return Scores(margin, first_miss, logprob, nll, entropy, scores.tolerance)
+    windows = scores.windows
+    if windows is not None:
+        windows = Windows(*(getattr(windows, name)[rows].copy() for name in WINDOW_ARRAYS))
+    return Scores(margin, first_miss, logprob, nll, entropy, scores.tolerance, windows=windows)
 
 
 def put_scores(scores: Scores, rows: npt.NDArray[np.intp], values: Scores) -> None:
-    """Set the scores of some examples in place."""
+    """Set the scores of some examples in place; those of windows where both know them."""
     for name in SCORE_ARRAYS:
         getattr(scores, name)[rows] = getattr(values, name)
+    if scores.windows is not None and values.windows is not None:
+        for name in WINDOW_ARRAYS:
+            getattr(scores.windows, name)[rows] = getattr(values.windows, name)
 
 
 def ignore_progress(examples: int) -> None:

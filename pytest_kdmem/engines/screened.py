@@ -106,8 +106,19 @@ class DecidedScores:
         changed = self._scores.memorized[rows] != screened.memorized[rows]
         counts = Screening(len(self.margin), len(rows), int(changed.sum()), band.width, band.widened)
         merged = replace(take_scores(screened, slice(None)), tolerance=self.tolerance, screening=counts)
+        if merged.windows is not None:
+            merged.windows.unsure_within[:] = max(band.width, self._greatest_change(screened, rows))
         put_scores(merged, rows, take_scores(self._scores, rows))
         return merged
+
+    def _greatest_change(self, screened: Scores, rows: Rows) -> float:
+        """Greatest change of a margin, in logits, at any token of the examples that were decided."""
+        assert screened.windows is not None
+        assert self._scores.windows is not None
+        before, after = screened.windows.margins[rows], self._scores.windows.margins[rows]
+        with np.errstate(invalid="ignore"):  # a token that is cut off has −inf in both
+            changes = [np.abs(first - second) for first, second in zip(before, after, strict=True)]
+        return max((float(change[np.isfinite(change)].max(initial=0.0)) for change in changes), default=0.0)
 
     def all(self, advance: Callable[[int], None]) -> Scores:
         """Decide every example; none counts as screened."""

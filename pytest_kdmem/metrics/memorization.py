@@ -139,7 +139,7 @@ class Memorization:
         loss = estimate_mean(
             "loss",
             self.label,
-            self._column("nll"),
+            self.column("nll"),
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
         )
@@ -160,7 +160,7 @@ class Memorization:
         """
         if not n >= 1 or not 0 < p < 1:
             raise SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}.")
-        q = np.exp(self._column("logprob"))
+        q = np.exp(self.column("logprob"))
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
         return self._proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))
 
@@ -205,19 +205,19 @@ class Memorization:
     def _of_model(self, estimate: Estimate) -> Estimate:
         return replace(estimate, too_short=self.too_short, model_digest=self.scores.checkpoint.digest)
 
-    def _column(self, name: str) -> Values:
+    def column(self, name: str) -> Values:
         """Return a metric of each distinct example, float64 ``[n]``, read at its first copy.
 
         Raises:
             SpecError: Only verdicts were scored.
         """
-        first_copies = self.distinct_rows.at_first(self.scores.rows[name])
-        if first_copies.null_count:
+        rows = self.scores.rows
+        if name not in rows.column_names or self.distinct_rows.at_first(rows[name]).null_count:
             raise SpecError(
                 f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
                 ' ask for memorization(…, metrics="all").'
             )
-        return self.distinct_rows.values(self.scores.rows[name])
+        return self.distinct_rows.values(rows[name])
 
 
 def check_comparable(models: Sequence[Memorization]) -> None:

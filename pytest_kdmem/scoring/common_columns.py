@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 # Columns that tell of an example, and not of a model; they are most of a table's bytes.
-COMMON_COLUMNS = ("example_id", "digest", "status", "zlib_bytes")
+COMMON_COLUMNS = ("example_id", "digest", "status", "zlib_bytes", "tokens", "suffix_at")
 
 
 class CommonColumns:

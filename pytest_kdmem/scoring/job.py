@@ -19,7 +19,8 @@ from pytest_kdmem.engines.load import open_engine
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Metrics, Scores
 from pytest_kdmem.scoring.loss_shard import LossShard, loss_rows
-from pytest_kdmem.scoring.table import SCHEMA, TOLERANCE_KEY, score_metadata
+from pytest_kdmem.scoring.table import SCHEMA, TOLERANCE_KEY, schema_of, score_metadata
+from pytest_kdmem.scoring.window_columns import window_columns
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
 from pytest_kdmem.specs.runtime import RunSettings
@@ -53,6 +54,10 @@ class Task(Protocol):
     def jobs(self) -> tuple[Job, ...]:
         """The job of each model; device and settings are the same in all."""
 
+    @property
+    def schemas(self) -> tuple[pa.Schema, ...]:
+        """The columns of each of the tables that are stored apart."""
+
     def mapped(self, change: Callable[[Job], Job]) -> Self:
         """The same task with a function applied to each model's job."""
 
@@ -85,6 +90,10 @@ class Job:
     def jobs(self) -> tuple[Job, ...]:
         return (self,)
 
+    @property
+    def schemas(self) -> tuple[pa.Schema, ...]:
+        return (schema_of(self.metrics),)
+
     def mapped(self, change: Callable[[Job], Job]) -> Job:
         return change(self)
 
@@ -92,7 +101,7 @@ class Job:
         return ShardScorer(self)
 
     def too_short_rows(self, shard: Shard) -> pa.Table:
-        return too_short_rows(shard)
+        return too_short_rows(shard, *self.schemas)
 
     def split(self, rows: pa.Table) -> tuple[pa.Table, ...]:
         return (rows,)
@@ -116,7 +125,7 @@ class ShardScorer:
         self._engine = open_engine(job.model, job.checkpoint, job.numerics, job.extraction, job.settings)
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
-        """Rows by SCHEMA, with the tolerance (logits) in the table's metadata; exact duplicates are scored once."""
+        """Rows by the job's schema, with their tolerance (logits) in the metadata; exact duplicates are scored once."""
         if isinstance(shard, LossShard):
             return loss_rows(shard, [self._engine.losses(shard.examples)])
         examples = scorable_examples(shard, self._job.extraction)
@@ -124,7 +133,7 @@ class ShardScorer:
             compressed = beside.submit(zlib_bytes, examples, self._tokenizer)
             scores = self._engine.score(examples, self._job.extraction, self._job.metrics, advance)
         advance(len(shard.examples) - len(examples))
-        return rows_of_shard(shard, examples, scores, compressed.result())
+        return rows_of_shard(shard, examples, scores, compressed.result(), self._job)
 
     def close(self) -> None:
         self._engine.close()
@@ -136,9 +145,9 @@ def scorable_examples(shard: Shard, extraction: Extraction) -> list[Example]:
     return sorted(distinct.values(), key=lambda example: example.position)
 
 
-def too_short_rows(shard: Shard) -> pa.Table:
-    """Rows by SCHEMA of a shard in which every example is too short to be scored."""
-    return _table(shard, np.full(len(shard.examples), -1), {}, {TOLERANCE_KEY: b"0.0"})
+def too_short_rows(shard: Shard, schema: pa.Schema = SCHEMA) -> pa.Table:
+    """Rows of a shard in which every example is too short to be scored."""
+    return _table(shard, np.full(len(shard.examples), -1), {}, schema.with_metadata({TOLERANCE_KEY: b"0.0"}))
 
 
 def zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int | None]:
@@ -149,15 +158,16 @@ def zlib_bytes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list
 
 
 def rows_of_shard(
-    shard: Shard, scored: Sequence[Example], scores: Scores, compressed: Sequence[int | None]
+    shard: Shard, scored: Sequence[Example], scores: Scores, compressed: Sequence[int | None], job: Job
 ) -> pa.Table:
-    """Make a row, by SCHEMA, for each example of a shard.
+    """Make a row, by the schema of its job, for each example of a shard.
 
     Args:
         shard: All examples, duplicates and too short ones included.
         scored: The distinct examples that were scored.
         scores: Their scores.
         compressed: Their sizes by `zlib_bytes`.
+        job: What they were scored by.
     """
     row_of = {example.digest: row for row, example in enumerate(scored)}
     rows = np.array([row_of.get(example.digest, -1) for example in shard.examples], dtype=np.int64)
@@ -171,19 +181,20 @@ def rows_of_shard(
         "first_miss": scores.first_miss,
         "zlib_bytes": pa.array(compressed, pa.int32()),
     }
-    return _table(shard, rows, columns, score_metadata(scores))
+    if job.metrics == "all":
+        assert scores.windows is not None
+        columns |= window_columns(scored, scores.windows, job.extraction)
+    return _table(shard, rows, columns, schema_of(job.metrics).with_metadata(score_metadata(scores)))
 
 
-def _table(
-    shard: Shard, rows: Rows, columns: Mapping[str, npt.NDArray[Any] | pa.Array], metadata: Mapping[bytes, bytes]
-) -> pa.Table:
-    """A row by SCHEMA for each example of a shard.
+def _table(shard: Shard, rows: Rows, columns: Mapping[str, npt.NDArray[Any] | pa.Array], schema: pa.Schema) -> pa.Table:
+    """A row for each example of a shard.
 
     Args:
         shard: The examples.
         rows: The row of each in the columns, −1 for one that is too short.
         columns: Columns of scores; NaN becomes null, as do those that are missing.
-        metadata: What else is known of the scores.
+        schema: The columns of the rows, and what else is known of the scores.
     """
     is_scored = rows >= 0
     taken = pa.array(rows, mask=~is_scored)
@@ -192,8 +203,8 @@ def _table(
         "digest": pa.array([example.digest for example in shard.examples], pa.string()),
         "status": pa.array(np.where(is_scored, "scored", "too_short"), pa.string()),
     }
-    for field in SCHEMA:
+    for field in schema:
         if field.name not in table:
             column = pa.array(columns[field.name], field.type, from_pandas=True) if columns else None
             table[field.name] = pa.nulls(len(rows), field.type) if column is None else column.take(taken)
-    return pa.table(table, SCHEMA.with_metadata(dict(metadata)))
+    return pa.table(table, schema)

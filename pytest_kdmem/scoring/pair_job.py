@@ -30,6 +30,10 @@ class PairJob:
     def jobs(self) -> tuple[Job, ...]:
         return self.teacher, self.baseline
 
+    @property
+    def schemas(self) -> tuple[pa.Schema, ...]:
+        return *self.teacher.schemas, *self.baseline.schemas, KL_SCHEMA
+
     def mapped(self, change: Callable[[Job], Job]) -> PairJob:
         return PairJob(change(self.teacher), change(self.baseline))
 
@@ -42,7 +46,7 @@ class PairJob:
         return _join(rows, rows, kl)
 
     def split(self, rows: pa.Table) -> tuple[pa.Table, ...]:
-        """The teacher's rows and the baseline's, both by SCHEMA, and the divergence by KL_SCHEMA."""
+        """The teacher's rows, the baseline's, and the divergence, by the schemas of the task."""
         return *(_side(rows, side) for side in SIDES), _side(rows, "kl")
 
 
@@ -77,8 +81,8 @@ class PairScorer:
             scores = self._engine.score(examples, extraction, advance)
         advance(len(shard.examples) - len(examples))
         compressed = sizes.result()
-        teacher = rows_of_shard(shard, examples, scores.teacher, compressed)
-        baseline = rows_of_shard(shard, examples, scores.baseline, compressed)
+        teacher = rows_of_shard(shard, examples, scores.teacher, compressed, self._job.teacher)
+        baseline = rows_of_shard(shard, examples, scores.baseline, compressed, self._job.baseline)
         divergence = {example.digest: value for example, value in zip(examples, scores.kl.tolist(), strict=True)}
         kl = pa.array([divergence.get(example.digest) for example in shard.examples], pa.float32())
         return _join(teacher, baseline, kl)

@@ -126,7 +126,7 @@ class ScoreRun:
 
     @property
     def _stored(self) -> StoredParts:
-        return StoredParts(self.store, self.keys)
+        return StoredParts(self.store, self.keys, self.task.schemas)
 
     def record_key(self) -> str | None:
         """Digest of the source's content and all that divides it into shards, or None if it has no digest."""

@@ -30,6 +30,9 @@ from pytest_kdmem.specs.quantization import notes_on
 from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
+# Names rows of all metrics in keys. Earlier versions stored theirs under "all", without the columns of windows.
+WINDOWS = "windows"
+
 
 @dataclass(frozen=True)
 class _Scoring:
@@ -212,9 +215,9 @@ def _recites(tables: Sequence[pa.Table]) -> bool:
 
 def _keys(job: Job) -> tuple[str, ...]:
     """The store's keys for a job's rows: rows of all metrics serve for verdicts too; the last key is the job's own."""
-    usable: tuple[Metrics, ...] = ("all", "verdict") if job.metrics == "verdict" else ("all",)
+    usable = (WINDOWS, "all", "verdict") if job.metrics == "verdict" else (WINDOWS,)
     return tuple(
-        f"{job.checkpoint.digest[:16]}-{_protocol_digest(job, metrics)}-{job.numerics.digest[:8]}" for metrics in usable
+        f"{job.checkpoint.digest[:16]}-{_protocol_digest(job, columns)}-{job.numerics.digest[:8]}" for columns in usable
     )
 
 
@@ -225,8 +228,8 @@ def _pair_key(task: PairJob) -> str:
     return f"{models[:16]}-{_protocol_digest(task.teacher, 'kl')}-{numerics[:8]}"
 
 
-def _protocol_digest(job: Job, metrics: str) -> str:
-    return digest_of([PROTOCOL, job.extraction.prefix_tokens, job.extraction.suffix_tokens, metrics])[:8]
+def _protocol_digest(job: Job, columns: str) -> str:
+    return digest_of([PROTOCOL, job.extraction.prefix_tokens, job.extraction.suffix_tokens, columns])[:8]
 
 
 def _table(task: Task, model: int, training_set: TrainingSet, result: RunResult) -> ScoreTable:

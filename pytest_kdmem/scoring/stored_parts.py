@@ -26,14 +26,16 @@ class StoredParts:
     Attributes:
         store: The store.
         keys: For each table, the store's keys under which its rows may lie; new rows are stored under the last.
+        schemas: For each table, the columns that are wanted; stored rows may have others.
     """
 
     store: ScoreStore
     keys: tuple[tuple[str, ...], ...]
+    schemas: tuple[pa.Schema, ...]
 
     def read(self, shard: str) -> Parts | None:
         """A shard's stored rows in every table, or None if one of the tables lacks them."""
-        stored = [self._read(keys, shard) for keys in self.keys]
+        stored = [self._read(table, shard) for table in range(len(self.keys))]
         parts = tuple(part for part in stored if part is not None)
         return parts if len(parts) == len(stored) else None
 
@@ -62,14 +64,17 @@ class StoredParts:
     def write(self, shard: str, parts: Parts) -> Parts:
         """Store a shard's rows in every table, and return them; rows that a table holds already stay and are used."""
         kept = []
-        for keys, part in zip(self.keys, parts, strict=True):
+        for table, (keys, part) in enumerate(zip(self.keys, parts, strict=True)):
             # With one table only, the shard would not have been scored if its rows were stored.
-            stored = self._read(keys, shard) if len(parts) > 1 else None
+            stored = self._read(table, shard) if len(parts) > 1 else None
             if stored is None:
                 self.store.write_shard(keys[-1], shard, part)
                 stored = part
             kept.append(stored)
         return tuple(kept)
 
-    def _read(self, keys: tuple[str, ...], shard: str) -> pa.Table | None:
-        return next((table for key in keys if (table := self.store.read_shard(key, shard)) is not None), None)
+    def _read(self, table: int, shard: str) -> pa.Table | None:
+        """The wanted columns of a shard's rows in a table, or None."""
+        stored = (self.store.read_shard(key, shard) for key in self.keys[table])
+        rows = next((rows for rows in stored if rows is not None), None)
+        return None if rows is None else rows.select(self.schemas[table].names)

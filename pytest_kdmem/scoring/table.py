@@ -13,7 +13,7 @@ import pyarrow as pa
 from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.engines.protocol import Scores, Screening
+from pytest_kdmem.engines.protocol import Metrics, Scores, Screening
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
@@ -33,6 +33,24 @@ SCHEMA = pa.schema(
         ("zlib_bytes", pa.int32()),
     ]
 )
+
+# Columns behind these where all metrics were scored; null if the example is too short. `window_columns` fills them.
+WINDOW_SCHEMA = pa.schema(
+    [
+        ("tokens", pa.int32()),
+        ("suffix_at", pa.int32()),
+        ("hits", pa.binary()),
+        ("unsure", pa.binary()),
+        ("min_k", pa.float32()),
+        ("min_k_plus", pa.float32()),
+    ]
+)
+
+
+def schema_of(metrics: Metrics) -> pa.Schema:
+    """The columns of a run that scores these metrics."""
+    return SCHEMA if metrics == "verdict" else pa.schema([*SCHEMA, *WINDOW_SCHEMA])
+
 
 # KL(teacher ‖ baseline) of each example; null if the example is too short.
 KL_SCHEMA = pa.schema([("example_id", pa.int64()), ("digest", pa.string()), ("kl", pa.float32())])
@@ -97,7 +115,7 @@ class ScoreTable:
         record: The shards of the training set and its counts.
         numerics: Engine, device, dtype and versions.
         extraction: Lengths of prefix, suffix and window.
-        rows: The scores by SCHEMA.
+        rows: The scores by SCHEMA, and by WINDOW_SCHEMA where all metrics were scored.
         tolerance: Half the width of the ambiguous band, in logits.
         scored_now: Number of examples that were scored in this run and not read from the store.
         notes: Warnings about how the training set was read.

@@ -25,6 +25,12 @@ COLUMNS = [
     ("entropy", "float"),
     ("first_miss", "int16"),
     ("zlib_bytes", "int32"),
+    ("tokens", "int32"),
+    ("suffix_at", "int32"),
+    ("hits", "binary"),
+    ("unsure", "binary"),
+    ("min_k", "float"),
+    ("min_k_plus", "float"),
 ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import resolve_numerics
+from pytest_kdmem.engines.protocol import Windows
 from pytest_kdmem.engines.transformers.engine import TransformersEngine
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -28,6 +29,14 @@ def examples_of(ids: np.ndarray) -> list[Example]:
 
 def ignore_progress(examples: int) -> None:
     pass
+
+
+def assert_same_windows(windows: Windows, expected: Windows) -> None:
+    """The whole windows of the same examples tell the same of every token."""
+    for margins, expected_margins in zip(windows.margins, expected.margins, strict=True):
+        np.testing.assert_array_equal(margins, expected_margins)
+    for name in ("unsure_within", "min_k", "min_k_plus"):
+        np.testing.assert_array_equal(getattr(windows, name), getattr(expected, name))
 
 
 def scored(engine, ids, extraction: Extraction = EXTRACTION, metrics="all"):

@@ -8,9 +8,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pytest_kdmem.engines import screened
+from pytest_kdmem.engines.protocol import take_scores
 from pytest_kdmem.engines.screened import ScreenedEngine
 from pytest_kdmem.errors import EngineError
-from tests.engines.any_engine import EXTRACTION, engine_of, examples_of, ignore_progress
+from tests.engines.any_engine import EXTRACTION, assert_same_windows, engine_of, examples_of, ignore_progress
 
 ARRAYS = ("margin", "first_miss", "logprob", "nll", "entropy")
 
@@ -61,6 +62,14 @@ def test_decided_examples_have_the_columns_of_float32_and_the_others_those_of_th
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(scores, name)[decided], getattr(exact, name)[decided])
         np.testing.assert_array_equal(getattr(scores, name)[~decided], getattr(half, name)[~decided])
+    windows = take_scores(scores, np.flatnonzero(decided)).windows
+    assert_same_windows(windows, take_scores(exact, np.flatnonzero(decided)).windows)
+    for row in np.flatnonzero(~decided):
+        np.testing.assert_array_equal(scores.windows.margins[row], half.windows.margins[row])
+    hits, exact_hits = (np.stack([*each.windows.margins]) >= 0 for each in (scores, exact))
+    unsure = np.abs(np.stack([*scores.windows.margins])) <= scores.windows.unsure_within[:, None]
+    assert (hits != exact_hits).any(), "tokens that half precision hits and float32 misses, or the other way round"
+    np.testing.assert_array_equal(hits[~unsure], exact_hits[~unsure])
 
 
 def test_sure_misses_are_screened_again_when_the_band_reaches_them(tiny, ids, float32_scores, monkeypatch):

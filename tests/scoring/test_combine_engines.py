@@ -14,7 +14,7 @@ from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.combine_engines import combine_engines
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.scoring.table import SCHEMA
+from pytest_kdmem.scoring.table import schema_of
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
 
@@ -46,13 +46,13 @@ def changed(table, row, **cells):
     """A table with some cells of a row replaced."""
     rows = table.rows.to_pylist()
     rows[row] |= cells
-    return replace(table, rows=pa.Table.from_pylist(rows, SCHEMA))
+    return replace(table, rows=pa.Table.from_pylist(rows, table.rows.schema))
 
 
 def test_every_column_is_there_and_the_report_names_both(tables):
     verdicts, columns = tables
     combined = combine_engines(verdicts, columns)
-    assert combined.rows.schema == SCHEMA
+    assert combined.rows.schema == schema_of("all")
     for name in ("memorized", "first_miss"):
         assert combined.rows[name].equals(verdicts.rows[name])
     for name in ("margin", "logprob", "nll", "entropy", "zlib_bytes", "digest", "status"):

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pytest_kdmem.scoring.common_columns import CommonColumns
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.stored_parts import StoredParts
+from pytest_kdmem.scoring.table import SCHEMA
 from tests.scoring.stored_files import SHARD, table
 
 KEYS = ("teacher-b-c", "student-b-c")
@@ -22,7 +23,7 @@ def test_models_that_are_read_from_a_store_share_the_columns_of_their_examples(t
     store = ScoreStore(tmp_path)
     for key, margin in zip(KEYS, (0.5, -0.5), strict=True):
         store.write_shard(key, SHARD, table(margin=margin))
-    tables = [StoredParts(store, ((key,),)).read_all([SHARD]) for key in KEYS]
+    tables = [StoredParts(store, ((key,),), (SCHEMA,)).read_all([SHARD]) for key in KEYS]
     [[teacher]], [[student]] = (pieces for pieces in tables if pieces is not None)
     assert teacher.equals(table(margin=0.5))
     assert student.equals(table(margin=-0.5))

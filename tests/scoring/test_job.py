@@ -50,7 +50,7 @@ def test_distinct_examples_that_are_long_enough_are_scored_the_first_of_copies()
     assert [example.position for example in scorable_examples(SHARD, EXTRACTION)] == [3, 4]
 
 
-def test_every_example_has_a_row_and_copies_share_theirs():
+def test_every_example_has_a_row_and_copies_share_theirs(job):
     nan = np.nan
     scores = Scores(
         np.array([0.125, nan], dtype=np.float32),
@@ -60,7 +60,7 @@ def test_every_example_has_a_row_and_copies_share_theirs():
         np.array([0.25, nan], dtype=np.float32),
         0.25,
     )
-    rows = rows_of_shard(SHARD, scorable_examples(SHARD, EXTRACTION), scores, [11, 12])
+    rows = rows_of_shard(SHARD, scorable_examples(SHARD, EXTRACTION), scores, [11, 12], job("verdict"))
     assert rows.schema.equals(SCHEMA)
     assert rows_digest(rows) == SHARD.digest
     assert float(rows.schema.metadata[b"tolerance"]) == 0.25

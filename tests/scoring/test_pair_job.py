@@ -9,7 +9,7 @@ import pytest
 from pytest_kdmem.errors import PartScored, SpecError
 from pytest_kdmem.scoring.score import score, score_pair
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA
+from pytest_kdmem.scoring.table import KL_SCHEMA, schema_of
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import Part, RunSettings
 
@@ -41,7 +41,7 @@ def test_rows_of_each_model_are_those_it_is_scored_with_alone(teacher, baseline,
     pair_table = pair(teacher, baseline, data, tmp_path / "pair")
     for model, side in ((teacher, pair_table.teacher), (baseline, pair_table.baseline)):
         alone = score(model, data, EXTRACTION, ScoreStore(tmp_path / "alone"), settings=SMALL_SHARDS)
-        assert side.rows.schema.equals(SCHEMA)
+        assert side.rows.schema.equals(schema_of("all"))
         assert side.rows.equals(alone.rows)
         assert (side.tolerance, side.record) == (alone.tolerance, alone.record)
 

@@ -16,7 +16,7 @@ from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import EngineError, SpecError
 from pytest_kdmem.scoring.score import check_positions, score, settings_by_engine
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.scoring.table import SCHEMA
+from pytest_kdmem.scoring.table import SCHEMA, WINDOW_SCHEMA
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
@@ -55,7 +55,7 @@ def store_copy(whole_run, tmp_path) -> Path:
 
 def test_the_table_has_the_promised_columns_and_a_row_per_example(whole_run):
     rows = whole_run[0].rows
-    assert rows.schema.names == SCHEMA.names
+    assert rows.schema.names == [*SCHEMA.names, *WINDOW_SCHEMA.names]
     assert rows["example_id"].to_pylist() == list(range(ROWS))
     assert rows["memorized"].to_pylist() == [True, False] * (ROWS // 2)
     assert rows["zlib_bytes"].null_count == 0

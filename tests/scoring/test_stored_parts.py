@@ -10,6 +10,7 @@ from pytest_kdmem.corpus.shards import rows_digest
 from pytest_kdmem.scoring.copies import Parts
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.stored_parts import SHARDS_PER_PIECE, StoredParts
+from pytest_kdmem.scoring.table import SCHEMA
 from tests.scoring.stored_files import SHARD, table
 
 KEYS = (("teacher-old-a", "teacher-new-a"), ("baseline-new-a",))
@@ -17,7 +18,7 @@ KEYS = (("teacher-old-a", "teacher-new-a"), ("baseline-new-a",))
 
 @pytest.fixture
 def stored(tmp_path: Path) -> StoredParts:
-    return StoredParts(ScoreStore(tmp_path), KEYS)
+    return StoredParts(ScoreStore(tmp_path), KEYS, (SCHEMA, SCHEMA))
 
 
 def margins(parts: Parts | None) -> list[float] | None:
@@ -56,7 +57,7 @@ def test_rows_that_another_run_has_stored_meanwhile_stay_and_are_used(stored: St
 
 
 def test_a_table_alone_is_written_and_returned(tmp_path: Path) -> None:
-    stored = StoredParts(ScoreStore(tmp_path), KEYS[:1])
+    stored = StoredParts(ScoreStore(tmp_path), KEYS[:1], (SCHEMA,))
     assert margins(stored.write(SHARD, (table(margin=0.5),))) == [0.5]
     assert margins(stored.read(SHARD)) == [0.5]
 

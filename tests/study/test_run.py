@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.reading_check import ReadingLosses
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.scoring.table import SCHEMA
+from pytest_kdmem.scoring.table import schema_of
 from pytest_kdmem.specs.run_card import read_run_card
 from pytest_kdmem.study.plan import plan
 from pytest_kdmem.study.record import ModelRun, Study
@@ -121,7 +121,7 @@ def test_every_model_has_a_full_table_with_a_row_per_row_of_d(resumed):
     documents = study.documents["web"]
     assert len(documents) == 4 * 3 + 2 * 5 + 10
     for run in study.runs:
-        assert run.scores.schema.equals(SCHEMA)
+        assert run.scores.schema.equals(schema_of("all"))
         assert run.scores.num_rows == len(documents)
         assert run.scores["nll"].null_count == 0
         assert np.isfinite(run.scores["nll"].to_numpy()).all()

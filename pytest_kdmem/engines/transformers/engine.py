@@ -26,13 +26,13 @@ from pytest_kdmem.engines.transformers.batches import (
     runs_several_at_once,
 )
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
-from pytest_kdmem.engines.transformers.decoding import decode_greedily, margins_step_by_step
+from pytest_kdmem.engines.transformers.decoding import decode_greedily
 from pytest_kdmem.engines.transformers.failures import running_failure
 from pytest_kdmem.engines.transformers.head import HeadOfThread, StandardHead
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_run
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.passes import ForwardPasses
-from pytest_kdmem.engines.transformers.tolerance import tolerance_of
+from pytest_kdmem.engines.transformers.tolerance import measured_tolerance
 from pytest_kdmem.engines.transformers.verdicts import score_verdicts
 from pytest_kdmem.engines.transformers.windows import WindowScores, summarize_windows
 from pytest_kdmem.errors import KdmemError
@@ -111,7 +111,8 @@ class TransformersEngine:
                 chunk = max(FEWEST_POSITIONS_AT_ONCE, fitting)
                 heads = HeadOfThread(self._head, get_ident())
                 self.passes = ForwardPasses(self.name, heads, device=self._device, dtype=self._dtype, chunk=chunk)
-                self.tolerance = self.sure_miss = self._measured_tolerance()
+                measured = measured_tolerance(self._model, self._head, self.passes, self._positions, self.compiled)
+                self.tolerance = self.sure_miss = measured
         except KdmemError:
             raise
         except Exception as error:
@@ -211,7 +212,7 @@ class TransformersEngine:
         self, examples: Sequence[Example], extraction: Extraction, advance: Callable[[int], None]
     ) -> Scores:
         """Compute all metrics: the head runs over every predicted token of the window."""
-        window_scores = WindowScores(len(examples))
+        window_scores = WindowScores([len(example.ids) for example in examples])
         order = rows_by_length(examples)
         ids = self.passes.padded([examples[row] for row in order], extraction)
 
@@ -234,27 +235,3 @@ class TransformersEngine:
                 self._head.twin()
                 at_once = MOST_AT_ONCE
         return Batches(self.name, self._device, self._given_batch_size or fitting, at_once)
-
-    @torch.inference_mode()
-    def _measured_tolerance(self) -> float:
-        """Four times the change of a margin by batch, compilation and cached decoding, rounded up to a power of two.
-
-        It is measured on random ids, which is cheap and the same each time; `confirm` tests it on the audit's own
-        rows. It is at least the spacing of the dtype's numbers at the highest logits: on random ids two kernels may
-        happen to round alike, and the compared logits are never known better than that.
-        """
-        length = min(64, self._positions)
-        ids = torch.randint(
-            0, self.vocabulary, (4, length), generator=torch.Generator().manual_seed(0), dtype=torch.int64
-        )
-        ids = ids.to(self._device)
-        with self.compiled():
-            batched = self.passes.margins(ids, 1)
-        single = torch.cat([self.passes.margins(row[None], 1) for row in ids])
-        is_broken = (batched + single).isnan().any(dim=1)
-        self.passes.check_finite(is_broken.cpu().numpy(), [Example(-1, np.empty(0, np.int32))] * len(ids))
-        prompt_tokens = length * 3 // 4
-        stepped = margins_step_by_step(self._model, ids, prompt_tokens)
-        change = max((batched - single).abs().max(), (batched[:, prompt_tokens:] - stepped).abs().max())
-        highest = self._head.logits(self._head.backbone(ids)).float().amax(dim=-1).abs().max()
-        return tolerance_of(float(change), float(highest), self._dtype)

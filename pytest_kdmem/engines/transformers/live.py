@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.engines.protocol import Scores, check_ids
+from pytest_kdmem.engines.protocol import Scores, check_ids, verdict_scores
 from pytest_kdmem.engines.transformers.batches import Batches, out_of_memory
 from pytest_kdmem.engines.transformers.decoding import margins_step_by_step
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory
@@ -112,8 +112,7 @@ class LiveModel:
         summaries, tolerance = in_shares(len(examples), summarize, columns=3, device=self.device)
         if (broken := summaries[:, 2] != 0).any():
             raise self._overflow(f"at example {examples[int(broken.argmax())].position}")
-        margin, unknown = summaries[:, 0].astype(np.float32), np.full(len(examples), np.nan, dtype=np.float32)
-        return Scores(margin, summaries[:, 1].astype(np.int16), unknown, unknown, unknown, tolerance)
+        return verdict_scores(summaries[:, 0].astype(np.float32), summaries[:, 1].astype(np.int16), tolerance)
 
     def _fitting_size(self, examples: Sequence[Example], extraction: Extraction) -> int:
         """Examples in a batch: the same in every process, as those that share a model must make the same passes."""

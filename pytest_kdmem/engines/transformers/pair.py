@@ -70,7 +70,8 @@ class PairedEngine:
         """
         for engine in (self._teacher, self._baseline):
             check_ids(examples, engine.vocabulary, engine.name)
-        teacher_scores, baseline_scores = WindowScores(len(examples)), WindowScores(len(examples))
+        lengths = [len(example.ids) for example in examples]
+        teacher_scores, baseline_scores = WindowScores(lengths), WindowScores(lengths)
         kl = np.full(len(examples), np.nan, dtype=np.float32)
         order = rows_by_length(examples)
         ids = self._teacher.passes.padded([examples[row] for row in order], extraction)
@@ -123,11 +124,13 @@ class PairedEngine:
             vocabulary=self._vocabulary,
             chunk=self._chunk,
         )
-        sides = (
+        sides = [
             summarize_windows(by_example(len(ids), positions), places, extraction)
             for positions in (reduced.teacher, reduced.baseline)
-        )
+        ]
         divergence = mean_of_window(reduced.divergence.reshape(len(ids), -1), places)
+        columns = sides[0].shape[1]
         # All of it comes to the host at once.
-        teacher, baseline, kl = np.split(torch.cat([*sides, divergence[:, None]], dim=1).cpu().numpy(), (6, 12), axis=1)
+        together = torch.cat([*sides, divergence[:, None]], dim=1).cpu().numpy()
+        teacher, baseline, kl = np.split(together, (columns, 2 * columns), axis=1)
         return teacher, baseline, kl[:, 0]

@@ -29,8 +29,8 @@ class ForwardPasses:
     """
 
     def __init__(self, name: str, heads: HeadOfThread, *, device: str, dtype: torch.dtype, chunk: int) -> None:
-        self._name, self._heads, self._dtype = name, heads, dtype
-        self.device, self.chunk = device, chunk
+        self._name, self._heads = name, heads
+        self.device, self.dtype, self.chunk = device, dtype, chunk
 
     @torch.inference_mode()
     def values(self, ids: Tensor, first: int) -> Positions:
@@ -74,7 +74,7 @@ class ForwardPasses:
             raise OverflowedError(
                 f"Finite logits were expected of model {self._name}, and it gives NaN or infinity"
                 f" {f'at example {position}' if position >= 0 else 'whatever the text'}; its weights are broken, or"
-                f" {self._dtype} overflows: try --kdmem-dtype float32."
+                f" {self.dtype} overflows: try --kdmem-dtype float32."
             )
 
 

@@ -14,17 +14,24 @@ from torch import Tensor
 
 Head = Callable[[Tensor], Tensor]
 
+# Bytes of logits that are reduced at once on a CPU: what one step leaves is in its cache when the next reads it.
+BYTES_REDUCED_AT_ONCE = 4 << 20
+# Variance of log-probabilities, in nats², below which a distribution is as good as certain.
+LEAST_VARIANCE = 1e-12
+
 
 class Positions(NamedTuple):
     """Margin (logits), log-probability and entropy (nats) of m predicted tokens, each float32 ``[m]``.
 
     The log-probability is NaN where the model gives no finite logits: an infinite one is as broken as NaN, and must not
-    pass for a sure miss.
+    pass for a sure miss. ``standardized`` is the log-probability minus the mean, divided by the standard deviation, of
+    the log-probabilities of all tokens under their own distribution, as Min-K%++ takes it (Zhang et al., 2025).
     """
 
     margin: Tensor
     logprob: Tensor
     entropy: Tensor
+    standardized: Tensor
 
 
 def reduce_margins(hidden: Tensor, targets: Tensor, head: Head, *, chunk: int) -> Tensor:
@@ -53,8 +60,10 @@ def reduce_positions(hidden: Tensor, targets: Tensor, head: Head, *, chunk: int)
     parts = []
     buffers = _Buffers(1)
     for part in _chunks(len(targets), chunk):
-        reduced = _reduce(head(hidden[part]).float(), targets[part], buffers)
-        parts.append(reduced.positions(reduced.exponentials))
+        logits = head(hidden[part]).float()
+        for rows in _chunks(len(logits), _rows_at_once(logits)):
+            reduced = _reduce(logits[rows], targets[part][rows], buffers)
+            parts.append(reduced.positions(reduced.exponentials))
     return _concatenate(parts)
 
 
@@ -81,14 +90,14 @@ def reduce_pair(
     teacher_parts, baseline_parts, divergences = [], [], []
     teacher_buffers, baseline_buffers = _Buffers(2), _Buffers(1)
     for part in _chunks(len(targets), chunk):
-        of_teacher, of_baseline = (
-            _reduce(head(hidden[part]).float(), targets[part], buffers)
-            for (hidden, head), buffers in ((teacher, teacher_buffers), (baseline, baseline_buffers))
-        )
-        baseline_total = of_baseline.total_of(vocabulary)
-        baseline_parts.append(of_baseline.positions(of_baseline.exponentials))
-        teacher_parts.append(of_teacher.positions(teacher_buffers.of_shape(1, of_teacher.shifted)))
-        divergences.append(_divergence(of_teacher, of_baseline.shifted, baseline_total, vocabulary))
+        teacher_logits, baseline_logits = (head(hidden[part]).float() for hidden, head in (teacher, baseline))
+        for rows in _chunks(len(teacher_logits), _rows_at_once(teacher_logits)):
+            of_teacher = _reduce(teacher_logits[rows], targets[part][rows], teacher_buffers)
+            of_baseline = _reduce(baseline_logits[rows], targets[part][rows], baseline_buffers)
+            baseline_total = of_baseline.total_of(vocabulary)
+            baseline_parts.append(of_baseline.positions(of_baseline.exponentials))
+            teacher_parts.append(of_teacher.positions(teacher_buffers.of_shape(1, of_teacher.shifted)))
+            divergences.append(_divergence(of_teacher, of_baseline.shifted, baseline_total, vocabulary))
     return PairedPositions(_concatenate(teacher_parts), _concatenate(baseline_parts), torch.cat(divergences))
 
 
@@ -124,8 +133,11 @@ class _Reduced(NamedTuple):
     def positions(self, buffer: Tensor) -> Positions:
         """All values; the buffer ``[m, vocabulary]``, which may be that of the exponentials, is overwritten."""
         # A logit of −inf (an id masked by the model) has probability 0, and 0 · −inf is NaN, which adds nothing.
-        weighted = torch.mul(self.exponentials, self.shifted, out=buffer).nansum(dim=1)
-        return Positions(self.margin, self.logprob, self.total.log() - weighted / self.total)
+        mean = torch.mul(self.exponentials, self.shifted, out=buffer).nansum(dim=1) / self.total
+        variance = buffer.mul_(self.shifted).nansum(dim=1) / self.total - mean.square()
+        log_total = self.total.log()
+        standardized = (self.logprob + log_total - mean) / variance.clamp(min=LEAST_VARIANCE).sqrt()
+        return Positions(self.margin, self.logprob, log_total - mean, standardized)
 
     def total_of(self, vocabulary: int) -> Tensor:
         """The sum ``[m]`` of the exponentials of the first tokens."""
@@ -165,6 +177,13 @@ def _divergence(teacher: _Reduced, baseline_shifted: Tensor, baseline_total: Ten
     weighted = difference.mul_(teacher.exponentials[:, :vocabulary]).nansum(dim=1)
     divergence = weighted / total - total.log() + baseline_total.log()
     return divergence.clamp(min=0.0)  # rounding may give a value just below zero
+
+
+def _rows_at_once(logits: Tensor) -> int:
+    """Number of positions whose logits ``[m, vocabulary]`` are reduced at once."""
+    if logits.device.type != "cpu":
+        return len(logits)
+    return max(8, BYTES_REDUCED_AT_ONCE // (logits.shape[1] * logits.element_size()))
 
 
 def _chunks(positions: int, chunk: int) -> list[slice]:

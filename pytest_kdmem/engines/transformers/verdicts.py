@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.engines.protocol import Scores, ignore_progress
+from pytest_kdmem.engines.protocol import Scores, ignore_progress, verdict_scores
 from pytest_kdmem.engines.transformers.batches import Batches, rows_by_length
 from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.passes import ForwardPasses, starts_of
@@ -72,5 +72,4 @@ def score_verdicts(
         rows = rows[~sure_misses[rows]]
         advance = ignore_progress  # the remaining examples were counted in the first pass
     score_suffix(rows, extraction.suffix_tokens, advance)
-    unknown = np.full(len(examples), np.nan, dtype=np.float32)
-    return Scores(margin, misses, unknown, unknown, unknown, tolerance)
+    return verdict_scores(margin, misses, tolerance)

@@ -14,7 +14,7 @@ import numpy as np
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.numerics import Numerics
-from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids
+from pytest_kdmem.engines.protocol import Floats, Metrics, Scores, check_ids, verdict_scores
 from pytest_kdmem.engines.vllm.client import (
     REPORTED_ELSEWHERE,
     SILENCE_TIMEOUT,
@@ -119,7 +119,7 @@ class VllmEngine:
                 " entropy are given by --kdmem-engine transformers."
             )
         check_ids(examples, self._vocabulary, self._name)
-        margin, unknown = (np.full(len(examples), np.nan, dtype=np.float32) for _ in range(2))
+        margin = np.full(len(examples), np.nan, dtype=np.float32)
         first_miss = np.full(len(examples), -1, dtype=np.int16)
         # Rows of one request have one length of prefix; answers of conversations have many.
         starts = np.array([example.start(extraction) for example in examples], dtype=np.int64)
@@ -127,7 +127,7 @@ class VllmEngine:
             rows = np.flatnonzero(starts == start)
             chosen = [examples[row] for row in rows.tolist()]
             margin[rows], first_miss[rows] = self._score_equal(chosen, start, extraction.suffix_tokens, advance)
-        return Scores(margin, first_miss, unknown, unknown, unknown, self.tolerance)
+        return verdict_scores(margin, first_miss, self.tolerance)
 
     def _score_equal(
         self, examples: Sequence[Example], start: int, suffix_tokens: int, advance: Callable[[int], None]

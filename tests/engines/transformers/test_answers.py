@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.transformers.pair import PairedEngine
 from pytest_kdmem.specs.declared import Extraction
-from tests.engines.any_engine import engine_of, ignore_progress
+from tests.engines.any_engine import assert_same_windows, engine_of, ignore_progress
 
 LENGTHS = Extraction(20, 12, 64)
 PROMPTS = (1, 3, 52, 17, 3, 30, 51, 8)
@@ -71,6 +71,11 @@ def test_losses_are_of_answers_alone(tiny, answers, model):
         suffix = slice(start - 1, start - 1 + LENGTHS.suffix_tokens)
         assert scores.nll[row] == pytest.approx(-of_tokens[start - 1 :].mean().item(), rel=1e-4)
         assert scores.logprob[row] == pytest.approx(of_tokens[suffix].sum().item(), rel=1e-4)
+        least = of_tokens[start - 1 :].sort().values[: max(1, int(0.2 * (len(ids) - start)))]
+        assert scores.windows.min_k[row] == pytest.approx(least.mean().item(), rel=1e-4)
+        assert len(scores.windows.margins[row]) == len(ids) - 1
+        hits = (logprobs[:-1].argmax(dim=1) == ids[1:]).tolist()
+        assert (scores.windows.margins[row] >= 0).tolist() == hits, "of the prompt and the answer, without padding"
         assert scores.entropy[row] == pytest.approx(entropy(logprobs[:-1][suffix].exp(), axis=1).mean(), rel=1e-4)
 
 
@@ -87,6 +92,7 @@ def test_divergence_is_of_answers_alone(tiny, make_model, answers, model):
         assert together.kl[row] == pytest.approx(entropy(p[answer], q[answer], axis=1).mean(), rel=1e-3)
     alone = engine_of(tiny, batch_size=3).score(answers, LENGTHS, "all", ignore_progress)
     np.testing.assert_array_equal(together.teacher.first_miss, alone.first_miss)
+    assert_same_windows(together.teacher.windows, alone.windows)
 
 
 def test_prompts_of_unequal_lengths_are_continued_each_by_itself(tiny, answers, model):

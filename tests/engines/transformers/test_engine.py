@@ -62,6 +62,13 @@ def test_every_metric_equals_float64_arithmetic_on_the_whole_logits(family):
     np.testing.assert_allclose(scores.nll, -chosen.mean(axis=1), rtol=1e-4)
     entropy = -(np.exp(logs) * logs).sum(axis=-1)[:, suffix].mean(axis=1)
     np.testing.assert_allclose(scores.entropy, entropy, rtol=1e-4)
+    np.testing.assert_allclose(np.stack([*scores.windows.margins]), margins, atol=2e-4)
+    assert (scores.windows.unsure_within == np.float32(scores.tolerance)).all()
+    deviation = np.sqrt((np.exp(logs) * logs**2).sum(axis=-1) - (np.exp(logs) * logs).sum(axis=-1) ** 2)
+    standardized = (chosen - (np.exp(logs) * logs).sum(axis=-1)) / deviation
+    for name, values in (("min_k", chosen), ("min_k_plus", standardized)):
+        least = np.sort(values, axis=1)[:, : int(0.2 * 63)].mean(axis=1)
+        np.testing.assert_allclose(getattr(scores.windows, name), least, rtol=1e-3)
     missed = margins[:, suffix] < 0
     assert scores.first_miss.tolist() == [int(row.argmax()) if row.any() else -1 for row in missed]
 

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.transformers.pair import PairedEngine
 from pytest_kdmem.errors import EngineError
-from tests.engines.any_engine import EXTRACTION, engine_of, ignore_progress
+from tests.engines.any_engine import EXTRACTION, assert_same_windows, engine_of, ignore_progress
 
 TOKENS = 300
 
@@ -52,6 +52,7 @@ def test_each_model_has_the_scores_that_it_has_alone(padded, paired_scores):
         alone = engine_of(folder, batch_size=4).score(windows(), EXTRACTION, "all", ignore_progress)
         for name in ("margin", "first_miss", "logprob", "nll", "entropy"):
             np.testing.assert_array_equal(getattr(together, name), getattr(alone, name))
+        assert_same_windows(together.windows, alone.windows)
         assert together.tolerance == alone.tolerance
 
 

@@ -29,7 +29,7 @@ def targets() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("chunk", [1, 4, POSITIONS, 100])
-def test_margin_logprob_and_entropy_are_those_of_scipy_in_any_chunks(logits, targets, chunk):
+def test_the_values_of_a_position_are_those_of_scipy_in_any_chunks(logits, targets, chunk):
     positions = reduce_positions(logits, targets, identity, chunk=chunk)
     exact = logits.double().numpy()
     for row, target in enumerate(targets.tolist()):
@@ -37,6 +37,12 @@ def test_margin_logprob_and_entropy_are_those_of_scipy_in_any_chunks(logits, tar
         assert float(positions.margin[row]) == pytest.approx(exact[row, target] - others.max(), abs=1e-5)
         assert float(positions.logprob[row]) == pytest.approx(log_softmax(exact[row])[target], abs=1e-5)
         assert float(positions.entropy[row]) == pytest.approx(entropy(softmax(exact[row])), rel=1e-5)
+        logprobs, probabilities = log_softmax(exact[row]), softmax(exact[row])
+        deviation = np.sqrt(
+            np.average((logprobs - np.average(logprobs, weights=probabilities)) ** 2, weights=probabilities)
+        )
+        standardized = (logprobs[target] + entropy(probabilities)) / deviation
+        assert float(positions.standardized[row]) == pytest.approx(standardized, rel=1e-4)
     assert torch.equal(reduce_margins(logits, targets, identity, chunk=chunk), positions.margin)
 
 
@@ -47,6 +53,7 @@ def test_a_masked_token_has_no_part_in_the_entropy(logits, targets):
     positions = reduce_positions(logits[:1], targets[:1], identity, chunk=4)
     expected = entropy(softmax(logits[0].double().numpy()[kept]))
     assert float(positions.entropy[0]) == pytest.approx(expected, rel=1e-5)
+    assert positions.standardized.isfinite().all()
 
 
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf])

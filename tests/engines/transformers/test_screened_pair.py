@@ -8,7 +8,7 @@ import pytest
 from pytest_kdmem.engines.screened import ScreenedEngine
 from pytest_kdmem.engines.transformers.pair import PairedEngine
 from pytest_kdmem.engines.transformers.screened_pair import ScreenedPair
-from tests.engines.any_engine import EXTRACTION, engine_of, examples_of, ignore_progress
+from tests.engines.any_engine import EXTRACTION, assert_same_windows, engine_of, examples_of, ignore_progress
 
 TOKENS = 300
 
@@ -51,6 +51,7 @@ def test_each_model_has_the_rows_that_it_has_alone(folders, examples):
         expected = alone.score(examples, EXTRACTION, "all", ignore_progress)
         for name in ("margin", "first_miss", "logprob", "nll", "entropy"):
             np.testing.assert_array_equal(getattr(scores, name), getattr(expected, name))
+        assert_same_windows(scores.windows, expected.windows)
         assert scores.screening == expected.screening
 
 
