@@ -75,6 +75,11 @@ def audit(
     declared |= {role: _training_set(value) for role, value in sets.items() if value is not None}
     by_name = {} if students is None else named_students(students)
     check_gates(thresholds, [*declared, *["student"] * bool(by_name)])
+    if by_name and [*thresholds] == [OF_NO_STUDENT]:
+        raise SpecError(
+            f"A gate of each student was expected, and {OF_NO_STUDENT} is of none; name another gate beside it, such as"
+            " max_memorization_rate, or leave students out."
+        )
     _check_used(settings, thresholds)
     given = {key: _shown(value) for key, value in settings.items()} | thresholds
     with _settings_as_arguments(), _cache_dir(values) as cache_dir:

@@ -195,3 +195,9 @@ def test_students_are_held_to_each_gate_in_turn(declared):
     ]
     assert [result.name for result in report.record.audits] == ["[small]", "[like-teacher]"]
     assert report.passed is False
+
+
+def test_students_of_whom_no_gate_is_held_are_not_judged_by_the_risk_of_the_set(declared):
+    students = [declared.pop("student")]
+    with pytest.raises(SpecError, match=r"A gate of each student was expected, .*or leave students out\.$"):
+        audit(students=students, gates={"max_predicted_risk": 1}, **declared)
