@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pytest_kdmem.auditing.build_result import ScoredAudit, build_result
+from pytest_kdmem.auditing.build_result import build_result
 from pytest_kdmem.auditing.gates import gate_from
 from pytest_kdmem.auditing.report import Report
+from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.corpus.shards import CorpusRecord, rows_digest
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.metrics.estimate import Comparison

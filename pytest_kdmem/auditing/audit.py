@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_kdmem.auditing.build_result import ScoredAudit, build_metrics, build_result
+from pytest_kdmem.auditing.build_result import build_metrics, build_result
 from pytest_kdmem.auditing.judged_models import JudgedModels, is_compared, refused
 from pytest_kdmem.auditing.noise import check_is_no_noise
 from pytest_kdmem.auditing.provenance import model_warnings
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.run_cards import RunCards
 from pytest_kdmem.auditing.schema import Gate
+from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts
 from pytest_kdmem.auditing.scorer import Scorer, check_same_examples
 from pytest_kdmem.base.progress import Progress

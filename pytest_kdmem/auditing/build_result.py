@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from pytest_kdmem.auditing.figures.gather import gather_figures
 from pytest_kdmem.auditing.recited_text import with_text
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate, HeldOutEntry
+from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.auditing.summarize import (
     confirmation_entry,
     data_entry,
@@ -19,54 +21,12 @@ from pytest_kdmem.auditing.summarize import (
 )
 from pytest_kdmem.auditing.summarize_examples import distributions_entry, examples_entry
 from pytest_kdmem.errors import KdmemError
-from pytest_kdmem.metrics.inheritance import Inheritance
-from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.risk.predicted import PredictedRisk
-from pytest_kdmem.scoring.confirmation import Confirmation
-from pytest_kdmem.specs.declared import Extraction, Model
-from pytest_kdmem.specs.run_card import RunCard
-
-
-@dataclass(frozen=True)
-class ScoredAudit:
-    """What an audit has scored at one moment.
-
-    Attributes:
-        name: Name of the audit.
-        extraction: Lengths in tokens.
-        confidence: Confidence level of each one-sided bound.
-        memorizations: What models memorized of training sets, by their label in the report.
-        control_memorizations: What models memorized of the control set, by their subject in the report.
-        run_cards: Run card of each model; None if it has no card that can be trusted.
-        confirmations: Engine checks by label.
-        inheritance: The audit's own inheritance; None if no test asked for one.
-        predicted_risk: The audit's own predicted risk; None if no test asked for one.
-        warnings: Warnings in the order in which they arose.
-        student: Name of the student if the audit is of one of several.
-    """
-
-    name: str
-    extraction: Extraction
-    confidence: float
-    memorizations: Mapping[str, Memorization]
-    control_memorizations: Mapping[str, Memorization]
-    run_cards: Mapping[Model, RunCard | None]
-    confirmations: Mapping[str, Confirmation]
-    inheritance: Inheritance | None
-    predicted_risk: PredictedRisk | None
-    warnings: tuple[str, ...]
-    student: str = ""
-
-    @property
-    def own_memorizations(self) -> dict[str, Memorization]:
-        """Those over the audit's own training set."""
-        return {label: memorization for label, memorization in self.memorizations.items() if not memorization.other_set}
 
 
 def build_result(
     scored: ScoredAudit, settings: Mapping[str, Any], gates: Sequence[Gate], *, shows_text: bool, offline: bool
 ) -> AuditResult:
-    """Build the whole record, with single examples.
+    """Build the whole record, with single examples and the figures of all families.
 
     Args:
         scored: What the audit has scored.
@@ -82,11 +42,16 @@ def build_result(
             examples = with_text(examples, next(iter(own.values())).scores, offline=offline)
         except KdmemError as error:
             scored = replace(scored, warnings=(*scored.warnings, f"text is not shown: {error}"))
-    return replace(build_metrics(scored, settings, gates), examples=examples, distributions=distributions_entry(own))
+    return replace(
+        build_metrics(scored, settings, gates),
+        examples=examples,
+        distributions=distributions_entry(own),
+        figures=gather_figures(scored),
+    )
 
 
 def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
-    """Build the record without single examples."""
+    """Build the record without single examples and without the figures of the families."""
     trained, held_out = scored.memorizations, scored.control_memorizations
     own = list(scored.own_memorizations.values())
     return replace(

@@ -77,4 +77,4 @@ def _decode(entries: dict[str, Any]) -> Report:
     return Report(tuple(map(AuditResult.from_json, audits)))
 
 
-REPORT = VersionedFile(AUDIT.name, AUDIT.version, _decode, AUDIT.remedy)
+REPORT = VersionedFile(AUDIT.name, AUDIT.version, _decode, AUDIT.remedy, earlier_versions=AUDIT.earlier_versions)

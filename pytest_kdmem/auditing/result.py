@@ -15,6 +15,7 @@ from pytest_kdmem.auditing.merge_rules import (
     first_given,
     in_sequence,
     last_entries,
+    last_figures,
     merged_by,
     without_gate,
 )
@@ -22,19 +23,22 @@ from pytest_kdmem.auditing.ranges import check_ranges
 from pytest_kdmem.auditing.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry, RiskEntry
 from pytest_kdmem.auditing.schema_checks import ConfirmationEntry, MetricChange
 from pytest_kdmem.auditing.schema_examples import DistributionsEntry, ExamplesEntry
+from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.run_card import checked_summary
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Reports of these versions have all that is required, and lack what was added since.
+EARLIER_VERSIONS = (1,)
 
 
 @dataclass(frozen=True)
 class AuditResult:
     """The result of one audit, from which every report is rendered.
 
-    The fields with a default are absent from some of the first reports of this schema version. Each field declares the
+    The fields with a default are absent from some of the first reports. Each field declares the
     rule by which the parts that several processes hold are merged.
 
     Attributes:
@@ -54,6 +58,7 @@ class AuditResult:
         confirmation: Outcome of the engine checks of each model.
         examples: Single examples.
         distributions: Distributions of scores.
+        figures: Figures of the families, such as rates by the number of copies.
         metric_changes: Metrics compared with their accepted values.
         gates: Gates of the audit's tests.
         not_run: Node ids of the tests without a gate.
@@ -80,6 +85,9 @@ class AuditResult:
     confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict, metadata=merged_by(last_entries))
     examples: ExamplesEntry | None = field(default=None, metadata=merged_by(merged_examples))
     distributions: DistributionsEntry | None = field(default=None, metadata=merged_by(merged_distributions))
+    figures: tuple[FigureEntry, ...] = field(
+        default=(), metadata=merged_by(last_figures) | {"json_default": "left out"}
+    )
     metric_changes: tuple[MetricChange, ...] = field(default=(), metadata=merged_by(first_given) | {"json": "drift"})
     gates: tuple[Gate, ...] = field(default=(), metadata=merged_by(in_sequence))
     not_run: tuple[str, ...] = field(default=(), metadata=merged_by(without_gate))
@@ -106,7 +114,7 @@ class AuditResult:
         return AUDIT.value(content)
 
 
-# Entries that the first reports of this schema version have, too, although their fields have defaults.
+# Entries that the first reports have, too, although their fields have defaults.
 REQUIRED = (
     "models", "training_set", "control_set", "memorization", "memorized_examples", "held_out", "inheritance",
     "confirmation", "gates", "not_run",
@@ -130,5 +138,9 @@ def decode_audit(entries: dict[str, Any]) -> AuditResult:
 
 
 AUDIT = VersionedFile(
-    "An audit report", SCHEMA_VERSION, decode_audit, "write it again by an audit with this pytest-kdmem"
+    "An audit report",
+    SCHEMA_VERSION,
+    decode_audit,
+    "write it again by an audit with this pytest-kdmem",
+    earlier_versions=EARLIER_VERSIONS,
 )

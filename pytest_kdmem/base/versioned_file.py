@@ -24,11 +24,12 @@ class VersionedFile(Generic[Value]):
 
     Attributes:
         name: What messages call the content, with an article: ``A run card``.
-        version: The schema version that is written and read; every other one is refused.
+        version: The schema version that is written and read.
         decode: Makes the value from the other entries. Any of `WRONG_CONTENT` that it raises is given as the reason.
         remedy: What to do about a file that is refused.
         if_missing: What to do if there is no such file.
         kind: Value of the entry ``kind``; None if files of this kind have no such entry.
+        earlier_versions: Schema versions that are read as well; every other one is refused.
     """
 
     name: str
@@ -37,6 +38,7 @@ class VersionedFile(Generic[Value]):
     remedy: str
     if_missing: str = "check the path"
     kind: str | None = None
+    earlier_versions: tuple[int, ...] = ()
 
     @property
     def header(self) -> dict[str, Any]:
@@ -109,7 +111,7 @@ class VersionedFile(Generic[Value]):
         if self.kind is not None and content.get("kind") != self.kind:
             raise DataError(f"{self.name} was expected{place}; found a file of another kind: {self.remedy}.")
         version = content.get("schema_version")
-        if version != self.version:
+        if version not in (self.version, *self.earlier_versions):
             raise DataError(
                 f"{self.name} of schema_version {self.version} was expected{place}; found {quoted(version)}:"
                 f" {self.remedy}."

@@ -18,8 +18,9 @@ from pytest_kdmem.metrics.bounds import (
     estimate_quotient,
     mcnemar,
 )
+from pytest_kdmem.metrics.comparable import check_comparable
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.metrics.memorization import Memorization, check_comparable
+from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.memorized_flags import MemorizedFlags, count_pairs
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.weight_copies import are_copies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -15,11 +15,12 @@ from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_mean, estimate_proportion
 from pytest_kdmem.metrics.by_class import ClassMemorization, holds_secret
+from pytest_kdmem.metrics.by_copies import copy_tiers
 from pytest_kdmem.metrics.distinct_rows import DistinctRows, distinct_rows
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.subsets import Subset, Subsets
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.secrets.examples import SecretsOfExamples
-from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
 # Columns of what is memorized: as observed, whatever the kernel and batch size, and if every ambiguous verdict counts.
 FlagColumn = Literal["memorized", "sure", "possible"]
@@ -150,6 +151,40 @@ class Memorization:
         """exp(loss), over distinct examples."""
         return float(np.exp(self.loss.value))
 
+    @property
+    def by_copies(self) -> Subsets:
+        """What was memorized of the examples that stand 1, 2-3, 4-15 and 16+ times in the training set, by tier.
+
+        Raises:
+            SpecError: Only a sample was scored, whose copies are not counted.
+        """
+        if not self.scores.record.exhaustive:
+            raise SpecError(
+                "Rates by the number of copies were expected over a whole training set, and"
+                f" {self.scores.training_set.label} is sampled, so that copies are not counted; audit it without"
+                " --kdmem-sample (sample=)."
+            )
+        tiers = copy_tiers(self.distinct_rows.copies)
+        names = {tier: "1 copy" if tier == "1" else f"{tier} copies" for tier in tiers}
+        return Subsets("tier of copies", {tier: self.subset(names[tier], tiers[tier]) for tier in tiers})
+
+    def subset(self, name: str, is_member: Flags) -> Subset:
+        """Return what was memorized of some of the distinct examples.
+
+        Args:
+            name: What the examples have in common, in a few words.
+            is_member: Whether each of the n examples is of the subset, bool ``[n]``.
+        """
+        members = {column: self.flags(column)[is_member] for column in FLAG_COLUMNS}
+        return Subset(
+            f"{self.label} on {name}",
+            self.example_ids[is_member],
+            **members,
+            exhaustive=self.scores.record.exhaustive,
+            confidence=self.confidence,
+            model_digest=self.scores.checkpoint.digest,
+        )
+
     def extractable(self, *, n: int, p: float) -> Estimate:
         """Estimate the rate of (n, p)-discoverable examples: n random samples contain the suffix with probability ≥ p.
 
@@ -218,19 +253,3 @@ class Memorization:
                 ' ask for memorization(…, metrics="all").'
             )
         return self.distinct_rows.values(rows[name])
-
-
-def check_comparable(models: Sequence[Memorization]) -> None:
-    """Check that models are of one tokenizer and were scored over the same examples.
-
-    Raises:
-        SpecError: They are not.
-    """
-    check_same_tokenizer({f"{m.subject} ({m.scores.model.source})": m.scores.checkpoint for m in models})
-    first = models[0]
-    for compared in models[1:]:
-        if compared.scores.record.digest != first.scores.record.digest:
-            raise SpecError(
-                f"The same examples were expected of {first.subject} and {compared.subject}; they were scored over"
-                f" different ones ({first.scores.training_set.source}, {compared.scores.training_set.source})."
-            )

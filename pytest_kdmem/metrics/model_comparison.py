@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pytest_kdmem.metrics.bounds import mcnemar
-from pytest_kdmem.metrics.memorization import Memorization, check_comparable
+from pytest_kdmem.metrics.comparable import check_comparable
+from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.memorized_flags import MemorizedFlags, count_pairs
 
 

@@ -12,7 +12,8 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
-from pytest_kdmem.report.markdown import SYMBOLS, Detail, code_span, escape_markdown, table
+from pytest_kdmem.report.markdown import SYMBOLS, Detail
+from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table
 from pytest_kdmem.report.sentences import comparison_text, gate_title, overall_outcome, verdict_sentence
 
 # GitHub refuses longer comments. It counts characters, of which there are never more than bytes.

@@ -17,6 +17,7 @@ from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.example_rows import first_example_rows
+from pytest_kdmem.report.families import family_tables
 from pytest_kdmem.report.figures import draw_pictures
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
@@ -33,6 +34,7 @@ from pytest_kdmem.report.students import COLUMNS, student_lines
 from pytest_kdmem.report.venn import CELLS, ordered_roles
 
 MAX_ROWS = 2000
+MAX_FAMILY_ROWS = 200
 SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 MAX_TEXT_LENGTH = 4000
 
@@ -68,6 +70,7 @@ def render(report: Report) -> str:
         symbols=SYMBOLS,
         style=Markup(_read_asset("report.css")),
         script=Markup(script),
+        max_family_rows=MAX_FAMILY_ROWS,
         script_digest=Markup(f"sha256-{digest}"),
     )
 
@@ -108,6 +111,7 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "risk": risk_lines(audit.risk) if audit.risk is not None else (),
         "changes": [(change.outcome, change_line(change)) for change in audit.metric_changes],
         "confirmations": [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()],
+        "families": family_tables(audit),
         "columns": list(examples.models) if examples is not None else [],
         "rows": first_example_rows(audit, MAX_ROWS),
         "total_rows": len(examples.example_id) if examples is not None else 0,

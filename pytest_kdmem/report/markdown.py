@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pytest_kdmem.auditing.report import Report
@@ -13,9 +12,10 @@ from pytest_kdmem.auditing.schema import Gate, InheritanceEntry, ModelEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
+from pytest_kdmem.report.families import FamilyTable, family_tables
+from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.sentences import (
     comparison_text,
     gate_title,
@@ -30,14 +30,7 @@ Item = TypeVar("Item")
 SYMBOLS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️", "error": "❌"}
 MEMBER_SYMBOLS = {"1": "●", "0": "·"}
 MAX_IDS = 20
-# GitHub links names, issues and addresses and draws emoji in the rendered text, so that escapes of Markdown do not
-# prevent it. A word joiner, which is invisible, does.
-LINKED = re.compile(r"@|#(?=\d)|[Gg][Hh]-(?=\d)|:(?=//)|[Ww]{3}(?=\.)|:(?=[\w+-]+(?::|$))")
-WORD_JOINER = "\u2060"
-# What begins an element in Markdown, and how it is written as text. A dollar sign, which begins mathematics, has no
-# escape.
-MARKUP = re.compile(r"[\\`*\[\]|~<>&$]|(?<![^\W_])_|^[-+=#]|^\d+[.)](?=\s|$)")
-REPLACEMENTS = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "$": "＄"}
+MAX_FAMILY_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -92,26 +85,6 @@ def render(report: Report, *, limit_bytes: int | None = None) -> str:
     return next((text for text in candidates if len(text.encode()) <= limit_bytes), "")
 
 
-def escape_markdown(text: str) -> str:
-    """Return foreign text for a paragraph or table cell, in one line, none of which is markup or becomes a link."""
-    written = MARKUP.sub(_escape_mark, sanitize(text).strip())
-    return LINKED.sub(rf"\g<0>{WORD_JOINER}", written)
-
-
-def _escape_mark(mark: re.Match[str]) -> str:
-    return REPLACEMENTS.get(mark[0], f"{mark[0][:-1]}\\{mark[0][-1]}")
-
-
-def code_span(text: str) -> str:
-    """Return foreign text as a code span in one line, which may stand in a table and may hold backticks."""
-    content = sanitize(text).replace("|", "\\|")
-    if not content.strip():
-        return "–"
-    fence = "`" * (max((len(run) for run in re.findall("`+", content)), default=0) + 1)
-    padding = " " * ("`" in (content[:1], content[-1:]) or content[:1] == content[-1:] == " ")
-    return f"{fence}{padding}{content}{padding}{fence}"
-
-
 def _verdict(report: Report) -> str:
     return f"## {SYMBOLS[overall_outcome(report.audits)]} {escape_markdown(verdict_sentence(report))}\n"
 
@@ -149,6 +122,7 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
         _list("Predicted risk", risk, "", escape_markdown),
         _list("Compared with accepted figures", *detail.limit(changes), escape_markdown),
         _list("Confirmation", *detail.limit(confirmations), escape_markdown),
+        *(_family(family, detail) for family in family_tables(audit)),
         _settings(audit) if detail.settings else "",
     ]
     return "\n".join(filter(None, parts))
@@ -208,6 +182,14 @@ def _inheritance(entry: InheritanceEntry, detail: Detail) -> str:
     return table(("T", "B", "S", "recited by", "examples"), rows) + paragraphs
 
 
+def _family(family: FamilyTable, detail: Detail) -> str:
+    rows, rest = replace(detail, max_rows=min(MAX_FAMILY_ROWS, detail.max_rows or MAX_FAMILY_ROWS)).limit(family.rows)
+    cells = [map(escape_markdown, (row.label, row.examples, *row.cells)) for row in rows]
+    shown = table(("", "examples", *map(escape_markdown, family.subjects)), map(tuple, cells), rest)
+    notes = _list("Notes", *detail.limit(family.notes), escape_markdown)
+    return f"<details><summary>{family.title}</summary>\n\n{family.meaning}\n\n{shown}\n{notes}</details>\n"
+
+
 def _settings(audit: AuditResult) -> str:
     lines = [f"created: {code_span(audit.created)}"]
     for label, entry in (("training set", audit.training_set), ("control set", audit.control_set)):
@@ -239,9 +221,3 @@ def _list(title: str, items: Iterable[str], rest: str, escape: Callable[[str], s
 
 def _bullets(lines: Iterable[str]) -> str:
     return "".join(f"- {line}\n" for line in lines)
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], rest: str = "") -> str:
-    """Return a table of cells that are Markdown already, and below it a note on the rows that are left out."""
-    lines = (headings, ["---"] * len(headings), *rows)
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + (f"\n{rest}\n" if rest else "")

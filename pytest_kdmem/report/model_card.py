@@ -17,7 +17,7 @@ from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import to_json_number
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.report.markdown import escape_markdown
+from pytest_kdmem.report.markdown_text import escape_markdown
 from pytest_kdmem.report.sanitize import sanitize
 
 KEY = "model-index"

@@ -10,8 +10,10 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate, ModelEntry
 from pytest_kdmem.base.text import count
-from pytest_kdmem.metrics.direction import MIRRORED
+from pytest_kdmem.metrics.direction import HIGHER_IS_BETTER, MIRRORED, Operator
 from pytest_kdmem.metrics.estimate import SIGN, Estimate
+
+UNKNOWN = "–"
 
 
 def precision_phrase(model: ModelEntry) -> str:
@@ -107,3 +109,11 @@ def comparison_text(gate: Gate) -> str:
     limit = threshold.bound_for(MIRRORED[gate.operator]) if isinstance(threshold, Estimate) else threshold
     bound = estimate.format_value(estimate.bound_for(gate.operator))
     return f"{bound} {SIGN[gate.operator]} {estimate.format_value(limit)}"
+
+
+def figure_text(estimate: Estimate) -> str:
+    """Return a value, with the bound that a gate would read if that is another number."""
+    operator: Operator = ">=" if estimate.metric in HIGHER_IS_BETTER else "<="
+    value, bound = estimate.format_value(estimate.value), estimate.bound_for(operator)
+    is_exact = estimate.low == estimate.high or value == "undefined"
+    return value if is_exact else f"{value} [{SIGN[operator]} {estimate.format_value(bound)}]"

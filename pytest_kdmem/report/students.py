@@ -9,13 +9,10 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.students import StudentRow
 from pytest_kdmem.base.text import count
-from pytest_kdmem.metrics.direction import Operator
-from pytest_kdmem.metrics.estimate import SIGN, Estimate
-from pytest_kdmem.report.sentences import overall_outcome
+from pytest_kdmem.report.sentences import UNKNOWN, figure_text, overall_outcome
 
 # Columns after the student's name.
 COLUMNS = ("temperature", "seed", "size", "rate", "reduction", "inherited", "gates")
-UNKNOWN = "–"
 
 
 @dataclass(frozen=True)
@@ -55,20 +52,9 @@ def _cells(row: StudentRow, audit: AuditResult) -> tuple[str, ...]:
         UNKNOWN if row.temperature is None else f"{row.temperature:g}",
         UNKNOWN if row.seed is None else str(row.seed),
         UNKNOWN if row.parameters is None else size_text(row.parameters),
-        _figure(row.rate, "<="),
-        _figure(row.reduction, ">="),
-        _figure(row.ratio, "<="),
+        *(UNKNOWN if figure is None else figure_text(figure) for figure in (row.rate, row.reduction, row.ratio)),
         _gates(row, audit),
     )
-
-
-def _figure(estimate: Estimate | None, operator: Operator) -> str:
-    """Return a value, with the bound that a gate would read if that is another number."""
-    if estimate is None:
-        return UNKNOWN
-    value, bound = estimate.format_value(estimate.value), estimate.bound_for(operator)
-    is_exact = estimate.low == estimate.high or value == "undefined"
-    return value if is_exact else f"{value} [{SIGN[operator]} {estimate.format_value(bound)}]"
 
 
 def _gates(row: StudentRow, audit: AuditResult) -> str:

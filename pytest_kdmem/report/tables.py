@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +13,7 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import InheritanceEntry
 from pytest_kdmem.auditing.schema_examples import DistributionsEntry
 from pytest_kdmem.base.text import count, percent
+from pytest_kdmem.report.families import FamilyTable
 from pytest_kdmem.report.glyphs import Glyphs
 from pytest_kdmem.report.students import COLUMNS as STUDENT_COLUMNS
 from pytest_kdmem.report.students import StudentLine, size_text
@@ -24,12 +26,30 @@ EXPENDABLE_OF_STUDENTS = ("seed", "size", "temperature", "inherited", "reduction
 LEFT = ("margins", "gates")
 STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow", "error": "red"}
 MIN_NAME_WIDTH = 8
+# Rows of a family's table, and characters of a model's name above its column.
+MAX_FAMILY_ROWS, MAX_SUBJECT_WIDTH = 40, 24
+LABEL_WIDTH = 20  # for which columns of a family are dropped
 COLUMN_PADDING = 3  # a space on either side of a column, and the line between two columns
 # Columns of an inheritance table beside its bars.
 INHERITANCE_LABELS_WIDTH = 46
 MIN_BAR_WIDTH = 8
 # Characters of a sparkline on either side of margin 0, and logits that one character stands for.
 SPARKLINE_SIDE, LOGITS_PER_CHARACTER = 5, 2
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a table after the name of each row.
+
+    Attributes:
+        names: Their headings.
+        expendable: Those that are dropped, in this order, until the names have room.
+        least_name_width: Characters for which names have room.
+    """
+
+    names: Sequence[str]
+    expendable: Sequence[str]
+    least_name_width: int = MIN_NAME_WIDTH
 
 
 def models_table(result: AuditResult, glyphs: Glyphs, width: int) -> Table:
@@ -39,7 +59,7 @@ def models_table(result: AuditResult, glyphs: Glyphs, width: int) -> Table:
     """
     rows = [(role, dict(zip(COLUMNS, _cells(result, role, glyphs), strict=True)), "") for role in ordered_roles(result)]
     columns = [name for name in COLUMNS if name != "margins" or any(cells[name] for _, cells, _ in rows)]
-    return _fitted_table("model", rows, columns, EXPENDABLE, glyphs, width)
+    return _fitted_table("model", rows, Columns(columns, EXPENDABLE), glyphs, width)
 
 
 def students_table(lines: Sequence[StudentLine], glyphs: Glyphs, width: int) -> Table:
@@ -53,14 +73,41 @@ def students_table(lines: Sequence[StudentLine], glyphs: Glyphs, width: int) -> 
         )
         for line in lines
     ]
-    return _fitted_table("student", rows, [*STUDENT_COLUMNS], EXPENDABLE_OF_STUDENTS, glyphs, width)
+    return _fitted_table("student", rows, Columns([*STUDENT_COLUMNS], EXPENDABLE_OF_STUDENTS), glyphs, width)
+
+
+def family_table(family: FamilyTable, glyphs: Glyphs, width: int) -> Group:
+    """Return a family's table under its title and meaning.
+
+    Where the terminal is narrow, models are dropped, the student last.
+    """
+    subjects = _distinct([glyphs.truncate(subject, MAX_SUBJECT_WIDTH) for subject in family.subjects])
+    columns = ["examples", *subjects]
+    rows = [
+        (row.label, dict(zip(columns, map(glyphs.clean, (row.examples, *row.cells)), strict=True)), "")
+        for row in family.rows[:MAX_FAMILY_ROWS]
+    ]
+    lines: list[RenderableType] = [Text(family.title, style="bold"), Text(glyphs.clean(family.meaning))]
+    others = [subject for subject, name in zip(subjects, family.subjects, strict=True) if name != "student"]
+    longest_label = max(len(row.label) for row in family.rows)
+    fitted = Columns(columns, ("examples", *reversed(others)), min(longest_label, LABEL_WIDTH))
+    lines.append(_fitted_table("", rows, fitted, glyphs, width))
+    rest = len(family.rows) - MAX_FAMILY_ROWS
+    lines += [Text(glyphs.clean(f"… and {count(rest)} more, which the JSON report has"))] * (rest > 0)
+    lines += [Text(glyphs.clean(note)) for note in family.notes[:MAX_FAMILY_ROWS]]
+    return Group(*lines)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names with their numbers before them if two of them are the same."""
+    is_distinct = len(set(names)) == len(names)
+    return list(names) if is_distinct else [f"{number} {name}" for number, name in enumerate(names, start=1)]
 
 
 def _fitted_table(
     heading: str,
     rows: Sequence[tuple[str, Mapping[str, str], str]],
-    columns: list[str],
-    expendable: Sequence[str],
+    columns: Columns,
     glyphs: Glyphs,
     width: int,
 ) -> Table:
@@ -70,24 +117,25 @@ def _fitted_table(
         heading: Heading of the names.
         rows: Name, cells by column, and style of each row.
         columns: Columns after the name.
-        expendable: Columns that are dropped, in this order, until the names have room.
         glyphs: Characters of the terminal.
         width: Columns of the terminal.
     """
 
+    names = list(columns.names)
+
     def name_width() -> int:
-        widths = (max(len(column), *(len(cells[column]) for _, cells, _ in rows)) for column in columns)
+        widths = (max(len(column), *(len(cells[column]) for _, cells, _ in rows)) for column in names)
         return width - sum(COLUMN_PADDING + column_width for column_width in widths) - COLUMN_PADDING
 
-    for column in expendable:
-        if name_width() < MIN_NAME_WIDTH and column in columns:
-            columns.remove(column)
+    for column in columns.expendable:
+        if name_width() < columns.least_name_width and column in names:
+            names.remove(column)
     table = Table(box=glyphs.box, pad_edge=False, padding=(0, 1), show_edge=False)
     table.add_column(heading, no_wrap=True)
-    for column in columns:
+    for column in names:
         table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
     for name, cells, style in rows:
-        shown = (cells[column] for column in columns)
+        shown = (cells[column] for column in names)
         table.add_row(glyphs.truncate(name, max(1, name_width())), *shown, style=style or None)
     return table
 

@@ -15,6 +15,7 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, Gate
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.report.confirmation import confirmation_line
+from pytest_kdmem.report.families import family_tables
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
 from pytest_kdmem.report.regression import change_lines
 from pytest_kdmem.report.risk import risk_lines
@@ -26,7 +27,14 @@ from pytest_kdmem.report.sentences import (
     precision_phrase,
 )
 from pytest_kdmem.report.students import student_lines
-from pytest_kdmem.report.tables import STYLES, inheritance_line, inheritance_table, models_table, students_table
+from pytest_kdmem.report.tables import (
+    STYLES,
+    family_table,
+    inheritance_line,
+    inheritance_table,
+    models_table,
+    students_table,
+)
 from pytest_kdmem.report.venn import ordered_roles
 
 # A reason of ours is one sentence. Anything longer comes from elsewhere and would drown the rest.
@@ -45,8 +53,8 @@ def render(report: Report, *, width: int = 80, color: bool = False, unicode: boo
         width: Columns of the terminal.
         color: Whether to use ANSI colours.
         unicode: Whether to use characters beyond ASCII.
-        verbosity: Verbosity of pytest. Below 0, only failed gates are shown. Above 0, inheritance tables, example ids,
-            engines and versions are shown too.
+        verbosity: Verbosity of pytest. Below 0, only failed gates are shown. Above 0, inheritance tables, further
+            figures, example ids, engines and versions are shown too.
     """
     glyphs = UNICODE if unicode else ASCII
     several = len(report.audits) > 1
@@ -101,6 +109,9 @@ def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int
         parts.append(Text(glyphs.clean(inheritance_line(result.inheritance))))
     if result.risk is not None:
         parts += [Text(glyphs.clean(line)) for line in risk_lines(result.risk)[: None if verbose else 1]]
+    if verbose:
+        for family in family_tables(result):
+            parts += [Text(), family_table(family, glyphs, width)]
     changes = change_lines(result.metric_changes, show_unchanged=verbose)
     parts += [Text(glyphs.clean(line), style=style) for line, style in changes]
     if verbose:

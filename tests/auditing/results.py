@@ -10,7 +10,8 @@ from typing import Any
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry
 from pytest_kdmem.auditing.schema_checks import ConfirmationEntry, EngineCheckEntry
-from tests.auditing.figures import rate, reduction
+from pytest_kdmem.auditing.schema_figures import FigureEntry
+from tests.auditing.estimates import rate, reduction
 
 RUN = {
     "schema_version": 1, "weights": "w", "mode": "soft", "recipe": {"temperature": 2.0}, "loss": "forward KL, T = 2",
@@ -62,6 +63,7 @@ def full_result() -> AuditResult:
             ),
             "teacher": ConfirmationEntry(64, 0, ()),
         },
+        figures=(FigureEntry("copies", "student", "16+", rate(3, 20), "of few"),),
         gates=gates,
         name="audits/a",
         warnings=("run card of teacher is of other weights",),

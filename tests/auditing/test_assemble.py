@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_kdmem.auditing.assemble import assemble_report, order_gates
 from pytest_kdmem.auditing.result import AuditResult
-from tests.auditing.figures import rate
+from tests.auditing.estimates import rate
 from tests.auditing.results import full_result
 
 EMPTY = AuditResult("2026", {}, {})

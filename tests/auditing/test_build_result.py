@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pytest_kdmem.auditing.build_result import ScoredAudit, build_metrics, build_result
+from pytest_kdmem.auditing.build_result import build_metrics, build_result
+from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.metrics.inheritance import compute_inheritance
 from pytest_kdmem.specs.declared import Extraction
 from tests.auditing.results import full_result

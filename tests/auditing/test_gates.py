@@ -11,7 +11,7 @@ from pytest_kdmem.auditing.regression.verdict import RegressionVerdict
 from pytest_kdmem.metrics.estimate import Comparison
 from pytest_kdmem.metrics.recorder import Refused
 from pytest_kdmem.metrics.verdict import Verdict
-from tests.auditing.figures import rate, reduction, tracked_rate
+from tests.auditing.estimates import rate, reduction, tracked_rate
 
 HOLDS = Comparison(rate(3, 1000), "<=", 0.01)
 FAILS = Comparison(rate(19, 1000), "<=", 0.01)

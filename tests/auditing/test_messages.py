@@ -14,7 +14,7 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
-from tests.auditing.figures import rate, reduction
+from tests.auditing.estimates import rate, reduction
 
 
 def reason(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> str:

@@ -14,7 +14,7 @@ from pytest_kdmem.auditing.result import REQUIRED, AuditResult
 from pytest_kdmem.auditing.schema_checks import ConfirmationEntry
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.report.formats import write_report
-from tests.auditing.figures import rate
+from tests.auditing.estimates import rate
 from tests.auditing.results import assert_same, full_result
 
 CONFIRMED = full_result().to_json()["confirmation"]["student"]
@@ -41,11 +41,11 @@ def test_a_report_that_cannot_be_written_is_an_error_in_one_sentence(tmp_path: P
         write_report(Report((full_result(),)), tmp_path / "taken" / "deep" / "report.json")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_another_schema_version_is_refused_and_both_are_named(tmp_path: Path, version: object) -> None:
     (tmp_path / "r.json").write_text(json.dumps({**full_result().to_json(), "schema_version": version}))
     sentence = refusal(tmp_path / "r.json")
-    assert "schema_version 1" in sentence
+    assert "schema_version 2" in sentence
     assert repr(version) in sentence
 
 
@@ -92,7 +92,7 @@ def test_a_part_of_the_wrong_kind_is_refused(tmp_path: Path, part: str, wrong: o
 
 
 def test_a_damaged_part_or_another_version_is_refused_by_the_name_of_the_file(tmp_path: Path) -> None:
-    for damage in ({"gates": [3]}, {"schema_version": 2}):
+    for damage in ({"gates": [3]}, {"schema_version": 3}):
         (tmp_path / "r.json").write_text(json.dumps({**full_result().to_json(), **damage}))
         assert str(tmp_path / "r.json") in refusal(tmp_path / "r.json")
 
@@ -145,9 +145,9 @@ def test_a_report_fails_where_any_of_its_audits_does() -> None:
         {"schema_version": 1, "audits": []},
         {"schema_version": 1, "audits": {}},
         {"schema_version": 1, "audits": [3]},
-        {"schema_version": 2, "audits": [full_result().to_json()]},
+        {"schema_version": 3, "audits": [full_result().to_json()]},
         {"audits": [full_result().to_json()]},
-        {"schema_version": 1, "audits": [{**full_result().to_json(), "schema_version": 2}]},
+        {"schema_version": 1, "audits": [{**full_result().to_json(), "schema_version": 3}]},
         {"schema_version": 1, "audits": [full_result().to_json(), full_result().to_json()]},
     ],
     ids=["none", "an object", "a number", "another version", "no version", "one of another version", "one twice"],

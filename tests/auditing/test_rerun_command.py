@@ -14,7 +14,7 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
-from tests.auditing.figures import rate
+from tests.auditing.estimates import rate
 from tests.auditing.results import full_result
 
 RESULT = full_result()  # of 1 000 distinct examples

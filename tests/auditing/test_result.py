@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
-from tests.auditing.figures import rate, reduction
+from tests.auditing.estimates import rate, reduction
 from tests.auditing.results import assert_same, full_result, through_json
 
 
@@ -45,7 +45,7 @@ def test_any_names_and_figures_come_back(gates: list[Any], ids: list[int], given
 
 def test_the_layout_is_that_which_users_read() -> None:
     content = full_result().to_json()
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert {"created", "versions", "settings", "models", "training_set", "memorization", "inheritance", "gates"} <= set(
         content
     )

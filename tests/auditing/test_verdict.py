@@ -12,7 +12,7 @@ from pytest_kdmem.auditing.verdict import judge
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.metrics.verdict import Verdict
-from tests.auditing.figures import rate, reduction
+from tests.auditing.estimates import rate, reduction
 
 OPERATORS: tuple[Operator, ...] = ("<=", "<", ">=", ">")
 

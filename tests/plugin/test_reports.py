@@ -77,7 +77,7 @@ def test_report_survives_its_own_round_trip(audit_project):
     audit_project.gates(AUDIT)
     audit_project.run("--kdmem-report", "audit.json")
     written = json.loads((audit_project.path / "audit.json").read_text())
-    assert written["schema_version"] == 1
+    assert written["schema_version"] == 2
     assert AuditResult.from_json(written).to_json() == written
 
 

@@ -23,6 +23,7 @@ from pytest_kdmem.auditing.schema_examples import (
     ModelDistributions,
     RepetitionBin,
 )
+from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
@@ -115,6 +116,12 @@ def full_audit(**changed: Any) -> AuditResult:
         inheritance=inheritance,
         risk=risk_entry(),
         confirmation={"student": confirmation},
+        figures=(
+            FigureEntry("copies", "student", "1", rate(3, 900)),
+            FigureEntry("copies", "student", "16+", rate(16, 40), "of few documents"),
+            FigureEntry("copies", "teacher", "1", rate(27, 900, "teacher")),
+            FigureEntry("group", "student", "licence | GPL", reduction, ""),
+        ),
         metric_changes=(change,),
         gates=(PASSING, FAILING, UNDECIDED, BROKEN),
         not_run=("audits/test_a.py::test_left",),

@@ -12,7 +12,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.report.markdown import DETAILS, WORD_JOINER, code_span, escape_markdown, render
+from pytest_kdmem.report.families import WORDS
+from pytest_kdmem.report.markdown import DETAILS, render
+from pytest_kdmem.report.markdown_text import WORD_JOINER, code_span, escape_markdown
 from pytest_kdmem.report.sanitize import sanitize
 from tests.report.any_report import HOSTILE, TEXT, random_reports
 from tests.report.audits import (
@@ -30,7 +32,11 @@ from tests.report.audits import (
 )
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-OUR_HTML = ("<br>", "<details><summary>Settings, versions and digests</summary>\n", "</details>\n")
+SETTINGS = "<details><summary>Settings, versions and digests</summary>\n"
+OUR_HTML = (
+    *("<br>", SETTINGS, "</details>\n"),
+    *(f"<details><summary>{title}</summary>\n" for title, _ in WORDS.values()),
+)
 # Tokens that this report consists of. Any other token came out of foreign text.
 TOKEN_TYPES = {
     "heading_open", "paragraph_open", "inline", "text", "bullet_list_open", "list_item_open", "strong_open", "em_open",
@@ -73,7 +79,7 @@ def assert_harmless(text: str) -> None:
             assert not LINKED_BY_GITHUB.search(token.content)
     written = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows(text)) == sum(not set(line) <= set("|- ") for line in written)
-    assert {len(cells) for cells in rows(text)} <= {4, 5, 7, 9}
+    assert {len(cells) for cells in rows(text)} <= {3, 4, 5, 7, 9}
 
 
 def test_the_verdict_comes_first() -> None:
@@ -84,7 +90,7 @@ def test_the_verdict_comes_first() -> None:
 
 
 def test_failed_gates_come_first_with_reason_and_next_step() -> None:
-    table = [cells for cells in rows(show(full_audit())) if len(cells) == 4][1:]
+    table = [cells for cells in rows(show(full_audit(figures=()))) if len(cells) == 4][1:]
     assert [cells[0] for cells in table] == ["❌", "⚠️", "❌", "✅"]
     assert table[0][1] == "student recites little"
     assert table[0][3] == f"{FAILING.reason}<br>{FAILING.next_step}<br>{FAILING.command}"
@@ -190,7 +196,7 @@ def test_parts_are_left_out_in_order_and_named() -> None:
     text = show(audit)
     size = len(text.encode())
     shorter = show(audit, limit_bytes=size - 1)
-    assert "<details>" not in shorter
+    assert SETTINGS not in shorter
     assert "inherited examples" in shorter
     assert shorter.splitlines()[-1] == ("_Left out here: settings, versions and digests. The JSON report has them._")
     without_ids = show(audit, limit_bytes=len(shorter.encode()) - 1)

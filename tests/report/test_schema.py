@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_kdmem.auditing.report import Report
-from pytest_kdmem.auditing.result import REQUIRED, SCHEMA_VERSION, AuditResult
+from pytest_kdmem.auditing.result import EARLIER_VERSIONS, REQUIRED, SCHEMA_VERSION, AuditResult
 from pytest_kdmem.auditing.students import StudentRow
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.run_card import CURVES, RunCard
@@ -103,7 +103,7 @@ def test_every_object_has_the_fields_of_its_dataclass(entry: Any) -> None:
     properties = {json_key(field): schema_of(hints[field.name]) for field in fields(entry)}
     required = [json_key(field) for field in fields(entry) if field.default is field.default_factory is MISSING]
     if entry is AuditResult:
-        properties = {"schema_version": {"const": SCHEMA_VERSION}} | properties
+        properties = {"schema_version": {"enum": [*EARLIER_VERSIONS, SCHEMA_VERSION]}} | properties
         required = ["schema_version", *required, *REQUIRED]
     if "run" in properties:  # the summary of a run card has a definition of its own
         properties["run"] = {"anyOf": [{"$ref": "#/$defs/RunCard"}, {"type": "null"}]}
@@ -256,7 +256,7 @@ def test_values_that_do_not_fit_together_are_refused(path: tuple[str, ...], wron
 
 @pytest.mark.parametrize(
     "content",
-    [{"schema_version": 1, "audits": []}, {"schema_version": 1, "audits": {}}, {"schema_version": 2, "audits": [{}]},
+    [{"schema_version": 1, "audits": []}, {"schema_version": 1, "audits": {}}, {"schema_version": 3, "audits": [{}]},
      {"audits": [AuditResult("2026", {}, {}).to_json()]}, {}, [], None],
     ids=["none", "an object", "another version", "no version", "nothing", "a list", "null"],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from pytest_kdmem.auditing.regression.verdict import RegressionVerdict
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.estimate import Comparison
 from pytest_kdmem.metrics.recorder import Recorded, Refused, close_recorder, open_recorder
-from tests.auditing.figures import COMPARABLE_ON, tracked_rate, tracked_reduction
+from tests.auditing.estimates import COMPARABLE_ON, tracked_rate, tracked_reduction
 
 BEFORE = tracked_rate(range(40), 5000)
 WORSE = tracked_rate(range(60), 5000, model="b")

@@ -16,7 +16,7 @@ from pytest_kdmem.auditing.regression.baseline_file import (
 )
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.errors import DataError
-from tests.auditing.figures import tracked_loss, tracked_rate, tracked_reduction
+from tests.auditing.estimates import tracked_loss, tracked_rate, tracked_reduction
 
 RATE, LOSS, REDUCTION = tracked_rate(range(4), 50), tracked_loss(2.0, "a"), tracked_reduction(2.4, [1], "a")
 ACCEPTED = AcceptedFigures({"audits/a": (RATE, LOSS), "audits/b": (REDUCTION,)})

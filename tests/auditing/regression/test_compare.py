@@ -14,7 +14,7 @@ from scipy.stats import fisher_exact
 
 from pytest_kdmem.auditing.regression.compare import metric_change, metric_changes
 from pytest_kdmem.auditing.regression.metrics import TrackedMetric
-from tests.auditing.figures import COMPARABLE_ON, tracked_loss, tracked_rate, tracked_reduction
+from tests.auditing.estimates import COMPARABLE_ON, tracked_loss, tracked_rate, tracked_reduction
 
 EXAMPLES = st.sets(st.integers(0, 99), max_size=30)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_kdmem.auditing.regression.metrics import TrackedMetric, tracked_metrics
 from pytest_kdmem.auditing.result import AuditResult
-from tests.auditing.figures import rate, tracked_rate
+from tests.auditing.estimates import rate, tracked_rate
 from tests.auditing.results import full_result
 from tests.report.audits import risk_entry
 

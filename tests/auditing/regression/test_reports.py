@@ -11,7 +11,7 @@ from pytest_kdmem.auditing.regression.reports import AuditComparison, compare_re
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.errors import DataError
-from tests.auditing.figures import tracked_loss, tracked_rate, tracked_reduction
+from tests.auditing.estimates import tracked_loss, tracked_rate, tracked_reduction
 from tests.auditing.results import full_result
 
 AUDIT = full_result()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_kdmem.auditing.regression.compare import metric_change
 from pytest_kdmem.auditing.regression.metrics import TrackedMetric
 from pytest_kdmem.auditing.regression.verdict import RegressionVerdict, accepted_limit, judge_change
-from tests.auditing.figures import tracked_rate, tracked_reduction
+from tests.auditing.estimates import tracked_rate, tracked_reduction
 
 EXAMPLES = st.sets(st.integers(0, 99), max_size=30)
 

@@ -1,0 +1,17 @@
+"""Gathers the figures of all families from what an audit has scored; no model is run for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_kdmem.auditing.figures.copies import copies_figures
+from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.auditing.scored_audit import ScoredAudit
+
+# In the order of `schema_figures.FAMILIES`.
+FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (copies_figures,)
+
+
+def gather_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
+    """Return the figures of each family in turn."""
+    return tuple(figure for family_figures in FAMILY_FIGURES for figure in family_figures(scored))

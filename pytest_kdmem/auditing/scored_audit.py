@@ -1,0 +1,49 @@
+"""What an audit has scored at one moment, from which its record is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_kdmem.metrics.inheritance import Inheritance
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.risk.predicted import PredictedRisk
+from pytest_kdmem.scoring.confirmation import Confirmation
+from pytest_kdmem.specs.declared import Extraction, Model
+from pytest_kdmem.specs.run_card import RunCard
+
+
+@dataclass(frozen=True)
+class ScoredAudit:
+    """What an audit has scored at one moment.
+
+    Attributes:
+        name: Name of the audit.
+        extraction: Lengths in tokens.
+        confidence: Confidence level of each one-sided bound.
+        memorizations: What models memorized of training sets, by their label in the report.
+        control_memorizations: What models memorized of the control set, by their subject in the report.
+        run_cards: Run card of each model; None if it has no card that can be trusted.
+        confirmations: Engine checks by label.
+        inheritance: The audit's own inheritance; None if no test asked for one.
+        predicted_risk: The audit's own predicted risk; None if no test asked for one.
+        warnings: Warnings in the order in which they arose.
+        student: Name of the student if the audit is of one of several.
+    """
+
+    name: str
+    extraction: Extraction
+    confidence: float
+    memorizations: Mapping[str, Memorization]
+    control_memorizations: Mapping[str, Memorization]
+    run_cards: Mapping[Model, RunCard | None]
+    confirmations: Mapping[str, Confirmation]
+    inheritance: Inheritance | None
+    predicted_risk: PredictedRisk | None
+    warnings: tuple[str, ...]
+    student: str = ""
+
+    @property
+    def own_memorizations(self) -> dict[str, Memorization]:
+        """Those over the audit's own training set."""
+        return {label: memorization for label, memorization in self.memorizations.items() if not memorization.other_set}

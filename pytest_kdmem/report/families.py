@@ -1,0 +1,121 @@
+"""The families of further figures as tables, in the words of every report: a row for each label, a column for each
+model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_figures import FAMILIES, Family, FigureEntry
+from pytest_kdmem.base.text import count
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report.sentences import UNKNOWN, figure_text
+from pytest_kdmem.specs.roles import ROLE_ORDER
+
+# Title and meaning of each family.
+WORDS: dict[Family, tuple[str, str]] = {
+    "context": (
+        "How much context it takes",
+        "Share of the examples that a model recites from a prefix of so many tokens.",
+    ),
+    "near_verbatim": (
+        "Near-verbatim",
+        "Share of the examples that a model continues with no more than a few tokens changed.",
+    ),
+    "sampler": (
+        "As it is sampled",
+        "Share of the examples whose suffix appears among some samples with at least the probability named.",
+    ),
+    "specific": (
+        "Memorized or merely predictable",
+        "What is recited, without examples whose suffix is likely after any prefix of the set.",
+    ),
+    "group": (
+        "By group",
+        "What is recited of each group of the training set; all bounds of a column hold at once.",
+    ),
+    "copies": (
+        "By the number of copies",
+        "Share recited of the examples that stand so many times in the training set.",
+    ),
+    "class": (
+        "Whose secret",
+        "What is recited of each class of personal and secret text.",
+    ),
+    "membership": (
+        "Membership",
+        "How well an adversary tells examples of the training set from text that no model saw.",
+    ),
+    "canaries": (
+        "Canaries",
+        "What is exposed of random strings that were put into the training set.",
+    ),
+    "teacher_set": (
+        "Absent from the student's data",
+        "What is recited of text that the teacher saw and the student did not.",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FamilyRow:
+    """A row of a family's table.
+
+    Attributes:
+        label: What the figures are over.
+        examples: Number of examples of each figure, once if all have the same.
+        cells: A figure for each subject.
+    """
+
+    label: str
+    examples: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FamilyTable:
+    """A family's table.
+
+    Attributes:
+        family: Name of the family.
+        title: Title in reports.
+        meaning: What the figures mean, in a sentence.
+        subjects: Models, a column for each.
+        rows: The rows.
+        notes: What a reader must know of single figures.
+    """
+
+    family: Family
+    title: str
+    meaning: str
+    subjects: tuple[str, ...]
+    rows: tuple[FamilyRow, ...]
+    notes: tuple[str, ...]
+
+
+def family_tables(audit: AuditResult) -> tuple[FamilyTable, ...]:
+    """Return a table for each family of which the audit has figures, in the order of the families."""
+    by_family: dict[Family, list[FigureEntry]] = {}
+    for figure in audit.figures:
+        by_family.setdefault(figure.family, []).append(figure)
+    return tuple(_table(family, by_family[family]) for family in FAMILIES if family in by_family)
+
+
+def _table(family: Family, figures: Sequence[FigureEntry]) -> FamilyTable:
+    rank = {role: position for position, role in enumerate(ROLE_ORDER)}
+    subjects = sorted({figure.subject for figure in figures}, key=lambda role: (rank.get(role, len(rank)), role))
+    rows: dict[str, dict[str, Estimate]] = {}
+    for figure in figures:
+        rows.setdefault(figure.label, {})[figure.subject] = figure.estimate
+    notes = dict.fromkeys(f"{figure.label}: {figure.note}" for figure in figures if figure.note)
+    title, meaning = WORDS[family]
+    shown = tuple(_row(label, estimates, subjects) for label, estimates in rows.items())
+    return FamilyTable(family, title, meaning, tuple(subjects), shown, tuple(notes))
+
+
+def _row(label: str, estimates: dict[str, Estimate], subjects: Sequence[str]) -> FamilyRow:
+    examples = dict.fromkeys(count(estimate.n) for estimate in estimates.values())
+    cells = (figure_text(estimates[subject]) if subject in estimates else UNKNOWN for subject in subjects)
+    return FamilyRow(label, ", ".join(examples), tuple(cells))
