@@ -26,7 +26,7 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import PairTable, ScoreTable, screening_of, tolerance_of
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.quantization import notes_on
+from pytest_kdmem.specs.notes import notes_on
 from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
@@ -245,7 +245,7 @@ def _table(task: Task, model: int, training_set: TrainingSet, result: RunResult)
         rows=pa.concat_tables([table.replace_schema_metadata(None) for table in tables]),
         tolerance=tolerance_of(tables),
         scored_now=result.scored_now,
-        notes=(*result.notes[model].warnings, *notes_on(job.checkpoint.quantization)),
+        notes=(*result.notes[model].warnings, *notes_on(job.checkpoint)),
         noise=result.notes[model].noise,
         screening=screening_of(tables),
     )

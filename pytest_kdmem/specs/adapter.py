@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.layout import ADAPTER_CONFIG, read_model_json
 from pytest_kdmem.specs.locations import locate
@@ -116,6 +118,19 @@ def read_adapter(folder: Path) -> Adapter | None:
 
 def _in_order(key: str, value: Any) -> Any:
     return sorted(value, key=str) if key in SETS_OF_NAMES and isinstance(value, list) else value
+
+
+def notes_on_base(adapter: Adapter | None, source: str) -> tuple[str, ...]:
+    """What a reader of verdicts must know of an adapter's base; empty of a whole model, or where names agree.
+
+    Args:
+        adapter: The adapter.
+        source: The base that it is merged into, as declared.
+    """
+    if adapter is None or adapter.base is None or last_part(adapter.base) == last_part(source):
+        return ()
+    own, used = named(last_part(adapter.base)), named(last_part(source))
+    return (f"the adapter names {own} as its base, and is merged into {used}: over another base it recites less",)
 
 
 def merged_digest(base: str, adapter: str) -> str:

@@ -62,7 +62,15 @@ def test_another_place_of_the_base_is_an_option_or_a_setting(
     audit_project.gates(STRICT.replace("0.1", "0.3"))
     audit_project.declare(student=adapter)
     assert audit_project.run().ret != 0
-    audit_project.run(f"--kdmem-student-base={moved}").assert_outcomes(passed=1)
+    audit_project.run(f"--kdmem-student-base={moved}", "--kdmem-report=report.json").assert_outcomes(passed=1)
+    [audit] = read_report(audit_project.path / "report.json").audits
+    # An adapter over another base than its own recites less, and without a run card nothing tells which it was.
+    note = "the adapter names base as its base, and is merged into moved: over another base it recites less"
+    assert audit.warnings == (f"student: {note}",)
+    same = moved.rename((audit_project.path / "elsewhere").mkdir() or audit_project.path / "elsewhere" / "base")
+    audit_project.run(f"--kdmem-student-base={same}", "--kdmem-report=report.json").assert_outcomes(passed=1)
+    assert read_report(audit_project.path / "report.json").audits[0].warnings == ()
+    same.rename(moved)
     audit_project.declare(student=None)
     audit_project.configure(kdmem_student=str(adapter), kdmem_student_base=str(moved))
     audit_project.run().assert_outcomes(passed=1)
