@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import cast
-
-import numpy as np
 
 from pytest_kdmem.auditing.messages import next_step, reason
 from pytest_kdmem.auditing.regression.accepted import Accepted
@@ -82,4 +81,4 @@ def _with_threshold(estimate: Estimate, operator: Operator, threshold: object) -
         return threshold.compare(estimate, operator)
     if isinstance(threshold, Estimate):
         return Comparison(estimate, operator, threshold)
-    return Comparison(estimate, operator, float(threshold)) if isinstance(threshold, int | float | np.number) else None
+    return Comparison(estimate, operator, float(threshold)) if isinstance(threshold, Real) else None

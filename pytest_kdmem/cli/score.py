@@ -44,8 +44,13 @@ class ScoreOutput:
             raise SpecError(
                 "--shard scores a part into the cache: --out, --confirm and --no-cache go with a whole run."
             )
-        if self.shard is None and (self.out is None or ending(self.out) != ".parquet"):
-            raise SpecError(f"--out must end in .parquet; found {self.out or 'none'}.")
+        if self.shard is None and self.out is None:
+            raise SpecError(
+                "A file for the table of scores was expected, and none is named; add --out scores.parquet, or --shard"
+                " to score a part into the cache alone."
+            )
+        if self.out is not None and ending(self.out) != ".parquet":
+            raise SpecError(f"--out must end in .parquet; found {self.out}.")
         if self.out is not None and offline and isinstance(file_place(self.out), str):
             raise SpecError(f"--out {self.out} lies in an object store, and --offline forbids writing there.")
         check_outputs({"--out": self.out}, {"the training set": training_set})

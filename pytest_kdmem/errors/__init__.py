@@ -27,7 +27,7 @@ class ComparisonError(SpecError, TypeError):
 
 
 class GateError(KdmemError):
-    """A gate of an audit does not hold, or there is none that could."""
+    """A gate of an audit or of a training does not hold, or there is none that could."""
 
 
 class DataError(KdmemError):

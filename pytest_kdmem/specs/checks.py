@@ -9,6 +9,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,11 @@ def number(
         return "" if is_right else expected
 
     return check
+
+
+def plain(value: Any) -> Any:
+    """A real number of any type, as NumPy has its own, as a float; any other value as it is."""
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
 
 
 def optional(check: Check) -> Check:

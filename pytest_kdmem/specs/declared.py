@@ -11,7 +11,7 @@ from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.chat_columns import chat_columns
-from pytest_kdmem.specs.checks import choice, local_file, number, optional, require, source, truth, whole_number
+from pytest_kdmem.specs.checks import choice, local_file, number, optional, plain, require, source, truth, whole_number
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Form = Literal["documents", "blocks"]
@@ -97,8 +97,7 @@ class TrainingSet:
             of its sequences is a document; without one it is a flat stream of token ids. A folder of .bin files is
             read as one file. For .jsonl(.gz|.zst), .txt and .parquet also an address (``s3://``, ``gs://``,
             ``abfss://``, ``hdfs://``, ``file://``) of a file, of a folder with all below it, or of files by a pattern
-            such as ``s3://bucket/train/part-*.parquet``; files are read in the order of their paths. For .bin also an
-            address of a file, or of files by a pattern that ends in .bin.
+            such as ``s3://bucket/train/part-*.parquet``, read in the order of their paths; for .bin of files alone.
         text_column: Name of the column that holds the text; a column ``input_ids`` is read as token ids instead.
         split: Split of a hub data set or of a saved ``DatasetDict``; another split than ``train`` of a preset is read
             whole.
@@ -245,7 +244,7 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
+            value = plain(getattr(self, field.name))
             limits = number(least=0, most=1) if field.name.startswith("max") else number(least=0)
             require(field.name.replace("_", "-"), value, limits)
-            object.__setattr__(self, field.name, float(value))
+            object.__setattr__(self, field.name, value)

@@ -17,11 +17,11 @@ from transformers import (
     TrainingArguments,
 )
 
-from pytest_kdmem.errors import KdmemError, SpecError
+from pytest_kdmem.errors import GateError, KdmemError, SpecError
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.checks import choice, number, optional, require, truth, whole_number
 from pytest_kdmem.specs.declared import Extraction, Thresholds, TrainingSet
-from pytest_kdmem.tracking.gate import GateFailed, RateGate
+from pytest_kdmem.tracking.gate import RateGate
 from pytest_kdmem.tracking.rate_meter import RateMeter, warn
 from pytest_kdmem.tracking.trained_rows import check_trained_on
 from pytest_kdmem.tracking.trainer_log import trainer_of
@@ -123,13 +123,13 @@ class MemorizationCallback(TrainerCallback):
         """End a script whose gate does not hold with an error.
 
         Raises:
-            GateFailed: The gate does not hold of the trained model, or the model could not be measured.
+            GateError: The gate does not hold of the trained model, or the model could not be measured.
             SpecError: No gate is named.
         """
         if not self._has_gate:
             raise SpecError('A gate was expected, such as gates={"max_memorization_rate": 0.001}, and none is named.')
         if self.failed:
-            raise GateFailed(f"A model that meets the gates of its training was expected, and {self._failure}.")
+            raise GateError(f"A model that meets the gates of its training was expected, and {self._failure}.")
 
     def write_run_card(self, folder: str | Path) -> None:
         """Write a run card into a folder in which the trained model was saved; checkpoints have one already.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_kdmem.auditing.messages import next_step, reason
 from pytest_kdmem.auditing.verdict import judge
-from pytest_kdmem.errors import KdmemError, SpecError
+from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import listed
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
@@ -15,10 +15,6 @@ from pytest_kdmem.specs.declared import Thresholds
 from pytest_kdmem.specs.gates import named_thresholds
 
 OF_A_TRAINING = "max_memorization_rate"
-
-
-class GateFailed(KdmemError):
-    """A trained model does not meet a gate of its training."""
 
 
 @dataclass(frozen=True)

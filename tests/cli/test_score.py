@@ -177,7 +177,7 @@ def test_a_wrong_option_is_a_usage_error_before_anything_is_written(kdmem, tiny,
 def test_a_table_needs_a_path(kdmem, tiny, data, tmp_path):
     done = kdmem("score", tiny, data)
     assert done.code == 2
-    assert "--out must end in .parquet; found none" in done.err
+    assert "none is named; add --out scores.parquet, or --shard" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["data.npy"]
 
 

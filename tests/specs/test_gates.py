@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
 
 from pytest_kdmem.errors import SpecError
@@ -18,6 +21,14 @@ def test_only_thresholds_that_are_named_are_held():
     assert tuple(named_thresholds(Thresholds())) == NAMES
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, Fraction], ids=lambda kind: kind.__name__)
+def test_a_threshold_is_any_real_number(kind):
+    assert named_thresholds({"min_reduction": kind(2)}) == {"min_reduction": 2.0}
+    assert type(Thresholds(max_predicted_risk=kind(1)).max_predicted_risk) is float
+    with pytest.raises(SpecError, match="must be a number between 0 and 1; found 2"):
+        named_thresholds({"max_memorization_rate": kind(2)})
+
+
 @pytest.mark.parametrize(
     ("gates", "message"),
     [
@@ -28,6 +39,8 @@ def test_only_thresholds_that_are_named_are_held():
         ({"max_memorization_rate": 5}, "max-memorization-rate must be a number between 0 and 1; found 5"),
         ({"max_memorization_rate": float("nan")}, "must be a number between 0 and 1"),
         ({"min_reduction": True}, "min-reduction must be a number"),
+        ({"min_reduction": np.bool_(True)}, "min-reduction must be a number"),
+        ({"min_reduction": "2"}, "min-reduction must be a number"),
         (["max_memorization_rate"], "must be a mapping"),
     ],
 )

@@ -13,9 +13,8 @@ import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 
 from pytest_kdmem import MemorizationCallback, TrainingSet
-from pytest_kdmem.errors import EngineError, SpecError
+from pytest_kdmem.errors import EngineError, GateError, SpecError
 from pytest_kdmem.specs.declared import Thresholds
-from pytest_kdmem.tracking.gate import GateFailed
 from tests.tracking.trainings import LENGTHS, STEPS, GreedyLoop, random_ids, recited, tiny_model, trainer_of, write_set
 
 RATE = "kdmem/student/memorization_rate"
@@ -189,7 +188,7 @@ def test_a_gate_that_fails_stops_the_training(tmp_path, ids, training_set):
     failures = logged(trainer, "kdmem/gates_failed")
     assert failures == {step: float(rate.high > 0.2) for step, rate in callback.rates.items()}
     assert list(failures.values())[-2:] == [0.0, 1.0]
-    with pytest.raises(GateFailed, match=r"A model that meets the gates .* memorization rate of student .* > 20.00%"):
+    with pytest.raises(GateError, match=r"A model that meets the gates .* memorization rate of student .* > 20.00%"):
         callback.raise_if_failed()
 
 
@@ -212,7 +211,7 @@ def test_a_gate_that_holds_says_nothing(tmp_path, ids, training_set):
 
 def test_a_gate_that_was_never_measured_does_not_hold(training_set):
     callback = callback_of(training_set, gates={"max_memorization_rate": 0.5})
-    with pytest.raises(GateFailed, match="and the model was not measured"):
+    with pytest.raises(GateError, match="and the model was not measured"):
         callback.raise_if_failed()
 
 
@@ -226,7 +225,7 @@ def test_a_training_that_was_interrupted_holds_no_gate(tmp_path, ids, training_s
     with pytest.raises(KeyboardInterrupt):
         trainer_of(tmp_path / "out", ids, Interrupt(ids, 100), callback).train()
     assert callback.failed
-    with pytest.raises(GateFailed, match="its training did not end in order"):
+    with pytest.raises(GateError, match="its training did not end in order"):
         callback.raise_if_failed()
 
 
@@ -272,7 +271,7 @@ def test_a_model_that_cannot_be_measured_on_the_way_does_not_end_the_training(tm
         trainer.train()
     assert trainer.state.global_step == 6
     assert list(callback.rates) == [0]
-    with pytest.raises(GateFailed, match="the model could not be measured at step 6"):
+    with pytest.raises(GateError, match="the model could not be measured at step 6"):
         callback.raise_if_failed()
 
 
@@ -405,7 +404,7 @@ def test_the_gate_is_held_of_the_weights_that_the_training_ends_with(tmp_path, i
     assert recited(trainer.model, ids) > 8
     assert callback.rates[60].k == recited(trainer.model, ids)
     assert logged(trainer)[60] == callback.rates[60].value
-    with pytest.raises(GateFailed):
+    with pytest.raises(GateError):
         callback.raise_if_failed()
 
 
@@ -415,5 +414,5 @@ def test_a_training_that_does_not_begin_leaves_nothing_of_the_one_before(tmp_pat
     callback.raise_if_failed()
     with pytest.raises(SpecError, match="eval_strategy"):
         trainer_of(tmp_path / "out", ids, callback, max_steps=4).train()
-    with pytest.raises(GateFailed, match="the model was not measured"):
+    with pytest.raises(GateError, match="the model was not measured"):
         callback.raise_if_failed()
