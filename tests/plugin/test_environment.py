@@ -22,11 +22,12 @@ def test_an_audit_does_not_run_without_its_asserts(holding_project, monkeypatch,
     assert "An audit was expected to run with" in printed(result)
 
 
-def test_an_audit_does_not_run_in_processes_that_end_with_its_gates(holding_project):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_audit_does_not_run_in_processes_that_end_with_its_gates(holding_project, workers):
     """The option is that of pytest-forked."""
     extend_conftest(
         holding_project, "def pytest_addoption(parser):\n    parser.addoption('--forked', action='store_true')"
     )
-    result = holding_project.run("--forked")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result = holding_project.run_workers(workers, "--forked") if workers else holding_project.run("--forked")
+    assert result.ret == (pytest.ExitCode.TESTS_FAILED if workers else pytest.ExitCode.USAGE_ERROR)
     assert "--forked or a mark of that name gives each test a process that ends with its gates" in printed(result)
