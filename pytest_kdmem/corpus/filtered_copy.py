@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +13,7 @@ from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.corpus.arrays import array_chunks, array_header
 from pytest_kdmem.corpus.formats import ROWS_AT_ONCE, UNREADABLE, first_line
+from pytest_kdmem.corpus.line_copies import copy_lines
 from pytest_kdmem.corpus.presets import find_preset
 from pytest_kdmem.corpus.sources import check_source, file_ending
 from pytest_kdmem.corpus.token_file_copies import copy_token_file
@@ -22,11 +21,9 @@ from pytest_kdmem.corpus.token_files import is_token_file, is_token_folder
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
-BYTES_AT_ONCE = 1 << 20
 # Sizes of the row groups of a parquet file: small enough for memory, large enough to compress well.
 ROWS_PER_GROUP = 1 << 16
 BYTES_PER_GROUP = 64 << 20
-CODECS = {".gz": "gzip", ".zst": "zstd"}
 # The name that pyarrow gives to no compression in the metadata of a parquet file.
 UNCOMPRESSED = "UNCOMPRESSED"
 
@@ -103,69 +100,6 @@ def copy_documents(training_set: TrainingSet, folder: Path, kept: Flags) -> Path
             " run it again."
         )
     return target
-
-
-def _lines(source: Path, target: Path, kept: Flags) -> int:
-    """Copy lines, which end at line feeds as in reading; blank lines are no documents, and all of them are kept."""
-    codec = CODECS.get(source.suffix)
-    is_blank = _is_blank_text if source.suffix == ".txt" else _is_blank_row
-    number = 0
-    with ExitStack() as stack:
-        stream = stack.enter_context(pa.OSFile(str(source), "rb"))
-        sink = stack.enter_context(pa.OSFile(str(target), "wb"))
-        if codec:
-            stream = stack.enter_context(pa.CompressedInputStream(stream, codec))
-            sink = stack.enter_context(pa.CompressedOutputStream(sink, codec))
-        buffer = _LineBuffer(sink.write)
-        for line in _split(stream):
-            if is_blank(line):
-                buffer.add(line)
-                continue
-            if number < len(kept) and kept[number]:
-                buffer.add(line)
-            number += 1
-        buffer.flush()
-    return number
-
-
-def _is_blank_text(line: bytes) -> bool:
-    return not line.rstrip(b"\r\n")
-
-
-def _is_blank_row(line: bytes) -> bool:
-    return not line.decode("utf-8", "replace").strip()
-
-
-class _LineBuffer:
-    """Collects lines and writes many of them at a time."""
-
-    def __init__(self, write: Callable[[bytes], Any]) -> None:
-        self._write = write
-        self._lines: list[bytes] = []
-        self._bytes = 0
-
-    def add(self, line: bytes) -> None:
-        self._lines.append(line)
-        self._bytes += len(line)
-        if self._bytes >= BYTES_AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        self._write(b"".join(self._lines))
-        self._lines, self._bytes = [], 0
-
-
-def _split(stream: Any) -> Iterator[bytes]:
-    """Lines, each with its line feed."""
-    pending: list[bytes] = []
-    while chunk := stream.read(BYTES_AT_ONCE):
-        *complete, rest = chunk.split(b"\n")
-        for line in complete:
-            yield b"".join([*pending, line, b"\n"])
-            pending = []
-        pending.append(rest)
-    if last := b"".join(pending):
-        yield last
 
 
 def _parquet(source: Path, target: Path, kept: Flags) -> int:
@@ -248,7 +182,7 @@ def _saved_by_datasets(source: Path, target: Path, kept: Flags, split: str) -> i
 
 
 _COPIES: dict[str, Copy] = {
-    **dict.fromkeys((".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt"), _lines),
+    **dict.fromkeys((".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt"), copy_lines),
     ".parquet": _parquet,
     ".arrow": _arrow,
     ".npy": _npy,

@@ -15,7 +15,8 @@ from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.declared import Model
 from pytest_kdmem.specs.layout import ADAPTER_CONFIG, read_model_json
 from pytest_kdmem.specs.locations import locate
-from pytest_kdmem.specs.weights import SINGLE, WEIGHT_INDEX, Weights, read_entries, read_weight_files
+from pytest_kdmem.specs.safetensors_header import read_entries
+from pytest_kdmem.specs.weights import SINGLE, WEIGHT_INDEX, Weights, read_weight_files
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PICKLED_WEIGHTS = "adapter_model.bin"

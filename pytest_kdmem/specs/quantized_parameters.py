@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.specs.quantization import quantization_settings, quantized_types
-from pytest_kdmem.specs.weights import TensorEntry, read_entries
+from pytest_kdmem.specs.safetensors_header import TensorEntry, read_entries
 
 # Ends of the names of tensors that hold the codes of a weight, by whatever library.
 CODES = re.compile(r"\.(weight|weight_packed|qweight|_weight_qdata)$")

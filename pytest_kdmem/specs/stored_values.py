@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_kdmem.specs.quantized_values import EIGHT_BITS, decode
-from pytest_kdmem.specs.weights import TensorEntry, read_entries
+from pytest_kdmem.specs.safetensors_header import TensorEntry, read_entries
 
 # Modules that hold the parts of a model in some classes and not in others.
 WRAPPERS = ("_orig_mod", "module", "base_model", "model", "transformer", "language_model", "gpt_neox", "backbone")

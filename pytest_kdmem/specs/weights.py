@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import RawIOBase
@@ -18,11 +17,11 @@ from pytest_kdmem.base.paths import is_file
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import listed
 from pytest_kdmem.specs.layout import CONFIG, check_layout, read_model_json
+from pytest_kdmem.specs.safetensors_header import TensorEntry, read_entries, read_header
 
 SINGLE = "model.safetensors"
 WEIGHT_INDEX = "model.safetensors.index.json"
 CHUNK_BYTES = 1 << 20
-LONGEST_HEADER = 100_000_000  # bytes, as the library `safetensors` allows
 # Key of a file's metadata that names tensors which are put together of several stored ones.
 READING = "tensor_names"
 # Key of the configuration by which transformers loads another file of weights.
@@ -43,16 +42,6 @@ class Weights(NamedTuple):
     parameters: int
     dtype: str
     tensors: Mapping[str, str]
-
-
-class TensorEntry(NamedTuple):
-    """A tensor in a safetensors file: its name, dtype and shape, and where its bytes begin and end in the file."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 _WEIGHTS: FileMemory[Weights] = FileMemory()
@@ -186,44 +175,8 @@ def _lies_inside(name: str) -> bool:
 
 def _reading_of(path: Path) -> dict[str, Any]:
     """What a file says of how its tensors are put together, as files of torchao do; empty of any other file."""
-    metadata = _read_header(path)[0].get("__metadata__")
+    metadata = read_header(path)[0].get("__metadata__")
     return metadata if isinstance(metadata, dict) and READING in metadata else {}
-
-
-def read_entries(path: Path) -> list[TensorEntry]:
-    """Where each tensor lies in a safetensors file, in the order of its header.
-
-    Raises:
-        SpecError: It is no such file, it is cut short, or it holds no tensor.
-    """
-    header, start = _read_header(path)
-    size = path.stat().st_size
-    try:
-        entries = [_tensor_entry(name, entry, start) for name, entry in header.items() if name != "__metadata__"]
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        raise SpecError(f"Weights were expected in {path}, which is no safetensors file.") from None
-    if not entries:
-        raise SpecError(f"Weights were expected in {path}, which holds no tensor.")
-    if not all(start <= entry.begin <= entry.end <= size for entry in entries):
-        raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save it again.")
-    return entries
-
-
-def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where the bytes of its tensors begin."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(8)
-        start = 8 + int.from_bytes(head, "little")
-        if len(head) < 8 or start > size or start > LONGEST_HEADER:
-            raise SpecError(f"Weights were expected in {path}, which is cut short; copy or save the model again.")
-        try:
-            header = json.loads(file.read(start - 8))
-        except (ValueError, RecursionError):
-            header = None
-    if not isinstance(header, dict):
-        raise SpecError(f"Weights were expected in {path}, which is no safetensors file.")
-    return header, start
 
 
 def _read_tensor(path: Path, entry: TensorEntry) -> tuple[str, str, tuple[int, ...], str]:
@@ -242,11 +195,3 @@ def _digest_bytes(file: RawIOBase, count: int, path: Path) -> str:
         digest.update(chunk)
         count -= len(chunk)
     return digest.hexdigest()
-
-
-def _tensor_entry(name: str, entry: dict[str, Any], start: int) -> TensorEntry:
-    begin, end = entry["data_offsets"]
-    dtype, shape = entry["dtype"], tuple(entry["shape"])
-    if not isinstance(dtype, str) or not all(type(number) is int for number in (begin, end, *shape)):
-        raise TypeError
-    return TensorEntry(name, dtype, shape, start + begin, start + end)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
+from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
+
+from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.engines.transformers.batches import Batches
+from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 
 
 @torch.no_grad()  # tensors of inference mode that a model keeps would stop a training that goes on with it
@@ -38,6 +44,27 @@ def decode(model: PreTrainedModel, prefixes: Tensor, new_tokens: int, choose: Lo
 def decode_greedily(model: PreTrainedModel, prefixes: Tensor, new_tokens: int) -> Tensor:
     """Greedy continuations ``[batch, new_tokens]`` of token ids ``[batch, tokens]``."""
     return decode(model, prefixes, new_tokens)
+
+
+def decode_prefixes(
+    model: PreTrainedModel, prefixes: Sequence[TokenIds], new_tokens: int, batches: Batches, device: str
+) -> list[TokenIds]:
+    """Greedy continuations ``[new_tokens]`` of prefixes of any length, in their order."""
+    # Prefixes of one length are decoded together: a decoded token stands right behind its prefix.
+    by_length: dict[int, list[int]] = {}
+    for row, prefix in enumerate(prefixes):
+        by_length.setdefault(len(prefix), []).append(row)
+    continuations: list[TokenIds] = [np.empty(0, dtype=np.int32)] * len(prefixes)
+    for rows in by_length.values():
+        ids = PaddedIds([prefixes[row] for row in rows], device)
+
+        def decode_batch(batch: slice, ids: PaddedIds = ids) -> list[TokenIds]:
+            return list(decode_greedily(model, ids.batch(batch), new_tokens).cpu().numpy().astype(np.int32))
+
+        decoded = chain.from_iterable(batches.run(len(rows), decode_batch, in_threads=False))
+        for row, continuation in zip(rows, decoded, strict=True):
+            continuations[row] = continuation
+    return continuations
 
 
 @torch.no_grad()  # tensors of inference mode that a model keeps would stop a training that goes on with it

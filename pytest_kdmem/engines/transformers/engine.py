@@ -6,7 +6,6 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
-from itertools import chain
 from threading import get_ident
 
 import numpy as np
@@ -26,11 +25,10 @@ from pytest_kdmem.engines.transformers.batches import (
     runs_several_at_once,
 )
 from pytest_kdmem.engines.transformers.compilation import Compilation, compile_layers
-from pytest_kdmem.engines.transformers.decoding import decode_greedily
+from pytest_kdmem.engines.transformers.decoding import decode_prefixes
 from pytest_kdmem.engines.transformers.failures import running_failure
 from pytest_kdmem.engines.transformers.head import HeadOfThread, StandardHead
 from pytest_kdmem.engines.transformers.loading import is_out_of_memory, load_to_run
-from pytest_kdmem.engines.transformers.padded_ids import PaddedIds
 from pytest_kdmem.engines.transformers.passes import ForwardPasses
 from pytest_kdmem.engines.transformers.tolerance import measured_tolerance
 from pytest_kdmem.engines.transformers.verdicts import score_verdicts
@@ -181,26 +179,8 @@ class TransformersEngine:
         return losses
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
-        # Prefixes of one length are decoded together: a decoded token stands right behind its prefix.
-        by_length: dict[int, list[int]] = {}
-        for row, prefix in enumerate(prefixes):
-            by_length.setdefault(len(prefix), []).append(row)
-        continuations: list[TokenIds] = [np.empty(0, dtype=np.int32)] * len(prefixes)
         with self.computing():
-            for rows in by_length.values():
-                decoded = self._decode_equal([prefixes[row] for row in rows], new_tokens)
-                for row, continuation in zip(rows, decoded, strict=True):
-                    continuations[row] = continuation
-        return continuations
-
-    def _decode_equal(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:
-        """Continue prefixes of one length."""
-        ids = PaddedIds(prefixes, self._device)
-
-        def decode_batch(batch: slice) -> list[TokenIds]:
-            return list(decode_greedily(self._model, ids.batch(batch), new_tokens).cpu().numpy().astype(np.int32))
-
-        return list(chain.from_iterable(self.batches.run(len(prefixes), decode_batch, in_threads=False)))
+            return decode_prefixes(self._model, prefixes, new_tokens, self.batches, self._device)
 
     def close(self) -> None:
         del self._model, self._head, self.passes, self._casting

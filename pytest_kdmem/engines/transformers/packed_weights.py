@@ -7,7 +7,8 @@ from transformers import PreTrainedModel
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.quantization import KEY
-from pytest_kdmem.specs.weights import read_entries, weight_files
+from pytest_kdmem.specs.safetensors_header import read_entries
+from pytest_kdmem.specs.weights import weight_files
 
 # End of the names of weights that are packed into whole numbers of 32 bits.
 PACKED = "_packed"
