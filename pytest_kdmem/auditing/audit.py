@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_kdmem.auditing.build_result import build_metrics, build_result
 from pytest_kdmem.auditing.judged_models import JudgedModels, is_compared, refused
+from pytest_kdmem.auditing.memberships import MeasuredMembership, MembershipRequest, measure_membership
 from pytest_kdmem.auditing.noise import check_is_no_noise
 from pytest_kdmem.auditing.provenance import model_warnings
 from pytest_kdmem.auditing.result import AuditResult
@@ -24,6 +25,7 @@ from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import PartScored
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
+from pytest_kdmem.metrics.membership import Membership
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.cutoff import Cutoff
 from pytest_kdmem.risk.label_source import LabelSource
@@ -88,6 +90,7 @@ class Audit:
     _warnings: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     _inheritance: Inheritance | None = None
     _predicted_risk: PredictedRisk | None = None
+    _memberships: dict[MembershipRequest, MeasuredMembership] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._run_cards = RunCards(self.extraction, self.run.offline, self.accepted_provenance)
@@ -132,6 +135,23 @@ class Audit:
         if self._inheritance is None or (training_set == self.training_set and models.items() <= self.roles.items()):
             self._inheritance = inheritance
         return inheritance
+
+    def membership(self, request: MembershipRequest) -> Membership:
+        """Measure how well attacks on a model tell its training set from a control set.
+
+        Raises:
+            PartScored: Only a part is scored in this run.
+            KdmemError: A model cannot be scored, or the sets cannot be held against each other.
+        """
+        if self.run.part is not None:
+            models = {*request.models, *self.roles.values()}
+            with suppress(PartScored):
+                self._scorer.score_part(models, request.training_set, "all")
+            self._scorer.score_part(models, request.control_set, "all")
+        measured = measure_membership(request, self._with_all_metrics, self.store, offline=self.run.offline)
+        self._warn(measured.warnings)
+        self._memberships[request] = measured
+        return measured.membership
 
     def predicted_risk(
         self,
@@ -206,6 +226,9 @@ class Audit:
     def metrics_so_far(self) -> AuditResult:
         """Return the record of what was scored until now, without settings, gates and single examples."""
         return build_metrics(self._scored(), {}, ())
+
+    def _with_all_metrics(self, model: Model, training_set: TrainingSet) -> Memorization:
+        return self.memorization(model, training_set, "all")
 
     def _scored(self) -> ScoredAudit:
         # A model with several roles has a row for each of them.

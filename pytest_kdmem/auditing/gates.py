@@ -80,5 +80,5 @@ def _with_threshold(estimate: Estimate, operator: Operator, threshold: object) -
     if isinstance(threshold, Accepted):
         return threshold.compare(estimate, operator)
     if isinstance(threshold, Estimate):
-        return Comparison(estimate, operator, threshold)
-    return Comparison(estimate, operator, float(threshold)) if isinstance(threshold, Real) else None
+        return estimate.compare(operator, threshold)
+    return estimate.compare(operator, float(threshold)) if isinstance(threshold, Real) else None

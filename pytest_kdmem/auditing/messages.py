@@ -27,11 +27,13 @@ def reason(comparison: Comparison, verdict: Verdict) -> str:
     if isinstance(verdict, RegressionVerdict):
         return _regression_reason(figure, limit, verdict)
     if verdict.outcome == "pass":
-        return f"{figure} {SIGN[operator]} {limit}"
+        return f"{figure} {SIGN[operator]} {limit}{verdict.basis and f', {verdict.basis}'}"
     if not verdict.defined:
         return f"{figure}: nothing to compare with {limit}"
     if verdict.examples_needed:
         return f"{figure} cannot show {SIGN[operator]} {limit} with {count(estimate.n)} examples"
+    if verdict.basis:
+        return f"{figure} is not shown {SIGN[operator]} {limit}, {verdict.basis}"
     return f"{figure} {OPPOSITE_SIGN[operator]} {limit}"
 
 
@@ -41,6 +43,8 @@ def next_step(comparison: Comparison, verdict: Verdict) -> str:
         return ""
     if isinstance(verdict, RegressionVerdict):
         return ACCEPT
+    if verdict.remedy:
+        return verdict.remedy
     if not verdict.defined:
         return UNDEFINED if comparison.estimate.exhaustive else UNDEFINED_OVER_A_SAMPLE
     if verdict.examples_needed:

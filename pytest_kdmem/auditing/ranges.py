@@ -49,7 +49,7 @@ def _estimate(estimate: Estimate) -> None:
     check(0 < estimate.confidence < 1, "a confidence between 0 and 1")
     check(estimate.ambiguous <= estimate.n, "no more ambiguous examples than examples")
     check(not math.isnan(estimate.low) and not math.isnan(estimate.high), "bounds that are numbers")
-    if estimate.unit == "proportion":
+    if estimate.unit in ("proportion", "area"):
         check(estimate.k is None or estimate.k <= estimate.n, "no more hits than examples")
         check(all(math.isnan(part) or 0 <= part <= 1 for part in _parts(estimate)), "proportions between 0 and 1")
 

@@ -15,7 +15,7 @@ from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_w
 from pytest_kdmem.metrics.recorder import Recorded, is_audited, record, refused
 from pytest_kdmem.metrics.verdict import Verdict
 
-Unit = Literal["proportion", "factor", "nats", "examples"]
+Unit = Literal["proportion", "factor", "nats", "examples", "area"]
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
 # Metric of the gate on a training set. If it fails, the way out is to clean the set.
@@ -110,13 +110,25 @@ class Estimate:
         other = threshold if isinstance(threshold, Estimate) else None
         if is_audited() and not protects(self, operator, other):
             raise refused(ComparisonError(wrong_way_round(self, operator, other)))
-        record(Comparison(self, operator, threshold))
+        comparison = self.compare(operator, threshold)
+        record(comparison)
+        if comparison.verdict is not None:
+            return comparison.verdict.outcome == "pass"
         return satisfies(self, operator, threshold)
+
+    def compare(self, operator: Operator, threshold: Estimate | float) -> Comparison:
+        """Return the comparison with a number or another estimate, without recording it."""
+        return Comparison(self, operator, threshold, self.verdict_against(operator, threshold))
+
+    def verdict_against(self, operator: Operator, threshold: Estimate | float) -> Verdict | None:
+        """Return the verdict of a comparison that rests on more than the two sides; None if they alone decide."""
+        return None
 
     def _mismatch(self, threshold: Estimate | float) -> str:
         """Return why nothing would be shown by a comparison with a threshold, or an empty string."""
         if not isinstance(threshold, Estimate):
-            if math.isnan(threshold) or (self.unit == "proportion" and not 0 <= threshold <= 1):
+            is_bounded = self.unit in ("proportion", "area")
+            if math.isnan(threshold) or (is_bounded and not 0 <= threshold <= 1):
                 return f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {threshold:g}."
             return ""
         if self.unit != threshold.unit:
@@ -142,8 +154,8 @@ class Estimate:
             return percent(value)
         if math.isinf(value):
             return "infinite"
-        if self.unit == "examples":
-            return f"{value:.1f}"
+        if self.unit in ("examples", "area"):
+            return f"{value:.1f}" if self.unit == "examples" else f"{value:.3f}"
         return f"{value:.2f} ×" if self.unit == "factor" else f"{value:.4f}"
 
     def _bound_text(self, operator: Operator) -> str:

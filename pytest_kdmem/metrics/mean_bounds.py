@@ -27,7 +27,12 @@ def mean_lower_bound(losses: Values, confidence: float) -> float:
 
 def mean_upper_bound(losses: Values, confidence: float) -> float:
     """Return the one-sided upper bound of the mean of losses ``[n]``, none of which is above `greatest_possible`."""
-    return _upper_quantile(np.append(losses, greatest_possible(losses)), confidence)
+    return upper_bound_of_mean(losses, greatest_possible(losses), confidence)
+
+
+def upper_bound_of_mean(values: Values, greatest: float, confidence: float) -> float:
+    """Return the one-sided upper bound of the mean of values ``[n]``, none of which can be above ``greatest``."""
+    return _upper_quantile(np.append(values, greatest), confidence)
 
 
 def greatest_possible(losses: Values) -> float:

@@ -28,6 +28,7 @@ from pytest_kdmem.specs.roles import MODEL_ROLES, ROLES
 ROLES_USED_BY = {
     "inheritance": (*MODEL_ROLES, "training_set"),
     "memorization": ("training_set",),
+    "membership": ("training_set", "control_set"),
     "predicted_risk": ("teacher", "baseline", "training_set"),
 }
 

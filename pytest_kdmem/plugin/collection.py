@@ -14,6 +14,7 @@ AUDIT_FIXTURES = (
     "_kdmem_audit",
     "memorization",
     "inheritance",
+    "membership",
     "predicted_risk",
     "distiller",
     "thresholds",

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pytest_kdmem.auditing.audit import Audit
     from pytest_kdmem.auditing.regression.accepted import Accepted
     from pytest_kdmem.engines.protocol import Metrics
+    from pytest_kdmem.metrics.attacks import Attack
     from pytest_kdmem.metrics.inheritance import Inheritance
+    from pytest_kdmem.metrics.membership import Membership
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.plugin.student import Student
     from pytest_kdmem.risk.predicted import PredictedRisk
@@ -162,6 +164,40 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
             )
 
     return predicted_risk
+
+
+@pytest.fixture(scope="session")
+def membership(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Membership]:
+    """``membership(model, training_set=None, control_set=None, *, attack=None, reference=None) → Membership``.
+
+    How well attacks tell the training set from the control set. ``attack`` is one of loss, zlib, min_k, min_k_plus and
+    calibrated, or None for the strongest; ``reference`` is the model that calibrates the loss.
+    """
+
+    def membership(
+        model: Model,
+        training_set: TrainingSet | None = None,
+        control_set: TrainingSet | None = None,
+        *,
+        attack: Attack | None = None,
+        reference: Model | None = None,
+    ) -> Membership:
+        from pytest_kdmem.auditing.memberships import MembershipRequest
+        from pytest_kdmem.auditing.opening import checked
+        from pytest_kdmem.plugin.audit_setup import measuring
+
+        with measuring(_kdmem_audit, request.config):
+            return _kdmem_audit.membership(
+                MembershipRequest(
+                    checked("student", model),
+                    _given_or_declared("training_set", training_set, request),
+                    _given_or_declared("control_set", control_set, request),
+                    attack,
+                    checked("baseline", reference) if reference is not None else None,
+                )
+            )
+
+    return membership
 
 
 @pytest.fixture(scope="session")

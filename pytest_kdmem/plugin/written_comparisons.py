@@ -14,10 +14,12 @@ from pathlib import Path
 from pytest_kdmem.metrics.recorder import Place
 
 # Arguments of a test that measure something when they are called, and properties of what they return.
-MEASURING = ("memorization", "inheritance", "predicted_risk")
+MEASURING = ("memorization", "inheritance", "predicted_risk", "membership")
 ESTIMATES = (
-    "rate", "loss", "extractable", "ratio", "reduction", "share", "easy_share", "share_at_risk", "expected_memorized"
+    "rate", "loss", "extractable", "ratio", "reduction", "share", "easy_share", "share_at_risk", "expected_memorized",
+    "tpr", "auc",
 )  # fmt: skip
+CALLED = ("extractable", "tpr")  # those of them that take arguments
 ORDERING = (ast.LtE, ast.Lt, ast.GtE, ast.Gt)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -69,7 +71,7 @@ class _Estimates:
             case ast.NamedExpr(value=value):
                 return self.has(value)
             case ast.Call(func=ast.Attribute() as called):
-                return called.attr == "extractable" and self.has(called)
+                return called.attr in CALLED and self.has(called)
             case ast.Attribute(value=value, attr=name):
                 return name in ESTIMATES and self._is_measured(value)
         return False

@@ -11,8 +11,11 @@ from pytest_kdmem.scoring.store_files import checksum, write_file
 
 FORMAT = 1
 # Folders of the entries: what is recorded of training sets, confirmations, near-duplicates, predictors of risk, the
-# losses that check how a training set is read, and the classes of secrets in examples.
-EntryKind = Literal["corpora", "confirmations", "near-duplicates", "predictors", "readings", "secret-classes"]
+# losses that check how a training set is read, the classes of secrets in examples, and how well two sets are told apart
+# without a model.
+EntryKind = Literal[
+    "corpora", "confirmations", "near-duplicates", "predictors", "readings", "secret-classes", "exchangeability"
+]
 
 
 class Entries:

@@ -1,0 +1,126 @@
+"""Measures membership for an audit: both sets are scored, matched, and held to be alike before any figure is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_kdmem.base.text import count
+from pytest_kdmem.corpus.blind_classifier import BlindTest
+from pytest_kdmem.corpus.overlap import check_control
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.attacks import ATTACK_NAMES, Attack, check_attack
+from pytest_kdmem.metrics.membership import Membership, compute_membership
+from pytest_kdmem.metrics.membership_sides import Sides, check_reference, match_sides
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.scoring.exchangeability import LEVEL, exchangeability
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.specs.declared import Model, TrainingSet
+
+
+@dataclass(frozen=True)
+class MembershipRequest:
+    """What a test asks of membership.
+
+    Attributes:
+        model: The attacked model.
+        training_set: The members.
+        control_set: Examples of the same distribution that the model was not trained on.
+        attack: The attack; None for the strongest of all for which there are scores.
+        reference: Model that calibrates the loss; None for no such attack.
+
+    Raises:
+        SpecError: The attack is unknown, calibration has no model, or both sets are one.
+    """
+
+    model: Model
+    training_set: TrainingSet
+    control_set: TrainingSet
+    attack: Attack | None = None
+    reference: Model | None = None
+
+    def __post_init__(self) -> None:
+        if self.attack is not None:
+            check_attack(self.attack)
+        if self.attack == "calibrated" and self.reference is None:
+            raise SpecError(
+                "A model that calibrates the loss was expected with attack calibrated: pass reference=Model(…), such as"
+                " the base model that training started from."
+            )
+        if self.attack not in ("calibrated", None) and self.reference is not None:
+            raise SpecError(f"No reference was expected with attack {self.attack}, which calibrates nothing: drop it.")
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models that are scored over both sets."""
+        return (self.model,) if self.reference is None else (self.model, self.reference)
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredMembership:
+    """A membership, and how well its two sets are told apart without any model."""
+
+    membership: Membership
+    blind_test: BlindTest
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was left out of the figures, in sentences."""
+        membership = self.membership
+        reasons = [f"no attack by {ATTACK_NAMES[name]}: {reason}" for name, reason in membership.left_out.items()]
+        if membership.shared:
+            reasons.append(f"{count(membership.shared)} examples of both training set and control set were left out")
+        return [f"membership of {membership.subject}: {reason}" for reason in reasons]
+
+
+def measure_membership(
+    request: MembershipRequest,
+    memorize: Callable[[Model, TrainingSet], Memorization],
+    store: ScoreStore,
+    *,
+    offline: bool,
+) -> MeasuredMembership:
+    """Measure what attacks on a model tell.
+
+    Args:
+        request: What is measured.
+        memorize: Scores a model over a set with every column.
+        store: Where the comparison of the two sets is read and stored.
+        offline: Whether sets must be read without a connection.
+
+    Raises:
+        SpecError: The sets cannot be matched, or are told apart without a model.
+        KdmemError: A model cannot be scored, or a set not be read.
+    """
+    check_control(request.training_set, request.control_set, offline=offline)
+    sides, *references = (
+        match_sides(*(memorize(model, data) for data in (request.training_set, request.control_set)))
+        for model in request.models
+    )
+    for reference in references:
+        check_reference(sides.members, reference.members)
+        check_reference(sides.controls, reference.controls)
+    blind_test = check_exchangeable(sides, store, offline=offline)
+    return MeasuredMembership(compute_membership(sides, request.attack, next(iter(references), None)), blind_test)
+
+
+def check_exchangeable(sides: Sides, store: ScoreStore, *, offline: bool) -> BlindTest:
+    """Test whether members and controls are of one distribution.
+
+    Raises:
+        SpecError: They are told apart without any model, so that nothing that an attack finds speaks of one.
+        KdmemError: A set cannot be read.
+    """
+    members, controls = sides.digests()
+    sets = (sides.members.scores, members), (sides.controls.scores, controls)
+    outcome = exchangeability(*sets, store, offline=offline)
+    if outcome.p_value <= LEVEL:
+        raise SpecError(
+            f"A control set of the same distribution as the training set {sides.members.scores.training_set.source} was"
+            " expected to measure membership, and a classifier that sees token ids and no model tells"
+            f" {sides.controls.scores.training_set.source} apart from it (AUC {outcome.auc:.2f} over"
+            f" {count(outcome.examples)} examples of each, p = {outcome.p_value:.3f}, refused up to {LEVEL:g}): attacks"
+            " would find the difference of the texts and not what was learned; take text that was drawn at random"
+            " together with the training set, and left out of training."
+        )
+    return outcome
