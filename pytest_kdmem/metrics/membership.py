@@ -36,6 +36,7 @@ class Membership:
         confidence: Confidence level of each one-sided bound.
         examples: Digest of the members and controls, and of the models that calibrate the loss. Figures of two models
             are compared where these agree.
+        model_digest: Digest of the model.
         shared: Number of distinct examples that stand in both sets, and were left out of both.
         left_out: Why an attack has no scores, by the attack; empty if one was named.
     """
@@ -44,6 +45,7 @@ class Membership:
     attacks: Mapping[Attack, AttackScores]
     confidence: float
     examples: str
+    model_digest: str
     shared: int = 0
     left_out: Mapping[Attack, str] = field(default_factory=dict)
 
@@ -90,9 +92,9 @@ class Membership:
         strongest = max(hits, key=hits.__getitem__)
         k = hits[strongest]
         low, high = self._bounds(lambda scores, confidence: tpr_bounds(scores, fpr, confidence))
-        metric = f"membership TPR at {100 * fpr:g}% FPR{self._by}"
-        estimate = MembershipEstimate(metric, self.subject, k / self.members, low, high, k, self.members)
-        return self._finished(estimate, fpr, strongest)
+        n, metric = self.members, f"membership TPR at {100 * fpr:g}% FPR{self._by}"
+        figure = MembershipEstimate(metric, self.subject, k / n, low, high, k, n)
+        return self._completed(figure, fpr, strongest)
 
     @property
     def auc(self) -> MembershipEstimate:
@@ -100,10 +102,9 @@ class Membership:
         areas = {name: float(placements(scores)[1].mean()) for name, scores in self.attacks.items()}
         strongest = max(areas, key=areas.__getitem__)
         low, high = self._bounds(auc_bounds)
-        metric = f"membership AUC{self._by}"
-        area, members = areas[strongest], self.members
-        estimate = MembershipEstimate(metric, self.subject, area, low, high, None, members, unit="area")
-        return self._finished(estimate, None, strongest)
+        n, metric = self.members, f"membership AUC{self._by}"
+        figure = MembershipEstimate(metric, self.subject, areas[strongest], low, high, None, n, unit="area")
+        return self._completed(figure, None, strongest)
 
     @property
     def _any(self) -> AttackScores:
@@ -120,10 +121,16 @@ class Membership:
         low = max(bounds(scores, corrected)[0] for scores in self.attacks.values())
         return low, max(bounds(scores, self.confidence)[1] for scores in self.attacks.values())
 
-    def _finished(self, estimate: MembershipEstimate, fpr: float | None, strongest: Attack) -> MembershipEstimate:
-        finished = replace(estimate, exhaustive=self._any.exhaustive, confidence=self.confidence)
+    def _completed(self, figure: MembershipEstimate, fpr: float | None, strongest: Attack) -> MembershipEstimate:
+        """Return a figure with what all figures of this membership share."""
         attacks = {str(name): scores for name, scores in self.attacks.items()}
-        return finished.over(Attacked(attacks, self.examples, fpr, strongest))
+        return replace(
+            figure,
+            exhaustive=self._any.exhaustive,
+            confidence=self.confidence,
+            model_digest=self.model_digest,
+            attacked=Attacked(attacks, self.examples, fpr, strongest),
+        )
 
 
 def compute_membership(sides: Sides, attack: Attack | None = None, reference: Sides | None = None) -> Membership:
@@ -157,6 +164,7 @@ def compute_membership(sides: Sides, attack: Attack | None = None, reference: Si
         attacks=attacks,
         confidence=sides.members.confidence,
         examples=digest_of([sides.digest, reference.members.scores.checkpoint.digest if reference else ""]),
+        model_digest=sides.members.scores.checkpoint.digest,
         shared=sides.shared,
         left_out=left_out,
     )

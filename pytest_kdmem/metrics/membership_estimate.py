@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.direction import Operator
@@ -32,15 +32,15 @@ class Attacked:
     strongest: str
 
 
+@dataclass(frozen=True, eq=False)
 class MembershipEstimate(Estimate):
-    """An estimate of what attacks tell, which knows the scores that it was taken over."""
+    """An estimate of what attacks tell, which knows the scores that it was taken over.
 
-    attacked: Attacked | None = None
+    Attributes:
+        attacked: These scores; not in JSON.
+    """
 
-    def over(self, attacked: Attacked) -> MembershipEstimate:
-        """Let the estimate know what it was taken over; returns the estimate."""
-        object.__setattr__(self, "attacked", attacked)
-        return self
+    attacked: Attacked | None = field(default=None, repr=False, metadata={"json": None})
 
     def _mismatch(self, threshold: Estimate | float) -> str:
         if not isinstance(threshold, Estimate):

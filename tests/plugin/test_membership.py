@@ -1,0 +1,138 @@
+"""Gates of membership, by the fixture: found where a model learned one half of a text, and refused over other text."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.audit_project import NOISE, AuditProject
+
+ROWS, TOKENS = 120, 24
+GATES = """
+def test_membership(membership, student, baseline):
+    assert membership(student).tpr(0.05) <= 0.2
+    assert membership(student).auc <= 0.6
+    assert membership(student).auc <= membership(baseline).auc
+"""
+
+
+def text_of(rows: int, seed: int, least: int = 1) -> np.ndarray:
+    """Rows of token ids in which each token tells little of the next."""
+    return np.random.default_rng(seed).integers(least, least + 250, (rows, TOKENS)).astype(np.int32)
+
+
+@pytest.fixture(scope="session")
+def learned(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model that saw neither half of a text, and one that overfits its first half."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    unseen = make_model(seed=11)
+    model = AutoModelForCausalLM.from_pretrained(unseen)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    batch = torch.from_numpy(text_of(2 * ROWS, seed=0)[:ROWS].astype(np.int64))
+    model.train()
+    for _ in range(40):
+        loss = model(input_ids=batch, labels=batch).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    overfit = tmp_path_factory.mktemp("overfit")
+    model.save_pretrained(overfit)
+    (overfit / "tokenizer.json").write_bytes((unseen / "tokenizer.json").read_bytes())
+    return unseen, overfit
+
+
+@pytest.fixture
+def project(unscored_project: AuditProject, learned: tuple[Path, Path]) -> AuditProject:
+    unseen, overfit = learned
+    halves = text_of(2 * ROWS, seed=0)
+    np.save(unscored_project.path / "data.npy", halves[:ROWS])
+    np.save(unscored_project.path / "control.npy", halves[ROWS:])
+    unscored_project.declare(teacher=None, student=unseen, baseline=overfit)
+    unscored_project.configure(kdmem_control_set="control.npy")
+    unscored_project.gates(GATES)
+    return unscored_project
+
+
+def test_what_a_model_overfits_is_found_and_what_none_saw_is_chance(project: AuditProject) -> None:
+    result = project.run(NOISE, "--kdmem-report=report.json")
+    assert result.ret == 0, result.outlines
+    audit = project.report("report.json")
+    rate, area, paired = audit.gates
+    assert area.estimate is not None
+    assert area.estimate.low <= 0.5 <= area.estimate.high
+    assert "paired over the same 120 members and 120 controls" in paired.reason
+    figures = {(entry.subject, entry.label): entry.estimate for entry in audit.figures if entry.family == "membership"}
+    assert figures["baseline", "AUC, strongest attack"].low > 0.9
+    assert figures["student", "AUC, strongest attack"].to_json() == area.estimate.to_json()
+    assert rate.metric == "membership TPR at 5% FPR"
+
+    project.declare(teacher=None, student=project_model(audit, "baseline"), baseline=project_model(audit, "student"))
+    turned = project.run(NOISE)
+    assert turned.ret == 1
+    assert "membership TPR at 5% FPR of student" in project.failures(turned)[0]
+
+
+def project_model(audit, role: str) -> Path:
+    return Path(audit.models[role].source)
+
+
+def test_a_control_set_of_other_text_is_an_error_though_the_test_catches_it(project: AuditProject) -> None:
+    np.save(project.path / "control.npy", text_of(ROWS, seed=3, least=40))
+    project.gates("""
+def test_membership(membership, student):
+    try:
+        membership(student).tpr(0.05)
+    except Exception:
+        pass
+""")
+    result = project.run(NOISE)
+    assert result.ret == 1
+    [failure] = project.failures(result)
+    assert "a classifier that sees token ids and no model tells control.npy apart" in failure
+
+
+def test_fewer_controls_than_the_rate_needs_fail(project: AuditProject) -> None:
+    project.gates("def test_membership(membership, student):\n    assert membership(student).tpr(0.001) <= 0.5\n")
+    result = project.run(NOISE)
+    assert result.ret == 1
+    assert "At least 1 000 distinct controls were expected" in project.failures(result)[0]
+
+
+def test_a_warm_audit_loads_neither_torch_nor_transformers(project: AuditProject) -> None:
+    assert project.run(NOISE).ret == 0
+    script = (
+        "import json, sys, pytest\n"
+        f"code = pytest.main(['-q', '-p', 'no:cacheprovider', {NOISE!r}])\n"
+        "print(json.dumps([int(code), sorted({'torch', 'transformers', 'sklearn'} & sys.modules.keys())]))\n"
+    )
+    command = [sys.executable, "-c", script]
+    output = subprocess.run(command, cwd=project.path, capture_output=True, text=True).stdout
+    assert json.loads(output.splitlines()[-1]) == [0, []], output
+
+
+@pytest.mark.slow
+def test_wikitext_against_fineweb_is_refused(
+    unscored_project: AuditProject, real_text: Path, learned: tuple[Path, Path]
+) -> None:
+    project = unscored_project
+    lines = (real_text / "wikitext/train.txt").read_text(encoding="utf-8").splitlines()
+    (project.path / "wikitext.txt").write_text("\n".join([line for line in lines if len(line) > 300][:200]))
+    project.declare(
+        teacher=None,
+        student=learned[0],
+        baseline=None,
+        data='TrainingSet("wikitext.txt", add_special_tokens=False)',
+    )
+    project.configure(kdmem_control_set=str(real_text / "fineweb/sample.jsonl"), kdmem_window_tokens=128)
+    project.gates("def test_membership(membership, student):\n    assert membership(student).auc <= 0.9\n")
+    result = project.run(NOISE)
+    assert result.ret == 1
+    assert "a classifier that sees token ids and no model tells" in project.failures(result)[0]
