@@ -250,6 +250,7 @@ class Audit:
             predicted_risk=self._predicted_risk,
             warnings=tuple(self._warnings),
             student=self.student,
+            memberships=tuple(self._memberships.values()),
         )
 
     def _is_over_control_set(self, memorization: Memorization) -> bool:

@@ -116,9 +116,9 @@ def check_exchangeable(sides: Sides, store: ScoreStore, *, offline: bool) -> Bli
     outcome = exchangeability(*sets, store, offline=offline)
     if outcome.p_value <= LEVEL:
         raise SpecError(
-            f"A control set of the same distribution as the training set {sides.members.scores.training_set.source} was"
+            f"A control set of the same distribution as the training set {sides.members.scores.training_set.name} was"
             " expected to measure membership, and a classifier that sees token ids and no model tells"
-            f" {sides.controls.scores.training_set.source} apart from it (AUC {outcome.auc:.2f} over"
+            f" {sides.controls.scores.training_set.name} apart from it (AUC {outcome.auc:.2f} over"
             f" {count(outcome.examples)} examples of each, p = {outcome.p_value:.3f}, refused up to {LEVEL:g}): attacks"
             " would find the difference of the texts and not what was learned; take text that was drawn at random"
             " together with the training set, and left out of training."

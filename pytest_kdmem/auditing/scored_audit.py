@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_kdmem.auditing.memberships import MeasuredMembership
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
@@ -29,6 +30,7 @@ class ScoredAudit:
         predicted_risk: The audit's own predicted risk; None if no test asked for one.
         warnings: Warnings in the order in which they arose.
         student: Name of the student if the audit is of one of several.
+        memberships: What attacks told, in the order in which tests asked.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ScoredAudit:
     predicted_risk: PredictedRisk | None
     warnings: tuple[str, ...]
     student: str = ""
+    memberships: tuple[MeasuredMembership, ...] = ()
 
     @property
     def own_memorizations(self) -> dict[str, Memorization]:

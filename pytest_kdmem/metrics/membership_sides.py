@@ -13,7 +13,8 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.metrics.memorization import Memorization, check_comparable
+from pytest_kdmem.metrics.comparable import check_comparable
+from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.specs.declared import TrainingSet
 
 # Of fewer distinct examples of either set a classifier could not tell whether the sets are alike.

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.scoring.table import SCHEMA, ScoreTable
+from pytest_kdmem.scoring.table import ScoreTable, schema_of
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
@@ -54,8 +54,13 @@ def memorization_from(
         record=CorpusRecord(len(rows), too_short_rows, exhaustive, shards),
         numerics=NUMERICS,
         extraction=Extraction(),
-        rows=pa.Table.from_pylist([{"example_id": index, **entry} for index, entry in enumerate(rows)], SCHEMA),
+        rows=pa.Table.from_pylist([{"example_id": index, **entry} for index, entry in enumerate(rows)], _schema(rows)),
         tolerance=1e-3,
         scored_now=len(rows),
     )
     return Memorization(subject, table)
+
+
+def _schema(rows: list[dict[str, Any]]) -> pa.Schema:
+    """The columns of all metrics where a row has some of their own."""
+    return schema_of("all" if any("min_k" in entry for entry in rows) else "verdict")

@@ -38,7 +38,7 @@ def learned(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     batch = torch.from_numpy(text_of(2 * ROWS, seed=0)[:ROWS].astype(np.int64))
     model.train()
-    for _ in range(40):
+    for _ in range(25):
         loss = model(input_ids=batch, labels=batch).loss
         loss.backward()
         optimizer.step()
@@ -96,7 +96,7 @@ def test_membership(membership, student):
     result = project.run(NOISE)
     assert result.ret == 1
     [failure] = project.failures(result)
-    assert "a classifier that sees token ids and no model tells control.npy apart" in failure
+    assert "a classifier that sees token ids and no model tells control apart" in failure
 
 
 def test_fewer_controls_than_the_rate_needs_fail(project: AuditProject) -> None:

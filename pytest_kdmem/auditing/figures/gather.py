@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_kdmem.auditing.figures.copies import copies_figures
+from pytest_kdmem.auditing.figures.membership import membership_figures
 from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 
 # In the order of `schema_figures.FAMILIES`.
-FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (copies_figures,)
+FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
+    copies_figures,
+    membership_figures,
+)
 
 
 def gather_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
