@@ -86,6 +86,8 @@ class DataEntry:
         duplicates: Number of further copies of distinct examples.
         exhaustive: Whether the whole set was scored rather than a sample.
         left_out: Number of documents below the set's own least length, which are no examples.
+        unaudited_turns: Number of turns of conversations that are as long as a suffix and no examples, as they are not
+            the assistant's.
     """
 
     source: str
@@ -96,6 +98,7 @@ class DataEntry:
     duplicates: int
     exhaustive: bool
     left_out: int = 0
+    unaudited_turns: int = field(default=0, metadata={"json_default": "left out"})
 
 
 @dataclass(frozen=True)

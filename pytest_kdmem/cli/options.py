@@ -17,14 +17,11 @@ from pytest_kdmem.base.paths import local_path
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import (
     DType,
-    EndOfDocument,
     Extraction,
-    Form,
     Model,
-    Reading,
-    TokenDType,
     TrainingSet,
 )
+from pytest_kdmem.specs.reading_kinds import ChatRoles, EndOfDocument, Form, Reading, TokenDType
 from pytest_kdmem.specs.runtime import RunSettings, parse_part
 
 if TYPE_CHECKING:
@@ -53,6 +50,7 @@ class ExampleOptions:
     order: str | None
     chat_columns: str | None
     chat_turns: int | None
+    chat_roles: ChatRoles | None
     answer_tokens: int | None
     chat_template: str | None
     extraction: Extraction
@@ -72,6 +70,7 @@ class ExampleOptions:
             order=self.order,
             chat_columns=self.chat_columns,
             chat_turns=self.chat_turns,
+            chat_roles=self.chat_roles,
             answer_tokens=self.answer_tokens,
             chat_template=self.chat_template,
         )

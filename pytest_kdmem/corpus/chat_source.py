@@ -40,4 +40,6 @@ def chat_digests(training_set: TrainingSet, text_folder: Path, extraction: Extra
     if not may_hold_conversations(training_set):
         return []
     template = template_digest(text_folder) if training_set.chat_template is None else ""
-    return ["chat", template, *([extraction.suffix_tokens] if extraction is not None else [])]
+    roles = ["all"] if training_set.chat_roles == "all" else []
+    lengths = ["turns counted", extraction.suffix_tokens] if extraction is not None else []
+    return ["chat", template, *roles, *lengths]

@@ -50,6 +50,13 @@ class Conversation:
         """Indices of the messages that are the assistant's."""
         return tuple(at for at, message in enumerate(self.messages) if message["role"] == ASSISTANT)
 
+    @property
+    def other_turns(self) -> tuple[int, ...]:
+        """Indices of the messages that are no answers: those of a prompt, else those of other roles."""
+        if self.prompt is not None:
+            return tuple(range(self.prompt))
+        return tuple(at for at, message in enumerate(self.messages) if message["role"] != ASSISTANT)
+
 
 @dataclass(frozen=True)
 class Completion:

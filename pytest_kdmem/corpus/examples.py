@@ -54,6 +54,7 @@ class Example:
         prefix_tokens: Number of tokens before the suffix; None is that of the extraction.
         row: Index of the row in the source that holds several examples; None if each row is one.
         is_cut: Whether the window does not hold all that stands before an answer.
+        unaudited: Number of turns of its row that are no examples, as in `Turn`.
     """
 
     position: int
@@ -61,6 +62,7 @@ class Example:
     prefix_tokens: int | None = None
     row: int | None = None
     is_cut: bool = False
+    unaudited: int = 0
 
     def start(self, extraction: Extraction) -> int:
         """Place of the first token of the suffix."""
@@ -130,7 +132,8 @@ def stream_examples(
         sequences = to_blocks(documents_alone, tokenizer, training_set, extraction.window_tokens, padding)
     for position, sequence in enumerate(sequences):
         if isinstance(sequence, Turn):
-            yield Example(position, sequence.ids, sequence.prefix_tokens, sequence.row, sequence.is_cut)
+            cut = sequence.is_cut, sequence.unaudited
+            yield Example(position, sequence.ids, sequence.prefix_tokens, sequence.row, *cut)
         else:
             yield Example(position, sequence[: extraction.window_tokens])
 

@@ -13,6 +13,7 @@ from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.common_templates import COMMON_TEMPLATES
 from pytest_kdmem.corpus.conversations import ASSISTANT, ChatRow, Completion, Conversation
+from pytest_kdmem.corpus.learned_turns import LearnedTurns
 from pytest_kdmem.corpus.other_readings import OtherReading
 from pytest_kdmem.corpus.reading_source import Source
 from pytest_kdmem.corpus.token_pairs import FEWEST_TOKENS, TokenPair
@@ -54,10 +55,10 @@ def _drawn(source: Source, documents: Sequence[Document]) -> Iterator[Answer]:
     rows = [document for document in documents if isinstance(document, ChatRow)]
     short = []
     for index in np.random.default_rng(0).permutation(len(rows)):
-        ids, answers = encoder.encode(rows[index])
-        cut, start = cut_turn(ids, answers[-1], source.extraction)
+        encoded = encoder.encode(rows[index])
+        cut, start = cut_turn(encoded.ids, encoded.answers[-1], source.extraction)
         cut = cut[: start + source.extraction.suffix_tokens]  # which gates read
-        answer = Answer(rows[index], cut, start, start == max(1, answers[-1][0]))
+        answer = Answer(rows[index], cut, start, start == max(1, encoded.answers[-1][0]))
         if len(cut) == start + source.extraction.suffix_tokens:
             yield answer
         elif len(cut) >= start + FEWEST_TOKENS:
@@ -91,7 +92,7 @@ def _own_template(source: Source, answer: Answer) -> TokenIds:
         return answer.ids[: answer.start]
     row = answer.row
     messages = ({"role": "user", "content": row.prompt}, {"role": ASSISTANT, "content": row.completion})
-    rendered = source.tokenizer.chat_template(None, None).render(Conversation(messages, row.where))
+    rendered = LearnedTurns(source.tokenizer.chat_template(None)).render(Conversation(messages, row.where))
     return rendered.ids[: rendered.answers[-1][0]]
 
 

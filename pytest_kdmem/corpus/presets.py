@@ -15,7 +15,8 @@ from typing import TypeVar
 from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import quoted
-from pytest_kdmem.specs.declared import Documents, TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.reading_kinds import Documents
 
 HELD_OUT = ":held-out"
 SPLIT = "train"

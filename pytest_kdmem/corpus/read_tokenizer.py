@@ -61,11 +61,11 @@ class ReadTokenizer:
     def candidates(self, text: str) -> list[list[int]]:
         return [reading.encode([text], add_special_tokens=False)[0] for reading in self._readings]
 
-    def chat_template(self, file: str | None, turns: int | None) -> ChatTemplate:
+    def chat_template(self, file: str | None) -> ChatTemplate:
         auto = next((reading for reading in self._readings if isinstance(reading, AutoReading)), None)
         if auto is None:  # only the file was declared, and transformers alone renders templates
             auto = AutoReading.load(self._folder, trust_remote_code=self._trusts_code)
-        return ChatTemplate(auto.inner, self._folder, file=file, turns=turns)
+        return ChatTemplate(auto.inner, self._folder, file=file)
 
 
 def _hold_together(

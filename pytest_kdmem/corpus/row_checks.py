@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pytest_kdmem.corpus.columns import DEFAULT_TEXT_COLUMN, IDS_COLUMN, TokenRow
 from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.specs.declared import Extraction, Form
+from pytest_kdmem.specs.declared import Extraction
+from pytest_kdmem.specs.reading_kinds import Form
 
 
 def check_learned(row: TokenRow, form: Form, extraction: Extraction) -> None:

@@ -53,6 +53,8 @@ class CorpusRecord:
         read_as: Digest of the source's content and of all that divides it into shards; empty in records of earlier
             versions.
         cut_prompts: Number of answers that are long enough, and whose prompt the window does not hold as a whole.
+        unaudited_turns: Number of turns of conversations that are as long as a suffix and no examples, as they are not
+            the assistant's.
     """
 
     examples: int
@@ -62,6 +64,7 @@ class CorpusRecord:
     left_out: int = 0
     read_as: str = ""
     cut_prompts: int = 0
+    unaudited_turns: int = 0
 
     @property
     def digest(self) -> str:
@@ -80,7 +83,7 @@ class CorpusRecord:
         Raises:
             TypeError, ValueError: The content is no corpus record.
         """
-        return from_json(CorpusRecord, {"read_as": "", "cut_prompts": 0} | content, complete=True)
+        return from_json(CorpusRecord, {"read_as": "", "cut_prompts": 0, "unaudited_turns": 0} | content, complete=True)
 
 
 class CorpusReader:
@@ -112,7 +115,7 @@ class CorpusReader:
         self._stream = stream_examples(
             training_set, tokenizer, extraction, offline=offline, selection=self._selection, read=read
         )
-        self._examples = self._too_short = self._cut_prompts = 0
+        self._examples = self._too_short = self._cut_prompts = self._unaudited = 0
         self._exhaustive = True
         self._shards: list[str] = []
 
@@ -149,6 +152,7 @@ class CorpusReader:
             tuple(self._shards),
             self._selection.left_out,
             cut_prompts=self._cut_prompts,
+            unaudited_turns=self._unaudited,
         )
 
     def _counted(self) -> Iterator[Example]:
@@ -156,6 +160,7 @@ class CorpusReader:
             self._examples += 1
             self._too_short += not example.is_scored(self._extraction)
             self._cut_prompts += example.is_cut and example.is_scored(self._extraction)
+            self._unaudited += example.unaudited
             yield example
 
     def _drawn(self, examples: Iterable[Example], size: int) -> list[Example]:

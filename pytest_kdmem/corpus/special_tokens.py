@@ -8,7 +8,8 @@ from dataclasses import replace
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint
-from pytest_kdmem.specs.declared import Reading, TrainingSet
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.reading_kinds import Reading
 from pytest_kdmem.specs.run_card import RunCard, read_run_card
 
 

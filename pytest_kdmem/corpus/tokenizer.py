@@ -22,7 +22,7 @@ from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
-from pytest_kdmem.specs.declared import Reading as DeclaredReading
+from pytest_kdmem.specs.reading_kinds import Reading as DeclaredReading
 from pytest_kdmem.specs.tokenizer_files import has_tokenizer
 
 
@@ -74,12 +74,11 @@ class Tokenizer(Protocol):
     def candidates(self, text: str) -> list[list[int]]:
         """Token ids of a text without special tokens, by each reading that training can have used."""
 
-    def chat_template(self, file: str | None, turns: int | None) -> ChatTemplate:
+    def chat_template(self, file: str | None) -> ChatTemplate:
         """The template that conversations are rendered by.
 
         Args:
             file: File with another template than the tokenizer's own, or None.
-            turns: Number of the assistant's last turns that were learned; None if all were.
 
         Raises:
             SpecError: There is no template.

@@ -17,7 +17,7 @@ from pytest_kdmem.specs.tokenizer_content import different_tokenizers
 # What a training set need not declare.
 OPTIONAL_DECLARATIONS = (
     *("tokenizer", "eos", "dtype", "eos_id", "order"),
-    *("chat_columns", "chat_turns", "answer_tokens", "chat_template"),
+    *("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template"),
 )
 # Increase this number when the same inputs give other weights than before: models trained earlier are then not reused.
 TRAINING_VERSION = 1

@@ -32,7 +32,7 @@ class RoleSettings:
 Declared = TypeVar("Declared", Model, TrainingSet)
 
 # Settings of a training set that have the names of its fields, and those that have not.
-CHAT = ("chat_columns", "chat_turns", "answer_tokens", "chat_template")
+CHAT = ("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template")
 SAME_NAMES = (
     *("text_column", "form", "eos", "add_special_tokens", "tokenizer", "eos_id", "order"),
     *(*CHAT, "sample", "seed"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 THRESHOLDS = ("max_memorization_rate", "max_inheritance_ratio", "min_reduction", "max_predicted_risk")
 # Settings that say what is measured or how it is judged. All others hold for whatever is measured.
 TOKEN_FILES = ("token_dtype", "eos_id", "order")
-CHAT = ("chat_columns", "chat_turns", "answer_tokens", "chat_template")
+CHAT = ("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template")
 READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", *TOKEN_FILES, *CHAT, "sample", "seed")
 BASES = {role: f"{role}_base" for role in MODEL_ROLES}
 NAMING = (*ROLES, "students", *BASES.values(), *READING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)

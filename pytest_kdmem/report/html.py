@@ -28,6 +28,7 @@ from pytest_kdmem.report.sentences import (
     gate_title,
     overall_outcome,
     precision_phrase,
+    unaudited_phrase,
     verdict_sentence,
 )
 from pytest_kdmem.report.students import COLUMNS, student_lines
@@ -56,6 +57,7 @@ def render(report: Report) -> str:
         "gate_title": _title,
         "summary": gate_summary,
         "precision_phrase": precision_phrase,
+        "unaudited_phrase": unaudited_phrase,
         "training_text": _training_text,
     }
     environment.tests["estimate"] = lambda value: isinstance(value, Estimate)

@@ -21,6 +21,7 @@ from pytest_kdmem.report.sentences import (
     gate_title,
     overall_outcome,
     precision_phrase,
+    unaudited_phrase,
     verdict_sentence,
 )
 from pytest_kdmem.report.students import COLUMNS, student_lines
@@ -195,9 +196,11 @@ def _settings(audit: AuditResult) -> str:
     for label, entry in (("training set", audit.training_set), ("control set", audit.control_set)):
         if entry is not None:
             sampled = "" if entry.exhaustive else " sampled"
+            unaudited = f", {phrase}" if (phrase := unaudited_phrase(entry)) else ""
             lines.append(
                 f"{label}: {code_span(entry.source)}, {count(entry.distinct)} distinct{sampled} of"
-                f" {count(entry.examples)}, {count(entry.too_short)} too short, digest {code_span(entry.digest)}"
+                f" {count(entry.examples)}, {count(entry.too_short)} too short{unaudited}, digest"
+                f" {code_span(entry.digest)}"
             )
     lines += [_model(role, audit.models[role]) for role in ordered_roles(audit)]
     values = (*audit.settings.items(), *audit.versions.items())

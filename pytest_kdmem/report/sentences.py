@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import Gate, ModelEntry
+from pytest_kdmem.auditing.schema import DataEntry, Gate, ModelEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.direction import HIGHER_IS_BETTER, MIRRORED, Operator
 from pytest_kdmem.metrics.estimate import SIGN, Estimate
@@ -27,6 +27,16 @@ def precision_phrase(model: ModelEntry) -> str:
     return (
         f"{count(screening.screened)} screened in {screening.dtype}, {count(screening.decided)} decided in"
         f" {model.dtype} ({count(screening.changed)} changed{widened}), {ambiguous}"
+    )
+
+
+def unaudited_phrase(entry: DataEntry) -> str:
+    """How many turns of conversations were not looked at, and the setting that audits them; empty if there are none."""
+    if not entry.unaudited_turns:
+        return ""
+    return (
+        f"{count(entry.unaudited_turns)} turns of users, systems and tools not audited (--kdmem-chat-roles=all audits"
+        " them)"
     )
 
 

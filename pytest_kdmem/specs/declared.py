@@ -10,32 +10,18 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
-from pytest_kdmem.specs.chat_columns import chat_columns
-from pytest_kdmem.specs.checks import choice, local_file, number, optional, plain, require, source, truth, whole_number
+from pytest_kdmem.specs.checks import choice, number, plain, require, source, whole_number
+from pytest_kdmem.specs.reading_kinds import (
+    READING_CHECKS,
+    ChatRoles,
+    Documents,
+    EndOfDocument,
+    Form,
+    Reading,
+    TokenDType,
+)
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
-Form = Literal["documents", "blocks"]
-Documents = Literal["lines", "articles"]
-Reading = Literal["file", "auto"]
-EndOfDocument = Literal["once", "always", "never"]
-TokenDType = Literal["uint16", "uint32"]
-
-_TRAINING_SET_CHECKS = {
-    "form": choice(*get_args(Form)),
-    "documents": choice(*get_args(Documents)),
-    "add_special_tokens": optional(truth),
-    "tokenizer": optional(choice(*get_args(Reading))),
-    "eos": optional(choice(*get_args(EndOfDocument))),
-    "sample": optional(whole_number(1)),
-    "seed": whole_number(0, bits=64),
-    "minimum_tokens": whole_number(0),
-    "dtype": optional(choice(*get_args(TokenDType))),
-    "eos_id": optional(whole_number(0, bits=31)),
-    "order": optional(local_file),
-    "chat_columns": optional(chat_columns),
-    **dict.fromkeys(("chat_turns", "answer_tokens"), optional(whole_number(1))),
-    "chat_template": optional(local_file),
-}
 
 
 @dataclass(frozen=True)
@@ -129,7 +115,9 @@ class TrainingSet:
             ``messages``, ``conversations``, or ``prompt`` and ``completion`` by themselves.
         chat_turns: Number of assistant turns at the end of a conversation that training took the loss of, each of which
             is an example; None is all of them.
-        answer_tokens: Number of first tokens of an answer that must be reproduced; None is the suffix.
+        chat_roles: Whose turns training took the loss of, each of which is an example: those of the ``assistant``, or
+            ``all``, of users, systems and tools as well. None is the assistant's.
+        answer_tokens: Number of first tokens of a turn that must be reproduced; None is the suffix.
         chat_template: File with the chat template that training used; None is that of the model's tokenizer.
 
     Raises:
@@ -154,13 +142,14 @@ class TrainingSet:
     order: str | None = None
     chat_columns: str | None = None
     chat_turns: int | None = None
+    chat_roles: ChatRoles | None = None
     answer_tokens: int | None = None
     chat_template: str | None = None
 
     def __post_init__(self) -> None:
         require("a training set's source", self.source, source)
         object.__setattr__(self, "source", os.fspath(self.source))
-        for name, check in _TRAINING_SET_CHECKS.items():
+        for name, check in READING_CHECKS.items():
             require(f"{name} of training set {named(self.source)}", getattr(self, name), check)
         for name in ("order", "chat_template"):
             if (path := getattr(self, name)) is not None:

@@ -9,8 +9,8 @@ from typing import get_args
 
 from pytest_kdmem.specs.chat_columns import chat_columns
 from pytest_kdmem.specs.checks import choice, whole_number
-from pytest_kdmem.specs.declared import EndOfDocument, Form, Reading, TokenDType
 from pytest_kdmem.specs.option import Option
+from pytest_kdmem.specs.reading_kinds import ChatRoles, EndOfDocument, Form, Reading, TokenDType
 from pytest_kdmem.specs.roles import MODEL_ROLES
 
 INPUT_OPTIONS = (
@@ -113,9 +113,18 @@ INPUT_OPTIONS = (
         whole_number(1),
     ),
     Option(
+        "chat-roles",
+        "text",
+        "Whose turns of a conversation training took the loss of, each of which is an example: those of the assistant"
+        " (if not given), or all, of users, systems and tools as well.",
+        None,
+        choice(*get_args(ChatRoles)),
+    ),
+    Option(
         "answer-tokens",
         "count",
-        "Number of first tokens of an assistant's answer that a model must reproduce; the suffix if not given.",
+        "Number of first tokens of an assistant's answer, or of another turn that is an example, that a model must"
+        " reproduce; the suffix if not given.",
         None,
         whole_number(1),
     ),

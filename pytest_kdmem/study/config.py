@@ -12,7 +12,8 @@ from pytest_kdmem.distill.recipe import Mode, Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import choice, nonempty_text, number, optional, require, whole_number
-from pytest_kdmem.specs.declared import Documents, Extraction
+from pytest_kdmem.specs.declared import Extraction
+from pytest_kdmem.specs.reading_kinds import Documents
 
 PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter")
 # The loss with which each recipe of a study trains.

@@ -29,7 +29,13 @@ RUN = {
 def test_examples_are_read_as_the_options_say():
     read = {"text_column": "body", "form": "blocks", "eos": "never", "add_special_tokens": True, "tokenizer": "file"}
     read |= {"eos_id": 3, "order": "x_shuffle_idx.npy"}
-    read |= {"chat_columns": "messages=turns", "chat_turns": 2, "answer_tokens": 9, "chat_template": "a.jinja"}
+    read |= {
+        "chat_columns": "messages=turns",
+        "chat_turns": 2,
+        "chat_roles": "all",
+        "answer_tokens": 9,
+        "chat_template": "a.jinja",
+    }
     options = ExampleOptions(split="test", extraction=Extraction(8, 9, 30), token_dtype="uint16", **read)
     assert options.training_set("x.bin") == TrainingSet("x.bin", split="test", dtype="uint16", **read)
 
@@ -37,7 +43,7 @@ def test_examples_are_read_as_the_options_say():
 def test_a_sample_is_drawn_where_the_command_takes_one():
     read = {"text_column": "body", "form": "blocks", "eos": None, "add_special_tokens": None, "tokenizer": None}
     none = dict.fromkeys(("token_dtype", "eos_id", "order"))
-    none |= dict.fromkeys(("chat_columns", "chat_turns", "answer_tokens", "chat_template"))
+    none |= dict.fromkeys(("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template"))
     options = SampledExampleOptions(extraction=Extraction(), sample=7, seed=3, **read, **none)
     expected = TrainingSet("x.jsonl", sample=7, seed=3, **read)
     assert options.training_set("x.jsonl") == expected

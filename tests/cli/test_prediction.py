@@ -24,7 +24,9 @@ def test_the_pipeline_has_the_models_and_the_data_of_the_options(tmp_path):
         workers=None, cpus_per_worker=1, accept_reading=None, screen_dtype="auto", no_compile=False,
     )  # fmt: skip
     read = {"text_column": "body", "form": "documents", "eos": None, "add_special_tokens": None, "tokenizer": "file"}
-    read |= dict.fromkeys(("eos_id", "order", "chat_columns", "chat_turns", "answer_tokens", "chat_template"))
+    read |= dict.fromkeys(
+        ("eos_id", "order", "chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template")
+    )
     examples = ExampleOptions(extraction=Extraction(8, 9, 30), token_dtype=None, **read)
     store, settings = ScoreStore(tmp_path), run.settings()
     pair = PairOptions(training_set="x.jsonl", teacher="t", baseline="b", teacher_base="u", baseline_base="c")

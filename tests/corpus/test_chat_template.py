@@ -100,6 +100,18 @@ def test_a_template_without_marks_gives_the_same_ids_turn_by_turn(tmp_path, sent
     assert [example.prefix_tokens for example in marked] == [example.prefix_tokens for example in unmarked]
 
 
+def test_an_earlier_answer_that_a_template_without_marks_changes_is_found_by_its_text(tmp_path, sentences):
+    """As Qwen3's, the template leaves thoughts out once others follow, and TRL trains on that."""
+    folder = write_tokenizer(tmp_path, sentences, without_marks(THINKING))
+    [(ids, labels)] = by_trl(folder, MESSAGES[2:])
+    first, last = read(folder, MESSAGES[2:])
+    tokenizer = load_tokenizer(folder)
+    assert labels == ids == last.ids.tolist()
+    assert ids[: len(first.ids)] == first.ids.tolist()
+    assert tokenizer.decode(first.learned) == "\nnettle"
+    assert tokenizer.decode(last.learned) == "<think>\npine\n</think>\namber<|im_end|>\n"
+
+
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_conversational_completions_are_those_of_trl(tmp_path, sentences, kind):
     folder = write_tokenizer(tmp_path, sentences, without_marks(TEMPLATES[kind]))
@@ -190,17 +202,15 @@ def test_a_mask_wrong_by_one_token_gives_another_example(tmp_path, sentences):
 ALL_MARKED = "{% generation %}" + without_marks(CHATML) + "{% endgeneration %}"
 NONE_MARKED = "{% if false %}{% generation %}{% endgeneration %}{% endif %}" + without_marks(CHATML)
 DATED = "{{ strftime_now('%d') }}" + CHATML
+# The number of messages, and the length of each, stand in front.
+COUNTED = "{{ messages | length }}{% for m in messages %}{{ m.content | length }}{% endfor %}" + without_marks(CHATML)
 
 
 @pytest.mark.parametrize(
     ("template", "rows", "message"),
     [
         (None, MESSAGES[:1], "A chat template was expected in .*declare chat_template"),
-        (
-            without_marks(THINKING),
-            MESSAGES[1:2],
-            r"renders turn 2 otherwise once others follow, .*declare chat_turns=1",
-        ),
+        (COUNTED, MESSAGES[1:2], r"renders turn 2 otherwise once others follow, .*declare chat_turns=1"),
         (ALL_MARKED, MESSAGES[:1], "it marks tokens 0 to"),
         (NONE_MARKED, MESSAGES[:1], "it marks 0 answers in 1 turns"),
         (DATED, MESSAGES[:1], "shows today's date"),

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.audit_project import ROLES, SUFFIX
-from tests.chat import END, UNMARKED_WORDS, WORDS, conversation, decode_greedily, walk, with_template, write_rows
+from tests.audit_project import NOISE, ROLES, SUFFIX
+from tests.chat import (
+    END,
+    UNMARKED_WORDS,
+    USER,
+    WORDS,
+    conversation,
+    decode_greedily,
+    walk,
+    with_template,
+    words,
+    write_rows,
+)
 
 RATE = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.01\n"
 # Cells of `tests.audit_project`: the student walks up in the regions of cells 2, 4, 5 and 6, and down in the others.
@@ -106,6 +117,33 @@ def test_the_lengths_and_turns_of_answers_can_be_set(chat_project):
     shorter.stdout.fnmatch_lines(["*memorization rate of student 60.00% (3 of 5)*"])
     last = chat_project.run("--kdmem-chat-turns=1", "--kdmem-min-scored-share=0")
     last.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 1 too short*"])
+
+
+# Nothing stands between turns, so that a model walks on from one into the next.
+BARE = UNMARKED_WORDS.replace(f"{USER} ", "")
+
+
+def test_what_users_say_is_counted_by_default_and_audited_if_training_took_its_loss(chat_project):
+    """A student that recites its users' secrets, and none of the answers."""
+    project = chat_project
+    for role in ROLES:
+        (project.path / role / "chat_template.jinja").write_text(BARE)
+    rows = [{**conversation((walk(RECITED, 3 + at, 12), walk(NOT_RECITED, 30, 12, step=2)))} for at in range(3)]
+    for at, row in enumerate(rows):
+        row["messages"].insert(0, {"role": "system", "content": words(walk(RECITED, 1 + at, 2))})
+    write_rows(project.path / "chat.jsonl", rows)
+    result = project.run(NOISE, "--kdmem-report=r.json", "--kdmem-report=r.md", "--kdmem-report=r.html")
+    assert result.ret == pytest.ExitCode.OK
+    phrase = "3 turns of users, systems and tools not audited (--kdmem-chat-roles=all audits them)"
+    result.stdout.fnmatch_lines([f"*chat.jsonl: *{phrase}*"])
+    assert project.report("r.json").training_set.unaudited_turns == 3
+    assert phrase.partition(" (")[0] in (project.path / "r.md").read_text()
+    assert phrase in (project.path / "r.html").read_text()
+    audited = project.run(NOISE, "--kdmem-chat-roles=all", "--kdmem-report=r.json", "--kdmem-min-scored-share=0")
+    assert audited.ret == pytest.ExitCode.TESTS_FAILED
+    audited.stdout.fnmatch_lines(["*memorization rate of student 50.00% (3 of 6; 3 too short*"])
+    audited.stdout.no_fnmatch_line("*not audited*")
+    assert project.report("r.json").training_set.unaudited_turns == 0
 
 
 def test_another_template_finds_no_stored_plan(chat_project):
