@@ -19,7 +19,7 @@ from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import OTHER_TRAINER, RunCard, read_run_card
 
 SHOWN_DIGITS = 4
-Kind = Literal["training-set", "teacher", "role", "window"]
+Kind = Literal["training-set", "teacher", "role", "window", "template"]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from pytest_kdmem.auditing.chat_cards import chat_warnings, template_mismatches
 from pytest_kdmem.auditing.provenance import card_mismatches, read_trusted_card, refused_or_warned
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.specs.checkpoint import open_checkpoint
@@ -61,5 +62,10 @@ class RunCards:
         card = self.cards.get(memorization.scores.model)
         if card is None:
             return []
-        mismatches = card_mismatches(card, memorization.subject, role, teacher_digest, training_set, self.extraction)
-        return refused_or_warned(mismatches, role, self.accepted)
+        subject, scores = memorization.subject, memorization.scores
+        mismatches = card_mismatches(card, subject, role, teacher_digest, training_set, self.extraction)
+        warnings: list[str] = []
+        if scores.training_set == training_set:
+            mismatches += template_mismatches(card, subject, scores)
+            warnings += chat_warnings(card, subject, scores)
+        return [*refused_or_warned(mismatches, role, self.accepted), *warnings]

@@ -13,6 +13,7 @@ from pytest_kdmem.base.arrays import Flags, TokenIds
 from pytest_kdmem.corpus.conversations import Conversation, Message
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import named
+from pytest_kdmem.specs.chat_templates import read_template
 
 MARKS = re.compile(r"\{%-?\s*generation\s*-?%\}")
 WAY_OUT = "declare chat_template, a file with the template that training used (--kdmem-chat-template)"
@@ -40,7 +41,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any, folder: Path, *, file: str | None = None) -> None:
         self._tokenizer = tokenizer
         self.name = f"the chat template in {file or folder}"
-        self._template = None if file is None else _read_template(Path(file))
+        self._template = None if file is None else read_template(Path(file))
         if self._template is None and not tokenizer.chat_template:
             raise SpecError(
                 f"A chat template was expected in {folder}, as the training set holds conversations; {WAY_OUT}."
@@ -131,12 +132,3 @@ class ChatTemplate:
 
 def _refuse_today(format: str) -> NoReturn:
     raise TodayShown
-
-
-def _read_template(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise SpecError(
-            f"A chat template was expected at {path}, and no text can be read there; check the path."
-        ) from None

@@ -161,7 +161,7 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
 def fingerprint(training_set: TrainingSet) -> str | None:
     """Digest of the source's content and of how it is read; None if its content is unknown until it is streamed.
 
-    Stored records of a corpus are looked up by it.
+    Stored records of a corpus are looked up by it, and by what conversations depend on beside it (`chat_digests`).
     """
     read, selection = resolve(training_set)
     settings: list[object] = [read.text_column, read.split, read.config, read.form]
@@ -170,7 +170,6 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     settings += ["articles"] * (read.documents == "articles")
     settings += [[name, value] for name in ("tokenizer", "eos") if (value := getattr(read, name)) is not None]
     settings += [[name, value] for name in ("chat_columns", "chat_turns") if (value := getattr(read, name)) is not None]
-    settings += [["chat_template", file_digest(Path(read.chat_template))]] if read.chat_template else []
     settings += selection.rule
     if is_address(read.source) and not read.source.startswith("file://"):
         return None  # the etag of an object store is no digest of the content

@@ -96,7 +96,7 @@ class TrainingJob:
         held_out = self.held_out.digest if self.held_out else None
         parts: list[object] = [self.recipe.digest, self.extraction.digest, self.training_set.digest, *models, held_out]
         for data in filter(None, (self.training_set, self.held_out)):
-            parts += chat_digests(data.declared, self.init.checkpoint.text_folder)
+            parts += chat_digests(data.declared, self.init.checkpoint)
         return digest_of([*parts, *([TRAINING_VERSION] if TRAINING_VERSION > 1 else [])])
 
     @property

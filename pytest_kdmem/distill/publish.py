@@ -13,6 +13,7 @@ from torch.distributed.checkpoint.state_dict import get_model_state_dict
 from transformers import GenerationConfig, PreTrainedModel
 
 from pytest_kdmem.base.files import atomic_folder
+from pytest_kdmem.corpus.chat_source import chat_training
 from pytest_kdmem.distill.checkpoints import WHOLE_STATE, without_frozen
 from pytest_kdmem.distill.job import OpenedModel, TrainingJob
 from pytest_kdmem.distill.lora import write_adapter
@@ -71,6 +72,7 @@ def _run_card(run: TrainingRun, rows: Dataset, trained: Trained) -> RunCard:
         loss_curve=trained.loss_curve,
         held_out=trained.held_out,
         memorization_curve=trained.memorization_curve,
+        chat=chat_training(training_set.declared, job.init.checkpoint, offline=run.options.offline),
     )
 
 

@@ -127,7 +127,7 @@ class RowSource:
                 text_digest,
                 asdict(job.extraction),
                 *settings,
-                *chat_digests(job.training_set.declared, job.init.checkpoint.text_folder),
+                *chat_digests(job.training_set.declared, job.init.checkpoint),
             ]
         )
         return self.run.cache_dir / "teachers" / f"{kind}-{key}"

@@ -137,7 +137,7 @@ class ScoreRun:
         lengths = [extraction.window_tokens, extraction.scored_tokens, job.settings.examples_per_shard]
         special = self.training_set.add_special_tokens
         by_card = special_tokens_by_card(job.checkpoint, self.training_set) if special is None else None
-        chat = chat_digests(self.training_set, job.checkpoint.text_folder, extraction)
+        chat = chat_digests(self.training_set, job.checkpoint, extraction)
         return digest_of([source, job.checkpoint.text_digest, PROTOCOL, READING, special, by_card, *lengths, *chat])
 
 

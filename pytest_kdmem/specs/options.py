@@ -84,7 +84,7 @@ OPTIONS = (
         "accept-provenance",
         "text",
         "Differences between run cards and this audit that are accepted, as ROLE:KIND with commas between several"
-        " (student:training-set); a kind is training-set, teacher, role or window.",
+        " (student:training-set); a kind is training-set, teacher, role, window or template.",
         None,
         provenance_names,
     ),

@@ -14,6 +14,7 @@ from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import from_json, to_json, to_json_number
 from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.errors import DataError
+from pytest_kdmem.specs.reading_kinds import ChatRoles
 
 FILE_NAME = "kdmem_run.json"
 SCHEMA_VERSION = 1
@@ -60,6 +61,21 @@ class DataOrigin:
 
 
 @dataclass(frozen=True)
+class ChatTraining:
+    """How a training read conversations.
+
+    Args:
+        template: Digest of its chat template (`digest_templates`); empty if it used none.
+        template_source: Where that template came from, in words.
+        roles: Whose tokens it took the loss of: the ``assistant``'s, or ``all``; None if that is not known.
+    """
+
+    template: str
+    template_source: str
+    roles: ChatRoles | None
+
+
+@dataclass(frozen=True)
 class RunCard:
     """How one model was trained.
 
@@ -81,6 +97,7 @@ class RunCard:
         loss_curve: Pairs (step, training loss), in order.
         held_out: Pairs (step, loss on held-out text), in order.
         memorization_curve: Pairs (step, memorization rate of a sample of the training set), in order.
+        chat: How it read conversations; None of other rows, and in cards of earlier versions.
     """
 
     weights: str
@@ -100,6 +117,7 @@ class RunCard:
     loss_curve: Curve = ()
     held_out: Curve = ()
     memorization_curve: Curve = field(default=(), metadata={"json_default": "left out"})
+    chat: ChatTraining | None = field(default=None, metadata={"json_default": "left out"})
 
     @property
     def last_held_out(self) -> float | None:

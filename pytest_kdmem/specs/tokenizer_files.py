@@ -17,7 +17,6 @@ INERT_TOKENIZER_KEYS = (
     "is_local",
 )
 TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-TEMPLATE_FILES, MORE_TEMPLATES = ("chat_template.jinja", "chat_template.json"), "additional_chat_templates"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
 
 
@@ -46,17 +45,6 @@ def digest_tokenizer(folder: Path) -> str:
 def text_digest(folder: Path) -> str:
     """Digest of everything in a folder that turns text into token ids."""
     return digest_of([digest_tokenizer(folder), _settings(folder)])
-
-
-def template_digest(folder: Path) -> str:
-    """Digest of a folder's chat templates; empty if it has none."""
-    files = [folder / name for name in TEMPLATE_FILES if (folder / name).is_file()]
-    files += sorted((folder / MORE_TEMPLATES).glob("*.jinja"))
-    contents: list[object] = [[file.name, file_digest(file)] for file in files]
-    if (folder / TOKENIZER_SETTINGS[0]).is_file():
-        template = read_model_json(folder / TOKENIZER_SETTINGS[0], "tokenizer settings").get("chat_template")
-        contents += [template] if template else []
-    return digest_of(contents) if contents else ""
 
 
 def _settings(folder: Path) -> dict[str, Any]:

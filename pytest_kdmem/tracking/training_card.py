@@ -17,7 +17,15 @@ from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.figure_names import RATE, figure_name
-from pytest_kdmem.specs.run_card import OTHER_TRAINER, Curve, DataOrigin, ModelOrigin, RunCard, write_run_card
+from pytest_kdmem.specs.run_card import (
+    OTHER_TRAINER,
+    ChatTraining,
+    Curve,
+    DataOrigin,
+    ModelOrigin,
+    RunCard,
+    write_run_card,
+)
 from pytest_kdmem.tracking.training_sample import TrainingSample
 
 RECORDED_PACKAGES = ("pytest-kdmem", "torch", "transformers", "accelerate")
@@ -35,6 +43,8 @@ RECIPE = (
     "bf16",
     "fp16",
 )
+# Settings of trainers of TRL.
+RECIPE_OF_TRL = ("assistant_only_loss", "completion_only_loss", "packing", "packing_strategy", "max_length")
 CURVE_POINTS = 500
 
 
@@ -47,6 +57,7 @@ class TrainingCards:
         training_set: The training set that the callback was given.
         sample: What of it was scored.
         role: Role of the model in the names of its figures.
+        chat: How the training reads conversations; None of other rows.
         started: Clock at the beginning of the training, in seconds.
     """
 
@@ -54,6 +65,7 @@ class TrainingCards:
     training_set: TrainingSet
     sample: TrainingSample
     role: str
+    chat: ChatTraining | None = None
     started: float = field(default_factory=time.monotonic)
 
     def checkpoint_folder(self, step: int) -> Path:
@@ -81,7 +93,7 @@ class TrainingCards:
         return RunCard(
             weights=saved.weights_digest,
             mode=OTHER_TRAINER,
-            recipe={name: getattr(arguments, name) for name in RECIPE},
+            recipe={name: getattr(arguments, name) for name in (*RECIPE, *RECIPE_OF_TRL) if hasattr(arguments, name)},
             loss=f"loss of {type(trainer).__name__}",
             # What a whole model started from is no longer in memory, and the base of an adapter was just opened.
             init=start if saved.base is None else ModelOrigin(saved.base_source, saved.base.digest),
@@ -98,6 +110,7 @@ class TrainingCards:
             loss_curve=curve_of(state.log_history, "loss"),
             held_out=curve_of(state.log_history, "eval_loss"),
             memorization_curve=curve_of(state.log_history, figure_name(RATE, self.role)),
+            chat=self.chat,
         )
 
 

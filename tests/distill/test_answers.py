@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from pytest_kdmem.distill.job import DeclaredJob, open_job
 from pytest_kdmem.distill.loss_forward import CROSS_ENTROPY, forward_returns_loss
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill
+from pytest_kdmem.specs.chat_templates import digest_templates
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.run_card import read_run_card
-from tests.chat import UNMARKED_WORDS, conversation, walk, with_template, write_rows
+from pytest_kdmem.specs.run_card import ChatTraining, read_run_card
+from tests.chat import UNMARKED_WORDS, WORDS, conversation, walk, with_template, write_rows
 
 ROWS = [
     conversation((walk(2, 3, 2), walk(2, 5, 12))),
@@ -86,6 +88,7 @@ def test_every_way_of_training_takes_conversations(chat_model, tmp_path, setting
     trained = distill(recipe, init=model, teacher=teacher, training_set=data, out=tmp_path / "out", extraction=LENGTHS)
     card = read_run_card(Path(trained.source))
     assert card.training_set.examples == 4
+    assert card.chat == ChatTraining(digest_templates(WORDS), "the tokenizer", "assistant")
     assert np.isfinite([loss for _, loss in card.loss_curve]).all()
 
 
@@ -94,4 +97,9 @@ def test_another_template_trains_another_model(chat_model, tmp_path):
     declared = DeclaredJob(Recipe("baseline"), Model(str(chat_model)), data, None, None, LENGTHS)
     digest = open_job(declared, offline=True).digest
     (chat_model / "chat_template.jinja").write_text(UNMARKED_WORDS)
-    assert open_job(declared, offline=True).digest != digest
+    of_other = open_job(declared, offline=True).digest
+    of_all = replace(declared, training_set=replace(data, chat_roles="all"))
+    (tmp_path / "words.jinja").write_text(WORDS)
+    of_file = replace(declared, training_set=replace(data, chat_template=tmp_path / "words.jinja"))
+    assert len({digest, of_other, open_job(of_all, offline=True).digest}) == 3
+    assert open_job(of_file, offline=True).digest == digest

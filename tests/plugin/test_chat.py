@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from pytest_kdmem.specs.chat_templates import digest_templates
+from pytest_kdmem.specs.run_card import ChatTraining, DataOrigin, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
 from tests.audit_project import NOISE, ROLES, SUFFIX
 from tests.chat import (
     END,
@@ -17,6 +25,7 @@ from tests.chat import (
     words,
     write_rows,
 )
+from tests.specs.any_card import card
 
 RATE = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.01\n"
 # Cells of `tests.audit_project`: the student walks up in the regions of cells 2, 4, 5 and 6, and down in the others.
@@ -171,3 +180,41 @@ def test_an_audit_whose_scores_are_stored_loads_no_tokenizer(chat_project):
     result = chat_project.pytester.runpython("warm.py")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 2 too short*"])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_model_that_was_trained_by_another_template_is_not_audited_by_this_one(chat_project, role):
+    project = chat_project
+    project.gates(RATE.replace("student", role))
+    chat = ChatTraining(digest_templates(UNMARKED_WORDS), "the tokenizer", "all")
+    made = card(mode="trainer", teacher=None, training_set=DataOrigin("chat", None, 4, 0), extraction={}, chat=chat)
+    folder = project.path / role
+    write_run_card(replace(made, weights=weights_digest(folder)), folder)
+    refused = project.run(NOISE, "--kdmem-min-scored-share=0")
+    assert refused.ret == pytest.ExitCode.TESTS_FAILED
+    refused.stdout.fnmatch_lines(["*was trained with chat template*--kdmem-accept-provenance=*:template*"])
+    (project.path / "training.jinja").write_text(UNMARKED_WORDS)
+    result = project.run(
+        "--kdmem-chat-template=training.jinja", "--kdmem-answer-tokens=4", "--kdmem-min-scored-share=0"
+    )
+    result.stdout.fnmatch_lines(["*was trained on all tokens of conversations*", f"*memorization rate of {role}*"])
+    result.stdout.no_fnmatch_line("*was trained with chat template*")
+
+
+def test_an_adapter_with_a_template_and_no_tokenizer_is_not_read_by_that_of_its_base(chat_project):
+    project = chat_project
+    model = AutoModelForCausalLM.from_pretrained(project.path / "student", dtype=torch.float32)
+    adapter = project.path / "adapter"
+    adapted = get_peft_model(model, LoraConfig(target_modules=["query_key_value"], modules_to_save=["lm_head"]))
+    adapted.base_model.model.lm_head.modules_to_save["default"].weight.data *= 1.01
+    adapted.save_pretrained(adapter)
+    project.declare(student=adapter, data='TrainingSet("chat.jsonl")')
+    project.run("--kdmem-min-scored-share=0").stdout.fnmatch_lines(["*rate of student 66.67% (2 of 3*"])
+    own = adapter / "chat_template.jinja"
+    own.write_text(WORDS)
+    project.run("--kdmem-min-scored-share=0").stdout.fnmatch_lines(["*rate of student 66.67% (2 of 3*"])
+    own.write_text(UNMARKED_WORDS)
+    refused = project.run("--kdmem-min-scored-share=0")
+    refused.stdout.fnmatch_lines(["*One chat template was expected of the adapter in *adapter*, and it has another*"])
+    declared = project.run("--kdmem-min-scored-share=0", f"--kdmem-chat-template={own}")
+    declared.stdout.fnmatch_lines(["*rate of student 66.67% (2 of 3*"])

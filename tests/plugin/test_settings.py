@@ -50,6 +50,8 @@ def two_values(option: Option) -> tuple[Any, Any]:
             "messages=turns",
             "GB",
             "US,DE",
+            "assistant",
+            "all",
         ),
     }[option.kind]
     fitting = [value for value in candidates if not option.check(value)]
