@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from pytest_kdmem.corpus.chat_source import chat_digests
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import DataError, SpecError
-from pytest_kdmem.specs.declared import Extraction, TrainingSet
+from pytest_kdmem.specs.checkpoint import open_checkpoint
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from tests.chat import write_rows
 from tests.corpus.chat_layouts import CHATML, TEMPLATES, THINKING, without_marks, write_tokenizer
 from tests.corpus.test_chat_template import (
@@ -197,10 +199,9 @@ def test_last_turns_that_cannot_be_told_apart_are_refused(tmp_path, sentences):
         read(folder, MESSAGES[1:2], chat_turns=1)
 
 
-def test_stored_counts_of_before_are_read_again():
-    from pytest_kdmem.corpus.chat_source import chat_digests
-
-    source = TrainingSet(Path(__file__).parent / "missing.jsonl")
-    of_all = TrainingSet(source.source, chat_roles="all")
-    assert chat_digests(of_all, Path()) != chat_digests(source, Path())
-    assert chat_digests(TrainingSet(source.source, chat_roles="assistant"), Path()) == chat_digests(source, Path())
+def test_what_is_stored_of_other_roles_is_not_read_for_these(tiny):
+    checkpoint = open_checkpoint(Model(str(tiny)))
+    of_answers, of_all, of_default = (
+        chat_digests(TrainingSet("someone/rows", chat_roles=roles), checkpoint) for roles in ("assistant", "all", None)
+    )
+    assert of_all != of_answers == of_default

@@ -195,7 +195,7 @@ def test_a_model_that_was_trained_by_another_template_is_not_audited_by_this_one
     refused.stdout.fnmatch_lines(["*was trained with chat template*--kdmem-accept-provenance=*:template*"])
     (project.path / "training.jinja").write_text(UNMARKED_WORDS)
     result = project.run(
-        "--kdmem-chat-template=training.jinja", "--kdmem-answer-tokens=4", "--kdmem-min-scored-share=0"
+        NOISE, "--kdmem-chat-template=training.jinja", "--kdmem-answer-tokens=4", "--kdmem-min-scored-share=0"
     )
     result.stdout.fnmatch_lines(["*was trained on all tokens of conversations*", f"*memorization rate of {role}*"])
     result.stdout.no_fnmatch_line("*was trained with chat template*")
