@@ -21,7 +21,6 @@ from pytest_kdmem.errors import GateError, KdmemError, SpecError
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.checks import choice, number, optional, require, truth, whole_number
 from pytest_kdmem.specs.declared import Extraction, Thresholds, TrainingSet
-from pytest_kdmem.tracking.chat_training import chat_of_trainer
 from pytest_kdmem.tracking.gate import RateGate
 from pytest_kdmem.tracking.rate_meter import RateMeter, warn
 from pytest_kdmem.tracking.trained_rows import check_trained_on
@@ -160,8 +159,8 @@ class MemorizationCallback(TrainerCallback):
         self._meter.check(trainer, sample)
         check_trained_on(sample.examples, self._extraction, trainer.train_dataset, self._training_set.source)
         self._running = trainer, sample
-        chat = chat_of_trainer(trainer, self._training_set, tokenizer, offline=self._offline)
-        self._cards = TrainingCards(trainer, self._training_set, sample, self._role, chat)
+        read_by = {"tokenizer": tokenizer, "offline": self._offline}
+        self._cards = TrainingCards.of(trainer, self._training_set, sample, self._role, **read_by)
         if self._meter.is_new(state):
             self._meter.measure(trainer, sample, state.global_step)
 

@@ -26,6 +26,7 @@ from pytest_kdmem.specs.run_card import (
     RunCard,
     write_run_card,
 )
+from pytest_kdmem.tracking.chat_training import chat_of_trainer
 from pytest_kdmem.tracking.training_sample import TrainingSample
 
 RECORDED_PACKAGES = ("pytest-kdmem", "torch", "transformers", "accelerate")
@@ -67,6 +68,22 @@ class TrainingCards:
     role: str
     chat: ChatTraining | None = None
     started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(
+        cls,
+        trainer: Trainer,
+        training_set: TrainingSet,
+        sample: TrainingSample,
+        role: str,
+        tokenizer: Any,
+        *,
+        offline: bool,
+    ) -> TrainingCards:
+        """The cards of a training that begins, whose tokenizer tells how it reads conversations."""
+        return cls(
+            trainer, training_set, sample, role, chat_of_trainer(trainer, training_set, tokenizer, offline=offline)
+        )
 
     def checkpoint_folder(self, step: int) -> Path:
         """Where the trainer saves the model of a step."""

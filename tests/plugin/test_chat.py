@@ -197,7 +197,7 @@ def test_a_model_that_was_trained_by_another_template_is_not_audited_by_this_one
     result = project.run(
         NOISE, "--kdmem-chat-template=training.jinja", "--kdmem-answer-tokens=4", "--kdmem-min-scored-share=0"
     )
-    result.stdout.fnmatch_lines(["*was trained on all tokens of conversations*", f"*memorization rate of {role}*"])
+    result.stdout.fnmatch_lines(["*was trained on all tokens of conversations*"])
     result.stdout.no_fnmatch_line("*was trained with chat template*")
 
 
