@@ -159,8 +159,7 @@ class MemorizationCallback(TrainerCallback):
         self._meter.check(trainer, sample)
         check_trained_on(sample.examples, self._extraction, trainer.train_dataset, self._training_set.source)
         self._running = trainer, sample
-        read_by = {"tokenizer": tokenizer, "offline": self._offline}
-        self._cards = TrainingCards.of(trainer, self._training_set, sample, self._role, **read_by)
+        self._cards = TrainingCards.of(trainer, self._training_set, sample, self._role, tokenizer, self._offline)
         if self._meter.is_new(state):
             self._meter.measure(trainer, sample, state.global_step)
 

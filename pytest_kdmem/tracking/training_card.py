@@ -77,7 +77,6 @@ class TrainingCards:
         sample: TrainingSample,
         role: str,
         tokenizer: Any,
-        *,
         offline: bool,
     ) -> TrainingCards:
         """The cards of a training that begins, whose tokenizer tells how it reads conversations."""
