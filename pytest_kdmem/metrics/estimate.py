@@ -131,8 +131,15 @@ class Estimate:
             if math.isnan(threshold) or (is_bounded and not 0 <= threshold <= 1):
                 return f"A threshold of {self.metric} must lie between 0 and 1 (5% is 0.05); found {threshold:g}."
             return ""
-        if self.unit != threshold.unit:
-            return f"Estimates of one unit were expected on both sides; found {self.metric} and {threshold.metric}."
+        if (
+            self.unit != threshold.unit
+            or not isinstance(threshold, type(self))
+            or not isinstance(self, type(threshold))
+        ):
+            return (
+                f"Estimates of one kind and one unit were expected on both sides; found {self.metric} and"
+                f" {threshold.metric}."
+            )
         return ""
 
     def __str__(self) -> str:
