@@ -57,6 +57,19 @@ def open_engine(
     return engine
 
 
+def open_decider(to_load: ModelToLoad, settings: RunSettings) -> TransformersEngine:
+    """Load a model into the transformers engine, in the one dtype that decides verdicts.
+
+    Raises:
+        EngineError: The model cannot be loaded, or its files are no longer those of its checkpoint.
+    """
+    with ExitStack() as on_error:
+        decider = _open_decider(to_load, settings, on_error)
+        _check_unchanged(to_load.model, to_load.checkpoint, settings)
+        on_error.pop_all()
+    return decider
+
+
 def open_pair(
     teacher: ModelToLoad, baseline: ModelToLoad, settings: RunSettings, *, tokenizer_size: int | None
 ) -> PairedEngine | ScreenedPair:

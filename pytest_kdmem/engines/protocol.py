@@ -99,6 +99,19 @@ class Scores:
         return np.abs(self.margin) <= self.tolerance
 
 
+@dataclass(frozen=True)
+class NearVerdicts:
+    """Which of n examples a model recites nearly verbatim.
+
+    Attributes:
+        near: Whether the greedy continuation is near the suffix, bool ``[n]``.
+        ambiguous: Whether another kernel or batch size could change that, bool ``[n]``.
+    """
+
+    near: Flags
+    ambiguous: Flags
+
+
 SCORE_ARRAYS = ("margin", "first_miss", "logprob", "nll", "entropy")
 WINDOW_ARRAYS = ("margins", "unsure_within", "min_k", "min_k_plus")
 

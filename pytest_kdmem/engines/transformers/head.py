@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from inspect import signature
 from threading import get_ident, local
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from pytest_kdmem.errors import EngineError
 
@@ -40,6 +41,20 @@ class StandardHead:
         optional = {} if positions is None else {"position_ids": positions}
         hidden: Tensor = self._backbone(input_ids=ids, use_cache=False, **optional).last_hidden_state
         return hidden
+
+    def step(self, ids: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
+        """Last hidden states ``[batch, tokens, width]`` of tokens behind those of a cache, and the cache with both.
+
+        A model that keeps none, or one of which rows cannot be taken out, returns None in its place: it is to be run
+        again on all tokens.
+        """
+        # transformers 5.24 calls the cache by another name than 5.16, and ignores the old name in some models.
+        name = "cache" if "cache" in signature(self._backbone.forward).parameters else "past_key_values"
+        out = self._backbone(input_ids=ids, use_cache=True, **({} if cache is None else {name: cache}))
+        kept = getattr(out, name, None)
+        layers = getattr(kept, "layers", ())
+        can_select = bool(layers) and all(hasattr(layer, "batch_select_indices") for layer in layers)
+        return out.last_hidden_state, kept if can_select else None
 
     def twin(self) -> StandardHead:
         """The same for another thread, in modules of its own over the same weights: some keep state while they run.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from transformers import Cache
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.corpus.examples import Example
@@ -52,6 +53,10 @@ class ForwardPasses:
         before = hidden.gather(1, (places - 1)[..., None].expand(-1, -1, hidden.shape[-1]))
         flat, targets = before.reshape(-1, hidden.shape[-1]), ids.gather(1, places).reshape(-1)
         return reduce_margins(flat, targets, self.logits, chunk=self.chunk).reshape(len(ids), -1)
+
+    def step(self, ids: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
+        """Last hidden states of tokens behind those of a cache, and the cache with both; see `StandardHead.step`."""
+        return self._heads.head.step(ids, cache)
 
     def hidden(self, ids: Tensor, first: int) -> tuple[Tensor, Tensor]:
         """Last hidden states ``[m, width]`` before each token from ``first`` on, and these tokens ``[m]``."""
