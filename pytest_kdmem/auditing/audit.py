@@ -15,6 +15,7 @@ from pytest_kdmem.auditing.noise import check_is_no_noise
 from pytest_kdmem.auditing.provenance import model_warnings
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.run_cards import RunCards
+from pytest_kdmem.auditing.runs_beside import RunsBeside
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts
@@ -27,6 +28,8 @@ from pytest_kdmem.errors import PartScored
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.membership import Membership
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.near_verbatim import NearVerbatim
+from pytest_kdmem.metrics.specific import Specific
 from pytest_kdmem.risk.cutoff import Cutoff
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.pipeline import RiskPipeline
@@ -37,6 +40,7 @@ from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.secrets.examples import SecretsOfExamples
 from pytest_kdmem.secrets.search import SecretSearch
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.nearness import Nearness
 from pytest_kdmem.specs.roles import MODEL_ROLES
 from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.specs.secret_settings import SecretSettings
@@ -87,6 +91,7 @@ class Audit:
     _judged: JudgedModels = field(init=False)
     _scorer: Scorer = field(init=False)
     _secrets: SecretsOfExamples = field(init=False)
+    _beside: RunsBeside = field(init=False)
     _warnings: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     _inheritance: Inheritance | None = None
     _predicted_risk: PredictedRisk | None = None
@@ -99,6 +104,7 @@ class Audit:
         self.store = ScoreStore(self.cache_dir, reads_unbound=False)
         self._scorer = Scorer(self.extraction, self.run, self.store, self.progress)
         self._secrets = SecretsOfExamples(SecretSearch(self.secret_settings, self.run.offline), self.store)
+        self._beside = RunsBeside(self._scorer)
 
     def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
         """Score a model, or return what was scored before.
@@ -109,6 +115,24 @@ class Audit:
                 with ``confirms``, an engine disagrees outside the ambiguous band.
         """
         return self._memorization(model, training_set, fingerprint(training_set) or "", metrics)
+
+    def near_verbatim(self, model: Model, training_set: TrainingSet, nearness: Nearness) -> NearVerbatim:
+        """Find what a model recites nearly verbatim; only what its pass leaves open is decoded.
+
+        Raises:
+            PartScored: Only a part is scored in this run.
+            KdmemError: The model cannot be scored or decoded.
+        """
+        return self._beside.near_verbatim(self.memorization(model, training_set), nearness)
+
+    def specific_memorization(self, model: Model, training_set: TrainingSet, *, n: int, p: float) -> Specific:
+        """Find what a model memorized and does not say without the example's own prefix.
+
+        Raises:
+            PartScored: Only a part is scored in this run.
+            KdmemError: The model cannot be scored, or n or p is out of range.
+        """
+        return self._beside.specific_memorization(self.memorization(model, training_set), n=n, p=p)
 
     def inheritance(self, teacher: Model, baseline: Model, student: Model, training_set: TrainingSet) -> Inheritance:
         """Compare what three models memorized of a training set.

@@ -18,8 +18,6 @@ from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.specs.nearness import Nearness
 
 Counts = npt.NDArray[np.int32]
-# What changes with every token.
-STATE = ("tokens", "distances", "runs", "longest")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,16 +74,21 @@ class Continuations:
 
     def kept(self, is_kept: Flags) -> Continuations:
         """Some of the continuations."""
-        return replace(self, **{name: getattr(self, name)[is_kept] for name in ("suffixes", *STATE)})
+        state = (array[is_kept] for array in self._state)
+        return Continuations(self.suffixes[is_kept], self.nearness, *state)
 
     def _where(self, is_other: Flags, other: Continuations) -> Continuations:
         """The continuations, with others in the place of some."""
+        state = (
+            np.where(is_other.reshape(-1, *[1] * (own.ndim - 1)), others, own)
+            for own, others in zip(self._state, other._state, strict=True)
+        )
+        return Continuations(self.suffixes, self.nearness, *state)
 
-        def chosen(name: str) -> Counts:
-            own, others = getattr(self, name), getattr(other, name)
-            return np.where(is_other.reshape(-1, *[1] * (own.ndim - 1)), others, own)
-
-        return replace(self, **{name: chosen(name) for name in STATE})
+    @property
+    def _state(self) -> tuple[Counts, ...]:
+        """What changes with every token."""
+        return self.tokens, self.distances, self.runs, self.longest
 
     @property
     def is_near(self) -> Flags:
@@ -102,7 +105,8 @@ class Continuations:
         if self.nearness.run is None:
             return can_be
         longest = np.maximum(self.longest, (self.runs + np.minimum(ahead, left)).max(axis=1))
-        return can_be | (longest >= self.nearness.run)
+        has_run: Flags = longest >= self.nearness.run
+        return can_be | has_run
 
     @property
     def is_decided(self) -> Flags:

@@ -9,8 +9,8 @@ MIRRORED: dict[str, Operator] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
 
 # Metrics where a higher value is better; of every other metric a lower value is.
 HIGHER_IS_BETTER = ("reduction",)
-# Of what a student memorized, how much is easy says neither good nor bad of it.
-EITHER_WAY = ("easy share",)
+# Of what a student memorized, how much is easy or common says neither good nor bad of it.
+EITHER_WAY = ("easy share", "common share")
 # Of two models that are compared, the one of the lower rank is the one to be protected.
 RANKS = {"student": 0, "teacher": 2, "baseline": 2}
 

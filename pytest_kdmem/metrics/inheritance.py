@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from pytest_kdmem.metrics.comparable import check_comparable
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.memorized_flags import MemorizedFlags, count_pairs
+from pytest_kdmem.metrics.share import estimate_share
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.weight_copies import are_copies
 
@@ -135,27 +136,12 @@ class Inheritance:
         return mcnemar(pairs.only_first, pairs.only_second)
 
     def _share(self, metric: str, *, whole: MemorizedFlags, part: MemorizedFlags) -> Estimate:
-        """Estimate |whole ∩ part| / |whole|, with the bounds that ambiguous verdicts allow.
-
-        The share is greatest if every example that may be in both sets is in both, and every example that may be
-        missing from the whole without being in both is missing. It is least the other way round.
-        """
-        both, whole_only = whole & part, whole - part
-        observed = Counts(int(both.memorized.sum()), int(whole.memorized.sum()))
-        estimate = self._proportion(metric, observed)
+        """Estimate |whole ∩ part| / |whole|, which is undefined where two of the models are one."""
+        proportion = partial(self._proportion, metric)
         if self.same_model or self.same_reference:
-            return replace(estimate, value=math.nan)
-        most, fewest = int(both.possible.sum()), int(both.sure.sum())
-        greatest = Counts(most, most + int(whole_only.sure.sum()))
-        least = Counts(fewest, fewest + int(whole_only.possible.sum()))
-        if greatest == least or not observed.n:
-            return estimate
-        return replace(
-            estimate,
-            low=min(estimate.low, self._proportion(metric, least).low),
-            high=max(estimate.high, self._proportion(metric, greatest).high),
-            ambiguous=int((whole.ambiguous | (whole.possible & part.ambiguous)).sum()),
-        )
+            observed = Counts(int((whole & part).memorized.sum()), int(whole.memorized.sum()))
+            return replace(proportion(observed), value=math.nan)
+        return estimate_share(whole, part, proportion)
 
     def _proportion(self, metric: str, counts: Counts) -> Estimate:
         estimate = estimate_proportion(

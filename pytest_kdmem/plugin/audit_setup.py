@@ -29,6 +29,8 @@ ROLES_USED_BY = {
     "inheritance": (*MODEL_ROLES, "training_set"),
     "memorization": ("training_set",),
     "membership": ("training_set", "control_set"),
+    "near_verbatim": ("training_set",),
+    "specific_memorization": ("training_set",),
     "predicted_risk": ("teacher", "baseline", "training_set"),
 }
 

@@ -13,6 +13,8 @@ from pytest_kdmem.plugin.fixture_lookup import parameters_of, visible_definition
 AUDIT_FIXTURES = (
     "_kdmem_audit",
     "memorization",
+    "near_verbatim",
+    "specific_memorization",
     "inheritance",
     "membership",
     "predicted_risk",

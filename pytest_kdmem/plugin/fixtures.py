@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_kdmem.metrics.inheritance import Inheritance
     from pytest_kdmem.metrics.membership import Membership
     from pytest_kdmem.metrics.memorization import Memorization
+    from pytest_kdmem.metrics.near_verbatim import NearVerbatim
+    from pytest_kdmem.metrics.specific import Specific
     from pytest_kdmem.plugin.student import Student
     from pytest_kdmem.risk.predicted import PredictedRisk
     from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
@@ -67,12 +70,7 @@ def thresholds(pytestconfig: pytest.Config) -> Thresholds:
     from pytest_kdmem.specs.declared import Thresholds
 
     settings = session_of(pytestconfig).settings
-    return Thresholds(
-        max_memorization_rate=settings["max_memorization_rate"],
-        max_inheritance_ratio=settings["max_inheritance_ratio"],
-        min_reduction=settings["min_reduction"],
-        max_predicted_risk=settings["max_predicted_risk"],
-    )
+    return Thresholds(**{field.name: settings[field.name] for field in fields(Thresholds)})
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +102,48 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
             return _kdmem_audit.memorization(model, scored_set, scored_metrics)
 
     return memorization
+
+
+@pytest.fixture(scope="session")
+def near_verbatim(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., NearVerbatim]:
+    """``near_verbatim(model, training_set=None, *, delta=0.1, run=None) → NearVerbatim``.
+
+    What the model recites with a share of at most ``delta`` edits, or with ``run`` tokens in a row.
+    """
+
+    def near_verbatim(
+        model: Model, training_set: TrainingSet | None = None, *, delta: float = 0.1, run: int | None = None
+    ) -> NearVerbatim:
+        from pytest_kdmem.auditing.opening import checked
+        from pytest_kdmem.plugin.audit_setup import measuring
+        from pytest_kdmem.specs.nearness import Nearness
+
+        with measuring(_kdmem_audit, request.config):
+            nearness = Nearness(delta, run)
+            scored_set = _given_or_declared("training_set", training_set, request)
+            return _kdmem_audit.near_verbatim(checked("student", model), scored_set, nearness)
+
+    return near_verbatim
+
+
+@pytest.fixture(scope="session")
+def specific_memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Specific]:
+    """``specific_memorization(model, training_set=None, *, n=100, p=0.5) → Specific``.
+
+    What the model memorized and does not say without the example's own prefix.
+    """
+
+    def specific_memorization(
+        model: Model, training_set: TrainingSet | None = None, *, n: int = 100, p: float = 0.5
+    ) -> Specific:
+        from pytest_kdmem.auditing.opening import checked
+        from pytest_kdmem.plugin.audit_setup import measuring
+
+        with measuring(_kdmem_audit, request.config):
+            scored_set = _given_or_declared("training_set", training_set, request)
+            return _kdmem_audit.specific_memorization(checked("student", model), scored_set, n=n, p=p)
+
+    return specific_memorization
 
 
 @pytest.fixture(scope="session")
@@ -202,10 +242,7 @@ def membership(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[
 
 @pytest.fixture(scope="session")
 def accepted(_kdmem_audit: Audit, pytestconfig: pytest.Config) -> Accepted:
-    """The figures that were accepted of this audit: ``rate <= accepted``, ``reduction >= accepted``.
-
-    ``accepted + 0.001`` allows a rate to be so much worse, ``accepted - 0.2`` a reduction.
-    """
+    """The figures that were accepted of this audit: ``rate <= accepted``; ``accepted + 0.001`` allows a worse one."""
     from pytest_kdmem.plugin.audit_setup import accepted_of
     from pytest_kdmem.plugin.session import session_of
 
@@ -216,9 +253,8 @@ def accepted(_kdmem_audit: Audit, pytestconfig: pytest.Config) -> Accepted:
 def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
     """``distiller(*, init, teacher=None, training_set=None, held_out=None, out=None, **settings) → Model``.
 
-    Trains a model, or returns the one that it trained before with the same settings, so that an audit's ``student`` can
-    be made by it. Settings are those of `Recipe` (mode, temperature, …) and of `Execution` (micro_batch_size,
-    gradient_checkpointing, checkpoint_minutes).
+    Trains a model, or returns the one that it trained before with the same settings: those of `Recipe` (mode,
+    temperature, …) and of `Execution` (micro_batch_size, …). So an audit's ``student`` can be made by it.
     """
 
     def distiller(
@@ -230,35 +266,16 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
         out: str | Path | None = None,
         **settings: Any,
     ) -> Model:
-        from pytest_kdmem.distill.execution import recipe_and_execution
-        from pytest_kdmem.distill.run import distill_once
-        from pytest_kdmem.errors import SpecError
-        from pytest_kdmem.plugin.progress import progress_of
-        from pytest_kdmem.plugin.session import session_of
-        from pytest_kdmem.specs.runtime import extraction
+        from pytest_kdmem.plugin.distilling import distill_for_audit
 
-        session = session_of(request.config)
-        if session.shard:
-            raise SpecError(
-                "Models that were trained before were expected in a part of a run, as each part would train its own;"
-                " train them first."
-            )
-        recipe, execution = recipe_and_execution(settings)
-        if teacher is None and recipe.needs_teacher:
-            teacher = request.getfixturevalue("teacher")
-        return distill_once(
-            recipe,
+        return distill_for_audit(
+            request,
             init=init,
             teacher=teacher,
-            training_set=training_set if training_set is not None else request.getfixturevalue("training_set"),
+            training_set=training_set,
             held_out=held_out,
-            out=Path(out) if out is not None else None,
-            models_dir=session.cache_dir / "models",
-            cache_dir=session.cache_dir,
-            extraction=extraction(session.settings),
-            execution=execution,
-            offline=session.settings["offline"] or False,
-            progress=progress_of(request.config),
+            out=out,
+            settings=settings,
         )
 
     return distiller

@@ -14,10 +14,12 @@ from pathlib import Path
 from pytest_kdmem.metrics.recorder import Place
 
 # Arguments of a test that measure something when they are called, and properties of what they return.
-MEASURING = ("memorization", "inheritance", "predicted_risk", "membership")
+MEASURING = (
+    "memorization", "near_verbatim", "specific_memorization", "inheritance", "predicted_risk", "membership"
+)  # fmt: skip
 ESTIMATES = (
-    "rate", "loss", "extractable", "ratio", "reduction", "share", "easy_share", "share_at_risk", "expected_memorized",
-    "tpr", "auc",
+    "rate", "loss", "extractable", "ratio", "reduction", "share", "easy_share", "common_share", "share_at_risk",
+    "expected_memorized", "tpr", "auc",
 )  # fmt: skip
 CALLED = ("extractable", "tpr")  # those of them that take arguments
 ORDERING = (ast.LtE, ast.Lt, ast.GtE, ast.Gt)

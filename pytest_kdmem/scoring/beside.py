@@ -55,7 +55,7 @@ def job_beside(scores: ScoreTable, settings: RunSettings) -> Job:
 
 
 def key_beside(job: Job, scores: ScoreTable, *depends_on: object) -> str:
-    """The store's key of such rows: model, what they depend on, with the verdicts that they go on from, and numerics."""
+    """The store's key of such rows: model, what they and the verdicts that they go on from depend on, and numerics."""
     lengths = [job.extraction.prefix_tokens, job.extraction.suffix_tokens]
     protocol = digest_of([lengths, scores.numerics.digest, *depends_on])
     return f"{job.checkpoint.digest[:16]}-{protocol[:8]}-{job.numerics.digest[:8]}"

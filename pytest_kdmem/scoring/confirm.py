@@ -131,7 +131,7 @@ def read_examples(scores: ScoreTable, rows: Sequence[Expected], *, offline: bool
     if changed := [row.example_id for row in rows if digests.get(row.example_id) != row.digest]:
         raise EngineError(
             f"The examples of {scores.training_set.source} were expected as they were scored, and {len(changed)} of the"
-            f" {len(rows)} to confirm are missing or changed (first: example {changed[0]}); score it again as it is."
+            f" {len(rows)} to read again are missing or changed (first: example {changed[0]}); score it again as it is."
         )
     return examples
 

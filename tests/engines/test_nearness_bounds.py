@@ -22,7 +22,10 @@ FOREIGN = 9  # no suffix holds it
 def longest_run(first: list[int], second: list[int]) -> int:
     """Number of consecutive tokens in common, by comparing every piece of one with every piece of the other."""
     pieces = {tuple(second[i:j]) for i in range(len(second)) for j in range(i + 1, len(second) + 1)}
-    return max((j - i for i in range(len(first)) for j in range(i + 1, len(first) + 1) if tuple(first[i:j]) in pieces), default=0)
+    return max(
+        (j - i for i in range(len(first)) for j in range(i + 1, len(first) + 1) if tuple(first[i:j]) in pieces),
+        default=0,
+    )
 
 
 def is_near(continuation: list[int], suffix: list[int], nearness: Nearness) -> bool:
@@ -75,7 +78,9 @@ def test_continuations_of_other_beginnings_stand_side_by_side():
     assert state.distances.tolist() == [[2, 1, 1, 2, 3, 4]]
 
 
-@pytest.mark.parametrize(("delta", "tokens", "edits"), [(0.1, 50, 5), (0.1, 30, 3), (0.29, 100, 29), (0.1, 9, 0), (0, 50, 0)])
+@pytest.mark.parametrize(
+    ("delta", "tokens", "edits"), [(0.1, 50, 5), (0.1, 30, 3), (0.29, 100, 29), (0.1, 9, 0), (0, 50, 0)]
+)
 def test_as_many_edits_are_allowed_as_rapidfuzz_finds_near(delta, tokens, edits):
     assert Nearness(delta).edits(tokens) == edits
     other = [7] * tokens

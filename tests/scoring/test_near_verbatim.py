@@ -53,7 +53,9 @@ def expected(tiny, data) -> list[bool]:
 
 
 def scored(model: Path, data: Path, root: Path, **options):
-    return score(Model(str(model)), TrainingSet(str(data)), EXTRACTION, ScoreStore(root), settings=SMALL_SHARDS, **options)
+    return score(
+        Model(str(model)), TrainingSet(str(data)), EXTRACTION, ScoreStore(root), settings=SMALL_SHARDS, **options
+    )
 
 
 def near(scores, root: Path, nearness: Nearness | None = None, settings: RunSettings = SMALL_SHARDS):
@@ -106,7 +108,9 @@ def test_a_run_goes_on_where_another_ended(tiny, data, tmp_path):
         def advance(self, examples):
             decoded.append(examples)
 
-    assert near_verbatim(scores, Nearness(), ScoreStore(resumed), settings=SMALL_SHARDS, progress=Counting()).equals(rows)
+    assert near_verbatim(scores, Nearness(), ScoreStore(resumed), settings=SMALL_SHARDS, progress=Counting()).equals(
+        rows
+    )
     assert sum(decoded) == len(rows)
     assert digests_by_file(resumed) == digests_by_file(whole)
 

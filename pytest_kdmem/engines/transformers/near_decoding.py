@@ -83,7 +83,7 @@ class NearDecoder:
 
     @torch.inference_mode()
     def _decode(self, rows: Rows, hits: Counts) -> list[tuple[int, int]]:
-        """Decode examples whose prompts, with their hits, are equally long; returns those that miss earlier, and where."""
+        """Decode examples whose prompts, with hits, are equally long; return those that miss earlier, and where."""
         passes, length = self._passes, int(self._starts[rows[0]] + hits[0])
         ids = torch.from_numpy(np.stack([self._examples[row].ids[:length] for row in rows]).astype(np.int64))
         sequences = ids.to(passes.device)
@@ -113,12 +113,12 @@ class NearDecoder:
     def _suffixes(self, rows: Rows) -> Counts:
         """The suffixes of examples ``[b, suffix tokens]``."""
         starts = self._starts[rows].tolist()
-        suffixes = [self._examples[row].ids[start : start + self._length] for row, start in zip(rows, starts, strict=True)]
+        suffixes = [
+            self._examples[row].ids[start : start + self._length] for row, start in zip(rows, starts, strict=True)
+        ]
         return np.stack(suffixes).astype(np.int32)
 
-    def _checked_hits(
-        self, rows: Rows, hits: Counts, sequences: Tensor, hidden: Tensor
-    ) -> tuple[Flags, Flags, Counts]:
+    def _checked_hits(self, rows: Rows, hits: Counts, sequences: Tensor, hidden: Tensor) -> tuple[Flags, Flags, Counts]:
         """Check that this run hits every token that a pass before it hit, as another kernel may round otherwise.
 
         Returns:
@@ -139,8 +139,9 @@ class NearDecoder:
         self._passes.check_finite((np.isnan(margins) & counts).any(axis=1), [self._examples[row] for row in rows])
         is_miss = counts & (margins < 0)
         misses = np.where(is_miss, places, self._length).min(axis=1)
-        is_tied = (counts & (np.abs(margins) <= self._tolerance) & (places < misses[:, None])).any(axis=1)
-        return is_miss.any(axis=1), is_tied, misses
+        is_tied: Flags = (counts & (np.abs(margins) <= self._tolerance) & (places < misses[:, None])).any(axis=1)
+        is_wrong: Flags = is_miss.any(axis=1)
+        return is_wrong, is_tied, misses
 
     @property
     def _certain_after(self) -> int:
@@ -149,7 +150,7 @@ class NearDecoder:
         return without_edits if self._nearness.run is None else min(without_edits, self._nearness.run)
 
     def _next_tokens(self, hidden: Tensor, rows: Rows) -> tuple[Tensor, Flags]:
-        """The likeliest tokens after hidden states ``[b, width]``, and whether the second is as likely within rounding."""
+        """The likeliest tokens after hidden states ``[b, width]``, and whether another is as likely within rounding."""
         logits = self._passes.logits(hidden).float()
         values, tokens = logits.topk(2, dim=1)
         broken = ~values[:, 0].isfinite() | logits.isnan().any(dim=1)

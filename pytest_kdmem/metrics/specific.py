@@ -1,0 +1,153 @@
+"""What a model memorized and could not say without the example's own prefix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.errors import ComparisonError, SpecError
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.memorized_flags import MemorizedFlags
+from pytest_kdmem.metrics.share import estimate_share
+from pytest_kdmem.scoring.unrelated_prefixes import DRAWS
+
+
+def check_likely(n: int, p: float) -> None:
+    """Check a number of samples, and the probability that they contain a suffix.
+
+    Raises:
+        SpecError: n is less than 1, or p is not between 0 and 1.
+    """
+    if not n >= 1 or not 0 < p < 1:
+        raise SpecError(f"n ≥ 1 and 0 < p < 1 were expected of a likely suffix; found n = {n}, p = {p}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Specific:
+    """The distinct memorized examples, apart from those that are common.
+
+    A memorized example is *common* if its suffix comes without its own prefix: after each of three unrelated prefixes
+    of the training set it is recited, or n samples would contain it with probability p at least. Whether a suffix is
+    tied to its prefix or predicted by the model whatever stands before it is what prior-aware memorization tells apart
+    (Tiwari et al. 2026, arXiv 2602.18733), without the further trainings of counterfactual memorization (Zhang et al.
+    2023, arXiv 2112.12938). "In n samples with probability p" is the measure of Hayes et al. (2025, arXiv 2410.19482).
+
+    Attributes:
+        memorization: What the model recites.
+        rows: Scores of suffixes alone, by `scoring.without_prefix.SUFFIX_SCHEMA`.
+        n: Number of samples.
+        p: Probability that they contain the suffix, from which on it counts as likely.
+
+    Raises:
+        SpecError: n is less than 1, or p is not between 0 and 1.
+    """
+
+    memorization: Memorization
+    rows: pa.Table
+    n: int = 100
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_likely(self.n, self.p)
+
+    def __bool__(self) -> bool:
+        raise ComparisonError("What is specific is neither true nor false; compare its rate with a threshold.")
+
+    def __repr__(self) -> str:
+        return f"Specific({self.memorization.subject}: {self.rate})"
+
+    @property
+    def flags(self) -> MemorizedFlags:
+        """Whether each of the n distinct examples is memorized and not common."""
+        return MemorizedFlags.from_memorization(self.memorization) - self._comes_alone
+
+    @property
+    def rate(self) -> Estimate:
+        """Number of examples that are memorized and not common / number of distinct scored examples."""
+        flags = self.flags
+        counts = Counts(
+            k=int(flags.memorized.sum()),
+            n=len(flags.memorized),
+            fewest=int(flags.sure.sum()),
+            most=int(flags.possible.sum()),
+            ambiguous=int(flags.ambiguous.sum()),
+        )
+        return self._proportion("specific memorization rate", counts)
+
+    @property
+    def common_share(self) -> Estimate:
+        """Number of examples that are memorized and common / number of memorized examples."""
+        memorized = MemorizedFlags.from_memorization(self.memorization)
+        return estimate_share(memorized, self._comes_alone, partial(self._proportion, "common share"))
+
+    @property
+    def examples(self) -> list[int]:
+        """Positions in the training set of the examples that are memorized and not common."""
+        return self._ids(self.flags.memorized)
+
+    @property
+    def common_examples(self) -> list[int]:
+        """Positions in the training set of the examples that are memorized and common."""
+        return self._ids(self.memorization.flags("memorized") & self._comes_alone.memorized)
+
+    @property
+    def undrawn(self) -> int:
+        """Number of memorized examples with too few unrelated prefixes in the set; none of them counts as common."""
+        drawn = {row["digest"]: len(row["logprob"]) for row in self.rows.select(["digest", "logprob"]).to_pylist()}
+        memorized = self._digests(self.memorization.flags("memorized"))
+        return sum(drawn[digest] < DRAWS for digest in memorized)
+
+    @cached_property
+    def _comes_alone(self) -> MemorizedFlags:
+        """Whether the suffix of each distinct example comes without its prefix; only recited ones were asked for."""
+        possible = self.memorization.flags("possible")
+        by_digest = {row["digest"]: row for row in self.rows.to_pylist()}
+        verdicts = [self._verdicts(by_digest[digest]) for digest in self._digests(possible)]
+        columns = []
+        for column in range(3):
+            flags = np.zeros(len(possible), dtype=bool)
+            flags[possible] = [verdict[column] for verdict in verdicts]
+            columns.append(flags)
+        return MemorizedFlags(*columns)
+
+    def _verdicts(self, row: dict[str, Any]) -> tuple[bool, bool, bool]:
+        """Whether a suffix comes after each of its unrelated prefixes: as observed, surely, and possibly."""
+        least = math.log(-math.expm1(math.log1p(-self.p) / self.n))
+        scores = self.memorization.scores
+        rounding = scores.tolerance * scores.extraction.suffix_tokens  # of the sum of as many log-probabilities
+        draws = list(zip(row["memorized"], row["ambiguous"], row["logprob"], strict=True))
+        if len(draws) < DRAWS:
+            return False, False, False
+        return (
+            all(recited or logprob >= least for recited, _, logprob in draws),
+            all((recited and not tied) or logprob - rounding >= least for recited, tied, logprob in draws),
+            all(recited or tied or logprob + rounding >= least for recited, tied, logprob in draws),
+        )
+
+    def _digests(self, flags: Flags) -> list[str]:
+        first = self.memorization.distinct_rows.at_first(self.memorization.scores.rows["digest"])
+        digests: list[str] = first.filter(pa.array(flags)).to_pylist()
+        return digests
+
+    def _ids(self, flags: Flags) -> list[int]:
+        ids: list[int] = self.memorization.example_ids[flags].tolist()
+        return ids
+
+    def _proportion(self, metric: str, counts: Counts) -> Estimate:
+        memorization = self.memorization
+        estimate = estimate_proportion(
+            metric,
+            memorization.label,
+            counts,
+            exhaustive=memorization.scores.record.exhaustive,
+            confidence=memorization.confidence,
+        )
+        return replace(estimate, too_short=memorization.too_short)

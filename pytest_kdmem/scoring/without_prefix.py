@@ -1,0 +1,174 @@
+"""Scores the suffixes that a model recites after prefixes of other examples, which tells what it says without its own.
+
+Only what is recited is scored again, so the run is as small as the memorization rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.base.progress import NO_PROGRESS, Progress
+from pytest_kdmem.corpus.examples import Example
+from pytest_kdmem.corpus.shards import Shard, rows_digest
+from pytest_kdmem.engines.load import ModelToLoad, open_decider
+from pytest_kdmem.scoring.beside import BesideTask, job_beside, key_beside
+from pytest_kdmem.scoring.check_sample import Expected
+from pytest_kdmem.scoring.confirm import read_examples
+from pytest_kdmem.scoring.run import executor_of
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.scoring.unrelated_prefixes import DRAWS, POOL, SEED, UnrelatedPrefixes, draw_pool
+from pytest_kdmem.specs.runtime import RunSettings
+
+# Raised when the same inputs give other rows than before, so that stored rows of before are not used.
+PROTOCOL = 1
+# Of each prefix that was drawn: whether the suffix is recited after it, whether that is ambiguous, and the suffix's
+# log-probability in nats. A list is shorter than DRAWS where fewer unrelated prefixes were found.
+SUFFIX_SCHEMA = pa.schema(
+    [
+        ("example_id", pa.int64()),
+        ("digest", pa.string()),
+        ("memorized", pa.list_(pa.bool_())),
+        ("ambiguous", pa.list_(pa.bool_())),
+        ("logprob", pa.list_(pa.float32())),
+    ]
+)
+EXAMPLES_PER_SHARD = 512
+
+
+def suffixes_alone(
+    scores: ScoreTable,
+    store: ScoreStore,
+    *,
+    settings: RunSettings | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> pa.Table:
+    """Score each distinct suffix that may be recited after unrelated prefixes, reading from the store what it holds.
+
+    Args:
+        scores: What the model's pass gave of the training set.
+        store: Where rows are read and stored.
+        settings: How the model is run; the defaults if None. A part of a run is not heeded.
+        progress: Receives the number of examples done.
+
+    Returns:
+        A row for each, by SUFFIX_SCHEMA.
+
+    Raises:
+        KdmemError: The model cannot be run, or model or training set have changed since they were scored.
+    """
+    job = job_beside(scores, settings or RunSettings())
+    task = SuffixTask(job)
+    key = key_beside(job, scores, "without prefix", PROTOCOL, scores.record.digest, [SEED, DRAWS, POOL])
+    recited = _recited(scores.rows)
+    chunks = {rows_digest(chunk): chunk for chunk in _chunks(recited)}
+    with store.lock(key):
+        tables = {digest: store.read_shard(key, digest) for digest in chunks}
+        missing = [digest for digest, table in tables.items() if table is None]
+        if missing:
+            shards = _shards(scores, [chunks[digest] for digest in missing], offline=job.settings.offline)
+            progress.start(f"{job.model.name} without prefixes", sum(len(chunks[digest]) for digest in missing))
+            try:
+                with closing(executor_of(job.settings).score(task, shards, progress)) as scored:
+                    for digest, rows in scored:
+                        store.write_shard(key, digest, rows)
+                        tables[digest] = rows
+            finally:
+                progress.finish()
+    parts = [table.replace_schema_metadata(None) for table in tables.values() if table is not None]
+    return pa.concat_tables([SUFFIX_SCHEMA.empty_table(), *parts])
+
+
+@dataclass(frozen=True)
+class SuffixShard(Shard):
+    """Examples whose suffixes are scored alone.
+
+    Attributes:
+        prefixes: The unrelated prefixes of each example.
+    """
+
+    prefixes: tuple[tuple[TokenIds, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class SuffixTask(BesideTask):
+    """Everything a worker needs to score suffixes alone."""
+
+    def open(self) -> SuffixScorer:
+        return SuffixScorer(self)
+
+    def too_short_rows(self, shard: Shard) -> pa.Table:
+        return pa.table(self.columns(shard), SUFFIX_SCHEMA)
+
+
+class SuffixScorer:
+    """A loaded model that scores suffixes after other prefixes.
+
+    Raises:
+        EngineError: The model cannot be loaded.
+    """
+
+    def __init__(self, task: SuffixTask) -> None:
+        self._task = task
+        job = task.job
+        self._engine = open_decider(ModelToLoad(job.model, job.checkpoint, job.numerics), job.settings)
+
+    def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
+        """Rows by SUFFIX_SCHEMA of a `SuffixShard`."""
+        assert isinstance(shard, SuffixShard)
+        extraction = self._task.job.extraction
+        counts = [len(prefixes) for prefixes in shard.prefixes]
+        alone = []
+        for example, prefixes in zip(shard.examples, shard.prefixes, strict=True):
+            suffix = example.ids[example.start(extraction) : example.end(extraction)]
+            alone += [
+                Example(example.position, np.concatenate([prefix, suffix]), prefix_tokens=len(prefix))
+                for prefix in prefixes
+            ]
+        scores = self._engine.score(alone, extraction, "all", lambda examples: None)
+        advance(len(shard.examples))
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        columns = {
+            name: pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(getattr(scores, name)))
+            for name in ("memorized", "ambiguous", "logprob")
+        }
+        return pa.table(self._task.columns(shard) | columns, SUFFIX_SCHEMA)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def _recited(rows: pa.Table) -> pa.Table:
+    """Position and digest of each distinct example that is recited or ambiguous, at the first copy that is."""
+    is_possible = pc.fill_null(pc.or_(rows["memorized"], rows["ambiguous"]), False)
+    possible = rows.filter(is_possible).select(["example_id", "digest"]).combine_chunks()
+    _, first = np.unique(possible["digest"].to_numpy(), return_index=True)
+    return possible.take(pa.array(np.sort(first)))
+
+
+def _chunks(recited: pa.Table) -> Iterator[pa.Table]:
+    for start in range(0, len(recited), EXAMPLES_PER_SHARD):
+        yield recited.slice(start, EXAMPLES_PER_SHARD)
+
+
+def _shards(scores: ScoreTable, chunks: list[pa.Table], *, offline: bool) -> Iterator[SuffixShard]:
+    """Read the examples of some chunks, and the pool, from the training set."""
+    pool = draw_pool(scores.rows)
+    positions = sorted({*pool, *(position for chunk in chunks for position in chunk["example_id"].to_pylist())})
+    wanted = scores.rows.filter(pc.is_in(scores.rows["example_id"], pa.array(positions, pa.int64())))
+    expected = [
+        Expected(position, digest, False, False, None)
+        for position, digest in zip(wanted["example_id"].to_pylist(), wanted["digest"].to_pylist(), strict=True)
+    ]
+    examples = {example.position: example for example in read_examples(scores, expected, offline=offline)}
+    prefixes = UnrelatedPrefixes([examples[position] for position in pool], scores.extraction)
+    for chunk in chunks:
+        of_chunk = tuple(examples[position] for position in chunk["example_id"].to_pylist())
+        yield SuffixShard(of_chunk, tuple(prefixes.of(example) for example in of_chunk))
