@@ -253,8 +253,7 @@ def accepted(_kdmem_audit: Audit, pytestconfig: pytest.Config) -> Accepted:
 def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
     """``distiller(*, init, teacher=None, training_set=None, held_out=None, out=None, **settings) → Model``.
 
-    Trains a model, or returns the one that it trained before with the same settings: those of `Recipe` (mode,
-    temperature, …) and of `Execution` (micro_batch_size, …). So an audit's ``student`` can be made by it.
+    Trains a model, or returns the one that it trained before with the same settings, of `Recipe` and `Execution`.
     """
 
     def distiller(
