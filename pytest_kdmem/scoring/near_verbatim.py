@@ -97,6 +97,10 @@ class NearTask(BesideTask):
 
     nearness: Nearness
 
+    @property
+    def schemas(self) -> tuple[pa.Schema, ...]:
+        return (NEAR_SCHEMA,)
+
     def open(self) -> NearScorer:
         return NearScorer(self)
 

@@ -101,6 +101,10 @@ class SuffixShard(Shard):
 class SuffixTask(BesideTask):
     """Everything a worker needs to score suffixes alone."""
 
+    @property
+    def schemas(self) -> tuple[pa.Schema, ...]:
+        return (SUFFIX_SCHEMA,)
+
     def open(self) -> SuffixScorer:
         return SuffixScorer(self)
 

@@ -17,7 +17,7 @@ from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.nearness_bounds import Continuations, Counts
 from pytest_kdmem.engines.protocol import NearVerdicts, check_ids, ignore_progress
-from pytest_kdmem.engines.transformers.batches import Batches
+from pytest_kdmem.engines.transformers.batches import LARGEST_BATCH, SMALL_BATCH, Batches
 from pytest_kdmem.engines.transformers.engine import TransformersEngine
 from pytest_kdmem.engines.transformers.passes import ForwardPasses
 from pytest_kdmem.engines.transformers.reduction import reduce_margins
@@ -189,4 +189,12 @@ def near_verdicts(
     check_ids(examples, engine.vocabulary, engine.name)
     decoder = NearDecoder(engine.passes, examples, extraction, nearness, engine.tolerance)
     with engine.computing():
-        return decoder.verdicts(hits, engine.batches, advance)
+        return decoder.verdicts(hits, _batches(engine), advance)
+
+
+def _batches(engine: TransformersEngine) -> Batches:
+    """Batches for decoding: a step of a small model's few examples takes longer to begin than to compute."""
+    batches, device = engine.batches, engine.passes.device
+    if batches.at_once == 1 or batches.size != SMALL_BATCH:
+        return batches
+    return Batches(engine.name, device, LARGEST_BATCH[device], batches.at_once)
