@@ -1,8 +1,8 @@
 """Near-verbatim verdicts by early decoding, beside decoding all: `python benchmarks/near_verbatim.py [MODEL …]`.
 
-A line for each model: rates, the CPU seconds of the pass, of the run after it, and of decoding all by `generate` with
-distances by rapidfuzz. Without arguments, over all shipped models. Ends with status 1 if a verdict that is not
-ambiguous differs.
+A line for each model: rates, and the CPU seconds of its verdicts, of early decoding, and of decoding all by `generate`,
+by one loaded model in batches of one size; distances are rapidfuzz's. Without arguments, over all shipped models. Ends
+with status 1 if a verdict that is not ambiguous differs.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from pathlib import Path
 from time import process_time
 
 import numpy as np
+import pyarrow.compute as pc
 from rapidfuzz.distance import Levenshtein
 
 from pytest_kdmem.engines.load import ModelToLoad, open_decider
+from pytest_kdmem.engines.protocol import ignore_progress
+from pytest_kdmem.engines.transformers.near_decoding import near_verdicts
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.metrics.near_verbatim import NearVerbatim
 from pytest_kdmem.metrics.specific import Specific
 from pytest_kdmem.scoring.beside import job_beside
-from pytest_kdmem.scoring.confirm import Expected, read_examples
-from pytest_kdmem.scoring.near_verbatim import near_verbatim
+from pytest_kdmem.scoring.check_sample import Expected
+from pytest_kdmem.scoring.confirm import read_examples
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
-from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.scoring.without_prefix import suffixes_alone
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.nearness import Nearness
@@ -37,42 +38,42 @@ EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)
 SETTINGS = RunSettings(engine="transformers")
 
 
-def decoded_to_the_end(scores: ScoreTable, nearness: Nearness) -> tuple[list[bool], float]:
-    """Whether each scored row is near by decoding all of its suffix, and the CPU seconds to load and decode."""
-    scored = [row for row in scores.rows.to_pylist() if row["status"] == "scored"]
-    rows = [Expected(row["example_id"], row["digest"], False, False, None) for row in scored]
-    examples = read_examples(scores, rows, offline=True)
-    job = job_beside(scores, SETTINGS)
-    start = process_time()
-    with closing(open_decider(ModelToLoad(job.model, job.checkpoint, job.numerics), job.settings)) as engine:
-        engine.batches.size = max(engine.batches.size, 32)  # as large as those of the run that stops early
-        said = engine.decode([example.ids[: example.start(EXTRACTION)] for example in examples], 50)
-    seconds = process_time() - start
-    suffixes = [example.ids[example.start(EXTRACTION) : example.end(EXTRACTION)] for example in examples]
-    distances = [Levenshtein.normalized_distance(*map(list, pair)) for pair in zip(said, suffixes, strict=True)]
-    return [distance <= nearness.delta for distance in distances], seconds
-
-
 def compare(folder: Path, training_set: TrainingSet, nearness: Nearness) -> bool:
     """Print a model's line, and return whether both ways have the same verdicts."""
     with tempfile.TemporaryDirectory() as cache:
-        store, start = ScoreStore(Path(cache)), process_time()
+        store = ScoreStore(Path(cache))
         scores = score(Model(str(folder)), training_set, EXTRACTION, store, settings=SETTINGS, metrics="verdict")
+        specific = Specific(Memorization(folder.name, scores), suffixes_alone(scores, store, settings=SETTINGS))
+    rows = scores.rows.filter(pc.equal(scores.rows["status"], "scored")).to_pylist()
+    examples = read_examples(
+        scores, [Expected(row["example_id"], row["digest"], False, False, None) for row in rows], offline=True
+    )
+    exact = np.array([row["memorized"] for row in rows])
+    hits = np.array([row["first_miss"] for row in rows], dtype=np.int32)
+    job = job_beside(scores, SETTINGS)
+    with closing(open_decider(ModelToLoad(job.model, job.checkpoint, job.numerics), job.settings)) as engine:
+        start = process_time()
+        engine.score(examples, EXTRACTION, "verdict", ignore_progress)
         passed = process_time()
-        rows = near_verbatim(scores, nearness, store, settings=SETTINGS)
-        decoded = process_time()
-        alone = suffixes_alone(scores, store, settings=SETTINGS)
+        left = np.flatnonzero(~exact)
+        verdicts = near_verdicts(
+            engine, [examples[row] for row in left], hits[left], EXTRACTION, nearness, ignore_progress
+        )
+        near_by = process_time()
+        engine.batches.size = max(engine.batches.size, 32)  # as many as are decoded at once above
+        said = engine.decode([example.ids[: example.start(EXTRACTION)] for example in examples], 50)
         end = process_time()
-    expected, seconds = decoded_to_the_end(scores, nearness)
-    memorization = Memorization(folder.name, scores)
-    near, specific = NearVerbatim(memorization, rows, nearness), Specific(memorization, alone)
-    is_sure = ~rows["ambiguous"].drop_null().to_numpy()
-    are_equal = bool((rows["near"].drop_null().to_numpy() == np.array(expected))[is_sure].all())
+    suffixes = [example.ids[example.start(EXTRACTION) : example.end(EXTRACTION)] for example in examples]
+    distances = [Levenshtein.normalized_distance(*map(list, pair)) for pair in zip(said, suffixes, strict=True)]
+    expected = np.array(distances) <= nearness.delta
+    near = exact.copy()
+    near[left] = verdicts.near
+    are_equal = bool((near == expected)[left][~verdicts.ambiguous].all() and expected[exact].all())
     print(
-        f"{'/'.join(folder.parts[-2:]):<20} exact {memorization.rate.value:.2%}, near {near.rate.value:.2%}, ambiguous"
-        f" {int((~is_sure).sum())}, specific {specific.rate.value:.2%} ({specific.undrawn} undrawn); pass"
-        f" {passed - start:.1f} s, near {decoded - passed:.1f} s, without prefixes {end - decoded:.1f} s; decoding all"
-        f" {seconds:.1f} s ({seconds / (decoded - passed):.1f} ×); verdicts {'equal' if are_equal else 'DIFFER'}",
+        f"{'/'.join(folder.parts[-2:]):<18} exact {exact.mean():.2%}, near {near.mean():.2%}, ambiguous"
+        f" {int(verdicts.ambiguous.sum())}, common of recited {specific.common_share.value:.2%}; CPU seconds: pass"
+        f" {passed - start:.1f}, near {near_by - passed:.1f}, decoding all {end - near_by:.1f}"
+        f" ({(end - near_by) / (near_by - passed):.1f} ×); verdicts {'equal' if are_equal else 'DIFFER'}",
         flush=True,
     )
     return are_equal

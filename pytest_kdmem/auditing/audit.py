@@ -275,6 +275,8 @@ class Audit:
             warnings=tuple(self._warnings),
             student=self.student,
             memberships=tuple(self._memberships.values()),
+            near_verbatim=tuple(self._beside.near),
+            specific=tuple(self._beside.specific),
         )
 
     def _is_over_control_set(self, memorization: Memorization) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pytest_kdmem.auditing.memberships import MeasuredMembership
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.near_verbatim import NearVerbatim
+from pytest_kdmem.metrics.specific import Specific
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.scoring.confirmation import Confirmation
 from pytest_kdmem.specs.declared import Extraction, Model
@@ -31,6 +33,8 @@ class ScoredAudit:
         warnings: Warnings in the order in which they arose.
         student: Name of the student if the audit is of one of several.
         memberships: What attacks told, in the order in which tests asked.
+        near_verbatim: What models recite nearly, as far as tests asked for it.
+        specific: What models recite only after its own prefix, as far as tests asked for it.
     """
 
     name: str
@@ -45,6 +49,8 @@ class ScoredAudit:
     warnings: tuple[str, ...]
     student: str = ""
     memberships: tuple[MeasuredMembership, ...] = ()
+    near_verbatim: tuple[NearVerbatim, ...] = ()
+    specific: tuple[Specific, ...] = ()
 
     @property
     def own_memorizations(self) -> dict[str, Memorization]:

@@ -119,9 +119,8 @@ def near_verbatim(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callab
         from pytest_kdmem.specs.nearness import Nearness
 
         with measuring(_kdmem_audit, request.config):
-            nearness = Nearness(delta, run)
             scored_set = _given_or_declared("training_set", training_set, request)
-            return _kdmem_audit.near_verbatim(checked("student", model), scored_set, nearness)
+            return _kdmem_audit.near_verbatim(checked("student", model), scored_set, Nearness(delta, run))
 
     return near_verbatim
 

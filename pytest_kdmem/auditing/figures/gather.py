@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 from pytest_kdmem.auditing.figures.copies import copies_figures
 from pytest_kdmem.auditing.figures.membership import membership_figures
+from pytest_kdmem.auditing.figures.near_verbatim import near_verbatim_figures
+from pytest_kdmem.auditing.figures.specific import specific_figures
 from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 
 # In the order of `schema_figures.FAMILIES`.
 FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
+    near_verbatim_figures,
+    specific_figures,
     copies_figures,
     membership_figures,
 )
