@@ -134,13 +134,16 @@ class NearDecoder:
             before.reshape(-1, hidden.shape[-1]), targets.reshape(-1), self._passes.logits, chunk=self._passes.chunk
         )
         margins = flat.reshape(len(rows), tokens).cpu().numpy()
-        places = np.arange(tokens) - (tokens - hits[:, None])  # in the suffix; of fewer hits, the first are prompt
+        places: Counts = np.arange(tokens) - (
+            tokens - hits[:, None]
+        )  # in the suffix; of fewer hits, the first are prompt
         counts = (places >= 0) & (places < self._certain_after)
         self._passes.check_finite((np.isnan(margins) & counts).any(axis=1), [self._examples[row] for row in rows])
         is_miss = counts & (margins < 0)
         misses = np.where(is_miss, places, self._length).min(axis=1)
-        is_tied: Flags = (counts & (np.abs(margins) <= self._tolerance) & (places < misses[:, None])).any(axis=1)
-        is_wrong: Flags = is_miss.any(axis=1)
+        ties = counts & (np.abs(margins) <= self._tolerance) & (places < misses[:, None])
+        is_tied: Flags = np.asarray(ties.any(axis=1))
+        is_wrong: Flags = np.asarray(is_miss.any(axis=1))
         return is_wrong, is_tied, misses
 
     @property
