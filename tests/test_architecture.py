@@ -20,6 +20,7 @@ FLOORS = (
     "secrets",
     "distill",
     "metrics",
+    "canaries",
     "risk",
     "auditing",
     "tracking",

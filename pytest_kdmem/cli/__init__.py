@@ -10,6 +10,7 @@ import typer
 
 from pytest_kdmem.cli import (
     cache,
+    canaries,
     card,
     comment,
     compare,
@@ -67,6 +68,19 @@ cache_app = typer.Typer(help="Look at the stored scores, or remove them.", no_ar
 for command in (cache.info, cache.prune):
     cache_app.command()(typer_command(command))
 app.add_typer(cache_app, name="cache")
+
+canaries_app = typer.Typer(
+    help="Put random strings into a training set, and measure what a model shows of them.", no_args_is_help=True
+)
+canary_examples: dict[Callable[..., None], str] = {
+    canaries.make: "kdmem canaries make runs/base --out canaries.json",
+    canaries.inject: "kdmem canaries inject data/train.jsonl --model runs/base --manifest canaries.json"
+    " --out data/with-canaries.jsonl",
+    canaries.audit: "kdmem canaries audit runs/student data/with-canaries.jsonl --manifest canaries.json",
+}
+for command, example in canary_examples.items():
+    canaries_app.command(epilog=f"Example: {example}")(typer_command(command))
+app.add_typer(canaries_app, name="canaries")
 
 
 def _with_command_flags(message: str) -> str:

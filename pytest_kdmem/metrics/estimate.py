@@ -15,7 +15,7 @@ from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_w
 from pytest_kdmem.metrics.recorder import Recorded, is_audited, record, refused
 from pytest_kdmem.metrics.verdict import Verdict
 
-Unit = Literal["proportion", "factor", "nats", "examples", "area"]
+Unit = Literal["proportion", "factor", "nats", "bits", "examples", "area"]
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
 # Metric of the gate on a training set. If it fails, the way out is to clean the set.
