@@ -199,13 +199,18 @@ def scored_rows(cast: Cast, imported: None, tmp_path_factory: pytest.TempPathFac
     """A store with the scores of the three models over the rows of the cast."""
     from pytest_kdmem.scoring.score import score
     from pytest_kdmem.scoring.store import ScoreStore
+    from pytest_kdmem.secrets.examples import SecretsOfExamples
+    from pytest_kdmem.secrets.search import SecretSearch
     from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+    from pytest_kdmem.specs.secret_settings import SecretSettings
 
     folder = tmp_path_factory.mktemp("scored")
     np.save(folder / "data.npy", cast.rows)
     for role in ROLES:
         model, data = Model(getattr(cast, role)), TrainingSet(folder / "data.npy")
-        score(model, data, Extraction(PREFIX, SUFFIX), ScoreStore(folder / "store"), metrics="verdict")
+        scores = score(model, data, Extraction(PREFIX, SUFFIX), ScoreStore(folder / "store"), metrics="verdict")
+        # So that no test reads the text again for the classes of its secrets.
+        SecretsOfExamples(SecretSearch(SecretSettings()), ScoreStore(folder / "store")).classes(scores, scores.rows)
     return folder / "store"
 
 

@@ -208,7 +208,8 @@ class Memorization:
             SpecError: There is no such class, or it cannot be looked for.
             DataError: The training set can no longer be read.
         """
-        is_of_class = self.holding_secret(secret_class, self.flags("possible") | self.flags("memorized"))
+        is_recited = self.flags("possible") | self.flags("memorized")
+        is_of_class = holds_secret(self.secrets, self.scores, self.distinct_rows, is_recited, secret_class)
         flags = {name: column & is_of_class for name, column in self._flags.items()}
         return ClassMemorization(
             secret_class,
@@ -216,15 +217,6 @@ class Memorization:
             self._ids(flags["memorized"]),
             self._ids(flags["possible"] & ~flags["sure"]),
         )
-
-    def holding_secret(self, secret_class: str, is_searched: Flags) -> Flags:
-        """Whether an example's suffix holds a secret of a class, bool ``[n]``; False where it is not to be searched.
-
-        Raises:
-            SpecError: There is no such class, or it cannot be looked for.
-            DataError: The training set can no longer be read.
-        """
-        return holds_secret(self.secrets, self.scores, self.distinct_rows, is_searched, secret_class)
 
     def _rate(self, metric: str, flags: Mapping[FlagColumn, Flags]) -> Estimate:
         """Rate of the examples that flags ``[n]`` mark, over all distinct examples."""

@@ -42,7 +42,8 @@ WORDS: dict[Family, tuple[str, str]] = {
     ),
     "class": (
         "Whose secret",
-        "What is recited of each class of personal and secret text.",
+        "Share of all examples that are recited and hold a secret of the class in their suffix; undefined where a class"
+        " was not looked for.",
     ),
     "membership": (
         "Membership",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.audit_project import ROLES
@@ -43,3 +45,38 @@ def test_a_class_that_is_not_looked_for_passes_no_gate(personal_project, name, r
     caught = gate.replace("    assert", "    try:\n        assert") + "    except Exception:\n        pass\n"
     personal_project.gates(f"{caught}    assert memorization(student).rate <= 1\n")
     assert personal_project.run().ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_reports_count_by_class_without_text(personal_project):
+    personal_project.gates("def test_ratio(inheritance):\n    assert inheritance().ratio <= 1\n")
+    personal_project.run("--kdmem-report=r.json").assert_outcomes(passed=1)
+    figures = {
+        (figure.subject, figure.label): figure
+        for figure in personal_project.report("r.json").figures
+        if figure.family == "class"
+    }
+    counts = {key: figure.estimate.k for key, figure in figures.items() if not figure.note}
+    assert {key: count for key, count in counts.items() if count} == {
+        ("student", "email"): 2,
+        ("teacher", "email"): 1,
+        ("baseline", "email"): 1,
+        ("student", "phone"): 1,
+        ("teacher", "phone"): 1,
+        ("inherited", "phone"): 1,
+    }
+    assert counts["inherited", "email"] == counts["student", "card"] == counts["student", "key"] == 0
+    name = figures["student", "name"]
+    assert "--kdmem-ner-model" in name.note
+    assert name.estimate.to_json()["value"] is None
+    assert "example.com" not in (personal_project.path / "r.json").read_text()
+
+
+def test_a_later_audit_reads_no_text(personal_project):
+    personal_project.gates(GATE.format(name="email", most=0.1))
+    personal_project.run("--kdmem-report=first.json").assert_outcomes(passed=1)
+    for role in ROLES:
+        assert not list((personal_project.path / role).glob("*.jsonl"))
+    result = personal_project.pytester.runpytest_subprocess("-p", "no:hypothesispytest", "--kdmem-report=second.json")
+    result.assert_outcomes(passed=1)
+    first, second = (json.loads((personal_project.path / f"{name}.json").read_text()) for name in ("first", "second"))
+    assert first["figures"] == second["figures"]

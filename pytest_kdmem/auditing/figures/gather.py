@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pytest_kdmem.auditing.figures.copies import copies_figures
 from pytest_kdmem.auditing.figures.membership import membership_figures
 from pytest_kdmem.auditing.figures.near_verbatim import near_verbatim_figures
+from pytest_kdmem.auditing.figures.secret_class import class_figures
 from pytest_kdmem.auditing.figures.specific import specific_figures
 from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
@@ -16,6 +17,7 @@ FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
     near_verbatim_figures,
     specific_figures,
     copies_figures,
+    class_figures,
     membership_figures,
 )
 

@@ -1,0 +1,85 @@
+"""What each model recites of each class of secrets, and what the student inherited of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.auditing.scored_audit import ScoredAudit
+from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.errors import KdmemError
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
+from pytest_kdmem.metrics.by_class import holds_secret
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.inheritance import Inheritance
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.secrets.examples import SecretsOfExamples
+from pytest_kdmem.specs.secret_settings import SECRET_CLASSES
+
+INHERITED = "inherited"
+
+
+def class_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
+    """Return a rate for each class and model, over all distinct examples, and one of what the student inherited.
+
+    The text of what any model recites is read once for all of them, and not again by a later audit. A class that could
+    not be looked for has an undefined figure with the reason.
+    """
+    own = scored.own_memorizations
+    first = next(iter(own.values()), None)
+    if first is None or first.secrets is None:
+        return ()
+    reasons = _search_all(own, first, first.secrets)
+    figures = []
+    for name in SECRET_CLASSES:
+        if name in reasons:
+            undefined = estimate_proportion(f"{name} memorization rate", "", Counts(0, 0), exhaustive=True)
+            figures += [
+                FigureEntry("class", label, name, replace(undefined, subject=label), reasons[name]) for label in own
+            ]
+            continue
+        rates = {label: memorization.of_class(name).rate for label, memorization in own.items()}
+        if scored.inheritance is not None and np.array_equal(scored.inheritance.example_ids, first.example_ids):
+            rates[INHERITED] = _inherited(scored.inheritance, first, name)
+        figures += [FigureEntry("class", label, name, rate) for label, rate in rates.items()]
+    return tuple(figures)
+
+
+def _search_all(own: Mapping[str, Memorization], first: Memorization, secrets: SecretsOfExamples) -> Mapping[str, str]:
+    """Search what any model recites, or may, and return the classes that were not looked for, with the reasons."""
+    try:
+        for memorization in own.values():
+            secrets.classes(memorization.scores, first.scores.rows.filter(first.distinct_rows.row_mask(_recited(own))))
+        return secrets.not_looked_for(first.scores)
+    except KdmemError as error:
+        return dict.fromkeys(SECRET_CLASSES, f"the text of recited examples could not be searched: {error}")
+
+
+def _recited(own: Mapping[str, Memorization]) -> Flags:
+    """Whether any model recites an example, or may, bool ``[n]``."""
+    flags: Flags = np.logical_or.reduce(
+        [memorization.flags("possible") | memorization.flags("memorized") for memorization in own.values()]
+    )
+    return flags
+
+
+def _inherited(inheritance: Inheritance, memorization: Memorization, name: str) -> Estimate:
+    """Rate of the inherited examples of a class, over all distinct examples."""
+    inherited = (inheritance.teacher & inheritance.student) - inheritance.baseline
+    is_inherited = inherited.possible | inherited.memorized
+    holds = holds_secret(memorization.secrets, memorization.scores, memorization.distinct_rows, is_inherited, name)
+    recited, fewest, most = (
+        int((flags & holds).sum()) for flags in (inherited.memorized, inherited.sure, inherited.possible)
+    )
+    ambiguous = int((inherited.ambiguous & holds).sum())
+    estimate = estimate_proportion(
+        f"{name} inherited rate",
+        INHERITED,
+        Counts(recited, len(holds), fewest, most, ambiguous),
+        exhaustive=inheritance.exhaustive,
+        confidence=inheritance.confidence,
+    )
+    return replace(estimate, too_short=inheritance.too_short)
