@@ -17,7 +17,8 @@ from pytest_kdmem.auditing.schema_examples import (
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.base.rounding import rounded
 from pytest_kdmem.metrics.distinct_rows import as_values
-from pytest_kdmem.metrics.memorization import FLAG_COLUMNS, Memorization
+from pytest_kdmem.metrics.flags import FLAG_COLUMNS
+from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
 
 # Examples that no model recites are listed for the highest predicted risks only; the risk entry has the ids of all.

@@ -15,7 +15,7 @@ from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_w
 from pytest_kdmem.metrics.recorder import Recorded, is_audited, record, refused
 from pytest_kdmem.metrics.verdict import Verdict
 
-Unit = Literal["proportion", "factor", "nats", "bits", "examples", "area"]
+Unit = Literal["proportion", "factor", "nats", "bits", "examples", "area", "tokens"]
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
 # Metric of the gate on a training set. If it fails, the way out is to clean the set.
@@ -163,6 +163,8 @@ class Estimate:
             return "infinite"
         if self.unit in ("examples", "area"):
             return f"{value:.1f}" if self.unit == "examples" else f"{value:.3f}"
+        if self.unit == "tokens":
+            return f"{value:.0f} tokens"
         return f"{value:.2f} ×" if self.unit == "factor" else f"{value:.4f}"
 
     def _bound_text(self, operator: Operator) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,15 +15,14 @@ from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_mean, estimate_proportion
 from pytest_kdmem.metrics.by_class import ClassMemorization, holds_secret
 from pytest_kdmem.metrics.by_copies import copy_tiers
-from pytest_kdmem.metrics.distinct_rows import DistinctRows, distinct_rows
+from pytest_kdmem.metrics.context import AtPrefix, longest_run, rates_at
+from pytest_kdmem.metrics.distinct_rows import DistinctRows, as_values, distinct_rows
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.subsets import Subset, Subsets
+from pytest_kdmem.metrics.window_hits import Tokens, WindowHits
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.secrets.examples import SecretsOfExamples
-
-# Columns of what is memorized: as observed, whatever the kernel and batch size, and if every ambiguous verdict counts.
-FlagColumn = Literal["memorized", "sure", "possible"]
-FLAG_COLUMNS: tuple[FlagColumn, ...] = ("memorized", "sure", "possible")
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +197,44 @@ class Memorization:
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
         return self._proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))
 
+    @cached_property
+    def window_hits(self) -> WindowHits:
+        """What the hits at every token tell of the n distinct examples.
+
+        Raises:
+            SpecError: Only verdicts were scored.
+        """
+        hits, unsure = (self._scored_column(name) for name in ("hits", "unsure"))
+        tokens, suffix_at = (self.column(name).astype(np.int32) for name in ("tokens", "suffix_at"))
+        return WindowHits(hits, unsure, tokens, suffix_at, self.scores.extraction)
+
+    @cached_property
+    def curve(self) -> tuple[tuple[int, Estimate], ...]:
+        """The rates at prefixes of 25, 50, 75, … tokens and of the audit's own length, as far as any window goes."""
+        lengths = self.window_hits.lengths
+        return tuple((at.prefix_tokens, at.rate) for at in rates_at(self, lengths))
+
+    def at_prefix(self, prefix_tokens: int) -> AtPrefix:
+        """Return what is recited from the first tokens of examples, over those that hold a suffix behind them.
+
+        Of answers of conversations these are the first tokens of the answer, behind all that stands before it.
+
+        Raises:
+            SpecError: No example is that long, or only verdicts were scored.
+        """
+        self.window_hits.check(prefix_tokens, self.subject)
+        return rates_at(self, [prefix_tokens])[0]
+
+    @property
+    def longest_runs(self) -> Tokens:
+        """Length in tokens of the longest run of hits of each distinct example, int32 ``[n]``."""
+        return self.window_hits.longest_runs["memorized"]
+
+    @property
+    def longest_run(self) -> Estimate:
+        """The greatest of `longest_runs`, in tokens."""
+        return longest_run(self)
+
     def of_class(self, secret_class: str) -> ClassMemorization:
         """Return what is recited of a class of secrets: ``email``, ``phone``, ``card``, ``key``, ``name``, ``address``.
 
@@ -220,9 +256,14 @@ class Memorization:
 
     def _rate(self, metric: str, flags: Mapping[FlagColumn, Flags]) -> Estimate:
         """Rate of the examples that flags ``[n]`` mark, over all distinct examples."""
+        return self.rate_of(metric, flags, len(self.distinct_rows))
+
+    def rate_of(self, metric: str, flags: Mapping[FlagColumn, Flags], measured: int) -> Estimate:
+        """Rate of the examples that flags ``[n]`` mark, over those of the n that could be measured."""
         recited, fewest, most = (int(flags[name].sum()) for name in FLAG_COLUMNS)
         ambiguous = int((flags["possible"] & ~flags["sure"]).sum())
-        return self._proportion(metric, Counts(recited, len(self.distinct_rows), fewest, most, ambiguous))
+        rate = self._proportion(metric, Counts(recited, measured, fewest, most, ambiguous))
+        return replace(rate, too_short=rate.too_short + len(self.distinct_rows) - measured)
 
     def _proportion(self, metric: str, counts: Counts) -> Estimate:
         exhaustive = self.scores.record.exhaustive
@@ -238,10 +279,14 @@ class Memorization:
         Raises:
             SpecError: Only verdicts were scored.
         """
+        return as_values(self._scored_column(name))
+
+    def _scored_column(self, name: str) -> pa.ChunkedArray:
         rows = self.scores.rows
-        if name not in rows.column_names or self.distinct_rows.at_first(rows[name]).null_count:
+        values = self.distinct_rows.at_first(rows[name]) if name in rows.column_names else None
+        if values is None or values.null_count:
             raise SpecError(
                 f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
                 ' ask for memorization(…, metrics="all").'
             )
-        return self.distinct_rows.values(rows[name])
+        return values

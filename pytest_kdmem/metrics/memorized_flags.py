@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.metrics.bounds import PairedCounts
-from pytest_kdmem.metrics.memorization import FLAG_COLUMNS, Memorization
+from pytest_kdmem.metrics.flags import FLAG_COLUMNS
+from pytest_kdmem.metrics.memorization import Memorization
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""How much context it takes until a model recites: rates by the length of the prefix, and the longest recited run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.flags import FLAG_COLUMNS
+
+if TYPE_CHECKING:
+    from pytest_kdmem.metrics.memorization import Memorization
+
+
+@dataclass(frozen=True, eq=False)
+class AtPrefix:
+    """What is recited from prefixes of one length.
+
+    Attributes:
+        prefix_tokens: The length.
+        rate: Number of distinct examples whose next tokens are recited / number of those that are long enough.
+        examples: Positions of the former in the training set, each that of its first copy.
+    """
+
+    prefix_tokens: int
+    rate: Estimate
+    examples: list[int]
+
+
+def rates_at(memorization: Memorization, lengths: Sequence[int]) -> list[AtPrefix]:
+    """What is recited from prefixes of each of some lengths, of which `WindowHits.check` approves."""
+    hits, ids = memorization.window_hits, memorization.example_ids
+    at_lengths = []
+    for length, recited in zip(lengths, hits.recited(lengths), strict=True):
+        # The verdict itself is of its own length, as it may be another engine's.
+        flags = {name: memorization.flags(name) for name in FLAG_COLUMNS} if length == hits.own_prefix else recited
+        measured = int(hits.is_measured(length).sum())
+        rate = memorization.rate_of(f"memorization rate at prefix {length}", flags, measured)
+        at_lengths.append(AtPrefix(length, rate, ids[flags["memorized"]].tolist()))
+    return at_lengths
+
+
+def longest_run(memorization: Memorization) -> Estimate:
+    """The greatest number of tokens that are hit one after another in a window, or in the answer of a conversation.
+
+    Over a sample the longest run of what was not drawn is unknown: it may be as long as the windows are.
+    """
+    runs, scores = memorization.window_hits.longest_runs, memorization.scores
+    value, low, high = (int(runs[name].max(initial=0)) for name in FLAG_COLUMNS)
+    n = len(runs["memorized"])
+    return Estimate(
+        "longest recited run",
+        memorization.label,
+        value if n else math.nan,
+        low,
+        high if scores.record.exhaustive else scores.extraction.window_tokens,
+        k=None,
+        n=n,
+        ambiguous=int((runs["possible"] != runs["sure"]).sum()),
+        exhaustive=scores.record.exhaustive,
+        confidence=memorization.confidence,
+        unit="tokens",
+        too_short=memorization.too_short,
+        model_digest=scores.checkpoint.digest,
+    )
