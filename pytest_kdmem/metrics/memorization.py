@@ -10,39 +10,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
+from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.bounds import Counts, estimate_mean, estimate_proportion
+from pytest_kdmem.metrics.bounds import Counts, estimate_mean
 from pytest_kdmem.metrics.by_class import ClassMemorization, holds_secret
 from pytest_kdmem.metrics.by_copies import copy_tiers
 from pytest_kdmem.metrics.context import AtPrefix, longest_run, rates_at
-from pytest_kdmem.metrics.distinct_rows import DistinctRows, as_values, distinct_rows
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
+from pytest_kdmem.metrics.scored_examples import ScoredExamples
 from pytest_kdmem.metrics.subsets import Subset, Subsets
 from pytest_kdmem.metrics.window_hits import Tokens, WindowHits
-from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.secrets.examples import SecretsOfExamples
 
 
 @dataclass(frozen=True, eq=False)
-class Memorization:
+class Memorization(ScoredExamples):
     """What a model memorized of a training set: M(m) and its rate.
 
     Exact duplicates count as one example, which is memorized if any of its copies is.
 
     Attributes:
-        subject: Role or name of the model.
-        scores: Score table of the model over the training set.
-        confidence: Confidence level of each one-sided bound.
-        other_set: Name of the data set if it is not one that the audit declares, otherwise empty.
         secrets: Searches the text of recited examples; None outside of audits.
     """
 
-    subject: str
-    scores: ScoreTable
-    confidence: float = 0.95
-    other_set: str = ""
     secrets: SecretsOfExamples | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
@@ -50,16 +41,6 @@ class Memorization:
 
     def __repr__(self) -> str:
         return f"Memorization({self.subject}: {self.rate})"
-
-    @property
-    def label(self) -> str:
-        """Name of the model in reports, with the name of the data set if it is not one that the audit declares."""
-        return f"{self.subject} on {self.other_set}" if self.other_set else self.subject
-
-    @cached_property
-    def distinct_rows(self) -> DistinctRows:
-        """The rows of the n distinct scored examples, in the order of their first copies."""
-        return distinct_rows(self.scores.rows)
 
     @property
     def distinct(self) -> pa.Table:
@@ -88,12 +69,6 @@ class Memorization:
         return {name: self.distinct_rows.of_any_copy(column) for name, column in columns.items()}
 
     @property
-    def example_ids(self) -> ExampleIds:
-        """Positions in the training set of the distinct scored examples, int64 ``[n]``."""
-        ids: ExampleIds = self.scores.rows["example_id"].to_numpy()[self.distinct_rows.is_first]
-        return ids
-
-    @property
     def count(self) -> int:
         """|M(m)|: number of distinct memorized examples."""
         return int(self.flags("memorized").sum())
@@ -112,20 +87,6 @@ class Memorization:
     def ambiguous_examples(self) -> list[int]:
         """Positions in the training set of the ambiguous examples, each that of its first copy."""
         return self._ids(self.flags("possible") & ~self.flags("sure"))
-
-    def _ids(self, flags: Flags) -> list[int]:
-        ids: list[int] = self.example_ids[flags].tolist()
-        return ids
-
-    @property
-    def too_short(self) -> int:
-        """Number of examples shorter than prefix + suffix, which no rate includes."""
-        return self.scores.record.too_short
-
-    @property
-    def duplicates(self) -> int:
-        """Number of scored rows that are exact copies of an earlier row."""
-        return len(self.distinct_rows.further)
 
     @property
     def rate(self) -> Estimate:
@@ -197,6 +158,11 @@ class Memorization:
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
         return self._proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))
 
+    @property
+    def has_windows(self) -> bool:
+        """Whether all metrics were scored, and with them the hits at every token."""
+        return "hits" in self.scores.rows.column_names
+
     @cached_property
     def window_hits(self) -> WindowHits:
         """What the hits at every token tell of the n distinct examples.
@@ -264,29 +230,3 @@ class Memorization:
         ambiguous = int((flags["possible"] & ~flags["sure"]).sum())
         rate = self._proportion(metric, Counts(recited, measured, fewest, most, ambiguous))
         return replace(rate, too_short=rate.too_short + len(self.distinct_rows) - measured)
-
-    def _proportion(self, metric: str, counts: Counts) -> Estimate:
-        exhaustive = self.scores.record.exhaustive
-        estimate = estimate_proportion(metric, self.label, counts, exhaustive=exhaustive, confidence=self.confidence)
-        return self._of_model(estimate)
-
-    def _of_model(self, estimate: Estimate) -> Estimate:
-        return replace(estimate, too_short=self.too_short, model_digest=self.scores.checkpoint.digest)
-
-    def column(self, name: str) -> Values:
-        """Return a metric of each distinct example, float64 ``[n]``, read at its first copy.
-
-        Raises:
-            SpecError: Only verdicts were scored.
-        """
-        return as_values(self._scored_column(name))
-
-    def _scored_column(self, name: str) -> pa.ChunkedArray:
-        rows = self.scores.rows
-        values = self.distinct_rows.at_first(rows[name]) if name in rows.column_names else None
-        if values is None or values.null_count:
-            raise SpecError(
-                f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
-                ' ask for memorization(…, metrics="all").'
-            )
-        return values

@@ -151,7 +151,8 @@ class WindowHits:
             bits = self._inside(bits, rows)
             places = np.arange(1, bits.shape[1] + 1, dtype=np.int32)
             last_miss = np.maximum.accumulate(np.where(bits, 0, places), axis=1)
-            return (places - last_miss).max(axis=1, initial=0).astype(np.int32)
+            runs: Tokens = (places - last_miss).max(axis=1, initial=0)
+            return runs
 
         return self._read(longest)
 

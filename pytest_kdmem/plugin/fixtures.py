@@ -85,7 +85,8 @@ def _kdmem_audit(request: pytest.FixtureRequest) -> Audit:
 def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Memorization]:
     """``memorization(model, training_set=None, *, metrics="verdict") → Memorization``.
 
-    Over the audit's training set unless another is given; ``metrics="all"`` adds loss, log-probability and entropy.
+    Over the audit's training set unless another is given; ``metrics="all"`` adds loss, log-probability, entropy, and
+    what is recited from prefixes of other lengths.
     """
 
     def memorization(

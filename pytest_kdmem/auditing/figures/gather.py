@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_kdmem.auditing.figures.context import context_figures
 from pytest_kdmem.auditing.figures.copies import copies_figures
 from pytest_kdmem.auditing.figures.membership import membership_figures
 from pytest_kdmem.auditing.figures.near_verbatim import near_verbatim_figures
@@ -14,6 +15,7 @@ from pytest_kdmem.auditing.scored_audit import ScoredAudit
 
 # In the order of `schema_figures.FAMILIES`.
 FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
+    context_figures,
     near_verbatim_figures,
     specific_figures,
     copies_figures,

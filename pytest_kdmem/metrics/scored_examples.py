@@ -1,0 +1,88 @@
+"""The distinct examples that a model was scored over, and figures of it that know where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pyarrow as pa
+
+from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
+from pytest_kdmem.metrics.distinct_rows import DistinctRows, as_values, distinct_rows
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.scoring.table import ScoreTable
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredExamples:
+    """The n distinct examples of a training set that one model was scored over.
+
+    Attributes:
+        subject: Role or name of the model.
+        scores: Score table of the model over the training set.
+        confidence: Confidence level of each one-sided bound.
+        other_set: Name of the data set if it is not one that the audit declares, otherwise empty.
+    """
+
+    subject: str
+    scores: ScoreTable
+    confidence: float = 0.95
+    other_set: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name of the model in reports, with the name of the data set if it is not one that the audit declares."""
+        return f"{self.subject} on {self.other_set}" if self.other_set else self.subject
+
+    @cached_property
+    def distinct_rows(self) -> DistinctRows:
+        """The rows of the n distinct scored examples, in the order of their first copies."""
+        return distinct_rows(self.scores.rows)
+
+    @property
+    def example_ids(self) -> ExampleIds:
+        """Positions in the training set of the distinct scored examples, int64 ``[n]``."""
+        ids: ExampleIds = self.scores.rows["example_id"].to_numpy()[self.distinct_rows.is_first]
+        return ids
+
+    def _ids(self, flags: Flags) -> list[int]:
+        ids: list[int] = self.example_ids[flags].tolist()
+        return ids
+
+    @property
+    def too_short(self) -> int:
+        """Number of examples shorter than prefix + suffix, which no rate includes."""
+        return self.scores.record.too_short
+
+    @property
+    def duplicates(self) -> int:
+        """Number of scored rows that are exact copies of an earlier row."""
+        return len(self.distinct_rows.further)
+
+    def _proportion(self, metric: str, counts: Counts) -> Estimate:
+        exhaustive = self.scores.record.exhaustive
+        estimate = estimate_proportion(metric, self.label, counts, exhaustive=exhaustive, confidence=self.confidence)
+        return self._of_model(estimate)
+
+    def _of_model(self, estimate: Estimate) -> Estimate:
+        return replace(estimate, too_short=self.too_short, model_digest=self.scores.checkpoint.digest)
+
+    def column(self, name: str) -> Values:
+        """Return a metric of each distinct example, float64 ``[n]``, read at its first copy.
+
+        Raises:
+            SpecError: Only verdicts were scored.
+        """
+        return as_values(self._scored_column(name))
+
+    def _scored_column(self, name: str) -> pa.ChunkedArray:
+        rows = self.scores.rows
+        values = self.distinct_rows.at_first(rows[name]) if name in rows.column_names else None
+        if values is None or values.null_count:
+            raise SpecError(
+                f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
+                ' ask for memorization(…, metrics="all").'
+            )
+        return values
