@@ -100,8 +100,9 @@ def test_the_schema_is_valid() -> None:
 @pytest.mark.parametrize("entry", ENTRIES, ids=[entry.__name__ for entry in ENTRIES])
 def test_every_object_has_the_fields_of_its_dataclass(entry: Any) -> None:
     hints = get_type_hints(entry)
-    properties = {json_key(field): schema_of(hints[field.name]) for field in fields(entry)}
-    required = [json_key(field) for field in fields(entry) if field.default is field.default_factory is MISSING]
+    written = [field for field in fields(entry) if json_key(field) is not None]
+    properties = {json_key(field): schema_of(hints[field.name]) for field in written}
+    required = [json_key(field) for field in written if field.default is field.default_factory is MISSING]
     if entry is AuditResult:
         properties = {"schema_version": {"enum": [*EARLIER_VERSIONS, SCHEMA_VERSION]}} | properties
         required = ["schema_version", *required, *REQUIRED]
