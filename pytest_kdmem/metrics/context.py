@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.metrics.flags import FLAG_COLUMNS
+from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
+from pytest_kdmem.metrics.window_hits import WindowHits
+from pytest_kdmem.scoring.table import ScoreTable
 
-if TYPE_CHECKING:
-    from pytest_kdmem.metrics.memorization import Memorization
+
+class Windowed(Protocol):
+    """What of a memorization the figures are of."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def scores(self) -> ScoreTable: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def too_short(self) -> int: ...
+    @property
+    def example_ids(self) -> ExampleIds: ...
+    @property
+    def window_hits(self) -> WindowHits: ...
+    def flags(self, column: FlagColumn) -> Flags: ...
+    def rate_of(self, metric: str, flags: Mapping[FlagColumn, Flags], measured: int) -> Estimate: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +48,7 @@ class AtPrefix:
     examples: list[int]
 
 
-def rates_at(memorization: Memorization, lengths: Sequence[int]) -> list[AtPrefix]:
+def rates_at(memorization: Windowed, lengths: Sequence[int]) -> list[AtPrefix]:
     """What is recited from prefixes of each of some lengths, of which `WindowHits.check` approves."""
     hits, ids = memorization.window_hits, memorization.example_ids
     at_lengths = []
@@ -42,7 +61,7 @@ def rates_at(memorization: Memorization, lengths: Sequence[int]) -> list[AtPrefi
     return at_lengths
 
 
-def longest_run(memorization: Memorization) -> Estimate:
+def longest_run(memorization: Windowed) -> Estimate:
     """The greatest number of tokens that are hit one after another in a window, or in the answer of a conversation.
 
     Over a sample the longest run of what was not drawn is unknown: it may be as long as the windows are.
