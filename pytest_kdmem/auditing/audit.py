@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.auditing.build_result import build_metrics, build_result
+from pytest_kdmem.auditing.groups_of_sets import GroupsOfSets
 from pytest_kdmem.auditing.judged_models import JudgedModels, is_compared, refused
 from pytest_kdmem.auditing.memberships import MeasuredMembership, MembershipRequest, measure_membership
 from pytest_kdmem.auditing.noise import check_is_no_noise
@@ -92,6 +93,7 @@ class Audit:
     _scorer: Scorer = field(init=False)
     _secrets: SecretsOfExamples = field(init=False)
     _beside: RunsBeside = field(init=False)
+    _groups: GroupsOfSets = field(default_factory=GroupsOfSets)
     _warnings: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     _inheritance: Inheritance | None = None
     _predicted_risk: PredictedRisk | None = None
@@ -314,8 +316,10 @@ class Audit:
                 ]
             )
         is_own_set = training_set in (self.training_set or training_set, self.control_set)
+        groups = self._groups.of(scores, source_digest, offline=self.run.offline)
+        other_set = "" if is_own_set else training_set.label
         memorization = Memorization(
-            self.subject(model), scores, self.confidence, "" if is_own_set else training_set.label, self._secrets
+            self.subject(model), scores, self.confidence, other_set, self._secrets, groups=groups
         )
         roles = self._roles_of(model) or [memorization.subject]
         over = (

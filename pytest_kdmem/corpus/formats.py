@@ -156,6 +156,8 @@ def _jsonl(file: File, declared: DeclaredColumns) -> Iterator[Document]:
             raise DataError(f"A JSON object was expected in {where}, which is malformed; mend or drop it.") from None
         if not isinstance(row, dict):
             raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
+        if declared.group is not None:
+            row.setdefault(declared.group, None)  # a line may lack its group, which is no mistake
         yield row_reader(list(row), declared, where).document(row, where)
 
 

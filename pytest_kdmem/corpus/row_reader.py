@@ -15,8 +15,9 @@ from pytest_kdmem.corpus.columns import (
     to_document,
 )
 from pytest_kdmem.corpus.conversations import BESIDE, MEDIA, ChatRow, from_completion, from_messages, from_texts
+from pytest_kdmem.corpus.group_names import group_name
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.errors.harmless import listed
+from pytest_kdmem.errors.harmless import listed, quoted
 from pytest_kdmem.specs.chat_columns import COMPLETION, MESSAGES, NONE, ChatColumns, parse_chat_columns
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -31,14 +32,23 @@ class DeclaredColumns:
     Attributes:
         text: Name of the column that holds the text.
         chat: Columns of conversations, or ``none``; None finds them.
+        group: Name of the column of groups, if the groups are read in place of the text.
     """
 
     text: str = DEFAULT_TEXT_COLUMN
     chat: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class GroupsOf(TrainingSet):
+    """A training set of which the group of each row is read in place of its text."""
 
 
 def columns_of(training_set: TrainingSet) -> DeclaredColumns:
     """The columns that a training set declares."""
+    if isinstance(training_set, GroupsOf):
+        return DeclaredColumns(group=training_set.group_column)
     return DeclaredColumns(training_set.text_column, training_set.chat_columns)
 
 
@@ -49,10 +59,12 @@ class RowReader:
     Attributes:
         columns: The names of all columns to read.
         chat: The columns of conversations; None if the rows are texts or token ids.
+        is_group: Whether the one column holds the groups of the rows.
     """
 
     columns: tuple[str, ...]
     chat: ChatColumns | None = None
+    is_group: bool = False
 
     def document(self, row: Mapping[str, Any], where: str) -> Document:
         """The document that a row stands for.
@@ -64,6 +76,8 @@ class RowReader:
         Raises:
             DataError: A value is of another kind than its column is read as.
         """
+        if self.is_group:
+            return group_name(row[self.columns[0]], self.columns[0], where)
         if self.chat is None:
             return to_document(row, self.columns, where)
         return _chat_row(self.chat, row, where)
@@ -80,12 +94,24 @@ def row_reader(names: Sequence[str], declared: DeclaredColumns, where: str) -> R
     Raises:
         DataError: There is no such column, or several that training may have read.
     """
+    if declared.group is not None:
+        return _group_reader(names, declared.group, where)
     chat = _chat_columns(names, declared, where)
     if chat is None:
         return RowReader(find_columns(names, declared.text, where))
     columns = (*chat.names, *(name for name in (*BESIDE, *MEDIA) if name in names and name not in chat.names))
     check_is_there_once(columns, names, where)
     return RowReader(columns, chat)
+
+
+def _group_reader(names: Sequence[str], column: str, where: str) -> RowReader:
+    if column not in names:
+        raise DataError(
+            f"A column {quoted(column)} with groups was expected in {where}; found {listed(names)}: name the right one"
+            " with --kdmem-group-column."
+        )
+    check_is_there_once((column,), names, where)
+    return RowReader((column,), is_group=True)
 
 
 def _chat_columns(names: Sequence[str], declared: DeclaredColumns, where: str) -> ChatColumns | None:

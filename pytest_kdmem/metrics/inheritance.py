@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from pytest_kdmem.base.arrays import ExampleIds
-from pytest_kdmem.errors import ComparisonError
+from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import (
     Counts,
     PairedTable,
@@ -18,6 +18,7 @@ from pytest_kdmem.metrics.bounds import (
     estimate_quotient,
     mcnemar,
 )
+from pytest_kdmem.metrics.by_group import Members
 from pytest_kdmem.metrics.comparable import check_comparable
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import Memorization
@@ -43,6 +44,8 @@ class Inheritance:
         subject: Role or name of the student.
         confidence: Confidence level of each one-sided bound.
         too_short: Number of examples of the training set that were too short to be measured.
+        groups: Indices among the n examples of those of each group; None if the training set names no groups.
+        group_column: Name of the column of groups.
         example_ids: Positions of the n examples in the training set, int64 ``[n]``.
         comparable_on: Digests of the training set, the teacher and the baseline. Estimates of two runs are comparable
             only where these agree.
@@ -59,6 +62,8 @@ class Inheritance:
     subject: str = "student"
     confidence: float = 0.95
     too_short: int = 0
+    groups: Mapping[str, Members] | None = None
+    group_column: str = ""
     example_ids: ExampleIds = field(default_factory=lambda: np.empty(0, np.int64))
     comparable_on: Mapping[str, str] = field(default_factory=dict)
     model_digest: str = ""
@@ -135,6 +140,29 @@ class Inheritance:
         pairs = count_pairs(self.baseline.memorized, self.student.memorized)
         return mcnemar(pairs.only_first, pairs.only_second)
 
+    @property
+    def by_group(self) -> Mapping[str, Inheritance]:
+        """The same of each group of the training set, by its name: ``ratio``, ``share``, ``reduction`` and all else.
+
+        Raises:
+            SpecError: The training set names no column of groups, or only a sample was scored.
+        """
+        if self.groups is None:
+            raise SpecError(
+                "Groups of a whole training set were expected, and it names no column of them or is sampled: declare"
+                ' TrainingSet(…, group_column="…"), or set --kdmem-group-column, without --kdmem-sample.'
+            )
+        return {
+            name: replace(
+                self,
+                **{role: getattr(self, role)[members] for role in ("teacher", "baseline", "student")},
+                subject=f"{self.subject} on {self.group_column} {name}",
+                example_ids=self.example_ids[members],
+                groups=None,
+            )
+            for name, members in self.groups.items()
+        }
+
     def _share(self, metric: str, *, whole: MemorizedFlags, part: MemorizedFlags) -> Estimate:
         """Estimate |whole ∩ part| / |whole|, which is undefined where two of the models are one."""
         proportion = partial(self._proportion, metric)
@@ -179,6 +207,8 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
         subject=student.label,
         confidence=student.confidence,
         too_short=teacher.too_short,
+        groups=teacher.group_members if teacher.groups is not None and teacher.scores.record.exhaustive else None,
+        group_column=teacher.groups.column if teacher.groups is not None else "",
         example_ids=teacher.example_ids,
         comparable_on={
             "training set": teacher.scores.record.digest,

@@ -11,30 +11,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.corpus.groups import Groups
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_mean
 from pytest_kdmem.metrics.by_class import ClassMemorization, holds_secret
-from pytest_kdmem.metrics.by_copies import copy_tiers
 from pytest_kdmem.metrics.context import AtPrefix, longest_run, rates_at
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
-from pytest_kdmem.metrics.scored_examples import ScoredExamples
-from pytest_kdmem.metrics.subsets import Subset, Subsets
+from pytest_kdmem.metrics.parts import InParts
 from pytest_kdmem.metrics.window_hits import Tokens, WindowHits
 from pytest_kdmem.secrets.examples import SecretsOfExamples
 
 
 @dataclass(frozen=True, eq=False)
-class Memorization(ScoredExamples):
+class Memorization(InParts):
     """What a model memorized of a training set: M(m) and its rate.
 
     Exact duplicates count as one example, which is memorized if any of its copies is.
 
     Attributes:
         secrets: Searches the text of recited examples; None outside of audits.
+        groups: Groups of the training set's rows; None if it names no column of them.
     """
 
     secrets: SecretsOfExamples | None = field(default=None, repr=False)
+    groups: Groups | None = None
 
     def __bool__(self) -> bool:
         raise ComparisonError("A memorization is neither true nor false; compare its rate with a threshold.")
@@ -109,40 +110,6 @@ class Memorization(ScoredExamples):
     def perplexity(self) -> float:
         """exp(loss), over distinct examples."""
         return float(np.exp(self.loss.value))
-
-    @property
-    def by_copies(self) -> Subsets:
-        """What was memorized of the examples that stand 1, 2-3, 4-15 and 16+ times in the training set, by tier.
-
-        Raises:
-            SpecError: Only a sample was scored, whose copies are not counted.
-        """
-        if not self.scores.record.exhaustive:
-            raise SpecError(
-                "Rates by the number of copies were expected over a whole training set, and"
-                f" {self.scores.training_set.label} is sampled, so that copies are not counted; audit it without"
-                " --kdmem-sample (sample=)."
-            )
-        tiers = copy_tiers(self.distinct_rows.copies)
-        names = {tier: "1 copy" if tier == "1" else f"{tier} copies" for tier in tiers}
-        return Subsets("tier of copies", {tier: self.subset(names[tier], tiers[tier]) for tier in tiers})
-
-    def subset(self, name: str, is_member: Flags) -> Subset:
-        """Return what was memorized of some of the distinct examples.
-
-        Args:
-            name: What the examples have in common, in a few words.
-            is_member: Whether each of the n examples is of the subset, bool ``[n]``.
-        """
-        members = {column: self.flags(column)[is_member] for column in FLAG_COLUMNS}
-        return Subset(
-            f"{self.label} on {name}",
-            self.example_ids[is_member],
-            **members,
-            exhaustive=self.scores.record.exhaustive,
-            confidence=self.confidence,
-            model_digest=self.scores.checkpoint.digest,
-        )
 
     def extractable(self, *, n: int, p: float) -> Estimate:
         """Estimate the rate of (n, p)-discoverable examples: n random samples contain the suffix with probability ≥ p.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.metrics.bounds import PairedCounts
+from pytest_kdmem.metrics.by_group import Members
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS
 from pytest_kdmem.metrics.memorization import Memorization
 
@@ -33,6 +34,10 @@ class MemorizedFlags:
     def unambiguous(memorized: Flags) -> MemorizedFlags:
         """Return flags without an ambiguous verdict."""
         return MemorizedFlags(memorized, memorized, memorized)
+
+    def __getitem__(self, members: Members) -> MemorizedFlags:
+        """Return the flags of the examples of some indices."""
+        return MemorizedFlags(self.memorized[members], self.sure[members], self.possible[members])
 
     def __and__(self, second: MemorizedFlags) -> MemorizedFlags:
         """Return the examples that both models memorized."""

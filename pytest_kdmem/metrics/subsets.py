@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
+from numbers import Real
+from typing import Protocol, TypeVar
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.errors.harmless import listed, quoted
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
-from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import Estimate, satisfies
+from pytest_kdmem.metrics.recorder import refused
+
+# Gates of one comparison of all parts, and parts that a failed assertion shows.
+MOST_GATES, MOST_SHOWN = 20, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,19 +76,63 @@ class Subset:
         return replace(rate, model_digest=self.model_digest)
 
 
-class Subsets(Mapping[str, Subset]):
-    """Subsets by name, none of which is empty.
+class HasRate(Protocol):
+    """What a model memorized of a part of a training set."""
+
+    @property
+    def rate(self) -> Estimate: ...
+
+
+Part = TypeVar("Part", bound=HasRate)
+
+
+class Subsets(Mapping[str, Part]):
+    """Parts of a training set by name, none of which is empty.
+
+    ``a <= b`` holds if the rate of every part is shown to be at most that of the same part of ``b``, or at most a
+    number: a gate for all parts at once.
 
     Args:
         kind: What messages call a name.
-        subsets: The subsets.
+        parts: What was memorized of each part.
     """
 
-    def __init__(self, kind: str, subsets: Mapping[str, Subset]) -> None:
+    def __init__(self, kind: str, parts: Mapping[str, Part]) -> None:
         self._kind = kind
-        self._subsets = dict(subsets)
+        self._subsets = dict(parts)
 
-    def __getitem__(self, name: str) -> Subset:
+    def __le__(self, other: Subsets[Part] | float) -> bool:
+        return self._compare("<=", other)
+
+    def __lt__(self, other: Subsets[Part] | float) -> bool:
+        return self._compare("<", other)
+
+    def _compare(self, operator: Operator, other: Subsets[Part] | float) -> bool:
+        """Compare part by part. Of those that do not hold the worst are gates, or else the one closest to its limit.
+
+        Raises:
+            SpecError: There is no part, or the other side has other parts.
+        """
+        if isinstance(other, Subsets):
+            names = set(other)
+        elif isinstance(other, Real) and not isinstance(other, bool):
+            names = set(self)
+        else:
+            raise refused(ComparisonError(f"Figures by {self._kind} compare with a number or others by {self._kind}."))
+        if not names or set(self) != names:
+            raise refused(
+                SpecError(
+                    f"Figures of the same {self._kind}s, one at least, were expected on both sides; found"
+                    f" {listed(self)} and {listed(names)}."
+                )
+            )
+        rates = [(part.rate, other[name].rate if isinstance(other, Subsets) else other) for name, part in self.items()]
+        failing = [pair for pair in rates if not satisfies(pair[0], operator, pair[1])]
+        worst = heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_excess)
+        outcomes = [rate <= limit if operator == "<=" else rate < limit for rate, limit in worst]
+        return all(outcomes)
+
+    def __getitem__(self, name: str) -> Part:
         """Return a subset.
 
         Raises:
@@ -102,8 +155,14 @@ class Subsets(Mapping[str, Subset]):
         return len(self._subsets)
 
     def __bool__(self) -> bool:
-        raise ComparisonError(f"Rates by {self._kind} are neither true nor false; compare each rate with a threshold.")
+        raise ComparisonError(f"Figures by {self._kind} are neither true nor false; compare them with a threshold.")
 
     def __repr__(self) -> str:
-        rates = ", ".join(f"{name}: {subset.rate}" for name, subset in self._subsets.items())
-        return f"{{{rates}}}"
+        shown = [f"{name}: {part.rate}" for name, part in islice(self._subsets.items(), MOST_SHOWN)]
+        return f"{{{', '.join(shown)}{', …' * (len(self) > MOST_SHOWN)}}}"
+
+
+def _excess(pair: tuple[Estimate, Estimate | float]) -> float:
+    """How far the bound of a rate lies above its limit."""
+    rate, limit = pair
+    return rate.high - (limit.low if isinstance(limit, Estimate) else limit)

@@ -35,17 +35,17 @@ Declared = TypeVar("Declared", Model, TrainingSet)
 CHAT = ("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template")
 SAME_NAMES = (
     *("text_column", "form", "eos", "add_special_tokens", "tokenizer", "eos_id", "order"),
-    *(*CHAT, "sample", "seed"),
+    *(*CHAT, "sample", "seed", "group_column"),
 )
 OTHER_NAMES = {"dtype": "token_dtype"}
-# Held-out text is read whole, and the order of a training names none of it.
-TRAINING_ALONE = ("sample", "order")
+# Held-out text is read whole and without groups, and the order of a training names none of it.
+TRAINING_ALONE = ("sample", "order", "group_column")
 
 OF_EVERY_MODEL = ("dtype", "trust_remote_code")
 TRAINING_SET = RoleSettings(
     TrainingSet,
     {name: name for name in SAME_NAMES} | OTHER_NAMES,
-    ("revision", "config", "split", "documents", "minimum_tokens", "dtype", "eos_id", "order", *CHAT),
+    ("revision", "config", "split", "documents", "minimum_tokens", "dtype", "eos_id", "order", *CHAT, "group_column"),
 )
 CONTROL_SET = replace(
     TRAINING_SET,

@@ -22,9 +22,10 @@ THRESHOLDS = ("max_memorization_rate", "max_inheritance_ratio", "min_reduction",
 # Settings that say what is measured or how it is judged. All others hold for whatever is measured.
 TOKEN_FILES = ("token_dtype", "eos_id", "order")
 CHAT = ("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template")
-READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", *TOKEN_FILES, *CHAT, "sample", "seed")
+READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", *TOKEN_FILES, *CHAT)
+MEASURING = (*READING, "sample", "seed", "group_column")
 BASES = {role: f"{role}_base" for role in MODEL_ROLES}
-NAMING = (*ROLES, "students", *BASES.values(), *READING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
+NAMING = (*ROLES, "students", *BASES.values(), *MEASURING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
 
 
 def used_settings(audits: Iterable[Audit], tests: Iterable[pytest.Item]) -> set[str]:
@@ -43,7 +44,7 @@ def _measured_by(audit: Audit) -> set[str]:
         used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
     # Of several students only the adapters have the base that is set.
     used |= {BASES[role] for role, model in audit.roles.items() if role in used and model.base is not None}
-    return used.union(READING if used.intersection(DATA_ROLES) else ())
+    return used.union(MEASURING if used.intersection(DATA_ROLES) else ())
 
 
 def with_unused_settings(report: Report, settings: Settings, used: Collection[str]) -> Report:

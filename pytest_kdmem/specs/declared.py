@@ -119,6 +119,7 @@ class TrainingSet:
             ``all``, of users, systems and tools as well. None is the assistant's.
         answer_tokens: Number of first tokens of a turn that must be reproduced; None is the suffix.
         chat_template: File with the chat template that training used; None is that of the model's tokenizer.
+        group_column: Column that names the group of each row, such as its licence; None without groups.
 
     Raises:
         SpecError: An argument is of the wrong kind.
@@ -145,6 +146,7 @@ class TrainingSet:
     chat_roles: ChatRoles | None = None
     answer_tokens: int | None = None
     chat_template: str | None = None
+    group_column: str | None = None
 
     def __post_init__(self) -> None:
         require("a training set's source", self.source, source)

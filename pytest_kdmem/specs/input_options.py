@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import get_args
 
 from pytest_kdmem.specs.chat_columns import chat_columns
-from pytest_kdmem.specs.checks import choice, whole_number
+from pytest_kdmem.specs.checks import choice, nonempty_text, whole_number
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.reading_kinds import ChatRoles, EndOfDocument, Form, Reading, TokenDType
 from pytest_kdmem.specs.roles import MODEL_ROLES
@@ -132,6 +132,14 @@ INPUT_OPTIONS = (
         "chat-template",
         "path",
         "File with the chat template that training used; that of the model's tokenizer if not given.",
+    ),
+    Option(
+        "group-column",
+        "text",
+        "Name of the training set's column that names the group of each row, such as its licence or customer: rates are"
+        " told by group, too.",
+        None,
+        nonempty_text,
     ),
     Option(
         "prefix-tokens",

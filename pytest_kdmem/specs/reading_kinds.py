@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from pytest_kdmem.specs.chat_columns import chat_columns
-from pytest_kdmem.specs.checks import choice, local_file, optional, truth, whole_number
+from pytest_kdmem.specs.checks import choice, local_file, nonempty_text, optional, truth, whole_number
 
 Form = Literal["documents", "blocks"]
 Documents = Literal["lines", "articles"]
@@ -34,4 +34,5 @@ READING_CHECKS = {
     "chat_roles": optional(choice(*get_args(ChatRoles))),
     **dict.fromkeys(("chat_turns", "answer_tokens"), optional(whole_number(1))),
     "chat_template": optional(local_file),
+    "group_column": optional(nonempty_text),
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pytest_kdmem.auditing.figures.context import context_figures
 from pytest_kdmem.auditing.figures.copies import copies_figures
+from pytest_kdmem.auditing.figures.groups import group_figures
 from pytest_kdmem.auditing.figures.membership import membership_figures
 from pytest_kdmem.auditing.figures.near_verbatim import near_verbatim_figures
 from pytest_kdmem.auditing.figures.secret_class import class_figures
@@ -18,6 +19,7 @@ FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
     context_figures,
     near_verbatim_figures,
     specific_figures,
+    group_figures,
     copies_figures,
     class_figures,
     membership_figures,

@@ -1,0 +1,39 @@
+"""Groups through the real plugin: a gate over all groups, the report's table, and warm audits by another column."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+GATES = """
+def test_no_group_is_recited_more(memorization, student, teacher):
+    assert memorization(student).by_group <= memorization(teacher).by_group
+
+def test_no_group_is_recited(memorization, student):
+    assert memorization(student).by_group <= 0.0
+
+def test_a_group_inherits_nothing(inheritance):
+    assert inheritance().by_group["acme"].ratio <= 0.0
+"""
+
+
+def test_groups_are_gated_and_shown(audit_project: Any) -> None:
+    cast = audit_project.cast
+    customers = ["acme" if row % 2 else None for row in range(len(cast.texts))]
+    rows = [{"text": text, "customer": customer} for text, customer in zip(cast.texts, customers, strict=True)]
+    (audit_project.path / "grouped.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    audit_project.gates(GATES)
+    arguments = ("--kdmem-training-set=grouped.jsonl", "--kdmem-group-column=customer", "--kdmem-report=audit.json")
+    audit_project.run(*arguments)
+    report = audit_project.report("audit.json")
+    figures = {figure.key: figure.estimate for figure in report.figures if figure.family == "group"}
+    for role in ("teacher", "baseline", "student"):
+        for name, customer in (("acme", "acme"), ("(none)", None)):
+            recited = [row for row in cast.recited_by(role) if customers[row] == customer]
+            assert (figures["group", role, name].k, figures["group", role, name].n) == (len(recited), 10)
+    failed = [
+        gate.estimate for gate in report.gates if gate.name == "test_no_group_is_recited" and gate.estimate is not None
+    ]
+    assert {estimate.subject for estimate in failed} == {"student on customer acme", "student on customer (none)"}
+    sampled = audit_project.run(*arguments, "--kdmem-sample=5")
+    sampled.stdout.fnmatch_lines(["*is sampled*"])
