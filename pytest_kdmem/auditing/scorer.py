@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pytest_kdmem.base.progress import Progress
+from pytest_kdmem.base.text import count
 from pytest_kdmem.engines.numerics import numerics_of_run
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import PartScored, SpecError
@@ -82,6 +83,16 @@ class Scorer:
             KdmemError: An engine cannot be run.
         """
         return confirm(scores, self.run, self.store, progress=self.progress)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the store holds and cannot be used, in sentences."""
+        if not (shards := self.store.passed_over):
+            return []
+        return [
+            f"{count(shards)} stored shards do not name the model that they were scored by, as an earlier version wrote"
+            " them: these examples were scored again"
+        ]
 
     def has_verdict_numerics(self, scores: ScoreTable) -> bool:
         """Whether a model's verdicts alone would be computed as these scores are; engines differ by the metrics."""

@@ -121,7 +121,9 @@ def near_verbatim(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callab
 
         with measuring(_kdmem_audit, request.config):
             scored_set = _given_or_declared("training_set", training_set, request)
-            return _kdmem_audit.near_verbatim(checked("student", model), scored_set, Nearness(delta, run))
+            nearness = Nearness(delta, run)
+            memorization = _kdmem_audit.memorization(checked("student", model), scored_set)
+            return _kdmem_audit.beside.near_verbatim(memorization, nearness)
 
     return near_verbatim
 
@@ -141,7 +143,8 @@ def specific_memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -
 
         with measuring(_kdmem_audit, request.config):
             scored_set = _given_or_declared("training_set", training_set, request)
-            return _kdmem_audit.specific_memorization(checked("student", model), scored_set, n=n, p=p)
+            memorization = _kdmem_audit.memorization(checked("student", model), scored_set)
+            return _kdmem_audit.beside.specific_memorization(memorization, n=n, p=p)
 
     return specific_memorization
 

@@ -119,6 +119,15 @@ class Confirmation:
         """Number of disagreements on examples that the table does not call ambiguous, over all engine checks."""
         return sum(len(check.outside_band) for check in self.engine_checks)
 
+    def warnings(self, subject: str) -> list[str]:
+        """What engines that agree tell all the same, in sentences."""
+        if self.within_claimed_tolerance:
+            return []
+        return [
+            f"{subject}: margins differ by more than the tolerance that its run claimed; audit with --kdmem-dtype"
+            " float32 if ambiguous examples matter"
+        ]
+
     def check(self, subject: str) -> None:
         """Raise EngineError if an engine disagrees outside the ambiguous band, or if nothing was checked."""
         if not self.checked or not self.engine_checks:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.corpus.special_tokens import UndeclaredSpecialTokens
@@ -18,9 +17,10 @@ from pytest_kdmem.errors import EngineError, PartScored, SpecError
 from pytest_kdmem.scoring.combine_engines import combine_engines
 from pytest_kdmem.scoring.documents_guard import DocumentsGuard
 from pytest_kdmem.scoring.job import Job, Task
+from pytest_kdmem.scoring.keys import pair_key, row_keys
 from pytest_kdmem.scoring.pair_job import PairJob
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
-from pytest_kdmem.scoring.run import PROTOCOL, RunResult, ScoreRun, executor_of
+from pytest_kdmem.scoring.run import RunResult, ScoreRun, executor_of
 from pytest_kdmem.scoring.special_tokens import answered
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import PairTable, ScoreTable, screening_of, tolerance_of
@@ -29,9 +29,6 @@ from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.notes import notes_on
 from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
-
-# Names rows of all metrics in keys. Earlier versions stored theirs under "all", without the columns of windows.
-WINDOWS = "windows"
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ def score_pair(
         )
     )
     check_same_tokenizer({f"{job.model.name} ({job.model.source})": job.checkpoint for job in task.jobs})
-    keys = (*map(_keys, task.jobs), (_pair_key(task),))
+    keys = (*map(row_keys, task.jobs), (pair_key(task),))
     result = _run(task, keys, scoring)
     sides = [_table(task, side, training_set, result) for side in range(2)]
     return PairTable(sides[0], sides[1], pa.concat_tables(result.tables[2]).replace_schema_metadata(None))
@@ -143,7 +140,7 @@ def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction
 
 
 def _score_job(job: Job, scoring: _Scoring) -> ScoreTable:
-    return _table(job, 0, scoring.training_set, _run(job, (_keys(job),), scoring))
+    return _table(job, 0, scoring.training_set, _run(job, (row_keys(job),), scoring))
 
 
 def _score_with_both_engines(job: Job, scoring: _Scoring) -> ScoreTable:
@@ -211,25 +208,6 @@ def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> Ru
 
 def _recites(tables: Sequence[pa.Table]) -> bool:
     return any(pc.any(table["memorized"]).as_py() for table in tables)
-
-
-def _keys(job: Job) -> tuple[str, ...]:
-    """The store's keys for a job's rows: rows of all metrics serve for verdicts too; the last key is the job's own."""
-    usable = (WINDOWS, "all", "verdict") if job.metrics == "verdict" else (WINDOWS,)
-    return tuple(
-        f"{job.checkpoint.digest[:16]}-{_protocol_digest(job, columns)}-{job.numerics.digest[:8]}" for columns in usable
-    )
-
-
-def _pair_key(task: PairJob) -> str:
-    """The store's key for the divergence of two models."""
-    models = digest_of([job.checkpoint.digest for job in task.jobs])
-    numerics = digest_of([job.numerics.digest for job in task.jobs])
-    return f"{models[:16]}-{_protocol_digest(task.teacher, 'kl')}-{numerics[:8]}"
-
-
-def _protocol_digest(job: Job, columns: str) -> str:
-    return digest_of([PROTOCOL, job.extraction.prefix_tokens, job.extraction.suffix_tokens, columns])[:8]
 
 
 def _table(task: Task, model: int, training_set: TrainingSet, result: RunResult) -> ScoreTable:

@@ -48,6 +48,13 @@ def test_agreement_is_counted_for_each_engine_check():
     assert confirmation == Confirmation(100, 0, 2, 0, checks, 2.0**-13, 0.0)
     assert confirmation.implied_tolerance == 0.0
     assert confirmation.within_claimed_tolerance
+    assert not confirmation.warnings("student")
+
+
+def test_a_difference_beyond_the_claimed_tolerance_is_a_warning():
+    confirmation = compare_verdicts(sample_of(0.5), [scored([False], [0.75])], tolerance=2.0**-13)
+    (warning,) = confirmation.warnings("student")
+    assert warning.startswith("student: margins differ by more than the tolerance that its run claimed")
     assert confirmation.outside_band == 0
     confirmation.check("student")
 
