@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.conftest import ROOT
-from tests.fuzz.interruptions import DAMAGES
+from tests.fuzz.shard_damages import DAMAGES
 
 
 def test_no_row_is_lost_or_doubled() -> None:
