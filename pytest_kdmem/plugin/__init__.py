@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_kdmem.plugin import fixtures
+from pytest_kdmem.plugin import fixtures, further_fixtures
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.options import add_options, unknown_keys
 from pytest_kdmem.plugin.watch import start_watch, watch_of
@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "kdmem-fixtures")
+    config.pluginmanager.register(further_fixtures, "kdmem-further-fixtures")
     start_watch(config)  # for programs that do not go by pytest's own main function
     if (recorder := sys.modules.get("pytest_kdmem.metrics.recorder")) is not None:
         recorder.forget_earlier_comparisons()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,3 +143,10 @@ def _used_fixtures(tests: Iterable[pytest.Item]) -> set[str]:
     """Return the names of all fixtures that an audit's tests use, themselves or by way of this plugin's."""
     names = {name for test in tests for name in getattr(test, "fixturenames", ())}
     return names.union(*(roles for fixture, roles in ROLES_USED_BY.items() if fixture in names))
+
+
+def given_or_declared(role: str, given: Any, request: pytest.FixtureRequest) -> Any:
+    """Return what a test passes for a role, or else what its audit declares."""
+    from pytest_kdmem.auditing.opening import checked
+
+    return checked(role, given if given is not None else request.getfixturevalue(role))

@@ -22,7 +22,7 @@ AUDIT_FIXTURES = (
     "thresholds",
     "accepted",
 )
-FIXTURES_MODULE = f"{__package__}.fixtures"
+FIXTURES_MODULES = (f"{__package__}.fixtures", f"{__package__}.further_fixtures")
 
 
 def is_audit(item: pytest.Item) -> bool:
@@ -33,4 +33,4 @@ def is_audit(item: pytest.Item) -> bool:
 
 def _is_ours(item: pytest.Item, name: str) -> bool:
     visible = visible_definitions(item, name)
-    return bool(visible) and visible[-1].func.__module__ == FIXTURES_MODULE
+    return bool(visible) and visible[-1].func.__module__ in FIXTURES_MODULES

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.plugin.collection import AUDIT_FIXTURES, FIXTURES_MODULE, is_audit
+from pytest_kdmem.plugin.collection import AUDIT_FIXTURES, FIXTURES_MODULES, is_audit
 from pytest_kdmem.plugin.fixture_lookup import (
     Definition,
     Level,
@@ -119,7 +119,7 @@ class FixtureCache:
 def _asks_at_run_time(definition: Definition) -> bool:
     """Whether a fixture may ask for any other while it runs; those of pytest and of this plugin ask for none unseen."""
     module = getattr(definition.func, "__module__", None) or ""
-    return "request" in definition.argnames and module != FIXTURES_MODULE and not module.startswith("_pytest.")
+    return "request" in definition.argnames and module not in FIXTURES_MODULES and not module.startswith("_pytest.")
 
 
 def _declaring_nodes(item: pytest.Item) -> list[object]:

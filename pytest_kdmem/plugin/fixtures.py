@@ -1,4 +1,4 @@
-"""The fixtures that audits use; each is a few lines over `audit` and `distill`.
+"""The fixtures that declare audits and measure what they recite; each is a few lines over `audit` and `distill`.
 
 PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
 """
@@ -18,12 +18,8 @@ if TYPE_CHECKING:
     from pytest_kdmem.auditing.audit import Audit
     from pytest_kdmem.auditing.regression.accepted import Accepted
     from pytest_kdmem.engines.protocol import Metrics
-    from pytest_kdmem.metrics.attacks import Attack
     from pytest_kdmem.metrics.inheritance import Inheritance
-    from pytest_kdmem.metrics.membership import Membership
     from pytest_kdmem.metrics.memorization import Memorization
-    from pytest_kdmem.metrics.near_verbatim import NearVerbatim
-    from pytest_kdmem.metrics.specific import Specific
     from pytest_kdmem.plugin.student import Student
     from pytest_kdmem.risk.predicted import PredictedRisk
     from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
@@ -93,60 +89,16 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
         model: Model, training_set: TrainingSet | None = None, *, metrics: Metrics | None = None
     ) -> Memorization:
         from pytest_kdmem.auditing.opening import checked
-        from pytest_kdmem.plugin.audit_setup import measuring
+        from pytest_kdmem.plugin.audit_setup import given_or_declared, measuring
 
         with measuring(_kdmem_audit, request.config):
             checked("student", model)
-            scored_set = _given_or_declared("training_set", training_set, request)
+            scored_set = given_or_declared("training_set", training_set, request)
             # The control set is small, and is there for its loss.
             scored_metrics = metrics or ("all" if scored_set == _kdmem_audit.control_set else "verdict")
             return _kdmem_audit.memorization(model, scored_set, scored_metrics)
 
     return memorization
-
-
-@pytest.fixture(scope="session")
-def near_verbatim(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., NearVerbatim]:
-    """``near_verbatim(model, training_set=None, *, delta=0.1, run=None) → NearVerbatim``.
-
-    What the model recites with a share of at most ``delta`` edits, or with ``run`` tokens in a row.
-    """
-
-    def near_verbatim(
-        model: Model, training_set: TrainingSet | None = None, *, delta: float = 0.1, run: int | None = None
-    ) -> NearVerbatim:
-        from pytest_kdmem.auditing.opening import checked
-        from pytest_kdmem.plugin.audit_setup import measuring
-        from pytest_kdmem.specs.nearness import Nearness
-
-        with measuring(_kdmem_audit, request.config):
-            scored_set = _given_or_declared("training_set", training_set, request)
-            nearness = Nearness(delta, run)
-            memorization = _kdmem_audit.memorization(checked("student", model), scored_set)
-            return _kdmem_audit.beside.near_verbatim(memorization, nearness)
-
-    return near_verbatim
-
-
-@pytest.fixture(scope="session")
-def specific_memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Specific]:
-    """``specific_memorization(model, training_set=None, *, n=100, p=0.5) → Specific``.
-
-    What the model memorized and does not say without the example's own prefix.
-    """
-
-    def specific_memorization(
-        model: Model, training_set: TrainingSet | None = None, *, n: int = 100, p: float = 0.5
-    ) -> Specific:
-        from pytest_kdmem.auditing.opening import checked
-        from pytest_kdmem.plugin.audit_setup import measuring
-
-        with measuring(_kdmem_audit, request.config):
-            scored_set = _given_or_declared("training_set", training_set, request)
-            memorization = _kdmem_audit.memorization(checked("student", model), scored_set)
-            return _kdmem_audit.beside.specific_memorization(memorization, n=n, p=p)
-
-    return specific_memorization
 
 
 @pytest.fixture(scope="session")
@@ -163,14 +115,14 @@ def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable
         student: Model | None = None,
         training_set: TrainingSet | None = None,
     ) -> Inheritance:
-        from pytest_kdmem.plugin.audit_setup import measuring
+        from pytest_kdmem.plugin.audit_setup import given_or_declared, measuring
 
         with measuring(_kdmem_audit, request.config):
             return _kdmem_audit.inheritance(
-                _given_or_declared("teacher", teacher, request),
-                _given_or_declared("baseline", baseline, request),
-                _given_or_declared("student", student, request),
-                _given_or_declared("training_set", training_set, request),
+                given_or_declared("teacher", teacher, request),
+                given_or_declared("baseline", baseline, request),
+                given_or_declared("student", student, request),
+                given_or_declared("training_set", training_set, request),
             )
 
     return inheritance
@@ -193,54 +145,20 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
         predictor: str | Path | None = None,
         threshold: float | None = None,
     ) -> PredictedRisk:
-        from pytest_kdmem.plugin.audit_setup import choose_label_source, measuring
+        from pytest_kdmem.plugin.audit_setup import choose_label_source, given_or_declared, measuring
         from pytest_kdmem.plugin.session import session_of
 
         settings = session_of(request.config).settings
         with measuring(_kdmem_audit, request.config):
             return _kdmem_audit.predicted_risk(
-                _given_or_declared("teacher", teacher, request),
-                _given_or_declared("baseline", baseline, request),
-                _given_or_declared("training_set", training_set, request),
+                given_or_declared("teacher", teacher, request),
+                given_or_declared("baseline", baseline, request),
+                given_or_declared("training_set", training_set, request),
                 choose_label_source(settings, labels_from, predictor),
                 settings["risk_threshold"] if threshold is None or settings.overrides("risk_threshold") else threshold,
             )
 
     return predicted_risk
-
-
-@pytest.fixture(scope="session")
-def membership(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Membership]:
-    """``membership(model, training_set=None, control_set=None, *, attack=None, reference=None) → Membership``.
-
-    How well attacks tell the training set from the control set. ``attack`` is one of loss, zlib, min_k, min_k_plus and
-    calibrated, or None for the strongest; ``reference`` is the model that calibrates the loss.
-    """
-
-    def membership(
-        model: Model,
-        training_set: TrainingSet | None = None,
-        control_set: TrainingSet | None = None,
-        *,
-        attack: Attack | None = None,
-        reference: Model | None = None,
-    ) -> Membership:
-        from pytest_kdmem.auditing.memberships import MembershipRequest
-        from pytest_kdmem.auditing.opening import checked
-        from pytest_kdmem.plugin.audit_setup import measuring
-
-        with measuring(_kdmem_audit, request.config):
-            return _kdmem_audit.membership(
-                MembershipRequest(
-                    checked("student", model),
-                    _given_or_declared("training_set", training_set, request),
-                    _given_or_declared("control_set", control_set, request),
-                    attack,
-                    checked("baseline", reference) if reference is not None else None,
-                )
-            )
-
-    return membership
 
 
 @pytest.fixture(scope="session")
@@ -281,10 +199,3 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
         )
 
     return distiller
-
-
-def _given_or_declared(role: str, given: Any, request: pytest.FixtureRequest) -> Any:
-    """Return what a test passes for a role, or else what its audit declares."""
-    from pytest_kdmem.auditing.opening import checked
-
-    return checked(role, given if given is not None else request.getfixturevalue(role))

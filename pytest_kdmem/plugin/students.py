@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.plugin.collection import FIXTURES_MODULE
+from pytest_kdmem.plugin.collection import FIXTURES_MODULES
 from pytest_kdmem.plugin.fixture_lookup import Definition, visible_definitions
 from pytest_kdmem.plugin.role_settings import students_from_settings
 from pytest_kdmem.plugin.session import AuditSession, session_of
@@ -81,7 +81,7 @@ def check_is_one(item: pytest.Item, session: AuditSession) -> None:
 def _users(item: pytest.Item, name: str) -> Definition | None:
     """Return the definition of a fixture that a test sees, or None if that is the plugin's own."""
     visible = visible_definitions(item, name)
-    return visible[-1] if visible and visible[-1].func.__module__ != FIXTURES_MODULE else None
+    return visible[-1] if visible and visible[-1].func.__module__ not in FIXTURES_MODULES else None
 
 
 def _call(definition: Definition) -> object:
