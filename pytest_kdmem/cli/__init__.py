@@ -25,6 +25,7 @@ from pytest_kdmem.cli import (
     score,
     study,
 )
+from pytest_kdmem.cli.output import with_command_flags
 from pytest_kdmem.cli.parameters import typer_command
 from pytest_kdmem.errors import KdmemError, PartScored, TrainingInterrupted
 from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
@@ -83,11 +84,6 @@ for command, example in canary_examples.items():
 app.add_typer(canaries_app, name="canaries")
 
 
-def _with_command_flags(message: str) -> str:
-    """Name settings as commands take them, without the prefix that pytest's options have."""
-    return message.replace("--kdmem-risk-threshold", "--threshold").replace("--kdmem-", "--")
-
-
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command.
 
@@ -103,9 +99,9 @@ def main(arguments: list[str] | None = None) -> Any:
         typer.echo(f"kdmem: {interruption}", err=True)
         sys.exit(INTERRUPTED)
     except KdmemError as error:
-        typer.echo(f"kdmem: {_with_command_flags(str(error))}", err=True)
+        typer.echo(f"kdmem: {with_command_flags(str(error))}", err=True)
         sys.exit(USAGE_ERROR)
     except Exception as error:
         sentence = out_of_memory_sentence() if is_out_of_memory(error) else breakage_sentence(error)
-        typer.echo(f"kdmem: {_with_command_flags(sentence)}", err=True)
+        typer.echo(f"kdmem: {with_command_flags(sentence)}", err=True)
         sys.exit(BROKEN)

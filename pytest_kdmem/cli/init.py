@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_kdmem.base.addresses import is_address
+from pytest_kdmem.base.paths import exists, is_file, local_path
 from pytest_kdmem.cli.output import say
+from pytest_kdmem.specs.chat_columns import NONE
 from pytest_kdmem.specs.checks import choice, require
+
+if TYPE_CHECKING:
+    from pytest_kdmem.specs.declared import TrainingSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +32,7 @@ class Sources:
 def init(
     sources: Sources,
     text_column: str,
+    chat_columns: str | None,
     folder: Annotated[Path, typer.Argument(help="Folder to write the audit to.")] = Path("audits"),
     workflow: Annotated[str, typer.Option(help="CI service whose workflow is written: github, gitlab or none.")] = (
         "github"
@@ -33,16 +40,44 @@ def init(
 ) -> None:
     """Write an audit of a model and a CI workflow that runs it.
 
-    Models and texts that are not given have placeholders to be filled in. No file is overwritten: if one of the files
-    exists, nothing is written at all.
+    Models and texts that are not given have placeholders to be filled in. The first row of a training set that is there
+    already tells whether it holds conversations. No file is overwritten: if one of the files exists, nothing is written
+    at all.
     """
     from pytest_kdmem.cli.starter import WORKFLOWS, Starter, write_starter
+    from pytest_kdmem.specs.declared import TrainingSet
 
     require("--workflow", workflow, choice(*WORKFLOWS, "none"))
     given = {role: source for role, source in asdict(sources).items() if source is not None}
-    written = write_starter(Starter(folder, Path.cwd(), given, text_column, workflow))
+    is_chat = chat_columns not in (None, NONE)
+    if (training_set := sources.training_set) is not None:
+        is_chat = _holds_conversations(
+            TrainingSet(training_set, text_column=text_column, chat_columns=chat_columns), default=is_chat
+        )
+    written = write_starter(
+        Starter(folder, Path.cwd(), given, text_column, workflow, chat_columns=chat_columns, is_chat=is_chat)
+    )
     for path in written:
         say(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     if workflow == "gitlab":
         say(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
     say(f"next: pytest {folder}" if given else f"next: name your models in {folder / 'conftest.py'}")
+
+
+def _holds_conversations(training_set: TrainingSet, *, default: bool) -> bool:
+    """Whether a training set on this machine holds conversations, by its first row; ``default`` if it is not there yet.
+
+    Raises:
+        DataError: A file has no columns as declared, or several that training may have read.
+    """
+    from pytest_kdmem.corpus.chat_source import WITHOUT_CONVERSATIONS, first_row
+    from pytest_kdmem.corpus.conversations import ChatRow
+    from pytest_kdmem.corpus.sources import file_ending, read_documents
+
+    path = local_path(training_set.source)
+    if is_address(training_set.source) or not exists(path):
+        return default
+    if is_file(path) and file_ending(path) not in WITHOUT_CONVERSATIONS:
+        return isinstance(next(read_documents(training_set, offline=True), None), ChatRow)
+    # A folder may need a split, which this command does not take; the audit asks for it.
+    return isinstance(first_row(training_set), ChatRow)

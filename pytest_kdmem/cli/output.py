@@ -26,6 +26,11 @@ def say(line: str, style: str | None = None) -> None:
     console.print(text if (console.encoding or "ascii").startswith("utf") else ASCII.clean(text), style=style)
 
 
+def with_command_flags(message: str) -> str:
+    """Name settings as commands take them, without the prefix that pytest's options have."""
+    return message.replace("--kdmem-risk-threshold", "--threshold").replace("--kdmem-", "--")
+
+
 def print_table(draw: Callable[[Glyphs], Table]) -> None:
     """Print a table, drawn with the characters that the terminal has; no number is cut where it is narrow."""
     from rich.console import Console

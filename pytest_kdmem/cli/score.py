@@ -11,7 +11,7 @@ import typer
 from pytest_kdmem.base.addresses import Place, ending, file_place
 from pytest_kdmem.base.progress import progress_for_onlooker
 from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import say
+from pytest_kdmem.cli.output import say, with_command_flags
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
 
@@ -109,6 +109,7 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pla
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.report.confirmation import confirmation_line
+    from pytest_kdmem.report.sentences import unaudited_phrase
     from pytest_kdmem.scoring.table import LENGTHS_KEY, encode_lengths
 
     memorization = Memorization(scores.model.name, scores)
@@ -119,6 +120,8 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pla
     rate, left_out = memorization.rate, scores.record.left_out
     shorter = f", {left_out} shorter documents left out" if left_out else ""
     say(f"{rate.metric} of {memorization.subject}: {rate}{shorter}")
+    if phrase := unaudited_phrase(scores.record.unaudited_turns):
+        say(with_command_flags(phrase))
     for note in scores.notes:
         say(f"warning: {note}")
     say(f"{len(scores.rows)} rows in {out}")

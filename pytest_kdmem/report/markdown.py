@@ -196,7 +196,7 @@ def _settings(audit: AuditResult) -> str:
     for label, entry in (("training set", audit.training_set), ("control set", audit.control_set)):
         if entry is not None:
             sampled = "" if entry.exhaustive else " sampled"
-            unaudited = f", {phrase}" if (phrase := unaudited_phrase(entry)) else ""
+            unaudited = f", {phrase}" if (phrase := unaudited_phrase(entry.unaudited_turns)) else ""
             lines.append(
                 f"{label}: {code_span(entry.source)}, {count(entry.distinct)} distinct{sampled} of"
                 f" {count(entry.examples)}, {count(entry.too_short)} too short{unaudited}, digest"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import DataEntry, Gate, ModelEntry
+from pytest_kdmem.auditing.schema import Gate, ModelEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.direction import HIGHER_IS_BETTER, MIRRORED, Operator
 from pytest_kdmem.metrics.estimate import SIGN, Estimate
@@ -30,14 +30,11 @@ def precision_phrase(model: ModelEntry) -> str:
     )
 
 
-def unaudited_phrase(entry: DataEntry) -> str:
+def unaudited_phrase(turns: int) -> str:
     """How many turns of conversations were not looked at, and the setting that audits them; empty if there are none."""
-    if not entry.unaudited_turns:
+    if not turns:
         return ""
-    return (
-        f"{count(entry.unaudited_turns)} turns of users, systems and tools not audited (--kdmem-chat-roles=all audits"
-        " them)"
-    )
+    return f"{count(turns)} turns of users, systems and tools not audited (--kdmem-chat-roles=all audits them)"
 
 
 def overall_outcome(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "inconclusive"]:

@@ -202,7 +202,7 @@ def _data_line(label: str, entry: DataEntry | None) -> str:
     details += [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
     details += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
     details += [f"{count(entry.left_out)} shorter documents left out"] * bool(entry.left_out)
-    details += [phrase for phrase in [unaudited_phrase(entry)] if phrase]
+    details += [phrase for phrase in [unaudited_phrase(entry.unaudited_turns)] if phrase]
     return f"{label:<14}{last_part(entry.source)}: {', '.join(details)}"
 
 

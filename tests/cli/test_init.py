@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.audit_project import NOISE
+from tests.chat import conversation, walk, with_template, write_rows
+
 MODELS = ("teacher", "student", "baseline")
 LIMITS = {"kdmem_max_inheritance_ratio": 0.25, "kdmem_min_reduction": 1.4}
 
@@ -96,3 +99,85 @@ def test_where_a_workflow_exists_the_error_names_the_way_to_do_without(init):
     done = init("audits/second")
     assert done.code == 2
     assert "use --workflow none" in done.err
+
+
+CONVERSATION = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Ann."}]
+COMMENT = 'declare chat_roles="all"'
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "written"),
+    [
+        ({"messages": CONVERSATION}, [], ""),
+        ({"conversations": [{"from": "human", "value": "Who?"}, {"from": "gpt", "value": "Ann."}]}, [], ""),
+        ({"prompt": "Who?", "completion": "Ann."}, [], ""),
+        ({"turns": CONVERSATION}, ["--chat-columns=messages=turns"], ', chat_columns="messages=turns"'),
+        ({"messages": CONVERSATION, "text": "Ann."}, ["--chat-columns=messages"], ', chat_columns="messages"'),
+        (
+            {"instruction": "Who?", "input": "", "output": "Ann."},
+            ["--chat-columns=user=instruction+input,assistant=output"],
+            ', chat_columns="user=instruction+input,assistant=output"',
+        ),
+        (None, ["--chat-columns=messages=turns"], ', chat_columns="messages=turns"'),
+    ],
+)
+def test_of_conversations_the_audit_says_whose_turns_it_leaves_out(init, row, options, written):
+    if row is not None:
+        write_rows(Path("chat.jsonl"), [row])
+    assert init("--training-set=chat.jsonl", *options).code == 0
+    text = Path("audits/conftest.py").read_text()
+    assert f'TrainingSet(ROOT / "chat.jsonl"{written})' in text
+    assert COMMENT in text
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "written"),
+    [
+        ({"text": "Ann."}, [], ""),
+        ({"body": "Ann."}, ["--text-column=body"], ', text_column="body"'),
+        ({"messages": CONVERSATION, "text": "Ann."}, ["--chat-columns=none"], ', chat_columns="none"'),
+        (None, [], ""),
+    ],
+)
+def test_of_text_and_of_what_is_not_there_yet_it_says_nothing_of_turns(init, row, options, written):
+    if row is not None:
+        write_rows(Path("data.jsonl"), [row])
+    assert init("--training-set=data.jsonl", *options).code == 0
+    text = Path("audits/conftest.py").read_text()
+    assert f'TrainingSet(ROOT / "data.jsonl"{written})' in text
+    assert "chat_roles" not in text
+
+
+@pytest.mark.parametrize(
+    ("row", "way_out"),
+    [
+        ({"body": "Ann."}, "name the right one with --text-column, or those of conversations with --chat-columns"),
+        ({"messages": CONVERSATION, "text": "Ann."}, "declare chat_columns (--chat-columns)"),
+    ],
+)
+def test_where_the_columns_are_not_clear_nothing_is_written(init, row, way_out):
+    write_rows(Path("data.jsonl"), [row])
+    done = init("--training-set=data.jsonl")
+    assert done.code == 2
+    assert way_out in done.err
+    assert list(files(Path.cwd())) == ["data.jsonl"]
+
+
+def test_the_written_audit_of_conversations_audits_their_answers(unscored_project, init):
+    project = unscored_project
+    models = [f"--{role}={with_template(getattr(project.cast, role), project.path / role)}" for role in MODELS]
+    rows = [{"turns": conversation((walk(0, 3 + at, 9), walk(0, 12 + at, 12)))["messages"]} for at in range(3)]
+    write_rows(project.path / "chat.jsonl", rows)
+    done = init(*models, "--training-set=chat.jsonl", "--chat-columns=messages=turns", "--workflow=none")
+    assert (done.code, done.err) == (0, "")
+    (project.path / "conftest.py").unlink()
+    project.configure(kdmem_max_memorization_rate=0.25)
+    result = project.run("audits", NOISE, "-k", "recites_little", "--kdmem-partial")
+    result.assert_outcomes(passed=1)
+
+
+def test_a_folder_that_needs_a_split_is_left_to_the_audit(init):
+    Path("data").mkdir()
+    Path("data/dataset_dict.json").write_text('{"splits": ["test"]}')
+    assert init("--training-set=data").code == 0
+    assert 'TrainingSet(ROOT / "data")' in Path("audits/conftest.py").read_text()

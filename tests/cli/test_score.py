@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.chat import conversation, walk, with_template, write_rows
 from tests.engines.transformers.any_adapter import KINDS, save_adapter
 from tests.specs.model_folder import change_json
 
@@ -53,6 +54,18 @@ def test_the_table_has_a_row_per_example(kdmem, tiny, data):
     assert "50.00%" in done.out
     assert "(6 of 12)" in done.out
     assert "12 rows in out/scores.parquet" in done.out
+
+
+def test_turns_that_are_not_audited_are_counted(kdmem, cast, tmp_path):
+    model = with_template(cast.student, tmp_path / "model")
+    write_rows(tmp_path / "chat.jsonl", [conversation((walk(2, 3 + at, 12), walk(0, 12, 12))) for at in range(3)])
+    arguments = ["score", model, "chat.jsonl", "--prefix-tokens=12", "--suffix-tokens=8", "--out=scores.parquet"]
+    answers = kdmem(*arguments)
+    assert (answers.code, answers.err) == (0, "")
+    assert "3 turns of users, systems and tools not audited (--chat-roles=all audits them)" in answers.out
+    everything = kdmem(*arguments, "--chat-roles=all")
+    assert everything.code == 0
+    assert "not audited" not in everything.out
 
 
 @pytest.mark.parametrize("command", ["score", "confirm"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pytest_kdmem.base.files import write_text
+from pytest_kdmem.corpus.columns import DEFAULT_TEXT_COLUMN
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.locations import looks_like_hub_id
 from pytest_kdmem.specs.roles import DATA_ROLES
@@ -34,13 +35,17 @@ class Starter:
             a placeholder.
         text_column: Column of the training set that holds the text.
         workflow: CI service whose workflow is written, a key of WORKFLOWS; or "none".
+        chat_columns: Columns of conversations; None if they are found by themselves, or there are none.
+        is_chat: Whether the training set holds conversations.
     """
 
     folder: Path
     root: Path
     sources: Mapping[str, str] = field(default_factory=dict)
-    text_column: str = "text"
+    text_column: str = DEFAULT_TEXT_COLUMN
     workflow: str = "github"
+    chat_columns: str | None = None
+    is_chat: bool = False
 
     def files(self) -> dict[Path, str]:
         """Return the content of each file by its path."""
@@ -62,6 +67,12 @@ class Starter:
         folder, root = self.folder.resolve(), self.root.resolve()
         return folder.relative_to(root) if folder.is_relative_to(root) else None
 
+    @property
+    def _columns(self) -> dict[str, str]:
+        """The columns that the audit has to declare, by the argument of a training set."""
+        text = {"text_column": self.text_column} if self.text_column != DEFAULT_TEXT_COLUMN else {}
+        return text | ({"chat_columns": self.chat_columns} if self.chat_columns is not None else {})
+
     def _template_values(self) -> dict[str, object]:
         data = DATA_PLACEHOLDERS | {role: self.sources[role] for role in DATA_ROLES if role in self.sources}
         models = {role: self.sources.get(role, place) for role, place in MODEL_PLACEHOLDERS.items()}
@@ -71,7 +82,8 @@ class Starter:
         return {
             "models": model_expressions,
             "data": data_expressions,
-            "text_column": self.text_column,
+            "columns": "".join(f", {name}={_python_string(value)}" for name, value in self._columns.items()),
+            "is_chat": self.is_chat,
             "levels_below_root": len(inner_path.parts) if inner_path is not None else 0,
             "uses_root": any(
                 expression.startswith("ROOT / ")
@@ -128,12 +140,12 @@ def _yaml_string(text: str) -> str:
 
 
 def _render(template: str, values: Mapping[str, object]) -> str:
-    environment = Environment(  # without autoescape, as no HTML is written; the filters quote what users gave
+    environment = Environment(  # without autoescape, as no HTML is written; the filter quotes what users gave
         loader=PackageLoader("pytest_kdmem.cli.starter", ""),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"python_string": _python_string, "yaml_string": _yaml_string}
+    environment.filters["yaml_string"] = _yaml_string
     return environment.get_template(template).render(values)
