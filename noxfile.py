@@ -8,7 +8,10 @@ import nox
 
 nox.options.default_venv_backend = "venv"
 PYTHON = "3.11"
-TEST_TOOLS = ("hypothesis", "jsonschema", "markdown-it-py", "moto[server]", "peft", "pytest-xdist")
+TEST_TOOLS = (
+    *("hypothesis", "jsonschema", "markdown-it-py", "moto[server]", "peft", "pytest-xdist", "rapidfuzz"),
+    *("detect-secrets", "phonenumbers", "python-stdnum"),
+)
 # Browsers, Ray, vLLM and the published schemas have versions of their own and are tested by `.ci/run`.
 TESTS = ("tests", "--ignore=tests/scoring/executors", "--ignore=tests/report/test_html_in_browser.py")
 
