@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from pytest_kdmem.auditing.schema import DataEntry, Gate, InheritanceEntry, ModelEntry, RiskEntry
-from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.auditing.schema_figures import FigureEntry, in_order
 from pytest_kdmem.specs.roles import MODEL_ROLES
 
 
@@ -59,7 +59,7 @@ def last_entries(values: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> 
 
 def last_figures(values: Sequence[Sequence[FigureEntry]], parts: Sequence[Part]) -> tuple[FigureEntry, ...]:
     """All figures; of figures with the same family, subject and label, the one of the last part."""
-    return tuple({figure.key: figure for figures in values for figure in figures}.values())
+    return in_order({figure.key: figure for figures in values for figure in figures}.values())
 
 
 def in_sequence(values: Sequence[Sequence[Any]], parts: Sequence[Part]) -> tuple[Any, ...]:

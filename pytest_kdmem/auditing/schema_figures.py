@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.specs.roles import ROLE_ORDER
 
 Family = Literal[
     "context", "near_verbatim", "sampler", "specific", "group", "copies", "class", "membership", "canaries",
@@ -36,3 +38,18 @@ class FigureEntry:
     def key(self) -> tuple[str, str, str]:
         """Family, subject and label, which tell the figures of one audit apart."""
         return self.family, self.subject, self.label
+
+
+def in_order(figures: Iterable[FigureEntry]) -> tuple[FigureEntry, ...]:
+    """The figures by family, by label in the order in which labels first appear, and by subject, roles first.
+
+    So a record is the same whichever process gathered which figures.
+    """
+    ordered = list(figures)
+    labels = {key: place for place, key in enumerate(dict.fromkeys((each.family, each.label) for each in ordered))}
+
+    def place(figure: FigureEntry) -> tuple[int, int, int, str]:
+        role = ROLE_ORDER.index(figure.subject) if figure.subject in ROLE_ORDER else len(ROLE_ORDER)
+        return FAMILIES.index(figure.family), labels[figure.family, figure.label], role, figure.subject
+
+    return tuple(sorted(ordered, key=place))

@@ -67,14 +67,14 @@ def longest_run(memorization: Windowed) -> Estimate:
     Over a sample the longest run of what was not drawn is unknown: it may be as long as the windows are.
     """
     runs, scores = memorization.window_hits.longest_runs, memorization.scores
-    value, low, high = (int(runs[name].max(initial=0)) for name in FLAG_COLUMNS)
+    value, low, high = (float(runs[name].max(initial=0)) for name in FLAG_COLUMNS)
     n = len(runs["memorized"])
     return Estimate(
         "longest recited run",
         memorization.label,
         value if n else math.nan,
         low,
-        high if scores.record.exhaustive else scores.extraction.window_tokens,
+        high if scores.record.exhaustive else float(scores.extraction.window_tokens),
         k=None,
         n=n,
         ambiguous=int((runs["possible"] != runs["sure"]).sum()),

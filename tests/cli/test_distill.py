@@ -21,9 +21,9 @@ from tests.engines.transformers.any_adapter import KINDS, save_adapter
 from tests.specs.model_folder import change_json
 
 CHANGED = Recipe(
-    mode="hard", temperature=3.0, divergence="reverse", jsd_weight=0.25, cross_entropy_weight=0.5, epochs=2,
-    learning_rate=1e-3, batch_size=8, warmup=0.1, weight_decay=0.01, max_gradient_norm=0.5, packing=True,
-    precision="float32", seed=7, lora_rank=8,
+    mode="hard", temperature=3.0, divergence="reverse", jsd_weight=0.25, sampling_temperature=0.5,
+    cross_entropy_weight=0.5, epochs=2, learning_rate=1e-3, batch_size=8, warmup=0.1, weight_decay=0.01,
+    max_gradient_norm=0.5, packing=True, precision="float32", seed=7, lora_rank=8,
 )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_a_folder_that_holds_files_is_left_alone(kdmem, tiny, data):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--mode", "sotf"], "mode must be one of baseline, soft, hard; found 'sotf'"),
+        (["--mode", "sotf"], "mode must be one of baseline, soft, hard, on-policy; found 'sotf'"),
         (["--divergence", "kl"], "divergence must be one of forward, reverse, jsd"),
         (["--temperature", "0"], "temperature must be a number above 0"),
         (["--lora-target", "dense"], "lora-rank was expected with lora-target"),

@@ -115,10 +115,8 @@ def test_a_disagreement_outside_the_band_fails_every_gate_over_the_model(audit_p
 
 
 def test_a_disagreement_inside_the_band_passes_and_is_told(unscored_project, turned, monkeypatch):
-    from pytest_kdmem.engines.transformers.engine import TransformersEngine
-
     # A band so broad that every example lies in it.
-    monkeypatch.setattr(TransformersEngine, "_measured_tolerance", lambda engine: 1024.0)
+    monkeypatch.setattr("pytest_kdmem.engines.transformers.engine.measured_tolerance", lambda *_measured: 1024.0)
     unscored_project.gates(GATE)
     result = unscored_project.run("--kdmem-confirm", "--kdmem-report=audit.json")
     result.assert_outcomes(passed=1)

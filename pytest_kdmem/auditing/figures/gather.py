@@ -11,7 +11,7 @@ from pytest_kdmem.auditing.figures.membership import membership_figures
 from pytest_kdmem.auditing.figures.near_verbatim import near_verbatim_figures
 from pytest_kdmem.auditing.figures.secret_class import class_figures
 from pytest_kdmem.auditing.figures.specific import specific_figures
-from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.auditing.schema_figures import FigureEntry, in_order
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 
 # In the order of `schema_figures.FAMILIES`.
@@ -28,4 +28,4 @@ FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
 
 def gather_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
     """Return the figures of each family in turn."""
-    return tuple(figure for family_figures in FAMILY_FIGURES for figure in family_figures(scored))
+    return in_order(figure for family_figures in FAMILY_FIGURES for figure in family_figures(scored))
