@@ -123,7 +123,7 @@ class Memorization(InParts):
             raise SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}.")
         q = np.exp(self.column("logprob"))
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
-        return self._proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))
+        return self.proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))
 
     @property
     def has_windows(self) -> bool:
@@ -195,5 +195,5 @@ class Memorization(InParts):
         """Rate of the examples that flags ``[n]`` mark, over those of the n that could be measured."""
         recited, fewest, most = (int(flags[name].sum()) for name in FLAG_COLUMNS)
         ambiguous = int((flags["possible"] & ~flags["sure"]).sum())
-        rate = self._proportion(metric, Counts(recited, measured, fewest, most, ambiguous))
+        rate = self.proportion(metric, Counts(recited, measured, fewest, most, ambiguous))
         return replace(rate, too_short=rate.too_short + len(self.distinct_rows) - measured)

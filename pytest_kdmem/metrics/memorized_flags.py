@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.metrics.bounds import PairedCounts
 from pytest_kdmem.metrics.by_group import Members
-from pytest_kdmem.metrics.flags import FLAG_COLUMNS
+from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.memorization import Memorization
 
 
@@ -34,6 +34,11 @@ class MemorizedFlags:
     def unambiguous(memorized: Flags) -> MemorizedFlags:
         """Return flags without an ambiguous verdict."""
         return MemorizedFlags(memorized, memorized, memorized)
+
+    @property
+    def by_column(self) -> dict[FlagColumn, Flags]:
+        """The flags by the names of their columns."""
+        return {"memorized": self.memorized, "sure": self.sure, "possible": self.possible}
 
     def __getitem__(self, members: Members) -> MemorizedFlags:
         """Return the flags of the examples of some indices."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.errors import ComparisonError
-from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.memorized_flags import MemorizedFlags
@@ -52,22 +51,7 @@ class NearVerbatim:
     @property
     def rate(self) -> Estimate:
         """Number of examples that are recited nearly / number of distinct scored examples."""
-        flags, memorization = self.flags, self.memorization
-        counts = Counts(
-            k=int(flags.memorized.sum()),
-            n=len(flags.memorized),
-            fewest=int(flags.sure.sum()),
-            most=int(flags.possible.sum()),
-            ambiguous=int(flags.ambiguous.sum()),
-        )
-        estimate = estimate_proportion(
-            "near-verbatim rate",
-            memorization.label,
-            counts,
-            exhaustive=memorization.scores.record.exhaustive,
-            confidence=memorization.confidence,
-        )
-        return replace(estimate, too_short=memorization.too_short)
+        return self.memorization.rate_of("near-verbatim rate", self.flags.by_column, len(self.flags.memorized))
 
     @property
     def examples(self) -> list[int]:

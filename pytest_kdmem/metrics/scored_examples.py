@@ -61,7 +61,8 @@ class ScoredExamples:
         """Number of scored rows that are exact copies of an earlier row."""
         return len(self.distinct_rows.further)
 
-    def _proportion(self, metric: str, counts: Counts) -> Estimate:
+    def proportion(self, metric: str, counts: Counts) -> Estimate:
+        """Estimate the share of examples that are hits, as a figure of this model."""
         exhaustive = self.scores.record.exhaustive
         estimate = estimate_proportion(metric, self.label, counts, exhaustive=exhaustive, confidence=self.confidence)
         return self._of_model(estimate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.memorized_flags import MemorizedFlags
@@ -73,20 +72,13 @@ class Specific:
     def rate(self) -> Estimate:
         """Number of examples that are memorized and not common / number of distinct scored examples."""
         flags = self.flags
-        counts = Counts(
-            k=int(flags.memorized.sum()),
-            n=len(flags.memorized),
-            fewest=int(flags.sure.sum()),
-            most=int(flags.possible.sum()),
-            ambiguous=int(flags.ambiguous.sum()),
-        )
-        return self._proportion("specific memorization rate", counts)
+        return self.memorization.rate_of("specific memorization rate", flags.by_column, len(flags.memorized))
 
     @property
     def common_share(self) -> Estimate:
         """Number of examples that are memorized and common / number of memorized examples."""
         memorized = MemorizedFlags.from_memorization(self.memorization)
-        return estimate_share(memorized, self._comes_alone, partial(self._proportion, "common share"))
+        return estimate_share(memorized, self._comes_alone, partial(self.memorization.proportion, "common share"))
 
     @property
     def examples(self) -> list[int]:
@@ -140,14 +132,3 @@ class Specific:
     def _ids(self, flags: Flags) -> list[int]:
         ids: list[int] = self.memorization.example_ids[flags].tolist()
         return ids
-
-    def _proportion(self, metric: str, counts: Counts) -> Estimate:
-        memorization = self.memorization
-        estimate = estimate_proportion(
-            metric,
-            memorization.label,
-            counts,
-            exhaustive=memorization.scores.record.exhaustive,
-            confidence=memorization.confidence,
-        )
-        return replace(estimate, too_short=memorization.too_short)

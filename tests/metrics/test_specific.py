@@ -90,6 +90,13 @@ def test_samples_out_of_range_are_refused(n, p):
         specific_from([row("a")], {}, n=n, p=p)
 
 
+def test_both_figures_are_of_the_model_that_was_scored():
+    specific = specific_from([row("a", memorized=True)], {"a": [NEVER] * 3})
+    digest = specific.memorization.rate.model_digest
+    assert digest
+    assert {specific.rate.model_digest, specific.common_share.model_digest} == {digest}
+
+
 def test_it_is_neither_true_nor_false():
     with pytest.raises(ComparisonError, match="compare its rate"):
         bool(specific_from([row("a")], {}))
