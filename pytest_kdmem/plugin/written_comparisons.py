@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from pytest_kdmem.metrics.recorder import Place
+from pytest_kdmem.metrics.recorder import PACKAGE, Place
 
 # Arguments of a test that measure something when they are called, and properties of what they return.
 MEASURING = (
@@ -19,9 +19,17 @@ MEASURING = (
 )  # fmt: skip
 ESTIMATES = (
     "rate", "loss", "extractable", "ratio", "reduction", "share", "easy_share", "common_share", "share_at_risk",
-    "expected_memorized", "tpr", "auc",
+    "expected_memorized", "tpr", "auc", "longest_run", "by_group", "by_copies",
 )  # fmt: skip
 CALLED = ("extractable", "tpr")  # those of them that take arguments
+# Properties and methods of what was measured that give the same of a part of it.
+PARTS, CALLED_PARTS = ("by_group", "by_copies", "by_attack"), ("at_prefix", "of_class")
+# Classes of arguments that are estimates, and of those that have them as properties.
+COMPARED_KINDS = {"Estimate", "Subsets"}
+MEASURED_KINDS = {
+    "Memorization", "AtPrefix", "ClassMemorization", "Subset", "Subsets", "NearVerbatim", "Specific", "Inheritance",
+    "Membership", "PredictedRisk",
+}  # fmt: skip
 ORDERING = (ast.LtE, ast.Lt, ast.GtE, ast.Gt)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -58,12 +66,14 @@ class _Estimates:
     """Which expressions of a test are estimates, or what has them as properties."""
 
     def __init__(self, function: Function, arguments: Mapping[str, object]) -> None:
-        self._measured: set[str] = set()
-        self._names = {name for name, value in arguments.items() if type(value).__name__ == "Estimate"}
+        kinds = {name: _own_kinds(value) for name, value in arguments.items()}
+        self._names = {name for name, classes in kinds.items() if classes & COMPARED_KINDS}
+        self._measured = {name for name, classes in kinds.items() if classes & MEASURED_KINDS}
         self._measuring = set(MEASURING).intersection(arguments)
-        for node in ast.walk(function):
-            if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
-                self._note(node.targets if isinstance(node, ast.Assign) else [node.target], node.value)
+        bindings, named = list(_bindings(function)), -1
+        while named != (named := len(self._names) + len(self._measured)):  # a name may be made of another
+            for target, value, is_each in bindings:
+                (self._note_items if is_each else self._note)(target, value)
 
     def has(self, node: ast.expr) -> bool:
         """Whether an expression is an estimate."""
@@ -82,16 +92,51 @@ class _Estimates:
         match node:
             case ast.Call(func=ast.Name(id=name)):
                 return name in self._measuring
+            case ast.Call(func=ast.Attribute(value=value, attr=name)):
+                return name in CALLED_PARTS and self._is_measured(value)
+            case ast.Attribute(value=value, attr=name):
+                return name in PARTS and self._is_measured(value)
+            case ast.Subscript(value=value) | ast.NamedExpr(value=value):
+                return self._is_measured(value)
             case ast.Name(id=name):
                 return name in self._measured
         return False
 
-    def _note(self, targets: Iterable[ast.expr], value: ast.expr) -> None:
-        names = {target.id for target in targets if isinstance(target, ast.Name)}
-        if self.has(value):
-            self._names |= names
-        elif self._is_measured(value):
-            self._measured |= names
+    def _note(self, target: ast.expr, value: ast.expr) -> None:
+        """Note a name that is given to a value."""
+        if isinstance(target, ast.Name):
+            self._names |= {target.id} if self.has(value) else set()
+            self._measured |= {target.id} if self._is_measured(value) else set()
+
+    def _note_items(self, target: ast.expr, iterable: ast.expr) -> None:
+        """Note a name that is given to each of several parts, or of the rates of a curve."""
+        second = target.elts[1] if isinstance(target, ast.Tuple) and len(target.elts) == 2 else None
+        match iterable:
+            case ast.Call(func=ast.Attribute(value=parts, attr="values" | "items" as method)):
+                item, names, source = target if method == "values" else second, self._measured, parts
+            case ast.Attribute(value=measured, attr="curve"):
+                item, names, source = second, self._names, measured
+            case _:
+                return
+        if isinstance(item, ast.Name) and self._is_measured(source):
+            names.add(item.id)
+
+
+def _own_kinds(value: object) -> set[str]:
+    """Names of the classes of this package that a value is of."""
+    return {kind.__name__ for kind in type(value).__mro__ if kind.__module__.startswith(PACKAGE)}
+
+
+def _bindings(function: Function) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """Yield what a test gives names to: the target, the value, and whether the target is each item of the value."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                yield from ((target, value, False) for target in targets)
+            case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
+                yield target, value, False
+            case ast.For(target=target, iter=value) | ast.comprehension(target=target, iter=value):
+                yield target, value, True
 
 
 def _comparisons(node: ast.AST, estimates: _Estimates, made: Collection[Place]) -> Iterator[ast.Compare]:

@@ -9,16 +9,30 @@ from typing import Any
 import pytest
 
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
+from pytest_kdmem.metrics.membership_estimate import MembershipEstimate
 from pytest_kdmem.plugin.written_comparisons import comparisons_not_made, find_function
+from tests.metrics.score_tables import memorization_from, row
 
 RATE = estimate_proportion("memorization rate", "student", Counts(1, 20), exhaustive=True)
-ARGUMENTS: dict[str, Any] = {"rate": RATE, "memorization": len, "inheritance": len, "student": "a model"}
+
+
+class Inheritance(int):
+    """A user's own class of a name of ours."""
+
+    rate = 0.1
+
+
+AREA = MembershipEstimate("membership AUC", "student", 0.5, 0.4, 0.6, None, 120, unit="area")
+ARGUMENTS: dict[str, Any] = {
+    "rate": RATE, "area": AREA, "recited": memorization_from([row("a")]), "other": Inheritance(3), "student": "a model",
+    "memorization": len, "inheritance": len, "membership": len,
+}  # fmt: skip
 
 
 def not_made(body: str, *made: str) -> list[str]:
     """The lines of a test's comparisons that were not made, where some others were."""
     lines = dedent(body).strip().splitlines()
-    source = "def test(rate, memorization, inheritance, student):\n" + "\n".join(f"    {line}" for line in lines)
+    source = f"def test({', '.join(ARGUMENTS)}):\n" + "\n".join(f"    {line}" for line in lines)
     function = ast.parse(source).body[0]
     assert isinstance(function, ast.FunctionDef)
     nodes = [node for node in ast.walk(function) if isinstance(node, ast.Compare)]
@@ -47,6 +61,20 @@ def not_made(body: str, *made: str) -> list[str]:
         "assert memorization(student).extractable(n=1, p=0.5) <= 0.01",
         "match student:\n    case 'a':\n        assert rate <= 0.01\n    case _:\n        pass",
         "try:\n    pass\nfinally:\n    rate <= 0.01",
+        "if memorization(student).at_prefix(100).rate <= 0.01 or True:\n    pass",
+        "email = memorization(student).of_class('email')\nassert email.rate <= 0",
+        "assert (recited := memorization(student)).rate <= 0",
+        "assert memorization(student).longest_run <= 60",
+        "assert memorization(student).by_copies <= 0.01",
+        "groups = memorization(student).by_group\nassert groups <= 0.01",
+        "groups = memorization(student).by_group\nassert groups['acme'].rate <= 0.01",
+        "assert inheritance().by_group['acme'].ratio <= 0.01",
+        "for name, part in memorization(student).by_group.items():\n    if name == 'acme':\n        part.rate <= 0",
+        "all(part.rate <= 0 for part in memorization(student).by_copies.values())",
+        "for length, share in memorization(student).curve:\n    assert share <= 0.01",
+        "assert membership(student).by_attack['loss'].tpr(0.01) <= 0.1",
+        "assert area <= 0.6",
+        "assert recited.rate <= 0.1",
     ],
 )
 def test_a_comparison_of_an_estimate_that_was_not_made_is_told(body: str) -> None:
@@ -69,6 +97,10 @@ def test_a_comparison_of_an_estimate_that_was_not_made_is_told(body: str) -> Non
         "value = rate.high\ncheck = lambda: value <= 0.01",
         "history = load()\ncheck = lambda: history.loss <= 0.01",
         "check = lambda: rate is None",
+        "for length, share in memorization(student).curve:\n    check = lambda: length <= 100",
+        "groups = memorization(student).by_group\ncheck = lambda: len(groups) <= 3",
+        "for name, part in student.items():\n    check = lambda: part.rate <= 3",
+        "check = lambda: other.rate <= 3",
     ],
 )
 def test_what_another_comparison_stands_in_for_or_is_of_no_estimate_is_left_alone(body: str) -> None:
