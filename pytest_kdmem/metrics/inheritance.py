@@ -23,7 +23,9 @@ from pytest_kdmem.metrics.comparable import check_comparable
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.memorized_flags import MemorizedFlags, count_pairs
+from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.metrics.share import estimate_share
+from pytest_kdmem.metrics.subsets import Parts
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.weight_copies import are_copies
 
@@ -141,18 +143,20 @@ class Inheritance:
         return mcnemar(pairs.only_first, pairs.only_second)
 
     @property
-    def by_group(self) -> Mapping[str, Inheritance]:
+    def by_group(self) -> Parts[Inheritance]:
         """The same of each group of the training set, by its name: ``ratio``, ``share``, ``reduction`` and all else.
 
         Raises:
             SpecError: The training set names no column of groups, or only a sample was scored.
         """
         if self.groups is None:
-            raise SpecError(
-                "Groups of a whole training set were expected, and it names no column of them or is sampled: declare"
-                ' TrainingSet(…, group_column="…"), or set --kdmem-group-column, without --kdmem-sample.'
+            raise refused(
+                SpecError(
+                    "Groups of a whole training set were expected, and it names no column of them or is sampled:"
+                    ' declare TrainingSet(…, group_column="…"), or set --kdmem-group-column, without --kdmem-sample.'
+                )
             )
-        return {
+        groups = {
             name: replace(
                 self,
                 **{role: getattr(self, role)[members] for role in ("teacher", "baseline", "student")},
@@ -162,6 +166,7 @@ class Inheritance:
             )
             for name, members in self.groups.items()
         }
+        return Parts("group", groups)
 
     def _share(self, metric: str, *, whole: MemorizedFlags, part: MemorizedFlags) -> Estimate:
         """Estimate |whole ∩ part| / |whole|, which is undefined where two of the models are one."""

@@ -19,6 +19,7 @@ from pytest_kdmem.metrics.context import AtPrefix, longest_run, rates_at
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.parts import InParts
+from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.metrics.window_hits import Tokens, WindowHits
 from pytest_kdmem.secrets.examples import SecretsOfExamples
 
@@ -120,7 +121,7 @@ class Memorization(InParts):
             SpecError: n is less than 1, p is not between 0 and 1, or log-probabilities were not scored.
         """
         if not n >= 1 or not 0 < p < 1:
-            raise SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}.")
+            raise refused(SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}."))
         q = np.exp(self.column("logprob"))
         hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
         return self.proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))

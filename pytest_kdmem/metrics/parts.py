@@ -10,6 +10,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.by_copies import copy_tiers
 from pytest_kdmem.metrics.by_group import Members, group_members
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
+from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.metrics.scored_examples import ScoredExamples
 from pytest_kdmem.metrics.subsets import Subset, Subsets
 
@@ -56,9 +57,11 @@ class InParts(ScoredExamples, ABC):
         """Indices among the n distinct examples of those of each group; raises as `by_group`."""
         self._check_whole("group")
         if self.groups is None:
-            raise SpecError(
-                f"A column of groups was expected of {self.scores.training_set.source}, and none is named: declare"
-                ' TrainingSet(…, group_column="…"), or set --kdmem-group-column.'
+            raise refused(
+                SpecError(
+                    f"A column of groups was expected of {self.scores.training_set.source}, and none is named: declare"
+                    ' TrainingSet(…, group_column="…"), or set --kdmem-group-column.'
+                )
             )
         return group_members(self.groups, self.scores.rows["example_id"].to_numpy(), self.distinct_rows)
 
@@ -81,7 +84,9 @@ class InParts(ScoredExamples, ABC):
 
     def _check_whole(self, by: str) -> None:
         if not self.scores.record.exhaustive:
-            raise SpecError(
-                f"Figures by {by} were expected over a whole training set, and {self.scores.training_set.label} is"
-                " sampled, so that copies are not counted; audit it without --kdmem-sample (sample=)."
+            raise refused(
+                SpecError(
+                    f"Figures by {by} were expected over a whole training set, and {self.scores.training_set.label} is"
+                    " sampled, so that copies are not counted; audit it without --kdmem-sample (sample=)."
+                )
             )

@@ -12,6 +12,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.distinct_rows import DistinctRows, as_values, distinct_rows
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.scoring.table import ScoreTable
 
 
@@ -82,8 +83,10 @@ class ScoredExamples:
         rows = self.scores.rows
         values = self.distinct_rows.at_first(rows[name]) if name in rows.column_names else None
         if values is None or values.null_count:
-            raise SpecError(
-                f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
-                ' ask for memorization(…, metrics="all").'
+            raise refused(
+                SpecError(
+                    f"Column {name} was expected of {self.subject}, and only verdicts were scored;"
+                    ' ask for memorization(…, metrics="all").'
+                )
             )
         return values

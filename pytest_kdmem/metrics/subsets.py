@@ -83,31 +83,70 @@ class HasRate(Protocol):
     def rate(self) -> Estimate: ...
 
 
-Part = TypeVar("Part", bound=HasRate)
+Part = TypeVar("Part")
+RatedPart = TypeVar("RatedPart", bound=HasRate)
 
 
-class Subsets(Mapping[str, Part]):
-    """Parts of a training set by name, none of which is empty.
-
-    ``a <= b`` holds if the rate of every part is shown to be at most that of the same part of ``b``, or at most a
-    number: a gate for all parts at once.
+class Parts(Mapping[str, Part]):
+    """Figures of parts of a training set by name, none of which is empty.
 
     Args:
         kind: What messages call a name.
-        parts: What was memorized of each part.
+        parts: The figures of each part.
     """
 
     def __init__(self, kind: str, parts: Mapping[str, Part]) -> None:
         self._kind = kind
-        self._subsets = dict(parts)
+        self._parts = dict(parts)
 
-    def __le__(self, other: Subsets[Part] | float) -> bool:
+    def __getitem__(self, name: str) -> Part:
+        """Return the figures of a part.
+
+        Raises:
+            SpecError: There is none of this name, so that no gate over it would show anything.
+        """
+        if name not in self:
+            raise refused(
+                SpecError(
+                    f"A {self._kind} with an example in it was expected; found {quoted(name)}, and there are"
+                    f" {listed(self._parts)}."
+                )
+            )
+        return self._parts[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __bool__(self) -> bool:
+        raise ComparisonError(f"Figures by {self._kind} are neither true nor false; compare them with a threshold.")
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(self._shown, islice(self._parts, MOST_SHOWN)))}{', …' * (len(self) > MOST_SHOWN)}}}"
+
+    def _shown(self, name: str) -> str:
+        return name
+
+
+class Subsets(Parts[RatedPart]):
+    """What a model memorized of parts of a training set.
+
+    ``a <= b`` holds if the rate of every part is shown to be at most that of the same part of ``b``, or at most a
+    number: a gate for all parts at once.
+    """
+
+    def __le__(self, other: Subsets[RatedPart] | float) -> bool:
         return self._compare("<=", other)
 
-    def __lt__(self, other: Subsets[Part] | float) -> bool:
+    def __lt__(self, other: Subsets[RatedPart] | float) -> bool:
         return self._compare("<", other)
 
-    def _compare(self, operator: Operator, other: Subsets[Part] | float) -> bool:
+    def _compare(self, operator: Operator, other: Subsets[RatedPart] | float) -> bool:
         """Compare part by part. Of those that do not hold the worst are gates, or else the one closest to its limit.
 
         Raises:
@@ -132,34 +171,8 @@ class Subsets(Mapping[str, Part]):
         outcomes = [rate <= limit if operator == "<=" else rate < limit for rate, limit in worst]
         return all(outcomes)
 
-    def __getitem__(self, name: str) -> Part:
-        """Return a subset.
-
-        Raises:
-            SpecError: There is none of this name, so that no gate over it would show anything.
-        """
-        if name not in self:
-            raise SpecError(
-                f"A {self._kind} with an example in it was expected; found {quoted(name)}, and there are"
-                f" {listed(self._subsets)}."
-            )
-        return self._subsets[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._subsets
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._subsets)
-
-    def __len__(self) -> int:
-        return len(self._subsets)
-
-    def __bool__(self) -> bool:
-        raise ComparisonError(f"Figures by {self._kind} are neither true nor false; compare them with a threshold.")
-
-    def __repr__(self) -> str:
-        shown = [f"{name}: {part.rate}" for name, part in islice(self._subsets.items(), MOST_SHOWN)]
-        return f"{{{', '.join(shown)}{', …' * (len(self) > MOST_SHOWN)}}}"
+    def _shown(self, name: str) -> str:
+        return f"{name}: {self[name].rate}"
 
 
 def _excess(pair: tuple[Estimate, Estimate | float]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -73,6 +74,29 @@ def test_one_comparison_is_a_gate_over_all_groups() -> None:
         assert not student.by_group <= baseline.by_group
         assert 1 <= len(recorder.of_test) <= 5
         assert all(comparison.estimate.subject.startswith("student on licence ") for comparison in recorder.of_test)
+    finally:
+        close_recorder(recorder, earlier)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda student: student.by_group["x"],
+        lambda student: compute_inheritance(*map(memorization, RECITED)).by_group["x"],
+        lambda student: replace(student, groups=None).by_group,
+        lambda student: replace(compute_inheritance(*map(memorization, RECITED)), groups=None).by_group,
+        lambda student: student.loss,
+        lambda student: student.extractable(n=0, p=0.5),
+    ],
+    ids=["group", "group of inheritance", "no groups", "no groups of inheritance", "verdicts alone", "no samples"],
+)
+def test_what_is_not_there_fails_a_test_that_catches_the_error(ask: Callable[[Memorization], object]) -> None:
+    earlier, recorder = current_recorder(), open_recorder()
+    try:
+        recorder.of_test = []
+        with pytest.raises(SpecError):
+            ask(memorization("student"))
+        assert [type(entry).__name__ for entry in recorder.of_test] == ["Refused"]
     finally:
         close_recorder(recorder, earlier)
 
