@@ -13,6 +13,7 @@ from pytest_kdmem.metrics.attacks import ATTACK_NAMES, Attack, check_attack
 from pytest_kdmem.metrics.membership import Membership, compute_membership
 from pytest_kdmem.metrics.membership_sides import Sides, check_reference, match_sides
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.scoring.beyond_sample import held_beyond_sample
 from pytest_kdmem.scoring.exchangeability import LEVEL, exchangeability
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Model, TrainingSet
@@ -105,16 +106,24 @@ def measure_membership(
 
 
 def check_exchangeable(sides: Sides, store: ScoreStore, *, offline: bool) -> BlindTest:
-    """Test whether members and controls are of one distribution.
+    """Test whether members and controls are of one distribution, and no control is a member that was not drawn.
 
     Raises:
-        SpecError: They are told apart without any model, so that nothing that an attack finds speaks of one.
+        SpecError: They are told apart without any model, so that nothing that an attack finds speaks of one; or the
+            training set holds controls beyond the sample of it.
         KdmemError: A set cannot be read.
     """
     members, controls = sides.digests()
+    if held := held_beyond_sample(sides.members.scores, controls, store, offline=offline):
+        raise SpecError(
+            f"Controls that are not of the training set were expected in {sides.controls.scores.training_set.source},"
+            f" and {count(held)} of {count(len(controls))} stand in {sides.members.scores.training_set.source} beyond"
+            " its sample, so that attacks would seem to miss: drop them, or measure over the whole training set, which"
+            " leaves them out."
+        )
     sets = (sides.members.scores, members), (sides.controls.scores, controls)
     outcome = exchangeability(*sets, store, offline=offline)
-    if outcome.p_value <= LEVEL:
+    if not outcome.p_value > LEVEL:
         raise SpecError(
             f"A control set of the same distribution as the training set {sides.members.scores.training_set.name} was"
             " expected to measure membership, and a classifier that sees token ids and no model tells"

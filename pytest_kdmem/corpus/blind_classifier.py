@@ -45,11 +45,18 @@ class BlindTest:
         auc: Area under the curve of the classifier over examples that it was not fitted to.
         p_value: Probability of so great a success if both sets were drawn at random from the same examples.
         examples: Number of examples of each set.
+
+    Raises:
+        ValueError: A number is out of its range.
     """
 
     auc: float
     p_value: float
     examples: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.auc <= 1 and 0 <= self.p_value <= 1 and self.examples >= 1):
+            raise ValueError("an area and a probability between 0 and 1 of at least one example were expected")
 
 
 def blind_test(first: Sequence[TokenIds], second: Sequence[TokenIds]) -> BlindTest:

@@ -117,7 +117,8 @@ def check_reference(members: Memorization, reference: Memorization) -> None:
 
 def _cutting(training_set: TrainingSet) -> dict[str, object]:
     read, selection = resolve(training_set)
-    return {name: getattr(read, name) for name in CUTTING} | {"minimum_tokens": selection.minimum_tokens}
+    always_there = {"minimum_tokens": selection.minimum_tokens, "chat_roles": read.chat_roles or "assistant"}
+    return {name: getattr(read, name) for name in CUTTING} | always_there
 
 
 def _digests(side: Memorization) -> pa.ChunkedArray:

@@ -11,10 +11,17 @@ from pytest_kdmem.scoring.store_files import checksum, write_file
 
 FORMAT = 1
 # Folders of the entries: what is recorded of training sets, confirmations, near-duplicates, predictors of risk, the
-# losses that check how a training set is read, the classes of secrets in examples, and how well two sets are told apart
-# without a model.
+# losses that check how a training set is read, the classes of secrets in examples, how well two sets are told apart
+# without a model, and how many examples of one stand in the other beyond a sample.
 EntryKind = Literal[
-    "corpora", "confirmations", "near-duplicates", "predictors", "readings", "secret-classes", "exchangeability"
+    "corpora",
+    "confirmations",
+    "near-duplicates",
+    "predictors",
+    "readings",
+    "secret-classes",
+    "exchangeability",
+    "overlaps",
 ]
 
 

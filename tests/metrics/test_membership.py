@@ -90,6 +90,7 @@ def test_sets_that_are_small_or_made_otherwise_are_refused() -> None:
     for changed, message in (
         (replace(controls.scores, training_set=TrainingSet("control.jsonl", form="blocks")), "form is 'documents'"),
         (replace(controls.scores, training_set=TrainingSet("control.jsonl", minimum_tokens=9)), "minimum_tokens is 0"),
+        (replace(controls.scores, training_set=TrainingSet("control.jsonl", chat_roles="all")), "chat_roles is 'assis"),
         (replace(controls.scores, extraction=Extraction(50, 50, 100)), "same lengths"),
     ):
         with pytest.raises(SpecError, match=message):

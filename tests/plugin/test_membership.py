@@ -99,6 +99,19 @@ def test_membership(membership, student):
     assert "a classifier that sees token ids and no model tells control apart" in failure
 
 
+def test_controls_that_a_sample_of_the_training_set_does_not_show_are_refused(project: AuditProject) -> None:
+    """As text that was learned, among the controls, makes attacks on learned text seem to miss."""
+    text = text_of(3 * ROWS, seed=0)
+    np.save(project.path / "data.npy", text[: 2 * ROWS])
+    np.save(project.path / "control.npy", np.concatenate([text[:20], text[2 * ROWS :]]))
+    project.gates("def test_membership(membership, student):\n    assert membership(student).auc <= 0.9\n")
+    assert project.run(NOISE).ret == 0
+    result = project.run(NOISE, f"--kdmem-sample={ROWS}")
+    assert result.ret == 1
+    [failure] = project.failures(result)
+    assert "Controls that are not of the training set were expected" in failure
+
+
 def test_fewer_controls_than_the_rate_needs_fail(project: AuditProject) -> None:
     project.gates("def test_membership(membership, student):\n    assert membership(student).tpr(0.001) <= 0.5\n")
     result = project.run(NOISE)

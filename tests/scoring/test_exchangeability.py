@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring import exchangeability as module
@@ -60,3 +61,12 @@ def test_a_set_that_changed_since_it_was_scored_is_refused(halves, tmp_path):
     np.save(tmp_path / "control.npy", np.ones((60, 20), np.int32))
     with pytest.raises(DataError, match="60 of 60 are no longer there"):
         exchangeability(*halves, ScoreStore(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("change", [{"p_value": None}, {"p_value": 1.5}, {"auc": "inf"}, {"examples": 0}], ids=str)
+def test_a_stored_outcome_that_no_test_has_is_computed_again(halves, tmp_path, change):
+    store = ScoreStore(tmp_path / "store")
+    outcome = exchangeability(*halves, store)
+    [entry] = (tmp_path / "store/exchangeability").glob("*.json")
+    store.write_entry("exchangeability", entry.stem, to_json(outcome) | change)
+    assert exchangeability(*halves, store) == outcome
