@@ -89,6 +89,7 @@ class SecretsOfExamples:
         """The classes that the store has; an entry of another form counts as absent."""
         content = self.store.read_entry("secret-classes", key) or {}
         try:
-            return {digest: frozenset(names) for digest, names in content["classes"].items()}
+            classes = {digest: frozenset(names) for digest, names in content["classes"].items()}
         except (KeyError, TypeError, AttributeError):
             return {}
+        return classes if frozenset().union(*classes.values()) <= set(SECRET_CLASSES) else {}

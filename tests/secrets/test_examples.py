@@ -81,11 +81,13 @@ def test_another_training_set_in_its_place_is_refused(scores: ScoreTable, cast: 
         secrets_in(tmp_path).classes(scores, rows_of(scores, 0))
 
 
-def test_a_damaged_entry_is_searched_again(scores: ScoreTable, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", ["email", [], None], ids=str)
+def test_a_damaged_entry_is_searched_again(scores: ScoreTable, tmp_path: Path, names: object) -> None:
     expected = secrets_in(tmp_path).classes(scores, scores.rows)
     store = ScoreStore(tmp_path / "store")
     [entry] = (tmp_path / "store" / "secret-classes").iterdir()
-    store.write_entry("secret-classes", entry.stem, {"classes": "none"})
+    classes = dict.fromkeys(expected, names) if names else names
+    store.write_entry("secret-classes", entry.stem, {"classes": classes})
     assert secrets_in(tmp_path).classes(scores, scores.rows) == expected
 
 

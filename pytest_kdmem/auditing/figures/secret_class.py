@@ -42,10 +42,15 @@ def class_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
             ]
             continue
         rates = {label: memorization.of_class(name).rate for label, memorization in own.items()}
-        if scored.inheritance is not None and np.array_equal(scored.inheritance.example_ids, first.example_ids):
+        if scored.inheritance is not None and _is_own(scored.inheritance, first):
             rates[INHERITED] = _inherited(scored.inheritance, first, name)
         figures += [FigureEntry("class", label, name, rate) for label, rate in rates.items()]
     return tuple(figures)
+
+
+def _is_own(inheritance: Inheritance, first: Memorization) -> bool:
+    """Whether inheritance is over the audit's own set; that of another stands there where a test asked for it alone."""
+    return inheritance.comparable_on.get("training set") == first.scores.record.digest
 
 
 def _search_all(own: Mapping[str, Memorization], first: Memorization, secrets: SecretsOfExamples) -> Mapping[str, str]:
