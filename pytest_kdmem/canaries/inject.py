@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from pytest_kdmem.canaries.files import (
 )
 from pytest_kdmem.canaries.manifest import Canary, Manifest
 from pytest_kdmem.canaries.rows import row_writer
+from pytest_kdmem.corpus.formats import UNREADABLE
 from pytest_kdmem.corpus.tokenizer import Tokenizer
-from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.errors import DataError, KdmemError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
 # Times that copies which packing cut are put in again at the end.
@@ -66,16 +68,22 @@ def inject(
         )
     if not target.name.endswith(ending):
         raise SpecError(f"The copy must be of the format of {source.name}, {ending}; found {target.name}.")
-    write = _writer(training_set, source, ending)
-    rows = number_of_rows(source)
+    if training_set.documents == "articles":
+        raise SpecError(
+            f"Documents with rows of their own were expected to put canaries in; {training_set.source} is read as lines"
+            " of articles: put them into the articles, one a row, and train on these."
+        )
+    with _reading(source):
+        write, rows = _writer(training_set, source), number_of_rows(source)
     draw = np.random.default_rng(manifest.seed)
     added = [canary for canary in manifest.planted for _ in range(canary.copies)]
     places = draw.integers(0, rows + 1, len(added)).tolist()
     injected = replace(training_set, source=str(target))
     for _ in range(MOST_ROUNDS):
-        with atomic_file(target) as temporary:
+        with _reading(source), atomic_file(target) as temporary:
             write(temporary, _by_place(zip(places, added, strict=True)))
-        copies = count_copies(manifest, injected, tokenizer, extraction, offline=True)
+        with _kept_if_checked(target):
+            copies = count_copies(manifest, injected, tokenizer, extraction, offline=True)
         short = [
             canary
             for canary, whole in zip(manifest.canaries, copies.tolist(), strict=True)
@@ -84,12 +92,31 @@ def inject(
         if not short or training_set.form != "blocks":
             break
         added, places = added + short, [*places, *[rows] * len(short)]
-    try:
+    with _kept_if_checked(target):
         check_copies(manifest, copies, str(target))
-    except DataError:
+    return len(added)
+
+
+@contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    """Raise DataError where a source cannot be read as what its ending says."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise DataError(
+            f"Rows as its ending says were expected in {source} to put canaries in, and it cannot be read"
+            f" ({type(error).__name__}); check the file."
+        ) from None
+
+
+@contextmanager
+def _kept_if_checked(target: Path) -> Iterator[None]:
+    """Remove a file that was written if its check breaks, as nobody may train on it."""
+    try:
+        yield
+    except KdmemError:
         target.unlink(missing_ok=True)
         raise
-    return len(added)
 
 
 def canary_file(canaries: Sequence[Canary], training_set: TrainingSet, folder: Path) -> TrainingSet:
@@ -114,16 +141,16 @@ def canary_file(canaries: Sequence[Canary], training_set: TrainingSet, folder: P
     return replace(training_set, source=str(path), form="documents", eos=None, sample=None, minimum_tokens=0)
 
 
-def _writer(training_set: TrainingSet, source: Path, ending: str) -> Callable[[Path, dict[int, list[Canary]]], None]:
+def _writer(training_set: TrainingSet, source: Path) -> Callable[[Path, dict[int, list[Canary]]], None]:
     """What copies the source with canaries at their places."""
-    if ending == ".npy":
+    if source.suffix == ".npy":
         return lambda target, canaries: copy_with_token_rows(
             source, target, {place: [canary.ids for canary in some] for place, some in canaries.items()}
         )
-    if ending == ".txt":
+    if source.suffix == ".txt":
         return lambda target, canaries: copy_with_lines(source, target, canaries, lambda canary: canary.text.encode())
     write = row_writer(training_set, first_row(source), str(source)).write
-    if ending == ".parquet":
+    if source.suffix == ".parquet":
         return lambda target, canaries: copy_with_parquet_rows(
             source, target, {place: [write(canary) for canary in some] for place, some in canaries.items()}
         )

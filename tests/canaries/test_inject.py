@@ -146,3 +146,38 @@ def test_other_sources_and_formats_are_refused(tmp_path: Path, tokenizer) -> Non
     source = TrainingSet(str(write_source(tmp_path / "train.jsonl")))
     with pytest.raises(SpecError, match=r"format of train\.jsonl"):
         inject(manifest, source, tmp_path / "a.txt", tokenizer, LENGTHS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("train.jsonl", b'{"text": "cece"\n'),
+        ("train.jsonl", b"\xff\xfe{\n"),
+        ("train.jsonl.gz", b"no gzip"),
+        ("train.parquet", b"PAR1 and no more"),
+        ("train.npy", b"no array"),
+    ],
+)
+def test_a_source_that_is_not_what_its_ending_says_is_one_sentence(tmp_path: Path, tokenizer, name, content) -> None:
+    (tmp_path / name).write_bytes(content)
+    target = tmp_path / f"with-{name}"
+    target.write_text("another file")
+    with pytest.raises(DataError, match="cannot be read") as error:
+        inject(canaries_of(tokenizer), TrainingSet(str(tmp_path / name)), target, tokenizer, LENGTHS)
+    assert "cece" not in str(error.value)
+    assert target.read_text() == "another file"
+
+
+def test_a_copy_that_cannot_be_checked_does_not_stay(tmp_path: Path, tokenizer) -> None:
+    source = write_source(tmp_path / "train.jsonl")
+    source.write_text(source.read_text() + '{"text": 3}\n')
+    target = tmp_path / "with.jsonl"
+    with pytest.raises(DataError, match="Text was expected"):
+        inject(canaries_of(tokenizer), TrainingSet(str(source)), target, tokenizer, LENGTHS)
+    assert not target.exists()
+
+
+def test_lines_of_articles_are_no_rows(tmp_path: Path, tokenizer) -> None:
+    source = TrainingSet(str(write_source(tmp_path / "train.txt")), documents="articles")
+    with pytest.raises(SpecError, match="lines of articles"):
+        inject(canaries_of(tokenizer), source, tmp_path / "with.txt", tokenizer, LENGTHS)
