@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
+
 GATES = """
 def test_no_group_is_recited_more(memorization, student, teacher):
     assert memorization(student).by_group <= memorization(teacher).by_group
@@ -37,3 +39,33 @@ def test_groups_are_gated_and_shown(audit_project: Any) -> None:
     assert {estimate.subject for estimate in failed} == {"student on customer acme", "student on customer (none)"}
     sampled = audit_project.run(*arguments, "--kdmem-sample=5")
     sampled.stdout.fnmatch_lines(["*is sampled*"])
+
+
+def test_a_group_that_is_gone_passes_no_gate(audit_project: Any) -> None:
+    cast = audit_project.cast
+    rows = [{"text": text, "customer": "acme"} for text in cast.texts]
+    (audit_project.path / "grouped.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    audit_project.gates(
+        """
+        def test_customer(memorization, student):
+            for name, part in memorization(student).by_group.items():
+                assert part.rate <= 0.5
+                if name == "gone":
+                    assert part.rate <= 0.0
+        """
+    )
+    result = audit_project.run("--kdmem-training-set=grouped.jsonl", "--kdmem-group-column=customer")
+    assert result.ret == NOT_DECIDED
+    audit_project.gates(
+        """
+        def test_customer(memorization, inheritance, student):
+            assert memorization(student).rate <= 0.5
+            try:
+                assert inheritance().by_group["gone"].ratio <= 0.0
+            except Exception:
+                pass
+        """
+    )
+    result = audit_project.run("--kdmem-training-set=grouped.jsonl", "--kdmem-group-column=customer")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*A group with an example in it was expected; found 'gone', and there are acme*"])

@@ -233,6 +233,33 @@ def test_a_figure_that_is_kept_of_one_student_is_not_compared_for_another(studen
     assert "A figure of this audit's own student was expected to be compared" in report.audits[1].gates[0].reason
 
 
+KEPT = """
+figures = {}
+
+def test_nearly(near_verbatim, student):
+    assert figures.setdefault("nearly", near_verbatim(student, delta=0.25).rate) <= 1
+
+def test_specific(specific_memorization, student):
+    assert figures.setdefault("specific", specific_memorization(student).rate) <= 1
+
+def test_copies(memorization, student):
+    assert figures.setdefault("copies", memorization(student).by_copies["1"].rate) <= 1
+
+def test_prefix(memorization, student):
+    assert figures.setdefault("prefix", memorization(student, metrics="all").at_prefix(4).rate) <= 1
+
+def test_run(memorization, student):
+    assert figures.setdefault("run", memorization(student, metrics="all").longest_run) <= 20
+"""
+
+
+def test_no_kind_of_figure_is_compared_for_another_student(students):
+    students.gates(KEPT)
+    result, report = run(students)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert outcomes(report) == {"small": ["pass"] * 5, "large": ["error"] * 5}
+
+
 def test_a_figure_that_is_kept_of_another_folder_is_not_compared(audit_project, folder):
     audit_project.declare(student=None)
     (audit_project.path / "kept.py").write_text("figures = []\n")
