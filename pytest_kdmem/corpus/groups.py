@@ -19,6 +19,7 @@ from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.corpus.token_files import is_token_file
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import named, quoted
+from pytest_kdmem.specs.chat_columns import NONE, parse_chat_columns
 from pytest_kdmem.specs.declared import TrainingSet
 
 MOST_GROUPS = 10_000
@@ -51,6 +52,7 @@ def read_groups(training_set: TrainingSet, *, offline: bool = False) -> Groups:
     column = training_set.group_column
     assert column is not None
     _check_has_rows(training_set)
+    _check_is_no_text(training_set, column)
     codes: dict[str, int] = {}
     row_codes = [codes.setdefault(name, len(codes)) for name in _names(training_set, column, offline=offline)]
     if set(codes) <= {WITHOUT_GROUP}:
@@ -78,6 +80,16 @@ def _check_has_rows(training_set: TrainingSet) -> None:
             f"Rows with columns, each of which is an example, were expected with group_column (--kdmem-group-column);"
             f" {named(training_set.source)} is read as token ids, lines, blocks or articles: drop it, or give the rows"
             " with their groups."
+        )
+
+
+def _check_is_no_text(training_set: TrainingSet, column: str) -> None:
+    declared = training_set.chat_columns
+    chat = parse_chat_columns(declared).names if declared not in (None, NONE) else ()
+    if column in (training_set.text_column, *chat):
+        raise SpecError(
+            f"A column that names groups was expected with group_column (--kdmem-group-column); found {quoted(column)},"
+            " which holds the text of the examples, and reports show names of groups: name another column."
         )
 
 

@@ -80,6 +80,17 @@ def test_what_has_no_rows_of_examples_is_refused(declared: tuple[str, dict[str, 
         read_groups(TrainingSet(source, group_column="licence", **changed))
 
 
+@pytest.mark.parametrize(
+    "declared",
+    [{}, {"text_column": "body"}, {"chat_columns": "user=q,assistant=a"}],
+    ids=["text", "another text column", "conversations"],
+)
+def test_text_is_no_name_of_a_group(declared: dict[str, Any]) -> None:
+    column = declared.get("text_column", "a" if declared else "text")
+    with pytest.raises(SpecError, match="holds the text of the examples"):
+        read_groups(TrainingSet("train.jsonl", group_column=column, **declared))
+
+
 def test_too_many_groups_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("".join(f'{{"licence": {number}}}\n' for number in range(MOST_GROUPS + 1)))
     with pytest.raises(SpecError, match="At most 10 000 groups"):
