@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_kdmem.base.arrays import ExampleIds
 from pytest_kdmem.errors import ComparisonError, SpecError
+from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.metrics.bounds import (
     Counts,
     PairedTable,
@@ -160,7 +161,7 @@ class Inheritance:
             name: replace(
                 self,
                 **{role: getattr(self, role)[members] for role in ("teacher", "baseline", "student")},
-                subject=f"{self.subject} on {self.group_column} {name}",
+                subject=without_commands(f"{self.subject} on {self.group_column} {name}"),
                 example_ids=self.example_ids[members],
                 groups=None,
             )

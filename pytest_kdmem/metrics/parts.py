@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.corpus.groups import Groups
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.metrics.by_copies import copy_tiers
 from pytest_kdmem.metrics.by_group import Members, group_members
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
@@ -50,7 +51,9 @@ class InParts(ScoredExamples, ABC):
         members = self.group_members
         assert self.groups is not None
         column = self.groups.column
-        return Subsets("group", {name: self.subset(f"{column} {name}", members[name]) for name in members})
+        return Subsets(
+            "group", {name: self.subset(without_commands(f"{column} {name}"), members[name]) for name in members}
+        )
 
     @property
     def group_members(self) -> dict[str, Members]:

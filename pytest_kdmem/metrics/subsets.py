@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.errors.harmless import listed, quoted
+from pytest_kdmem.errors.harmless import listed, quoted, without_commands
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Estimate, satisfies
@@ -127,7 +127,8 @@ class Parts(Mapping[str, Part]):
         raise ComparisonError(f"Figures by {self._kind} are neither true nor false; compare them with a threshold.")
 
     def __repr__(self) -> str:
-        return f"{{{', '.join(map(self._shown, islice(self._parts, MOST_SHOWN)))}{', …' * (len(self) > MOST_SHOWN)}}}"
+        shown = [without_commands(self._shown(name)) for name in islice(self._parts, MOST_SHOWN)]
+        return f"{{{', '.join(shown)}{', …' * (len(self) > MOST_SHOWN)}}}"
 
     def _shown(self, name: str) -> str:
         return name

@@ -101,6 +101,17 @@ def test_what_is_not_there_fails_a_test_that_catches_the_error(ask: Callable[[Me
         close_recorder(recorder, earlier)
 
 
+def test_a_name_of_a_group_is_no_command_where_it_is_logged() -> None:
+    name = "##[error]owned"
+    own = {
+        role: replace(memorization(role), groups=replace(GROUPS, names=(name, *GROUPS.names[1:]))) for role in RECITED
+    }
+    by_group, inherited = own["student"].by_group, compute_inheritance(**own).by_group
+    assert name in by_group
+    shown = [repr(by_group), repr(inherited), by_group[name].label, inherited[name].subject]
+    assert all("owned" in text and "##[" not in text for text in shown)
+
+
 def test_groups_that_are_not_the_same_and_other_values_are_refused() -> None:
     student = memorization("student")
     fewer = replace(student, groups=Groups("licence", ("a",), np.zeros(400, np.int32)))
