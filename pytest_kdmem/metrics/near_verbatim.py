@@ -51,7 +51,8 @@ class NearVerbatim:
     @property
     def rate(self) -> Estimate:
         """Number of examples that are recited nearly / number of distinct scored examples."""
-        return self.memorization.rate_of("near-verbatim rate", self.flags.by_column, len(self.flags.memorized))
+        metric = f"near-verbatim rate {self.nearness}"
+        return self.memorization.rate_of(metric, self.flags.by_column, len(self.flags.memorized))
 
     @property
     def examples(self) -> list[int]:

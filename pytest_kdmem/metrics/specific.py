@@ -72,7 +72,8 @@ class Specific:
     def rate(self) -> Estimate:
         """Number of examples that are memorized and not common / number of distinct scored examples."""
         flags = self.flags
-        return self.memorization.rate_of("specific memorization rate", flags.by_column, len(flags.memorized))
+        metric = f"({self.n}, {self.p:g})-specific memorization rate"
+        return self.memorization.rate_of(metric, flags.by_column, len(flags.memorized))
 
     @property
     def common_share(self) -> Estimate:

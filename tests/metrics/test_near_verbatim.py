@@ -52,9 +52,10 @@ def test_over_a_sample_the_upper_bound_counts_what_is_ambiguous():
     assert near.rate.high == upper_bound(2, 50, 0.95)
 
 
-def test_the_rate_is_one_of_the_model_that_was_decoded():
+def test_the_rate_names_the_model_and_how_near_counts():
     near = near_from([(True, False)], [row("a")])
     assert near.rate.model_digest == near.memorization.rate.model_digest != ""
+    assert near.rate.metric == "near-verbatim rate within 0.1 edits a token"
 
 
 def test_it_is_neither_true_nor_false():

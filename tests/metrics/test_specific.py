@@ -94,6 +94,7 @@ def test_both_figures_are_of_the_model_that_was_scored():
     specific = specific_from([row("a", memorized=True)], {"a": [NEVER] * 3})
     digest = specific.memorization.rate.model_digest
     assert digest
+    assert specific.rate.metric == "(100, 0.5)-specific memorization rate"
     assert {specific.rate.model_digest, specific.common_share.model_digest} == {digest}
 
 

@@ -37,7 +37,7 @@ def test_a_gate_on_what_is_recited_nearly_is_held_and_stored(project, cast, monk
     )
     result = project.run()
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*near-verbatim rate of teacher*"])
+    result.stdout.fnmatch_lines(["*near-verbatim rate within 0.25 edits a token of teacher*"])
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *args, **options: pytest.fail("a model loads"))
     project.run().assert_outcomes(passed=1, failed=1)
 
