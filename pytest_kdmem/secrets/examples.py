@@ -92,4 +92,4 @@ class SecretsOfExamples:
             classes = {digest: frozenset(names) for digest, names in content["classes"].items()}
         except (KeyError, TypeError, AttributeError):
             return {}
-        return classes if frozenset().union(*classes.values()) <= set(SECRET_CLASSES) else {}
+        return classes if set[str]().union(*classes.values()) <= set(SECRET_CLASSES) else {}
