@@ -8,6 +8,7 @@ import pytest
 
 from pytest_kdmem.auditing.merge import merge
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_figures import in_order
 from tests.auditing.results import comparable, full_result
 from tests.report.audits import complete_audit
 
@@ -18,6 +19,7 @@ COMPLETE = replace(
     ambiguous_examples={"student": (9,)},
     narrowed=True,
     student="soft",
+    figures=in_order(complete_audit().figures),
 )
 # Later than COMPLETE, of which the earlier date counts.
 EMPTY = AuditResult("9999", {}, {})
