@@ -172,7 +172,8 @@ def _id_lines(result: AuditResult) -> list[str]:
 
 
 def _header_lines(result: AuditResult, verbose: bool) -> list[str]:
-    lines = [_data_line("training set", result.training_set), _data_line("control set", result.control_set)]
+    sets = {"training set": result.training_set, "control set": result.control_set}
+    lines = [line for label, entry in sets.items() if entry is not None for line in _data_lines(label, entry)]
     settings = result.settings
     if verbose and "prefix_tokens" in settings and "suffix_tokens" in settings:
         confidence = settings.get("confidence")
@@ -194,16 +195,14 @@ def _header_lines(result: AuditResult, verbose: bool) -> list[str]:
     return [line for line in lines if line]
 
 
-def _data_line(label: str, entry: DataEntry | None) -> str:
-    if entry is None:
-        return ""
+def _data_lines(label: str, entry: DataEntry) -> list[str]:
     sampled = "" if entry.exhaustive else " sampled"
     details = [f"{count(entry.distinct)} distinct{sampled}"]
     details += [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
     details += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
     details += [f"{count(entry.left_out)} shorter documents left out"] * bool(entry.left_out)
-    details += [phrase for phrase in [unaudited_phrase(entry.unaudited_turns)] if phrase]
-    return f"{label:<14}{last_part(entry.source)}: {', '.join(details)}"
+    # The setting that audits the other turns must not be cut off, so it has a line of its own.
+    return [f"{label:<14}{last_part(entry.source)}: {', '.join(details)}", unaudited_phrase(entry.unaudited_turns)]
 
 
 def _gate_line(gate: Gate, glyphs: Glyphs, width: int) -> Text:

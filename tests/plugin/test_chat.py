@@ -144,7 +144,7 @@ def test_what_users_say_is_counted_by_default_and_audited_if_training_took_its_l
     result = project.run(NOISE, "--kdmem-report=r.json", "--kdmem-report=r.md", "--kdmem-report=r.html")
     assert result.ret == pytest.ExitCode.OK
     phrase = "3 turns of users, systems and tools not audited (--kdmem-chat-roles=all audits them)"
-    result.stdout.fnmatch_lines([f"*chat.jsonl: *{phrase}*"])
+    result.stdout.fnmatch_lines(["training set  chat.jsonl: *", f"{phrase}*"])
     assert project.report("r.json").training_set.unaudited_turns == 3
     assert phrase.partition(" (")[0] in (project.path / "r.md").read_text()
     assert phrase in (project.path / "r.html").read_text()
