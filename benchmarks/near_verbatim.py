@@ -61,10 +61,11 @@ def compare(folder: Path, training_set: TrainingSet, nearness: Nearness) -> bool
         )
         near_by = process_time()
         engine.batches.size = max(engine.batches.size, 32)  # as many as are decoded at once above
-        said = engine.decode([example.ids[: example.start(EXTRACTION)] for example in examples], 50)
+        continuations = engine.decode([example.ids[: example.start(EXTRACTION)] for example in examples], 50)
         end = process_time()
     suffixes = [example.ids[example.start(EXTRACTION) : example.end(EXTRACTION)] for example in examples]
-    distances = [Levenshtein.normalized_distance(*map(list, pair)) for pair in zip(said, suffixes, strict=True)]
+    pairs = zip(continuations, suffixes, strict=True)
+    distances = [Levenshtein.normalized_distance(*map(list, pair)) for pair in pairs]
     expected = np.array(distances) <= nearness.delta
     near = exact.copy()
     near[left] = verdicts.near

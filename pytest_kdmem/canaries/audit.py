@@ -17,6 +17,7 @@ from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
@@ -84,6 +85,21 @@ def audit_canaries(
     tokenizer = open_tokenizer(model, checkpoint, training_set)
     copies = count_copies(manifest, training_set, tokenizer, extraction, offline=settings.offline)
     check_copies(manifest, copies, training_set.source)
+    scores = _score_strings(manifest, model, checkpoint, training_set, extraction, store, settings, progress)
+    return CanaryAudit(manifest, *_figures(manifest, scores, model.name, fpr, confidence))
+
+
+def _score_strings(
+    manifest: Manifest,
+    model: Model,
+    checkpoint: Checkpoint,
+    training_set: TrainingSet,
+    extraction: Extraction,
+    store: ScoreStore,
+    settings: RunSettings,
+    progress: Progress,
+) -> ScoreTable:
+    """Score the canaries and twins, each as the row that it is in the training set."""
     lengths = Extraction(
         manifest.prefix_tokens,
         manifest.suffix_tokens,
@@ -91,7 +107,7 @@ def audit_canaries(
     )
     with tempfile.TemporaryDirectory(prefix="kdmem-canaries-") as folder:
         scored_set = canary_file(manifest.canaries, training_set, Path(folder))
-        scores = score(
+        return score(
             model,
             replace(scored_set, answer_tokens=None),
             lengths,
@@ -100,6 +116,16 @@ def audit_canaries(
             settings=replace(settings, accept_reading="noise"),
             progress=progress,
         )
+
+
+def _figures(
+    manifest: Manifest, scores: ScoreTable, subject: str, fpr: float, confidence: float
+) -> tuple[tuple[TierFigures, ...], int]:
+    """The figures for each number of copies, and the number of twins.
+
+    Raises:
+        DataError: A canary or twin has no log-probability.
+    """
     logprobs = scores.rows["logprob"].to_numpy().astype(np.float64)
     if len(logprobs) != len(manifest.canaries) or not np.isfinite(logprobs).all():
         raise DataError(
@@ -109,19 +135,16 @@ def audit_canaries(
     recited = scores.rows["memorized"].to_numpy() | scores.rows["ambiguous"].to_numpy()
     planned = np.array([canary.copies for canary in manifest.canaries])
     twins = logprobs[planned == 0]
-    return CanaryAudit(
-        manifest,
-        tuple(
-            tier_figures(
-                tier,
-                logprobs[planned == tier],
-                twins,
-                recited[planned == tier],
-                subject=model.name,
-                fpr=fpr,
-                confidence=confidence,
-            )
-            for tier in manifest.tiers
-        ),
-        len(twins),
+    tiers = tuple(
+        tier_figures(
+            tier,
+            logprobs[planned == tier],
+            twins,
+            recited[planned == tier],
+            subject=subject,
+            fpr=fpr,
+            confidence=confidence,
+        )
+        for tier in manifest.tiers
     )
+    return tiers, len(twins)

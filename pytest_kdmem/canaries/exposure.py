@@ -81,7 +81,7 @@ def tier_figures(
             f" {fpr:g}; found {len(twins)}."
         )
     ranked = ranks(canaries, twins)
-    found = int((ranked <= fpr * (len(twins) + 1)).sum())
+    found_at_fpr = int((ranked <= fpr * (len(twins) + 1)).sum())
     label = f"{copies} cop{'y' if copies == 1 else 'ies'}"
     greatest = math.log2(len(twins) + 1)
 
@@ -92,7 +92,7 @@ def tier_figures(
     return TierFigures(
         copies,
         _mean_exposure(greatest - np.log2(ranked), greatest, f"exposure at {label}", subject, confidence),
-        share("canaries found", found),
+        share("canaries found", found_at_fpr),
         share("canaries recited", int(recited.sum())),
         greatest,
         fpr,

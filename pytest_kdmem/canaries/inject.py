@@ -59,20 +59,7 @@ def inject(
         SpecError: Canaries cannot be put into this source.
         DataError: The source cannot be read, the copy cannot be written, or it does not hold all canaries whole.
     """
-    source = local_path(training_set.source)
-    ending = next((ending for ending in ENDINGS if source.name.endswith(ending)), None)
-    if ending is None or not is_file(source):
-        raise SpecError(
-            f"A file of this machine ({', '.join(ENDINGS)}) was expected to put canaries in; found"
-            f" {training_set.source}."
-        )
-    if not target.name.endswith(ending):
-        raise SpecError(f"The copy must be of the format of {source.name}, {ending}; found {target.name}.")
-    if training_set.documents == "articles":
-        raise SpecError(
-            f"Documents with rows of their own were expected to put canaries in; {training_set.source} is read as lines"
-            " of articles: put them into the articles, one a row, and train on these."
-        )
+    source = _checked_source(training_set, target)
     with _reading(source):
         write, rows = _writer(training_set, source), number_of_rows(source)
     draw = np.random.default_rng(manifest.seed)
@@ -95,6 +82,29 @@ def inject(
     with _kept_if_checked(target):
         check_copies(manifest, copies, str(target))
     return len(added)
+
+
+def _checked_source(training_set: TrainingSet, target: Path) -> Path:
+    """The file that canaries are put in.
+
+    Raises:
+        SpecError: They cannot be put into this source, or the copy would be of another format.
+    """
+    source = local_path(training_set.source)
+    ending = next((ending for ending in ENDINGS if source.name.endswith(ending)), None)
+    if ending is None or not is_file(source):
+        raise SpecError(
+            f"A file of this machine ({', '.join(ENDINGS)}) was expected to put canaries in; found"
+            f" {training_set.source}."
+        )
+    if not target.name.endswith(ending):
+        raise SpecError(f"The copy must be of the format of {source.name}, {ending}; found {target.name}.")
+    if training_set.documents == "articles":
+        raise SpecError(
+            f"Documents with rows of their own were expected to put canaries in; {training_set.source} is read as lines"
+            " of articles: put them into the articles, one a row, and train on these."
+        )
+    return source
 
 
 @contextmanager

@@ -29,8 +29,8 @@ def group_name(value: Any, column: str, where: str) -> str:
         name = str(value) if isinstance(value, str) or value.bit_length() <= 64 else ""
         if name and len(name) <= LONGEST_GROUP and name.isprintable() and name.count(" ") <= MOST_BLANKS:
             return name
-    found = f"a text of {len(value)} characters" if isinstance(value, str) else f"a {type(value).__name__}"
+    kind = f"a text of {len(value)} characters" if isinstance(value, str) else f"a {type(value).__name__}"
     raise DataError(
         f"A name of at most {LONGEST_GROUP} characters, a whole number or nothing was expected in column"
-        f" {quoted(column)}, {where}; found {found}: name a column of groups with --kdmem-group-column."
+        f" {quoted(column)}, {where}; found {kind}: name a column of groups with --kdmem-group-column."
     )

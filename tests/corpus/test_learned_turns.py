@@ -68,8 +68,8 @@ def test_turns_of_all_roles_are_examples_behind_what_stands_before_them(tmp_path
     assert len(examples) == len(answers) + len(others)
     contents = [(row, message) for row, entry in enumerate(rows) for message in entry["messages"]]
     expected = [(row, message["content"]) for row, message in contents if message["role"] != "assistant"]
-    found = [(e.row, text) for e, (_, text) in zip(others, texts(folder, others), strict=True)]
-    assert found == expected
+    learned_texts = [(e.row, text) for e, (_, text) in zip(others, texts(folder, others), strict=True)]
+    assert learned_texts == expected
     starts = [(example.row, example.prefix_tokens) for example in examples]
     assert starts == sorted(starts)
 

@@ -20,11 +20,13 @@ LENGTHS = Extraction(prefix_tokens=12, suffix_tokens=6, window_tokens=48)
 
 def continued(model, ids: np.ndarray, tokens: int) -> np.ndarray:
     """Rows of ids and what the model says behind each, step by step over the whole text."""
-    said = torch.from_numpy(ids.astype(np.int64))
+    continued_ids = torch.from_numpy(ids.astype(np.int64))
     with torch.inference_mode():
         for _ in range(tokens):
-            said = torch.cat([said, model(input_ids=said).logits[:, -1].argmax(dim=-1, keepdim=True)], dim=1)
-    return said.numpy().astype(np.int32)
+            continued_ids = torch.cat(
+                [continued_ids, model(input_ids=continued_ids).logits[:, -1].argmax(dim=-1, keepdim=True)], dim=1
+            )
+    return continued_ids.numpy().astype(np.int32)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +54,9 @@ def decoded(model, sequences) -> np.ndarray:
     recites = np.zeros((len(sequences), 43), dtype=bool)
     for prefix in range(1, 43):
         rows = [row for row, ids in enumerate(sequences) if len(ids) >= prefix + 6]
-        said = continued(model, np.stack([sequences[row][:prefix] for row in rows]), 6)[:, prefix:]
+        continued_ids = continued(model, np.stack([sequences[row][:prefix] for row in rows]), 6)[:, prefix:]
         recites[rows, prefix] = [
-            np.array_equal(said[at], sequences[row][prefix : prefix + 6]) for at, row in enumerate(rows)
+            np.array_equal(continued_ids[at], sequences[row][prefix : prefix + 6]) for at, row in enumerate(rows)
         ]
     return recites
 

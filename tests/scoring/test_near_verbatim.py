@@ -48,8 +48,9 @@ def expected(tiny, data) -> list[bool]:
 
     rows = np.load(data)
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
-    said = decode_greedily(model, torch.from_numpy(rows[:, :50].astype(np.int64)), 50).tolist()
-    return [Levenshtein.normalized_distance(a, b) <= 0.1 for a, b in zip(said, rows[:, 50:].tolist(), strict=True)]
+    continuations = decode_greedily(model, torch.from_numpy(rows[:, :50].astype(np.int64)), 50).tolist()
+    pairs = zip(continuations, rows[:, 50:].tolist(), strict=True)
+    return [Levenshtein.normalized_distance(*pair) <= 0.1 for pair in pairs]
 
 
 def scored(model: Path, data: Path, root: Path, **options):

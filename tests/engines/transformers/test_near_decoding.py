@@ -47,9 +47,10 @@ def misses(engine, examples) -> np.ndarray:
 
 
 def by_decoding_all(engine, examples, nearness: Nearness) -> list[bool]:
-    said = engine.decode([example.ids[: example.start(EXTRACTION)] for example in examples], SUFFIX)
+    continuations = engine.decode([example.ids[: example.start(EXTRACTION)] for example in examples], SUFFIX)
     suffixes = [example.ids[example.start(EXTRACTION) : example.end(EXTRACTION)] for example in examples]
-    return [is_near(each.tolist(), suffix.tolist(), nearness) for each, suffix in zip(said, suffixes, strict=True)]
+    pairs = zip(continuations, suffixes, strict=True)
+    return [is_near(continuation.tolist(), suffix.tolist(), nearness) for continuation, suffix in pairs]
 
 
 @pytest.mark.parametrize("nearness", [Nearness(), Nearness(0.3), Nearness(0.0, run=8), Nearness(0.1, run=15)], ids=str)
