@@ -1,4 +1,4 @@
-"""Bounds of proportions, quotients and means, against closed forms and hand sums."""
+"""Bounds of proportions, quotients and means, against binomial tails, closed forms and hand sums."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.stats import binom, binomtest
 
 from pytest_kdmem.metrics.bounds import (
     Counts,
@@ -53,12 +53,20 @@ def test_an_estimate_says_what_was_measured_and_over_what(exhaustive: bool) -> N
 
 
 @given(hits_of_n, st.sampled_from([0.9, 0.95, 0.99]))
-def test_bounds_are_the_closed_form_of_clopper_and_pearson(case: tuple[int, int], confidence: float) -> None:
+def test_a_bound_of_clopper_and_pearson_is_what_the_binomial_test_just_does_not_reject(
+    case: tuple[int, int], confidence: float
+) -> None:
     k, n = case
-    high = beta.ppf(confidence, k + 1, n - k) if k < n else 1.0
-    low = beta.ppf(1 - confidence, k, n - k + 1) if k else 0.0
-    assert upper_bound(k, n, confidence) == pytest.approx(high, rel=1e-6, abs=1e-12)
-    assert lower_bound(k, n, confidence) == pytest.approx(low, rel=1e-6, abs=1e-12)
+    high, low = upper_bound(k, n, confidence), lower_bound(k, n, confidence)
+    assert high == 1.0 if k == n else binom.cdf(k, n, high) == pytest.approx(1 - confidence, rel=1e-9)
+    assert low == 0.0 if k == 0 else binom.sf(k - 1, n, low) == pytest.approx(1 - confidence, rel=1e-9)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (3, 7), (0, 10**9), (7, 10**9), (10**9 - 1, 10**9)])
+def test_bounds_are_those_that_scipy_finds_by_search(k: int, n: int) -> None:
+    below, above = (binomtest(k, n, alternative=side).proportion_ci(0.95, "exact") for side in ("greater", "less"))
+    assert lower_bound(k, n, 0.95) == pytest.approx(below.low, rel=1e-6, abs=4e-12)
+    assert upper_bound(k, n, 0.95) == pytest.approx(above.high, rel=1e-6, abs=4e-12)
 
 
 @given(hits_of_n)
