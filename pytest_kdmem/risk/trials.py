@@ -149,20 +149,25 @@ def _trial_metrics(
         not_trained_on: Which examples the classifier was not trained on, bool ``[n]``.
         offset: Correction of log-odds for the sampling.
     """
-    from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
+    from sklearn.metrics import average_precision_score, roc_auc_score
 
+    test_labels, predicted = labels[test], log_odds[test] >= 0
     rest_labels, rest_log_odds = labels[not_trained_on], log_odds[not_trained_on]
     weights = _prevalence_weights(labels, rest_labels)
-    precision = precision_score(labels[test], log_odds[test] >= 0, zero_division=0.0)
-    true_precision = precision_score(rest_labels, rest_log_odds >= 0, sample_weight=weights, zero_division=0.0)
     return {
-        "roc_auc": float(roc_auc_score(labels[test], log_odds[test])),
-        "precision": float(precision),
-        "recall": float(recall_score(labels[test], log_odds[test] >= 0)),
+        "roc_auc": float(roc_auc_score(test_labels, log_odds[test])),
+        "precision": _precision(test_labels, predicted, np.ones(len(test))),
+        "recall": float(predicted[test_labels].mean()),
         "pr_auc": float(average_precision_score(rest_labels, rest_log_odds, sample_weight=weights)),
-        "true_precision": float(true_precision),
+        "true_precision": _precision(rest_labels, rest_log_odds >= 0, weights),
         "true_recall": float((rest_log_odds[rest_labels] + offset >= 0).mean()),
     }
+
+
+def _precision(labels: Flags, predicted: Flags, weights: Values) -> float:
+    """Return the share of positives in the weight of what is predicted positive; 0 if nothing is."""
+    weight = weights[predicted].sum()
+    return float(weights[predicted & labels].sum() / weight) if weight else 0.0
 
 
 def _prevalence_weights(labels: Flags, rest_labels: Flags) -> Values:
