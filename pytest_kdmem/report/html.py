@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from pytest_kdmem.auditing.report import Report
@@ -42,6 +43,25 @@ MAX_TEXT_LENGTH = 4000
 
 def render(report: Report) -> str:
     """Return the page."""
+    script = _read_asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _template().render(
+        verdict=verdict_sentence(report),
+        outcome=overall_outcome(report.audits),
+        students=student_lines(report),
+        student_columns=COLUMNS,
+        sections=[_section(audit, f"a{index}") for index, audit in enumerate(report.audits)],
+        symbols=SYMBOLS,
+        style=Markup(_read_asset("report.css")),
+        script=Markup(script),
+        max_family_rows=MAX_FAMILY_ROWS,
+        script_digest=Markup(f"sha256-{digest}"),
+    )
+
+
+@cache
+def _template() -> Template:
+    """Return the template, compiled once for all pages of a process."""
     environment = Environment(
         loader=PackageLoader("pytest_kdmem.report"),
         autoescape=True,
@@ -61,20 +81,7 @@ def render(report: Report) -> str:
         "training_text": _training_text,
     }
     environment.tests["estimate"] = lambda value: isinstance(value, Estimate)
-    script = _read_asset("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.j2").render(
-        verdict=verdict_sentence(report),
-        outcome=overall_outcome(report.audits),
-        students=student_lines(report),
-        student_columns=COLUMNS,
-        sections=[_section(audit, f"a{index}") for index, audit in enumerate(report.audits)],
-        symbols=SYMBOLS,
-        style=Markup(_read_asset("report.css")),
-        script=Markup(script),
-        max_family_rows=MAX_FAMILY_ROWS,
-        script_digest=Markup(f"sha256-{digest}"),
-    )
+    return environment.get_template("report.html.j2")
 
 
 def _read_asset(name: str) -> str:
