@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,8 @@ FAMILIES = ("pythia", "olmo2", "qwen3")
 # torch.compile makes C++ of a model that runs on a CPU.
 with_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
 RAY = "tests/scoring/executors/test_ray"
+# Files that one worker runs: Ray's as a process of tests has one cluster, those of reports as they share random ones.
+TOGETHER = (RAY, "tests/report/test_")
 # Files that take longest, the longest first, as `pytest --durations=0` tells.
 LONGEST = (
     "tests/test_shipped.py",
@@ -43,16 +47,30 @@ LONGEST = (
 )
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+if WORKER != "alone":
     # Side by side, processes that each take all cores wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # Scoring locks the device in the folder for temporary files; each worker has one, so that none waits for another.
-    os.environ["TMPDIR"] = tempfile.tempdir = f"{tempfile.gettempdir()}/kdmem-{worker}"
-    Path(tempfile.tempdir).mkdir(exist_ok=True)
+# Scoring locks the device in the folder for temporary files; each worker of each checkout has one, so that none waits
+# for another. Its name is short, as Ray's sockets lie below it, and workers are told that of the process above them.
+temporary = Path(tempfile.gettempdir())
+temporary = temporary.parent if temporary.name.startswith("kdmem-") else temporary
+os.environ["TMPDIR"] = tempfile.tempdir = f"{temporary}/kdmem-{zlib.crc32(bytes(ROOT)) % 65536:04x}-{WORKER}"
+Path(tempfile.tempdir).mkdir(exist_ok=True)
 
 # A change is judged on the same examples wherever its tests run.
 settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.load_profile("seeded")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _old_objects_are_not_searched() -> None:
+    """Keep what stands in memory before a file's tests out of garbage collection.
+
+    An engine that closes collects, and searches the million objects of torch and transformers each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +90,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadFileScheduling
 
     class WholeFiles(LoadFileScheduling):
-        """The files of Ray's tests go together, as one process of tests has one cluster."""
+        """Files that go together, and each of the others by itself."""
 
         def _split_scope(self, nodeid: str) -> str:
-            return RAY if nodeid.startswith(RAY) else super()._split_scope(nodeid)
+            together = (start for start in TOGETHER if nodeid.startswith(start))
+            return next(together, super()._split_scope(nodeid))
 
     config.option.loadscopereorder = False  # `pytest_collection_modifyitems` has the order
     return WholeFiles(config, log)

@@ -79,11 +79,11 @@ def reports(draw: st.DrawFn) -> Report:
 
 @cache
 def random_reports() -> tuple[Report, ...]:
-    """Forty reports, the same in every run; drawing them takes longer than rendering them, so all tests share them."""
+    """Twenty-five reports, the same in every run; drawing them takes longer than rendering, so all tests share them."""
     drawn: list[Report] = []
 
     @given(reports())
-    @settings(max_examples=40, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
     def draw_reports(report: Report) -> None:
         drawn.append(report)
 

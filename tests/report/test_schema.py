@@ -166,6 +166,22 @@ def paths_in(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ..
             yield from paths_in(value, (*path, key))
 
 
+def different_paths(content: Any) -> list[tuple[Any, ...]]:
+    """Paths of values: of values of one type that objects with the same fields hold in one of them, the first and last.
+
+    So a bound of an estimate is changed twice, and not in each of twenty estimates.
+    """
+    alike: dict[Any, list[tuple[Any, ...]]] = {}
+    for path in paths_in(content):
+        holder, value = None, content
+        for key in path:
+            holder, value = value, value[key]
+        fields_of_holder = tuple(holder) if isinstance(holder, dict) else path[-2:-1]
+        name = path[-1] if path and isinstance(path[-1], str) else None
+        alike.setdefault((fields_of_holder, name, type(value)), []).append(path)
+    return [path for paths in alike.values() for path in dict.fromkeys((paths[0], paths[-1]))]
+
+
 @contextmanager
 def changed(content: Any, path: tuple[Any, ...], change: str) -> Iterator[Any]:
     """The content with one value changed, which may make it invalid; afterwards it is as before."""
@@ -208,10 +224,10 @@ HARMLESS = ("text", "whole", "nothing", "endless")
 
 @pytest.mark.parametrize("change", ["removed", "added", *VALUES])
 def test_the_schema_and_the_reader_refuse_the_same_changes(change: str) -> None:
-    """Each value of a report is changed, one at a time; what no schema can express is left out."""
+    """Values of every kind in a report are changed, one at a time; what no schema can express is left out."""
     content = json.loads(json.dumps(complete_audit().to_json()))
     refused = accepted = 0
-    for path in list(paths_in(content)):
+    for path in different_paths(content):
         with changed(content, path, change) as other_content:
             error_message, is_valid = read_error(other_content), VALIDATOR.is_valid(other_content)
         if any(relation in error_message for relation in RELATIONS):
