@@ -14,7 +14,7 @@ import typer
 from pytest_kdmem.base.progress import progress_for_onlooker
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import print_table, say
+from pytest_kdmem.cli.output import print_table, say, with_command_flags
 from pytest_kdmem.errors import SpecError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _lines(models: Sequence[Memorization], differences: Sequence[ModelDifference
     )
     for model, difference in zip(models, [None, *differences], strict=True):
         for note in model.scores.notes:
-            yield f"warning: {model.subject}: {note}"
+            yield with_command_flags(f"warning: {model.subject}: {note}")
         if show_ids and difference is not None:
             yield f"{model.subject} lost {_ids(difference.lost)}; gained {_ids(difference.gained)}"
 

@@ -10,7 +10,7 @@ import typer
 
 from pytest_kdmem.base.progress import progress_for_onlooker
 from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions
-from pytest_kdmem.cli.output import say
+from pytest_kdmem.cli.output import say, say_warning
 from pytest_kdmem.cli.parameters import Spelling
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def confirm(
     for line in summary_lines(scores.model.name, confirmation):
         say(line)
     for note in scores.notes:
-        say(f"warning: {note}")
+        say_warning(note)
     if json is not None:
         write_json(to_record(scores, confirmation), json)
     if confirmation.outside_band:

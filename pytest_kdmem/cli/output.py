@@ -31,6 +31,11 @@ def with_command_flags(message: str) -> str:
     return message.replace("--kdmem-risk-threshold", "--threshold").replace("--kdmem-", "--")
 
 
+def say_warning(note: str) -> None:
+    """Print a note that is shared with audits, on a line of its own."""
+    say(with_command_flags(f"warning: {note}"))
+
+
 def print_table(draw: Callable[[Glyphs], Table]) -> None:
     """Print a table, drawn with the characters that the terminal has; no number is cut where it is narrow."""
     from rich.console import Console

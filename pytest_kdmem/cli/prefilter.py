@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.cli.options import ExampleOptions, RunOptions, StoreOptions
-from pytest_kdmem.cli.output import say
+from pytest_kdmem.cli.output import say, with_command_flags
 from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
@@ -74,7 +74,7 @@ def summary_lines(cleaned: CleanedSet, budget: Budget) -> list[str]:
     """Return what is printed: warnings, how much was left out and why, and what stays at risk."""
     from pytest_kdmem.base.text import count, percent
 
-    lines = [f"! {warning}" for warning in cleaned.risk.warnings]
+    lines = [with_command_flags(f"warning: {warning}") for warning in cleaned.risk.warnings]
     dropped = cleaned.removal
     reasons = ", ".join(f"{count(rows)} {reason}" for reason, rows in dropped.counts().items())
     lines.append(

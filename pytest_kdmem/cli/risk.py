@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.cli.options import RunOptions, SampledExampleOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import say
+from pytest_kdmem.cli.output import say, say_warning
 from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
 
@@ -92,8 +92,10 @@ def write_results(predicted: PipelineResult, features: str, output: RiskOutput) 
         console.print(predictor_report(predicted.fitted, published, published_name="study, Pythia and FineWeb"))
     entry = risk_entry(predicted.risk)
     assert entry is not None
-    for line in (*risk_lines(entry), *(f"! {warning}" for warning in predicted.risk.warnings)):
+    for line in risk_lines(entry):
         say(line)
+    for warning in predicted.risk.warnings:
+        say_warning(warning)
     if output.save is not None:
         write_predictor(predicted.risk.predictor, output.save)
         say(f"wrote the predictor to {output.save}")

@@ -11,7 +11,7 @@ import typer
 from pytest_kdmem.base.addresses import Place, ending, file_place
 from pytest_kdmem.base.progress import progress_for_onlooker
 from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import say, with_command_flags
+from pytest_kdmem.cli.output import say, say_warning, with_command_flags
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
 
@@ -123,5 +123,5 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pla
     if phrase := unaudited_phrase(scores.record.unaudited_turns):
         say(with_command_flags(phrase))
     for note in scores.notes:
-        say(f"warning: {note}")
+        say_warning(note)
     say(f"{len(scores.rows)} rows in {out}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kdmem.cli.output import say
+from pytest_kdmem.cli.output import say, say_warning
 
 
 @pytest.mark.parametrize("line", ["rate [red]1 of 20[/red]", ":smile: 5 %", "x" * 500])
@@ -19,3 +19,8 @@ def test_what_a_line_quotes_controls_no_terminal(capsys: pytest.CaptureFixture[s
     assert shown.count("\n") == 1
     assert "\x1b" not in shown
     assert "hunter2" not in shown
+
+
+def test_a_warning_names_settings_as_commands_take_them(capsys: pytest.CaptureFixture[str]) -> None:
+    say_warning("audit it with --kdmem-chat-roles all, or set --kdmem-risk-threshold")
+    assert capsys.readouterr().out == "warning: audit it with --chat-roles all, or set --threshold\n"
