@@ -14,6 +14,8 @@ from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.sentences import UNKNOWN, figure_text
 from pytest_kdmem.specs.roles import ROLE_ORDER
 
+MAX_LABELS_OF_NOTE = 5
+
 # Title and meaning of each family.
 WORDS: dict[Family, tuple[str, str]] = {
     "context": (
@@ -110,10 +112,20 @@ def _table(family: Family, figures: Sequence[FigureEntry]) -> FamilyTable:
     rows: dict[str, dict[str, Estimate]] = {}
     for figure in figures:
         rows.setdefault(figure.label, {})[figure.subject] = figure.estimate
-    notes = dict.fromkeys(f"{figure.label}: {figure.note}" for figure in figures if figure.note)
+    labels_by_note: dict[str, dict[str, None]] = {}
+    for figure in figures:
+        if figure.note:
+            labels_by_note.setdefault(figure.note, {})[figure.label] = None
+    notes = tuple(f"{_listed(list(labels))}: {note}" for note, labels in labels_by_note.items())
     title, meaning = WORDS[family]
     shown = tuple(_row(label, estimates, subjects) for label, estimates in rows.items())
-    return FamilyTable(family, title, meaning, tuple(subjects), shown, tuple(notes))
+    return FamilyTable(family, title, meaning, tuple(subjects), shown, notes)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """Return labels that share a note, the first few of very many."""
+    rest = len(labels) - MAX_LABELS_OF_NOTE
+    return ", ".join(labels[:MAX_LABELS_OF_NOTE]) + (f" and {count(rest)} more" if rest > 0 else "")
 
 
 def _row(label: str, estimates: dict[str, Estimate], subjects: Sequence[str]) -> FamilyRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -39,6 +40,8 @@ MAX_ROWS = 2000
 MAX_FAMILY_ROWS = 200
 SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 MAX_TEXT_LENGTH = 4000
+# Blanks at which a number, its bound or its factor must not be divided between two lines.
+INSIDE_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))|(?<=[≤≥<>]) (?=\d)|(?<=\d) (?=×)")
 
 
 def render(report: Report) -> str:
@@ -71,14 +74,15 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "count": count,
+        "count": lambda number: _unbroken(count(number)),
         "percent": percent,
-        "comparison": comparison_text,
+        "comparison": lambda gate: _unbroken(comparison_text(gate)),
         "gate_title": _title,
         "summary": gate_summary,
         "precision_phrase": precision_phrase,
         "unaudited_phrase": unaudited_phrase,
         "training_text": _training_text,
+        "unbroken": _unbroken,
     }
     environment.tests["estimate"] = lambda value: isinstance(value, Estimate)
     return environment.get_template("report.html.j2")
@@ -93,6 +97,11 @@ def _sanitize_value(value: Any) -> Any:
     if isinstance(value, Markup):
         return value
     return sanitize(value) if isinstance(value, str) else value
+
+
+def _unbroken(sentence: str) -> str:
+    """Return a sentence of a report of which no number is divided between two lines."""
+    return INSIDE_NUMBER.sub("\u00a0", sentence)
 
 
 def _training_text(text: str) -> Markup:

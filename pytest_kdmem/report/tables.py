@@ -45,11 +45,13 @@ class Columns:
         names: Their headings.
         expendable: Those that are dropped, in this order, until the names have room.
         least_name_width: Characters for which names have room.
+        wrap_names: Whether a longer name goes on in the next line. Otherwise it is cut.
     """
 
     names: Sequence[str]
     expendable: Sequence[str]
     least_name_width: int = MIN_NAME_WIDTH
+    wrap_names: bool = False
 
 
 def models_table(result: AuditResult, glyphs: Glyphs, width: int) -> Table:
@@ -90,7 +92,8 @@ def family_table(family: FamilyTable, glyphs: Glyphs, width: int) -> Group:
     lines: list[RenderableType] = [Text(family.title, style="bold"), Text(glyphs.clean(family.meaning))]
     others = [subject for subject, name in zip(subjects, family.subjects, strict=True) if name != "student"]
     longest_label = max(len(row.label) for row in family.rows)
-    fitted = Columns(columns, ("examples", *reversed(others)), min(longest_label, LABEL_WIDTH))
+    # A label that is cut may say another thing than the whole one, so it is wrapped.
+    fitted = Columns(columns, ("examples", *reversed(others)), min(longest_label, LABEL_WIDTH), wrap_names=True)
     lines.append(_fitted_table("", rows, fitted, glyphs, width))
     rest = len(family.rows) - MAX_FAMILY_ROWS
     lines += [Text(glyphs.clean(f"… and {count(rest)} more, which the JSON report has"))] * (rest > 0)
@@ -131,12 +134,14 @@ def _fitted_table(
         if name_width() < columns.least_name_width and column in names:
             names.remove(column)
     table = Table(box=glyphs.box, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column(heading, no_wrap=True)
+    widest_name = max(1, name_width())
+    table.add_column(heading, no_wrap=not columns.wrap_names, overflow="fold", max_width=widest_name)
     for column in names:
         table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
     for name, cells, style in rows:
         shown = (cells[column] for column in names)
-        table.add_row(glyphs.truncate(name, max(1, name_width())), *shown, style=style or None)
+        shown_name = glyphs.clean(name) if columns.wrap_names else glyphs.truncate(name, widest_name)
+        table.add_row(Text(shown_name), *shown, style=style or None)
     return table
 
 

@@ -41,6 +41,7 @@ def test_an_audit_without_figures_has_no_table() -> None:
 def test_every_report_shows_each_family(form: str) -> None:
     options = {"verbosity": 1, "width": 100} if form == "terminal" else {}
     text = render_audits(RENDER[form], full_audit(), **options).replace("\\", "")
+    text = text.replace("\u00a0", " ")
     for shown in ("By group", "By the number of copies", "3.00% [≤ 4.11%]", "0.33% [≤ 0.86%]", "of few documents"):
         assert shown in text
     before = {"html": '<details class="family"><summary>', "markdown": "<details><summary>", "terminal": ""}[form]
@@ -69,7 +70,7 @@ def test_models_whose_names_begin_alike_keep_their_own_columns() -> None:
 def test_of_very_many_rows_the_first_are_shown_and_the_rest_is_counted(form: str) -> None:
     figures = tuple(FigureEntry("group", "student", f"group {number}", rate(1, 9)) for number in range(5000))
     options = {"verbosity": 1} if form == "terminal" else {}
-    text = render_audits(RENDER[form], full_audit(figures=figures), **options)
+    text = render_audits(RENDER[form], full_audit(figures=figures), **options).replace("\u00a0", " ")
     assert "group 39" in text
     assert "group 4999" not in text
     assert "5 000" in text or "4 800 more" in text or "4 960 more" in text
@@ -84,3 +85,18 @@ def test_no_label_is_markup_or_a_command(form: str) -> None:
     assert "\x1b" not in text
     assert "\n::error" not in text
     assert form == "terminal" or "<script>x" not in text
+
+
+def test_a_note_of_several_labels_is_told_once() -> None:
+    note = "it needs a model"
+    figures = tuple(FigureEntry("class", "student", f"class {number}", rate(1, 9), note) for number in range(7))
+    (table,) = family_tables(full_audit(figures=figures))
+    assert table.notes == ("class 0, class 1, class 2, class 3, class 4 and 2 more: it needs a model",)
+
+
+def test_a_long_label_goes_on_in_the_next_line_of_a_terminal() -> None:
+    label = "common (100, 0.5), of what is recited by a model of this name"
+    figures = tuple(FigureEntry("specific", role, label, rate(1, 9)) for role in ("teacher", "baseline", "student"))
+    text = render_audits(terminal.render, full_audit(figures=figures), verbosity=1, width=80)
+    row, *below = text.partition("Memorized or merely predictable")[2].split("──\n", 1)[1].splitlines()
+    assert f"{row.split('  ')[0]} {below[0]}" == label
