@@ -25,6 +25,9 @@ class Progress(Protocol):
     def advance(self, examples: int) -> None:
         """Add examples that are done."""
 
+    def note(self, text: str) -> None:
+        """Show how the task stands beside the number of its examples, such as a loss."""
+
     def finish(self) -> None:
         """End the task."""
 
@@ -34,6 +37,9 @@ class _NoProgress:
         pass
 
     def advance(self, examples: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
     def finish(self) -> None:
@@ -52,12 +58,12 @@ class Lines:
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
-        self._what, self._done = "", 0
+        self._what, self._note, self._done = "", "", 0
         self._total: int | None = None
         self._began = self._last = 0.0
 
     def start(self, what: str, total: int | None) -> None:
-        self._what, self._total, self._done = what, total, 0
+        self._what, self._note, self._total, self._done = what, "", total, 0
         self._began = self._last = time.monotonic()
 
     def advance(self, examples: int) -> None:
@@ -68,7 +74,11 @@ class Lines:
             total = f" of {count(self._total)}" if self._total else ""
             rate = self._done / (now - self._began)
             left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._done else ""
-            self._write(f"kdmem: {self._what} {count(self._done)}{total} examples, {rate:.0f}/s{left}")
+            noted = f", {self._note}" if self._note else ""
+            self._write(f"kdmem: {self._what} {count(self._done)}{total} examples, {rate:.0f}/s{left}{noted}")
+
+    def note(self, text: str) -> None:
+        self._note = text
 
     def finish(self) -> None:
         pass
@@ -98,16 +108,21 @@ class Bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
             console=Console(file=sys.__stdout__),
             transient=True,
         )
-        self._task = self._bar.add_task(f"kdmem: {what}", total=total, rate="")
+        self._task = self._bar.add_task(f"kdmem: {what}", total=total, rate="", note="")
         self._bar.start()
 
     def advance(self, examples: int) -> None:
         if self._bar is not None and self._task is not None:
             speed = self._bar.tasks[0].speed
             self._bar.update(self._task, advance=examples, rate=f"{speed:.0f}/s" if speed else "")
+
+    def note(self, text: str) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, note=text)
 
     def finish(self) -> None:
         if self._bar is not None:

@@ -27,12 +27,11 @@ from pytest_kdmem.cli import (
 )
 from pytest_kdmem.cli.output import with_command_flags
 from pytest_kdmem.cli.parameters import typer_command
-from pytest_kdmem.errors import KdmemError, PartScored, TrainingInterrupted
+from pytest_kdmem.errors import Interrupted, KdmemError, PartScored
 from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
 
 USAGE_ERROR = 2
 BROKEN = 70  # an error of another library or of ours, as in sysexits.h
-INTERRUPTED = 128 + 15  # the exit code of a process that SIGTERM ended
 
 EXAMPLES: dict[Callable[..., None], str] = {
     init.init: "kdmem init audits --teacher runs/teacher --student runs/student --baseline runs/baseline"
@@ -87,17 +86,17 @@ app.add_typer(canaries_app, name="canaries")
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command.
 
-    What goes wrong is one sentence on stderr, with exit code 2 for a user's mistake, 143 for SIGTERM, and 70 for any
-    other error.
+    What goes wrong is one sentence on stderr, with exit code 2 for a user's mistake, 130 for Ctrl-C, 143 for
+    SIGTERM, and 70 for any other error.
     """
     try:
         return app(arguments)
     except PartScored as scored:  # the part that was asked for is done
         typer.echo(scored)
         sys.exit(0)
-    except TrainingInterrupted as interruption:
+    except Interrupted as interruption:
         typer.echo(f"kdmem: {interruption}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(interruption.exit_code)
     except KdmemError as error:
         typer.echo(f"kdmem: {with_command_flags(str(error))}", err=True)
         sys.exit(USAGE_ERROR)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import Interrupted, SpecError
 from pytest_kdmem.specs.checks import on_this_machine, require, to_truth
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.options import OPTIONS
@@ -28,6 +29,7 @@ SETTINGS = {option.key: option for option in OPTIONS}
 ORDER = {option.key: place for place, option in enumerate(OPTIONS)}
 # Commands read no other setting from the environment.
 READ_FROM_ENVIRONMENT = ("cache_dir",)
+STOPPED = "Ctrl-C stopped this command; what it had finished is kept, and the same command goes on from there."
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,10 @@ def typer_command(command: Callable[..., None]) -> Callable[..., None]:
                 if member.setting.kind == "truth":
                     values[member.name] = _truth(member.flag, values[member.name])
                 require(member.flag, values[member.name], member.setting.check)
-        _construct(command, values)
+        try:
+            _construct(command, values)
+        except KeyboardInterrupt:
+            raise Interrupted(STOPPED, signal.SIGINT) from None
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
     call.__signature__ = inspect.Signature([_parameter(member) for member in members])  # type: ignore[attr-defined]

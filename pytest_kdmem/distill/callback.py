@@ -10,7 +10,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from pytest_kdmem.distill.batches import WholeSteps
-from pytest_kdmem.distill.sigterm import StopRequest
+from pytest_kdmem.distill.stop_request import StopRequest
 from pytest_kdmem.distill.training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class DistillationCallback(TrainerCallback):
     ) -> None:
         self._trainer, self._run, self._held_out, self._stop = trainer, run, held_out, stop
         self._batch_size = run.job.recipe.batch_size
-        self._last_checkpoint = time.monotonic()
+        self._last_checkpoint = self._began = time.monotonic()
         self.has_stopped = False
 
     def on_train_begin(
@@ -44,7 +44,7 @@ class DistillationCallback(TrainerCallback):
         self._trainer.restore_unlogged_loss()
         self._run.options.progress.start("train", state.max_steps * self._batch_size)
         self._run.options.progress.advance(state.global_step * self._batch_size)
-        self._last_checkpoint = time.monotonic()
+        self._last_checkpoint = self._began = time.monotonic()
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
@@ -62,6 +62,7 @@ class DistillationCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
     ) -> None:
+        self._run.options.progress.note(self._standing(state))
         self._run.options.progress.advance(self._batch_size)
         if self._held_out is not None and state.global_step % _steps_per_epoch(state) == 0:
             # At the end of the step and not of the epoch, so that a checkpoint of this step holds the loss.
@@ -84,11 +85,11 @@ class DistillationCallback(TrainerCallback):
             return
         epochs = int(state.num_train_epochs)
         epoch = round(epochs * state.global_step / max(1, state.max_steps))
-        latest = {name: loss for entry in state.log_history for name, loss in entry.items()}
-        line = f"epoch {epoch} of {epochs}" + (f": loss {latest['loss']:.4f}" if "loss" in latest else "")
+        losses = {"mean loss": mean_loss(state.log_history, state.global_step - _steps_per_epoch(state))}
         if self._held_out is not None:
-            line += f", held-out loss {latest['held_out_loss']:.4f}"
-        self._run.options.report(line)
+            losses["held-out loss"] = _latest(state, "held_out_loss")
+        measured = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items() if loss is not None)
+        self._run.options.report(f"epoch {epoch} of {epochs}" + (f": {measured} nats per token" if measured else ""))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any) -> None:
         self._run.folder.add_elapsed_seconds()
@@ -98,6 +99,18 @@ class DistillationCallback(TrainerCallback):
     ) -> None:
         self._run.options.progress.finish()
 
+    def _standing(self, state: TrainerState) -> str:
+        """Loss, learning rate and speed, as far as they are known."""
+        loss, learning_rate = _latest(state, "loss"), _latest(state, "learning_rate")
+        tokens_per_second = self._trainer.predicted_tokens / max(1e-9, time.monotonic() - self._began)
+        return ", ".join(
+            [
+                *([f"loss {loss:.4f}"] if loss is not None else []),
+                *([f"learning rate {learning_rate:.1e}"] if learning_rate is not None else []),
+                f"{tokens_per_second:.0f} tokens/s",
+            ]
+        )
+
     def _any_process(self, *flags: bool) -> list[bool]:
         """Each flag, true if it is true in any process, so that all processes save and stop at the same step."""
         accelerator = self._trainer.accelerator
@@ -105,6 +118,16 @@ class DistillationCallback(TrainerCallback):
             return list(flags)
         counts = torch.tensor(flags, dtype=torch.float32, device=self._trainer.args.device)
         return [count > 0 for count in accelerator.reduce(counts, "sum").tolist()]
+
+
+def mean_loss(log_history: list[dict[str, float]], after_step: int) -> float | None:
+    """Mean of the training losses that were logged after a step, each of which is the mean of equally many steps."""
+    losses = [entry["loss"] for entry in log_history if "loss" in entry and entry["step"] > after_step]
+    return sum(losses) / len(losses) if losses else None
+
+
+def _latest(state: TrainerState, name: str) -> float | None:
+    return next((entry[name] for entry in reversed(state.log_history) if name in entry), None)
 
 
 def _steps_per_epoch(state: TrainerState) -> int:

@@ -17,7 +17,7 @@ from pytest_kdmem.distill.prepare import prepare
 from pytest_kdmem.distill.process_group import ProcessGroup, join_process_group, require_single_process
 from pytest_kdmem.distill.publish import publish
 from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.distill.sigterm import catch_sigterm
+from pytest_kdmem.distill.stop_request import catch_stop_signals
 from pytest_kdmem.distill.train import train
 from pytest_kdmem.distill.training_folder import TrainingFolder, check_output_folder
 from pytest_kdmem.distill.training_run import RunOptions, TrainingRun, no_report
@@ -66,7 +66,7 @@ def distill(
         SpecError: The teacher is missing or has another tokenizer, ``out`` is not empty, the batch does not split
             evenly, or the package of a tracker is not installed.
         DataError: The training set cannot be read, or holds nothing to train on.
-        TrainingInterrupted: SIGTERM arrived; everything up to the last whole step is saved.
+        TrainingInterrupted: SIGTERM or Ctrl-C arrived; everything up to the last whole step is saved.
     """
     options = RunOptions(execution or Execution(), cache_dir, offline, progress, report, tuple(callbacks))
     out, processes = out if out.name else out.resolve(), join_process_group()
@@ -134,8 +134,8 @@ def _run_job(job: TrainingJob, out: Path, options: RunOptions, processes: Proces
     with TrainingFolder.open(out, job.digest, processes) as folder:
         run = TrainingRun(job, options if processes.is_first else options.silenced(), processes, folder)
         prepared = prepare(run)
-        # Until the model is written: a SIGTERM that arrives after the last step must not interrupt the writing.
-        with quiet(), catch_sigterm() as stop:
+        # Until the model is written: a signal that arrives after the last step must not interrupt the writing.
+        with quiet(), catch_stop_signals(run.options.report) as stop:
             publish(run, prepared.rows, train(run, prepared, stop), out)
             folder.remove()
     return Model(str(out))

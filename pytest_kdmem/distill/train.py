@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pytest_kdmem.distill.checkpoints import latest_checkpoint
 from pytest_kdmem.distill.loss_forward import forward_returns_loss
 from pytest_kdmem.distill.on_policy import Prompts, collate_prompts
 from pytest_kdmem.distill.prepare import Prepared
-from pytest_kdmem.distill.sigterm import StopRequest
+from pytest_kdmem.distill.stop_request import SENDERS, StopRequest
 from pytest_kdmem.distill.trainer import DistillationTrainer
 from pytest_kdmem.distill.training_arguments import training_arguments
 from pytest_kdmem.distill.training_run import TrainingRun
@@ -84,9 +85,13 @@ def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     folder.add_elapsed_seconds()
     if callback.has_stopped:
+        # Another process may have received the signal.
+        signal_number = stop.signal_number or signal.SIGTERM
         raise TrainingInterrupted(
-            f"Training stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, as SIGTERM asked,"
-            " and every step is saved; the same command goes on from there."
+            f"Training stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, as"
+            f" {SENDERS[signal.Signals(signal_number)]} asked, and every step is saved; the same command goes on from"
+            " there.",
+            signal_number,
         )
     return Trained(
         trainer.model_wrapped,

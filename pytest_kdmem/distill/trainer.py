@@ -44,6 +44,7 @@ class DistillationTrainer(Trainer):
             teacher.to(self.args.device)
         self.order: SeededOrder | None = None
         self._resumed_progress: dict[str, Any] = {}
+        self.predicted_tokens = 0  # of all steps of this process's run, over all processes
 
     def compute_loss(
         self,
@@ -111,6 +112,7 @@ class DistillationTrainer(Trainer):
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
         tokens = [predicted_mask(batch["labels"]).sum().to(device) for batch in batch_samples]
         total: Tensor = self.accelerator.reduce(torch.stack(tokens).sum(), "sum")
+        self.predicted_tokens += int(total)
         return total
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:

@@ -46,8 +46,26 @@ class StoreError(KdmemError):
     """The score store cannot be read or written."""
 
 
-class TrainingInterrupted(KdmemError):
-    """A training stopped on request and can be resumed."""
+class Interrupted(KdmemError):
+    """A signal stopped a command, which goes on from there when it is given again.
+
+    Args:
+        message: The sentence.
+        signal_number: The signal.
+    """
+
+    def __init__(self, message: object, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+    @property
+    def exit_code(self) -> int:
+        """What a process exits with that this signal ended."""
+        return 128 + self.signal_number
+
+
+class TrainingInterrupted(Interrupted):
+    """A training stopped at the end of a step, which is saved."""
 
 
 class PartScored(KdmemError):

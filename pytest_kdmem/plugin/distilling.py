@@ -10,7 +10,7 @@ import pytest
 
 from pytest_kdmem.distill.execution import recipe_and_execution
 from pytest_kdmem.distill.run import distill_once
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import Interrupted, SpecError
 from pytest_kdmem.plugin.progress import progress_of
 from pytest_kdmem.plugin.session import session_of
 from pytest_kdmem.specs.declared import Model, TrainingSet
@@ -41,6 +41,7 @@ def distill_for_audit(
     Raises:
         SpecError: The run is a part of one, or a setting is unknown.
         KdmemError: The model cannot be trained.
+        pytest.exit.Exception: SIGTERM or Ctrl-C stopped the training.
     """
     session = session_of(request.config)
     if session.shard:
@@ -51,17 +52,21 @@ def distill_for_audit(
     recipe, execution = recipe_and_execution(dict(settings))
     if teacher is None and recipe.needs_teacher:
         teacher = request.getfixturevalue("teacher")
-    return distill_once(
-        recipe,
-        init=init,
-        teacher=teacher,
-        training_set=training_set if training_set is not None else request.getfixturevalue("training_set"),
-        held_out=held_out,
-        out=Path(out) if out is not None else None,
-        models_dir=session.cache_dir / "models",
-        cache_dir=session.cache_dir,
-        extraction=extraction(session.settings),
-        execution=execution,
-        offline=session.settings["offline"] or False,
-        progress=progress_of(request.config),
-    )
+    learned = training_set if training_set is not None else request.getfixturevalue("training_set")
+    try:
+        return distill_once(
+            recipe,
+            init=init,
+            teacher=teacher,
+            training_set=learned,
+            held_out=held_out,
+            out=Path(out) if out is not None else None,
+            models_dir=session.cache_dir / "models",
+            cache_dir=session.cache_dir,
+            extraction=extraction(session.settings),
+            execution=execution,
+            offline=session.settings["offline"] or False,
+            progress=progress_of(request.config),
+        )
+    except Interrupted as interruption:  # ends the run; the next test would begin to train again
+        pytest.exit(str(interruption), interruption.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -52,6 +53,17 @@ def test_every_help_text_is_a_sentence_that_stands_alone(words, command):
 @pytest.mark.parametrize(("words", "command"), commands().items(), ids=list(commands()))
 def test_every_command_but_those_of_the_cache_ends_its_help_with_an_example(words, command):
     assert words.startswith("cache") or f"kdmem {words} " in command.epilog
+
+
+def test_ctrl_c_is_told_in_a_sentence_and_has_the_exit_code_of_its_signal(kdmem, tiny, data, monkeypatch):
+    def press(*_arguments: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("pytest_kdmem.scoring.score.score", press)
+    done = kdmem("score", tiny, data)
+    assert done.code == 130
+    assert done.err.startswith("kdmem: Ctrl-C stopped this command")
+    assert len(done.err.strip().splitlines()) == 1
 
 
 def test_unknown_command_is_a_usage_error(kdmem):

@@ -86,7 +86,7 @@ def test_it_trains_and_prints_what_it_does(kdmem, tiny, data):
     lines = done.out.splitlines()
     assert lines[0].startswith("teacher ")
     assert lines[1] == "soft: 12 examples, 1 epochs"
-    assert lines[2].startswith("epoch 1 of 1: loss ")
+    assert lines[2].startswith("epoch 1 of 1: mean loss ")
     assert ", held-out loss " in lines[2]
     assert lines[3] == "soft model in student"
     assert Path("student/model.safetensors").is_file()
@@ -138,10 +138,10 @@ def test_a_wrong_option_is_one_sentence(kdmem, tiny, data, arguments, message):
 
 
 class StoppingOutput:
-    """Standard output that has this process terminated when it is shown that half of the examples are done."""
+    """Standard output that sends this process a signal when it is shown that half of the examples are done."""
 
-    def __init__(self, output):
-        self._output = output
+    def __init__(self, output, signal_number):
+        self._output, self._signal_number = output, signal_number
 
     def __getattr__(self, name):
         return getattr(self._output, name)
@@ -149,17 +149,22 @@ class StoppingOutput:
     def write(self, text):
         self._output.write(text)
         if "6 of 12 examples" in text:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(self._signal_number)
 
 
-def test_a_training_that_sigterm_stops_has_its_exit_code_and_goes_on_when_given_again(kdmem, tiny, data, monkeypatch):
+@pytest.mark.parametrize(
+    ("signal_number", "sender", "exit_code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)]
+)
+def test_a_training_that_a_signal_stops_has_its_exit_code_and_goes_on_when_given_again(
+    kdmem, tiny, data, monkeypatch, signal_number, sender, exit_code
+):
     command = training(tiny, data, "--mode", "baseline")
     with monkeypatch.context() as patched:
         patched.setattr("pytest_kdmem.base.progress.SECONDS_BETWEEN_LINES", 0)
-        patched.setattr(sys, "stdout", StoppingOutput(sys.stdout))
+        patched.setattr(sys, "stdout", StoppingOutput(sys.stdout, signal_number))
         stopped = kdmem(*command)
-    assert stopped.code == 143
-    assert stopped.err.startswith("kdmem: Training stopped at step 1 of 2, as SIGTERM asked")
+    assert stopped.code == exit_code
+    assert stopped.err.startswith(f"kdmem: Training stopped at step 1 of 2, as {sender} asked")
     assert not Path("student").exists()
     again = kdmem(*command)
     assert again.code == 0

@@ -176,17 +176,19 @@ def train(train_in, tmp_path) -> Callable[..., Model]:
 
 
 class Sigterm:
-    """A progress that sends SIGTERM to this process at the end of a step."""
+    """A progress that sends SIGTERM, or another signal, to this process at the end of a step."""
 
-    def __init__(self, step: int, batch_size: int = 8) -> None:
-        self._stop_at, self._examples = step * batch_size, 0
+    def __init__(self, step: int, batch_size: int = 8, signal_number: int = signal.SIGTERM) -> None:
+        self._stop_at, self._examples, self._signal_number = step * batch_size, 0, signal_number
 
     def start(self, what: str, total: int | None) -> None: ...
 
     def advance(self, examples: int) -> None:
         self._examples += examples
         if self._examples == self._stop_at:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(self._signal_number)
+
+    def note(self, text: str) -> None: ...
 
     def finish(self) -> None: ...
 

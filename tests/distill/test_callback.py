@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ class RecordingProgress:
     def __init__(self, folder: Path | None = None) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.checkpoints: list[list[str]] = []
+        self.notes: list[str] = []
         self._folder = folder
 
     def start(self, what: str, total: int | None) -> None:
@@ -29,6 +31,9 @@ class RecordingProgress:
         self.calls.append(("advance", examples))
         if self._folder is not None:
             self.checkpoints.append(sorted(path.name for path in self._folder.glob("*checkpoint*")))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def finish(self) -> None:
         self.calls.append(("finish",))
@@ -44,6 +49,14 @@ def test_progress_advances_by_the_examples_of_each_step(train):
     assert progress.calls == [("start", "train", 16), ("advance", 0), ("advance", 8), ("advance", 8), ("finish",)]
 
 
+def test_progress_shows_loss_learning_rate_and_speed(train):
+    progress = RecordingProgress()
+    model = train(mode="baseline", arguments={"progress": progress})
+    first, second = progress.notes
+    assert re.fullmatch(r"\d+ tokens/s", first)  # the loss of a step is logged after it
+    assert re.fullmatch(rf"loss {card(model).loss_curve[0][1]:.4f}, learning rate 1\.0e-02, \d+ tokens/s", second)
+
+
 def test_a_resumed_training_begins_its_progress_at_the_checkpoint(train, interrupted, four_steps):
     progress = RecordingProgress()
     train(arguments={"progress": progress}, **four_steps)
@@ -54,8 +67,10 @@ def test_each_epoch_is_reported_with_its_losses(train, seven_rows, four_steps):
     lines: list[str] = []
     model = train(arguments={"report": lines.append, "held_out": TrainingSet(str(seven_rows))}, **four_steps)
     losses, held_out = dict(card(model).loss_curve), dict(card(model).held_out)
+    assert set(losses) == {1, 2, 3, 4}
     assert lines == ["baseline: 16 examples, 2 epochs"] + [
-        f"epoch {epoch} of 2: loss {losses[step]:.4f}, held-out loss {held_out[step]:.4f}"
+        f"epoch {epoch} of 2: mean loss {(losses[step - 1] + losses[step]) / 2:.4f},"
+        f" held-out loss {held_out[step]:.4f} nats per token"
         for epoch, step in ((1, 2), (2, 4))
     ]
 

@@ -53,6 +53,40 @@ def test_the_fixture_trains_once_and_its_model_is_audited(pytester, tiny, rows):
     result.assert_outcomes(passed=1)
 
 
+def test_ctrl_c_in_a_training_of_the_fixture_ends_the_run_and_keeps_the_step(pytester, tiny, rows):
+    pytester.makeconftest(
+        f"""
+        import pytest
+        from pytest_kdmem import Model, TrainingSet
+
+        @pytest.fixture(scope="session")
+        def training_set():
+            return TrainingSet({str(rows)!r})
+        """
+    )
+    pytester.makepyfile(
+        f"""
+        import signal
+        import pytest
+        from pytest_kdmem import Model
+        from pytest_kdmem.distill.callback import DistillationCallback
+
+        @pytest.mark.parametrize("attempt", range(2))
+        def test_student(distiller, memorization, monkeypatch, attempt):
+            def press(*_arguments, **_context):
+                signal.raise_signal(signal.SIGINT)
+
+            monkeypatch.setattr(DistillationCallback, "on_step_begin", press)
+            distiller(init=Model({str(tiny)!r}), mode="baseline", epochs=2, batch_size=4, learning_rate=1e-3)
+        """
+    )
+    lengths = ("--kdmem-prefix-tokens=8", "--kdmem-suffix-tokens=8", "--kdmem-window-tokens=24")
+    result = pytester.runpytest_inprocess(*lengths, NOISE, "-p", "no:xdist")
+    assert result.ret == 130
+    result.stdout.fnmatch_lines(["*Training stopped at step 1 of *, as Ctrl-C asked, and every step is saved*"])
+    result.assert_outcomes()
+
+
 def test_an_audits_student_can_be_made_by_the_fixture(pytester, tiny, rows):
     pytester.makeconftest(
         f"""
