@@ -11,6 +11,7 @@ from transformers import TrainerCallback
 
 from pytest_kdmem.base.files import make_folder
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
+from pytest_kdmem.distill.cache_folders import UNFINISHED, make_text_folder
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.job import DeclaredJob, TrainingJob, open_job
 from pytest_kdmem.distill.prepare import prepare
@@ -97,7 +98,7 @@ def distill_once(
 
     Args:
         models_dir: Folder of trained models, where each has a name made of all that it depends on. What a teacher wrote
-            or scored is kept there, too, unless ``cache_dir`` is given.
+            or scored is kept beside it, unless ``cache_dir`` is given.
         out: Folder of the trained model instead of one in ``models_dir``. It must be new or empty; nothing is reused.
 
     Raises:
@@ -126,12 +127,16 @@ def distill_once(
         options = RunOptions(execution or Execution(), cache_dir, offline, progress)
         job = open_job(DeclaredJob(recipe, init, training_set, teacher, held_out, extraction), offline=offline)
         folder = models_dir / _folder_name(job)
-        return Model(str(folder)) if folder.is_dir() else _run_job(job, folder, options, join_process_group())
+        if folder.is_dir():
+            return Model(str(folder))
+        return _run_job(job, folder, options, join_process_group(), make_text_folder(cache_dir) / UNFINISHED)
 
 
-def _run_job(job: TrainingJob, out: Path, options: RunOptions, processes: ProcessGroup) -> Model:
-    """Prepare, train and publish."""
-    with TrainingFolder.open(out, job.digest, processes) as folder:
+def _run_job(
+    job: TrainingJob, out: Path, options: RunOptions, processes: ProcessGroup, unfinished: Path | None = None
+) -> Model:
+    """Prepare, train and publish; what is unfinished lies in the folder ``unfinished``, or else beside ``out``."""
+    with TrainingFolder.open(out, job.digest, processes, unfinished) as folder:
         run = TrainingRun(job, options if processes.is_first else options.silenced(), processes, folder)
         prepared = prepare(run)
         # Until the model is written: a signal that arrives after the last step must not interrupt the writing.

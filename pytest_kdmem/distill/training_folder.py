@@ -14,11 +14,12 @@ from typing import Any
 from filelock import FileLock
 
 from pytest_kdmem.base.files import write_text
+from pytest_kdmem.distill.cache_folders import LOCK_FILE
 from pytest_kdmem.distill.checkpoints import checkpoint_step, latest_checkpoint
 from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.errors import SpecError
 
-RECORD_FILE, LOCK_FILE = "training.json", "lock"
+RECORD_FILE = "training.json"
 
 
 @dataclass
@@ -39,13 +40,21 @@ class TrainingFolder:
 
     @staticmethod
     @contextmanager
-    def open(out: Path, job_digest: str, processes: ProcessGroup) -> Iterator[TrainingFolder]:
+    def open(
+        out: Path, job_digest: str, processes: ProcessGroup, parent: Path | None = None
+    ) -> Iterator[TrainingFolder]:
         """Lock the folder that belongs to the model folder ``out``, and create it if it is missing.
+
+        Args:
+            out: Folder of the model to be.
+            job_digest: Digest of the job.
+            processes: The processes that use the folder.
+            parent: Folder that the folder is in; that of ``out`` if None.
 
         Raises:
             SpecError: The folder holds a checkpoint of another job, or cannot be written; or ``out`` holds files.
         """
-        path = out.with_name(f".{out.name}.training")
+        path = (parent or out.parent) / f".{out.name}.training"
         with ExitStack() as stack:
             if processes.is_first:
                 stack.callback(_acquire_lock(path).release)

@@ -130,4 +130,4 @@ class RowSource:
                 *chat_digests(job.training_set.declared, job.init.checkpoint),
             ]
         )
-        return self.run.cache_dir / "teachers" / f"{kind}-{key}"
+        return self.run.make_teachers_folder() / f"{kind}-{key}"

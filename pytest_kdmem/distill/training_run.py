@@ -9,6 +9,7 @@ from pathlib import Path
 from transformers import TrainerCallback
 
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
+from pytest_kdmem.distill.cache_folders import TEACHERS, make_text_folder
 from pytest_kdmem.distill.execution import Execution, StepSplit
 from pytest_kdmem.distill.job import TrainingJob
 from pytest_kdmem.distill.process_group import ProcessGroup
@@ -25,7 +26,7 @@ class RunOptions:
 
     Args:
         execution: Settings of how the training runs.
-        cache_dir: Folder that keeps what a teacher wrote or scored for other runs; None keeps it for this run only.
+        cache_dir: Folder beside which other runs find what a teacher wrote or scored; None keeps it for this run alone.
         offline: Open no network connection.
         progress: Advanced by the number of examples of each step.
         report: Called with a line for each thing that the run does, and for each epoch.
@@ -65,7 +66,7 @@ class TrainingRun:
         """How a step is split over processes and forward passes."""
         return self.options.execution.split_step(self.job.recipe.batch_size, self.processes.count)
 
-    @property
-    def cache_dir(self) -> Path:
-        """Folder of rows that a teacher made; the folder of the unfinished training if no cache was given."""
-        return self.options.cache_dir or self.folder.path
+    def make_teachers_folder(self) -> Path:
+        """Return the folder of rows that a teacher made; in that of the unfinished training if no cache was given."""
+        cache_dir = self.options.cache_dir
+        return (make_text_folder(cache_dir) if cache_dir is not None else self.folder.path) / TEACHERS

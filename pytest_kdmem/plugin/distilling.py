@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_kdmem.distill.cache_folders import models_folder
 from pytest_kdmem.distill.execution import recipe_and_execution
 from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.errors import Interrupted, SpecError
@@ -61,7 +62,7 @@ def distill_for_audit(
             training_set=learned,
             held_out=held_out,
             out=Path(out) if out is not None else None,
-            models_dir=session.cache_dir / "models",
+            models_dir=models_folder(session.cache_dir),
             cache_dir=session.cache_dir,
             extraction=extraction(session.settings),
             execution=execution,

@@ -18,8 +18,8 @@ def test_stored_scores_are_counted_and_removed(kdmem, tiny, data):
     assert ".kdmem: 0 score shards, 0 training sets, 0 confirmations, 0.0 MB" in kdmem("cache", "info").out
     assert kdmem("score", tiny, data, "--out", "scores.parquet").code == 0
     assert ".kdmem: 1 score shards, 1 training sets" in kdmem("cache", "info").out
-    assert kdmem("cache", "prune", "--older-than-days", "1").out.startswith("0 files removed")
-    assert kdmem("cache", "prune").out.startswith("4 files removed from .kdmem")
+    assert kdmem("cache", "prune", "--older-than-days", "1").out.startswith("0 files of scores")
+    assert kdmem("cache", "prune").out.startswith("4 files of scores and 0 trained models removed from .kdmem")
     assert ".kdmem: 0 score shards, 0 training sets" in kdmem("cache", "info").out
 
 

@@ -56,11 +56,11 @@ def test_every_command_but_those_of_the_cache_ends_its_help_with_an_example(word
 
 
 def test_ctrl_c_is_told_in_a_sentence_and_has_the_exit_code_of_its_signal(kdmem, tiny, data, monkeypatch):
-    def press(*_arguments: object) -> None:
+    def press(*_arguments: object, **_settings: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("pytest_kdmem.scoring.score.score", press)
-    done = kdmem("score", tiny, data)
+    done = kdmem("score", tiny, data, "--out", "scores.parquet")
     assert done.code == 130
     assert done.err.startswith("kdmem: Ctrl-C stopped this command")
     assert len(done.err.strip().splitlines()) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.distill.recipe import Recipe
@@ -21,6 +21,7 @@ from pytest_kdmem.specs.run_card import read_run_card
 
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 RECORD = Path(__file__).parents[1] / "records" / "unfinished_training"
+LEARNING_RATE = 1e-2
 
 
 def test_a_folder_counts_seconds_and_resumptions_over_several_runs(tmp_path):
@@ -112,21 +113,31 @@ def test_a_folder_that_holds_files_is_not_overwritten(train, tmp_path):
     reason="the optimizer's state was written by a newer version of torch",
 )
 def test_a_training_stopped_by_an_earlier_version_is_resumed(tmp_path):
-    """The folder holds a training that was stopped at step 2 of 4; see README.md beside it."""
+    """The folder holds a training that was stopped at step 2 of 4; see README.md beside it.
+
+    Teacher and student are the same, so gradients are noise, which differs from one processor to the next. What is
+    compared does not depend on them: the weights that the last two steps start from, and the losses before them.
+    """
     shutil.copytree(RECORD, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "unfinished").rename(tmp_path / ".out.training")
-    trained = {}
-    for name in ("out", "whole"):
-        distill(
-            Recipe(epochs=2, batch_size=4, learning_rate=1e-2, precision="float32", teacher_top_k=4),
-            init=Model(str(tmp_path / "init")),
-            teacher=Model(str(tmp_path / "init")),
-            training_set=TrainingSet(str(tmp_path / "rows.npy")),
-            out=tmp_path / name,
-            extraction=Extraction(4, 4, 8),
-        )
-        trained[name] = load_file(tmp_path / name / "model.safetensors")
-    assert read_run_card(tmp_path / "out").resumed_at == (2,)
-    assert read_run_card(tmp_path / "whole").resumed_at == ()
-    for name, weight in trained["whole"].items():
-        torch.testing.assert_close(trained["out"][name], weight, rtol=2**-6, atol=1e-3)
+    unfinished = tmp_path / ".out.training"
+    (tmp_path / "unfinished").rename(unfinished)
+    tensors = load_file(unfinished / "checkpoint-2" / "state.safetensors")
+    # A shift that no training from the beginning would end with.
+    tensors["weights/gpt_neox.final_layer_norm.bias"] += 1
+    save_file(tensors, unfinished / "checkpoint-2" / "state.safetensors")
+    history = json.loads((unfinished / "checkpoint-2" / "trainer_state.json").read_text())["log_history"]
+    distill(
+        Recipe(epochs=2, batch_size=4, learning_rate=LEARNING_RATE, precision="float32", teacher_top_k=4),
+        init=Model(str(tmp_path / "init")),
+        teacher=Model(str(tmp_path / "init")),
+        training_set=TrainingSet(str(tmp_path / "rows.npy")),
+        out=tmp_path / "out",
+        extraction=Extraction(4, 4, 8),
+    )
+    run_card = read_run_card(tmp_path / "out")
+    assert (run_card.steps, run_card.resumed_at) == (4, (2,))
+    assert run_card.loss_curve[:2] == tuple((entry["step"], entry["loss"]) for entry in history if "loss" in entry)
+    for name, weight in load_file(tmp_path / "out" / "model.safetensors").items():
+        stored = tensors[f"weights/{name.replace('embed_out', 'lm_head')}"]
+        # The learning rate falls, and Adam moves no weight by more than about it in a step; bfloat16 rounds.
+        torch.testing.assert_close(weight.float(), stored.float(), rtol=2**-7, atol=2 * LEARNING_RATE)

@@ -32,7 +32,7 @@ def test_runs_that_share_a_cache_load_the_teacher_once(loads, tmp_path, seven_ro
     assert loads("another temperature", teacher_top_k=8, temperature=1.0) == 1
     assert loads("another k", teacher_top_k=9) == 1
     assert loads("other data", teacher_top_k=8, training_set=TrainingSet(str(seven_rows))) == 1
-    assert len(list((tmp_path / "cache" / "teachers").iterdir())) == 4
+    assert len(list((tmp_path / "cache-text" / "teachers").iterdir())) == 4
 
 
 def test_runs_that_share_a_cache_generate_text_once(loads):
