@@ -38,11 +38,11 @@ class CleanedOutput:
         """Return how much is left out.
 
         Raises:
-            SpecError: More than one limit is given, or one is not between 0 and 1.
+            SpecError: More than one limit is given, or one is no percentage.
         """
         from pytest_kdmem.risk.prefilter import Budget
 
-        return Budget(threshold, parse_share("--recall", self.recall), parse_share("--at-most", self.at_most))
+        return Budget(threshold, parse_percentage("--recall", self.recall), parse_percentage("--at-most", self.at_most))
 
 
 def prefilter(
@@ -65,7 +65,9 @@ def prefilter(
     label_source, feature_names = predictor.label_source(), predictor.feature_names()
     with store.opened() as opened:
         pipeline = pair.pipeline(examples, run, opened, settings)
-        cleaned = write_cleaned(pipeline, label_source, output.out, feature_names=feature_names, budget=budget)
+        cleaned = write_cleaned(
+            pipeline, label_source, output.out, feature_names=feature_names, budget=budget, report=say
+        )
     for line in summary_lines(cleaned, budget):
         say(line)
 
@@ -96,18 +98,21 @@ def summary_lines(cleaned: CleanedSet, budget: Budget) -> list[str]:
     return lines
 
 
-def parse_share(flag: str, text: str | None) -> float | None:
-    """Return a share that is written as ``0.5%`` or ``0.005``; None if it is not given.
+def parse_percentage(flag: str, text: str | None) -> float | None:
+    """Return the share that a percentage such as ``0.5%`` stands for; None if it is not given.
 
     Raises:
-        SpecError: It is not a number between 0 and 1.
+        SpecError: It is no percentage between 0 and 100, or lacks its sign.
     """
     if text is None:
         return None
     try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        number = float(text.removesuffix("%"))
     except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise SpecError(f"{flag} must be a share between 0 and 1, such as 0.5% or 0.005; found {quoted(text)}.")
-    return value
+        number = -1.0
+    if not 0 < number < 100 or (text.endswith("%") and number / 100 == 0):
+        raise SpecError(f"{flag} must be a percentage above 0% and below 100%, such as 0.5%; found {quoted(text)}.")
+    if not text.endswith("%"):
+        meanings = f"{text}%" + (f" or {100 * number:g}%" if number < 1 else "")
+        raise SpecError(f"{flag} must be a percentage with its sign; found {quoted(text)}: write {meanings}.")
+    return number / 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.files import atomic_folder, write_json, write_table
+from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.megatron import index_path
 from pytest_kdmem.corpus.sources import fingerprint
@@ -101,12 +103,14 @@ def prefilter(
     *,
     feature_names: tuple[str, ...] = STUDY_FEATURES,
     budget: Budget | None = None,
+    report: Callable[[str], None] = lambda _line: None,
 ) -> CleanedSet:
     """Predict the risk of a training set and write it without what is at risk, whole or not at all.
 
     A conversation of which any answer is at risk is removed as a whole. The new folder holds the data in the source's
     own format and name, ``manifest.json``, ``dropped.parquet`` (one row for each removed example) and
-    ``predictor.json``, with which the cleaned set can be gated.
+    ``predictor.json``, with which the cleaned set can be gated. ``report`` is called with a line that counts what is
+    kept before anything is written.
 
     Raises:
         SpecError: The folder exists, or the source cannot be copied without some of its documents.
@@ -132,6 +136,7 @@ def prefilter(
             f"Some examples were expected to stay of {training_set.source}, and all are at risk; set a budget"
             " (--at-most)."
         )
+    report(f"writing {count(int(kept.sum()))} of {count(len(kept))} documents of {training_set.name} to {out}")
     with atomic_folder(out, lambda reason: _write_error(out, reason)) as partial:
         data = copy_documents(training_set, partial, kept)
         if fingerprint(training_set) != before:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from pytest_kdmem.cli.prefilter import parse_share
+from pytest_kdmem.cli.prefilter import parse_percentage
 from pytest_kdmem.errors import SpecError
 
 
@@ -54,13 +55,14 @@ def test_no_more_rows_than_allowed_are_left_out_and_what_stays_at_risk_is_counte
     assert done.code == 0
     assert 0 < len(pq.read_table("cleaned/dropped.parquet")) <= 5
     assert " examples at risk (a risk of " in done.out
+    assert re.search(r"(?m)^writing \d+ of \d+ documents of \S+ to cleaned$", done.out)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--threshold=0.5", "--recall=90%"], "One of --threshold, --recall and --at-most was expected; found"),
-        (["--at-most=0"], "--at-most must be a share between 0 and 1"),
+        (["--at-most=0"], "--at-most must be a percentage above 0%"),
         (["--form=blocks"], "blocks hold parts of several"),
         (["--predictor=nowhere.json"], "there is no such file"),
         (["--labels-from=nowhere.parquet"], "there is no such file"),
@@ -113,13 +115,21 @@ def test_a_training_set_with_the_name_of_another_output_is_refused(predict, parq
     assert "A training set of another name was expected" in done.err
 
 
-def test_a_share_is_a_percentage_or_a_fraction():
-    assert parse_share("--recall", None) is None
-    assert parse_share("--recall", "95%") == 0.95
-    assert parse_share("--recall", "0.005") == 0.005
+def test_a_percentage_is_the_share_that_it_says():
+    assert parse_percentage("--recall", None) is None
+    assert parse_percentage("--recall", "95%") == 0.95
+    assert parse_percentage("--at-most", "0.5%") == 0.005
 
 
-@pytest.mark.parametrize("text", ["", "%", "0", "1", "100%", "-1%", "nan", "inf", "half"])
-def test_what_is_no_share_between_0_and_1_is_refused(text):
-    with pytest.raises(SpecError, match=r"^--recall must be a share between 0 and 1, such as 0\.5% or 0\.005; found"):
-        parse_share("--recall", text)
+@pytest.mark.parametrize("text", ["", "%", "0", "0%", "100%", "100", "-1%", "nan", "inf%", "half"])
+def test_what_is_no_percentage_is_refused(text):
+    with pytest.raises(SpecError, match=r"^--recall must be a percentage above 0% and below 100%, such as "):
+        parse_percentage("--recall", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meanings"), [("0.5", "0.5% or 50%"), ("0.005", "0.005% or 0.5%"), ("1", "1%"), ("95", "95%")]
+)
+def test_a_bare_number_is_refused_with_what_it_could_mean(text, meanings):
+    with pytest.raises(SpecError, match=rf"percentage with its sign; found '?{text}'?: write {meanings}\.$"):
+        parse_percentage("--at-most", text)
