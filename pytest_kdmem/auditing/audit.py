@@ -193,7 +193,12 @@ class Audit(DeclaredAudit):
 
     def _scored(self) -> ScoredAudit:
         moment = self._so_far.moment(self, self._run_cards.cards)
-        return replace(moment, near_verbatim=tuple(self.beside.near), specific=tuple(self.beside.specific))
+        return replace(
+            moment,
+            near_verbatim=tuple(self.beside.near),
+            sampled=tuple(self.beside.sampled),
+            specific=tuple(self.beside.specific),
+        )
 
     def _memorization(
         self, model: Model, training_set: TrainingSet, source_digest: str, metrics: Metrics
@@ -217,7 +222,7 @@ class Audit(DeclaredAudit):
         other_set = "" if self.is_own_set(training_set) else training_set.label
         groups = self._groups.of(scores, source_digest, offline=self.run.offline)
         memorization = Memorization(
-            self.subject(model), scores, self.confidence, other_set, self._secrets, groups=groups
+            self.subject(model), scores, self.confidence, other_set, self._secrets, groups=groups, sampling=self.beside
         )
         roles = self.roles_of(model) or [memorization.subject]
         over = (

@@ -9,6 +9,7 @@ from pytest_kdmem.auditing.memberships import MeasuredMembership
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.near_verbatim import NearVerbatim
+from pytest_kdmem.metrics.sampled import Extractable
 from pytest_kdmem.metrics.specific import Specific
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.scoring.confirmation import Confirmation
@@ -34,6 +35,7 @@ class ScoredAudit:
         student: Name of the student if the audit is of one of several.
         memberships: What attacks told, in the order in which tests asked.
         near_verbatim: What models recite nearly, as far as tests asked for it.
+        sampled: What may be extracted from models under samplers, as far as tests asked for it.
         specific: What models recite only after its own prefix, as far as tests asked for it.
     """
 
@@ -50,6 +52,7 @@ class ScoredAudit:
     student: str = ""
     memberships: tuple[MeasuredMembership, ...] = ()
     near_verbatim: tuple[NearVerbatim, ...] = ()
+    sampled: tuple[Extractable, ...] = ()
     specific: tuple[Specific, ...] = ()
 
     @property

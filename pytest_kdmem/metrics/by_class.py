@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_kdmem.base.arrays import Flags
-from pytest_kdmem.errors import ComparisonError, KdmemError, SpecError
+from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.metrics.distinct_rows import DistinctRows
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.secrets.examples import SecretsOfExamples
 from pytest_kdmem.specs.secret_settings import SECRET_CLASSES
@@ -63,18 +62,13 @@ def holds_secret(
         DataError: The training set can no longer be read.
     """
     if secret_class not in SECRET_CLASSES:
-        raise refused(
-            SpecError(f"A class of secrets was expected ({', '.join(SECRET_CLASSES)}); found {quoted(secret_class)}.")
-        )
+        raise SpecError(f"A class of secrets was expected ({', '.join(SECRET_CLASSES)}); found {quoted(secret_class)}.")
     if secrets is None:
-        raise refused(SpecError("Classes of secrets are counted in audits, and this memorization belongs to none."))
-    try:
-        if reason := secrets.not_looked_for(scores).get(secret_class):
-            raise SpecError(f"Class {secret_class} was expected to be looked for, and it is not, as {reason}.")
-        rows = scores.rows.filter(distinct.row_mask(is_searched))
-        classes = secrets.classes(scores, rows)
-    except KdmemError as error:
-        raise refused(error) from error.__cause__
+        raise SpecError("Classes of secrets are counted in audits, and this memorization belongs to none.")
+    if reason := secrets.not_looked_for(scores).get(secret_class):
+        raise SpecError(f"Class {secret_class} was expected to be looked for, and it is not, as {reason}.")
+    rows = scores.rows.filter(distinct.row_mask(is_searched))
+    classes = secrets.classes(scores, rows)
     holds = np.zeros(len(is_searched), dtype=bool)
     holds[is_searched] = [secret_class in classes[digest] for digest in rows["digest"].to_pylist()]
     return holds

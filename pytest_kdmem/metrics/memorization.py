@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,17 @@ from pytest_kdmem.metrics.context import AtPrefix, longest_run, rates_at
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.parts import InParts
-from pytest_kdmem.metrics.recorder import refused
+from pytest_kdmem.metrics.recorder import kept_if_broken
 from pytest_kdmem.metrics.window_hits import Tokens, WindowHits
 from pytest_kdmem.secrets.examples import SecretsOfExamples
+from pytest_kdmem.specs.sampler import Draws, Sampler
+
+
+class Sampling(Protocol):
+    """Runs models again under samplers."""
+
+    def extractable(self, memorization: Memorization, draws: Draws, sampler: Sampler | None) -> Estimate:
+        """Estimate the rate of what is extractable under a sampler; None is the one that the model is deployed with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +42,12 @@ class Memorization(InParts):
     Attributes:
         secrets: Searches the text of recited examples; None outside of audits.
         groups: Groups of the training set's rows; None if it names no column of them.
+        sampling: Runs the model under samplers; None outside of audits.
     """
 
     secrets: SecretsOfExamples | None = field(default=None, repr=False)
     groups: Groups | None = None
+    sampling: Sampling | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         raise ComparisonError("A memorization is neither true nor false; compare its rate with a threshold.")
@@ -112,19 +123,42 @@ class Memorization(InParts):
         """exp(loss), over distinct examples."""
         return float(np.exp(self.loss.value))
 
-    def extractable(self, *, n: int, p: float) -> Estimate:
-        """Estimate the rate of (n, p)-discoverable examples: n random samples contain the suffix with probability ≥ p.
+    def extractable(
+        self,
+        n: int,
+        p: float,
+        *,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> Estimate:
+        """Estimate the rate of (n, p)-extractable examples: n samples contain the suffix with probability p at least.
 
-        A suffix of probability q occurs at least once in n samples with probability 1 − (1 − q)^n.
+        The samples are drawn by the sampler that the arguments name, in which what is not named is off, or by that of
+        the model's generation_config.json if none is given.
+
+        Args:
+            n: Number of samples.
+            p: The probability.
+            temperature: What logits are divided by; 0 is greedy decoding.
+            top_k: Number of the likeliest tokens that are kept.
+            top_p: Probability of the fewest likeliest tokens that are kept.
 
         Raises:
-            SpecError: n is less than 1, p is not between 0 and 1, or log-probabilities were not scored.
+            SpecError: An argument is out of its range, the file names what no probability is computed of, verdicts
+                alone were scored, or this memorization belongs to no audit.
+            KdmemError: The model cannot be run again.
         """
-        if not n >= 1 or not 0 < p < 1:
-            raise refused(SpecError(f"n ≥ 1 and 0 < p < 1 were expected of (n, p)-extraction; found n = {n}, p = {p}."))
-        q = np.exp(self.column("logprob"))
-        hits = -np.expm1(n * np.log1p(-np.minimum(q, 1 - 1e-16))) >= p
-        return self.proportion(f"({n}, {p:g})-extractable rate", Counts(int(hits.sum()), len(hits)))
+        with kept_if_broken():
+            draws = Draws(n, p)
+            named: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+            given = {name: value for name, value in named.items() if value is not None}
+            if self.sampling is None:
+                raise SpecError(
+                    "Extractable examples were expected to be counted in an audit, which runs the model again, and this"
+                    " memorization belongs to none."
+                )
+            return self.sampling.extractable(self, draws, Sampler(**given) if given else None)
 
     @property
     def has_windows(self) -> bool:
@@ -179,7 +213,8 @@ class Memorization(InParts):
             DataError: The training set can no longer be read.
         """
         is_recited = self.flags("possible") | self.flags("memorized")
-        is_of_class = holds_secret(self.secrets, self.scores, self.distinct_rows, is_recited, secret_class)
+        with kept_if_broken():
+            is_of_class = holds_secret(self.secrets, self.scores, self.distinct_rows, is_recited, secret_class)
         flags = {name: column & is_of_class for name, column in self._flags.items()}
         return ClassMemorization(
             secret_class,

@@ -10,13 +10,14 @@ import os
 import sys
 import tempfile
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from pytest_kdmem.errors import ComparisonError, KdmemError
+from pytest_kdmem.errors import ComparisonError, KdmemError, PartScored
 
 # Processes that an audit starts inherit it: id of the process in which its gates are held, and the file for refusals.
 AUDIT_PROCESS = "_KDMEM_AUDIT_PROCESS"
@@ -126,6 +127,19 @@ def refused(error: SomeError) -> SomeError:
     """Keep an error that a comparison raises, so that a test which catches it does not pass; returns the error."""
     record(Refused(str(error)))
     return error
+
+
+@contextmanager
+def kept_if_broken() -> Iterator[None]:
+    """Keep an error that is raised while something is measured, so that a test which catches it does not pass."""
+    try:
+        yield
+    except PartScored:  # the rest of the run holds the gates
+        raise
+    except Exception as error:
+        what_broke = str(error) if isinstance(error, KdmemError) else type(error).__name__
+        record(Refused(f"What is compared could not be measured: {what_broke}"))
+        raise
 
 
 def _note_place(recorder: Recorder) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -17,6 +16,7 @@ from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.memorized_flags import MemorizedFlags
 from pytest_kdmem.metrics.share import estimate_share
 from pytest_kdmem.scoring.unrelated_prefixes import DRAWS
+from pytest_kdmem.specs.sampler import Draws
 
 
 def check_likely(n: int, p: float) -> None:
@@ -113,7 +113,7 @@ class Specific:
 
     def _verdicts(self, row: dict[str, Any]) -> tuple[bool, bool, bool]:
         """Whether a suffix comes after each of its unrelated prefixes: as observed, surely, and possibly."""
-        least = math.log(-math.expm1(math.log1p(-self.p) / self.n))
+        least = Draws(self.n, self.p).least_logprob
         scores = self.memorization.scores
         rounding = scores.tolerance * scores.extraction.suffix_tokens  # of the sum of as many log-probabilities
         draws = list(zip(row["memorized"], row["ambiguous"], row["logprob"], strict=True))

@@ -14,8 +14,8 @@ from pytest_kdmem.auditing.opening import audit_by_settings, declare
 from pytest_kdmem.auditing.regression.accepted import Accepted
 from pytest_kdmem.auditing.regression.baseline_file import read_accepted
 from pytest_kdmem.auditing.regression.metrics import tracked_metrics
-from pytest_kdmem.errors import KdmemError, PartScored, SpecError
-from pytest_kdmem.metrics.recorder import Refused, record
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.recorder import kept_if_broken
 from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of
 from pytest_kdmem.plugin.collection import is_audit
 from pytest_kdmem.plugin.progress import progress_of
@@ -58,15 +58,9 @@ def measuring(audit: Audit, config: pytest.Config) -> Iterator[None]:
     Raises:
         SpecError: The running test belongs to another audit.
     """
-    try:
+    with kept_if_broken():
         check_running(audit, config)
         yield
-    except PartScored:
-        raise
-    except Exception as error:
-        what_broke = str(error) if isinstance(error, KdmemError) else type(error).__name__
-        record(Refused(f"What is compared could not be measured: {what_broke}"))
-        raise
 
 
 def audit_of_running_test(request: pytest.FixtureRequest) -> Audit:

@@ -7,13 +7,14 @@ from pytest_kdmem.scoring.job import Job
 from pytest_kdmem.scoring.pair_job import PairJob
 from pytest_kdmem.scoring.run import PROTOCOL
 
-# Names rows of all metrics in keys. Earlier versions stored theirs under "all", without the columns of windows.
-WINDOWS = "windows"
+# Names rows of all metrics in keys. Earlier versions stored theirs under other names, with fewer columns.
+ALL_METRICS = "shortfalls"
+EARLIER = ("windows", "all")
 
 
 def row_keys(job: Job) -> tuple[str, ...]:
     """Return the store's keys for rows that serve a job, its own last: rows of all metrics serve for verdicts too."""
-    usable = (WINDOWS, "all", "verdict") if job.metrics == "verdict" else (WINDOWS,)
+    usable = (ALL_METRICS, *EARLIER, "verdict") if job.metrics == "verdict" else (ALL_METRICS,)
     return tuple(
         f"{job.checkpoint.digest[:16]}-{_protocol_digest(job, columns)}-{job.numerics.digest[:8]}" for columns in usable
     )

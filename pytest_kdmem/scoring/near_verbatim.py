@@ -17,9 +17,8 @@ import pyarrow as pa
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.shards import Shard
-from pytest_kdmem.engines.load import ModelToLoad, open_decider
 from pytest_kdmem.errors import EngineError
-from pytest_kdmem.scoring.beside import BesideTask, job_beside, key_beside
+from pytest_kdmem.scoring.beside import BesideScorer, BesideTask, job_beside, key_beside
 from pytest_kdmem.scoring.executors.protocol import Executor, ScoredShards
 from pytest_kdmem.scoring.job import Task, scorable_examples
 from pytest_kdmem.scoring.run import ScoreRun, executor_of
@@ -109,17 +108,12 @@ class NearTask(BesideTask):
         return pa.table(self.columns(shard) | nulls, NEAR_SCHEMA)
 
 
-class NearScorer:
-    """A loaded model that decodes shards.
-
-    Raises:
-        EngineError: The model cannot be loaded.
-    """
+class NearScorer(BesideScorer):
+    """A loaded model that decodes shards."""
 
     def __init__(self, task: NearTask) -> None:
+        super().__init__(task.job)
         self._task = task
-        job = task.job
-        self._engine = open_decider(ModelToLoad(job.model, job.checkpoint, job.numerics), job.settings)
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
         """Rows by NEAR_SCHEMA of a `NearShard`; exact duplicates are decoded once."""
@@ -146,9 +140,6 @@ class NearScorer:
         rows = pa.array([row_of.get(example.digest) for example in shard.examples], pa.int64())
         columns = {"near": pa.array(near).take(rows), "ambiguous": pa.array(ambiguous).take(rows)}
         return pa.table(self._task.columns(shard) | columns, NEAR_SCHEMA)
-
-    def close(self) -> None:
-        self._engine.close()
 
 
 class _WithHits:

@@ -43,6 +43,7 @@ WINDOW_SCHEMA = pa.schema(
         ("unsure", pa.binary()),
         ("min_k", pa.float32()),
         ("min_k_plus", pa.float32()),
+        ("shortfall", pa.float32()),
     ]
 )
 

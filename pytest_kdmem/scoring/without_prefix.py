@@ -6,8 +6,8 @@ Only what is recited is scored again, so the run is as small as the memorization
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,16 @@ import pyarrow.compute as pc
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.corpus.shards import Shard, rows_digest
-from pytest_kdmem.engines.load import ModelToLoad, open_decider
-from pytest_kdmem.scoring.beside import BesideTask, job_beside, key_beside
-from pytest_kdmem.scoring.check_sample import Expected
-from pytest_kdmem.scoring.confirm import read_examples
-from pytest_kdmem.scoring.run import executor_of
+from pytest_kdmem.corpus.shards import Shard
+from pytest_kdmem.scoring.beside import (
+    BesideScorer,
+    BesideTask,
+    ChosenRun,
+    distinct_rows,
+    examples_at,
+    job_beside,
+    key_beside,
+)
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.scoring.unrelated_prefixes import DRAWS, POOL, SEED, UnrelatedPrefixes, draw_pool
@@ -40,7 +44,6 @@ SUFFIX_SCHEMA = pa.schema(
         ("logprob", pa.list_(pa.float32())),
     ]
 )
-EXAMPLES_PER_SHARD = 512
 
 
 def suffixes_alone(
@@ -67,23 +70,10 @@ def suffixes_alone(
     job = job_beside(scores, settings or RunSettings())
     task = SuffixTask(job)
     key = key_beside(job, scores, "without prefix", PROTOCOL, scores.record.digest, [SEED, DRAWS, POOL])
-    recited = _recited(scores.rows)
-    chunks = {rows_digest(chunk): chunk for chunk in _chunks(recited)}
-    with store.lock(key):
-        tables = {digest: store.read_shard(key, digest) for digest in chunks}
-        missing = [digest for digest, table in tables.items() if table is None]
-        if missing:
-            shards = _shards(scores, [chunks[digest] for digest in missing], offline=job.settings.offline)
-            progress.start(f"{job.model.name} without prefixes", sum(len(chunks[digest]) for digest in missing))
-            try:
-                with closing(executor_of(job.settings).score(task, shards, progress)) as scored:
-                    for digest, rows in scored:
-                        store.write_shard(key, digest, rows)
-                        tables[digest] = rows
-            finally:
-                progress.finish()
-    parts = [table.replace_schema_metadata(None) for table in tables.values() if table is not None]
-    return pa.concat_tables([SUFFIX_SCHEMA.empty_table(), *parts])
+    run = ChosenRun(task, (key,), store, progress, f"{job.model.name} without prefixes")
+    is_possible = pc.fill_null(pc.or_(scores.rows["memorized"], scores.rows["ambiguous"]), False)
+    make_shards = partial(_shards, scores, offline=job.settings.offline)
+    return run.tables(distinct_rows(scores.rows, is_possible), make_shards)[0]
 
 
 @dataclass(frozen=True)
@@ -112,17 +102,12 @@ class SuffixTask(BesideTask):
         return pa.table(self.columns(shard), SUFFIX_SCHEMA)
 
 
-class SuffixScorer:
-    """A loaded model that scores suffixes after other prefixes.
-
-    Raises:
-        EngineError: The model cannot be loaded.
-    """
+class SuffixScorer(BesideScorer):
+    """A loaded model that scores suffixes after other prefixes."""
 
     def __init__(self, task: SuffixTask) -> None:
+        super().__init__(task.job)
         self._task = task
-        job = task.job
-        self._engine = open_decider(ModelToLoad(job.model, job.checkpoint, job.numerics), job.settings)
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
         """Rows by SUFFIX_SCHEMA of a `SuffixShard`."""
@@ -145,33 +130,12 @@ class SuffixScorer:
         }
         return pa.table(self._task.columns(shard) | columns, SUFFIX_SCHEMA)
 
-    def close(self) -> None:
-        self._engine.close()
-
-
-def _recited(rows: pa.Table) -> pa.Table:
-    """Position and digest of each distinct example that is recited or ambiguous, at the first copy that is."""
-    is_possible = pc.fill_null(pc.or_(rows["memorized"], rows["ambiguous"]), False)
-    possible = rows.filter(is_possible).select(["example_id", "digest"]).combine_chunks()
-    _, first = np.unique(possible["digest"].to_numpy(), return_index=True)
-    return possible.take(pa.array(np.sort(first)))
-
-
-def _chunks(recited: pa.Table) -> Iterator[pa.Table]:
-    for start in range(0, len(recited), EXAMPLES_PER_SHARD):
-        yield recited.slice(start, EXAMPLES_PER_SHARD)
-
 
 def _shards(scores: ScoreTable, chunks: list[pa.Table], *, offline: bool) -> Iterator[SuffixShard]:
     """Read the examples of some chunks, and the pool, from the training set."""
     pool = draw_pool(scores.rows)
-    positions = sorted({*pool, *(position for chunk in chunks for position in chunk["example_id"].to_pylist())})
-    wanted = scores.rows.filter(pc.is_in(scores.rows["example_id"], pa.array(positions, pa.int64())))
-    expected = [
-        Expected(position, digest, False, False, None)
-        for position, digest in zip(wanted["example_id"].to_pylist(), wanted["digest"].to_pylist(), strict=True)
-    ]
-    examples = {example.position: example for example in read_examples(scores, expected, offline=offline)}
+    positions = {*pool, *(position for chunk in chunks for position in chunk["example_id"].to_pylist())}
+    examples = examples_at(scores, positions, offline=offline)
     prefixes = UnrelatedPrefixes([examples[position] for position in pool], scores.extraction)
     for chunk in chunks:
         of_chunk = tuple(examples[position] for position in chunk["example_id"].to_pylist())

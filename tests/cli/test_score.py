@@ -32,6 +32,7 @@ COLUMNS = [
     ("unsure", "binary"),
     ("min_k", "float"),
     ("min_k_plus", "float"),
+    ("shortfall", "float"),
 ]
 
 

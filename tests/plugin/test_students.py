@@ -250,6 +250,13 @@ def test_prefix(memorization, student):
 
 def test_run(memorization, student):
     assert figures.setdefault("run", memorization(student, metrics="all").longest_run) <= 20
+
+def test_sampler(memorization, student):
+    scored = memorization(student, metrics="all")
+    assert figures.setdefault("sampler", scored.extractable(100, 0.5, temperature=0.02)) <= 1
+
+def test_own_sampler(memorization, student):
+    assert figures.setdefault("own sampler", memorization(student).extractable(100, 0.5)) <= 1
 """
 
 
@@ -257,7 +264,7 @@ def test_no_kind_of_figure_is_compared_for_another_student(students):
     students.gates(KEPT)
     result, report = run(students)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert outcomes(report) == {"small": ["pass"] * 5, "large": ["error"] * 5}
+    assert outcomes(report) == {"small": ["pass"] * 7, "large": ["error"] * 7}
 
 
 def test_a_figure_that_is_kept_of_another_folder_is_not_compared(audit_project, folder):

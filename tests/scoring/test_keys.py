@@ -22,7 +22,7 @@ def pair(*jobs):
 
 def test_rows_of_all_metrics_serve_for_verdicts_and_verdicts_for_nothing_else():
     verdicts, everything = row_keys(job()), row_keys(job("all"))
-    assert len(set(verdicts)) == 3
+    assert len(set(verdicts)) == 4
     assert everything == verdicts[:1]
 
 

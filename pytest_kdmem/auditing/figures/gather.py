@@ -9,6 +9,7 @@ from pytest_kdmem.auditing.figures.copies import copies_figures
 from pytest_kdmem.auditing.figures.groups import group_figures
 from pytest_kdmem.auditing.figures.membership import membership_figures
 from pytest_kdmem.auditing.figures.near_verbatim import near_verbatim_figures
+from pytest_kdmem.auditing.figures.sampler import sampler_figures
 from pytest_kdmem.auditing.figures.secret_class import class_figures
 from pytest_kdmem.auditing.figures.specific import specific_figures
 from pytest_kdmem.auditing.schema_figures import FigureEntry, in_order
@@ -18,6 +19,7 @@ from pytest_kdmem.auditing.scored_audit import ScoredAudit
 FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
     context_figures,
     near_verbatim_figures,
+    sampler_figures,
     specific_figures,
     group_figures,
     copies_figures,

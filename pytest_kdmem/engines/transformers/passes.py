@@ -48,11 +48,15 @@ class ForwardPasses:
     @torch.inference_mode()
     def suffix_margins(self, ids: Tensor, starts: Tensor, tokens: int) -> Tensor:
         """Margins ``[batch, tokens]`` of the first tokens of suffixes that begin at ``starts`` ``[batch]``."""
+        flat, targets = self.suffix_hidden(ids, starts, tokens)
+        return reduce_margins(flat, targets, self.logits, chunk=self.chunk).reshape(len(ids), -1)
+
+    def suffix_hidden(self, ids: Tensor, starts: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
+        """Last hidden states ``[m, width]`` before each of the first tokens of suffixes, and these tokens ``[m]``."""
         places = suffix_places(starts, tokens)
         hidden = self._heads.head.backbone(ids[:, :-1])
         before = hidden.gather(1, (places - 1)[..., None].expand(-1, -1, hidden.shape[-1]))
-        flat, targets = before.reshape(-1, hidden.shape[-1]), ids.gather(1, places).reshape(-1)
-        return reduce_margins(flat, targets, self.logits, chunk=self.chunk).reshape(len(ids), -1)
+        return before.reshape(-1, hidden.shape[-1]), ids.gather(1, places).reshape(-1)
 
     def step(self, ids: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
         """Last hidden states of tokens behind those of a cache, and the cache with both; see `StandardHead.step`."""
