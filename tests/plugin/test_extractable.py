@@ -44,7 +44,7 @@ def test_a_named_sampler_is_held_beside_the_models_own_and_stored(project, cast,
     result.stdout.fnmatch_lines(
         ["*(1, 0.5)-extractable rate at temperature 1, top-k 1 (named by the test) of student*"]
     )
-    figures = {each.label: each for each in project.report().audits[0].figures if each.family == "sampler"}
+    figures = {each.label: each for each in project.report("report.json").figures if each.family == "sampler"}
     assert set(figures) == {
         "(100, 0.5) at temperature 0.02 (named by the test)",
         "(100, 0.5) at temperature 0.01 (generation_config.json)",
@@ -70,7 +70,7 @@ def test_a_model_that_is_decoded_greedily_gives_away_what_it_recites(project, ca
         """
     )
     project.run("--kdmem-report", "report.json").assert_outcomes(passed=1)
-    (figure,) = (each for each in project.report().audits[0].figures if each.family == "sampler")
+    (figure,) = (each for each in project.report("report.json").figures if each.family == "sampler")
     assert figure.label == "(100, 0.5) by greedy decoding (generation_config.json)"
     assert "does not set do_sample" in figure.note
 
@@ -103,7 +103,7 @@ def test_a_named_sampler_stands_where_the_models_own_cannot_be_read(project):
         '    assert memorization(student, metrics="all").extractable(9, 0.5, temperature=0.02) <= 0.5\n'
     )
     project.run("--kdmem-report", "report.json").assert_outcomes(passed=1)
-    (figure,) = (each for each in project.report().audits[0].figures if each.family == "sampler")
+    (figure,) = (each for each in project.report("report.json").figures if each.family == "sampler")
     assert figure.note.endswith("generation_config.json names one of which no probability is computed.")
 
 
