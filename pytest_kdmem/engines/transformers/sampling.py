@@ -115,22 +115,19 @@ def target_logprobs(logits: Tensor, targets: Tensor, sampler: Sampler, tolerance
     step = tolerance / sampler.temperature
     target = scaled.gather(1, index)
     observed = truncate(scaled, sampler).log_softmax(dim=1).gather(1, index)[:, 0]
-    loose = truncate(scaled.scatter(1, index, target + step), sampler.loosened(step))
-    tight = truncate(scaled.scatter(1, index, target - step), sampler.loosened(-step))
-    is_loose, is_tight = loose > -torch.inf, tight > -torch.inf
-    # With top-k, a target that is moved in or out takes the place of another token, or leaves it.
-    most = _logprob_of(target + step, index, scaled, is_loose & is_tight)
-    least = _logprob_of(target - step, index, scaled, is_loose | is_tight)
-    most = torch.where(is_loose.gather(1, index)[:, 0], most, -torch.inf)
-    least = torch.where(is_tight.gather(1, index)[:, 0], least, -torch.inf)
+    bounds = []
+    for moved, others_by, target_by in (
+        (target - step, sampler.loosened(step), sampler.loosened(-step)),
+        (target + step, sampler.loosened(-step), sampler.loosened(step)),
+    ):
+        at_moved = scaled.scatter(1, index, moved)
+        # Of the other tokens, those that are left take probability from the target.
+        others = truncate(at_moved, others_by).scatter(1, index, -torch.inf).logsumexp(dim=1)
+        logprob = torch.nn.functional.logsigmoid(moved[:, 0] - others)
+        is_kept = truncate(at_moved, target_by).gather(1, index)[:, 0] > -torch.inf
+        bounds.append(torch.where(is_kept, logprob, -torch.inf))
+    least, most = bounds
     return torch.stack([observed, torch.minimum(least, observed), torch.maximum(most, observed)])
-
-
-def _logprob_of(target: Tensor, index: Tensor, scaled: Tensor, kept: Tensor) -> Tensor:
-    """Log-probability ``[m]`` of a target's logit ``[m, 1]`` beside those of the other tokens that are kept."""
-    others = scaled.masked_fill(~kept, -torch.inf).scatter(1, index, -torch.inf)
-    advantage = target[:, 0] - others.logsumexp(dim=1)
-    return torch.nn.functional.logsigmoid(advantage)
 
 
 def truncate(scaled: Tensor, sampler: Sampler) -> Tensor:

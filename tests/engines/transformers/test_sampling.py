@@ -127,18 +127,18 @@ def test_no_probability_is_above_the_bound_of_the_pass(drawn, sampler, tolerance
     bound = -least_shortfall(margin, tolerance) / sampler.temperature
     observed, least, most = target_logprobs(logits, target, sampler, tolerance).tolist()
     assert least[0] <= observed[0] <= most[0] <= 0
-    assert most[0] <= bound + 1e-4
+    assert most[0] <= bound + 1e-3
 
 
-@given(logits_and_target, samplers, st.floats(-1, 1), st.data())
-def test_logits_within_the_tolerance_stay_within_the_bounds(drawn, sampler, share, data):
+@given(logits_and_target, samplers, st.floats(-1, 1))
+def test_logits_within_the_tolerance_stay_within_the_bounds(drawn, sampler, share):
     """Another kernel moves the target's logit by what the tolerance allows."""
     logits, target = drawn
     tolerance = 0.01
     moved = logits.scatter_add(1, target[:, None], torch.full((1, 1), share * tolerance))
     _, least, most = target_logprobs(logits, target, sampler, tolerance).tolist()
     other = target_logprobs(moved, target, sampler, 0.0)[0].item()
-    assert least[0] - 1e-4 <= other <= most[0] + 1e-4
+    assert least[0] - 1e-3 <= other <= most[0] + 1e-3
 
 
 @given(logits_and_target)
