@@ -86,8 +86,9 @@ class RunsBeside:
         samplers = [deployed.sampler for deployed in new if not deployed.sampler.is_greedy]
         rows = dict(zip(samplers, self._sampled_rows(scores, samplers, draws), strict=True))
         made = [Extractable(memorization, draws, deployed, rows.get(deployed.sampler)) for deployed in new]
+        rates = [extractable.rate for extractable in made]
         self.sampled.extend(made)
-        return made[0].rate
+        return rates[0]
 
     def _sampled_rows(self, scores: ScoreTable, samplers: list[Sampler], draws: Draws) -> list[pa.Table]:
         if not samplers:

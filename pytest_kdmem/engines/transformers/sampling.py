@@ -90,9 +90,11 @@ def suffix_logprobs(
                 torch.stack([target_logprobs(logits, targets[part], each, engine.tolerance) for each in samplers])
             )
         rows = order[batch]
-        broken = torch.cat(is_broken).reshape(len(rows), suffix_tokens).any(dim=1)
-        passes.check_finite(broken.cpu().numpy(), [examples[row] for row in rows])
-        of_tokens = torch.cat(parts, dim=2).reshape(len(samplers), 3, len(rows), suffix_tokens)
+        of_tokens = torch.cat(parts, dim=2)
+        # A probability that is NaN would reach no threshold, and must not pass for an unlikely one.
+        broken = (torch.cat(is_broken) | of_tokens.isnan().any(dim=(0, 1))).reshape(len(rows), suffix_tokens)
+        passes.check_finite(broken.any(dim=1).cpu().numpy(), [examples[row] for row in rows])
+        of_tokens = of_tokens.reshape(len(samplers), 3, len(rows), suffix_tokens)
         logprobs[:, :, rows] = of_tokens.sum(dim=3, dtype=torch.float64).cpu().numpy()
 
     with engine.computing():
