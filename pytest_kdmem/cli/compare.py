@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -10,6 +11,13 @@ import typer
 from pytest_kdmem.cli.output import say
 
 REGRESSED = 1
+# What is said of the changes that speak against a release, by their outcome.
+MEANINGS = {
+    "worse": "worse",
+    "undecided": "not shown to be no worse",
+    "refused": "that cannot be compared",
+    "unused": "that the second report lacks",
+}
 
 
 def compare(
@@ -32,8 +40,8 @@ def compare(
             say(section.audit or "the root", style="bold")
         for entry in section.changes:
             say(change_line(entry), style=OUTCOME_STYLES.get(entry.outcome))
-    regressed = sum(len(section.regressed) for section in sections)
-    figures = sum(len(section.changes) for section in sections)
-    outcome = f"{regressed} are worse, or cannot be shown to be no worse" if regressed else "none has grown worse"
-    say(f"{figures} figures compared: {outcome}")
+    regressed = [change for section in sections for change in section.regressed]
+    counted = Counter[str](change.outcome for change in regressed)
+    outcome = ", ".join(f"{counted[name]} {meaning}" for name, meaning in MEANINGS.items() if counted[name])
+    say(f"{sum(len(section.changes) for section in sections)} figures: {outcome or 'none has grown worse'}")
     sys.exit(REGRESSED if regressed else 0)

@@ -51,5 +51,7 @@ def _difference(change: MetricChange, estimate: Estimate) -> str:
 
 
 def _signed(estimate: Estimate, difference: float) -> str:
-    """Return a difference with its sign, in the estimate's unit."""
-    return f"{'+' if difference >= 0 else '−'}{estimate.format_value(abs(difference))}"
+    """Return a difference with its sign, in the estimate's unit; shares in per cent differ by percentage points."""
+    size = estimate.format_value(abs(difference))
+    points = f"{size.removesuffix('%')} points" if size.endswith("%") else size
+    return f"{'+' if difference >= 0 else '−'}{points}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def test_twenty_more_memorized_of_five_thousand_are_a_regression(large, compare)
     large.run(f"--kdmem-student={large.cast.baseline}", "--kdmem-report=new.json").assert_outcomes(passed=1)
     done = compare("old.json", "new.json")
     assert done.code == 1
-    assert "worse: memorization rate of student 0.60% → 1.00%, +0.40%" in done.out
+    assert "worse: memorization rate of student 0.60% → 1.00%, +0.40 points" in done.out
     assert "20 newly, 0 no longer; paired p = 9.5e-07" in done.out
     done = compare("new.json", "old.json")
     assert done.code == 0
@@ -83,6 +84,7 @@ def test_another_training_set_is_no_pass(large, compare):
     done = compare("old.json", "new.json")
     assert done.code == 1
     assert "refused: memorization rate of student" in done.out
+    assert re.search(r"\d+ figures: \d+ that cannot be compared$", done.out.strip())
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"schema_version": 9}'])

@@ -13,13 +13,13 @@ from tests.report.audits import full_audit, rate
 
 
 def test_a_change_has_both_values_and_the_difference_with_its_bounds() -> None:
-    line = "worse: memorization rate of student 1.00% → 1.90%, +0.90% [+0.40% to +2.00%] (why)"
+    line = "worse: memorization rate of student 1.00% → 1.90%, +0.90 points [+0.40 points to +2.00 points] (why)"
     assert change_line(WORSE) == line
 
 
 def test_a_fall_has_a_minus_sign() -> None:
     better = replace(WORSE, outcome="better", difference=-0.009, low=-0.02, high=-0.004)
-    assert ", −0.90% [−2.00% to −0.40%] (why)" in change_line(better)
+    assert ", −0.90 points [−2.00 points to −0.40 points] (why)" in change_line(better)
 
 
 @pytest.mark.parametrize("difference", [0.0, None])
@@ -29,7 +29,7 @@ def test_without_a_difference_only_the_values_are_shown(difference: float | None
 
 
 def test_an_exact_difference_has_no_bounds() -> None:
-    assert change_line(replace(WORSE, low=0.009, high=0.009)).endswith("1.90%, +0.90% (why)")
+    assert change_line(replace(WORSE, low=0.009, high=0.009)).endswith("1.90%, +0.90 points (why)")
 
 
 def test_a_metric_on_one_side_only_has_one_value() -> None:
