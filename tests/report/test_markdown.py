@@ -6,17 +6,14 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.report.families import WORDS
 from pytest_kdmem.report.markdown import DETAILS, render
-from pytest_kdmem.report.markdown_text import WORD_JOINER, code_span, escape_markdown
-from pytest_kdmem.report.sanitize import sanitize
-from tests.report.any_report import HOSTILE, TEXT, random_reports
+from pytest_kdmem.report.markdown_text import WORD_JOINER, escape_markdown
+from tests.report.any_report import random_reports
 from tests.report.audits import (
     BROKEN,
     FAILING,
@@ -158,36 +155,6 @@ def test_saved_reports_are_shown(saved: str) -> None:
 def test_no_report_breaks_the_page() -> None:
     for report in random_reports():
         assert_harmless(render(report))
-
-
-@given(TEXT | st.lists(st.sampled_from(HOSTILE), max_size=5).map("".join))
-@settings(max_examples=400)
-def test_escaped_text_reads_as_the_original(text: str) -> None:
-    escaped = escape_markdown(text)
-    for page in (f"- {escaped}\n", f"{escaped}\n", f"| h | k |\n| --- | --- |\n| {escaped} | z |\n"):
-        in_table = page.startswith("| h")
-        parsed = [token.children or () for token in PARSER.parse(page) if token.type == "inline"]
-        assert len(parsed) in ((4,) if in_table else (0, 1))
-        children = () if not parsed else parsed[2] if in_table else parsed[0]
-        assert all(token.type == "text" for token in children)
-        read = "".join(token.content for token in children)
-        assert read.replace(WORD_JOINER, "") == sanitize(text).strip().replace("$", "＄")
-        assert not LINKED_BY_GITHUB.search(read)
-
-
-@given(TEXT | st.lists(st.sampled_from(HOSTILE), max_size=5).map("".join))
-@settings(max_examples=400)
-def test_no_text_breaks_out_of_a_code_span(text: str) -> None:
-    span_text = code_span(text)
-    cells = [
-        token.children for token in PARSER.parse(f"| h | k |\n| --- | --- |\n| {span_text} | z |\n") if token.children
-    ]
-    assert len(cells) == 4
-    (span,) = cells[2] or ()
-    if sanitize(text).strip():
-        assert (span.type, span.content) == ("code_inline", sanitize(text))
-    else:
-        assert (span.type, span.content) == ("text", "–")
 
 
 def test_parts_are_left_out_in_order_and_named() -> None:

@@ -83,31 +83,6 @@ def test_a_set_that_changed_since_it_was_scored_is_refused(tiny, data, tmp_path)
         suffixes_alone(table, store)
 
 
-def test_a_prefix_that_has_to_do_with_the_example_is_never_drawn():
-    random = np.random.default_rng(0)
-    rows = random.integers(0, 1000, (8, 100)).astype(np.int32)
-    rows[1, :50] = rows[0, :50]  # a copy of the prefix
-    rows[2, :50] = rows[0, :50]
-    rows[2, 20:24] = 7  # a near-copy
-    rows[3, 10:20] = rows[0, 60:70]  # a piece of the suffix
-    examples = examples_of(rows)
-    prefixes = UnrelatedPrefixes(examples, EXTRACTION)
-    drawn = {prefix.tobytes() for prefix in prefixes.of(examples[0])}
-    assert len(drawn) == DRAWS
-    assert drawn <= {row[:50].tobytes() for row in rows[4:]}
-    assert drawn != {prefix.tobytes() for prefix in prefixes.of(examples[4])}
-    few = UnrelatedPrefixes(examples[:6], EXTRACTION)
-    assert len(few.of(examples[0])) == 2
-
-
-def test_an_answer_gets_whole_prompts_of_others():
-    rows = np.random.default_rng(0).integers(0, 1000, (6, 100)).astype(np.int32)
-    examples = examples_of(rows)
-    examples = [type(each)(each.position, each.ids, prefix_tokens=20 + at) for at, each in enumerate(examples)]
-    drawn = UnrelatedPrefixes(examples, EXTRACTION).of(examples[0])
-    assert {len(prefix) for prefix in drawn} < {21, 22, 23, 24, 25}
-
-
 @pytest.mark.slow
 def test_workers_of_ray_score_the_same(scored, tmp_path):
     pytest.importorskip("ray")
