@@ -138,16 +138,6 @@ def test_workers_of_a_part_are_heard(audit_project):
     result.stdout.fnmatch_lines(["*part 1/1 is scored, and no gate was held*"])
 
 
-def test_no_model_is_trained_in_a_part(audit_project):
-    audit_project.gates("""
-        def test_trained(distiller, student):
-            distiller(init=student, mode="baseline")
-    """)
-    result = audit_project.run("--kdmem-shard=1/4")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*Models that were trained before were expected in a part of a run*"])
-
-
 def test_an_error_in_a_part_is_an_error(audit_project):
     audit_project.gates("""
         from pytest_kdmem import Model

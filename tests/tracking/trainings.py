@@ -10,11 +10,13 @@ import torch
 from torch import nn
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
+from pytest_kdmem import MemorizationCallback
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 
 WORDS = 97
 LENGTHS = Extraction(8, 8, 16)
 STEPS = 60
+RATE = "kdmem/student/memorization_rate"
 
 
 def random_ids(rows: int = 16, tokens: int = 16, *, seed: int = 0) -> np.ndarray:
@@ -97,3 +99,13 @@ class GreedyLoop(TrainerCallback):
     def on_step_end(self, args, state, control, model=None, **context):
         if state.global_step % self._every == 0:
             self.counts[state.global_step] = recited(model, self._ids)
+
+
+def callback_of(training_set: Any, **settings: Any) -> MemorizationCallback:
+    """A callback that measures at every tenth step."""
+    return MemorizationCallback(training_set, **({"every": 10, "extraction": LENGTHS} | settings))
+
+
+def logged(trainer: Trainer, name: str = RATE) -> dict[int, float]:
+    """A figure in the history of a training, by step."""
+    return {entry["step"]: entry[name] for entry in trainer.state.log_history if name in entry}
