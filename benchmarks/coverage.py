@@ -2,7 +2,8 @@
 
 The bounds of a rate are enumerated, those of a reduction and of a mean loss simulated. Of each row the lowest coverage
 of any cell is printed. The exit code is 1 if a cell covers less than its confidence by more than four standard errors.
-With the defaults it takes half an hour on one core, with `--draws 200` some seven minutes.
+With the defaults it takes half an hour on one core, with `--draws 200` some seven minutes. With `--strata` it simulates
+the bounds of stratified samples alone, which takes a minute.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ RATES = (0.0, 0.001, 0.01, 0.1)
 OVERLAPS = (0.0, 0.5, 0.95)  # shares of the hits of the model with fewer
 SHOWN = "baseline 2 %, student 1 %, half of these shared"
 STANDARD_ERRORS = 4.0
+LARGEST_STRATUM = 8_192  # of the strata of a simulated set, each of which has half as many examples as the one before
+STRATA_CONFIDENCES = (0.9, 0.95)
+# Numbers of strata, and of examples in the random sample and of each stratum at least.
+STRATA_CELLS = ((2, 500, 100), (4, 500, 100), (8, 500, 100), (8, 2_000, 30), (12, 500, 300))
 MOST_LOSSES = 10_000  # of more, the mean is normal
 MEASURED_LOSSES = Path(__file__).parents[1] / "tests/records/store/scores"
 
@@ -44,7 +49,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=1_000, help="Expected number of misses in a cell.")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="Numbers of examples in a sample.")
+    parser.add_argument("--strata", action="store_true", help="Simulate stratified samples alone.")
     arguments = parser.parse_args()
+    if arguments.strata:
+        sys.exit(print_strata(arguments.draws))
     random, short = np.random.default_rng(0), []
     figures: dict[str, CellsOf] = {
         "memorization rate, both bounds": rate_cells,
@@ -63,6 +71,50 @@ def main() -> None:
     print_widths(arguments.sizes)
     print(f"\ncells below their confidence by more than {STANDARD_ERRORS:g} standard errors: {short or 'none'}")
     sys.exit(bool(short))
+
+
+def print_strata(draws: int) -> bool:
+    """Print how often the upper bounds of all strata of a sample hold at once; return whether that is too rare."""
+    random, short = np.random.default_rng(0), []
+    print("\nrates of all strata, upper bounds at once\n")
+    print("| strata | sample | at least of each | " + " | ".join(f"{at:.1%}" for at in STRATA_CONFIDENCES) + " |")
+    print("|---|---|---|" + "---|" * len(STRATA_CONFIDENCES))
+    for strata, sample, least in STRATA_CELLS:
+        cells = [strata_cell(strata, sample, least, confidence, draws, random) for confidence in STRATA_CONFIDENCES]
+        print(f"| {strata} | {sample} | {least} | " + " | ".join(lowest_coverage([cell]) for cell in cells) + " |")
+        short += [
+            cell for cell, confidence in zip(cells, STRATA_CONFIDENCES, strict=True) if falls_short(cell, confidence)
+        ]
+    print(f"\ncells below their confidence by more than {STANDARD_ERRORS:g} standard errors: {short or 'none'}")
+    return bool(short)
+
+
+def strata_cell(
+    strata: int, sample: int, least: int, confidence: float, draws: int, random: np.random.Generator
+) -> Cell:
+    """Coverage of all upper bounds at once in a set whose strata halve in size and are recited at various rates.
+
+    Each draw ranks all texts at random, as their hashes do, and looks at those of a stratum that are among the first of
+    all or the first of the stratum.
+    """
+    sizes = [max(LARGEST_STRATUM >> index, 4) for index in range(strata)]
+    stratum_of = np.repeat(np.arange(strata), sizes)
+    recited = np.concatenate([np.arange(size) < round(size * RATES[1 + at % 3]) for at, size in enumerate(sizes)])
+    truths = [float(recited[stratum_of == index].mean()) for index in range(strata)]
+    each, held = 1 - (1 - confidence) / strata, 0
+    bounds: dict[tuple[int, int], float] = {}
+    for _ in range(draws):
+        ranked = random.permutation(len(stratum_of))
+        holds = True
+        for index, truth in enumerate(truths):
+            places = np.flatnonzero(stratum_of[ranked] == index)
+            looked_at = places[: max(least, int(np.searchsorted(places, sample)))]
+            k, n = int(recited[ranked[looked_at]].sum()), len(looked_at)
+            if (k, n) not in bounds:
+                bounds[k, n] = k / n if n == sizes[index] else upper_bound(k, n, each)
+            holds &= truth <= bounds[k, n]
+        held += holds
+    return held / draws, math.sqrt(confidence * (1 - confidence) / draws)
 
 
 def lowest_coverage(cells: Sequence[Cell]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_kdmem.auditing.build_result import build_metrics, build_result
 from pytest_kdmem.auditing.declared_audit import DeclaredAudit
-from pytest_kdmem.auditing.groups_of_sets import GroupsOfSets
+from pytest_kdmem.auditing.groups_of_sets import GroupsOfSets, looked_at_warnings
 from pytest_kdmem.auditing.judged_models import JudgedModels, is_compared, refused
 from pytest_kdmem.auditing.memberships import MembershipRequest, measure_membership
 from pytest_kdmem.auditing.noise import check_is_no_noise
@@ -224,6 +224,9 @@ class Audit(DeclaredAudit):
         memorization = Memorization(
             self.subject(model), scores, self.confidence, other_set, self._secrets, groups=groups, sampling=self.beside
         )
+        if (strata_scores := self._scorer.score_strata(scores, metrics)) is not None:
+            memorization = replace(memorization, beyond=replace(memorization, scores=strata_scores))
+        self._so_far.warn(looked_at_warnings(memorization))
         roles = self.roles_of(model) or [memorization.subject]
         over = (
             f"{memorization.subject} over the control set" if training_set == self.control_set else memorization.label

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.groups import Groups, check_one_example_a_row, read_groups
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors.harmless import listed, named, quoted
+from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -18,8 +21,7 @@ class GroupsOfSets:
     _groups: dict[tuple[TrainingSet, str], Groups] = field(default_factory=dict)
 
     def of(self, scores: ScoreTable, source_digest: str, *, offline: bool) -> Groups | None:
-        """Return the groups of the rows that were scored; None if their training set names no column of groups, or only
-        a sample of it was scored.
+        """Return the groups of the rows of a training set; None if it names no column of groups.
 
         Args:
             scores: Scores of a model over the set.
@@ -31,7 +33,7 @@ class GroupsOfSets:
             SpecError: The examples are not rows of the source.
         """
         training_set = scores.training_set
-        if training_set.group_column is None or not scores.record.exhaustive:
+        if training_set.group_column is None:
             return None
         if (training_set, source_digest) not in self._groups:
             groups = read_groups(training_set, offline=offline)
@@ -44,3 +46,16 @@ class GroupsOfSets:
         groups = self._groups[training_set, source_digest]
         check_one_example_a_row(groups, training_set, scores.record.examples)
         return groups
+
+
+def looked_at_warnings(memorization: Memorization) -> list[str]:
+    """Return a sentence on groups of which no example was looked at, and what to do about them."""
+    if memorization.groups is None or not (unseen := memorization.by_group.not_looked_at):
+        return []
+    column, groups = quoted(memorization.groups.column), len(memorization.by_group)
+    seen = f"{count(groups - len(unseen))} of {count(groups)} groups of column {column}"
+    whose = f"{named(memorization.scores.training_set.source)}: an example of {seen} was looked at, and none of"
+    if memorization.scores.record.exhaustive:
+        return [f"{whose} {listed(unseen)}, whose rows are all too short"]
+    how = "set shorter lengths" if memorization.beyond is not None else "--kdmem-stratify group draws some of each"
+    return [f"{whose} {listed(unseen)}: {how}, or raise --kdmem-sample"]

@@ -11,10 +11,19 @@ from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, SIGN, Comparison, Estim
 from pytest_kdmem.metrics.verdict import Verdict
 
 INHERITANCE_RATIO = "inheritance ratio"
+MEMORIZATION_RATE = "memorization rate"
 OPPOSITE_SIGN: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
 UNDEFINED = "There is no memorized example to take it over, or student and baseline are one model: check both."
 UNDEFINED_OVER_A_SAMPLE = (
     "The sample holds no memorized example to take it over: raise --kdmem-sample, or audit the whole set."
+)
+NONE_LONG_ENOUGH = (
+    "None of its rows holds prefix and suffix, so that nothing was looked at: set shorter --kdmem-prefix-tokens and"
+    " --kdmem-suffix-tokens, or compare by_group.looked_at, which leaves it out."
+)
+NONE_DRAWN = (
+    "The sample holds no example of it: draw some of each with --kdmem-stratify, raise --kdmem-sample, or audit the"
+    " whole set."
 )
 ACCEPT = "If this is what you want to ship, accept it: --kdmem-update-baseline-file, and commit the file."
 
@@ -46,7 +55,7 @@ def next_step(comparison: Comparison, verdict: Verdict) -> str:
     if verdict.remedy:
         return verdict.remedy
     if not verdict.defined:
-        return UNDEFINED if comparison.estimate.exhaustive else UNDEFINED_OVER_A_SAMPLE
+        return _undefined(comparison.estimate)
     if verdict.examples_needed:
         return _more_examples(verdict.examples_needed)
     return _after_failure(comparison)
@@ -67,6 +76,12 @@ def _regression_reason(figure: str, limit: str, verdict: RegressionVerdict) -> s
     if verdict.outcome == "pass":
         return f"{figure} no worse than accepted ({limit})"
     return f"{figure} worse than accepted ({limit}): {verdict.change.reason}"
+
+
+def _undefined(estimate: Estimate) -> str:
+    if estimate.metric == MEMORIZATION_RATE and not estimate.n:
+        return NONE_LONG_ENOUGH if estimate.exhaustive else NONE_DRAWN
+    return UNDEFINED if estimate.exhaustive else UNDEFINED_OVER_A_SAMPLE
 
 
 def _more_examples(needed: float) -> str:

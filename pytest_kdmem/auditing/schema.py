@@ -88,6 +88,7 @@ class DataEntry:
         left_out: Number of documents below the set's own least length, which are no examples.
         unaudited_turns: Number of turns of conversations that are as long as a suffix and no examples, as they are not
             the assistant's.
+        stratified: How a sample was stratified, in a few words; empty if it was not.
     """
 
     source: str
@@ -99,6 +100,7 @@ class DataEntry:
     exhaustive: bool
     left_out: int = 0
     unaudited_turns: int = field(default=0, metadata={"json_default": "left out"})
+    stratified: str = field(default="", metadata={"json_default": "left out"})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.base.text import count
+from pytest_kdmem.corpus.strata_of import strata_of
 from pytest_kdmem.engines.numerics import numerics_of_run
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import PartScored, SpecError
@@ -61,6 +62,18 @@ class Scorer:
             progress=self.progress,
         )
 
+    def score_strata(self, scores: ScoreTable, metrics: Metrics) -> ScoreTable | None:
+        """Score what strata take beyond a random sample that was scored; None if it is not stratified, or is the whole
+        set.
+
+        Raises:
+            PartScored: Only a part is scored in this run.
+            KdmemError: The model cannot be scored.
+        """
+        if scores.training_set.stratify is None or scores.record.exhaustive:
+            return None
+        return self.score(scores.model, scores.checkpoint, strata_of(scores.training_set), metrics)
+
     def score_part(self, models: Iterable[Model], training_set: TrainingSet, metrics: Metrics) -> NoReturn:
         """Score this run's part of several models: the test ends here, and it may have asked for the others next.
 
@@ -73,6 +86,9 @@ class Scorer:
             if (part := (model, checkpoint.digest, training_set, metrics)) not in self._scored_parts:
                 with suppress(PartScored):
                     self.score(model, checkpoint, training_set, metrics)
+                if training_set.stratify is not None and training_set.sample is not None:
+                    with suppress(PartScored):
+                        self.score(model, checkpoint, strata_of(training_set), metrics)
                 self._scored_parts.add(part)
         raise PartScored(f"Part {self.run.part} is scored; gates wait for the other parts.")
 

@@ -16,6 +16,7 @@ from pytest_kdmem.auditing.schema import DataEntry, Gate, InheritanceEntry, Mode
 from pytest_kdmem.auditing.schema_checks import ConfirmationEntry, EngineCheckEntry
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import to_json
+from pytest_kdmem.corpus.strata_of import stratified_phrase
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
@@ -78,6 +79,7 @@ def data_entry(memorization: Memorization) -> DataEntry:
         source=scores.training_set.source,
         distinct=len(memorization.distinct_rows),
         duplicates=memorization.duplicates,
+        stratified=stratified_phrase(scores.training_set) if memorization.beyond is not None else "",
     )
 
 

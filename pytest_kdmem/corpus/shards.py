@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.typed_json import from_json, to_json
+from pytest_kdmem.corpus.drawing import StrataDraw, Stratum, draw
 from pytest_kdmem.corpus.examples import Example, in_batches, stream_examples
-from pytest_kdmem.corpus.presets import resolve
+from pytest_kdmem.corpus.groups import check_one_example_a_row, read_groups
+from pytest_kdmem.corpus.presets import Selection, resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
+from pytest_kdmem.corpus.strata_of import StrataOf
 from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
@@ -55,6 +57,8 @@ class CorpusRecord:
         cut_prompts: Number of answers that are long enough, and whose prompt the window does not hold as a whole.
         unaudited_turns: Number of turns of conversations that are as long as a suffix and no examples, as they are not
             the assistant's.
+        copies: Positions of the first and the further copies of each example of a sample that has any.
+        strata: The strata of a stratified sample; none of any other.
     """
 
     examples: int
@@ -65,6 +69,8 @@ class CorpusRecord:
     read_as: str = ""
     cut_prompts: int = 0
     unaudited_turns: int = 0
+    copies: tuple[tuple[int, ...], ...] = ()
+    strata: tuple[Stratum, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -83,7 +89,8 @@ class CorpusRecord:
         Raises:
             TypeError, ValueError: The content is no corpus record.
         """
-        return from_json(CorpusRecord, {"read_as": "", "cut_prompts": 0, "unaudited_turns": 0} | content, complete=True)
+        later = {"read_as": "", "cut_prompts": 0, "unaudited_turns": 0, "copies": [], "strata": []}
+        return from_json(CorpusRecord, later | content, complete=True)
 
 
 class CorpusReader:
@@ -112,12 +119,18 @@ class CorpusReader:
         self._extraction = extraction
         self._examples_per_shard = examples_per_shard
         _, self._selection = resolve(training_set)
-        self._stream = stream_examples(
-            training_set, tokenizer, extraction, offline=offline, selection=self._selection, read=read
-        )
+        self._offline = offline
+
+        def stream(selection: Selection) -> Iterator[Example]:
+            return stream_examples(training_set, tokenizer, extraction, offline=offline, selection=selection, read=read)
+
+        self._open_stream = stream
+        self._stream = stream(self._selection)
         self._examples = self._too_short = self._cut_prompts = self._unaudited = 0
         self._exhaustive = True
         self._shards: list[str] = []
+        self._copies: tuple[tuple[int, ...], ...] = ()
+        self._strata: tuple[Stratum, ...] = ()
 
     def __iter__(self) -> Iterator[Shard]:
         """Shards in order.
@@ -153,6 +166,8 @@ class CorpusReader:
             self._selection.left_out,
             cut_prompts=self._cut_prompts,
             unaudited_turns=self._unaudited,
+            copies=self._copies,
+            strata=self._strata,
         )
 
     def _counted(self) -> Iterator[Example]:
@@ -163,33 +178,39 @@ class CorpusReader:
             self._unaudited += example.unaudited
             yield example
 
-    def _drawn(self, examples: Iterable[Example], size: int) -> list[Example]:
-        """A uniform random sample of distinct examples, drawn in one pass with ``size`` examples in memory.
+    def _drawn(self, examples: Iterable[Example], size: int) -> Iterable[Example]:
+        """A random sample of distinct examples, or what strata take beyond it."""
+        scored = (example for example in examples if example.is_scored(self._extraction))
+        if isinstance(self._training_set, StrataOf):
+            return self._beyond(self._training_set, scored, size)
+        drawn = draw(scored, size, self._training_set.seed)
+        self._exhaustive, self._copies = drawn.exhaustive, drawn.copies
+        return drawn.examples
 
-        The examples with the smallest keyed hashes are kept. Duplicates have the same hash, so each counts once.
-        """
-        key = self._training_set.seed.to_bytes(16, "little")
-        kept: dict[bytes, Example] = {}
-        heap: list[tuple[int, bytes]] = []  # negative hashes, so that the largest hash is on top
-        for example in examples:
-            if not example.is_scored(self._extraction):
-                continue
-            example_hash = hashlib.blake2b(example.content, digest_size=16, key=key).digest()
-            if example_hash in kept:
-                continue
-            rank = -int.from_bytes(example_hash, "big")
-            if len(heap) < size:
-                heapq.heappush(heap, (rank, example_hash))
-                kept[example_hash] = _alone(example)
-                continue
-            self._exhaustive = False
-            if rank > heap[0][0]:
-                _, dropped = heapq.heapreplace(heap, (rank, example_hash))
-                del kept[dropped]
-                kept[example_hash] = _alone(example)
-        return sorted(kept.values(), key=lambda example: example.position)
-
-
-def _alone(example: Example) -> Example:
-    """An example that does not keep in memory what it was cut out of."""
-    return replace(example, ids=example.ids.copy())
+    def _beyond(self, training_set: StrataOf, scored: Iterable[Example], size: int) -> Iterator[Example]:
+        """What the strata of a set take beyond its sample, in a second pass over it."""
+        strata_draw = StrataDraw(size, training_set.least, training_set.seed)
+        for example in scored:
+            strata_draw.see(example)
+        if self._examples == self._too_short:
+            return
+        groups = None
+        if training_set.stratify == "group":
+            groups = read_groups(training_set, offline=self._offline)
+            check_one_example_a_row(groups, training_set, self._examples)
+        self._strata, self._copies = strata_draw.choose(None if groups is None else groups.codes)
+        self._exhaustive = False
+        positions = {position for stratum in self._strata for position in stratum.drawn}
+        _, selection = resolve(training_set)
+        stream = (example for example in self._open_stream(selection) if example.is_scored(self._extraction))
+        # A run scores one example at least.
+        taken = (example for example in stream if example.position in positions) if positions else islice(stream, 1)
+        missing = max(len(positions), 1)
+        for example in taken:
+            missing -= 1
+            yield example
+        if missing:
+            raise DataError(
+                f"Training set {training_set.source} was expected to stay as it is while its strata are read, and it"
+                " was changed; audit it again."
+            )

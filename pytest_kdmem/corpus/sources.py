@@ -22,6 +22,7 @@ from pytest_kdmem.corpus.hub import hub_readers
 from pytest_kdmem.corpus.object_store import list_files, uri_readers
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
 from pytest_kdmem.corpus.row_reader import columns_of
+from pytest_kdmem.corpus.strata_of import StrataOf
 from pytest_kdmem.corpus.token_files import (
     ENDING,
     check_pair_is_whole,
@@ -170,6 +171,10 @@ def fingerprint(training_set: TrainingSet) -> str | None:
     settings += ["articles"] * (read.documents == "articles")
     settings += [[name, value] for name in ("tokenizer", "eos") if (value := getattr(read, name)) is not None]
     settings += [[name, value] for name in ("chat_columns", "chat_turns") if (value := getattr(read, name)) is not None]
+    # Records of samples from before copies were counted are not found.
+    settings += ["copies"] * (read.sample is not None)
+    if isinstance(read, StrataOf):
+        settings += ["strata", *read.rule]
     settings += selection.rule
     if is_address(read.source) and not read.source.startswith("file://"):
         return None  # the etag of an object store is no digest of the content

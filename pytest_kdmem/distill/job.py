@@ -18,6 +18,7 @@ from pytest_kdmem.specs.tokenizer_content import different_tokenizers
 OPTIONAL_DECLARATIONS = (
     *("tokenizer", "eos", "dtype", "eos_id", "order"),
     *("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template"),
+    *("group_column", "stratify", "stratum_sample"),
 )
 # Increase this number when the same inputs give other weights than before: models trained earlier are then not reused.
 TRAINING_VERSION = 1
@@ -63,7 +64,8 @@ class OpenedData:
     def digest(self) -> str:
         """The fingerprint, or if there is none, a digest of the declaration."""
         special = self.declared.add_special_tokens or False
-        declared = asdict(replace(self.declared, sample=None, seed=0, add_special_tokens=special))
+        whole = replace(self.declared, sample=None, seed=0, add_special_tokens=special)
+        declared = asdict(replace(whole, stratify=None, stratum_sample=None, group_column=None))
         # What is not declared adds nothing, so that trainings from before these settings existed are taken up again.
         undeclared = {name for name in OPTIONAL_DECLARATIONS if declared[name] is None}
         return self.fingerprint or digest_of({name: declared[name] for name in declared.keys() - undeclared})

@@ -1,19 +1,21 @@
-"""Which distinct examples of a training set are of which group."""
+"""Which distinct examples of a training set are of which group, and which groups have none."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_kdmem.base.arrays import ExampleIds
-from pytest_kdmem.corpus.groups import Groups
+from pytest_kdmem.base.arrays import ExampleIds, Flags
+from pytest_kdmem.corpus.groups import Codes, Groups
 from pytest_kdmem.metrics.distinct_rows import DistinctRows
 
 Members = npt.NDArray[np.int64]
 
 
 def group_members(groups: Groups, example_ids: ExampleIds, distinct: DistinctRows) -> dict[str, Members]:
-    """Return the indices ``[m]`` among the n distinct examples of each group's, ascending, without empty groups.
+    """Return the indices ``[m]`` among the n distinct examples of each group's, ascending; a group may have none.
 
     An example whose copies stand in several groups is of each of them.
 
@@ -27,8 +29,37 @@ def group_members(groups: Groups, example_ids: ExampleIds, distinct: DistinctRow
     example_of_row[distinct.is_first] = np.arange(n)
     example_of_row[distinct.further] = distinct.original
     is_scored = example_of_row >= 0
-    codes = groups.codes[example_ids[is_scored]].astype(np.int64)
-    pairs = np.unique(codes * n + example_of_row[is_scored])  # a group and an example, once for any number of copies
-    present, starts = np.unique(pairs // n, return_index=True)
-    members = np.split(pairs % n, starts[1:])
-    return {groups.names[code]: indices for code, indices in zip(present.tolist(), members, strict=True)}
+    return _by_name(groups, groups.codes[example_ids[is_scored]], example_of_row[is_scored], n)
+
+
+def drawn_members(groups: Groups, example_ids: ExampleIds, copies: Iterable[tuple[int, ...]]) -> dict[str, Members]:
+    """The same of a sample, which holds each distinct example once.
+
+    Args:
+        groups: The group of each row of the training set.
+        example_ids: Positions of the first copies of the n examples, int64 ``[n]``, ascending.
+        copies: Positions of the first and the further copies of each example that has any.
+    """
+    further = [(positions[0], position) for positions in copies for position in positions[1:]]
+    firsts, others = np.array(further, dtype=np.int64).reshape(-1, 2).T
+    examples = np.concatenate([np.arange(len(example_ids)), np.searchsorted(example_ids, firsts)])
+    return _by_name(groups, groups.codes[np.concatenate([example_ids, others])], examples, len(example_ids))
+
+
+def rows_too_short(groups: Groups, example_ids: ExampleIds, is_too_short: Flags) -> dict[str, int]:
+    """Return the number of rows of each group that are too short to be scored.
+
+    Args:
+        groups: The group of each row of the training set.
+        example_ids: Positions in the training set of the r rows of a score table, int64 ``[r]``.
+        is_too_short: Whether each row is too short, bool ``[r]``.
+    """
+    counts = np.bincount(groups.codes[example_ids[is_too_short]], minlength=len(groups.names))
+    return dict(zip(groups.names, counts.tolist(), strict=True))
+
+
+def _by_name(groups: Groups, codes: Codes, examples: Members, n: int) -> dict[str, Members]:
+    """Members by group, from the group and the example of each row."""
+    pairs = np.unique(codes.astype(np.int64) * n + examples)  # a group and an example, once for any number of copies
+    starts = np.searchsorted(pairs, np.arange(1, len(groups.names)) * n)
+    return dict(zip(groups.names, np.split(pairs % max(n, 1), starts), strict=True))

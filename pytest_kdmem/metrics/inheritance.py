@@ -11,7 +11,6 @@ import numpy as np
 
 from pytest_kdmem.base.arrays import ExampleIds
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.metrics.bounds import (
     Counts,
     PairedTable,
@@ -19,7 +18,6 @@ from pytest_kdmem.metrics.bounds import (
     estimate_quotient,
     mcnemar,
 )
-from pytest_kdmem.metrics.by_group import Members
 from pytest_kdmem.metrics.comparable import check_comparable
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.memorization import Memorization
@@ -47,8 +45,7 @@ class Inheritance:
         subject: Role or name of the student.
         confidence: Confidence level of each one-sided bound.
         too_short: Number of examples of the training set that were too short to be measured.
-        groups: Indices among the n examples of those of each group; None if the training set names no groups.
-        group_column: Name of the column of groups.
+        memorizations: What teacher, baseline and student memorized by group; None if the training set names no groups.
         example_ids: Positions of the n examples in the training set, int64 ``[n]``.
         comparable_on: Digests of the training set, the teacher and the baseline. Estimates of two runs are comparable
             only where these agree.
@@ -65,8 +62,7 @@ class Inheritance:
     subject: str = "student"
     confidence: float = 0.95
     too_short: int = 0
-    groups: Mapping[str, Members] | None = None
-    group_column: str = ""
+    memorizations: tuple[Memorization, Memorization, Memorization] | None = field(default=None, repr=False)
     example_ids: ExampleIds = field(default_factory=lambda: np.empty(0, np.int64))
     comparable_on: Mapping[str, str] = field(default_factory=dict)
     model_digest: str = ""
@@ -147,25 +143,33 @@ class Inheritance:
     def by_group(self) -> Parts[Inheritance]:
         """The same of each group of the training set, by its name: ``ratio``, ``share``, ``reduction`` and all else.
 
+        Over a sample each bound is at a confidence with which those of one figure hold for all groups at once.
+
         Raises:
-            SpecError: The training set names no column of groups, or only a sample was scored.
+            SpecError: The training set names no column of groups.
         """
-        if self.groups is None:
+        if self.memorizations is None:
             raise refused(
                 SpecError(
-                    "Groups of a whole training set were expected, and it names no column of them or is sampled:"
-                    ' declare TrainingSet(…, group_column="…"), or set --kdmem-group-column, without --kdmem-sample.'
+                    "Groups of the training set were expected, and it names no column of them: declare"
+                    ' TrainingSet(…, group_column="…"), or set --kdmem-group-column.'
                 )
             )
+        teachers, baselines, students = (memorization.by_group for memorization in self.memorizations)
         groups = {
             name: replace(
                 self,
-                **{role: getattr(self, role)[members] for role in ("teacher", "baseline", "student")},
-                subject=without_commands(f"{self.subject} on {self.group_column} {name}"),
-                example_ids=self.example_ids[members],
-                groups=None,
+                teacher=MemorizedFlags.of_subset(teachers[name]),
+                baseline=MemorizedFlags.of_subset(baselines[name]),
+                student=MemorizedFlags.of_subset(student),
+                exhaustive=student.exhaustive,
+                confidence=student.confidence,
+                too_short=student.too_short,
+                subject=student.label,
+                example_ids=student.example_ids,
+                memorizations=None,
             )
-            for name, members in self.groups.items()
+            for name, student in students.items()
         }
         return Parts("group", groups)
 
@@ -205,6 +209,9 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
     """
     models = (teacher, baseline, student)
     check_comparable(models)
+    beyond = [model.beyond for model in models if model.beyond is not None]
+    if beyond:
+        check_comparable(beyond)
     return Inheritance(
         MemorizedFlags.from_memorization(teacher),
         MemorizedFlags.from_memorization(baseline),
@@ -213,8 +220,7 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
         subject=student.label,
         confidence=student.confidence,
         too_short=teacher.too_short,
-        groups=teacher.group_members if teacher.groups is not None and teacher.scores.record.exhaustive else None,
-        group_column=teacher.groups.column if teacher.groups is not None else "",
+        memorizations=models if teacher.groups is not None else None,
         example_ids=teacher.example_ids,
         comparable_on={
             "training set": teacher.scores.record.digest,

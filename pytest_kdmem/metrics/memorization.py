@@ -43,11 +43,14 @@ class Memorization(InParts):
         secrets: Searches the text of recited examples; None outside of audits.
         groups: Groups of the training set's rows; None if it names no column of them.
         sampling: Runs the model under samplers; None outside of audits.
+        beyond: What the strata of a stratified sample hold beyond the random one, on which all other figures rest; None
+            of any other set.
     """
 
     secrets: SecretsOfExamples | None = field(default=None, repr=False)
     groups: Groups | None = None
     sampling: Sampling | None = field(default=None, repr=False)
+    beyond: Memorization | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         raise ComparisonError("A memorization is neither true nor false; compare its rate with a threshold.")
@@ -64,7 +67,7 @@ class Memorization(InParts):
         """
         rows, distinct = self.scores.rows, self.distinct_rows
         columns = {name: distinct.at_first(rows[name]) for name in ("example_id", "digest")}
-        columns["copies"] = pa.chunked_array([distinct.copies])
+        columns["copies"] = pa.chunked_array([self.copies])
         return pa.table(columns | {name: self.flags(name) for name in FLAG_COLUMNS})
 
     def flags(self, column: FlagColumn) -> Flags:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.metrics.bounds import PairedCounts
-from pytest_kdmem.metrics.by_group import Members
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.subsets import Subset
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class MemorizedFlags:
         return MemorizedFlags(*map(memorization.flags, FLAG_COLUMNS))
 
     @staticmethod
+    def of_subset(subset: Subset) -> MemorizedFlags:
+        """Return the flags of some of a model's distinct examples."""
+        return MemorizedFlags(subset.memorized, subset.sure, subset.possible)
+
+    @staticmethod
     def unambiguous(memorized: Flags) -> MemorizedFlags:
         """Return flags without an ambiguous verdict."""
         return MemorizedFlags(memorized, memorized, memorized)
@@ -39,10 +44,6 @@ class MemorizedFlags:
     def by_column(self) -> dict[FlagColumn, Flags]:
         """The flags by the names of their columns."""
         return {"memorized": self.memorized, "sure": self.sure, "possible": self.possible}
-
-    def __getitem__(self, members: Members) -> MemorizedFlags:
-        """Return the flags of the examples of some indices."""
-        return MemorizedFlags(self.memorized[members], self.sure[members], self.possible[members])
 
     def __and__(self, second: MemorizedFlags) -> MemorizedFlags:
         """Return the examples that both models memorized."""

@@ -3,62 +3,67 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.corpus.copy_tiers import TIERS
+from pytest_kdmem.corpus.drawing import Stratum
 from pytest_kdmem.corpus.groups import Groups
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.metrics.by_copies import copy_tiers
-from pytest_kdmem.metrics.by_group import Members, group_members
+from pytest_kdmem.metrics.by_group import Members, drawn_members, group_members, rows_too_short
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.metrics.scored_examples import ScoredExamples
 from pytest_kdmem.metrics.subsets import Subset, Subsets
+from pytest_kdmem.specs.reading_kinds import Stratify
+
+TIER_NAMES = {tier: "1 copy" if tier == "1" else f"{tier} copies" for tier in TIERS}
 
 
 class InParts(ScoredExamples, ABC):
     """Base of what a model memorized, which gives the same of each part of the training set.
 
     Over a whole training set every rate is exact but for ambiguous verdicts, so that the bounds of all parts hold at
-    once, however many there are. A sample is refused: it holds each distinct example once, and does not tell in how
-    many copies and in which groups the others stand.
+    once, however many there are. Over a sample the examples of a part are a random sample of the part, so that its
+    bounds are Clopper–Pearson's, each at a confidence with which those of all g parts hold at once (Bonferroni:
+    1 − (1 − confidence) / g). A part of which no example was looked at has an undefined rate, which passes no gate.
     """
 
     groups: Groups | None
+    beyond: InParts | None
 
     @abstractmethod
     def flags(self, column: FlagColumn) -> Flags: ...
 
-    @property
+    @cached_property
     def by_copies(self) -> Subsets[Subset]:
         """What was memorized of the examples that stand 1, 2-3, 4-15 and 16+ times in the training set, by tier.
 
-        Raises:
-            SpecError: Only a sample was scored.
+        Tiers without an example in the training set are left out; if a sample does not tell whether there are any,
+        none is.
         """
-        self._check_whole("the number of copies")
-        tiers = copy_tiers(self.distinct_rows.copies)
-        names = {tier: "1 copy" if tier == "1" else f"{tier} copies" for tier in tiers}
-        return Subsets("tier of copies", {tier: self.subset(names[tier], tiers[tier]) for tier in tiers})
+        members = {tier: np.flatnonzero(is_member) for tier, is_member in copy_tiers(self.copies).items()}
+        if (strata := self._strata("copies")) is not None:
+            tiers = list(TIERS)
+            members = {tiers[index]: members[tiers[index]] for index in strata}
+        elif self.scores.record.exhaustive:
+            members = {tier: indices for tier, indices in members.items() if len(indices)}
+        return self._subsets("copies", members, TIER_NAMES)
 
-    @property
+    @cached_property
     def by_group(self) -> Subsets[Subset]:
         """What was memorized of each group of the training set, by its name.
 
         Raises:
-            SpecError: The training set names no column of groups, or only a sample was scored.
+            SpecError: The training set names no column of groups.
         """
-        members = self.group_members
-        assert self.groups is not None
-        column = self.groups.column
-        return Subsets(
-            "group", {name: self.subset(without_commands(f"{column} {name}"), members[name]) for name in members}
-        )
-
-    @property
-    def group_members(self) -> dict[str, Members]:
-        """Indices among the n distinct examples of those of each group; raises as `by_group`."""
-        self._check_whole("group")
         if self.groups is None:
             raise refused(
                 SpecError(
@@ -66,30 +71,80 @@ class InParts(ScoredExamples, ABC):
                     ' TrainingSet(…, group_column="…"), or set --kdmem-group-column.'
                 )
             )
-        return group_members(self.groups, self.scores.rows["example_id"].to_numpy(), self.distinct_rows)
+        rows, column = self.scores.rows, self.groups.column
+        labels = {name: without_commands(f"{column} {name}") for name in self.groups.names}
+        if self.is_drawn:
+            members = drawn_members(self.groups, self.example_ids, self.scores.record.copies)
+            return self._subsets("group", members, labels)
+        positions = rows["example_id"].to_numpy()
+        members = group_members(self.groups, positions, self.distinct_rows)
+        is_short = pc.equal(rows["status"], "too_short").to_numpy()
+        return self._subsets("group", members, labels, rows_too_short(self.groups, positions, is_short))
 
-    def subset(self, name: str, members: Flags | Members) -> Subset:
+    def subset(self, name: str, members: Members) -> Subset:
         """Return what was memorized of some of the n distinct examples.
 
         Args:
             name: What the examples have in common, in a few words.
-            members: Whether each example is of the subset, bool ``[n]``, or the indices ``[m]`` of those that are.
+            members: Their indices ``[m]``.
         """
-        verdicts = {column: self.flags(column)[members] for column in FLAG_COLUMNS}
+        memorized, sure, possible = (self.flags(column)[members] for column in FLAG_COLUMNS)
         return Subset(
             f"{self.label} on {name}",
             self.example_ids[members],
-            **verdicts,
+            memorized,
+            sure,
+            possible,
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
             model_digest=self.scores.checkpoint.digest,
         )
 
-    def _check_whole(self, by: str) -> None:
-        if not self.scores.record.exhaustive:
-            raise refused(
-                SpecError(
-                    f"Figures by {by} were expected over a whole training set, and {self.scores.training_set.label} is"
-                    " sampled, so that copies are not counted; audit it without --kdmem-sample (sample=)."
-                )
+    def _subsets(
+        self,
+        by: Stratify,
+        members: Mapping[str, Members],
+        labels: Mapping[str, str],
+        too_short: Mapping[str, int] | None = None,
+    ) -> Subsets[Subset]:
+        """The parts of the training set by name, from the indices of their members."""
+        is_whole = self.scores.record.exhaustive
+        confidence = self.confidence if is_whole else 1 - (1 - self.confidence) / max(len(members), 1)
+        subsets = {
+            name: replace(
+                self.subset(labels[name], indices), confidence=confidence, too_short=(too_short or {}).get(name, 0)
             )
+            for name, indices in members.items()
+        }
+        names = self._names(by)
+        for index, stratum in (self._strata(by) or {}).items():
+            subsets[names[index]] = self._with_stratum(subsets[names[index]], stratum, labels[names[index]])
+        return Subsets("group" if by == "group" else "tier of copies", subsets)
+
+    def _with_stratum(self, of_sample: Subset, stratum: Stratum, label: str) -> Subset:
+        """A part as the random sample holds it, with what it takes beyond that as a stratum."""
+        assert self.beyond is not None
+        drawn = np.array(stratum.drawn, dtype=np.int64)
+        beyond = self.beyond.subset(label, np.searchsorted(self.beyond.example_ids, drawn))
+        memorized, sure, possible = (
+            np.concatenate([getattr(of_sample, column), getattr(beyond, column)]) for column in FLAG_COLUMNS
+        )
+        return replace(
+            of_sample,
+            example_ids=np.concatenate([of_sample.example_ids, beyond.example_ids]),
+            memorized=memorized,
+            sure=sure,
+            possible=possible,
+            exhaustive=len(memorized) == stratum.size,
+        )
+
+    def _names(self, by: Stratify) -> tuple[str, ...]:
+        if by == "copies":
+            return tuple(TIERS)
+        return () if self.groups is None else self.groups.names
+
+    def _strata(self, by: Stratify) -> dict[int, Stratum] | None:
+        """The strata by index of a sample that is stratified so; None of any other set."""
+        if self.beyond is None or self.scores.training_set.stratify != by:
+            return None
+        return {stratum.index: stratum for stratum in self.beyond.scores.record.strata}

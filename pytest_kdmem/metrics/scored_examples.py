@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags, Values
@@ -51,6 +53,19 @@ class ScoredExamples:
     def _ids(self, flags: Flags) -> list[int]:
         ids: list[int] = self.example_ids[flags].tolist()
         return ids
+
+    @cached_property
+    def copies(self) -> npt.NDArray[np.int64]:
+        """Number of copies in the training set of each distinct scored example, int64 ``[n]``."""
+        if not self.is_drawn:
+            return self.distinct_rows.copies
+        numbers = {positions[0]: len(positions) for positions in self.scores.record.copies}
+        return np.array([numbers.get(position, 1) for position in self.example_ids.tolist()], dtype=np.int64)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the rows are a sample, which holds each distinct example once, though it may hold all of them."""
+        return self.scores.training_set.sample is not None or not self.scores.record.exhaustive
 
     @property
     def too_short(self) -> int:

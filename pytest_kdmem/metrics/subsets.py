@@ -32,6 +32,7 @@ class Subset:
         exhaustive: Whether the whole training set was scored.
         confidence: Confidence level of each one-sided bound.
         model_digest: Digest of the model.
+        too_short: Number of rows of the subset that are too short to be scored, as far as they are known.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Subset:
     exhaustive: bool
     confidence: float
     model_digest: str = ""
+    too_short: int = 0
 
     def __bool__(self) -> bool:
         raise ComparisonError("A subset is neither true nor false; compare its rate with a threshold.")
@@ -73,7 +75,7 @@ class Subset:
         rate = estimate_proportion(
             "memorization rate", self.label, counts, exhaustive=self.exhaustive, confidence=self.confidence
         )
-        return replace(rate, model_digest=self.model_digest)
+        return replace(rate, model_digest=self.model_digest, too_short=self.too_short)
 
 
 class HasRate(Protocol):
@@ -88,7 +90,7 @@ RatedPart = TypeVar("RatedPart", bound=HasRate)
 
 
 class Parts(Mapping[str, Part]):
-    """Figures of parts of a training set by name, none of which is empty.
+    """Figures of parts of a training set by name.
 
     Args:
         kind: What messages call a name.
@@ -138,8 +140,19 @@ class Subsets(Parts[RatedPart]):
     """What a model memorized of parts of a training set.
 
     ``a <= b`` holds if the rate of every part is shown to be at most that of the same part of ``b``, or at most a
-    number: a gate for all parts at once.
+    number: a gate for all parts at once. Nothing is shown of a part of which no example was looked at, so the gate does
+    not hold then.
     """
+
+    @property
+    def not_looked_at(self) -> tuple[str, ...]:
+        """The names of the parts of which no example was looked at."""
+        return tuple(name for name, part in self.items() if not part.rate.n)
+
+    @property
+    def looked_at(self) -> Subsets[RatedPart]:
+        """The other parts, for a gate that leaves out on purpose what holds no example."""
+        return Subsets(self._kind, {name: part for name, part in self.items() if part.rate.n})
 
     def __le__(self, other: Subsets[RatedPart] | float) -> bool:
         return self._compare("<=", other)
@@ -168,7 +181,7 @@ class Subsets(Parts[RatedPart]):
             )
         rates = [(part.rate, other[name].rate if isinstance(other, Subsets) else other) for name, part in self.items()]
         failing = [pair for pair in rates if not satisfies(pair[0], operator, pair[1])]
-        worst = heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_excess)
+        worst = heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_badness)
         outcomes = [rate <= limit if operator == "<=" else rate < limit for rate, limit in worst]
         return all(outcomes)
 
@@ -176,7 +189,7 @@ class Subsets(Parts[RatedPart]):
         return f"{name}: {self[name].rate}"
 
 
-def _excess(pair: tuple[Estimate, Estimate | float]) -> float:
-    """How far the bound of a rate lies above its limit."""
+def _badness(pair: tuple[Estimate, Estimate | float]) -> tuple[bool, float]:
+    """Whether a rate is known at all, and how far its bound lies above its limit."""
     rate, limit = pair
-    return rate.high - (limit.low if isinstance(limit, Estimate) else limit)
+    return bool(rate.n), rate.high - (limit.low if isinstance(limit, Estimate) else limit)

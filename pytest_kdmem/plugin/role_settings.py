@@ -35,11 +35,11 @@ Declared = TypeVar("Declared", Model, TrainingSet)
 CHAT = ("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template")
 SAME_NAMES = (
     *("text_column", "form", "eos", "add_special_tokens", "tokenizer", "eos_id", "order"),
-    *(*CHAT, "sample", "seed", "group_column"),
+    *(*CHAT, "sample", "seed", "group_column", "stratify", "stratum_sample"),
 )
 OTHER_NAMES = {"dtype": "token_dtype"}
 # Held-out text is read whole and without groups, and the order of a training names none of it.
-TRAINING_ALONE = ("sample", "order", "group_column")
+TRAINING_ALONE = ("sample", "order", "group_column", "stratify", "stratum_sample")
 
 OF_EVERY_MODEL = ("dtype", "trust_remote_code")
 TRAINING_SET = RoleSettings(

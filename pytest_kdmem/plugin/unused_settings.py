@@ -23,7 +23,7 @@ THRESHOLDS = ("max_memorization_rate", "max_inheritance_ratio", "min_reduction",
 TOKEN_FILES = ("token_dtype", "eos_id", "order")
 CHAT = ("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template")
 READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", *TOKEN_FILES, *CHAT)
-MEASURING = (*READING, "sample", "seed", "group_column")
+MEASURING = (*READING, "sample", "seed", "group_column", "stratify", "stratum_sample")
 BASES = {role: f"{role}_base" for role in MODEL_ROLES}
 NAMING = (*ROLES, "students", *BASES.values(), *MEASURING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
 

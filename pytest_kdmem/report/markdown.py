@@ -196,6 +196,7 @@ def _settings(audit: AuditResult) -> str:
     for label, entry in (("training set", audit.training_set), ("control set", audit.control_set)):
         if entry is not None:
             sampled = "" if entry.exhaustive else " sampled"
+            sampled += f", stratified {escape_markdown(entry.stratified)}" if entry.stratified else ""
             unaudited = f", {phrase}" if (phrase := unaudited_phrase(entry.unaudited_turns)) else ""
             lines.append(
                 f"{label}: {code_span(entry.source)}, {count(entry.distinct)} distinct{sampled} of"

@@ -198,6 +198,7 @@ def _header_lines(result: AuditResult, verbose: bool) -> list[str]:
 def _data_lines(label: str, entry: DataEntry) -> list[str]:
     sampled = "" if entry.exhaustive else " sampled"
     details = [f"{count(entry.distinct)} distinct{sampled}"]
+    details += [f"stratified {entry.stratified}"] * bool(entry.stratified)
     details += [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
     details += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
     details += [f"{count(entry.left_out)} shorter documents left out"] * bool(entry.left_out)

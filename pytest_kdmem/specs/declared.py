@@ -18,6 +18,7 @@ from pytest_kdmem.specs.reading_kinds import (
     EndOfDocument,
     Form,
     Reading,
+    Stratify,
     TokenDType,
 )
 
@@ -120,9 +121,13 @@ class TrainingSet:
         answer_tokens: Number of first tokens of a turn that must be reproduced; None is the suffix.
         chat_template: File with the chat template that training used; None is that of the model's tokenizer.
         group_column: Column that names the group of each row, such as its licence; None without groups.
+        stratify: Strata of which a sample draws some examples at least: each ``group``, or each tier of ``copies``.
+            None leaves it to chance which of them a sample holds.
+        stratum_sample: Number of distinct examples to draw of each stratum at least, or all of a smaller one; None is
+            300.
 
     Raises:
-        SpecError: An argument is of the wrong kind.
+        SpecError: An argument is of the wrong kind, or groups are to be strata and no column names them.
     """
 
     source: str
@@ -147,6 +152,8 @@ class TrainingSet:
     answer_tokens: int | None = None
     chat_template: str | None = None
     group_column: str | None = None
+    stratify: Stratify | None = None
+    stratum_sample: int | None = None
 
     def __post_init__(self) -> None:
         require("a training set's source", self.source, source)
@@ -156,6 +163,12 @@ class TrainingSet:
         for name in ("order", "chat_template"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, os.fspath(path))
+        if self.stratify == "group" and self.group_column is None:
+            raise SpecError(
+                f'A column of groups was expected of training set {named(self.source)} with stratify="group"'
+                " (--kdmem-stratify), and none is named: declare group_column (--kdmem-group-column), or stratify by"
+                " copies."
+            )
 
     @property
     def name(self) -> str:

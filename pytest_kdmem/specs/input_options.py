@@ -10,7 +10,7 @@ from typing import get_args
 from pytest_kdmem.specs.chat_columns import chat_columns
 from pytest_kdmem.specs.checks import choice, nonempty_text, whole_number
 from pytest_kdmem.specs.option import Option
-from pytest_kdmem.specs.reading_kinds import ChatRoles, EndOfDocument, Form, Reading, TokenDType
+from pytest_kdmem.specs.reading_kinds import ChatRoles, EndOfDocument, Form, Reading, Stratify, TokenDType
 from pytest_kdmem.specs.roles import MODEL_ROLES
 
 INPUT_OPTIONS = (
@@ -164,4 +164,19 @@ INPUT_OPTIONS = (
         whole_number(1),
     ),
     Option("seed", "count", "Seed of the random sample.", 0, whole_number(0)),
+    Option(
+        "stratify",
+        "text",
+        "Strata of which a sample draws some examples at least, however rare they are: each group of the group column"
+        " (group), or each tier of the number of copies (copies).",
+        None,
+        choice(*get_args(Stratify)),
+    ),
+    Option(
+        "stratum-sample",
+        "count",
+        "Number of distinct examples to draw of each stratum at least, or all of a smaller one; 300 if not given.",
+        None,
+        whole_number(1),
+    ),
 )

@@ -16,6 +16,7 @@ Reading = Literal["file", "auto"]
 EndOfDocument = Literal["once", "always", "never"]
 TokenDType = Literal["uint16", "uint32"]
 ChatRoles = Literal["assistant", "all"]
+Stratify = Literal["group", "copies"]
 
 # By the names of the fields of a training set.
 READING_CHECKS = {
@@ -35,4 +36,6 @@ READING_CHECKS = {
     **dict.fromkeys(("chat_turns", "answer_tokens"), optional(whole_number(1))),
     "chat_template": optional(local_file),
     "group_column": optional(nonempty_text),
+    "stratify": optional(choice(*get_args(Stratify))),
+    "stratum_sample": optional(whole_number(1)),
 }

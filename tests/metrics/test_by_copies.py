@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from pytest_kdmem.corpus.copy_tiers import TIERS
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.by_copies import TIERS, copy_tiers
+from pytest_kdmem.metrics.by_copies import copy_tiers
 from tests.metrics.score_tables import memorization_from, row
 
 
@@ -63,6 +64,8 @@ def test_neither_the_rates_nor_one_of_them_is_true() -> None:
             bool(value)
 
 
-def test_over_a_sample_copies_are_not_counted() -> None:
-    with pytest.raises(SpecError, match="is sampled, so that copies are not counted"):
-        _ = memorization_from([row("a")], exhaustive=False).by_copies
+def test_a_tier_of_which_a_sample_holds_nothing_is_named_and_undefined() -> None:
+    by_copies = memorization_from([row("a")], exhaustive=False).by_copies
+    assert by_copies.not_looked_at == ("2-3", "4-15", "16+")
+    assert not by_copies <= 1.0
+    assert list(by_copies.looked_at) == ["1"]

@@ -84,7 +84,7 @@ def test_one_comparison_is_a_gate_over_all_groups() -> None:
         lambda student: student.by_group["x"],
         lambda student: compute_inheritance(*map(memorization, RECITED)).by_group["x"],
         lambda student: replace(student, groups=None).by_group,
-        lambda student: replace(compute_inheritance(*map(memorization, RECITED)), groups=None).by_group,
+        lambda student: replace(compute_inheritance(*map(memorization, RECITED)), memorizations=None).by_group,
         lambda student: student.loss,
         lambda student: student.extractable(n=0, p=0.5),
     ],
@@ -123,9 +123,6 @@ def test_groups_that_are_not_the_same_and_other_values_are_refused() -> None:
         student.by_group["x"]
 
 
-def test_without_a_column_and_over_a_sample_there_are_no_groups() -> None:
+def test_without_a_column_there_are_no_groups() -> None:
     with pytest.raises(SpecError, match="group_column"):
         _ = memorization_from([row("a")]).by_group
-    sampled = replace(memorization_from([row("a")], exhaustive=False), groups=GROUPS)
-    with pytest.raises(SpecError, match="is sampled"):
-        _ = sampled.by_group

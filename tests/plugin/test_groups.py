@@ -37,8 +37,12 @@ def test_groups_are_gated_and_shown(audit_project: Any) -> None:
         gate.estimate for gate in report.gates if gate.name == "test_no_group_is_recited" and gate.estimate is not None
     ]
     assert {estimate.subject for estimate in failed} == {"student on customer acme", "student on customer (none)"}
-    sampled = audit_project.run(*arguments, "--kdmem-sample=5")
-    sampled.stdout.fnmatch_lines(["*is sampled*"])
+    inherited = {figure.label: figure.estimate for figure in report.figures if " " in figure.label}
+    assert {"acme, inheritance ratio", "(none), reduction"} <= set(inherited)
+    by_hand = cast.recited_by("teacher") - cast.recited_by("baseline")
+    of_acme = {row for row in by_hand if customers[row]}
+    assert inherited["acme, inheritance ratio"].n == len(of_acme)
+    assert inherited["acme, inheritance ratio"].k == len(of_acme & cast.recited_by("student"))
 
 
 def test_a_group_that_is_gone_passes_no_gate(audit_project: Any) -> None:

@@ -52,6 +52,8 @@ def two_values(option: Option) -> tuple[Any, Any]:
             "US,DE",
             "assistant",
             "all",
+            "group",
+            "copies",
         ),
     }[option.kind]
     fitting = [value for value in candidates if not option.check(value)]

@@ -1,4 +1,4 @@
-"""Reports have rates by copies of the audit's own whole set, and of no other."""
+"""Reports have rates by copies of the audit's own set, and of no other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ def test_each_model_has_a_figure_for_each_tier() -> None:
     assert [figure.key for figure in build(scored).figures] == [figure.key for figure in gather_figures(scored)]
 
 
-def test_a_set_of_one_tier_a_sample_and_an_audit_without_scores_have_none() -> None:
+def test_a_sample_says_how_its_bounds_hold_and_which_tiers_it_lacks() -> None:
+    sampled = memorization_from([row("a"), row("b")], exhaustive=False)
+    copied = replace(sampled, scores=replace(sampled.scores, record=replace(sampled.scores.record, copies=((0, 7),))))
+    figures = copies_figures(replace(SCORED, memorizations={"student": copied}))
+    assert [(figure.label, figure.estimate.n) for figure in figures] == [("1", 1), ("2-3", 1), ("4-15", 0), ("16+", 0)]
+    assert figures[0].note.startswith("a random sample, in which 2 of 4 tiers have an example; all bounds")
+
+
+def test_a_set_of_one_tier_a_sample_of_one_and_an_audit_without_scores_have_none() -> None:
     sampled = memorization_from([row("a"), row("b")], exhaustive=False)
     for scored in (SCORED, EMPTY, replace(SCORED, memorizations={"student": sampled})):
         assert copies_figures(scored) == ()
