@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags
-from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.base.text import percent
+from pytest_kdmem.metrics.direction import Operator
+from pytest_kdmem.metrics.estimate import Estimate, satisfies
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
+from pytest_kdmem.metrics.verdict import Verdict
 from pytest_kdmem.metrics.window_hits import WindowHits
 from pytest_kdmem.scoring.table import ScoreTable
 
@@ -24,6 +27,8 @@ class Windowed(Protocol):
     @property
     def confidence(self) -> float: ...
     @property
+    def least_share(self) -> float: ...
+    @property
     def too_short(self) -> int: ...
     @property
     def example_ids(self) -> ExampleIds: ...
@@ -31,6 +36,35 @@ class Windowed(Protocol):
     def window_hits(self) -> WindowHits: ...
     def flags(self, column: FlagColumn) -> Flags: ...
     def rate_of(self, metric: str, flags: Mapping[FlagColumn, Flags], measured: int) -> Estimate: ...
+
+
+@dataclass(frozen=True, eq=False)
+class RateOfFew(Estimate):
+    """A rate over so few of a set's examples that it shows nothing of the set, so that no gate passes by it.
+
+    Attributes:
+        share: Share of the set's examples that were long enough; not in JSON.
+        least: Share that was expected; not in JSON.
+    """
+
+    share: float = field(default=0.0, metadata={"json": None})
+    least: float = field(default=0.0, metadata={"json": None})
+
+    def verdict_against(self, operator: Operator, threshold: Estimate | float) -> Verdict | None:
+        """Return that a comparison which would hold is inconclusive; one that does not hold fails as any other."""
+        if not satisfies(self, operator, threshold):
+            return None
+        return Verdict(
+            "inconclusive",
+            basis=(
+                f"as only {percent(self.share)} of the examples hold a suffix behind such a prefix, and"
+                f" {percent(self.least)} were expected"
+            ),
+            remedy=(
+                "Set a longer --kdmem-window-tokens if the texts are longer, compare a shorter prefix, or lower"
+                " --kdmem-min-scored-share."
+            ),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +91,19 @@ def rates_at(memorization: Windowed, lengths: Sequence[int]) -> list[AtPrefix]:
         flags = {name: memorization.flags(name) for name in FLAG_COLUMNS} if length == hits.own_prefix else recited
         measured = int(hits.is_measured(length).sum())
         rate = memorization.rate_of(f"memorization rate at prefix {length}", flags, measured)
+        share = _share_of_set(memorization, measured)
+        if length != hits.own_prefix and share < memorization.least_share:
+            values = {entry.name: getattr(rate, entry.name) for entry in fields(Estimate)}
+            rate = RateOfFew(**values, share=share, least=memorization.least_share)
         at_lengths.append(AtPrefix(length, rate, ids[flags["memorized"]].tolist()))
     return at_lengths
+
+
+def _share_of_set(memorization: Windowed, measured: int) -> float:
+    """Share of a set's examples that are long enough, of which some of the distinct ones were measured."""
+    record = memorization.scores.record
+    long_enough = (record.examples - record.too_short) / record.examples
+    return long_enough * measured / max(len(memorization.example_ids), 1)
 
 
 def longest_run(memorization: Windowed) -> Estimate:

@@ -45,12 +45,14 @@ class Memorization(InParts):
         sampling: Runs the model under samplers; None outside of audits.
         beyond: What the strata of a stratified sample hold beyond the random one, on which all other figures rest; None
             of any other set.
+        least_share: Least share of the set's examples that a rate at another prefix must be of to pass a gate.
     """
 
     secrets: SecretsOfExamples | None = field(default=None, repr=False)
     groups: Groups | None = None
     sampling: Sampling | None = field(default=None, repr=False)
     beyond: Memorization | None = field(default=None, repr=False)
+    least_share: float = 0.5
 
     def __bool__(self) -> bool:
         raise ComparisonError("A memorization is neither true nor false; compare its rate with a threshold.")

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pytest_kdmem.auditing.verdict import judge
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import schema_of
@@ -95,3 +96,20 @@ def test_a_prefix_of_which_nothing_is_known_is_refused(prefix, message):
 def test_verdicts_alone_have_no_curve():
     with pytest.raises(SpecError, match=r"Column hits was expected of student.*metrics=\"all\""):
         _ = memorization_from([row("a")]).curve
+
+
+def test_a_rate_over_few_of_the_examples_passes_no_gate_and_fails_as_any_other():
+    few = replace(memorization(), least_share=0.75)  # of 6 examples one is too short, and of 4 distinct ones another
+    rate = few.at_prefix(25).rate
+    assert (rate.k, rate.n) == (2, 3)
+    assert not rate <= 1.0
+    verdict = judge(rate.compare("<=", 1.0))
+    assert (verdict.outcome, verdict.defined) == ("inconclusive", True)
+    assert "only 62.50% of the examples hold a suffix behind such a prefix, and 75.00% were expected" in verdict.basis
+    assert judge(rate.compare("<=", 0.1)).outcome == "fail"
+    assert not rate <= few.at_prefix(25).rate
+    assert not dict(few.curve)[25] <= 1.0
+    assert few.at_prefix(10).rate <= 1.0  # of the audit's own length, of which most must be long enough at all
+    enough = replace(memorization(), least_share=0.625).at_prefix(25).rate
+    assert enough <= 1.0
+    assert rate.to_json() == enough.to_json()
