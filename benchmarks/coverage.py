@@ -2,8 +2,9 @@
 
 The bounds of a rate are enumerated, those of a reduction and of a mean loss simulated. Of each row the lowest coverage
 of any cell is printed. The exit code is 1 if a cell covers less than its confidence by more than four standard errors.
-With the defaults it takes half an hour on one core, with `--draws 200` some seven minutes. With `--strata` it simulates
-the bounds of stratified samples alone, which takes a minute.
+With the defaults it takes half an hour on one core, with `--draws 200` some seven minutes. `--of strata` simulates the
+bounds of stratified samples instead, and `--of membership` those of what attacks on membership tell, normal scores of
+members and controls whose true rates and areas are known.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from scipy.stats import binom, norm
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.mean_bounds import greatest_possible, probability_above
 from pytest_kdmem.metrics.paired_ratio import ratio_is_refuted, ratio_lower_bound
+from pytest_kdmem.metrics.paired_roc import PairedAttack, shows_lower_auc, shows_lower_tpr
+from pytest_kdmem.metrics.roc_bounds import AttackScores, auc_bounds, tpr_bounds
 
 SIZES = (10, 20, 50, 100, 1_000, 10_000, 100_000)
 CONFIDENCES = (0.9, 0.95, 0.99, 0.999)
@@ -34,6 +37,9 @@ SHOWN = "baseline 2 %, student 1 %, half of these shared"
 STANDARD_ERRORS = 4.0
 LARGEST_STRATUM = 8_192  # of the strata of a simulated set, each of which has half as many examples as the one before
 STRATA_CONFIDENCES = (0.9, 0.95)
+FPR = 0.01
+ROC_SIZES = ((300, 100), (1_000, 500), (1_000, 2_000))  # numbers of members and of controls
+SHIFTS = (0.0, 1.0, 3.0)  # of the scores of members, in standard deviations
 # Numbers of strata, and of examples in the random sample and of each stratum at least.
 STRATA_CELLS = ((2, 500, 100), (4, 500, 100), (8, 500, 100), (8, 2_000, 30), (12, 500, 300))
 MOST_LOSSES = 10_000  # of more, the mean is normal
@@ -49,10 +55,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=1_000, help="Expected number of misses in a cell.")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="Numbers of examples in a sample.")
-    parser.add_argument("--strata", action="store_true", help="Simulate stratified samples alone.")
+    parser.add_argument("--of", choices=("rates", "strata", "membership"), default="rates", help="Figures to simulate.")
     arguments = parser.parse_args()
-    if arguments.strata:
-        sys.exit(print_strata(arguments.draws))
+    if arguments.of != "rates":
+        sys.exit((print_strata if arguments.of == "strata" else print_membership)(arguments.draws))
     random, short = np.random.default_rng(0), []
     figures: dict[str, CellsOf] = {
         "memorization rate, both bounds": rate_cells,
@@ -115,6 +121,63 @@ def strata_cell(
             holds &= truth <= bounds[k, n]
         held += holds
     return held / draws, math.sqrt(confidence * (1 - confidence) / draws)
+
+
+def print_membership(draws: int) -> bool:
+    """Print how often the bounds of attacks hold, and a paired verdict is withheld; return whether that is too rare."""
+    random, short = np.random.default_rng(0), []
+    columns = ("TPR low", "TPR high", "AUC low", "AUC high", "paired TPR", "paired AUC")
+    print(f"\nmembership at {CONFIDENCES[1]:.0%}, FPR {FPR:.0%}\n")
+    print("| members | controls | shift of members | of the members | " + " | ".join(columns) + " |")
+    print("|---|---|---|---|" + "---|" * len(columns))
+    for (members, controls), shift, exhaustive in product(ROC_SIZES, SHIFTS, (False, True)):
+        cells = membership_cells(members, controls, shift, draws, random, exhaustive=exhaustive)
+        whole = "all" if exhaustive else "a sample"
+        print(
+            f"| {members} | {controls} | {shift:g} | {whole} | "
+            + " | ".join(lowest_coverage([c]) for c in cells)
+            + " |"
+        )
+        short += [cell for cell in cells if falls_short(cell, CONFIDENCES[1])]
+    print(f"\ncells below their confidence by more than {STANDARD_ERRORS:g} standard errors: {short or 'none'}")
+    return bool(short)
+
+
+def membership_cells(
+    members: int, controls: int, shift: float, draws: int, random: np.random.Generator, *, exhaustive: bool
+) -> list[Cell]:
+    """Coverage of each bound, and how often two models that tell the same of members are not said to differ.
+
+    Of two models whose scores share half of their variance neither tells more, where the first would be shown to tell
+    less by mistake. Members that are the whole training set stay the same in all draws, and so does what each tells of
+    them: there the second model scores them as the first does.
+    """
+    confidence, threshold = CONFIDENCES[1], float(norm.isf(FPR))
+    fixed = random.normal(shift, size=members)
+    true_rate, true_area = float(norm.sf(threshold - shift)), float(norm.cdf(shift / math.sqrt(2)))
+    if exhaustive:
+        true_rate, true_area = float((fixed > threshold).mean()), float(norm.cdf(fixed).mean())
+    held = np.zeros(6)
+    for _ in range(draws):
+        first_members, second_members = correlated(random, members) + shift
+        if exhaustive:
+            first_members = second_members = fixed
+        first_controls, second_controls = correlated(random, controls)
+        first = AttackScores(first_members, first_controls, exhaustive)
+        (low, high), (low_area, high_area) = tpr_bounds(first, FPR, confidence), auc_bounds(first, confidence)
+        pair = PairedAttack(first, AttackScores(second_members, second_controls, exhaustive))
+        held += [
+            low <= true_rate, high >= true_rate, low_area <= true_area, high_area >= true_area,
+            not shows_lower_tpr(pair, FPR, confidence, strictly=True), not shows_lower_auc(pair, confidence),
+        ]  # fmt: skip
+    error = math.sqrt(confidence * (1 - confidence) / draws)
+    return [(float(share), error) for share in held / draws]
+
+
+def correlated(random: np.random.Generator, n: int) -> Array:
+    """Standard normal scores by two models ``[2, n]`` that share half of their variance."""
+    shared: Array = random.normal(size=n) * math.sqrt(0.5)
+    return shared + random.normal(size=(2, n)) * math.sqrt(0.5)
 
 
 def lowest_coverage(cells: Sequence[Cell]) -> str:
