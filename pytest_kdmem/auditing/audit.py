@@ -111,6 +111,8 @@ class Audit(DeclaredAudit):
             PartScored: Only a part is scored in this run.
             KdmemError: A model cannot be scored, or the sets cannot be held against each other.
         """
+        if request.reference is not None:
+            self._judged.add_reference(request.reference)
         if self.run.part is not None:
             models = {*request.models, *self.roles.values()}
             with suppress(PartScored):
@@ -222,7 +224,14 @@ class Audit(DeclaredAudit):
         other_set = "" if self.is_own_set(training_set) else training_set.label
         groups = self._groups.of(scores, source_digest, offline=self.run.offline)
         memorization = Memorization(
-            self.subject(model), scores, self.confidence, other_set, self._secrets, groups=groups, sampling=self.beside
+            self.subject(model),
+            scores,
+            self.confidence,
+            other_set,
+            self._secrets,
+            groups=groups,
+            least_share=self.min_scored_share,
+            sampling=self.beside,
         )
         if (strata_scores := self._scorer.score_strata(scores, metrics)) is not None:
             memorization = replace(memorization, beyond=replace(memorization, scores=strata_scores))

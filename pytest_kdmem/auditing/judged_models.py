@@ -22,6 +22,11 @@ class JudgedModels:
 
     offline: bool
     _digests: dict[Model, list[str]] = field(default_factory=dict)
+    _references: set[Model] = field(default_factory=set)
+
+    def add_reference(self, model: Model) -> None:
+        """Remember that figures of other models rest on this one, which must stay as it is therefore."""
+        self._references.add(model)
 
     def add(self, model: Model, checkpoint: Checkpoint, *, must_stay: bool) -> None:
         """Remember a model that is about to be scored.
@@ -38,7 +43,7 @@ class JudgedModels:
         if checkpoint.digest in digests[-1:]:
             return
         digests.append(checkpoint.digest)
-        if must_stay and len(digests) > 1:
+        if (must_stay or model in self._references) and len(digests) > 1:
             raise SpecError(_changed(model.source))
 
     def changes(self, is_judged: Callable[[Model], bool]) -> list[str]:
@@ -46,7 +51,7 @@ class JudgedModels:
         return [
             _changed(model.source)
             for model, digests in self._digests.items()
-            if is_judged(model) and (len(digests) > 1 or self._now(model) != digests[0])
+            if (is_judged(model) or model in self._references) and (len(digests) > 1 or self._now(model) != digests[0])
         ]
 
     def _now(self, model: Model) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_kdmem.base.text import count
+from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.corpus.blind_classifier import BlindTest
 from pytest_kdmem.corpus.overlap import check_control
 from pytest_kdmem.errors import SpecError
@@ -15,8 +15,12 @@ from pytest_kdmem.metrics.membership_sides import Sides, check_reference, match_
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.beyond_sample import held_beyond_sample
 from pytest_kdmem.scoring.exchangeability import LEVEL, exchangeability
+from pytest_kdmem.scoring.near_controls import near_controls
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Model, TrainingSet
+
+# Share of the controls above which they are so much like the training set that no figure is given.
+MOST_NEAR = 0.2
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,33 @@ class MembershipRequest:
         return (self.model,) if self.reference is None else (self.model, self.reference)
 
 
+@dataclass(frozen=True)
+class Against:
+    """Names of what figures of membership are taken against.
+
+    Attributes:
+        controls: Name of the control set, with its settings.
+        reference: Source of the model that calibrates the loss; empty if there is none.
+    """
+
+    controls: str = ""
+    reference: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class MeasuredMembership:
-    """A membership, and how well its two sets are told apart without any model."""
+    """A membership, and how well its two sets are told apart without any model.
+
+    Attributes:
+        membership: The figures.
+        blind_test: How well a classifier without a model tells the sets apart.
+        against: What the figures are taken against, in the words of the request: the control set, and the model that
+            calibrates the loss; empty if there is none.
+    """
 
     membership: Membership
     blind_test: BlindTest
+    against: Against = Against()
 
     @property
     def warnings(self) -> list[str]:
@@ -71,6 +96,11 @@ class MeasuredMembership:
         reasons = [f"no attack by {ATTACK_NAMES[name]}: {reason}" for name, reason in membership.left_out.items()]
         if membership.shared:
             reasons.append(f"{count(membership.shared)} examples of both training set and control set were left out")
+        if membership.near:
+            reasons.append(
+                f"{count(membership.near)} controls that are near-duplicates of text in the training set were left out,"
+                " and this text with them"
+            )
         return [f"membership of {membership.subject}: {reason}" for reason in reasons]
 
 
@@ -101,8 +131,30 @@ def measure_membership(
     for reference in references:
         check_reference(sides.members, reference.members)
         check_reference(sides.controls, reference.controls)
+    sides = without_near_controls(sides, store, offline=offline)
     blind_test = check_exchangeable(sides, store, offline=offline)
-    return MeasuredMembership(compute_membership(sides, request.attack, next(iter(references), None)), blind_test)
+    membership = compute_membership(sides, request.attack, next(iter(references), None))
+    against = Against(request.control_set.label, request.reference.source if request.reference is not None else "")
+    return MeasuredMembership(membership, blind_test, against)
+
+
+def without_near_controls(sides: Sides, store: ScoreStore, *, offline: bool) -> Sides:
+    """Return members and controls without those that are nearly the same as text on the other side.
+
+    Raises:
+        SpecError: These are many of the controls, so that the sets were not drawn apart; or too few examples are left.
+        KdmemError: A set cannot be read.
+    """
+    _, controls = sides.digests()
+    near = near_controls(sides.members.scores, sides.controls.scores, controls, store, offline=offline)
+    if len(near.controls) > MOST_NEAR * len(controls):
+        raise SpecError(
+            f"Controls of which at most {percent(MOST_NEAR)} are near-duplicates of text in the training set were"
+            f" expected in {sides.controls.scores.training_set.source}, and {count(len(near.controls))} of"
+            f" {count(len(controls))} are, so that a model that learned the training set learned them: deduplicate"
+            " before the two sets are divided."
+        )
+    return sides.without(*near)
 
 
 def check_exchangeable(sides: Sides, store: ScoreStore, *, offline: bool) -> BlindTest:

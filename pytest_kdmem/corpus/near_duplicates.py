@@ -55,6 +55,46 @@ def near_duplicates(
         wanted: Digests of the examples whose near-duplicates to find; they can be near-duplicates of each other.
         among: Gives a part of the examples that holds all wanted ones; as ``stream`` if None.
     """
+    for example, proposed, own in _proposed(stream, wanted, among):
+        # One match is enough: to compare all pairs of many similar examples would take too long.
+        match = next((name for name, ids in proposed.items() if _are_near(own, ids)), None)
+        if match is not None:
+            yield NearDuplicate(example.position, example.digest, match)
+
+
+def near_pairs(
+    stream: Callable[[], Iterable[Example]],
+    wanted: frozenset[str],
+    among: Callable[[], Iterable[Example]],
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """Find every example that is a near-duplicate of a wanted one, and every wanted one of which there is such.
+
+    Args:
+        stream: Gives all examples from the beginning at each call.
+        wanted: Digests of the examples whose near-duplicates to find.
+        among: Gives the examples that hold all wanted ones.
+
+    Yields:
+        the digest of each such example, and those of the wanted ones near it that were not found before.
+    """
+    found: set[str] = set()
+    for example, proposed, own in _proposed(stream, wanted, among):
+        is_near, new = False, set()
+        for name, ids in proposed.items():
+            if (name not in found or not is_near) and _are_near(own, ids):
+                is_near = True
+                new |= {name} - found
+        if is_near:
+            found |= new
+            yield example.digest, frozenset(new)
+
+
+def _proposed(
+    stream: Callable[[], Iterable[Example]],
+    wanted: frozenset[str],
+    among: Callable[[], Iterable[Example]] | None,
+) -> Iterator[tuple[Example, dict[str, TokenIds], Shingles]]:
+    """Each example that may be near wanted ones, the token ids of those by their digests, and its own shingles."""
     if not wanted:
         return
     from rensa import RMinHashLSH
@@ -73,12 +113,13 @@ def near_duplicates(
     for examples in in_batches(stream(), EXAMPLES_AT_ONCE):
         sets = [shingles(example.learned) for example in examples]
         for example, own, candidates in zip(examples, sets, index.query_all(_signatures(sets)), strict=True):
-            digest = example.digest
-            proposed = (name for at in sorted(candidates) if (name := digests[at]) != digest)
-            # One match is enough: to compare all pairs of many similar examples would take too long.
-            match = next((name for name in proposed if jaccard(own, shingles(wanted_ids[name])) >= LEAST_JACCARD), None)
-            if match is not None:
-                yield NearDuplicate(example.position, digest, match)
+            names = [name for at in sorted(candidates) if (name := digests[at]) != example.digest]
+            if names:
+                yield example, {name: wanted_ids[name] for name in names}, own
+
+
+def _are_near(own: Shingles, ids: TokenIds) -> bool:
+    return jaccard(own, shingles(ids)) >= LEAST_JACCARD
 
 
 def shingles(ids: TokenIds) -> Shingles:

@@ -38,6 +38,8 @@ class Membership:
             are compared where these agree.
         model_digest: Digest of the model.
         shared: Number of distinct examples that stand in both sets, and were left out of both.
+        near: Number of distinct controls that are near-duplicates of an example of the training set, and were left out
+            with these.
         left_out: Why an attack has no scores, by the attack; empty if one was named.
     """
 
@@ -48,6 +50,7 @@ class Membership:
     model_digest: str
     shared: int = 0
     left_out: Mapping[Attack, str] = field(default_factory=dict)
+    near: int = 0
 
     def __bool__(self) -> bool:
         raise ComparisonError("A membership is neither true nor false; compare its tpr(…) or auc with a threshold.")
@@ -166,5 +169,6 @@ def compute_membership(sides: Sides, attack: Attack | None = None, reference: Si
         examples=digest_of([sides.digest, reference.members.scores.checkpoint.digest if reference else ""]),
         model_digest=sides.members.scores.checkpoint.digest,
         shared=sides.shared,
+        near=sides.near,
         left_out=left_out,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -31,17 +32,34 @@ class Sides:
         members, controls: Scores over either set.
         is_member: Which of the distinct examples of the training set stand in it alone, bool ``[n]``.
         is_control: Which of those of the control set stand in it alone, bool ``[m]``.
+        near: Number of controls that were left out as near-duplicates of an example of the training set.
     """
 
     members: Memorization
     controls: Memorization
     is_member: Flags
     is_control: Flags
+    near: int = 0
 
     @property
     def shared(self) -> int:
         """Number of distinct examples that stand in both sets."""
-        return int((~self.is_control).sum())
+        return int((~self.is_control).sum()) - self.near
+
+    def without(self, members: Collection[str], controls: Collection[str]) -> Sides:
+        """Return the sides without members and controls of some digests, which are near-duplicates of each other.
+
+        As with copies, both are left out, so that neither side gets more of what is common.
+
+        Raises:
+            SpecError: Too few examples are left of either set.
+        """
+        is_member = self.is_member & ~_are_of(self.members, members)
+        is_control = self.is_control & ~_are_of(self.controls, controls)
+        _check_size(self.members, self.controls, is_member, is_control)
+        return replace(
+            self, is_member=is_member, is_control=is_control, near=int((self.is_control & ~is_control).sum())
+        )
 
     @property
     def digest(self) -> str:
@@ -68,14 +86,19 @@ def match_sides(members: Memorization, controls: Memorization) -> Sides:
     member_digests, control_digests = _digests(members), _digests(controls)
     is_member = ~np.asarray(pc.is_in(member_digests, control_digests))
     is_control = ~np.asarray(pc.is_in(control_digests, member_digests))
+    _check_size(members, controls, is_member, is_control)
+    return Sides(members, controls, is_member, is_control)
+
+
+def _check_size(members: Memorization, controls: Memorization, is_member: Flags, is_control: Flags) -> None:
     for name, side, alone in (("training", members, is_member), ("control", controls, is_control)):
         if alone.sum() < FEWEST_EXAMPLES:
-            shared = f", beside {count(int((~alone).sum()))} that both sets hold" if not alone.all() else ""
+            held = f", beside {count(int((~alone).sum()))} that the other set holds, or nearly holds"
+            shared = held if not alone.all() else ""
             raise SpecError(
                 f"At least {FEWEST_EXAMPLES} distinct examples of the {name} set {side.scores.training_set.source} were"
                 f" expected to measure membership; found {count(int(alone.sum()))}{shared}: take a larger {name} set."
             )
-    return Sides(members, controls, is_member, is_control)
 
 
 def check_made_alike(members: Memorization, controls: Memorization) -> None:
@@ -119,6 +142,10 @@ def _cutting(training_set: TrainingSet) -> dict[str, object]:
     read, selection = resolve(training_set)
     always_there = {"minimum_tokens": selection.minimum_tokens, "chat_roles": read.chat_roles or "assistant"}
     return {name: getattr(read, name) for name in CUTTING} | always_there
+
+
+def _are_of(side: Memorization, digests: Collection[str]) -> Flags:
+    return np.asarray(pc.is_in(_digests(side), pa.array(sorted(digests), pa.string())))
 
 
 def _digests(side: Memorization) -> pa.ChunkedArray:

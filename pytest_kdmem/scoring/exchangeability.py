@@ -44,7 +44,9 @@ def exchangeability(
         StoreError: The store cannot be written.
     """
     sides = (first, second)
-    key = digest_of([*PROTOCOL, MOST_EXAMPLES, *(scores.record.digest for scores, _ in sides)])
+    key = digest_of(
+        [*PROTOCOL, MOST_EXAMPLES, *([scores.record.digest, digest_of(sorted(digests))] for scores, digests in sides)]
+    )
     if (outcome := _read(store, key)) is not None:
         return outcome
     size = min(MOST_EXAMPLES, *(len(digests) for _, digests in sides))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ class EntityModel:
 
     @cached_property
     def identity(self) -> str:
-        """Digest of its files."""
+        """Digest of its files, and of the version of the library that runs it."""
         files = sorted(path for pattern in FILES for path in self.folder.glob(pattern))
-        return digest_of([(path.name, file_digest(path)) for path in files])
+        return digest_of([version("transformers"), *((path.name, file_digest(path)) for path in files)])
 
     @cached_property
     def class_of_label(self) -> dict[int, str]:

@@ -50,6 +50,17 @@ def test_a_model_with_a_role_is_refused_once_it_changed(model: Model) -> None:
         judged.add(model, open_checkpoint(model), must_stay=True)
 
 
+def test_a_model_that_calibrates_others_must_stay_without_a_role(model: Model) -> None:
+    judged = JudgedModels(offline=True)
+    judged.add_reference(model)
+    judged.add(model, open_checkpoint(model), must_stay=False)
+    assert judged.changes(lambda model: False) == []
+    change(model)
+    assert len(judged.changes(lambda model: False)) == 1
+    with pytest.raises(SpecError, match="expected to stay as it is"):
+        judged.add(model, open_checkpoint(model), must_stay=False)
+
+
 @pytest.mark.parametrize("how", ["changed", "gone"])
 def test_a_change_is_noticed_when_gates_are_judged(model: Model, how: str) -> None:
     judged = JudgedModels(offline=True)

@@ -24,8 +24,10 @@ def test_a_request_names_a_known_attack_and_a_reference_where_one_is_needed() ->
 
 
 def test_what_is_left_out_is_told() -> None:
-    membership = Membership("student", {}, 0.95, "", "", 1_200, {"zlib": "there is no text"})
+    membership = Membership("student", {}, 0.95, "", "", 1_200, {"zlib": "there is no text"}, 3)
     assert MeasuredMembership(membership, BlindTest(0.5, 0.5, 100)).warnings == [
         "membership of student: no attack by loss per zlib byte: there is no text",
         "membership of student: 1 200 examples of both training set and control set were left out",
+        "membership of student: 3 controls that are near-duplicates of text in the training set were left out, and this"
+        " text with them",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.corpus.near_duplicates import jaccard, near_duplicates, shingles
+from pytest_kdmem.corpus.near_duplicates import jaccard, near_duplicates, near_pairs, shingles
 
 
 def runs(ids: np.ndarray) -> set[tuple[int, ...]]:
@@ -67,3 +67,22 @@ def test_only_those_among_which_the_wanted_are_need_be_given():
 
 def test_where_nothing_is_wanted_nothing_is_read():
     assert list(near_duplicates(lambda: 1 / 0, frozenset())) == []
+
+
+def test_of_two_sets_all_that_are_near_are_found_on_either_side():
+    examples = corpus()
+    # Each of the first 20 rows has two near-duplicates: of the replaced ones and the short ones some are wanted.
+    wanted = [examples[at] for at in range(60, 120) if at % 3 < 2 and at % 7]
+    rest = [example for example in examples if all(example is not other for other in wanted)]
+    expected_rest, expected_wanted = set(), set()
+    for example in rest:
+        for other in wanted:
+            first, second = runs(example.ids), runs(other.ids)
+            if example.digest != other.digest and len(first & second) / len(first | second) >= 0.8:
+                expected_rest.add(example.digest)
+                expected_wanted.add(other.digest)
+    pairs = list(near_pairs(lambda: rest, frozenset(example.digest for example in wanted), lambda: wanted))
+    assert {digest for digest, _ in pairs} == expected_rest
+    assert set().union(*(near for _, near in pairs)) == expected_wanted
+    assert len(expected_wanted) == len(wanted)
+    assert list(near_pairs(lambda: rest, frozenset(), lambda: wanted)) == []

@@ -28,6 +28,17 @@ def test_an_example_of_both_sets_is_left_out_of_both() -> None:
     assert (membership.members, membership.controls, membership.shared) == (120, 120, 30)
 
 
+def test_near_duplicates_are_left_out_of_both_sides_and_counted_apart() -> None:
+    members, controls = scored("train", np.full(150, 1.0)), scored("control", np.full(150, 2.0))
+    sides = match_sides(members, controls).without({f"train {at}" for at in range(3)}, {"control 7", "control 9"})
+    assert (sides.shared, sides.near) == (0, 2)
+    assert [len(side) for side in sides.digests()] == [147, 148]
+    membership = compute_membership(sides, "loss")
+    assert (membership.members, membership.controls, membership.near) == (147, 148, 2)
+    with pytest.raises(SpecError, match="found 99, beside 51 that the other set holds, or nearly holds"):
+        match_sides(members, controls).without(set(), {f"control {at}" for at in range(51)})
+
+
 def test_sets_that_are_small_or_made_otherwise_are_refused() -> None:
     members, controls = scored("train", np.ones(120)), scored("control", np.ones(99))
     with pytest.raises(SpecError, match=r"At least 100 distinct examples of the control set control\.jsonl .* 99"):

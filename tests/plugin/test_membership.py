@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -110,6 +111,50 @@ def test_controls_that_a_sample_of_the_training_set_does_not_show_are_refused(pr
     assert result.ret == 1
     [failure] = project.failures(result)
     assert "Controls that are not of the training set were expected" in failure
+
+
+def test_controls_that_nearly_stand_in_the_training_set_are_left_out_and_many_are_refused(
+    project: AuditProject,
+) -> None:
+    """Of the 20 runs of five tokens in a row the last is changed, as its last token is."""
+    text = text_of(2 * ROWS, seed=0)
+    project.gates("def test_membership(membership, student):\n    assert membership(student).auc <= 0.9\n")
+    for near, is_refused in ((10, False), (40, True)):
+        controls = text[ROWS:].copy()
+        controls[:near] = text[:near]
+        controls[:near, -1] = 1 + (controls[:near, -1] + 7) % 250
+        np.save(project.path / "control.npy", controls)
+        result = project.run(NOISE, "--kdmem-report=report.json")
+        if is_refused:
+            assert result.ret == 1
+            assert f"and {near} of 120 are, so that a model that learned" in project.failures(result)[0]
+            continue
+        audit = project.report("report.json")
+        assert any(f"{near} controls that are near-duplicates" in warning for warning in audit.warnings)
+        assert any("110 members against 110 controls" in figure.note for figure in audit.figures)
+
+
+def test_a_reference_that_changes_while_gates_rest_on_it_lets_none_pass(
+    project: AuditProject, learned: tuple[Path, Path], tmp_path: Path
+) -> None:
+    reference = shutil.copytree(learned[1], tmp_path / "reference")
+    project.gates(f"""
+import json
+from pathlib import Path
+from pytest_kdmem import Model
+
+def test_membership(membership, student):
+    assert membership(student, reference=Model({str(reference)!r})).auc <= 1.0
+
+def test_something_else():
+    path = Path({str(reference)!r}, "config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {{"rotary_pct": 0.5}}))
+""")
+    result = project.run(NOISE, "--kdmem-report=report.json")
+    assert result.ret == 1
+    [gate] = [gate for gate in project.report("report.json").gates if gate.metric]
+    assert gate.outcome == "error"
+    assert "was expected to stay as it is until its last gate is judged" in gate.reason
 
 
 def test_fewer_controls_than_the_rate_needs_fail(project: AuditProject) -> None:

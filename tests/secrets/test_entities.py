@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.secrets import entities as module
 from pytest_kdmem.secrets.entities import EntityModel
 
 
@@ -40,3 +41,11 @@ def test_another_file_is_another_model(tmp_path: Path) -> None:
     identity = model_with(tmp_path, {"id2label": {"0": "PER"}}).identity
     assert model_with(tmp_path, {"id2label": {"0": "PER"}}).identity == identity
     assert model_with(tmp_path, {"id2label": {"1": "PER"}}).identity != identity
+
+
+def test_the_identity_is_of_the_version_of_transformers_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = model_with(tmp_path, {"id2label": {"0": "PER"}}).identity
+    monkeypatch.setattr(module, "version", lambda distribution: f"another of {distribution}")
+    assert model_with(tmp_path, {"id2label": {"0": "PER"}}).identity != identity

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from pytest_kdmem.auditing.memberships import MeasuredMembership
+from pytest_kdmem.auditing.memberships import Against, MeasuredMembership
 from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.base.text import count
+from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.metrics.attacks import ATTACK_NAMES
 from pytest_kdmem.metrics.membership import Membership
 
@@ -16,10 +18,31 @@ FALSE_POSITIVE_RATES = (0.01, 0.001)
 
 
 def membership_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
-    """Return area and rates of each membership that tests asked for; what two of them share stands once."""
-    figures = (figure for measured in scored.memberships for figure in _figures(measured))
+    """Return area and rates of each membership that tests asked for; what two of them share stands once.
+
+    Where tests asked for several control sets, or several models that calibrate the loss, each row names its own.
+    """
+    against = {measured.against for measured in scored.memberships}
+    has_several = (
+        len({each.controls for each in against}) > 1,
+        len({each.reference for each in against if each.reference}) > 1,
+    )
+    figures = (
+        replace(figure, label=f"{figure.label}{_against(measured.against, has_several)}")
+        for measured in scored.memberships
+        for figure in _figures(measured)
+    )
     by_key = {figure.key: figure for figure in reversed(list(figures))}
     return tuple(reversed(by_key.values()))
+
+
+def _against(against: Against, has_several: tuple[bool, bool]) -> str:
+    """What a row says of its control set and its reference, of those of which there are several."""
+    several_controls, several_references = has_several
+    controls = f", controls {without_commands(against.controls)}" * several_controls
+    return controls + f", reference {without_commands(against.reference)}" * (
+        several_references and bool(against.reference)
+    )
 
 
 def _figures(measured: MeasuredMembership) -> Iterator[FigureEntry]:
