@@ -27,9 +27,10 @@ def study(
 
     What an earlier run left in the folder is used again, so a study that was stopped goes on.
     """
+    from pytest_kdmem.study.further_report import write_questions
     from pytest_kdmem.study.report import write_report
     from pytest_kdmem.study.run import run_study
 
     results = run_study(config, out, only=tuple(only or ()), data=data, report=say)
-    for path in write_report(results, out / "report"):
+    for path in (*write_report(results, out / "report"), *write_questions(results, out / "report")):
         say(f"wrote {path}")

@@ -14,8 +14,9 @@ from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import choice, nonempty_text, number, optional, require, whole_number
 from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.specs.reading_kinds import Documents
+from pytest_kdmem.study.further_parts import FURTHER_PARTS, AbsentPart, OnPolicyPart, QuestionsPart
 
-PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter")
+PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter", *FURTHER_PARTS)
 # The loss with which each recipe of a study trains.
 MODES: dict[str, Mode] = {
     "base-large": "baseline",
@@ -182,6 +183,9 @@ class StudyConfig:
     families: FamiliesPart | None = None
     pilot: PilotPart | None = None
     prefilter: PrefilterPart | None = None
+    on_policy: OnPolicyPart | None = None
+    absent: AbsentPart | None = None
+    questions: QuestionsPart | None = None
 
     def __post_init__(self) -> None:
         for name in (*self.datasets, *self.sizes):  # they name folders
@@ -208,8 +212,13 @@ class StudyConfig:
         for part in (self.temperature, self.size, self.families, self.pilot):
             if part is not None:
                 require("dataset of a part", part.dataset, choice(*sorted(self.datasets)))
-        for dataset in self.prefilter.datasets if self.prefilter is not None else ():
-            require("a data set of parts.prefilter", dataset, choice(*sorted(self.datasets)))
+        for name in ("prefilter", *FURTHER_PARTS):
+            for dataset in self.datasets_of(name):
+                require(f"a data set of parts.{name}", dataset, choice(*sorted(self.datasets)))
+        if self.on_policy is not None and not {*self.on_policy.all_seeds} <= {*self.seeds}:
+            raise SpecError(
+                f"seeds in parts.on_policy must be some of {list(self.seeds)}; found {list(self.on_policy.all_seeds)}."
+            )
         if self.families is not None and len({self.family, *self.families.families}) <= len(self.families.families):
             raise SpecError(
                 f"families must be others than {self.family}, each once; found {list(self.families.families)}."
@@ -219,6 +228,11 @@ class StudyConfig:
     def parts(self) -> tuple[str, ...]:
         """The parts that the configuration has, ``main`` first."""
         return tuple(part for part in PARTS if part == "main" or getattr(self, part) is not None)
+
+    def datasets_of(self, part: str) -> tuple[str, ...]:
+        """The data sets of a part that has several; none if the study lacks it."""
+        declared = getattr(self, part)
+        return () if declared is None else tuple(declared.datasets)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""

@@ -27,6 +27,7 @@ from pytest_kdmem.study.config import (
     StudyConfig,
     TemperaturePart,
 )
+from pytest_kdmem.study.further_parts import AbsentPart, OnPolicyPart, QuestionsPart
 
 Table = TypeVar("Table")
 
@@ -76,6 +77,9 @@ def _study(content: dict[str, Any]) -> StudyConfig:
         "size": lambda table, where: _table(SizePart, table, where),
         "families": lambda table, where: _table(FamiliesPart, table, where, families=_tuple, sizes=_sizes),
         "prefilter": lambda table, where: _table(PrefilterPart, table, where, datasets=_tuple),
+        "on_policy": lambda table, where: _table(OnPolicyPart, table, where, seeds=_seeds, recipe=_on_policy_recipe),
+        "absent": lambda table, where: _table(AbsentPart, table, where, datasets=_tuple),
+        "questions": lambda table, where: _table(QuestionsPart, table, where, datasets=_tuple),
         "pilot": lambda table, where: _table(PilotPart, table, where, recipes=_recipes(PILOT_MODES)),
     }
     parts = _keyed(file.parts, "parts")
@@ -164,13 +168,21 @@ def _recipes(modes: Mapping[str, Mode]) -> Callable[[Any, str], dict[str, Recipe
 
 
 def _recipe(content: Any, mode: Mode, where: str) -> Recipe:
-    set_elsewhere = {"mode", "seed"} | (set() if mode == "soft" else {"temperature"})
+    set_elsewhere = {"mode", "seed"} | (set() if mode in ("soft", "on-policy") else {"temperature"})
     valid = tuple(each.name for each in fields(Recipe) if each.name not in set_elsewhere)
     _check_keys(_keyed(content, where), valid, (), where)
     try:
         return Recipe(mode=mode, **content)
     except SpecError as error:
         raise SpecError(f"in {where}, {error}") from None
+
+
+def _on_policy_recipe(content: Any, where: str) -> Recipe:
+    return _recipe(content, "on-policy", where)
+
+
+def _seeds(content: Any, where: str) -> dict[str, tuple[int, ...]]:
+    return {name: _tuple(seeds, f"{where}.{name}") for name, seeds in _keyed(content, where).items()}
 
 
 def _repetition(content: Any) -> tuple[tuple[int, float], ...]:

@@ -10,6 +10,7 @@ from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.specs.checks import choice, require
 from pytest_kdmem.study.config import StudyConfig
+from pytest_kdmem.study.further_parts import FURTHER_PARTS
 from pytest_kdmem.study.record import Role
 
 # Their findings set the part's models beside those of the main part, on the same data.
@@ -34,6 +35,7 @@ class Step:
         teacher: step whose model a student learns from.
         cleaned_by: step of the baseline that, with the teacher, predicts which examples are left out of the data set;
             None to leave out nothing.
+        share: share of the distinct examples of the data set that it is trained on.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Step:
     init: str | None = None
     teacher: str | None = None
     cleaned_by: str | None = None
+    share: float = 1.0
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -73,6 +76,8 @@ def plan(config: StudyConfig, only: tuple[str, ...] = ()) -> tuple[Step, ...]:
         main = _Maker.of(config, "main")
         before = (main.tuned("soft", name, seed=seed) for name in config.prefilter.datasets for seed in config.seeds)
         wanted.update(step.name for step in before)
+    beside_main = {name for part in FURTHER_PARTS if part in asked for name in config.datasets_of(part)}
+    wanted.update(step.name for step in steps.values() if step.part == "main" and step.dataset in beside_main)
     for step in reversed(steps.values()):  # parents stand before their steps
         if step.name in wanted:
             wanted.update(step.parents)
@@ -157,6 +162,15 @@ def _all(config: StudyConfig) -> Iterator[Step]:
     if config.prefilter is not None:
         for dataset in config.prefilter.datasets:
             yield from _prefilter(config, dataset)
+    if config.on_policy is not None:
+        recipes = {**config.recipes, "on-policy": config.on_policy.recipe}
+        own = replace(main, part="on_policy", recipes=recipes)
+        for dataset, seeds in config.on_policy.seeds.items():
+            for seed in seeds:
+                yield replace(own.tuned("on-policy", dataset, seed=seed), teacher=main.tuned("teacher", dataset).name)
+    if config.absent is not None:
+        for dataset in config.absent.datasets:
+            yield from _absent(config, dataset)
 
 
 def _temperature(config: StudyConfig, dataset: str, values: tuple[float, ...]) -> Iterator[Step]:
@@ -167,6 +181,16 @@ def _temperature(config: StudyConfig, dataset: str, values: tuple[float, ...]) -
         if value != config.recipes["soft"].temperature:
             student = replace(main, part="temperature").tuned("soft", dataset, temperature=float(value))
             yield replace(student, teacher=teacher)
+
+
+def _absent(config: StudyConfig, dataset: str) -> Iterator[Step]:
+    """Soft students by the main part's teacher, on a share of the data set."""
+    main = _Maker.of(config, "main")
+    assert config.absent is not None
+    temperature, share = config.absent.temperature, config.absent.share
+    for seed in config.seeds:
+        student = replace(main, part="absent").tuned("soft", dataset, seed=seed, temperature=temperature)
+        yield replace(student, teacher=main.tuned("teacher", dataset).name, share=share)
 
 
 def _prefilter(config: StudyConfig, dataset: str) -> Iterator[Step]:

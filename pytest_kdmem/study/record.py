@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.table import PairTable
+from pytest_kdmem.study.answers import Answers
 
-Role = Literal["teacher", "baseline", "soft", "hard"]
+Role = Literal["teacher", "baseline", "soft", "hard", "on-policy"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,14 +19,14 @@ class ModelRun:
     """One trained model and its scores on its training set.
 
     Args:
-        part: part that the model was trained for: ``main``, ``temperature``, ``size``, ``families``, ``pilot`` or
-            ``prefilter``.
+        part: part that the model was trained for: ``main``, ``temperature``, ``size``, ``families``, ``pilot``,
+            ``prefilter``, ``on_policy`` or ``absent``.
         family: family of its architecture and tokenizer; token ids are comparable within one family only.
         dataset: name of the data set it was trained on.
-        role: teacher, baseline, soft or hard student.
+        role: teacher, baseline, soft, hard or on-policy student.
         size: name of its size, such as ``large`` or ``small``.
         seed: seed of the order of its data.
-        temperature: temperature of a soft student; None for the others.
+        temperature: temperature of a soft or on-policy student; None for the others.
         parameters: number of parameters of the whole model.
         seconds: seconds of training.
         held_out_loss: loss on the data set's held-out text, in nats per token.
@@ -33,6 +34,8 @@ class ModelRun:
         pair: for a baseline, its scores and those of the teacher of its part, with the divergence between the two.
         left_out: for a student that was distilled on a part of D, the rows of D that it never saw
             (`removal.REMOVED_SCHEMA`).
+        unseen: for a student that was distilled on a share of D, the documents of D that its teacher alone saw.
+        answers: what was answered to further questions; None if none were asked.
     """
 
     part: str
@@ -48,6 +51,8 @@ class ModelRun:
     scores: pa.Table
     pair: PairTable | None = None
     left_out: pa.Table | None = None
+    unseen: frozenset[int] = frozenset()
+    answers: Answers | None = None
 
 
 @dataclass(frozen=True)

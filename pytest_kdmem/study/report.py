@@ -43,6 +43,9 @@ SUFFIXES: dict[Unit, str] = {
     "r": "",
     "bytes": " bytes",
     "area": "",
+    "copies": "",
+    "seconds": " s",
+    "tokens": "",
 }
 
 
@@ -99,8 +102,10 @@ def write_report(study: Study, out: Path) -> tuple[Path, ...]:
     return figures, tables, *plots
 
 
-def to_json(study: Study, results: Mapping[str, Any]) -> dict[str, Any]:
-    """All figures as plain values: dicts, lists, strings, finite numbers, None for what is undefined."""
+def to_json(
+    study: Study, results: Mapping[str, Any], listed: Sequence[Finding] = FINDINGS, published: str = PAPER
+) -> dict[str, Any]:
+    """Figures of some findings as plain values: dicts, lists, strings, finite numbers, None for what is undefined."""
     findings = {
         finding.key: {
             "title": finding.title,
@@ -108,9 +113,9 @@ def to_json(study: Study, results: Mapping[str, Any]) -> dict[str, Any]:
             "rows": plain(finding.rows(results[finding.key])),
             "figures": plain(results[finding.key]),
         }
-        for finding in FINDINGS
+        for finding in listed
     }
-    head = {"schema_version": SCHEMA_VERSION, "study": study.name, "published": PAPER, "rule": RULE}
+    head = {"schema_version": SCHEMA_VERSION, "study": study.name, "published": published, "rule": RULE}
     return head | {"settings": plain(study.settings), "findings": findings}
 
 
@@ -142,19 +147,23 @@ def plain(value: Any) -> Any:
 
 def to_markdown(study: Study, results: Mapping[str, Any], plots: Sequence[Path] = ()) -> str:
     """A heading and a table for each finding; “not run” where the study has nothing for it."""
-    blocks = [f"# Study {_cell(study.name)}, beside {PAPER}", LEGEND, f"**Direction.** {RULE}", _data(study)]
-    blocks += ["## Models", _models(study)]
-    for finding in FINDINGS:
-        lines = finding.rows(results[finding.key])
-        blocks += [f"## {finding.title}", _table(lines) if lines else f"{NOT_RUN}."]
+    blocks = [f"# Study {cell(study.name)}, beside {PAPER}", LEGEND, f"**Direction.** {RULE}", data_of(study)]
+    blocks += ["## Models", models_of(study)]
+    blocks += sections(results)
     blocks += ["## Plots", *(f"![{plot.stem.replace('-', ' ')}]({plot.name})" for plot in plots)] if plots else []
     return "\n\n".join(blocks) + "\n"
 
 
-def _data(study: Study) -> str:
+def sections(results: Mapping[str, Any], listed: Sequence[Finding] = FINDINGS) -> list[str]:
+    """A heading and a table for each of some findings, as blocks of Markdown."""
+    tables = [(finding.title, finding.rows(results[finding.key])) for finding in listed]
+    return [block for title, lines in tables for block in (f"## {title}", _table(lines) if lines else f"{NOT_RUN}.")]
+
+
+def data_of(study: Study) -> str:
     """A paragraph on what the models were trained on."""
     sizes = "; ".join(
-        f"{_cell(name)}, {number(len(set(documents)), 'examples')} distinct examples in"
+        f"{cell(name)}, {number(len(set(documents)), 'examples')} distinct examples in"
         f" {number(len(documents), 'examples')} rows"
         for name, documents in study.documents.items()
     )
@@ -163,7 +172,7 @@ def _data(study: Study) -> str:
     return f"**D.** {sizes}.{repeats} One teacher is trained a data set; seeds vary the order of data of the others."
 
 
-def _models(study: Study) -> str:
+def models_of(study: Study) -> str:
     """Parameters and seconds of training of each kind of model."""
     kinds: dict[tuple[str, ...], list[ModelRun]] = {}
     for run in study.runs:
@@ -173,13 +182,13 @@ def _models(study: Study) -> str:
         seconds = sum(run.seconds for run in runs) / len(runs)
         parameters = number(runs[0].parameters, "examples")
         table.append((part, family, dataset, role, parameters, str(len(runs)), f"{seconds:.0f}"))
-    return "\n".join(f"| {' | '.join(_cell(each) for each in line)} |" for line in table)
+    return "\n".join(f"| {' | '.join(cell(each) for each in line)} |" for line in table)
 
 
 def _table(lines: Sequence[Row]) -> str:
     head = ("setting", "figure", "measured", "n", "by seed", "published", "direction")
     table = [head, ("---",) * len(head), *(_line(line) for line in lines)]
-    return "\n".join(f"| {' | '.join(_cell(each) for each in line)} |" for line in table)
+    return "\n".join(f"| {' | '.join(cell(each) for each in line)} |" for line in table)
 
 
 def _line(line: Row) -> tuple[str, ...]:
@@ -216,12 +225,14 @@ def number(value: float | None, unit: Unit) -> str:
             return f"{value:.3f}"
         case "area":
             return f"{value:.4f}"
-        case "bytes":
+        case "bytes" | "copies" | "tokens":
             return f"{value:.1f}"
+        case "seconds":
+            return f"{value:.0f}"
         case "perplexity" | "times":
             return f"{value:.2f}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text in which nothing ends the table's cell or line."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")

@@ -30,11 +30,13 @@ from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import read_run_card
 from pytest_kdmem.specs.runtime import RunSettings
+from pytest_kdmem.study.answers import Answers
 from pytest_kdmem.study.config import StudyConfig
 from pytest_kdmem.study.config_file import read_config
 from pytest_kdmem.study.plan import Step, plan
+from pytest_kdmem.study.questions import Questioner
 from pytest_kdmem.study.record import ModelRun, Study
-from pytest_kdmem.study.texts import Texts, write_texts
+from pytest_kdmem.study.texts import Texts, write_controls, write_share, write_texts
 
 Report = Callable[[str], None]
 # Parts for which the students' memorization is predicted.
@@ -62,8 +64,10 @@ def run_study(
     require_single_process("a study")
     settings = read_config(config)
     steps = plan(settings, only)
-    texts = write_texts(settings, data or data_folder(), out / "texts")
-    runner = _Runner(settings, texts, out, report)
+    data = data or data_folder()
+    texts = write_texts(settings, data, out / "texts")
+    asks = "questions" in (only or settings.parts)
+    runner = _Runner(settings, texts, write_controls(settings, data, out / "texts") if asks else {}, out, report)
     runs = tuple(run for step in steps if (run := runner.run(step)) is not None)
     documents = {name: texts.datasets[name].documents for name in dict.fromkeys(run.dataset for run in runs)}
     return Study(settings.name, settings.to_json(), runs, documents)
@@ -80,6 +84,7 @@ class _Runner:
 
     config: StudyConfig
     texts: Texts
+    controls: dict[str, Path]  # by data set; of none if no questions are asked
     out: Path
     report: Report
     models: dict[str, Model] = field(default_factory=dict)
@@ -119,12 +124,19 @@ class _Runner:
     def _training_set(self, step: Step) -> TrainingSet:
         if step.dataset is None:
             return TrainingSet(str(self.texts.pretraining), form="blocks")
+        if step.share < 1:
+            return TrainingSet(str(self._shared(step)[0]))
         if step.cleaned_by is not None:
             return TrainingSet(str(self._cleaned(step) / self.texts.datasets[step.dataset].training.name))
         return self._whole(step.dataset)
 
     def _whole(self, dataset: str) -> TrainingSet:
         return TrainingSet(str(self.texts.datasets[dataset].training))
+
+    def _shared(self, step: Step) -> tuple[Path, frozenset[int]]:
+        """A share of D, and the documents that it lacks."""
+        assert step.dataset is not None
+        return write_share(self.texts.datasets[step.dataset], step.share, self.config.seed, self.out / "shares")
 
     def _cleaned(self, step: Step) -> Path:
         """The folder of D without the examples that teacher and baseline predict to be at risk; written once."""
@@ -174,7 +186,7 @@ class _Runner:
             role=step.role,
             size=step.size,
             seed=step.recipe.seed,
-            temperature=step.recipe.temperature if step.role == "soft" else None,
+            temperature=step.recipe.temperature if step.recipe.matches_distribution else None,
             parameters=open_checkpoint(model).parameters,
             seconds=seconds,
             held_out_loss=Memorization(step.name, self._scores(model, held_out)).loss.value,
@@ -183,7 +195,20 @@ class _Runner:
             else None,
             scores=self._scores(model, self._whole(step.dataset)).rows,  # of a cleaned D, too, over all of it
             left_out=pq.read_table(self._cleaned(step) / REMOVED_ROWS_FILE) if step.cleaned_by is not None else None,
+            unseen=self._shared(step)[1] if step.share < 1 else frozenset(),
+            answers=self._answers(step, step.dataset, model),
         )
+
+    def _answers(self, step: Step, dataset: str, model: Model) -> Answers | None:
+        """What a model answers to further questions, if it is asked; text that is absent has a finding of its own."""
+        part = self.config.questions
+        is_asked = part is not None and dataset in part.datasets and step.part in ("main", "on_policy")
+        if dataset not in self.controls or not is_asked or step.init is None:
+            return None
+        controls = TrainingSet(str(self.controls[dataset]))
+        store = ScoreStore(self.out / "scores")
+        questioner = Questioner(self._whole(dataset), controls, self.config.extraction, store)
+        return questioner.ask(model, self.models[step.init])
 
     def _scores(self, model: Model, data: TrainingSet) -> ScoreTable:
         return score(model, data, self.config.extraction, ScoreStore(self.out / "scores"), metrics="all")

@@ -47,11 +47,20 @@ class Texts:
 
 @dataclass(frozen=True)
 class Division:
-    """A data set in memory: whole documents to pre-train on, distinct pieces for D, distinct held-out pieces."""
+    """A data set in memory.
+
+    Args:
+        pretraining: whole documents to pre-train on.
+        training: the distinct pieces of D.
+        held_out: distinct held-out pieces.
+        controls: pieces that no model is trained on and that are drawn as those of D are, in random order: those of D's
+            documents that were not drawn, and what a held-out share of the same text has.
+    """
 
     pretraining: tuple[str, ...]
     training: tuple[str, ...]
     held_out: tuple[str, ...]
+    controls: tuple[str, ...]
 
 
 def write_texts(config: StudyConfig, data: Path, out: Path) -> Texts:
@@ -60,12 +69,7 @@ def write_texts(config: StudyConfig, data: Path, out: Path) -> Texts:
     Raises:
         DataError: a source is missing or holds too little text.
     """
-    sources = [
-        [asdict(dataset), *(fingerprint(_source(text, dataset, data)) for text in dataset.texts)]
-        for dataset in config.datasets.values()
-    ]
-    settings = [VERSION, config.extraction.window_tokens, config.repetition, config.seed, list(config.datasets)]
-    folder = out / digest_of([settings, sources])[:16]
+    folder = out / _digest(config, data)
     if not folder.is_dir():
         with atomic_folder(folder) as partial:
             pretraining: list[str] = []
@@ -77,6 +81,36 @@ def write_texts(config: StudyConfig, data: Path, out: Path) -> Texts:
                 _write(partial / name / "held-out.jsonl", enumerate(division.held_out))
             _write(partial / "pretraining.jsonl", enumerate(pretraining))
     return Texts(folder / "pretraining.jsonl", {name: _read_texts(folder / name) for name in config.datasets})
+
+
+def write_controls(config: StudyConfig, data: Path, out: Path) -> dict[str, Path]:
+    """Write each data set's controls below ``out``, unless they are there already; the files by data set.
+
+    Raises:
+        DataError: a source is missing or holds too little text.
+    """
+    folder = out / f"{_digest(config, data)}-controls"
+    if not folder.is_dir():
+        with atomic_folder(folder) as partial:
+            for name, dataset in config.datasets.items():
+                _write(partial / name / "controls.jsonl", enumerate(divide(dataset, config, data, name).controls))
+    return {name: folder / name / "controls.jsonl" for name in config.datasets}
+
+
+def write_share(texts: DatasetTexts, share: float, seed: int, out: Path) -> tuple[Path, frozenset[int]]:
+    """Write D with a random share of its distinct examples, each with all of its copies, below ``out``.
+
+    Returns:
+        The file, and the numbers of the documents that it lacks.
+    """
+    distinct = sorted(set(texts.documents))
+    seen = {*random.Random(seed).sample(distinct, max(1, round(share * len(distinct))))}
+    folder = out / digest_of([fingerprint(TrainingSet(str(texts.training))), share, seed])[:16]
+    if not folder.is_dir():
+        with atomic_folder(folder) as partial, texts.training.open(encoding="utf-8") as rows:
+            kept = [row for row, document in zip(rows, texts.documents, strict=True) if document in seen]
+            (partial / texts.training.name).write_text("".join(kept), encoding="utf-8", newline="\n")
+    return folder / texts.training.name, frozenset(distinct) - seen
 
 
 def divide(dataset: Dataset, config: StudyConfig, data: Path, name: str) -> Division:
@@ -98,7 +132,7 @@ def divide(dataset: Dataset, config: StudyConfig, data: Path, name: str) -> Divi
         raise DataError(f"Documents to pre-train on were expected in {dataset.text}, and its share holds none.")
     length = config.extraction.window_tokens * CHARACTERS_PER_TOKEN
     seen: set[str] = set()
-    drawn = {}
+    drawn, left = {}, {}
     for part, wanted in (("training", dataset.examples), ("held_out", dataset.held_out_examples)):
         distinct_pieces = [piece for piece in _pieces_of(parts[part], length) if piece not in seen]
         seen.update(distinct_pieces)
@@ -108,7 +142,12 @@ def divide(dataset: Dataset, config: StudyConfig, data: Path, name: str) -> Divi
                 f" found {len(distinct_pieces)}: ask for fewer examples or give it more text."
             )
         drawn[part] = tuple(rng.sample(distinct_pieces, wanted))
-    return Division(tuple(parts["pretraining"]), drawn["training"], drawn["held_out"])
+        left[part] = sorted({*distinct_pieces} - {*drawn[part]})
+    controls = left["training"]
+    if dataset.held_out is None:
+        controls += [*drawn["held_out"], *left["held_out"]]
+    _random(config, name, "controls").shuffle(controls)
+    return Division(tuple(parts["pretraining"]), drawn["training"], drawn["held_out"], tuple(controls))
 
 
 def allot(documents: Sequence[str], shares: Sequence[float]) -> list[list[str]]:
@@ -174,6 +213,16 @@ def _documents(text: str, dataset: Dataset, data: Path) -> Iterator[str]:
         read += len(document)
         if document.strip():
             yield document
+
+
+def _digest(config: StudyConfig, data: Path) -> str:
+    """Digest of all that a study's texts depend on, as the name of a folder."""
+    sources = [
+        [asdict(dataset), *(fingerprint(_source(text, dataset, data)) for text in dataset.texts)]
+        for dataset in config.datasets.values()
+    ]
+    settings = [VERSION, config.extraction.window_tokens, config.repetition, config.seed, list(config.datasets)]
+    return digest_of([settings, sources])[:16]
 
 
 def _random(config: StudyConfig, *purpose: str) -> random.Random:

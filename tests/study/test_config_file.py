@@ -14,6 +14,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.study.config import PrefilterPart, Shares
 from pytest_kdmem.study.config_file import read_config
+from pytest_kdmem.study.further_parts import AbsentPart, OnPolicyPart, QuestionsPart
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -27,6 +28,11 @@ HARD = 'hard = { epochs = 1, learning_rate = 1e-3, precision = "float32" }\n'
 def prefiltered(content: str) -> tuple[str, str]:
     """What is exchanged to give the toy study a prefilter part of this content."""
     return PILOT, f"[parts.prefilter]\n{content}\n\n{PILOT}"
+
+
+def further(part: str, content: str) -> tuple[str, str]:
+    """What is exchanged to give the toy study a further part of this content."""
+    return PILOT, f"[parts.{part}]\n{content}\n\n{PILOT}"
 
 
 def test_a_file_is_read_as_it_says(write_study):
@@ -55,6 +61,17 @@ def test_a_prefilter_part_is_read(write_study):
     assert read_config(write_study(prefiltered('datasets = ["web"]'))).prefilter.recall == 0.95
 
 
+def test_further_parts_are_read(write_study):
+    on_policy = "seeds.web = [0]\nrecipe = { epochs = 2, temperature = 1.5, sampling_temperature = 0.5 }"
+    config = read_config(write_study(further("on_policy", on_policy)))
+    assert config.on_policy == OnPolicyPart({"web": (0,)}, Recipe("on-policy", 1.5, sampling_temperature=0.5, epochs=2))
+    config = read_config(write_study(further("absent", 'datasets = ["web"]\nshare = 0.25\ntemperature = 1.0')))
+    assert config.absent == AbsentPart(("web",), 0.25, 1.0)
+    assert config.parts[-1] == "absent"
+    assert read_config(write_study(further("absent", 'datasets = ["web"]'))).absent == AbsentPart(("web",), 0.5, None)
+    assert read_config(write_study(further("questions", 'datasets = ["web"]'))).questions == QuestionsPart(("web",))
+
+
 def test_hard_students_may_be_left_out(write_study):
     config = read_config(write_study((HARD, "")))
     assert set(config.recipes) == {"base-large", "base-small", "teacher", "baseline", "soft"}
@@ -63,7 +80,7 @@ def test_hard_students_may_be_left_out(write_study):
 @pytest.mark.parametrize(
     ("name", "parts", "seeds"),
     [
-        ("cpu", ("main", "temperature", "size", "families", "pilot"), 3),
+        ("cpu", ("main", "temperature", "size", "families", "pilot", "on_policy", "absent", "questions"), 3),
         ("gpu", ("main", "temperature", "size", "families", "pilot"), 3),
         ("risk", ("main", "temperature", "families", "prefilter"), 2),
     ],
@@ -121,6 +138,18 @@ def test_the_shipped_studies_are_valid(name, parts, seeds):
         (*prefiltered('datasets = ["web"]\nrecall = 0'), "recall must be a number between 0.001 and 0.999; found 0"),
         (*prefiltered('datasets = ["web"]\nrecall = 1.0'), "recall must be a number between 0.001 and 0.999; found 1"),
         (*prefiltered('datasets = ["web"]\nrecall = nan'), "must be a number between 0.001 and 0.999; found nan"),
+        (*further("absent", 'datasets = ["book"]'), "a data set of parts.absent must be one of web; found 'book'"),
+        (*further("absent", "datasets = []"), "in parts.absent, datasets must name at least one, each once; found []"),
+        (*further("absent", 'datasets = ["web"]\nshare = 1.0'), "in parts.absent, share must be a number above 0"),
+        (*further("absent", 'datasets = ["web"]\ntemperature = 0'), "temperature must be a number between 0.001"),
+        (*further("questions", 'datasets = ["web", "web"]'), "datasets must name at least one, each once; found"),
+        (*further("on_policy", "seeds.web = [0]"), "Key 'recipe' was expected in parts.on_policy"),
+        (*further("on_policy", "seeds.web = []\nrecipe = {}"), "seeds must name a data set at least"),
+        (*further("on_policy", "seeds.web = [0, 0]\nrecipe = {}"), "seeds must name a data set at least"),
+        (*further("on_policy", "seeds.web = [7]\nrecipe = {}"), "seeds in parts.on_policy must be some of [0]; found"),
+        (*further("on_policy", "seeds.web = [[0]]\nrecipe = {}"), "a seed must be a whole number of at least 0"),
+        (*further("on_policy", "seeds.book = [0]\nrecipe = {}"), "a data set of parts.on_policy must be one of web"),
+        (*further("on_policy", "seeds.web = [0]\nrecipe = { packing = true }"), "No packing was expected in mode"),
         ("suffix_tokens = 6", "suffix_tokens = 60", "window-tokens must hold prefix and suffix"),
         ("vocabulary = 300", 'vocabulary = "300"', "vocabulary must be a whole number"),
         ('name = "toy"', "name = toy", "is no valid TOML"),

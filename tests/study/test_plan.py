@@ -7,11 +7,19 @@ from itertools import combinations
 
 import pytest
 
+from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.study.config import PARTS, PrefilterPart
+from pytest_kdmem.study.further_parts import FURTHER_PARTS, AbsentPart, OnPolicyPart, QuestionsPart
 from pytest_kdmem.study.plan import plan
 
-SOME = [parts for count in range(len(PARTS) + 1) for parts in combinations(PARTS, count)]
+# All combinations of parts take long to plan; of the further ones two at most stand together.
+SOME = [
+    parts
+    for count in range(len(PARTS) + 1)
+    for parts in combinations(PARTS, count)
+    if len({*parts} & {*FURTHER_PARTS}) <= (2 if count < 4 else 0)
+]
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +27,16 @@ def wide(toy):
     """The toy study with two data sets, three seeds, a third family, and one data set cleaned."""
     datasets = {"web": toy.datasets["web"], "wiki": replace(toy.datasets["web"], text="wiki.txt")}
     families = replace(toy.families, dataset="wiki", families=("olmo2", "qwen3"))
-    prefilter = PrefilterPart(("wiki",))
-    return replace(toy, datasets=datasets, seeds=(5, 6, 7), families=families, prefilter=prefilter)
+    return replace(
+        toy,
+        datasets=datasets,
+        seeds=(5, 6, 7),
+        families=families,
+        prefilter=PrefilterPart(("wiki",)),
+        on_policy=OnPolicyPart({"wiki": (5, 7), "web": (5,)}, Recipe("on-policy", 3.0)),
+        absent=AbsentPart(("wiki",), 0.25, 1.0),
+        questions=QuestionsPart(("web",)),
+    )
 
 
 @pytest.mark.parametrize("only", SOME, ids="+".join)
@@ -62,11 +78,12 @@ def test_students_and_baselines_share_start_and_data_and_learn_from_their_own_te
             continue
         init = steps[step.init]
         assert (init.role, init.family, init.size, init.shape) == ("base", step.family, step.size, step.shape)
-        assert (step.teacher is not None) == (step.role in ("soft", "hard"))
+        assert (step.teacher is not None) == (step.role in ("soft", "hard", "on-policy"))
         if step.teacher is not None:
             teacher = steps[step.teacher]
             assert (teacher.role, teacher.family, teacher.dataset) == ("teacher", step.family, step.dataset)
-            assert teacher.part == ("main" if step.part in ("temperature", "prefilter") else step.part)
+            by_main = ("temperature", "prefilter", "on_policy", "absent")
+            assert teacher.part == ("main" if step.part in by_main else step.part)
             assert (step.size, teacher.size) == ("small", "large")
 
 
@@ -129,6 +146,37 @@ def test_students_of_cleaned_data_are_those_of_the_main_part_but_for_the_data(wi
     assert all(step.cleaned_by is None for step in steps.values() if step.part != "prefilter")
 
 
+def test_on_policy_students_are_those_of_their_seeds_by_the_main_teacher(wide):
+    students = [step for step in plan(wide, ("on_policy",)) if step.part == "on_policy"]
+    assert [(step.dataset, step.role, step.recipe.seed) for step in students] == [
+        ("wiki", "on-policy", 5),
+        ("wiki", "on-policy", 7),
+        ("web", "on-policy", 5),
+    ]
+    assert {replace(step.recipe, seed=0) for step in students} == {Recipe("on-policy", 3.0)}
+    assert {(step.init, step.share) for step in students} == {("base/pythia/small", 1.0)}
+
+
+def test_students_of_a_share_of_d_differ_from_those_of_the_main_part_in_share_and_temperature(wide):
+    steps = {step.name: step for step in plan(wide, ("absent",))}
+    students = [step for step in steps.values() if step.part == "absent"]
+    assert [(step.dataset, step.recipe.seed) for step in students] == [("wiki", seed) for seed in (5, 6, 7)]
+    for step in students:
+        whole = steps[f"main/pythia/wiki/soft-small-t2.0-seed{step.recipe.seed}"]
+        recipe = replace(step.recipe, temperature=2.0)
+        assert replace(step, name=whole.name, part="main", share=1.0, recipe=recipe) == whole
+        assert (step.share, step.recipe.temperature) == (0.25, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("part", "datasets"), [("on_policy", {"web", "wiki"}), ("absent", {"wiki"}), ("questions", {"web"})]
+)
+def test_further_parts_come_with_every_model_of_the_main_part_on_their_data(wide, part, datasets):
+    beside = {step.name for step in plan(wide, (part,)) if step.part == "main"}
+    main = [step for step in plan(wide, ("main",)) if step.part == "main"]
+    assert beside == {step.name for step in main if step.dataset in datasets}
+
+
 def test_without_a_recipe_of_hard_students_there_are_none(wide):
     recipes = {name: recipe for name, recipe in wide.recipes.items() if name != "hard"}
     everything = plan(wide)
@@ -143,5 +191,7 @@ def test_the_pilot_rests_on_base_models_alone(wide):
 def test_a_part_that_the_study_lacks_is_an_error(wide):
     with pytest.raises(SpecError, match=r"A part of study toy must be one of main, temperature, .*; found 'risk'"):
         plan(wide, ("main", "risk"))
-    with pytest.raises(SpecError, match="must be one of main, temperature, size, families, prefilter; found 'pilot'"):
+    with pytest.raises(
+        SpecError, match=r"must be one of main, temperature, size, families, prefilter, .*; found 'pilot'"
+    ):
         plan(replace(wide, pilot=None), ("pilot",))

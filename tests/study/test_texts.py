@@ -17,7 +17,17 @@ from hypothesis import strategies as st
 
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.study.config import Shares
-from pytest_kdmem.study.texts import Texts, allot, divide, pieces, repeated, write_texts
+from pytest_kdmem.study.texts import (
+    CHARACTERS_PER_TOKEN,
+    Texts,
+    allot,
+    divide,
+    pieces,
+    repeated,
+    write_controls,
+    write_share,
+    write_texts,
+)
 
 
 def texts_of(path: Path) -> list[str]:
@@ -188,3 +198,40 @@ def test_reading_stops_at_the_characters_asked_for(toy, study_data):
 def test_a_missing_source_is_named(toy, tmp_path):
     with pytest.raises(DataError, match=r"Text of the study was expected at .*web\.jsonl, and nothing is there"):
         write_texts(toy, tmp_path, tmp_path / "out")
+
+
+def test_controls_are_what_was_not_drawn_of_the_documents_of_d_and_what_is_held_out(toy, study_data, tmp_path):
+    division = divide(toy.datasets["web"], toy, study_data, "web")
+    controls = texts_of(write_controls(toy, study_data, tmp_path)["web"])
+    assert tuple(controls) == division.controls
+    assert len(set(controls)) == len(controls)
+    assert set(controls).isdisjoint(division.training)
+    assert set(controls) > set(division.held_out)
+    documents = texts_of(study_data / "web.jsonl")
+    length = toy.extraction.window_tokens * CHARACTERS_PER_TOKEN
+    of_d = [document for document in documents if any(text in document for text in division.training)]
+    beside_d = {piece for document in of_d for piece in pieces(document, length)} - {*division.training}
+    assert beside_d
+    assert beside_d < set(controls)
+    pretrained = "".join(division.pretraining)
+    assert not any(text in pretrained for text in controls)
+
+
+def test_controls_that_stand_there_are_used(toy, study_data, tmp_path):
+    first = write_controls(toy, study_data, tmp_path)["web"]
+    written = first.stat().st_mtime_ns
+    assert write_controls(toy, study_data, tmp_path)["web"] == first
+    assert first.stat().st_mtime_ns == written
+
+
+def test_a_share_of_d_holds_each_of_its_examples_with_all_copies(toy, study_data, tmp_path):
+    texts = write_texts(toy, study_data, tmp_path / "texts").datasets["web"]
+    path, unseen = write_share(texts, 0.25, 3, tmp_path / "shares")
+    rows = texts.training.read_text(encoding="utf-8").splitlines()
+    expected = [row for row, document in zip(rows, texts.documents, strict=True) if document not in unseen]
+    assert path.read_text(encoding="utf-8").splitlines() == expected
+    assert len(unseen) == 12  # of 16
+    assert write_share(texts, 0.25, 3, tmp_path / "shares") == (path, unseen)
+    other_path, other_unseen = write_share(texts, 0.25, 4, tmp_path / "shares")
+    assert other_path != path
+    assert other_unseen != unseen

@@ -12,8 +12,10 @@ from pytest_kdmem.errors import DataError
 from pytest_kdmem.study.findings.direction import Agreement, Vote, agreement
 
 # How a figure is printed: percent of a whole, examples, nats, a perplexity, a quotient of two, a correlation, bytes, an
-# area under a curve.
-Unit = Literal["percent", "examples", "nats", "perplexity", "times", "r", "bytes", "area"]
+# area under a curve, copies, seconds, tokens.
+Unit = Literal[
+    "percent", "examples", "nats", "perplexity", "times", "r", "bytes", "area", "copies", "seconds", "tokens"
+]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""Asks one model what exact, greedy recitation does not show. Every figure is computed as an audit computes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from pytest_kdmem.auditing.memberships import MembershipRequest, measure_membership
+from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.base.text import count
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.membership import Membership
+from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.near_verbatim import NearVerbatim
+from pytest_kdmem.metrics.specific import Specific
+from pytest_kdmem.scoring.near_verbatim import near_verbatim
+from pytest_kdmem.scoring.score import score
+from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.without_prefix import suffixes_alone
+from pytest_kdmem.secrets.examples import SecretsOfExamples
+from pytest_kdmem.secrets.search import SecretSearch
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.nearness import Nearness
+from pytest_kdmem.specs.secret_settings import SECRET_CLASSES, SecretSettings
+from pytest_kdmem.study.answers import Answers, AtPrefix
+
+NEAR = {"within 0.1 edits a token": Nearness(0.1), "20 tokens in a row": Nearness(0.0, run=20)}
+# Of Hayes et al.: so many samples contain the suffix with at least this probability.
+SAMPLES, PROBABILITY = 100, 0.5
+
+
+@dataclass(frozen=True)
+class Questioner:
+    """What the models of one D are asked over.
+
+    Args:
+        training_set: D.
+        controls: text that no model was trained on and that was drawn as D was.
+        extraction: lengths of prefix, suffix and window.
+        store: where scores are read and stored.
+    """
+
+    training_set: TrainingSet
+    controls: TrainingSet
+    extraction: Extraction
+    store: ScoreStore
+
+    def ask(self, model: Model, reference: Model) -> Answers:
+        """Ask a model.
+
+        Args:
+            model: The model.
+            reference: The model that its training started from, which calibrates the loss of attacks on membership.
+
+        Raises:
+            KdmemError: A model cannot be run, or a text not be read.
+        """
+        memorization = self._memorization(model, self.training_set)
+        scores = memorization.scores
+        memorized = memorization.flags("memorized")
+        hits = memorization.window_hits
+        lengths = hits.lengths
+        membership, refusal = self._membership(model, reference)
+        near = {name: near_verbatim(scores, nearness, self.store) for name, nearness in NEAR.items()}
+        return Answers(
+            examples=scores.record.digest,
+            memorized=memorized,
+            copies=memorization.distinct_rows.copies,
+            at_prefix={
+                length: AtPrefix(flags["memorized"], hits.is_measured(length))
+                for length, flags in zip(lengths, hits.recited(lengths), strict=True)
+            },
+            longest_runs=memorization.longest_runs,
+            near={name: NearVerbatim(memorization, rows, NEAR[name]).flags.memorized for name, rows in near.items()},
+            extractable={"T = 1": is_extractable(memorization.column("logprob"))},
+            specific=Specific(memorization, suffixes_alone(scores, self.store)).flags.memorized,
+            secrets=self._secrets(memorization),
+            membership=membership,
+            refusal=refusal,
+        )
+
+    def _memorization(self, model: Model, data: TrainingSet) -> Memorization:
+        return Memorization(model.name, score(model, data, self.extraction, self.store, metrics="all"))
+
+    def _membership(self, model: Model, reference: Model) -> tuple[Membership | None, str]:
+        request = MembershipRequest(model, self.training_set, self.controls, reference=reference)
+        measure: Callable[[Model, TrainingSet], Memorization] = partial(self._memorization)
+        try:
+            return measure_membership(request, measure, self.store, offline=True).membership, ""
+        except SpecError as error:  # sets that are too small, or that are told apart without a model
+            return None, str(error)
+
+    def _secrets(self, memorization: Memorization) -> dict[str, Flags]:
+        """Which distinct examples have a secret of each class in their suffix."""
+        search = SecretsOfExamples(SecretSearch(SecretSettings(), offline=True), self.store)
+        scores, distinct = memorization.scores, memorization.distinct_rows
+        rows = scores.rows.filter(distinct.row_mask(np.ones(len(distinct), dtype=bool)))
+        classes = search.classes(scores, rows)
+        digests = rows["digest"].to_pylist()
+        looked_for = [name for name in SECRET_CLASSES if name not in search.not_looked_for(scores)]
+        return {name: np.array([name in classes[digest] for digest in digests], dtype=bool) for name in looked_for}
+
+
+def is_extractable(logprob: np.ndarray, samples: int = SAMPLES, probability: float = PROBABILITY) -> Flags:
+    """Whether so many samples contain a suffix of each log-probability ``[n]`` with at least this probability.
+
+    A suffix of probability q occurs at least once in n samples with probability 1 − (1 − q)^n.
+    """
+    least = math.log(-math.expm1(math.log1p(-probability) / samples))
+    flags: Flags = np.asarray(logprob) >= least
+    return flags
+
+
+def described_draws() -> str:
+    """The number of samples and the probability, in words."""
+    return f"{count(SAMPLES)} samples contain it with probability {PROBABILITY:g}"
