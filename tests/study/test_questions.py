@@ -59,7 +59,7 @@ def answered(texts, tmp_path_factory):
 def test_arrays_are_over_the_distinct_examples(answered, texts):
     answers, memorization = answered
     rows = [json.loads(row)["text"] for row in texts[0].read_text("utf-8").splitlines()]
-    distinct = [text for text in dict.fromkeys(rows)]
+    distinct = list(dict.fromkeys(rows))
     n = len(answers.memorized)
     assert n == len(distinct) - memorization.too_short
     assert sorted(answers.copies)[-10:] == sorted(map(rows.count, distinct))[-10:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pytest_kdmem.scoring.reading_check import ReadingLosses
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import schema_of
 from pytest_kdmem.specs.run_card import read_run_card
+from pytest_kdmem.study.further_report import write_questions
 from pytest_kdmem.study.plan import plan
 from pytest_kdmem.study.record import ModelRun, Study
 from pytest_kdmem.study.run import run_study
@@ -174,6 +176,53 @@ def test_texts_are_looked_for_where_the_environment_says(resumed, toy_file, out,
     monkeypatch.setenv("KDMEM_DATA", str(out))
     with pytest.raises(DataError, match=r"Text of the study was expected at .*web\.jsonl"):
         run_study(toy_file, out, only=("pilot",), report=lines.append)
+
+
+FURTHER = """
+[parts.on_policy]
+seeds = { web = [0] }
+recipe = { epochs = 1, learning_rate = 1e-3, precision = "float32" }
+
+[parts.absent]
+datasets = ["web"]
+share = 0.25
+temperature = 1.0
+
+[parts.questions]
+datasets = ["web"]
+"""
+
+
+def test_further_parts_train_their_students_and_ask_each_model(resumed, toy_file, study_data, tmp_path, out):
+    whole, _ = resumed
+    shutil.copytree(out, tmp_path / "out")
+    file = tmp_path / "further.toml"
+    file.write_text(toy_file.read_text("utf-8") + FURTHER, "utf-8")
+    lines: list[str] = []
+    only = ("on_policy", "absent", "questions")
+    study = run_study(file, tmp_path / "out", only=only, data=study_data, report=lines.append)
+    assert [line.split(":")[0] for line in lines if "(reused)" not in line] == [
+        "on_policy/pythia/web/on-policy-small-seed0",
+        "absent/pythia/web/soft-small-t1.0-seed0",
+    ]
+    assert_same(replace(study, runs=study.select(part="main")), replace(whole, runs=whole.select(part="main")))
+    on_policy, absent = study.one(part="on_policy"), study.one(part="absent")
+    assert (on_policy.role, on_policy.temperature, absent.role, absent.temperature) == ("on-policy", 2.0, "soft", 1.0)
+    assert len(absent.unseen) == 12  # of 16
+    assert absent.scores.num_rows == len(study.documents["web"])  # of what it never saw, too
+    (path,) = (tmp_path / "out" / "shares").glob("*/training.jsonl")
+    seen = {json.loads(line)["id"] for line in path.read_text("utf-8").splitlines()}
+    assert seen == set(study.documents["web"]) - absent.unseen
+    asked = [run for run in study.runs if run.answers is not None]
+    assert [(run.part, run.role) for run in asked] == [
+        *(("main", role) for role in ("teacher", "baseline", "soft", "hard")),
+        ("on_policy", "on-policy"),
+    ]
+    for run in asked:
+        assert len(run.answers.memorized) == 16
+        assert sorted(run.answers.copies) == [1] * 10 + [3] * 4 + [5] * 2
+        assert "At least 100 distinct examples" in run.answers.refusal
+    assert write_questions(study, tmp_path / "report")
 
 
 def test_lines_hold_no_training_text(resumed):

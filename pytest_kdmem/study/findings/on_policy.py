@@ -1,4 +1,8 @@
-"""Soft, hard and on-policy students of one teacher. No published figure is known of what on-policy students recite."""
+"""Soft, hard and on-policy students of one teacher: what they recite, what they inherited, and held-out loss.
+
+Singh (2025, arXiv 2506.16170) finds that students of MiniLLM, which learn from text that they sample, recite less than
+a fine-tuned model of their size. No published figure is known of what they inherit, nor of students of one compute.
+"""
 
 from __future__ import annotations
 
