@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from pytest_kdmem.auditing.memberships import MembershipRequest, measure_membership
 from pytest_kdmem.base.arrays import Flags
-from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.membership import Membership
 from pytest_kdmem.metrics.memorization import Memorization
@@ -28,6 +25,7 @@ from pytest_kdmem.specs.nearness import Nearness
 from pytest_kdmem.specs.secret_settings import SECRET_CLASSES, SecretSettings
 from pytest_kdmem.study.answers import Answers, AtPrefix
 
+# A suffix that is too short for the run is not asked about it.
 NEAR = {"within 0.1 edits a token": Nearness(0.1), "20 tokens in a row": Nearness(0.0, run=20)}
 # Of Hayes et al.: so many samples contain the suffix with at least this probability.
 SAMPLES, PROBABILITY = 100, 0.5
@@ -65,7 +63,7 @@ class Questioner:
         hits = memorization.window_hits
         lengths = hits.lengths
         membership, refusal = self._membership(model, reference)
-        near = {name: near_verbatim(scores, nearness, self.store) for name, nearness in NEAR.items()}
+        asked_near = {name: near for name, near in NEAR.items() if (near.run or 0) <= self.extraction.suffix_tokens}
         return Answers(
             examples=scores.record.digest,
             memorized=memorized,
@@ -75,7 +73,7 @@ class Questioner:
                 for length, flags in zip(lengths, hits.recited(lengths), strict=True)
             },
             longest_runs=memorization.longest_runs,
-            near={name: NearVerbatim(memorization, rows, NEAR[name]).flags.memorized for name, rows in near.items()},
+            near={name: self._near(memorization, nearness) for name, nearness in asked_near.items()},
             extractable={"T = 1": is_extractable(memorization.column("logprob"))},
             specific=Specific(memorization, suffixes_alone(scores, self.store)).flags.memorized,
             secrets=self._secrets(memorization),
@@ -86,11 +84,14 @@ class Questioner:
     def _memorization(self, model: Model, data: TrainingSet) -> Memorization:
         return Memorization(model.name, score(model, data, self.extraction, self.store, metrics="all"))
 
+    def _near(self, memorization: Memorization, nearness: Nearness) -> Flags:
+        rows = near_verbatim(memorization.scores, nearness, self.store)
+        return NearVerbatim(memorization, rows, nearness).flags.memorized
+
     def _membership(self, model: Model, reference: Model) -> tuple[Membership | None, str]:
         request = MembershipRequest(model, self.training_set, self.controls, reference=reference)
-        measure: Callable[[Model, TrainingSet], Memorization] = partial(self._memorization)
         try:
-            return measure_membership(request, measure, self.store, offline=True).membership, ""
+            return measure_membership(request, self._memorization, self.store, offline=True).membership, ""
         except SpecError as error:  # sets that are too small, or that are told apart without a model
             return None, str(error)
 
@@ -113,8 +114,3 @@ def is_extractable(logprob: np.ndarray, samples: int = SAMPLES, probability: flo
     least = math.log(-math.expm1(math.log1p(-probability) / samples))
     flags: Flags = np.asarray(logprob) >= least
     return flags
-
-
-def described_draws() -> str:
-    """The number of samples and the probability, in words."""
-    return f"{count(SAMPLES)} samples contain it with probability {PROBABILITY:g}"
