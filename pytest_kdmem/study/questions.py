@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,10 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.membership import Membership
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.near_verbatim import NearVerbatim
+from pytest_kdmem.metrics.sampled import Extractable
 from pytest_kdmem.metrics.specific import Specific
 from pytest_kdmem.scoring.near_verbatim import near_verbatim
+from pytest_kdmem.scoring.sampled import sampled_suffixes
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.without_prefix import suffixes_alone
@@ -22,13 +23,15 @@ from pytest_kdmem.secrets.examples import SecretsOfExamples
 from pytest_kdmem.secrets.search import SecretSearch
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.nearness import Nearness
+from pytest_kdmem.specs.sampler import DeployedSampler, Draws, Sampler
 from pytest_kdmem.specs.secret_settings import SECRET_CLASSES, SecretSettings
 from pytest_kdmem.study.answers import Answers, AtPrefix
 
 # A suffix that is too short for the run is not asked about it.
 NEAR = {"within 0.1 edits a token": Nearness(0.1), "20 tokens in a row": Nearness(0.0, run=20)}
-# Of Hayes et al.: so many samples contain the suffix with at least this probability.
-SAMPLES, PROBABILITY = 100, 0.5
+DRAWS = Draws(100, 0.5)
+# The model's own distribution, and truncated as it is often deployed.
+SAMPLERS = (Sampler(), Sampler(top_k=40, top_p=0.95))
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Questioner:
             },
             longest_runs=memorization.longest_runs,
             near={name: self._near(memorization, nearness) for name, nearness in asked_near.items()},
-            extractable={"T = 1": is_extractable(memorization.column("logprob"))},
+            extractable=self._extractable(memorization),
             specific=Specific(memorization, suffixes_alone(scores, self.store)).flags.memorized,
             secrets=self._secrets(memorization),
             membership=membership,
@@ -87,6 +90,13 @@ class Questioner:
     def _near(self, memorization: Memorization, nearness: Nearness) -> Flags:
         rows = near_verbatim(memorization.scores, nearness, self.store)
         return NearVerbatim(memorization, rows, nearness).flags.memorized
+
+    def _extractable(self, memorization: Memorization) -> dict[str, Flags]:
+        tables = sampled_suffixes(memorization.scores, SAMPLERS, DRAWS, self.store)
+        return {
+            str(sampler): Extractable(memorization, DRAWS, DeployedSampler(sampler, "named"), rows).flags.memorized
+            for sampler, rows in zip(SAMPLERS, tables, strict=True)
+        }
 
     def _membership(self, model: Model, reference: Model) -> tuple[Membership | None, str]:
         request = MembershipRequest(model, self.training_set, self.controls, reference=reference)
@@ -104,13 +114,3 @@ class Questioner:
         digests = rows["digest"].to_pylist()
         looked_for = [name for name in SECRET_CLASSES if name not in search.not_looked_for(scores)]
         return {name: np.array([name in classes[digest] for digest in digests], dtype=bool) for name in looked_for}
-
-
-def is_extractable(logprob: np.ndarray, samples: int = SAMPLES, probability: float = PROBABILITY) -> Flags:
-    """Whether so many samples contain a suffix of each log-probability ``[n]`` with at least this probability.
-
-    A suffix of probability q occurs at least once in n samples with probability 1 − (1 − q)^n.
-    """
-    least = math.log(-math.expm1(math.log1p(-probability) / samples))
-    flags: Flags = np.asarray(logprob) >= least
-    return flags

@@ -13,18 +13,11 @@ import torch
 
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.study.questions import PROBABILITY, SAMPLES, Questioner, is_extractable
+from pytest_kdmem.study.questions import Questioner
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PYTHIA = FIXTURES / "models/pythia"
 EXTRACTION = Extraction(prefix_tokens=50, suffix_tokens=50, window_tokens=128)
-
-
-@pytest.mark.parametrize(("samples", "probability"), [(1, 0.5), (100, 0.5), (1000, 0.9)])
-def test_extractable_is_what_so_many_samples_contain(samples, probability):
-    chances = np.concatenate([np.linspace(1e-6, 0.02, 300), np.linspace(0.02, 1, 99)])
-    found = [1 - (1 - q) ** samples >= probability for q in chances]
-    assert is_extractable(np.log(chances), samples, probability).tolist() == found
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +75,11 @@ def test_answers_agree_with_each_other_and_with_the_rate(answered):
         assert near[answers.memorized].all()
     assert not (answers.specific & ~answers.memorized).any()
     chances = np.exp(memorization.column("logprob"))
-    expected = 1 - (1 - chances) ** SAMPLES >= PROBABILITY
-    assert answers.extractable["T = 1"].tolist() == expected.tolist()
+    expected = 1 - (1 - chances) ** 100 >= 0.5
+    assert answers.extractable["at temperature 1"].tolist() == expected.tolist()
+    truncated = answers.extractable["at temperature 1, top-k 40, top-p 0.95"]
+    assert truncated[answers.memorized & expected].all()
+    assert truncated.sum() >= expected.sum()
 
 
 def test_secrets_are_looked_for_in_every_suffix(answered, texts):

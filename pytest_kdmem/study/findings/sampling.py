@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pytest_kdmem.study.findings.asked import RoleRate, asked, rate_rows, role_rates
 from pytest_kdmem.study.findings.figures import Row
-from pytest_kdmem.study.questions import PROBABILITY, SAMPLES
+from pytest_kdmem.study.questions import DRAWS
 from pytest_kdmem.study.record import Study
 
 
@@ -20,7 +20,7 @@ def sampling(study: Study) -> tuple[RoleRate, ...]:
         for sampler in setting.any.extractable:
             rates += role_rates(
                 setting,
-                f"({SAMPLES}, {PROBABILITY:g})-extractable, {sampler}",
+                f"{DRAWS}-extractable {sampler}",
                 lambda answers, sampler=sampler: answers.extractable[sampler],  # type: ignore[misc]
                 floor_of=lambda answers: answers.memorized,
             )
