@@ -207,8 +207,10 @@ def test_most_of_what_the_student_recites_is_easy_for_all(memorization_of, famil
 def test_the_same_seed_gives_the_shipped_corpus(shipped, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(shipped))
     import corpus
+    import planted
 
     corpus.write(corpus.build(corpus.SEED), tmp_path)
+    planted.write(tmp_path, shipped / "models/pythia/base-large")
     for path in sorted((shipped / "corpus").iterdir()):
         made = (gzip.open if path.suffix == ".gz" else open)(tmp_path / path.name, "rb")
         kept = (gzip.open if path.suffix == ".gz" else open)(path, "rb")
