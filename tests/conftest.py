@@ -32,6 +32,7 @@ TOGETHER = (RAY, "tests/report/test_")
 # Files that take longest, the longest first, as `pytest --durations=0` tells.
 LONGEST = (
     "tests/test_shipped.py",
+    "tests/report/",
     RAY,
     "tests/study/",
     "tests/engines/vllm/test_engine.py",
@@ -42,7 +43,6 @@ LONGEST = (
     "tests/fuzz/",
     "tests/distill/test_train.py",
     "tests/scoring/",
-    "tests/report/",
     "tests/plugin/",
 )
 
