@@ -28,6 +28,8 @@ TRIPLE = ("teacher", "baseline", "student")
 TRAINED = ("pythia/student-hard", *(f"{family}/{role}" for family in FAMILIES for role in TRIPLE))
 UNTRAINED = ("pythia/base-small", "pythia/base-large")
 EXTRACTION = Extraction(50, 50, 128)
+# Distinct examples over which models of the other families, and untrained ones, are scored; those of Pythia over all.
+SAMPLE = 1000
 ROWS_PER_BATCH = 100
 
 
@@ -61,7 +63,8 @@ def store(tmp_path_factory) -> ScoreStore:
 def memorization_of(shipped, store):
     def memorization(name: str, part: str = "training", metrics: str = "verdict") -> Memorization:
         model = Model(str(shipped / "models" / name))
-        data = TrainingSet(str(shipped / f"corpus/{part}.jsonl.gz"))
+        whole = part == "control" or (name in TRAINED and name.startswith("pythia/"))
+        data = TrainingSet(str(shipped / f"corpus/{part}.jsonl.gz"), sample=None if whole else SAMPLE)
         return Memorization(name, score(model, data, EXTRACTION, store, metrics=metrics))
 
     return memorization
@@ -168,7 +171,7 @@ def test_text_that_no_model_saw_is_not_recited(memorization_of, name):
 
 @pytest.mark.parametrize("name", UNTRAINED)
 def test_models_that_never_saw_the_training_set_recite_none_of_it(memorization_of, name):
-    assert memorization_of(name).rate <= 0.002
+    assert memorization_of(name).rate.k == 0
 
 
 @pytest.mark.parametrize("name", [f"pythia/{role}" for role in TRIPLE])
@@ -199,8 +202,8 @@ def test_the_ledger_counts_every_document(shipped, memorization_of):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_most_of_what_the_student_recites_is_easy_for_all(memorization_of, family):
     inheritance = compute_inheritance(*(memorization_of(f"{family}/{role}") for role in TRIPLE))
-    assert inheritance.easy_share >= 0.7
-    assert inheritance.reduction >= 2
+    assert inheritance.easy_share.value >= 0.7
+    assert inheritance.reduction.value >= 2
     assert sum(inheritance.cells.values()) == len(inheritance.student.memorized)
 
 
