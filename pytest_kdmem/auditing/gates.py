@@ -13,6 +13,7 @@ from pytest_kdmem.auditing.verdict import judge
 from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.metrics.recorder import Recorded, Refused
+from pytest_kdmem.metrics.subsets import Subset, Subsets
 
 
 def gate_from(name: str, nodeid: str, comparison: Comparison) -> Gate:
@@ -55,16 +56,26 @@ def _unheld(entry: Recorded) -> str:
 
 
 def explain(operator: str, left: object, right: object) -> list[str] | None:
-    """Explain a failed ``assert left operator right`` with an estimate on either side.
+    """Explain a failed ``assert left operator right`` with an estimate, or figures of parts, on either side.
 
     Returns:
-        the reason and, if there is one, the next step; None if this is no comparison of an estimate.
+        the reason of each gate and, if there is one, the next step; None if this is no comparison of an estimate.
     """
+    comparisons = _comparisons(operator, left, right)
+    judged = [(comparison, judge(comparison)) for comparison in comparisons]
+    lines = [*(reason(*each) for each in judged), *dict.fromkeys(next_step(*each) for each in judged)]
+    return [line for line in lines if line] or None
+
+
+def _comparisons(operator: str, left: object, right: object) -> list[Comparison]:
+    """The comparisons that an expression makes, one for each of its gates; none if it compares no estimate."""
+    if operator in MIRRORED and not isinstance(left, Subsets) and isinstance(right, Subsets):
+        operator, left, right = MIRRORED[cast(Operator, operator)], right, left
+    if operator in ("<=", "<") and isinstance(left, Subsets) and isinstance(right, Subsets | Real):
+        sign = cast(Operator, operator)
+        return [rate.compare(sign, limit) for rate, limit in left.worst(sign, cast("Subsets[Subset] | float", right))]
     comparison = _comparison(operator, left, right)
-    if comparison is None:
-        return None
-    verdict = judge(comparison)
-    return [line for line in (reason(comparison, verdict), next_step(comparison, verdict)) if line]
+    return [] if comparison is None else [comparison]
 
 
 def _comparison(operator: str, left: object, right: object) -> Comparison | None:

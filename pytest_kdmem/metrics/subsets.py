@@ -161,9 +161,16 @@ class Subsets(Parts[RatedPart]):
         return self._compare("<", other)
 
     def _compare(self, operator: Operator, other: Subsets[RatedPart] | float) -> bool:
-        """Compare part by part. Of those that do not hold the worst are gates, or else the one closest to its limit.
+        """Compare part by part; those that `worst` returns are gates, and it raises what that raises."""
+        pairs = self.worst(operator, other)
+        outcomes = [rate <= limit if operator == "<=" else rate < limit for rate, limit in pairs]
+        return all(outcomes)
+
+    def worst(self, operator: Operator, other: Subsets[RatedPart] | float) -> list[tuple[Estimate, Estimate | float]]:
+        """Return rates with what each is compared with: the worst that do not hold, or else the closest to its limit.
 
         Raises:
+            ComparisonError: The other side is neither a number nor figures of parts.
             SpecError: There is no part, or the other side has other parts.
         """
         if isinstance(other, Subsets):
@@ -179,11 +186,11 @@ class Subsets(Parts[RatedPart]):
                     f" {listed(self)} and {listed(names)}."
                 )
             )
-        rates = [(part.rate, other[name].rate if isinstance(other, Subsets) else other) for name, part in self.items()]
+        rates: list[tuple[Estimate, Estimate | float]] = [
+            (part.rate, other[name].rate if isinstance(other, Subsets) else other) for name, part in self.items()
+        ]
         failing = [pair for pair in rates if not satisfies(pair[0], operator, pair[1])]
-        worst = heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_badness)
-        outcomes = [rate <= limit if operator == "<=" else rate < limit for rate, limit in worst]
-        return all(outcomes)
+        return heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_badness)
 
     def _shown(self, name: str) -> str:
         return f"{name}: {self[name].rate}"

@@ -75,8 +75,9 @@ def pytest_runtest_makereport(
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
-    estimate = sys.modules.get("pytest_kdmem.metrics.estimate")
-    if estimate is None or not any(isinstance(side, estimate.Estimate) for side in (left, right)):
+    compared_kinds = {"pytest_kdmem.metrics.estimate": "Estimate", "pytest_kdmem.metrics.subsets": "Subsets"}
+    kinds = tuple(getattr(sys.modules[name], kind) for name, kind in compared_kinds.items() if name in sys.modules)
+    if not any(isinstance(side, kinds) for side in (left, right)):
         return None
     from pytest_kdmem.auditing.gates import explain
 

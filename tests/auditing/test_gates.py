@@ -10,6 +10,7 @@ from pytest_kdmem.auditing.regression.accepted import Accepted
 from pytest_kdmem.auditing.regression.verdict import RegressionVerdict
 from pytest_kdmem.metrics.estimate import Comparison
 from pytest_kdmem.metrics.recorder import Refused
+from pytest_kdmem.metrics.subsets import Subset, Subsets
 from pytest_kdmem.metrics.verdict import Verdict
 from tests.auditing.estimates import rate, reduction, tracked_rate
 
@@ -113,6 +114,22 @@ def test_a_failed_assert_against_accepted_figures_is_explained(accepted_first: b
 )
 def test_what_compares_no_estimate_is_left_to_pytest(operator: str, left: object, right: object) -> None:
     assert explain(operator, left, right) is None
+
+
+def test_a_failed_assert_of_parts_is_explained_by_each_of_its_gates() -> None:
+    flags = np.array([True, True, False, False])
+    none = np.zeros(4, dtype=bool)
+    parts = {name: Subset(name, np.arange(4), *[kept] * 3, True, 0.95) for name, kept in (("a", flags), ("b", none))}
+    subsets = Subsets("group", parts)
+    for operator, left, right in (("<=", subsets, 0.25), (">=", 0.25, subsets)):
+        lines = explain(operator, left, right)
+        assert lines is not None
+        assert lines[0] == "memorization rate of a 50.00% (2 of 4) > 25.00%"
+        assert sum("memorization rate" in line for line in lines) == 1
+    lines = explain("<", subsets, subsets)
+    assert lines is not None
+    assert len([line for line in lines if line.startswith("memorization rate of ")]) == 2
+    assert explain("==", subsets, 0.25) is None
 
 
 def test_a_passing_assert_needs_no_next_step() -> None:

@@ -37,6 +37,7 @@ def test_groups_are_gated_and_shown(audit_project: Any) -> None:
         gate.estimate for gate in report.gates if gate.name == "test_no_group_is_recited" and gate.estimate is not None
     ]
     assert {estimate.subject for estimate in failed} == {"student on customer acme", "student on customer (none)"}
+    assert len([gate for gate in report.gates if gate.name == "test_no_group_is_recited"]) == len(failed) == 2
     inherited = {figure.label: figure.estimate for figure in report.figures if " " in figure.label}
     assert {"acme, inheritance ratio", "(none), reduction"} <= set(inherited)
     by_hand = cast.recited_by("teacher") - cast.recited_by("baseline")
