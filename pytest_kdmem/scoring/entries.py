@@ -12,7 +12,7 @@ from pytest_kdmem.scoring.store_files import checksum, write_file
 FORMAT = 1
 # Folders of the entries: what is recorded of training sets, confirmations, near-duplicates, predictors of risk, the
 # losses that check how a training set is read, the classes of secrets in examples, how well two sets are told apart
-# without a model, and how many examples of one stand in the other beyond a sample.
+# without a model, and how many, or which, examples of one set stand in another.
 EntryKind = Literal[
     "corpora",
     "confirmations",

@@ -9,6 +9,7 @@ from functools import reduce
 from operator import add
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pytest_kdmem.base.typed_json import from_json, to_json
 from pytest_kdmem.corpus.shards import CorpusRecord
@@ -53,6 +54,10 @@ def schema_of(metrics: Metrics) -> pa.Schema:
     return SCHEMA if metrics == "verdict" else pa.schema([*SCHEMA, *WINDOW_SCHEMA])
 
 
+# Status, in the tables of an audit and in no stored one, of an example of the teacher set that is in no figure, as its
+# suffix stands in the training set.
+IN_TRAINING_SET = "in_training_set"
+
 # KL(teacher ‖ baseline) of each example; null if the example is too short.
 KL_SCHEMA = pa.schema([("example_id", pa.int64()), ("digest", pa.string()), ("kl", pa.float32())])
 
@@ -68,6 +73,11 @@ def encode_lengths(extraction: Extraction) -> bytes:
 # Metadata of the stored rows of a shard: their tolerance, and what was screened and decided.
 TOLERANCE_KEY = b"tolerance"
 SCREENING_KEY = b"screening"
+
+
+def digests_in_training_set(rows: pa.Table) -> list[str]:
+    """Digests of the examples of a teacher set that are in no figure, as they stand in the training set, ascending."""
+    return sorted(pc.unique(rows["digest"].filter(pc.equal(rows["status"], IN_TRAINING_SET))).to_pylist())
 
 
 def score_metadata(scores: Scores) -> dict[bytes, bytes]:

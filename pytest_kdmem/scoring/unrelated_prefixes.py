@@ -21,12 +21,12 @@ RUN = 5
 
 
 def draw_pool(rows: pa.Table) -> list[int]:
-    """Positions of the examples whose prefixes are drawn from: distinct scored ones, ascending.
+    """Positions of the examples whose prefixes are drawn from: distinct ones that are long enough, ascending.
 
     Args:
         rows: Score table by `scoring.table.SCHEMA`.
     """
-    scored = rows.filter(pc.equal(rows["status"], "scored"))
+    scored = rows.filter(pc.not_equal(rows["status"], "too_short"))
     drawn = np.random.default_rng(SEED).permutation(len(scored))[: 2 * POOL]  # some are copies of others
     digests, positions = (scored[name].take(drawn).to_pylist() for name in ("digest", "example_id"))
     of_digest = dict(zip(digests, positions, strict=True))
