@@ -40,6 +40,7 @@ def audit(
     baseline: ModelSource | None = None,
     training_set: SetSource,
     control_set: SetSource | None = None,
+    teacher_set: SetSource | None = None,
     gates: Mapping[str, float] | Thresholds | None = None,
     **settings: Unpack[AuditSettings],
 ) -> AuditReport:
@@ -56,6 +57,8 @@ def audit(
         baseline: A model of the student's size that is fine-tuned without a teacher.
         training_set: What the models are trained on; a `TrainingSet`, or its source.
         control_set: Text that no model is trained on.
+        teacher_set: Text that the teacher is trained on and the student is not. What stands in the training set is left
+            out of it.
         gates: Thresholds by name: ``max_memorization_rate``, ``max_inheritance_ratio``, ``min_reduction`` and
             ``max_predicted_risk``. Only those that are named are held. All of a `Thresholds` are.
         settings: Settings by the names that they have under pytest, such as ``window_tokens``, ``device``, ``dtype``
@@ -70,7 +73,7 @@ def audit(
     values = setting_values(settings)
     thresholds = named_thresholds(gates if gates is not None else {})
     models = {"teacher": teacher, "student": student, "baseline": baseline}
-    sets = {"training_set": training_set, "control_set": control_set}
+    sets = {"training_set": training_set, "control_set": control_set, "teacher_set": teacher_set}
     declared: Declared = {role: _model(value, settings) for role, value in models.items() if value is not None}
     declared |= {role: _training_set(value) for role, value in sets.items() if value is not None}
     by_name = {} if students is None else named_students(students)

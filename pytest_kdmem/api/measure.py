@@ -73,6 +73,12 @@ def measured_gates(audit: Audit, thresholds: Mapping[str, float], values: Mappin
     if control_set is not None:
         for model in audit.roles.values():
             audit.memorization(model, control_set, "all")
+    teacher_set = audit.teacher_set
+    if teacher_set is not None:
+        for model in audit.roles.values():
+            audit.memorization(model, teacher_set)
+        if audit.roles.keys() == set(MODEL_ROLES):
+            audit.inheritance(**audit.roles, training_set=teacher_set)
     return [
         gate_from(name, _nodeid(name, audit), Comparison(estimates[name], kind.operator, thresholds[name]))
         for name, kind in KINDS.items()

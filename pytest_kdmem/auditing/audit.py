@@ -22,6 +22,7 @@ from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts
 from pytest_kdmem.auditing.scored_so_far import ScoredSoFar
 from pytest_kdmem.auditing.scorer import Scorer, check_same_examples
+from pytest_kdmem.auditing.teacher_sets import AbsentExamples, check_is_learned
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import PartScored
@@ -54,6 +55,7 @@ class Audit(DeclaredAudit):
     _judged: JudgedModels = field(init=False)
     _scorer: Scorer = field(init=False)
     _secrets: SecretsOfExamples = field(init=False)
+    _absent: AbsentExamples = field(init=False)
     _groups: GroupsOfSets = field(default_factory=GroupsOfSets)
     _so_far: ScoredSoFar = field(default_factory=ScoredSoFar)
 
@@ -65,6 +67,7 @@ class Audit(DeclaredAudit):
         self._scorer = Scorer(self.extraction, self.run, self.store, self.progress)
         self._secrets = SecretsOfExamples(SecretSearch(self.secret_settings, self.run.offline), self.store)
         self.beside = RunsBeside(self._scorer)
+        self._absent = AbsentExamples(self.store, self.run.offline)
 
     def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
         """Score a model, or return what was scored before.
@@ -91,17 +94,20 @@ class Audit(DeclaredAudit):
         checkpoints = {role: memorization.scores.checkpoint for role, memorization in memorizations.items()}
         is_own_set = training_set == self.training_set
         for role, memorization in memorizations.items():
-            own_set = training_set if is_own_set else None
+            own_set = training_set if is_own_set and not (role == "teacher" and self.teacher_set) else None
             self._so_far.warn(self._run_cards.warnings(memorization, role, checkpoints["teacher"].digest, own_set))
+            sets = self.training_set, self.teacher_set
+            self._so_far.warn(self._run_cards.teacher_set_warnings(memorization, role, *sets))
             if memorization.subject != role and models[role] == self.roles.get(role):  # one model in two roles
                 memorizations[role] = replace(memorization, subject=role)
         self._so_far.warn(model_warnings(**checkpoints))
         inheritance = compute_inheritance(**memorizations)
-        # The report contains the audit's own, even if a test compares other models later.
-        if self._so_far.inheritance is None or (
-            training_set == self.training_set and models.items() <= self.roles.items()
-        ):
-            self._so_far.inheritance = inheritance
+        self._so_far.keep(
+            inheritance,
+            of_audit=models.items() <= self.roles.items(),
+            over_own=is_own_set,
+            over_teacher_set=training_set == self.teacher_set,
+        )
         return inheritance
 
     def membership(self, request: MembershipRequest) -> Membership:
@@ -139,6 +145,7 @@ class Audit(DeclaredAudit):
             PartScored: Only a part is scored in this run.
             KdmemError: A model cannot be scored, or nothing can be predicted from them.
         """
+        check_is_learned(training_set, self.teacher_set)
         cutoff = Cutoff(threshold)
         label_source.check(self.extraction)
         pipeline = RiskPipeline(
@@ -214,14 +221,17 @@ class Audit(DeclaredAudit):
                 return memorization
         if self.run.part is not None:
             self._scorer.score_part({model, *self.roles.values()}, training_set, metrics)
-        return self._remember(self._scorer.score(model, checkpoint, training_set, metrics), source_digest, metrics)
+        scores = self._scorer.score(model, checkpoint, training_set, metrics)
+        if training_set == self.teacher_set:
+            scores = self._absent.of(scores, self.training_set)
+        return self._remember(scores, source_digest, metrics)
 
     def _remember(self, scores: ScoreTable, source_digest: str, metrics: Metrics) -> Memorization:
         """Check a model's scores as far as the audit asks for it, and keep them."""
         model, training_set = scores.model, scores.training_set
         self._check(scores)
         self._so_far.warn(self._scorer.warnings)
-        other_set = "" if self.is_own_set(training_set) else training_set.label
+        other_set = self.other_set(training_set)
         groups = self._groups.of(scores, source_digest, offline=self.run.offline)
         memorization = Memorization(
             self.subject(model),
@@ -241,7 +251,8 @@ class Audit(DeclaredAudit):
             f"{memorization.subject} over the control set" if training_set == self.control_set else memorization.label
         )
         self._so_far.warn(f"{over}: {note}" for note in scores.notes)
-        self._so_far.warn(self._run_cards.read(memorization, roles, self.roles.get("teacher"), self.training_set))
+        sets = self.training_set, self.teacher_set
+        self._so_far.warn(self._run_cards.read(memorization, roles, self.roles.get("teacher"), *sets))
         if self.confirms and training_set != self.control_set:
             self._confirm(memorization)
         self._so_far.memorizations[model, scores.checkpoint.digest, source_digest, training_set, metrics] = memorization
@@ -253,7 +264,7 @@ class Audit(DeclaredAudit):
         check_scored_share(scores, self.min_scored_share)
         if warning := check_whole_prompts(scores, self.min_scored_share):
             self._so_far.warn([warning])
-        if scores.training_set == (self.training_set or scores.training_set) != self.control_set:
+        if self.must_be_known(scores.training_set):
             check_is_no_noise(scores, self.run)
 
     def _confirm(self, memorization: Memorization) -> None:

@@ -66,6 +66,7 @@ def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Seque
             label: data_entry(memorization) for label, memorization in trained.items() if memorization.other_set
         },
         control_set=data_entry(next(iter(held_out.values()))) if held_out else None,
+        teacher_set=next((data_entry(each) for each in scored.teacher_set_memorizations.values()), None),
         memorization={label: memorization.rate for label, memorization in trained.items()},
         memorized_examples={label: tuple(memorization.examples) for label, memorization in trained.items()},
         ambiguous_examples={label: tuple(memorization.ambiguous_examples) for label, memorization in trained.items()},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.roles import MODEL_ROLES
+from pytest_kdmem.specs.roles import MODEL_ROLES, TEACHER_SET_NAME
 from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.specs.secret_settings import SecretSettings
 
@@ -29,6 +29,7 @@ class DeclaredAudit:
         roles: Models that the audit declares, by role.
         training_set: Training set that the audit declares.
         control_set: Control set that the audit declares.
+        teacher_set: What only the teacher saw, as the audit declares it.
         shows_text: Whether the report contains the text of recited examples.
         secret_settings: How the text of recited examples is searched for secrets.
         accepted_provenance: Differences between run cards and this audit that are accepted, each as ``role:kind``.
@@ -46,6 +47,7 @@ class DeclaredAudit:
     roles: dict[str, Model] = field(default_factory=dict)
     training_set: TrainingSet | None = None
     control_set: TrainingSet | None = None
+    teacher_set: TrainingSet | None = None
     shows_text: bool = False
     secret_settings: SecretSettings = field(default_factory=SecretSettings)
     accepted_provenance: Collection[str] = ()
@@ -61,6 +63,17 @@ class DeclaredAudit:
     def roles_of(self, model: Model) -> list[str]:
         """Return the roles that a model plays in this audit; none if it is not declared."""
         return [role for role, declared_model in self.roles.items() if declared_model == model]
+
+    def other_set(self, training_set: TrainingSet) -> str:
+        """Return how figures name a set that they are over; empty for the audit's training set and its control set."""
+        if training_set == self.teacher_set:
+            return TEACHER_SET_NAME
+        return "" if self.is_own_set(training_set) else training_set.label
+
+    def must_be_known(self, training_set: TrainingSet) -> bool:
+        """Whether a set is one whose text models of this audit learned, so that none of them takes it for noise."""
+        is_learned = training_set in (self.training_set or training_set, self.teacher_set)
+        return is_learned and training_set != self.control_set
 
     def is_own_set(self, training_set: TrainingSet) -> bool:
         """Whether this audit declares a set, as training set or as control set; if it declares none, every set."""

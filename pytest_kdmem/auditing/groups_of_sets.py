@@ -10,7 +10,7 @@ from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.errors.harmless import listed, named, quoted
 from pytest_kdmem.metrics.memorization import Memorization
-from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.scoring.table import ScoreTable, digests_in_training_set
 from pytest_kdmem.specs.declared import TrainingSet
 
 
@@ -56,6 +56,7 @@ def looked_at_warnings(memorization: Memorization) -> list[str]:
     seen = f"{count(groups - len(unseen))} of {count(groups)} groups of column {column}"
     whose = f"{named(memorization.scores.training_set.source)}: an example of {seen} was looked at, and none of"
     if memorization.scores.record.exhaustive:
-        return [f"{whose} {listed(unseen)}, whose rows are all too short"]
+        held = " or in the training set" if digests_in_training_set(memorization.scores.rows) else ""
+        return [f"{whose} {listed(unseen)}, whose rows are all too short{held}"]
     how = "set shorter lengths" if memorization.beyond is not None else "--kdmem-stratify group draws some of each"
     return [f"{whose} {listed(unseen)}: {how}, or raise --kdmem-sample"]

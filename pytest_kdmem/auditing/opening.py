@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_kdmem.auditing.audit import Audit
 from pytest_kdmem.base.progress import Progress
-from pytest_kdmem.corpus.overlap import check_control
+from pytest_kdmem.corpus.overlap import check_control, check_teacher_set
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
@@ -75,6 +75,8 @@ def declare(audit: Audit, declared: Iterable[tuple[str, object]], *, compares: b
         check_same_tokenizer(checkpoints)
     if audit.training_set is not None and audit.control_set is not None:
         check_control(audit.training_set, audit.control_set, offline=audit.run.offline)
+    if audit.teacher_set is not None:
+        check_teacher_set(audit.teacher_set, audit.training_set, audit.control_set, offline=audit.run.offline)
 
 
 def checked(role: str, value: Any) -> Any:

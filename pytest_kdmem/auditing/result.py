@@ -48,6 +48,7 @@ class AuditResult:
         models: Models by role, or by name if they have none.
         training_set: The audit's training set.
         control_set: The audit's control set.
+        teacher_set: What only the teacher saw; None of an audit that declares none.
         other_sets: Other sets that models were scored over, by the names of their rates.
         memorization: Memorization rate of each model.
         memorized_examples: Ids of the examples that each model recites.
@@ -75,6 +76,7 @@ class AuditResult:
     models: dict[str, ModelEntry] = field(default_factory=dict, metadata=merged_by(last_entries))
     training_set: DataEntry | None = field(default=None, metadata=merged_by(first_given))
     control_set: DataEntry | None = field(default=None, metadata=merged_by(first_given))
+    teacher_set: DataEntry | None = field(default=None, metadata=merged_by(first_given) | {"json_default": "left out"})
     other_sets: dict[str, DataEntry] = field(default_factory=dict, metadata=merged_by(last_entries))
     memorization: dict[str, Estimate] = field(default_factory=dict, metadata=merged_by(last_entries))
     memorized_examples: dict[str, tuple[int, ...]] = field(default_factory=dict, metadata=merged_by(last_entries))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.chat_cards import chat_warnings, template_mismatches
 from pytest_kdmem.auditing.provenance import card_mismatches, read_trusted_card, refused_or_warned
+from pytest_kdmem.auditing.teacher_sets import check_never_saw, teacher_warnings
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -30,7 +31,12 @@ class RunCards:
     cards: dict[Model, RunCard | None] = field(default_factory=dict)
 
     def read(
-        self, memorization: Memorization, roles: Iterable[str], teacher: Model | None, training_set: TrainingSet | None
+        self,
+        memorization: Memorization,
+        roles: Iterable[str],
+        teacher: Model | None,
+        training_set: TrainingSet | None,
+        teacher_set: TrainingSet | None = None,
     ) -> list[str]:
         """Read the card of a model that was scored, and return warnings about it.
 
@@ -39,6 +45,7 @@ class RunCards:
             roles: The roles that the audit declares for the model, or its name if there are none.
             teacher: The teacher that the audit declares.
             training_set: The training set that the audit declares.
+            teacher_set: What only the teacher saw, as the audit declares it.
 
         Raises:
             SpecError: The card says something else than the audit, and that is not accepted.
@@ -48,7 +55,10 @@ class RunCards:
         self.cards[scores.model] = card
         teacher_digest = open_checkpoint(teacher, offline=self.offline).digest if card and teacher else None
         for role in roles:
-            warnings += self.warnings(memorization, role, teacher_digest, training_set)
+            # A teacher that has a set of its own was trained on more than the student.
+            compared_set = None if role == "teacher" and teacher_set is not None else training_set
+            warnings += self.warnings(memorization, role, teacher_digest, compared_set)
+            warnings += self.teacher_set_warnings(memorization, role, training_set, teacher_set)
         return warnings
 
     def warnings(
@@ -69,3 +79,27 @@ class RunCards:
             mismatches += template_mismatches(card, subject, scores)
             warnings += chat_warnings(card, subject, scores)
         return [*refused_or_warned(mismatches, role, self.accepted), *warnings]
+
+    def teacher_set_warnings(
+        self,
+        memorization: Memorization,
+        role: str,
+        training_set: TrainingSet | None,
+        teacher_set: TrainingSet | None,
+    ) -> list[str]:
+        """Return warnings of a teacher that may not have seen the teacher set.
+
+        Args:
+            memorization: What the model memorized, of whichever set.
+            role: The role in which it is compared.
+            training_set: The training set that the audit declares.
+            teacher_set: Its teacher set; None if it declares none.
+
+        Raises:
+            SpecError: A student or a baseline was trained on the teacher set.
+        """
+        card = self.cards.get(memorization.scores.model)
+        if card is None or teacher_set is None:
+            return []
+        check_never_saw(card, memorization.subject, role, training_set, teacher_set)
+        return teacher_warnings(card, memorization.subject, training_set, teacher_set) if role == "teacher" else []

@@ -89,6 +89,8 @@ class DataEntry:
         unaudited_turns: Number of turns of conversations that are as long as a suffix and no examples, as they are not
             the assistant's.
         stratified: How a sample was stratified, in a few words; empty if it was not.
+        in_training_set: Number of distinct examples of a teacher set that no figure counts, as their suffix stands in
+            the training set.
     """
 
     source: str
@@ -101,6 +103,7 @@ class DataEntry:
     left_out: int = 0
     unaudited_turns: int = field(default=0, metadata={"json_default": "left out"})
     stratified: str = field(default="", metadata={"json_default": "left out"})
+    in_training_set: int = field(default=0, metadata={"json_default": "left out"})
 
 
 @dataclass(frozen=True)

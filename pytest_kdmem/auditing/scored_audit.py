@@ -14,6 +14,7 @@ from pytest_kdmem.metrics.specific import Specific
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.scoring.confirmation import Confirmation
 from pytest_kdmem.specs.declared import Extraction, Model
+from pytest_kdmem.specs.roles import TEACHER_SET_NAME
 from pytest_kdmem.specs.run_card import RunCard
 
 
@@ -37,6 +38,7 @@ class ScoredAudit:
         near_verbatim: What models recite nearly, as far as tests asked for it.
         sampled: What may be extracted from models under samplers, as far as tests asked for it.
         specific: What models recite only after its own prefix, as far as tests asked for it.
+        teacher_set_inheritance: Inheritance over the teacher set; None if no test asked for it.
     """
 
     name: str
@@ -54,8 +56,17 @@ class ScoredAudit:
     near_verbatim: tuple[NearVerbatim, ...] = ()
     sampled: tuple[Extractable, ...] = ()
     specific: tuple[Specific, ...] = ()
+    teacher_set_inheritance: Inheritance | None = None
 
     @property
     def own_memorizations(self) -> dict[str, Memorization]:
         """Those over the audit's own training set."""
-        return {label: memorization for label, memorization in self.memorizations.items() if not memorization.other_set}
+        return self._over("")
+
+    @property
+    def teacher_set_memorizations(self) -> dict[str, Memorization]:
+        """Those over the audit's teacher set."""
+        return self._over(TEACHER_SET_NAME)
+
+    def _over(self, other_set: str) -> dict[str, Memorization]:
+        return {label: each for label, each in self.memorizations.items() if each.other_set == other_set}

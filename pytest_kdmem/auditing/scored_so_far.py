@@ -25,6 +25,7 @@ class ScoredSoFar:
         memorizations: By model, digests of its weights and of the training set's source, training set, and metrics.
         confirmations: Engine checks by label.
         inheritance: The audit's own inheritance; None if no test asked for one.
+        teacher_set_inheritance: The audit's own inheritance over its teacher set; None if no test asked for one.
         predicted_risk: The audit's own predicted risk; None if no test asked for one.
         memberships: What attacks told, by what a test asked.
     """
@@ -32,6 +33,7 @@ class ScoredSoFar:
     memorizations: dict[tuple[Model, str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     confirmations: dict[str, Confirmation] = field(default_factory=dict)
     inheritance: Inheritance | None = None
+    teacher_set_inheritance: Inheritance | None = None
     predicted_risk: PredictedRisk | None = None
     memberships: dict[MembershipRequest, MeasuredMembership] = field(default_factory=dict)
     _warnings: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
@@ -39,6 +41,21 @@ class ScoredSoFar:
     def warn(self, warnings: Iterable[str]) -> None:
         """Keep warnings, each once and in the order in which they arose."""
         self._warnings |= dict.fromkeys(warnings)
+
+    def keep(self, inheritance: Inheritance, *, of_audit: bool, over_own: bool, over_teacher_set: bool) -> None:
+        """Keep an inheritance for the report, which has the audit's own even if a test compares other models later.
+
+        Args:
+            inheritance: The inheritance.
+            of_audit: Whether it is of the models that the audit declares.
+            over_own: Whether it is over the training set that the audit declares.
+            over_teacher_set: Whether it is over its teacher set.
+        """
+        if over_teacher_set:
+            if of_audit or self.teacher_set_inheritance is None:
+                self.teacher_set_inheritance = inheritance
+        elif self.inheritance is None or (of_audit and over_own):
+            self.inheritance = inheritance
 
     def moment(self, audit: DeclaredAudit, run_cards: Mapping[Model, RunCard | None]) -> ScoredAudit:
         """Return all of it as a value that no later scoring changes; a model has a row for each of its roles."""
@@ -63,4 +80,5 @@ class ScoredSoFar:
             warnings=tuple(self._warnings),
             student=audit.student,
             memberships=tuple(self.memberships.values()),
+            teacher_set_inheritance=self.teacher_set_inheritance,
         )

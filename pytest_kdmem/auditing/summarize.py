@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, Gate, InheritanceEntry, ModelEntry, RiskEntry, ScreeningEntry
 from pytest_kdmem.auditing.schema_checks import ConfirmationEntry, EngineCheckEntry
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.corpus.strata_of import stratified_phrase
@@ -21,7 +22,7 @@ from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.scoring.confirmation import Confirmation
-from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.scoring.table import ScoreTable, digests_in_training_set
 from pytest_kdmem.specs.run_card import RunCard
 
 PACKAGES = ("pytest-kdmem", "torch", "transformers", "tokenizers")
@@ -74,13 +75,17 @@ def _screening_entry(scores: ScoreTable) -> ScreeningEntry | None:
 def data_entry(memorization: Memorization) -> DataEntry:
     """The entry of the set that was scored."""
     scores = memorization.scores
-    return DataEntry(
+    in_training_set = digests_in_training_set(scores.rows)
+    entry = DataEntry(
         **_same_named(DataEntry, scores.record),
         source=scores.training_set.source,
         distinct=len(memorization.distinct_rows),
         duplicates=memorization.duplicates,
         stratified=stratified_phrase(scores.training_set) if memorization.beyond is not None else "",
+        in_training_set=len(in_training_set),
     )
+    # Figures over another rest of the same set are of other examples.
+    return replace(entry, digest=digest_of([entry.digest, in_training_set])) if in_training_set else entry
 
 
 def inheritance_entry(inheritance: Inheritance) -> InheritanceEntry:

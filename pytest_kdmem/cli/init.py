@@ -27,6 +27,7 @@ class Sources:
     baseline: str | None
     training_set: str | None
     control_set: str | None
+    teacher_set: str | None
 
 
 def init(

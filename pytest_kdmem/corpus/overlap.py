@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote
@@ -27,6 +28,41 @@ def check_control(training_set: TrainingSet, control_set: TrainingSet, *, offlin
             f"Text that no model was trained on was expected as control set, and {control_set.source} is the training"
             " set; hold some text out."
         )
+
+
+def check_teacher_set(
+    teacher_set: TrainingSet,
+    training_set: TrainingSet | None,
+    control_set: TrainingSet | None,
+    *,
+    offline: bool = False,
+) -> None:
+    """Raise SpecError if the teacher set, which only the teacher was trained on, is the training set or the control
+    set. Single examples of it that stand in the training set are found when it is scored.
+    """
+    if training_set is not None and _are_one(teacher_set, training_set):
+        raise SpecError(
+            f"Text that only the teacher was trained on was expected as teacher set, and {teacher_set.source} is the"
+            " training set; give what the student did not see."
+        )
+    if control_set is not None and overlap(teacher_set, control_set, offline=offline):
+        raise SpecError(
+            f"Text that the teacher was trained on was expected as teacher set, and {teacher_set.source} is the control"
+            " set, which no model was trained on; give another as one of the two."
+        )
+
+
+def _are_one(first: TrainingSet, second: TrainingSet) -> bool:
+    """Whether two declarations are of all rows of one source, whatever is sampled of them."""
+    if _undrawn(first) == _undrawn(second):
+        return True
+    is_local = all(_kind(data) == "file" and not is_address(data.source) for data in (first, second))
+    return is_local and _content(first) == _content(second)
+
+
+def _undrawn(data: TrainingSet) -> TrainingSet:
+    """The whole of a set, whatever is drawn of it."""
+    return replace(data, sample=None, seed=0, group_column=None, stratify=None, stratum_sample=None)
 
 
 def overlap(first: TrainingSet, second: TrainingSet, *, offline: bool = False) -> bool:

@@ -23,7 +23,7 @@ from pytest_kdmem.plugin.session import AuditSession, session_of
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.risk.label_source import LabelSource, parse_label_source
 from pytest_kdmem.specs.declared import Model
-from pytest_kdmem.specs.roles import MODEL_ROLES, ROLES
+from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES, ROLES
 
 # Roles that the fixtures of this plugin ask for without naming them as arguments.
 ROLES_USED_BY = {
@@ -75,7 +75,7 @@ def audit_of_running_test(request: pytest.FixtureRequest) -> Audit:
     assert item is not None
     opened = open_audit(request, item, session)
     audit = session.audits.setdefault(opened.name, opened)
-    if (audit.roles, audit.training_set, audit.control_set) != (opened.roles, opened.training_set, opened.control_set):
+    if any(getattr(audit, name) != getattr(opened, name) for name in ("roles", *DATA_ROLES)):
         raise SpecError(
             f"The same models and sets were expected of {opened.name or 'an audit'} throughout a session, and its"
             " fixtures gave others when they were set up again; let them return the same each time."

@@ -46,7 +46,7 @@ def _role_fixture(role: str) -> Any:
 
 
 teacher, student, baseline = (_role_fixture(role) for role in MODEL_ROLES)
-training_set, control_set = (_role_fixture(role) for role in DATA_ROLES)
+training_set, control_set, teacher_set = (_role_fixture(role) for role in DATA_ROLES)
 
 
 @pytest.fixture(scope="session")

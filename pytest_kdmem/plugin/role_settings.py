@@ -47,14 +47,18 @@ TRAINING_SET = RoleSettings(
     {name: name for name in SAME_NAMES} | OTHER_NAMES,
     ("revision", "config", "split", "documents", "minimum_tokens", "dtype", "eos_id", "order", *CHAT, "group_column"),
 )
-CONTROL_SET = replace(
-    TRAINING_SET,
-    overriding={name: key for name, key in TRAINING_SET.overriding.items() if name not in TRAINING_ALONE},
+# The order of a training, and the column of its groups and strata, name nothing of a set that the student never saw.
+OF_STUDENTS_DATA = ("order", "group_column", "stratify", "stratum_sample")
+CONTROL_SET, TEACHER_SET = (
+    replace(
+        TRAINING_SET, overriding={name: key for name, key in TRAINING_SET.overriding.items() if name not in left_out}
+    )
+    for left_out in (TRAINING_ALONE, OF_STUDENTS_DATA)
 )
 ROLE_SETTINGS: Mapping[str, RoleSettings] = {
     role: RoleSettings(Model, {name: name for name in OF_EVERY_MODEL} | {"base": f"{role}_base"}, ("revision", "base"))
     for role in MODEL_ROLES
-} | {"training_set": TRAINING_SET, "control_set": CONTROL_SET}
+} | {"training_set": TRAINING_SET, "control_set": CONTROL_SET, "teacher_set": TEACHER_SET}
 
 
 def overridden(declared: Declared, role: str, settings: Settings) -> Declared:

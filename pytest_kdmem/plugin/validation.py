@@ -15,7 +15,7 @@ from pytest_kdmem.plugin.options import unknown_keys
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.plugin.usage import usage_error
 from pytest_kdmem.specs.options import OPTIONS
-from pytest_kdmem.specs.roles import MODEL_ROLES
+from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES
 
 CONFIGURATION_FILES = (
     "pytest.toml",
@@ -42,7 +42,7 @@ def check_settings(settings: Settings) -> None:
         _check_lengths(settings)
         _check_shard(settings)
         _check_trackers(settings)
-        for role in ("training_set", "control_set"):
+        for role in DATA_ROLES:
             _check_data(role, settings)
 
 

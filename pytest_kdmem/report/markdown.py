@@ -193,14 +193,16 @@ def _family(family: FamilyTable, detail: Detail) -> str:
 
 def _settings(audit: AuditResult) -> str:
     lines = [f"created: {code_span(audit.created)}"]
-    for label, entry in (("training set", audit.training_set), ("control set", audit.control_set)):
+    sets = {"training set": audit.training_set, "control set": audit.control_set, "teacher set": audit.teacher_set}
+    for label, entry in sets.items():
         if entry is not None:
             sampled = "" if entry.exhaustive else " sampled"
             sampled += f", stratified {escape_markdown(entry.stratified)}" if entry.stratified else ""
+            held = f", {count(entry.in_training_set)} left out as in the training set" * bool(entry.in_training_set)
             unaudited = f", {phrase}" if (phrase := unaudited_phrase(entry.unaudited_turns)) else ""
             lines.append(
                 f"{label}: {code_span(entry.source)}, {count(entry.distinct)} distinct{sampled} of"
-                f" {count(entry.examples)}, {count(entry.too_short)} too short{unaudited}, digest"
+                f" {count(entry.examples)}, {count(entry.too_short)} too short{held}{unaudited}, digest"
                 f" {code_span(entry.digest)}"
             )
     lines += [_model(role, audit.models[role]) for role in ordered_roles(audit)]

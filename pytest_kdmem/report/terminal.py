@@ -172,7 +172,11 @@ def _id_lines(result: AuditResult) -> list[str]:
 
 
 def _header_lines(result: AuditResult, verbose: bool) -> list[str]:
-    sets = {"training set": result.training_set, "control set": result.control_set}
+    sets = {
+        "training set": result.training_set,
+        "control set": result.control_set,
+        "teacher set": result.teacher_set,
+    }
     lines = [line for label, entry in sets.items() if entry is not None for line in _data_lines(label, entry)]
     settings = result.settings
     if verbose and "prefix_tokens" in settings and "suffix_tokens" in settings:
@@ -202,6 +206,7 @@ def _data_lines(label: str, entry: DataEntry) -> list[str]:
     details += [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
     details += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
     details += [f"{count(entry.left_out)} shorter documents left out"] * bool(entry.left_out)
+    details += [f"{count(entry.in_training_set)} left out as in the training set"] * bool(entry.in_training_set)
     # The setting that audits the other turns must not be cut off, so it has a line of its own.
     return [f"{label:<14}{last_part(entry.source)}: {', '.join(details)}", unaudited_phrase(entry.unaudited_turns)]
 

@@ -43,6 +43,11 @@ INPUT_OPTIONS = (
         "Text that the models are trained on: a file, a folder, an address (s3://…), a hub id or the name of a preset.",
     ),
     Option("control-set", "path", "Text that no model is trained on; it takes the same forms as the training set."),
+    Option(
+        "teacher-set",
+        "path",
+        "Text that the teacher was trained on and the student was not; it takes the same forms as the training set.",
+    ),
     Option("text-column", "text", "Name of the training set's column that holds the text.", "text"),
     Option(
         "form",

@@ -46,3 +46,12 @@ def test_sets_are_its_own_if_they_are_declared_or_if_none_is() -> None:
     assert not audit.is_own_set(CONTROL)
     audit.control_set = CONTROL
     assert [audit.is_own_set(each) for each in (TRAIN, CONTROL, OTHER)] == [True, True, False]
+
+
+def test_figures_over_other_sets_name_them_and_the_teacher_set_by_its_role() -> None:
+    audit = declared()
+    audit.training_set, audit.control_set, audit.teacher_set = TRAIN, CONTROL, OTHER
+    further = TrainingSet("further.npy", sample=3)
+    names = [audit.other_set(each) for each in (TRAIN, CONTROL, OTHER, further)]
+    assert names == ["", "", "teacher set", "further.npy (sample 3)"]
+    assert [audit.must_be_known(each) for each in (TRAIN, CONTROL, OTHER, further)] == [True, False, True, False]

@@ -14,6 +14,7 @@ from tests.report.audits import complete_audit
 
 COMPLETE = replace(
     complete_audit(),
+    teacher_set=full_result().training_set,
     other_sets={"student": full_result().training_set},
     memorized_examples={"student": (3, 8)},
     ambiguous_examples={"student": (9,)},

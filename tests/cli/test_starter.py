@@ -27,6 +27,15 @@ def test_any_name_is_a_string_in_the_conftest(tmp_path, name):
     assert any(str(value).endswith(f"runs/{name}") for value in values)
 
 
+def test_a_teacher_set_that_is_given_has_a_fixture_and_a_gate(tmp_path):
+    for sources in ({"student": "runs/s"}, {"student": "runs/s", "teacher_set": "data/secret.jsonl"}):
+        starter = Starter(tmp_path / "audits", tmp_path, sources)
+        gates = starter.files()[starter.folder / "test_release.py"]
+        assert ("def teacher_set():" in conftest(starter)) == ("teacher_set" in sources)
+        assert ("assert memorization(student, teacher_set).rate <=" in gates) == ("teacher_set" in sources)
+        ast.parse(gates)
+
+
 def test_hub_ids_and_addresses_stay_as_they_are(tmp_path):
     sources = {"teacher": "EleutherAI/pythia-160m", "training_set": "s3://bucket/train.jsonl"}
     text = conftest(Starter(tmp_path / "audits", tmp_path, sources))

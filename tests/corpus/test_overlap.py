@@ -11,7 +11,7 @@ import pytest
 from pyarrow.fs import LocalFileSystem
 
 from pytest_kdmem.corpus import object_store
-from pytest_kdmem.corpus.overlap import check_control, overlap
+from pytest_kdmem.corpus.overlap import check_control, check_teacher_set, overlap
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -156,3 +156,23 @@ def test_two_names_of_one_kind_of_store_are_compared_by_their_files(monkeypatch,
     monkeypatch.setattr(object_store, "FileSystem", SimpleNamespace(from_uri=stands_for))
     assert overlap(TrainingSet("gs://bucket/*.jsonl"), TrainingSet("gcs://bucket/a.jsonl"))
     assert not overlap(TrainingSet("gs://bucket/b.jsonl"), TrainingSet("gcs://bucket/a.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("teacher_set", "training_set", "control_set", "refused"),
+    [
+        ({"source": "a.npy"}, {"source": "same.npy", "sample": 3}, None, "is the training set"),
+        ({"source": "a.jsonl", "sample": 3}, {"source": "link.jsonl", "form": "blocks"}, None, "is the training set"),
+        ({"source": HUB, "seed": 1}, {"source": HUB, "group_column": "g"}, None, "is the training set"),
+        ({"source": "a.npy"}, None, {"source": "same.npy"}, "is the control set"),
+        ({"source": HUB, "split": "train[:9%]"}, {"source": HUB, "split": "train[9%:]"}, None, ""),
+        ({"source": "a.npy"}, {"source": "b.npy"}, {"source": "a.jsonl"}, ""),
+    ],
+)
+def test_a_teacher_set_is_neither_of_the_other_sets(teacher_set, training_set, control_set, refused) -> None:
+    sets = [TrainingSet(**given) if given else None for given in (teacher_set, training_set, control_set)]
+    if not refused:
+        check_teacher_set(*sets)
+        return
+    with pytest.raises(SpecError, match=refused):
+        check_teacher_set(*sets)

@@ -60,6 +60,11 @@ def test_no_sample_is_taken_of_a_control_set():
     assert spec_from_settings("control_set", settings(control_set="own", sample=5)) == TrainingSet("own")
 
 
+def test_a_teacher_set_is_sampled_and_has_no_groups_of_the_settings():
+    given = settings(teacher_set="own", sample=5, seed=7, group_column="customer", order="a_shuffle_idx.npy")
+    assert spec_from_settings("teacher_set", given) == TrainingSet("own", sample=5, seed=7)
+
+
 def test_a_role_of_the_settings_has_the_settings_of_its_kind():
     given = settings("configuration", teacher="t", training_set="data.txt", dtype="float32", sample=5, form="blocks")
     assert spec_from_settings("teacher", given) == Model("t", dtype="float32")

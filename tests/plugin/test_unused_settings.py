@@ -33,6 +33,7 @@ def test_rate(memorization, student, thresholds):
         (RATE, ["--kdmem-teacher={teacher}", "--kdmem-baseline={teacher}"], ["--kdmem-teacher", "--kdmem-baseline"]),
         (RATE, ["--kdmem-baseline-base={teacher}"], ["--kdmem-baseline-base"]),
         (RATE, ["--kdmem-control-set=data.npy"], ["--kdmem-control-set"]),
+        (RATE, ["--kdmem-teacher-set=data.npy"], ["--kdmem-teacher-set"]),
         (RATE, ["--kdmem-training-set=data.npy"], []),
         (RATE, ["--kdmem-seed=1"], []),
         (RATE, ["--kdmem-max-memorization-rate=0.1"], ["--kdmem-max-memorization-rate"]),

@@ -12,6 +12,7 @@ from pytest_kdmem.auditing.figures.near_verbatim import near_verbatim_figures
 from pytest_kdmem.auditing.figures.sampler import sampler_figures
 from pytest_kdmem.auditing.figures.secret_class import class_figures
 from pytest_kdmem.auditing.figures.specific import specific_figures
+from pytest_kdmem.auditing.figures.teacher_set import teacher_set_figures
 from pytest_kdmem.auditing.schema_figures import FigureEntry, in_order
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 
@@ -25,6 +26,7 @@ FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
     copies_figures,
     class_figures,
     membership_figures,
+    teacher_set_figures,
 )
 
 

@@ -91,6 +91,7 @@ class Starter:
             ),
             "has_placeholders": not self.sources,
             "has_control_set": "control_set" in data,
+            "has_teacher_set": "teacher_set" in data,
             "audits": inner_path.as_posix() if inner_path is not None else str(self.folder),
         }
 
