@@ -13,6 +13,7 @@ from pytest_kdmem.auditing.groups_of_sets import GroupsOfSets, looked_at_warning
 from pytest_kdmem.auditing.judged_models import JudgedModels, is_compared, refused
 from pytest_kdmem.auditing.memberships import MembershipRequest, measure_membership
 from pytest_kdmem.auditing.noise import check_is_no_noise
+from pytest_kdmem.auditing.planted_canaries import PlantedCanaries
 from pytest_kdmem.auditing.provenance import model_warnings
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.run_cards import RunCards
@@ -47,10 +48,12 @@ class Audit(DeclaredAudit):
     Attributes:
         store: Where scores are kept.
         beside: Further runs of models that it has scored.
+        canaries: Canaries in its training sets.
     """
 
     store: ScoreStore = field(init=False)
     beside: RunsBeside = field(init=False)
+    canaries: PlantedCanaries = field(init=False)
     _run_cards: RunCards = field(init=False)
     _judged: JudgedModels = field(init=False)
     _scorer: Scorer = field(init=False)
@@ -68,6 +71,7 @@ class Audit(DeclaredAudit):
         self._secrets = SecretsOfExamples(SecretSearch(self.secret_settings, self.run.offline), self.store)
         self.beside = RunsBeside(self._scorer)
         self._absent = AbsentExamples(self.store, self.run.offline)
+        self.canaries = PlantedCanaries(self._scorer)
 
     def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
         """Score a model, or return what was scored before.
@@ -207,6 +211,7 @@ class Audit(DeclaredAudit):
             near_verbatim=tuple(self.beside.near),
             sampled=tuple(self.beside.sampled),
             specific=tuple(self.beside.specific),
+            canaries=tuple(canaries for _, canaries in self.canaries.measured),
         )
 
     def _memorization(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.verdict import examples_needed
+from pytest_kdmem.canaries.estimate import CANARY
 from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, Estimate
 
 # Factor by which to enlarge a sample whose point estimate meets the threshold while its bound does not.
@@ -56,6 +57,8 @@ def _prefilter_command(result: AuditResult) -> list[str]:
 def _added_options(gate: Gate, result: AuditResult) -> list[str]:
     estimate, operator, threshold = gate.estimate, gate.operator, gate.threshold
     if gate.outcome == "error" or estimate is None or operator is None or threshold is None:
+        return []
+    if estimate.metric.startswith(CANARY):  # no sample and no example tells more of them
         return []
     if math.isnan(estimate.value):
         return SHOW_EXAMPLES

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_kdmem.auditing.memberships import MeasuredMembership
+from pytest_kdmem.canaries.measured import MeasuredCanaries
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.near_verbatim import NearVerbatim
@@ -39,6 +40,7 @@ class ScoredAudit:
         sampled: What may be extracted from models under samplers, as far as tests asked for it.
         specific: What models recite only after its own prefix, as far as tests asked for it.
         teacher_set_inheritance: Inheritance over the teacher set; None if no test asked for it.
+        canaries: What models show of canaries, as far as tests asked for it.
     """
 
     name: str
@@ -57,6 +59,7 @@ class ScoredAudit:
     sampled: tuple[Extractable, ...] = ()
     specific: tuple[Specific, ...] = ()
     teacher_set_inheritance: Inheritance | None = None
+    canaries: tuple[MeasuredCanaries, ...] = ()
 
     @property
     def own_memorizations(self) -> dict[str, Memorization]:

@@ -1,18 +1,18 @@
-"""Scores canaries and their twins by the scoring of every audit, and computes what the model shows of them."""
+"""Scores canaries and their twins by the scoring of every audit, once the training set was seen to hold them."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.canaries.check import check_copies, count_copies
-from pytest_kdmem.canaries.exposure import TierFigures, tier_figures
-from pytest_kdmem.canaries.inject import canary_file
 from pytest_kdmem.canaries.manifest import Manifest
+from pytest_kdmem.canaries.measured import MeasuredCanaries
+from pytest_kdmem.canaries.strings import strings_alone
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.scoring.score import score
@@ -21,21 +21,6 @@ from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.runtime import RunSettings
-
-
-@dataclass(frozen=True)
-class CanaryAudit:
-    """What a model shows of its canaries.
-
-    Attributes:
-        manifest: The canaries.
-        tiers: Figures for each number of copies, ascending.
-        twins: Number of twins.
-    """
-
-    manifest: Manifest
-    tiers: tuple[TierFigures, ...]
-    twins: int
 
 
 def check_tokenizer(manifest: Manifest, checkpoint: Checkpoint, source: str) -> None:
@@ -47,6 +32,28 @@ def check_tokenizer(manifest: Manifest, checkpoint: Checkpoint, source: str) -> 
         )
 
 
+def check_planted(
+    manifest: Manifest,
+    model: Model,
+    checkpoint: Checkpoint,
+    training_set: TrainingSet,
+    extraction: Extraction,
+    *,
+    offline: bool = False,
+) -> None:
+    """Check that a whole training set, also where a sample of it is declared, holds the canaries and no twin.
+
+    Raises:
+        SpecError: The model has another tokenizer than the canaries.
+        DataError: The training set does not hold the canaries as they were registered, or cannot be read.
+    """
+    check_tokenizer(manifest, checkpoint, model.source)
+    tokenizer = open_tokenizer(model, checkpoint, training_set)
+    whole_set = replace(training_set, sample=None)
+    copies = count_copies(manifest, whole_set, tokenizer, extraction, offline=offline)
+    check_copies(manifest, copies, training_set.source)
+
+
 def audit_canaries(
     manifest: Manifest,
     model: Model,
@@ -55,13 +62,10 @@ def audit_canaries(
     store: ScoreStore,
     *,
     settings: RunSettings | None = None,
-    fpr: float = 0.01,
     confidence: float = 0.95,
     progress: Progress = NO_PROGRESS,
-) -> CanaryAudit:
-    """Check that a training set holds the canaries and no twin, and rank them by a model's log-probabilities.
-
-    Each string is scored as a row of its own, whatever training packed it with: all are scored alike.
+) -> MeasuredCanaries:
+    """Check that a training set holds the canaries and no twin, and measure what a model shows of them.
 
     Args:
         manifest: The canaries as they were registered.
@@ -70,26 +74,22 @@ def audit_canaries(
         extraction: Lengths; the window is that of training.
         store: Where scores are kept.
         settings: How the model is run; the defaults if None.
-        fpr: False positive rate at which canaries are found.
         confidence: Confidence level of each one-sided bound.
         progress: Receives the number of strings done.
 
     Raises:
-        SpecError: The model has another tokenizer, or there are too few twins.
+        SpecError: The model has another tokenizer.
         DataError: The training set does not hold the canaries as they were registered.
         KdmemError: The model cannot be scored.
     """
     settings = settings or RunSettings()
     checkpoint = open_checkpoint(model, offline=settings.offline)
-    check_tokenizer(manifest, checkpoint, model.source)
-    tokenizer = open_tokenizer(model, checkpoint, training_set)
-    copies = count_copies(manifest, training_set, tokenizer, extraction, offline=settings.offline)
-    check_copies(manifest, copies, training_set.source)
-    scores = _score_strings(manifest, model, checkpoint, training_set, extraction, store, settings, progress)
-    return CanaryAudit(manifest, *_figures(manifest, scores, model.name, fpr, confidence))
+    check_planted(manifest, model, checkpoint, training_set, extraction, offline=settings.offline)
+    scores = score_strings(manifest, model, checkpoint, training_set, extraction, store, settings, progress)
+    return measured(manifest, scores, model.name, confidence)
 
 
-def _score_strings(
+def score_strings(
     manifest: Manifest,
     model: Model,
     checkpoint: Checkpoint,
@@ -99,29 +99,45 @@ def _score_strings(
     settings: RunSettings,
     progress: Progress,
 ) -> ScoreTable:
-    """Score the canaries and twins, each as the row that it is in the training set."""
+    """Score canaries and twins, each as a row of its own, whatever training packed it with: all are scored alike.
+
+    Only the transformers engine gives log-probabilities, and the few strings are scored in this process.
+
+    Raises:
+        KdmemError: The model cannot be scored.
+    """
     lengths = Extraction(
         manifest.prefix_tokens,
         manifest.suffix_tokens,
         max(extraction.window_tokens, manifest.prefix_tokens + manifest.suffix_tokens),
     )
+    here = replace(
+        settings, engine="transformers", tensor_parallel=1, executor="local", part=None, accept_reading="noise"
+    )
     with tempfile.TemporaryDirectory(prefix="kdmem-canaries-") as folder:
-        scored_set = canary_file(manifest.canaries, training_set, Path(folder))
+        strings = strings_alone(manifest.canaries, training_set, Path(folder), offline=settings.offline)
         return score(
             model,
-            replace(scored_set, answer_tokens=None),
+            replace(strings, answer_tokens=None),
             lengths,
             store,
             checkpoint=checkpoint,
-            settings=replace(settings, accept_reading="noise"),
+            settings=here,
             progress=progress,
         )
 
 
-def _figures(
-    manifest: Manifest, scores: ScoreTable, subject: str, fpr: float, confidence: float
-) -> tuple[tuple[TierFigures, ...], int]:
-    """The figures for each number of copies, and the number of twins.
+def measured(
+    manifest: Manifest, scores: ScoreTable, subject: str, confidence: float, over: str = ""
+) -> MeasuredCanaries:
+    """Return what the scores of the strings tell.
+
+    Args:
+        manifest: The canaries.
+        scores: Scores of canaries and twins, in the order of the manifest.
+        subject: Role or name of the model.
+        confidence: Confidence level of each one-sided bound.
+        over: Digest of the manifest and of the training set that holds the canaries.
 
     Raises:
         DataError: A canary or twin has no log-probability.
@@ -132,19 +148,14 @@ def _figures(
             f"A log-probability of each of {len(manifest.canaries)} canaries and twins was expected; found"
             f" {int(np.isfinite(logprobs).sum())}: read the set as training did (window, columns, template)."
         )
-    recited = scores.rows["memorized"].to_numpy() | scores.rows["ambiguous"].to_numpy()
-    planned = np.array([canary.copies for canary in manifest.canaries])
-    twins = logprobs[planned == 0]
-    tiers = tuple(
-        tier_figures(
-            tier,
-            logprobs[planned == tier],
-            twins,
-            recited[planned == tier],
-            subject=subject,
-            fpr=fpr,
-            confidence=confidence,
-        )
-        for tier in manifest.tiers
+    return MeasuredCanaries(
+        subject,
+        manifest.digest,
+        np.array([canary.copies for canary in manifest.canaries], np.int64),
+        logprobs,
+        scores.rows["memorized"].to_numpy(),
+        scores.rows["ambiguous"].to_numpy(),
+        confidence,
+        over or manifest.digest,
+        scores.checkpoint.digest,
     )
-    return tiers, len(twins)

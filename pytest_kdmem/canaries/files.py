@@ -37,8 +37,8 @@ def lines_of(path: Path) -> Iterator[bytes]:
             yield pending
 
 
-def first_row(path: Path) -> dict[str, Any]:
-    """The columns of the first row of a file of rows.
+def first_row(path: Path, split: str = "train") -> dict[str, Any]:
+    """The columns of the first row of a file of rows, or of a split in a folder that `datasets` saved.
 
     Raises:
         DataError: There is none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -127,28 +127,6 @@ def _kept_if_checked(target: Path) -> Iterator[None]:
     except KdmemError:
         target.unlink(missing_ok=True)
         raise
-
-
-def canary_file(canaries: Sequence[Canary], training_set: TrainingSet, folder: Path) -> TrainingSet:
-    """Write some canaries alone, each as the row that it is in a training set, and return them as a training set.
-
-    Raises:
-        SpecError: Canaries cannot be put into this source.
-        DataError: The source cannot be read.
-    """
-    source = local_path(training_set.source)
-    ending = next((ending for ending in ENDINGS if source.name.endswith(ending)), "")
-    if ending == ".npy":
-        path = folder / "canaries.npy"
-        np.save(path, np.array([canary.ids for canary in canaries], np.int32))
-    elif ending == ".txt":
-        path = folder / "canaries.txt"
-        path.write_text("".join(f"{canary.text}\n" for canary in canaries), encoding="utf-8")
-    else:
-        path = folder / "canaries.jsonl"
-        write = row_writer(training_set, first_row(source), str(source)).write
-        path.write_text("".join(json.dumps(write(canary)) + "\n" for canary in canaries), encoding="utf-8")
-    return replace(training_set, source=str(path), form="documents", eos=None, sample=None, minimum_tokens=0)
 
 
 def _writer(training_set: TrainingSet, source: Path) -> Callable[[Path, dict[int, list[Canary]]], None]:

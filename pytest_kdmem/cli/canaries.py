@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,8 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 
 if TYPE_CHECKING:
-    from pytest_kdmem.canaries.audit import CanaryAudit
+    from pytest_kdmem.canaries.measured import MeasuredCanaries
+    from pytest_kdmem.metrics.estimate import Estimate
 
 ManifestPath = Annotated[Path, typer.Option(help="File of the canaries, as `kdmem canaries make` wrote it.")]
 
@@ -122,34 +124,45 @@ def audit(
             examples.training_set(training_set),
             examples.extraction,
             opened,
-            settings=replace(run.settings(), engine="transformers", tensor_parallel=1),
-            fpr=fpr,
+            settings=run.settings(),
             confidence=confidence,
             progress=progress_for_onlooker(),
         )
-    _show(audited)
+    tiers = [Tier.of(audited, copies, fpr) for copies in audited.tiers]
+    _show(audited, tiers)
     if json is not None:
-        _write(audited, json)
+        _write(audited, tiers, json)
 
 
-def _show(audited: CanaryAudit) -> None:
-    say(f"canaries {audited.manifest.digest}: in the training set as registered, and none of {audited.twins} twins")
+@dataclass(frozen=True)
+class Tier:
+    """What a model shows of the canaries with one number of copies, as the JSON file holds it."""
+
+    copies: int
+    exposure: Estimate
+    tpr: Estimate
+    recited: Estimate
+    greatest: float
+    fpr: float
+
+    @staticmethod
+    def of(audited: MeasuredCanaries, copies: int, fpr: float) -> Tier:
+        figures = audited.exposure(copies), audited.tpr(fpr, copies), audited.recited(copies)
+        return Tier(copies, *figures, audited.greatest, fpr)
+
+
+def _show(audited: MeasuredCanaries, tiers: Sequence[Tier]) -> None:
+    say(f"canaries {audited.manifest}: in the training set as registered, and none of {audited.twins} twins")
     say("copies  exposure in bits          found at FPR                recited")
-    for tier in audited.tiers:
+    for tier in tiers:
         bounds = f"{tier.exposure.value:.2f} [{tier.exposure.low:.2f}, {tier.exposure.high:.2f}]"
         found, recited = (f"{share.k} of {share.n}" for share in (tier.tpr, tier.recited))
         say(f"{tier.copies:>6}  {bounds:<24}  {found:<10} {tier.fpr:.1%} FPR {'':<6} {recited}")
-    [tier, *_] = audited.tiers
-    say(f"a string that the model never saw has 1.44 bits on average, and none has more than {tier.greatest:.2f}")
+    say(f"a string that the model never saw has 1.44 bits on average, and none has more than {audited.greatest:.2f}")
 
 
-def _write(audited: CanaryAudit, path: Path) -> None:
+def _write(audited: MeasuredCanaries, tiers: Sequence[Tier], path: Path) -> None:
     from pytest_kdmem.base.files import write_json
     from pytest_kdmem.base.typed_json import to_json
 
-    content = {
-        "canaries": audited.manifest.digest,
-        "twins": audited.twins,
-        "tiers": [to_json(t) for t in audited.tiers],
-    }
-    write_json(content, path)
+    write_json({"canaries": audited.manifest, "twins": audited.twins, "tiers": [to_json(t) for t in tiers]}, path)

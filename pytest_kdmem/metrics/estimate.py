@@ -163,6 +163,8 @@ class Estimate:
             return "infinite"
         if self.unit in ("examples", "area"):
             return f"{value:.1f}" if self.unit == "examples" else f"{value:.3f}"
+        if self.unit == "bits":
+            return f"{value:.2f} bits"
         if self.unit == "tokens":
             return f"{value:.0f} tokens"
         return f"{value:.2f} ×" if self.unit == "factor" else f"{value:.4f}"

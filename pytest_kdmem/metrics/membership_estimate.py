@@ -12,7 +12,7 @@ from pytest_kdmem.metrics.paired_roc import PairedAttack, controls_needed, shows
 from pytest_kdmem.metrics.roc_bounds import AttackScores
 from pytest_kdmem.metrics.verdict import Verdict
 
-LARGER_CONTROL_SET = "The point estimate meets the threshold and its bound does not: take a larger control set"
+BOUND_MISSES = "The point estimate meets the threshold and its bound does not"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,17 @@ class Attacked:
         examples: Digest of the members and controls, and of what else both sides of a comparison must share.
         fpr: False positive rate of the TPR; None of the area under the curve.
         strongest: Name of the attack that has the greatest figure.
+        members, controls: What the two sides are called.
+        way_out: How more of them are had, in the imperative.
     """
 
     attacks: Mapping[str, AttackScores]
     examples: str
     fpr: float | None
     strongest: str
+    members: str = "members"
+    controls: str = "controls"
+    way_out: str = "take a larger control set"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +58,9 @@ class MembershipEstimate(Estimate):
             )
         if self.attacked.examples != other.examples or self.attacked.attacks.keys() != other.attacks.keys():
             return (
-                f"The same members, controls, attacks and reference were expected of {self.subject} and"
-                f" {threshold.subject} for their {self.metric}, and they differ; measure both models alike."
+                f"The same {self.attacked.members}, {self.attacked.controls}, attacks and reference were expected of"
+                f" {self.subject} and {threshold.subject} for their {self.metric}, and they differ; measure both models"
+                " alike."
             )
         return ""
 
@@ -64,7 +70,9 @@ class MembershipEstimate(Estimate):
             return None if self.attacked is None else self._paired_verdict(operator, threshold)
         if isinstance(threshold, Estimate) or satisfies(self, operator, threshold) or self.value > threshold:
             return None
-        return Verdict("fail", remedy=f"{LARGER_CONTROL_SET}{'' if self.exhaustive else ', or a larger sample'}.")
+        attacked = self.attacked
+        sample = "" if self.exhaustive or attacked is None or attacked.members != "members" else ", or a larger sample"
+        return Verdict("fail", remedy=f"{BOUND_MISSES}: {attacked.way_out if attacked else 'measure anew'}{sample}.")
 
     def _paired_verdict(self, operator: Operator, other: MembershipEstimate) -> Verdict:
         """Return whether the data show that no attack tells more of the one model than the strongest on the other.
@@ -75,12 +83,13 @@ class MembershipEstimate(Estimate):
         if first.attacked is None or second.attacked is None:
             return Verdict("inconclusive", defined=False)
         attacks, strongest, fpr = first.attacked.attacks, second.attacked.strongest, first.attacked.fpr
+        members_name, controls_name, way_out = first.attacked.members, first.attacked.controls, first.attacked.way_out
         strongest_scores = second.attacked.attacks[strongest]
         if PairedAttack(attacks[strongest], strongest_scores).is_of_one_model:
             return Verdict("inconclusive", defined=False, remedy="Both sides are of one model: check both.")
         pairs = [PairedAttack(scores, strongest_scores) for scores in attacks.values()]
         controls, confidence = len(pairs[0].first.controls), 1 - (1 - self.confidence) / len(pairs)
-        basis = f"paired over the same {count(self.n)} members and {count(controls)} controls"
+        basis = f"paired over the same {count(self.n)} {members_name} and {count(controls)} {controls_name}"
         if fpr is None:
             is_shown = all(shows_lower_auc(pair, confidence) for pair in pairs)
         else:
@@ -92,6 +101,7 @@ class MembershipEstimate(Estimate):
             return Verdict("fail", basis=basis)
         needed = controls_needed(fpr, confidence, exhaustive=self.exhaustive) if fpr is not None else 0
         if controls < needed:
-            remedy = f"At least {count(needed)} controls can show it: take a larger control set, or name one attack."
+            one_attack = ", or name one attack" if len(pairs) > 1 else ""
+            remedy = f"At least {count(needed)} {controls_name} can show it: {way_out}{one_attack}."
             return Verdict("inconclusive", basis=basis, remedy=remedy)
-        return Verdict("fail", basis=basis, remedy=f"{LARGER_CONTROL_SET}.")
+        return Verdict("fail", basis=basis, remedy=f"{BOUND_MISSES}: {way_out}.")

@@ -14,6 +14,8 @@ from pytest_kdmem.auditing.opening import audit_by_settings, declare
 from pytest_kdmem.auditing.regression.accepted import Accepted
 from pytest_kdmem.auditing.regression.baseline_file import read_accepted
 from pytest_kdmem.auditing.regression.metrics import tracked_metrics
+from pytest_kdmem.base.paths import local_path
+from pytest_kdmem.canaries.manifest import MANIFEST, Manifest
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.recorder import kept_if_broken
 from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of
@@ -27,6 +29,7 @@ from pytest_kdmem.specs.roles import DATA_ROLES, MODEL_ROLES, ROLES
 
 # Roles that the fixtures of this plugin ask for without naming them as arguments.
 ROLES_USED_BY = {
+    "canaries": ("training_set",),
     "inheritance": (*MODEL_ROLES, "training_set"),
     "memorization": ("training_set",),
     "membership": ("training_set", "control_set"),
@@ -116,6 +119,21 @@ def choose_label_source(
     if settings.overrides("predictor") and not settings.overrides("labels_from"):
         return parse_label_source(None, settings["predictor"])
     return parse_label_source(settings["labels_from"], settings["predictor"])
+
+
+def choose_manifest(settings: Settings, manifest: str | Path | None = None) -> Manifest:
+    """Return the canaries that were set for this run, or else those that a test names, or else those of the settings.
+
+    Raises:
+        KdmemError: None are named, or the file is no manifest.
+    """
+    named = settings["canaries"] if manifest is None or settings.overrides("canaries") else manifest
+    if named is None:
+        raise SpecError(
+            "A manifest of canaries was expected by this audit, and none is named; set --kdmem-canaries or"
+            " kdmem_canaries to the file that `kdmem canaries make` wrote, or pass manifest=."
+        )
+    return MANIFEST.read(local_path(str(named)))
 
 
 def open_audit(request: pytest.FixtureRequest, item: pytest.Item, session: AuditSession) -> Audit:

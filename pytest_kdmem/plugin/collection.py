@@ -17,6 +17,7 @@ AUDIT_FIXTURES = (
     "specific_memorization",
     "inheritance",
     "membership",
+    "canaries",
     "predicted_risk",
     "distiller",
     "thresholds",

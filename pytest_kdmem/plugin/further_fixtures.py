@@ -6,12 +6,14 @@ PYTEST_DONT_REWRITE: loaded in every run of pytest, and without an assert.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_kdmem.auditing.audit import Audit
+    from pytest_kdmem.canaries.measured import MeasuredCanaries
     from pytest_kdmem.metrics.attacks import Attack
     from pytest_kdmem.metrics.membership import Membership
     from pytest_kdmem.metrics.near_verbatim import NearVerbatim
@@ -95,3 +97,28 @@ def membership(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[
             )
 
     return membership
+
+
+@pytest.fixture(scope="session")
+def canaries(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., MeasuredCanaries]:
+    """``canaries(model, training_set=None, *, manifest=None) → MeasuredCanaries``.
+
+    What the model shows of random strings that were put into the training set: ``exposure(copies)`` in bits,
+    ``tpr(fpr, copies)`` and ``recited(copies)``. ``manifest`` is the file that ``kdmem canaries make`` wrote, or None
+    for that of the settings.
+    """
+
+    def canaries(
+        model: Model, training_set: TrainingSet | None = None, *, manifest: str | Path | None = None
+    ) -> MeasuredCanaries:
+        from pytest_kdmem.auditing.opening import checked
+        from pytest_kdmem.plugin.audit_setup import choose_manifest, given_or_declared, measuring
+        from pytest_kdmem.plugin.session import session_of
+
+        with measuring(_kdmem_audit, request.config):
+            scored_set = given_or_declared("training_set", training_set, request)
+            registered = choose_manifest(session_of(request.config).settings, manifest)
+            memorization = _kdmem_audit.memorization(checked("student", model), scored_set)
+            return _kdmem_audit.canaries.measure(memorization, registered)
+
+    return canaries

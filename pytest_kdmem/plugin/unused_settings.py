@@ -25,7 +25,17 @@ CHAT = ("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_templ
 READING = ("text_column", "form", "eos", "add_special_tokens", "tokenizer", *TOKEN_FILES, *CHAT)
 MEASURING = (*READING, "sample", "seed", "group_column", "stratify", "stratum_sample")
 BASES = {role: f"{role}_base" for role in MODEL_ROLES}
-NAMING = (*ROLES, "students", *BASES.values(), *MEASURING, "labels_from", "predictor", "risk_threshold", *THRESHOLDS)
+NAMING = (
+    *ROLES,
+    "students",
+    *BASES.values(),
+    *MEASURING,
+    "labels_from",
+    "predictor",
+    "risk_threshold",
+    "canaries",
+    *THRESHOLDS,
+)
 
 
 def used_settings(audits: Iterable[Audit], tests: Iterable[pytest.Item]) -> set[str]:
@@ -42,6 +52,7 @@ def _measured_by(audit: Audit) -> set[str]:
     used |= {role for role in DATA_ROLES if any(table.training_set == getattr(audit, role) for table in scores)}
     if audit.has_predicted:
         used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
+    used |= {"canaries"} if audit.canaries.measured else set()
     # Of several students only the adapters have the base that is set.
     used |= {BASES[role] for role, model in audit.roles.items() if role in used and model.base is not None}
     return used.union(MEASURING if used.intersection(DATA_ROLES) else ())

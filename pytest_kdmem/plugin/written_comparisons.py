@@ -15,20 +15,20 @@ from pytest_kdmem.metrics.recorder import PACKAGE, Place
 
 # Arguments of a test that measure something when they are called, and properties of what they return.
 MEASURING = (
-    "memorization", "near_verbatim", "specific_memorization", "inheritance", "predicted_risk", "membership"
+    "memorization", "near_verbatim", "specific_memorization", "inheritance", "predicted_risk", "membership", "canaries",
 )  # fmt: skip
 ESTIMATES = (
     "rate", "loss", "extractable", "ratio", "reduction", "share", "easy_share", "common_share", "share_at_risk",
-    "expected_memorized", "tpr", "auc", "longest_run", "by_group", "by_copies",
+    "expected_memorized", "tpr", "auc", "exposure", "recited", "longest_run", "by_group", "by_copies",
 )  # fmt: skip
-CALLED = ("extractable", "tpr")  # those of them that take arguments
+CALLED = ("extractable", "tpr", "exposure", "recited")  # those of them that take arguments
 # Properties and methods of what was measured that give the same of a part of it.
 PARTS, CALLED_PARTS = ("by_group", "by_copies", "by_attack"), ("at_prefix", "of_class")
 # Classes of arguments that are estimates, and of those that have them as properties.
 COMPARED_KINDS = {"Estimate", "Subsets"}
 MEASURED_KINDS = {
     "Memorization", "AtPrefix", "ClassMemorization", "Subset", "Subsets", "NearVerbatim", "Specific", "Inheritance",
-    "Membership", "PredictedRisk",
+    "Membership", "MeasuredCanaries", "PredictedRisk",
 }  # fmt: skip
 ORDERING = (ast.LtE, ast.Lt, ast.GtE, ast.Gt)
 Function = ast.FunctionDef | ast.AsyncFunctionDef

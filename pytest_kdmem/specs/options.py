@@ -74,6 +74,13 @@ OPTIONS = (
         "File of a fitted risk predictor (written by kdmem risk --save), used instead of fitting one.",
     ),
     Option(
+        "canaries",
+        "path",
+        "File of the canaries in the training set (.json), as kdmem canaries make wrote it.",
+        None,
+        path_ending_in(".json"),
+    ),
+    Option(
         "min-scored-share",
         "number",
         "Least share of the examples that must be long enough to be scored; with fewer an audit says nothing.",

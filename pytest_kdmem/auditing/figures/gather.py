@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_kdmem.auditing.figures.canaries import canary_figures
 from pytest_kdmem.auditing.figures.context import context_figures
 from pytest_kdmem.auditing.figures.copies import copies_figures
 from pytest_kdmem.auditing.figures.groups import group_figures
@@ -26,6 +27,7 @@ FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
     copies_figures,
     class_figures,
     membership_figures,
+    canary_figures,
     teacher_set_figures,
 )
 
