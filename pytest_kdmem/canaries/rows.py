@@ -1,15 +1,16 @@
-"""Writes canaries as rows of a training set, texts or conversations; the secret is never on the prompt's side."""
+"""Writes canaries as rows of a training set: texts, token ids or conversations, never with the secret in the prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_kdmem.canaries.manifest import Canary
+from pytest_kdmem.canaries.token_rows import token_row_writer
+from pytest_kdmem.corpus.columns import IDS_COLUMN
 from pytest_kdmem.corpus.conversations import ASSISTANT, SHAREGPT_ROLES
 from pytest_kdmem.corpus.row_reader import columns_of, row_reader
-from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.chat_columns import COMPLETION, MESSAGES
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -21,36 +22,39 @@ class RowWriter:
     """How a canary becomes a row.
 
     Attributes:
-        write: Makes the values of a row's columns.
+        write: Makes the values of a row's columns, from the canary and from the row beside which it will stand.
         is_chat: Whether the suffix is an answer, and the prefix stands in the prompt.
     """
 
-    write: Callable[[Canary], Row]
+    write: Callable[[Canary, Row], Row]
     is_chat: bool = False
 
 
-def row_writer(training_set: TrainingSet, first: Mapping[str, Any], where: str) -> RowWriter:
-    """Return how canaries become rows like the first one of a training set.
+def row_writer(training_set: TrainingSet, rows: Sequence[Row], where: str) -> RowWriter:
+    """Return how canaries become rows like the first ones of a training set.
+
+    Args:
+        training_set: The training set.
+        rows: Its first rows, at least one.
+        where: The source, in messages.
 
     Raises:
-        DataError: The rows hold token ids, or what they hold cannot be told.
+        DataError: What the rows hold cannot be told.
     """
+    first = rows[0]
     reader = row_reader(tuple(first), columns_of(training_set), where)
+    if reader.chat is None and reader.columns[0] == IDS_COLUMN:
+        return RowWriter(token_row_writer(training_set, rows, reader.columns, where))
     if reader.chat is None:
-        if reader.columns != (training_set.text_column,):
-            raise DataError(
-                f"A column of text, or conversations, was expected in {where} to put canaries in; found token ids: save"
-                " the ids as .npy, or put the canaries in before they are made."
-            )
-        return RowWriter(lambda canary: {training_set.text_column: canary.text})
+        return RowWriter(lambda canary, beside: {training_set.text_column: canary.text})
     columns = dict(reader.chat.columns)
     if reader.chat.parts == MESSAGES:
         [name] = columns["messages"]
-        return RowWriter(lambda canary: {name: _messages(canary, first[name])}, is_chat=True)
+        return RowWriter(lambda canary, beside: {name: _messages(canary, first[name])}, is_chat=True)
     if set(reader.chat.parts) == set(COMPLETION):
         [prompt], [completion] = columns["prompt"], columns["completion"]
-        return RowWriter(lambda canary: _completion(canary, first, prompt, completion), is_chat=True)
-    return RowWriter(lambda canary: _texts(canary, columns), is_chat=True)
+        return RowWriter(lambda canary, beside: _completion(canary, first, prompt, completion), is_chat=True)
+    return RowWriter(lambda canary, beside: _texts(canary, columns), is_chat=True)
 
 
 def _messages(canary: Canary, like: Any) -> list[Row]:

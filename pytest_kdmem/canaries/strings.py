@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pytest_kdmem.base.paths import exists, local_path
-from pytest_kdmem.canaries.files import first_row
+from pytest_kdmem.canaries.files import first_rows
 from pytest_kdmem.canaries.manifest import Canary
 from pytest_kdmem.canaries.rows import row_writer
 from pytest_kdmem.corpus.conversations import ChatRow
@@ -55,5 +55,6 @@ def _conversations(canaries: Sequence[Canary], training_set: TrainingSet) -> lis
             f"Conversations on this machine were expected to measure canaries in; found {training_set.source}: copy"
             " them here."
         )
-    write = row_writer(training_set, first_row(source, training_set.split), str(source)).write
-    return [write(canary) for canary in canaries]
+    rows = first_rows(source, training_set.split)
+    write = row_writer(training_set, rows, str(source)).write
+    return [write(canary, rows[0]) for canary in canaries]

@@ -6,9 +6,10 @@ checks each batch before any value is touched, because arrow follows offsets whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -23,6 +24,35 @@ from pytest_kdmem.specs.layout import read_model_json
 SPLITS, STATE = "dataset_dict.json", "state.json"
 
 
+class ArrowContent(NamedTuple):
+    """An arrow file that is open.
+
+    Attributes:
+        schema: Its columns.
+        batches: Its rows, which are not validated.
+        open_writer: Opens a writer of the format that the file has, for a sink and a schema.
+    """
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    open_writer: Callable[[Any, pa.Schema], Any]
+
+
+@contextmanager
+def open_arrow(path: Path) -> Iterator[ArrowContent]:
+    """Open an arrow file, of either of arrow's two formats, without mapping it."""
+    with pa.OSFile(str(path)) as source:
+        try:
+            reader = pa.ipc.open_file(source)
+            batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
+            content = ArrowContent(reader.schema, batches, pa.ipc.new_file)
+        except pa.ArrowInvalid:  # `datasets` writes the streaming format to files with the same ending
+            source.seek(0)
+            reader = pa.ipc.open_stream(source)
+            content = ArrowContent(reader.schema, iter(reader), pa.ipc.new_stream)
+        yield content
+
+
 def read_arrow(path: Path, declared: DeclaredColumns) -> Iterator[Document]:
     """The documents of an arrow file, of either of arrow's two formats.
 
@@ -30,16 +60,9 @@ def read_arrow(path: Path, declared: DeclaredColumns) -> Iterator[Document]:
         DataError: The file is damaged, or has no such column.
     """
     try:
-        with pa.OSFile(str(path)) as source:
-            try:
-                reader = pa.ipc.open_file(source)
-                batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
-            except pa.ArrowInvalid:  # `datasets` writes the streaming format to files with the same ending
-                source.seek(0)
-                reader = pa.ipc.open_stream(source)
-                batches = iter(reader)
-            rows = row_reader(reader.schema.names, declared, str(path))
-            yield from read_columns((batch.select(list(rows.columns)) for batch in batches), rows, str(path))
+        with open_arrow(path) as content:
+            rows = row_reader(content.schema.names, declared, str(path))
+            yield from read_columns((batch.select(list(rows.columns)) for batch in content.batches), rows, str(path))
     except UNREADABLE as error:
         raise DataError(f"An arrow file was expected at {path}, and it cannot be read ({first_line(error)}).") from None
 
@@ -50,8 +73,17 @@ def read_saved_folder(path: Path, split: str, declared: DeclaredColumns) -> Iter
     Raises:
         DataError: The folder is another one or damaged, or has no such split or column.
     """
-    for file in _files_of(_split_folder(path, split)):
+    for file in saved_files(path, split):
         yield from read_arrow(file, declared)
+
+
+def saved_files(path: Path, split: str) -> list[Path]:
+    """The arrow files of a split in a folder that `datasets` saved, in the order of their rows.
+
+    Raises:
+        DataError: The folder is another one or damaged, or has no such split.
+    """
+    return _files_of(_split_folder(path, split))
 
 
 def _split_folder(path: Path, split: str) -> Path:

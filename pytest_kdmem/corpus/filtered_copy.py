@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.corpus.arrays import array_chunks, array_header
+from pytest_kdmem.corpus.arrow_files import open_arrow
 from pytest_kdmem.corpus.formats import ROWS_AT_ONCE, UNREADABLE, first_line
 from pytest_kdmem.corpus.line_copies import copy_lines
 from pytest_kdmem.corpus.presets import find_preset
@@ -125,20 +126,15 @@ def _parquet(source: Path, target: Path, kept: Flags) -> int:
 
 def _arrow(source: Path, target: Path, kept: Flags) -> int:
     number = 0
-    with pa.OSFile(str(source)) as content:  # a file that is cut short while it is mapped ends the process
-        try:
-            reader = pa.ipc.open_file(content)
-            batches = (reader.get_batch(at) for at in range(reader.num_record_batches))
-            open_writer = pa.ipc.new_file
-        except pa.ArrowInvalid:  # `datasets` writes the streaming format to files with the same ending
-            content.seek(0)
-            reader = pa.ipc.open_stream(content)
-            batches, open_writer = iter(reader), pa.ipc.new_stream
-        with pa.OSFile(str(target), "wb") as sink, open_writer(sink, reader.schema) as writer:
-            for batch in batches:
-                batch.validate(full=True)  # arrow follows offsets wherever they point
-                writer.write_batch(_kept_rows(batch, kept, number))
-                number += len(batch)
+    with (
+        open_arrow(source) as content,
+        pa.OSFile(str(target), "wb") as sink,
+        content.open_writer(sink, content.schema) as writer,
+    ):
+        for batch in content.batches:
+            batch.validate(full=True)  # arrow follows offsets wherever they point
+            writer.write_batch(_kept_rows(batch, kept, number))
+            number += len(batch)
     return number
 
 

@@ -33,7 +33,7 @@ def copy_token_file(source: Path, target: Path, kept: Flags, training_set: Train
     with target.open("wb") as sink:
         sizes = _write_kept(read_pair(source), kept, dtype, sink)
     if len(sizes) == len(kept):
-        _write_index(index_path(target), dtype, sizes[kept], _boundaries(documents, kept, index_path(source)))
+        write_index(index_path(target), dtype, sizes[kept], _boundaries(documents, kept, index_path(source)))
     return len(sizes)
 
 
@@ -60,9 +60,17 @@ def _boundaries(documents: np.ndarray[Any, Any], kept: Flags, path: Path) -> np.
     return np.unique(before[documents])
 
 
-def _write_index(
+def write_index(
     path: Path, dtype: np.dtype[np.integer[Any]], sizes: np.ndarray[Any, Any], documents: np.ndarray[Any, Any]
 ) -> None:
+    """Write the index of a pair whose sequences lie one after another.
+
+    Args:
+        path: Path of the .idx file.
+        dtype: Type of the token ids.
+        sizes: Length of each sequence, in tokens.
+        documents: Sequences at which documents begin, and their number.
+    """
     code = next(code for code, name in TYPES.items() if np.dtype(name) == dtype)
     pointers = np.concatenate([[0], np.cumsum(sizes)[:-1]]) * dtype.itemsize if len(sizes) else sizes
     with path.open("wb") as sink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 
 from pytest_kdmem.canaries.check import check_copies, count_copies
 from pytest_kdmem.canaries.inject import inject
+from pytest_kdmem.corpus.megatron import open_pair
 from pytest_kdmem.corpus.sources import read_documents
+from pytest_kdmem.corpus.token_file_copies import write_index
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 from tests.canaries.canary_sets import canaries_of, sentences, tokenizer_in
@@ -139,6 +142,176 @@ def test_a_set_with_a_twin_or_without_a_canary_is_refused(tmp_path: Path, tokeni
             check_copies(manifest, count_copies(manifest, injected, tokenizer, LENGTHS), "changed.jsonl")
 
 
+def token_rows(tokenizer, length: int | None = None) -> list[list[int]]:
+    rows = tokenizer.encode(TEXTS, add_special_tokens=False)
+    return [ids[: length or 18 + number % 5] for number, ids in enumerate(rows)]
+
+
+def read_back(source: TrainingSet, target: Path) -> list[list[int]]:
+    """The documents of a copy, as an audit reads them."""
+    documents = read_documents(replace(source, source=str(target)), offline=True)
+    return [list(getattr(document, "ids", document)) for document in documents]
+
+
+def planted_and_own(manifest, documents: list[list[int]], end: int | None = None):
+    """How often each canary is a document of its own, and all other documents in their order."""
+    canaries = {(*canary.ids, *([] if end is None else [end])): canary for canary in manifest.planted}
+    counts = {canary.ids: documents.count(list(ids)) for ids, canary in canaries.items()}
+    return counts, [document for document in documents if tuple(document) not in canaries]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "stream", "file", "folder", "splits"])
+@pytest.mark.parametrize("columns", [(), ("attention_mask", "labels")])
+def test_rows_of_ready_made_token_ids(tmp_path: Path, tokenizer, kind: str, columns: tuple[str, ...]) -> None:
+    manifest, rows = canaries_of(tokenizer), token_rows(tokenizer)
+    values = [
+        {"input_ids": ids, "id": number} | {name: ids if name == "labels" else [1] * len(ids) for name in columns}
+        for number, ids in enumerate(rows)
+    ]
+    path, target = save_rows(tmp_path, kind, values)
+    source = TrainingSet(str(path))
+    assert inject(manifest, source, target, tokenizer, LENGTHS) == 15
+    counts, own = planted_and_own(manifest, read_back(source, target))
+    assert counts == {canary.ids: canary.copies for canary in manifest.planted}
+    assert own == rows
+    learned = list(read_documents(replace(source, source=str(target)), offline=True))
+    assert not columns or all(document.learned.all() for document in learned)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".with")]
+
+
+def save_rows(folder: Path, kind: str, values: list[dict]) -> tuple[Path, Path]:
+    """Write rows in some format, and return its path and that of a copy."""
+    from datasets import Dataset, DatasetDict
+
+    table = pa.Table.from_pylist(values)
+    match kind:
+        case "jsonl":
+            (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in values))
+            return folder / "train.jsonl", folder / "with.jsonl"
+        case "parquet":
+            pq.write_table(table, folder / "train.parquet")
+            return folder / "train.parquet", folder / "with.parquet"
+        case "stream" | "file":
+            open_writer = pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file
+            with pa.OSFile(str(folder / "train.arrow"), "wb") as sink, open_writer(sink, table.schema) as writer:
+                writer.write_table(table, max_chunksize=7)
+            return folder / "train.arrow", folder / "with.arrow"
+        case "folder":
+            Dataset.from_list(values).save_to_disk(folder / "train", num_shards=2)
+        case _:
+            rows = Dataset.from_list(values)
+            DatasetDict(train=rows, test=rows.select(range(3))).save_to_disk(folder / "train")
+    return folder / "train", folder / "with"
+
+
+def test_a_saved_folder_keeps_its_columns_and_splits_under_another_fingerprint(tmp_path: Path, tokenizer) -> None:
+    """With the old one, `datasets` would take what it cached of the source for the copy's."""
+    from datasets import load_from_disk
+
+    path, target = save_rows(tmp_path, "splits", [{"text": text, "id": at} for at, text in enumerate(TEXTS)])
+    inject(canaries_of(tokenizer), TrainingSet(str(path)), target, tokenizer, LENGTHS)
+    before, after = load_from_disk(str(path)), load_from_disk(str(target))
+    assert after["test"].to_list() == before["test"].to_list()
+    assert len(after["train"]) == len(before["train"]) + 15
+    assert [row for row in after["train"] if row["id"] is not None] == before["train"].to_list()
+    assert after["train"]._fingerprint != before["train"]._fingerprint
+    assert after["train"].features == before["train"].features
+
+
+def test_windows_of_one_length_stay_so(tmp_path: Path, tokenizer) -> None:
+    manifest, rows = canaries_of(tokenizer), token_rows(tokenizer, 20)
+    path, target = save_rows(tmp_path, "parquet", [{"input_ids": ids, "labels": ids} for ids in rows])
+    inject(manifest, TrainingSet(str(path)), target, tokenizer, LENGTHS)
+    written = pq.read_table(target).to_pylist()
+    assert {len(row["input_ids"]) for row in written} == {20}
+    assert all(row["labels"] == row["input_ids"] for row in written)
+    planted = [row["input_ids"] for row in written if row["input_ids"] not in rows]
+    assert sorted(tuple(ids[:16]) for ids in planted) == sorted(
+        canary.ids for canary in manifest.planted for _ in range(canary.copies)
+    )
+    assert {tuple(ids[16:]) for ids in planted} <= {tuple(ids[16:]) for ids in rows}
+    # Those at different places have different ends, so that no end is repeated often.
+    assert len({tuple(ids[16:]) for ids in planted}) > 5
+
+
+@pytest.mark.parametrize("end", [2, None])
+@pytest.mark.parametrize("documents", [None, [0, 3, 4, 30]])
+def test_a_pair_of_megatron(tmp_path: Path, tokenizer, end: int | None, documents: list[int] | None) -> None:
+    manifest = canaries_of(tokenizer)
+    rows = [[*ids, *([] if end is None else [end])] for ids in token_rows(tokenizer)]
+    write_pair(tmp_path / "train.bin", rows, documents)
+    source, target = TrainingSet(str(tmp_path / "train.bin")), tmp_path / "with.bin"
+    assert inject(manifest, source, target, tokenizer, LENGTHS) == 15
+    counts, own = planted_and_own(manifest, read_back(source, target), end)
+    assert counts == {canary.ids: canary.copies for canary in manifest.planted}
+    assert own == rows
+    with open_pair(target) as pair:
+        boundaries = pair.documents.read(0, pair.header.documents).tolist()
+        assert pair.header.dtype == np.uint16
+    sequences = read_back(source, target)
+    joined = [sequences[first:last] for first, last in itertools.pairwise(boundaries)]
+    assert sum(map(len, joined)) == len(sequences)
+    first = documents or list(range(len(rows) + 1))
+    assert [part for part in joined if part[0] in rows] == [
+        rows[start:stop] for start, stop in itertools.pairwise(first)
+    ]
+
+
+def write_pair(path: Path, rows: list[list[int]], documents: list[int] | None = None) -> None:
+    np.concatenate(rows).astype("<u2").tofile(path)
+    boundaries = np.array(documents or range(len(rows) + 1))
+    write_index(path.with_suffix(".idx"), np.dtype("<u2"), np.array([len(ids) for ids in rows]), boundaries)
+
+
+@pytest.mark.parametrize("ends", ["declared", "found", "unknown"])
+def test_a_flat_stream(tmp_path: Path, tokenizer, ends: str) -> None:
+    manifest, end = canaries_of(tokenizer), 2
+    rows = [[*ids, end] if ends != "unknown" else ids for ids in token_rows(tokenizer)] * 3
+    np.concatenate([*rows, rows[0][:-1]]).astype("<u2").tofile(tmp_path / "train.bin")
+    declared = {"eos_id": end} if ends == "declared" else {"form": "blocks"}
+    source = TrainingSet(str(tmp_path / "train.bin"), dtype="uint16", **declared)
+    target = tmp_path / "with.bin"
+    added = inject(manifest, source, target, tokenizer, LENGTHS)
+    assert added >= 15
+    copies = count_copies(manifest, replace(source, source=str(target)), tokenizer, LENGTHS)
+    check_copies(manifest, copies, "with.bin")
+    stream = np.fromfile(target, "<u2").tolist()
+    assert len(stream) == sum(map(len, rows)) + len(rows[0]) - 1 + added * (16 + (ends != "unknown"))
+    if ends != "unknown":
+        cuts = [at + 1 for at, token in enumerate(stream) if token == end]
+        parts = [stream[first:last] for first, last in itertools.pairwise([0, *cuts, len(stream)])]
+        counts, own = planted_and_own(manifest, parts, end)
+        assert own == [*rows, rows[0][:-1]]
+        assert sum(counts.values()) == added
+
+
+def test_an_order_of_samples_a_folder_of_files_and_ids_that_do_not_fit_are_refused(tmp_path: Path, tokenizer) -> None:
+    manifest = canaries_of(tokenizer)
+    write_pair(tmp_path / "train.bin", token_rows(tokenizer))
+    source, target = TrainingSet(str(tmp_path / "train.bin"), order="a_shuffle_idx.npy"), tmp_path / "with.bin"
+    with pytest.raises(SpecError, match="drop it"):
+        inject(manifest, source, target, tokenizer, LENGTHS)
+    with pytest.raises(SpecError, match="file of this machine"):
+        inject(manifest, TrainingSet(str(tmp_path)), tmp_path / "with", tokenizer, LENGTHS)
+    wide = replace(manifest, canaries=tuple(replace(each, ids=(70_000,) * 16) for each in manifest.canaries))
+    with pytest.raises(SpecError, match="fit into uint16"):
+        inject(wide, replace(source, order=None), target, tokenizer, LENGTHS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tokenizer", "train.bin", "train.idx"]
+
+
+def test_what_was_there_stays_if_the_copy_does_not_hold_its_canaries(tmp_path: Path, tokenizer) -> None:
+    source = TrainingSet(str(write_source(tmp_path / "train.jsonl")))
+    (tmp_path / "with.jsonl").write_text("another file")
+    with pytest.raises(DataError, match="whole in fewer examples"):
+        inject(canaries_of(tokenizer), source, tmp_path / "with.jsonl", tokenizer, Extraction(4, 4, 12))
+    assert (tmp_path / "with.jsonl").read_text() == "another file"
+    path, _ = save_rows(tmp_path, "folder", [{"text": text} for text in TEXTS])
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").write_text("another file")
+    with pytest.raises(SpecError, match="A new folder was expected"):
+        inject(canaries_of(tokenizer), TrainingSet(str(path)), tmp_path / "taken", tokenizer, LENGTHS)
+
+
 def test_other_sources_and_formats_are_refused(tmp_path: Path, tokenizer) -> None:
     manifest = canaries_of(tokenizer)
     with pytest.raises(SpecError, match="file of this machine"):
@@ -156,6 +329,7 @@ def test_other_sources_and_formats_are_refused(tmp_path: Path, tokenizer) -> Non
         ("train.jsonl.gz", b"no gzip"),
         ("train.parquet", b"PAR1 and no more"),
         ("train.npy", b"no array"),
+        ("train.arrow", b"no table"),
     ],
 )
 def test_a_source_that_is_not_what_its_ending_says_is_one_sentence(tmp_path: Path, tokenizer, name, content) -> None:
