@@ -13,14 +13,14 @@ from tests.canaries.canary_scores import scores_of
 
 
 def test_an_upper_bound_decides_and_not_the_mean() -> None:
-    exposure = scores_of(16, 511, shift={16: 0.0}).exposure(16)
+    exposure = scores_of(60, 511, shift={16: 0.0}).exposure(16)
     assert exposure <= exposure.high + 0.01
     assert not exposure <= exposure.value + 0.01
     comparison = exposure.compare("<=", exposure.value + 0.01)
     gate = gate_from("test", "test", comparison)
     assert gate.outcome == "fail"
     assert gate.reason.startswith(f"canary exposure (16 copies) of student {exposure.value:.2f} bits [≤ ")
-    assert "(16 canaries) > " in gate.reason
+    assert "(60 canaries) > " in gate.reason
     assert "kdmem canaries make --count" in gate.next_step
 
 
