@@ -17,6 +17,9 @@ from scipy.special import ndtr
 # A loss in nats per token that none is expected to exceed: that of a guess among 2 ** 18 tokens.
 GREATEST_LOSS = 18 * math.log(2)
 
+# Distance between points, relative to the greatest, that may be rounding alone.
+ROUNDING = 1e-12
+
 Values = npt.NDArray[np.float64]
 
 
@@ -46,7 +49,7 @@ def _upper_quantile(points: Values, confidence: float) -> float:
 
     mean, greatest = float(points.mean()), float(points.max())
     span = greatest - mean
-    if span <= 0:
+    if span <= ROUNDING * max(1.0, abs(greatest)):  # points that are equal but for rounding, of which the end bounds
         return greatest
     scaled = (points - mean) / span
     return mean + span * float(

@@ -17,6 +17,7 @@ from pytest_kdmem.metrics.mean_bounds import (
     mean_lower_bound,
     mean_upper_bound,
     probability_above,
+    upper_bound_of_mean,
 )
 
 CONFIDENCES = (0.9, 0.95, 0.99, 0.999)
@@ -99,3 +100,10 @@ def test_losses_that_are_all_the_same_do_not_show_that_all_others_are() -> None:
 def test_the_range_grows_with_a_loss_above_what_is_expected() -> None:
     assert greatest_possible(np.array([3.0, 20.0])) == 40.0
     assert greatest_possible(np.array([3.0, 4.0])) == GREATEST_LOSS
+
+
+@pytest.mark.parametrize("greatest", [math.log2(121), 0.1, 1 / 3])
+def test_losses_that_are_all_the_greatest_are_bounded_by_it_however_their_mean_is_rounded(greatest: float) -> None:
+    for n in range(1, 60):
+        assert upper_bound_of_mean(np.full(n, greatest), greatest, 0.95) == greatest
+        assert mean_lower_bound(np.full(n, greatest), 0.95) < greatest
