@@ -147,7 +147,12 @@ class Estimate:
 
     def describe(self, operator: Operator) -> str:
         """Return the value, the bound that a comparison by ``operator`` reads, and the counts as text."""
-        return f"{self.format_value(self.value)}{self._bound_text(operator)}{self._count_text()}"
+        return f"{self.format_value(self.value)}{self.unit_label}{self._bound_text(operator)}{self._count_text()}"
+
+    @property
+    def unit_label(self) -> str:
+        """The unit of values that `format_value` gives as bare numbers, to be written once behind them."""
+        return " nats a token" if self.unit == "nats" and math.isfinite(self.value) else ""
 
     def bound_for(self, operator: Operator) -> float:
         """Return the bound that a comparison by ``operator`` reads."""

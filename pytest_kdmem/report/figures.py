@@ -51,7 +51,7 @@ def draw_pictures(audit: AuditResult, prefix: str) -> dict[str, Picture]:
 
 def _pictures(audit: AuditResult, prefix: str) -> Iterator[Picture]:
     if rates := {role: audit.memorization[role] for role in ordered_roles(audit) if role in audit.memorization}:
-        yield _draw_rates(rates, prefix)
+        yield _draw_rates(rates, _rate_limits(audit), prefix)
     if audit.inheritance is not None and any(audit.inheritance.cells.get(cell.key) for cell in CELLS):
         yield _draw_sets(audit.inheritance, prefix)
     if curves := memorization_curves(audit):
@@ -69,7 +69,22 @@ def _pictures(audit: AuditResult, prefix: str) -> Iterator[Picture]:
         yield draw_reliability(audit.risk, prefix)
 
 
-def _draw_rates(rates: dict[str, Estimate], prefix: str) -> Picture:
+def _rate_limits(audit: AuditResult) -> dict[str, float]:
+    """Return for each role the strictest threshold that a gate holds against its memorization rate."""
+    limits: dict[str, float] = {}
+    for gate in audit.gates:
+        estimate, threshold = gate.estimate, gate.threshold
+        if estimate is None or estimate.metric != "memorization rate" or not isinstance(threshold, float | int):
+            continue
+        drawn = audit.memorization.get(estimate.subject)
+        # A gate may be over the control set, of which the picture shows nothing.
+        is_drawn = drawn is not None and (drawn.k, drawn.n) == (estimate.k, estimate.n)
+        if is_drawn and gate.operator in ("<=", "<"):
+            limits[estimate.subject] = min(threshold, limits.get(estimate.subject, math.inf))
+    return limits
+
+
+def _draw_rates(rates: dict[str, Estimate], limits: dict[str, float], prefix: str) -> Picture:
     def draw(axes: Axes) -> None:
         for row, (role, rate) in enumerate(rates.items()):
             low, value, high = (
@@ -77,13 +92,21 @@ def _draw_rates(rates: dict[str, Estimate], prefix: str) -> Picture:
             )
             axes.plot([low, high], [row, row], color=role_colour(role), linewidth=2)
             axes.plot([value], [row], marker=MARKERS.get(role, "D"), color=role_colour(role), markersize=7)
+            if role in limits:
+                limit = 100 * limits[role]
+                axes.plot([limit, limit], [row - 0.4, row + 0.4], color=ACCENT, linewidth=1.4, linestyle="--")
+                axes.annotate(f" at most {percent(limits[role])}", (limit, row + 0.3), color=ACCENT, va="center")
         axes.set_yticks(range(len(rates)), [label_of(role) for role in rates])
         axes.set_ylim(len(rates) - 0.5, -0.5)
         axes.set_xlim(left=0)
-        axes.set_xlabel("memorized, % of distinct examples; the line reaches from lower to upper bound")
+        axes.set_xlabel("memorized, % of distinct examples;\nthe line reaches from lower to upper bound")
 
-    description = "; ".join(f"{role} {rate}" for role, rate in rates.items())
-    return draw_axes("rates", "Memorization rates", description, 0.9 + ROW_HEIGHT * len(rates), draw, prefix)
+    described = (f"{role} {rate}{_limit_text(limits.get(role))}" for role, rate in rates.items())
+    return draw_axes("rates", "Memorization rates", "; ".join(described), 1.0 + ROW_HEIGHT * len(rates), draw, prefix)
+
+
+def _limit_text(limit: float | None) -> str:
+    return "" if limit is None else f", at most {percent(limit)} allowed"
 
 
 def _draw_sets(entry: InheritanceEntry, prefix: str) -> Picture:

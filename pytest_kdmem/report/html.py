@@ -21,6 +21,7 @@ from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.example_rows import first_example_rows
 from pytest_kdmem.report.families import family_tables
 from pytest_kdmem.report.figures import draw_pictures
+from pytest_kdmem.report.identity import identity_lines, looked_at, not_looked_at
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sanitize import sanitize
@@ -123,6 +124,9 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "prefix": prefix,
         "name": audit.name or "the root",
         "gates": sorted(audit.gates, key=lambda gate: gate.outcome == "pass"),
+        "identity": identity_lines(audit),
+        "looked_at": looked_at(audit),
+        "not_looked_at": not_looked_at(audit),
         "roles": ordered_roles(audit),
         "pictures": draw_pictures(audit, prefix),
         "cells": [(cell, inheritance.cells.get(cell.key, 0)) for cell in CELLS] if inheritance is not None else [],

@@ -13,6 +13,7 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.families import FamilyTable, family_tables
+from pytest_kdmem.report.identity import identity_lines, looked_at, not_looked_at
 from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
@@ -115,6 +116,7 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
     confirmations = [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()]
     changes = [change_line(change) for change in audit.metric_changes]
     parts = [
+        _bullets([f"{name}: {escape_markdown(text)}" for name, text in identity_lines(audit)]),
         _gates(audit, detail),
         _list("Not run", *detail.limit(audit.not_run), code_span),
         _list("Warnings", *detail.limit(audit.warnings), escape_markdown),
@@ -123,6 +125,8 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
         _list("Predicted risk", risk, "", escape_markdown),
         _list("Compared with accepted figures", *detail.limit(changes), escape_markdown),
         _list("Confirmation", *detail.limit(confirmations), escape_markdown),
+        _list("Looked at", looked_at(audit), "", escape_markdown),
+        _list("Not looked at", not_looked_at(audit), "", escape_markdown),
         *(_family(family, detail) for family in family_tables(audit)),
         _settings(audit) if detail.settings else "",
     ]

@@ -41,7 +41,7 @@ def draw_reliability(entry: RiskEntry, prefix: str) -> Picture:
             axes.plot([x, x], [100 * bucket.low, 100 * bucket.high], color=FAINT, linewidth=6, solid_capstyle="butt")
             axes.plot([x], [100 * bucket.expected], marker="_", color=INK, markersize=12, linestyle="none")
             axes.plot([x], [100 * bucket.observed], marker="o", color=ACCENT, markersize=5, linestyle="none")
-        labels = [f"{bucket.lower:g}–{bucket.upper:g}\n({count(bucket.n)})" for bucket in bins]
+        labels = [f"{bucket.lower:g}–\n{bucket.upper:g}\n({count(bucket.n)})" for bucket in bins]
         axes.set_xticks(range(len(labels)), labels)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("predicted risk (examples)")
@@ -52,4 +52,4 @@ def draw_reliability(entry: RiskEntry, prefix: str) -> Picture:
         f"In {within_range} of {len(bins)} bins what was memorized (point) lies in the range to be expected (bar)"
         " around the mean risk (dash)."
     )
-    return draw_axes("reliability", "Whether risks come true", description, 2.8, draw, prefix)
+    return draw_axes("reliability", "Whether risks come true", description, 3.0, draw, prefix)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator as operators
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+from pytest_kdmem.auditing.messages import OPPOSITE_SIGN
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate, ModelEntry
@@ -14,6 +16,12 @@ from pytest_kdmem.metrics.direction import HIGHER_IS_BETTER, MIRRORED, Operator
 from pytest_kdmem.metrics.estimate import SIGN, Estimate
 
 UNKNOWN = "–"
+HOLDS: dict[Operator, Callable[[float, float], bool]] = {
+    "<=": operators.le,
+    "<": operators.lt,
+    ">=": operators.ge,
+    ">": operators.gt,
+}
 
 
 def precision_phrase(model: ModelEntry) -> str:
@@ -107,15 +115,25 @@ def gate_title(gate: Gate) -> str:
 
 
 def comparison_text(gate: Gate) -> str:
-    """Return the bound that a gate compared and its threshold, or the gate's outcome if it compared nothing."""
+    """Return the bound that a gate compared and its threshold, or the gate's outcome if it compared nothing.
+
+    The sign between them is true of the two numbers: what exceeds its limit reads 2.54% > 0.10%.
+    """
     if gate.estimate is None or gate.operator is None or gate.threshold is None:
         return gate.reason if compared_nothing(gate) else gate.outcome
-    estimate, threshold = gate.estimate, gate.threshold
-    if math.isnan(estimate.value):
+    estimate, threshold, operator = gate.estimate, gate.threshold, gate.operator
+    bound = estimate.bound_for(operator)
+    limit = threshold.bound_for(MIRRORED[operator]) if isinstance(threshold, Estimate) else threshold
+    if math.isnan(estimate.value) or math.isnan(limit):
         return "undefined"
-    limit = threshold.bound_for(MIRRORED[gate.operator]) if isinstance(threshold, Estimate) else threshold
-    bound = estimate.format_value(estimate.bound_for(gate.operator))
-    return f"{bound} {SIGN[gate.operator]} {estimate.format_value(limit)}"
+    if isinstance(threshold, Estimate) and gate.outcome == "pass" and not HOLDS[operator](bound, limit):
+        # The two models were compared example by example, which shows more than the bounds of each alone.
+        bound, limit = estimate.value, threshold.value
+    if isinstance(threshold, Estimate) and gate.outcome != "pass" and HOLDS[operator](bound, limit):
+        sign = f"not shown {SIGN[operator]}"  # the comparison example by example needs more of them
+    else:
+        sign = SIGN[operator] if HOLDS[operator](bound, limit) else OPPOSITE_SIGN[operator]
+    return f"{estimate.format_value(bound)} {sign} {estimate.format_value(limit)}{estimate.unit_label}"
 
 
 def figure_text(estimate: Estimate) -> str:

@@ -29,7 +29,7 @@ COLOUR = re.compile(rf"((?:fill|stroke|stop-color)[:=]\s*\"?)({'|'.join(CSS_VARI
 # Markers and line styles tell the roles apart without colour.
 MARKERS = {"teacher": "s", "baseline": "o", "student": "^"}
 LINES = {"teacher": "-", "baseline": "--", "student": "-."}
-WIDTH = 6.4  # inches
+WIDTH = 4.6  # inches; the wider, the smaller are labels on a narrow screen
 # A description names every model and its figures.
 MAX_DESCRIPTION_LENGTH = 20_000
 STYLE: dict[Any, Any] = {

@@ -9,7 +9,6 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from pytest_kdmem.auditing.provenance import shorten_digest
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, Gate
@@ -17,6 +16,7 @@ from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.families import family_tables
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
+from pytest_kdmem.report.identity import training_text
 from pytest_kdmem.report.regression import change_lines
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
@@ -144,16 +144,8 @@ def _summary(report: Report, glyphs: Glyphs) -> Text:
 
 def _training_lines(result: AuditResult) -> list[str]:
     """Return a line on how each model was trained, for the models with a run card."""
-    lines = []
-    for role in ordered_roles(result):
-        run = result.models[role].run
-        if run is not None:
-            # "teacher: baseline" would mislead: plain fine-tuning is called "baseline", whatever the model's role.
-            parts = [run["mode"]] * (run["mode"] != "baseline") + [run["loss"]]
-            parts += [f"teacher {shorten_digest(run['teacher']['digest'])}"] if run["teacher"] else []
-            parts += [f"{run['epochs']:g} epochs", f"{count(run['steps'])} steps"]
-            lines.append(f"{role}: {', '.join(parts)}")
-    return lines
+    models = ((role, training_text(result.models[role])) for role in ordered_roles(result))
+    return [f"{role}: {text}" for role, text in models if text]
 
 
 def _id_lines(result: AuditResult) -> list[str]:

@@ -156,7 +156,7 @@ def test_no_estimate_meets_an_undefined_one() -> None:
         (factor(2.4), "2.40 × (10 examples)"),
         (factor(math.inf), "infinite (10 examples)"),
         (replace(factor(2.4), low=1.5, high=3.5), "2.40 × [≥ 1.50 ×] (10 examples)"),
-        (replace(factor(2.4), low=1.5, high=3.5, unit="nats"), "2.4000 [≤ 3.5000] (10 examples)"),
+        (replace(factor(2.4), low=1.5, high=3.5, unit="nats"), "2.4000 nats a token [≤ 3.5000] (10 examples)"),
         (replace(factor(2.4), unit="examples"), "2.4 (10 examples)"),
     ],
 )

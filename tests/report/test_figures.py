@@ -12,7 +12,16 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.report.figures import draw_pictures
 from pytest_kdmem.report.html import render
-from tests.report.audits import SAVED, audit_with_examples, complete_audit, full_audit, rate, saved_report
+from tests.report.audits import (
+    FAILING,
+    SAVED,
+    audit_with_examples,
+    complete_audit,
+    full_audit,
+    gate,
+    rate,
+    saved_report,
+)
 from tests.specs.any_card import card
 
 ALL = ["rates", "sets", "scatter", "margins", "repetition", "risk", "reliability"]
@@ -28,6 +37,15 @@ def descriptions() -> dict[str, str]:
     return {name: picture.description for name, picture in pictures.items()}
 
 
+def test_the_picture_of_rates_has_the_strictest_threshold_of_each_model_and_none_of_another_set() -> None:
+    over_control_set = gate("test_c", rate(3, 100), "<=", 0.001)
+    gates = (FAILING, replace(FAILING, threshold=0.005), over_control_set)
+    picture = draw_pictures(full_audit(gates=gates), "a0")["rates"]
+    assert picture.description.endswith("student 1.90% [≤ 2.78%] (19 of 1 000), at most 0.50% allowed")
+    assert "at most 0.50%" in picture.svg
+    assert "0.10%" not in picture.svg
+
+
 def test_a_real_audit_has_every_picture() -> None:
     (audit,) = saved_report("green.json").audits
     assert "green.json" in SAVED
@@ -36,7 +54,7 @@ def test_a_real_audit_has_every_picture() -> None:
 
 def test_descriptions_give_the_numbers(descriptions: dict[str, str]) -> None:
     assert descriptions == {
-        "rates": "teacher 6.70% [≤ 8.15%] (67 of 1 000); student 1.90% [≤ 2.78%] (19 of 1 000)",
+        "rates": "teacher 6.70% [≤ 8.15%] (67 of 1 000); student 1.90% [≤ 2.78%] (19 of 1 000), at most 1.00% allowed",
         "sets": "teacher alone: 31; lost in distillation: 7; easy: all three: 4; inherited from the teacher: 25;"
         " baseline alone: 2; baseline and student: 0; student alone: 1",
         "scatter": "2 examples that the teacher recites over 2 that it does not.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,9 +15,10 @@ import pytest
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema_examples import ExamplesEntry
+from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.report.html import render
 from tests.report.any_report import HOSTILE
-from tests.report.audits import audit_with_examples, full_audit, render_saved, saved_report
+from tests.report.audits import audit_with_examples, full_audit, rate, render_saved, saved_report
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -156,12 +158,48 @@ def test_it_reads_with_scripts_off(open_page: Any) -> None:
     assert page.locator("figure svg").count() == 7
 
 
-def test_it_prints_whole(open_page: Any) -> None:
-    page = open_page(render_saved("red.json", ".html"))
+@each_recent_report
+def test_it_prints_a_page_to_sign(open_page: Any, saved: str) -> None:
+    page = open_page(render_saved(saved, ".html"))
+    assert not page.get_by_text("Signature").is_visible()
     page.emulate_media(media="print")
-    assert not page.locator(".tools").is_visible()
-    assert page.locator("table.examples tbody tr").last.is_visible()
-    assert len(page.pdf()) > 10_000
+    for shown in ("Looked at", "Not looked at", "Signature", "What each model recites"):
+        assert page.get_by_text(shown, exact=True).is_visible()
+    assert page.locator(".gate").last.is_visible()
+    for hidden in (".tools", "table.examples", "figure"):
+        assert page.locator(f"{hidden}:visible").count() == 0
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) <= 2
+
+
+def test_the_heading_of_the_table_does_not_hide_the_example_that_is_linked_to(green_page: Any) -> None:
+    green_page.locator("table.examples tbody a").nth(40).click()
+    heading = green_page.locator("table.examples thead th").first.bounding_box()
+    linked = green_page.locator("tr:target").bounding_box()
+    assert linked["y"] >= heading["y"] + heading["height"] - 1
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_every_further_figure_is_on_the_screen(open_page: Any, width: int) -> None:
+    names = ("teacher", "baseline", "student")
+    figures = [
+        FigureEntry("specific", name, "common (100, 0.5), of what is recited", rate(19, 1000, name)) for name in names
+    ]
+    page = open_page(render(Report((full_audit(figures=figures),))), viewport={"width": width, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    for cell in page.locator(".family td, .family th").all():
+        box = cell.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+
+
+def test_labels_of_pictures_are_legible_on_a_narrow_screen(open_page: Any) -> None:
+    page = open_page(render_saved("green.json", ".html"), viewport={"width": 400, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    heights = page.evaluate(
+        "[...document.querySelectorAll('figure svg')].map(svg => 9 * svg.getBoundingClientRect().width"
+        " / svg.viewBox.baseVal.width)"
+    )
+    assert min(heights) >= 9  # pixels
 
 
 def test_no_hostile_name_runs_as_a_script(open_page: Any) -> None:

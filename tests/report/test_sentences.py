@@ -9,6 +9,7 @@ import pytest
 
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.sentences import (
     comparison_text,
     gate_summary,
@@ -54,11 +55,31 @@ def test_summaries_of_one_audit() -> None:
 
 
 def test_a_comparison_shows_the_bounds_that_were_compared() -> None:
-    assert comparison_text(FAILING) == "2.78% ≤ 1.00%"
+    assert comparison_text(PASSING) == "0.47% ≤ 1.00%"
     assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.01)) == "1.25% ≥ 1.00%"
     pair = gate("test_p", rate(1, 1000), "<=", rate(40, 1000, "baseline"))
     low = rate(40, 1000, "baseline")
     assert comparison_text(pair) == f"0.47% ≤ {low.format_value(low.low)}"
+
+
+def test_what_exceeds_its_limit_is_not_said_to_be_below_it() -> None:
+    assert comparison_text(FAILING) == "2.78% > 1.00%"
+    assert comparison_text(UNDECIDED) == "63.16% > 2.00%"
+    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.02)) == "1.25% < 2.00%"
+    assert comparison_text(gate("test_r", rate(20, 1000, exhaustive=True), "<", 0.02)) == "2.00% ≥ 2.00%"
+
+
+def test_of_models_compared_example_by_example_the_values_are_shown() -> None:
+    overlapping = gate("test_p", rate(15, 1000), "<=", rate(20, 1000, "baseline"))
+    assert comparison_text(replace(overlapping, outcome="pass")) == "1.50% ≤ 2.00%"
+    assert " > " in comparison_text(replace(overlapping, outcome="fail"))
+    apart = gate("test_p", rate(1, 1000), "<=", rate(40, 1000, "baseline"))
+    assert comparison_text(replace(apart, outcome="inconclusive")).startswith("0.47% not shown ≤ ")
+
+
+def test_losses_are_in_nats_a_token() -> None:
+    loss = Estimate("loss", "student", 1.9932, 1.9, 2.0, None, 500, unit="nats")
+    assert comparison_text(gate("test_l", loss, "<=", 2.1)) == "2.0000 ≤ 2.1000 nats a token"
 
 
 def test_a_gate_without_a_comparison_shows_its_outcome() -> None:

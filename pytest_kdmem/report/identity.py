@@ -1,0 +1,104 @@
+"""What a report is about, and what was and was not looked at: the lines that whoever signs a release reads first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from pytest_kdmem.auditing.provenance import shorten_digest
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import DataEntry, ModelEntry
+from pytest_kdmem.base.text import count, last_part
+from pytest_kdmem.report.sentences import unaudited_phrase
+from pytest_kdmem.report.venn import ordered_roles
+
+# What no figure of an audit covers, whatever was scored.
+NEVER_LOOKED_AT = (
+    "prompts other than the examples' own first tokens; filters, system prompts and tools around the model;"
+    " paraphrases of what it was trained on"
+)
+
+
+def identity_lines(audit: AuditResult) -> tuple[tuple[str, str], ...]:
+    """Return name and text of each line: student, how it was made, training set, and when it was audited by what."""
+    lines = []
+    if (student := audit.models.get("student")) is not None:
+        lines.append(("student", _model_text(student)))
+        lines.append(("made by", training_text(student) or "not known: no run card lies beside its weights"))
+    if audit.training_set is not None:
+        lines.append(("training set", _data_text(audit.training_set)))
+    versions = ", ".join(f"{name} {version}" for name, version in audit.versions.items())
+    lines.append(("audited", f"{audit.created[:16].replace('T', ' ')}{' with ' if versions else ''}{versions}"))
+    return tuple(lines)
+
+
+def training_text(model: ModelEntry) -> str:
+    """Return how a model was trained by its run card; empty if it has none."""
+    run = model.run
+    if run is None:
+        return ""
+    # Plain fine-tuning is called "baseline", whatever the model's role.
+    parts = [run["mode"]] * (run["mode"] != "baseline") + [run["loss"]]
+    parts += [f"teacher {shorten_digest(run['teacher']['digest'])}"] if run["teacher"] else []
+    return ", ".join([*parts, f"{run['epochs']:g} epochs", f"{count(run['steps'])} steps"])
+
+
+def looked_at(audit: AuditResult) -> tuple[str, ...]:
+    """Return what was looked at: gates, examples, models, and the settings that define recitation."""
+    return tuple(_looked_at(audit))
+
+
+def not_looked_at(audit: AuditResult) -> tuple[str, ...]:
+    """Return what was not: gates that were not held, examples left out, classes not searched for, and other attacks."""
+    return tuple(_not_looked_at(audit))
+
+
+def _looked_at(audit: AuditResult) -> Iterator[str]:
+    yield f"{_number(sum(gate.estimate is not None for gate in audit.gates), 'gate')} that compared a figure"
+    if (data := audit.training_set) is not None:
+        yield f"{count(data.distinct)} distinct examples of {last_part(data.source)}{_sampled(data)}"
+    prefix, suffix = audit.settings.get("prefix_tokens"), audit.settings.get("suffix_tokens")
+    if prefix and suffix:
+        yield f"greedy decoding of {suffix} tokens from the first {prefix} tokens of each"
+    if audit.models:
+        yield f"models: {', '.join(ordered_roles(audit))}"
+
+
+def _not_looked_at(audit: AuditResult) -> Iterator[str]:
+    if audit.not_run:
+        yield f"what {_number(len(audit.not_run), 'test')} would compare that did not run"
+    if without := sum(gate.estimate is None for gate in audit.gates):
+        yield f"what {_number(without, 'test')} would compare that compared no figure"
+    if (data := audit.training_set) is not None:
+        if not data.exhaustive:
+            yield "examples that were not drawn for the sample"
+        if data.too_short:
+            yield f"{count(data.too_short)} examples that are too short"
+        if data.left_out:
+            yield f"{count(data.left_out)} shorter documents that were left out"
+        if phrase := unaudited_phrase(data.unaudited_turns):
+            yield phrase
+    unsearched = {
+        figure.label: None for figure in audit.figures if figure.family == "class" and math.isnan(figure.estimate.value)
+    }
+    if unsearched:
+        yield f"secrets of these classes: {', '.join(unsearched)}"
+    yield NEVER_LOOKED_AT
+
+
+def _model_text(model: ModelEntry) -> str:
+    revision = f" at {model.revision}" if model.revision else ""
+    adapter = f", an adapter of {model.base}" if model.base else ""
+    return f"{model.source}{revision}{adapter}, {count(model.parameters)} parameters, digest {model.digest}"
+
+
+def _data_text(data: DataEntry) -> str:
+    return f"{data.source}, {count(data.distinct)} distinct{_sampled(data)}, digest {data.digest}"
+
+
+def _sampled(data: DataEntry) -> str:
+    return f" of {count(data.examples)} examples" if data.exhaustive else f" sampled of {count(data.examples)} examples"
+
+
+def _number(things: int, name: str) -> str:
+    return f"{count(things)} {name}{'s' * (things != 1)}"

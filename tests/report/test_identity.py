@@ -1,0 +1,61 @@
+"""Reports name what they are about, and what was and was not looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.report import html, markdown
+from pytest_kdmem.report.identity import NEVER_LOOKED_AT, identity_lines, looked_at, not_looked_at, training_text
+from tests.report.audits import RUN, full_audit, rate, render_audits
+
+STUDENT = full_audit().models["student"]
+
+
+def test_the_lines_name_student_training_set_date_and_versions() -> None:
+    assert dict(identity_lines(full_audit(models={"student": replace(STUDENT, run=RUN)}))) == {
+        "student": "runs/student at main, 70 000 parameters, digest d1",
+        "made by": "soft, forward KL, T = 2, teacher 3f2a71, 4 epochs, 1 752 steps",
+        "training set": "data/train.jsonl, 1 000 distinct sampled of 1 200 examples, digest d2",
+        "audited": "2026-01-02 03:04 with pytest-kdmem 0.1.0, torch 2.9",
+    }
+
+
+def test_a_student_without_a_run_card_is_said_to_have_none() -> None:
+    assert training_text(STUDENT) == ""
+    assert "no run card" in dict(identity_lines(full_audit()))["made by"]
+
+
+def test_what_was_not_looked_at_is_counted() -> None:
+    undefined = FigureEntry("class", "student", "name", rate(0, 0))
+    found = FigureEntry("class", "student", "email", rate(0, 9))
+    assert not_looked_at(full_audit(figures=(undefined, found))) == (
+        "what 1 test would compare that did not run",
+        "what 1 test would compare that compared no figure",
+        "examples that were not drawn for the sample",
+        "50 examples that are too short",
+        "secrets of these classes: name",
+        NEVER_LOOKED_AT,
+    )
+    assert looked_at(full_audit(settings={"prefix_tokens": 50, "suffix_tokens": 40})) == (
+        "3 gates that compared a figure",
+        "1 000 distinct examples of train.jsonl sampled of 1 200 examples",
+        "greedy decoding of 40 tokens from the first 50 tokens of each",
+        "models: teacher, student",
+    )
+
+
+def test_an_audit_that_looked_at_nothing_says_so() -> None:
+    empty = AuditResult("2026", {}, {})
+    assert dict(identity_lines(empty)) == {"audited": "2026"}
+    assert not_looked_at(empty) == (NEVER_LOOKED_AT,)
+
+
+@pytest.mark.parametrize("render", [html.render, markdown.render])
+def test_they_stand_before_the_gates(render: object) -> None:
+    text = render_audits(render, full_audit()).replace("\\", "").replace("\u00a0", " ")  # type: ignore[arg-type]
+    assert text.index("digest d1") < text.index("tudent recites little")
+    assert "Not looked at" in text
