@@ -54,7 +54,7 @@ def test_an_audit_that_looked_at_nothing_says_so() -> None:
     assert not_looked_at(empty) == (NEVER_LOOKED_AT,)
 
 
-@pytest.mark.parametrize("render", [html.render, markdown.render])
+@pytest.mark.parametrize("render", [html.render, markdown.render], ids=["html", "markdown"])
 def test_they_stand_before_the_gates(render: object) -> None:
     text = render_audits(render, full_audit()).replace("\\", "").replace("\u00a0", " ")  # type: ignore[arg-type]
     assert text.index("digest d1") < text.index("tudent recites little")
