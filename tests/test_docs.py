@@ -1,9 +1,11 @@
-"""The documentation builds without broken links, and names only options and commands that exist."""
+"""The documentation builds without broken links and pictures, and names only options and commands that exist."""
 
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import typer.main
@@ -66,12 +68,75 @@ def test_every_promise_of_the_threat_model_names_tests_that_exist() -> None:
             assert f"def {function or 'test_'}" in source, f"{path}::{function}"
 
 
-def test_the_site_builds_without_broken_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Page(HTMLParser):
+    """What a page of the built site refers to, and the anchors that it has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.targets: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id":
+                self.anchors.add(value or "")
+            elif name in ("href", "src"):
+                self.targets.add(value or "")
+
+
+def broken_references(site: Path) -> set[str]:
+    """Links, pictures, scripts and anchors of a site that are not there, each with its page.
+
+    What another host has is not looked at.
+    """
+    found = {path: Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html") if path.name != "404.html"}
+    broken = set()
+    for path, page in found.items():
+        for target in page.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            file = file / "index.html" if file.is_dir() else file
+            anchors = found[file].anchors if file in found else {""}
+            if not file.is_file() or parts.fragment and unquote(parts.fragment) not in anchors:
+                broken.add(f"{path.relative_to(site)}: {target}")
+    return broken
+
+
+def test_broken_references_are_found(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/index.html").write_text('<h1 id="here">.</h1><a href="../#top">.</a><a href="https://x.org/y">')
+    (tmp_path / "index.html").write_text(
+        '<p id="top"><a href="other/#here">.</a><a href="other/#gone">.</a><a href="none/">.</a><img src="no.svg">'
+        '<a href="#top">.</a><a href="#bottom">.</a>'
+    )
+    expected = {"other/#gone", "none/", "no.svg", "#bottom"}
+    assert broken_references(tmp_path) == {f"index.html: {target}" for target in expected}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("mkdocs", reason="mkdocs-material builds the site")
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
-    monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
-    config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path))
-    build(config)  # strict: a warning is an error
-    assert (tmp_path / "how-to/gate-a-release/index.html").exists()
+    folder = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_MKDOCS_2_WARNING", "1")
+        build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder)))  # strict: a warning is an error
+    return folder
+
+
+def test_every_link_picture_and_anchor_of_the_built_site_is_there(site: Path) -> None:
+    assert (site / "how-to/gate-a-release/index.html").exists()
+    assert not broken_references(site)
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = {urlsplit(target) for target in re.findall(r"\]\(([^)\s]+)\)", readme)}
+    local = {target.path for target in targets if not target.scheme and target.path}
+    assert len(local) > 20
+    assert not {path for path in local if not (ROOT / path).exists()}
