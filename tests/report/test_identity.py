@@ -18,7 +18,7 @@ STUDENT = full_audit().models["student"]
 def test_the_lines_name_student_training_set_date_and_versions() -> None:
     assert dict(identity_lines(full_audit(models={"student": replace(STUDENT, run=RUN)}))) == {
         "student": "runs/student at main, 70 000 parameters, digest d1",
-        "made by": "soft, forward KL, T = 2, teacher 3f2a71, 4 epochs, 1 752 steps",
+        "made by": "soft, forward KL, T = 2, teacher 3f2a…, 4 epochs, 1 752 steps",
         "training set": "data/train.jsonl, 1 000 distinct sampled of 1 200 examples, digest d2",
         "audited": "2026-01-02 03:04 with pytest-kdmem 0.1.0, torch 2.9",
     }
@@ -36,7 +36,7 @@ def test_what_was_not_looked_at_is_counted() -> None:
         "what 1 test would compare that did not run",
         "what 1 test would compare that compared no figure",
         "examples that were not drawn for the sample",
-        "50 examples that are too short",
+        "150 examples that are too short",
         "secrets of these classes: name",
         NEVER_LOOKED_AT,
     )
