@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 def last_part(source: str) -> str:
@@ -24,3 +26,8 @@ def percent(value: float) -> str:
 def count(number: int) -> str:
     """A whole number with its digits in groups of three: 1 000 000."""
     return f"{number:,}".replace(",", " ")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The one of ``names`` that is likeliest to be meant by a misspelt name."""
+    return get_close_matches(name, sorted(names), 1, 0)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,8 +25,8 @@ from pytest_kdmem.cli import (
     score,
     study,
 )
-from pytest_kdmem.cli.output import with_command_flags
-from pytest_kdmem.cli.parameters import typer_command
+from pytest_kdmem.cli.output import say, versions, with_command_flags
+from pytest_kdmem.cli.parameters import typer_command, usage_of
 from pytest_kdmem.errors import Interrupted, KdmemError, PartScored
 from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
 
@@ -55,18 +55,40 @@ EXAMPLES: dict[Callable[..., None], str] = {
 }
 
 app = typer.Typer(
-    help="Audit what distilled language models recite of their training data.",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def print_versions(is_asked: bool) -> None:
+    if is_asked:
+        say(versions())
+        raise typer.Exit
+
+
+@app.callback()
+def kdmem(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the versions of kdmem and of what it runs with.",
+            is_eager=True,
+            callback=print_versions,
+        ),
+    ] = False,
+) -> None:
+    """Audit what distilled language models recite of their training data."""
+
+
 for command, example in EXAMPLES.items():
-    app.command(epilog=f"Example: {example}")(typer_command(command))
+    app.command(epilog=f"Example: {example}", options_metavar=usage_of(command))(typer_command(command))
 
 cache_app = typer.Typer(help="Look at the stored scores, or remove them.", no_args_is_help=True)
 for command in (cache.info, cache.prune):
-    cache_app.command()(typer_command(command))
+    cache_app.command(options_metavar=usage_of(command))(typer_command(command))
 app.add_typer(cache_app, name="cache")
 
 canaries_app = typer.Typer(
@@ -79,7 +101,7 @@ canary_examples: dict[Callable[..., None], str] = {
     canaries.audit: "kdmem canaries audit runs/student data/with-canaries.jsonl --manifest canaries.json",
 }
 for command, example in canary_examples.items():
-    canaries_app.command(epilog=f"Example: {example}")(typer_command(command))
+    canaries_app.command(epilog=f"Example: {example}", options_metavar=usage_of(command))(typer_command(command))
 app.add_typer(canaries_app, name="canaries")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_kdmem.errors.harmless import harmless
@@ -24,6 +25,18 @@ def say(line: str, style: str | None = None) -> None:
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     text = harmless(line)
     console.print(text if (console.encoding or "ascii").startswith("utf") else ASCII.clean(text), style=style)
+
+
+def versions() -> str:
+    """The versions of this package, of Python and of what runs the models; nothing is imported for it."""
+    from importlib.metadata import PackageNotFoundError, version
+    from platform import python_version
+
+    parts = [f"kdmem {version('pytest-kdmem')}", f"Python {python_version()}"]
+    for package in ("torch", "transformers", "vllm"):
+        with suppress(PackageNotFoundError):
+            parts.append(f"{package} {version(package)}")
+    return ", ".join(parts)
 
 
 def with_command_flags(message: str) -> str:

@@ -88,10 +88,27 @@ class Member:
         spelling = self.mark(Spelling)
         return spelling.flag if spelling and spelling.flag else f"--{self.name.replace('_', '-')}"
 
+    @property
+    def is_positional(self) -> bool:
+        """Whether it is given by its place, without a flag."""
+        spelling = self.mark(Spelling)
+        return self.mark(ArgumentInfo) is not None or (spelling is not None and spelling.positional)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it is an option that the command cannot do without."""
+        default = _setting_default(setting, self.kind) if (setting := self.setting) else self.default
+        return default is inspect.Parameter.empty and not self.is_positional
+
+    @property
+    def place_in_help(self) -> tuple[bool, int]:
+        """Options that must be given come first, and settings last, in the order of all settings."""
+        return not self.is_required, ORDER[self.name] if self.setting else -1
+
 
 def typer_command(command: Callable[..., None]) -> Callable[..., None]:
     """Return the function that typer registers for a command; it checks the settings and calls the command."""
-    members = sorted(_flat_members(command), key=lambda member: ORDER[member.name] if member.setting else -1)
+    members = sorted(_flat_members(command), key=lambda member: member.place_in_help)
 
     def call(**values: Any) -> None:
         for member in members:
@@ -108,6 +125,11 @@ def typer_command(command: Callable[..., None]) -> Callable[..., None]:
     call.__name__, call.__doc__ = command.__name__, command.__doc__
     call.__signature__ = inspect.Signature([_parameter(member) for member in members])  # type: ignore[attr-defined]
     return call
+
+
+def usage_of(command: Callable[..., None]) -> str:
+    """What the first line of a command's help says of its options: those that it needs, by name."""
+    return " ".join([*(f"{member.flag} …" for member in _flat_members(command) if member.is_required), "[OPTIONS]"])
 
 
 def argument_docs(documented: type) -> dict[str, str]:
@@ -176,8 +198,7 @@ def _truth(flag: str, word: str) -> bool:
 
 
 def _setting_info(member: Member, setting: Option) -> Any:
-    spelling = member.mark(Spelling)
-    if spelling is not None and spelling.positional:
+    if member.is_positional:
         return typer.Argument(help=setting.help)
     variable = setting.variable if setting.key in READ_FROM_ENVIRONMENT else None
     return typer.Option(member.flag, help=setting.help, envvar=variable)

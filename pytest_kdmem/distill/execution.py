@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pytest_kdmem.base.text import nearest
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
@@ -85,7 +86,8 @@ def recipe_and_execution(settings: Mapping[str, Any]) -> tuple[Recipe, Execution
     valid_names = execution_names | {field.name for field in fields(Recipe)}
     if unknown := sorted(settings.keys() - valid_names):
         raise SpecError(
-            f"A setting of training must be one of {', '.join(sorted(valid_names))}; found {quoted(unknown[0])}."
+            f"A setting of training was expected, and there is none named {quoted(unknown[0])}; did you mean"
+            f" {nearest(unknown[0], valid_names)}? There are {', '.join(sorted(valid_names))}."
         )
     recipe = {name: value for name, value in settings.items() if name not in execution_names}
     return Recipe(**recipe), Execution(**{name: value for name, value in settings.items() if name in execution_names})

@@ -25,6 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Name the option that is meant by a misspelt one."""
+    if any(str(argument).startswith("--kdmem-") for argument in args):
+        from pytest_kdmem.plugin.validation import check_flags
+
+        check_flags(args)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "kdmem-fixtures")
     config.pluginmanager.register(further_fixtures, "kdmem-further-fixtures")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pytest_kdmem.base.paths import is_folder, local_path
+from pytest_kdmem.base.text import nearest
 from pytest_kdmem.plugin.options import unknown_keys
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.plugin.usage import usage_error
@@ -205,8 +205,24 @@ def check_names(config: pytest.Config) -> None:
     for names, valid_names in ((set_variables, variables), (unknown_keys(config), keys)):
         for name in names:
             if name not in valid_names:
-                nearest = get_close_matches(name, valid_names, 1, 0)[0]
-                raise usage_error(f"{name}: a setting was expected, and there is none of this name; {nearest}?")
+                raise usage_error(_no_setting(name, valid_names))
+
+
+def check_flags(arguments: Iterable[str]) -> None:
+    """Refuse a misspelt option before pytest calls it unrecognized, and name the one that is meant.
+
+    Raises:
+        pytest.UsageError: An argument begins as our options do, and none has this name.
+    """
+    flags = [option.flag for option in OPTIONS]
+    for argument in arguments:
+        flag = str(argument).partition("=")[0]
+        if flag.startswith("--kdmem-") and flag not in flags:
+            raise usage_error(_no_setting(flag, flags))
+
+
+def _no_setting(name: str, valid_names: Iterable[str]) -> str:
+    return f"{name}: a setting was expected, and there is none of this name; {nearest(name, valid_names)}?"
 
 
 def _configuration_above(folder: Path) -> Path | None:

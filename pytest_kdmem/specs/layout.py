@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_kdmem.base.paths import read_text
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.folder_kind import folder_kind, is_training_state
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -30,6 +31,8 @@ def check_layout(folder: Path) -> None:
     safetensors = [name for name in names if name.endswith((".safetensors", ".safetensors.index.json"))]
     if not safetensors:
         _check_other_weights(folder, names)
+        if CONFIG not in names:  # else files are looked for that the configuration may name
+            raise SpecError(f"Weights of a model were expected in {folder}, and {folder_kind(folder)}.")
     if CONFIG not in names and "params.json" in names:
         raise SpecError(
             f"A model in the layout of transformers was expected in {folder}, which holds one in its maker's"
@@ -39,7 +42,7 @@ def check_layout(folder: Path) -> None:
 
 def _check_other_weights(folder: Path, names: list[str]) -> None:
     """Refuse weights of another format in a folder without safetensors."""
-    if files := [name for name in names if name.endswith(PICKLED_ENDINGS)]:
+    if files := [name for name in names if name.endswith(PICKLED_ENDINGS) and not is_training_state(name)]:
         raise SpecError(
             f"Weights were expected as safetensors in {folder}, which holds only pickled ones ({files[0]}); pickle"
             " can run code, so it is never read: save the model again with save_pretrained."

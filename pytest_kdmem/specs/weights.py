@@ -16,6 +16,7 @@ from pytest_kdmem.base.file_memory import FileMemory
 from pytest_kdmem.base.paths import is_file
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import listed
+from pytest_kdmem.specs.folder_kind import folder_kind
 from pytest_kdmem.specs.layout import CONFIG, check_layout, read_model_json
 from pytest_kdmem.specs.safetensors_header import TensorEntry, read_entries, read_header
 
@@ -120,7 +121,7 @@ def weight_files(folder: Path) -> list[Path]:
     if index.is_file():
         return _indexed_files(folder, index)
     others = sorted(file.name for file in folder.glob("*.safetensors"))
-    present = f"there is {others[0]} only: name it so, or save the model again" if others else "there are none"
+    present = f"there is {others[0]} only: name it so, or save the model again" if others else folder_kind(folder)
     raise SpecError(f"Weights were expected as {redirect or SINGLE} in {folder}, and {present}.")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.base.text import count, last_part, percent
+from pytest_kdmem.base.text import count, last_part, nearest, percent
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,8 @@ def test_a_printed_percentage_is_within_half_of_its_last_digit_and_never_zero(va
 @pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1000, "1 000"), (-1234567, "-1 234 567")])
 def test_digits_of_a_whole_number_stand_in_groups_of_three(number: int, text: str) -> None:
     assert count(number) == text
+
+
+def test_the_nearest_name_is_named_and_there_always_is_one() -> None:
+    assert nearest("epoch", {"epochs", "seed"}) == "epochs"
+    assert nearest("?", ["seed"]) == "seed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 import typer.main
@@ -66,6 +67,23 @@ def test_ctrl_c_is_told_in_a_sentence_and_has_the_exit_code_of_its_signal(kdmem,
     assert len(done.err.strip().splitlines()) == 1
 
 
+def test_the_version_names_what_models_run_with_as_well(kdmem):
+    done = kdmem("--version")
+    versions = [f"{name} {version(package)}" for name, package in (("kdmem", "pytest-kdmem"), ("torch", "torch"))]
+    assert done.code == 0
+    assert [part for part in done.out.strip().split(", ") if part in versions] == versions
+    assert "transformers" in done.out
+
+
+@pytest.mark.parametrize(("words", "command"), commands().items(), ids=list(commands()))
+def test_options_that_must_be_given_come_first_and_stand_in_the_first_line_of_the_help(kdmem, words, command):
+    flags = [option for option in command.params if option.param_type_name == "option"]
+    required = [option.opts[0] for option in flags if option.required]
+    assert [option.opts[0] for option in flags][: len(required)] == required
+    usage = " ".join(kdmem(*words.split(), "--help").out.partition("\n\n")[0].split())
+    assert all(f"{flag} … " in usage for flag in required)
+
+
 def test_unknown_command_is_a_usage_error(kdmem):
     done = kdmem("scroe")
     assert done.code == 2
@@ -92,7 +110,9 @@ def test_a_quoted_file_name_is_no_command_of_a_ci_runner(kdmem):
     assert not [line for line in done.err.splitlines() if line.startswith("::")]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["distill", "--help"], ["risk", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["distill", "--help"], ["--version"], ["risk", "--help"]], ids=" ".join
+)
 def test_help_loads_nothing_heavy(arguments):
     code = f"""
 import sys
@@ -104,5 +124,5 @@ except SystemExit:
 print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "Usage" in done.stdout + done.stderr
+    assert "Usage" in done.stdout + done.stderr or "kdmem 0" in done.stdout
     assert done.stderr.split("\n")[-2] == ""

@@ -46,8 +46,9 @@ def test_settings_are_split_into_recipe_and_execution():
     assert recipe_and_execution(settings) == (Recipe(mode="baseline", epochs=3), Execution(2, True))
 
 
-def test_an_unknown_setting_is_refused():
-    with pytest.raises(SpecError, match=r"must be one of .*batch_size, checkpoint_minutes.*; found 'temprature'"):
+def test_an_unknown_setting_is_refused_and_the_one_that_is_meant_is_named():
+    message = r"there is none named 'temprature'; did you mean temperature\? There are batch_size, checkpoint_minutes, "
+    with pytest.raises(SpecError, match=message):
         recipe_and_execution({"temprature": 2.0})
 
 

@@ -136,3 +136,14 @@ def test_a_misspelt_key_of_the_configuration_is_refused(pytester, run_pytest):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "kdmem_min_reducton: a setting was expected" in result.stderr.str()
     assert "kdmem_min_reduction?" in result.stderr.str()
+
+
+@pytest.mark.parametrize("addopts", [False, True])
+def test_a_misspelt_option_is_refused_with_the_one_that_is_meant(pytester, addopts):
+    pytester.makepyfile("def test_other(): pass")
+    pytester.makepyprojecttoml("[tool.pytest]\naddopts = ['--kdmem-studnt=runs/student']" if addopts else "")
+    result = pytester.runpytest_subprocess(*([] if addopts else ["--kdmem-studnt=runs/student"]))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--kdmem-studnt: a setting was expected, and there is none of this name; --kdmem-student?" in (
+        result.stderr.str()
+    )
