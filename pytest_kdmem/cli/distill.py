@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_kdmem.cli.config_file import ConfigFile
 from pytest_kdmem.cli.options import Base, ExampleOptions, LoadingOptions
 from pytest_kdmem.cli.output import say
 from pytest_kdmem.cli.parameters import HelpFromDocstring, Spelling
@@ -49,11 +50,13 @@ def distill(
     examples: ExampleOptions,
     loading: LoadingOptions,
     cache_dir: Path,
+    config: ConfigFile = None,
 ) -> None:
     """Train a baseline, or a student of a teacher.
 
     A training that was stopped goes on from its last checkpoint when the same command is given again.
     """
+    del config  # its options are among the others
     from pytest_kdmem.base.progress import Bar, Lines
     from pytest_kdmem.distill.process_group import join_process_group
     from pytest_kdmem.distill.run import distill as train_model
