@@ -10,7 +10,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import typer.main
 
+import pytest_kdmem
 from pytest_kdmem.cli import app
+from pytest_kdmem.plugin.collection import AUDIT_FIXTURES
 from pytest_kdmem.specs.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +102,7 @@ def broken_references(site: Path) -> set[str]:
             file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             file = file / "index.html" if file.is_dir() else file
             anchors = found[file].anchors if file in found else {""}
-            if not file.is_file() or parts.fragment and unquote(parts.fragment) not in anchors:
+            if not file.is_file() or (parts.fragment and unquote(parts.fragment) not in anchors):
                 broken.add(f"{path.relative_to(site)}: {target}")
     return broken
 
@@ -119,6 +121,7 @@ def test_broken_references_are_found(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("mkdocs", reason="mkdocs-material builds the site")
+    pytest.importorskip("mkdocstrings_handlers.python", reason="mkdocstrings makes the reference of Python names")
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
@@ -132,6 +135,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_link_picture_and_anchor_of_the_built_site_is_there(site: Path) -> None:
     assert (site / "how-to/gate-a-release/index.html").exists()
     assert not broken_references(site)
+
+
+def test_the_references_have_every_command_fixture_and_public_name(site: Path) -> None:
+    headings = {
+        name: Page((site / "reference" / name / "index.html").read_text(encoding="utf-8")).anchors
+        for name in ("commands", "fixtures", "python")
+    }
+    nested = {name: getattr(command, "commands", None) for name, command in COMMANDS.items()}
+    calls = {f"kdmem {name} {part}" for name, parts in nested.items() for part in parts or ()}
+    calls |= {f"kdmem {name}" for name, parts in nested.items() if parts is None}
+    assert {call.replace(" ", "-") for call in calls} <= headings["commands"]
+    assert {*AUDIT_FIXTURES, "teacher", "thresholds", "distiller"} - {"_kdmem_audit"} <= headings["fixtures"]
+    assert {f"pytest_kdmem.{name}" for name in pytest_kdmem.__all__} <= headings["python"]
+    assert {"pytest_kdmem.Memorization.rate", "pytest_kdmem.Memorization.by_group"} <= headings["python"]
+
+
+def test_the_reference_of_commands_has_each_option_with_its_help(site: Path) -> None:
+    words = re.sub(r"<[^>]+>", "", (site / "reference/commands/index.html").read_text(encoding="utf-8"))
+    for name in ("distill", "score"):
+        assert options_of(name) - {"model", "training_set"} <= set(re.findall(r"--[a-z-]*[a-z]", words))
+    assert "Peak learning rate, followed by cosine decay. [default: 5e-05]" in words
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:
