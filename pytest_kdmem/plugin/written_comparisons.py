@@ -19,11 +19,11 @@ MEASURING = (
 )  # fmt: skip
 ESTIMATES = (
     "rate", "loss", "extractable", "ratio", "reduction", "share", "easy_share", "common_share", "share_at_risk",
-    "expected_memorized", "tpr", "auc", "exposure", "recited", "longest_run", "by_group", "by_copies",
+    "expected_memorized", "tpr", "auc", "exposure", "recited", "longest_run", "by_group", "by_copies", "looked_at",
 )  # fmt: skip
 CALLED = ("extractable", "tpr", "exposure", "recited")  # those of them that take arguments
 # Properties and methods of what was measured that give the same of a part of it.
-PARTS, CALLED_PARTS = ("by_group", "by_copies", "by_attack"), ("at_prefix", "of_class")
+PARTS, CALLED_PARTS = ("by_group", "by_copies", "by_attack", "looked_at"), ("at_prefix", "of_class")
 # Classes of arguments that are estimates, and of those that have them as properties.
 COMPARED_KINDS = {"Estimate", "Subsets"}
 MEASURED_KINDS = {

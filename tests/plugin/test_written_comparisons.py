@@ -71,6 +71,8 @@ def not_made(body: str, *made: str) -> list[str]:
         "assert inheritance().by_group['acme'].ratio <= 0.01",
         "for name, part in memorization(student).by_group.items():\n    if name == 'acme':\n        part.rate <= 0",
         "all(part.rate <= 0 for part in memorization(student).by_copies.values())",
+        "for part in memorization(student).by_group.looked_at.values():\n    assert part.rate <= 0.01",
+        "parts = memorization(student).by_copies.looked_at\ncheck = lambda: parts <= 0.01",
         "for length, share in memorization(student).curve:\n    assert share <= 0.01",
         "assert membership(student).by_attack['loss'].tpr(0.01) <= 0.1",
         "assert area <= 0.6",
