@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
-from pytest_kdmem.specs.layout import read_model_json
+from pytest_kdmem.specs.layout import CONFIG, read_model_json
 from pytest_kdmem.specs.sampler import DeployedSampler, Sampler
 
 FILE_NAME = "generation_config.json"
@@ -33,6 +33,14 @@ OFF: dict[str, Any] = {
     "min_new_tokens": 0, "remove_invalid_values": False, "guidance_scale": 1.0, "penalty_alpha": 0.0,
     "token_healing": False,
 }  # fmt: skip
+# The other settings by which transformers changes what is drawn.
+REFUSED = (
+    "top_h", "bad_words_ids", "force_words_ids", "constraints", "forced_bos_token_id", "forced_eos_token_id",
+    "forced_decoder_ids", "suppress_tokens", "begin_suppress_tokens", "sequence_bias", "watermarking_config",
+    "exponential_decay_length_penalty", "dola_layers", "assistant_ensemble_weight",
+)  # fmt: skip
+# Where a config.json may hold the settings of the model that writes the text.
+NESTED = ("decoder", "generator", "text_config")
 OF_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "epsilon_cutoff", "eta_cutoff")
 
 
@@ -44,17 +52,42 @@ def read_deployed_sampler(folder: Path, weights_folder: Path) -> DeployedSampler
         weights_folder: Folder of the base of an adapter, whose file counts if the adapter has none.
 
     Raises:
-        SpecError: The file is no JSON object, or names what no probability is computed of here.
+        SpecError: The file is no JSON object, names what no probability is computed of here, or names another sampler
+            for an adapter than that of its base.
     """
-    path = next((file for place in (folder, weights_folder) if (file := place / FILE_NAME).is_file()), None)
-    if path is None:
-        return DeployedSampler(
-            Sampler(temperature=0),
-            f"no {FILE_NAME}",
-            f"The model has no {FILE_NAME}, so that transformers decodes it greedily and all samples are the same; name"
-            " the sampler where it is served otherwise.",
+    paths = [file for place in dict.fromkeys((folder, weights_folder)) if (file := place / FILE_NAME).is_file()]
+    if not paths:
+        return _without_file(weights_folder / CONFIG)
+    own, *of_base = (sampler_of(read_model_json(path, "generation settings"), str(path)) for path in paths)
+    if any(base.sampler != own.sampler for base in of_base):
+        raise SpecError(
+            f"One sampler was expected of the adapter in {folder} and of its base, whose {FILE_NAME} transformers"
+            f" reads; found {own.sampler} and {of_base[0].sampler}: make the two files alike, or name the sampler to be"
+            " judged by temperature=, top_k= and top_p=."
         )
-    return sampler_of(read_model_json(path, "generation settings"), str(path))
+    return own
+
+
+def _without_file(config_path: Path) -> DeployedSampler:
+    """The sampler of a model without a file of its own: transformers takes what its configuration says of one."""
+    config = read_model_json(config_path, "a model's configuration") if config_path.is_file() else {}
+    nested = next((inner for name in NESTED if isinstance(inner := config.get(name), dict) and inner), {})
+    names = (*OF_SAMPLING, *OFF, *REFUSED)
+    settings = {
+        name: value
+        for name in names
+        if (value := config[name] if config.get(name) is not None else nested.get(name)) is not None
+    }
+    deployed = sampler_of(settings, str(config_path))
+    if not deployed.sampler.is_greedy:
+        remark = f"The model has no {FILE_NAME}, so that transformers samples it as its {CONFIG} says."
+        return DeployedSampler(deployed.sampler, CONFIG, remark)
+    return DeployedSampler(
+        deployed.sampler,
+        f"no {FILE_NAME}",
+        f"The model has no {FILE_NAME}, so that transformers decodes it greedily and all samples are the same; name"
+        " the sampler where it is served otherwise.",
+    )
 
 
 def named_sampler(sampler: Sampler, own: DeployedSampler | None) -> DeployedSampler:

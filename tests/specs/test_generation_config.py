@@ -11,6 +11,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.generation_config import (
     OF_SAMPLING,
     OFF,
+    REFUSED,
     WITHOUT_EFFECT,
     named_sampler,
     read_deployed_sampler,
@@ -93,7 +94,13 @@ def test_every_setting_of_transformers_is_known_or_refused():
                 sampler_of({name: "?" if name not in OFF else 7.5}, "here")
 
 
-def test_the_file_of_an_adapter_goes_before_that_of_its_base(tmp_path):
+def test_every_setting_of_transformers_is_looked_for_in_a_configuration():
+    how_fast = {"use_mtp", "speculation_type", "continuous_batching_config", "_original_object_hash"}
+    known = {*OF_SAMPLING, *OFF, *REFUSED, *WITHOUT_EFFECT, *how_fast}
+    assert set(vars(GenerationConfig())) <= known
+
+
+def test_the_file_of_an_adapter_is_not_another_than_that_of_its_base(tmp_path):
     adapter, base = tmp_path / "adapter", tmp_path / "base"
     for folder in (adapter, base):
         folder.mkdir()
@@ -102,11 +109,39 @@ def test_the_file_of_an_adapter_goes_before_that_of_its_base(tmp_path):
     assert "no generation_config.json" in str(own)
     (base / "generation_config.json").write_text(json.dumps({"do_sample": True, "top_k": 3}))
     assert read_deployed_sampler(adapter, base).sampler == Sampler(top_k=3)
-    (adapter / "generation_config.json").write_text(json.dumps({"do_sample": True, "top_k": 4}))
-    assert str(read_deployed_sampler(adapter, base)) == "at temperature 1, top-k 4 (generation_config.json)"
+    (adapter / "generation_config.json").write_text(json.dumps({"do_sample": True, "top_k": 3, "max_length": 9}))
+    assert str(read_deployed_sampler(adapter, base)) == "at temperature 1, top-k 3 (generation_config.json)"
+    (adapter / "generation_config.json").write_text(json.dumps({"max_length": 9}))
+    with pytest.raises(SpecError, match="found by greedy decoding and at temperature 1, top-k 3: make"):
+        read_deployed_sampler(adapter, base)
     (adapter / "generation_config.json").write_text("[]")
     with pytest.raises(SpecError, match="no JSON object"):
         read_deployed_sampler(adapter, base)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"do_sample": True, "temperature": 0.7, "top_k": 20},
+        {"do_sample": False, "temperature": 0.7},
+        {"text_config": {"do_sample": True, "top_p": 0.9}},
+        {"do_sample": True, "top_p": None, "text_config": {"top_p": 0.8, "top_k": 7}},
+    ],
+)
+def test_without_the_file_a_model_is_sampled_as_its_configuration_says(tmp_path, config):
+    """As transformers does, which makes the settings of models that were saved before there was such a file."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 9, **config}))
+    taken = GenerationConfig.from_pretrained(tmp_path, config_file_name="config.json", _from_model_config=True)
+    own = read_deployed_sampler(tmp_path, tmp_path)
+    assert own.sampler == sampler_of({name: getattr(taken, name) for name in OF_SAMPLING}, "here").sampler
+    assert "no generation_config.json" in own.remark
+
+
+def test_what_changes_the_draws_in_a_configuration_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"repetition_penalty": 1.3, "min_length": 0, "top_k": 50}))
+    with pytest.raises(SpecError, match=r"config\.json, and repetition_penalty = 1\.3"):
+        read_deployed_sampler(tmp_path, tmp_path)
 
 
 def test_a_named_sampler_says_what_the_models_own_is_if_it_is_another():
