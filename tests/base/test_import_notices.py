@@ -1,4 +1,4 @@
-"""An import of torchao writes nothing, and whatever else its loggers say is shown."""
+"""An import of torchao or bitsandbytes writes nothing, and whatever else their loggers say is shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pytest_kdmem.base.torchao_notices import LOGGERS, leave_out_notices
+from pytest_kdmem.base.import_notices import LOGGERS, leave_out_notices
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +30,17 @@ def test_lines_of_an_import_are_left_out_and_no_others() -> None:
     other = type("Color", (), {"__module__": "mine"})
     assert not passes("torchao", "Failed to load /torchao/_C_mxfp8.so: no such device")
     assert passes("torchao", "The kernels are of another version.")
+    bitsandbytes = "bitsandbytes.backends.cpu.ops"
+    assert not passes(bitsandbytes, "Failed to load CPU gemm_4bit_forward from kernels-community: %s", "no kernels")
+    assert passes(bitsandbytes, "The kernel gives other values.")
     assert not passes("torch.utils._pytree", "%s is an Enum subclass", own)
     assert passes("torch.utils._pytree", "%s is an Enum subclass", other)
     assert passes("torch.utils._pytree", "a warning without a class")
 
 
-def test_an_import_of_torchao_writes_nothing() -> None:
-    pytest.importorskip("torchao")
-    source = "import pytest_kdmem.engines.transformers, torchao.quantization"
+@pytest.mark.parametrize("library", ["torchao.quantization", "bitsandbytes"])
+def test_an_import_writes_nothing(library: str) -> None:
+    pytest.importorskip(library)
+    source = f"import pytest_kdmem.engines.transformers, {library}"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
