@@ -67,7 +67,7 @@ def test_the_command_given_again_loads_no_model(kdmem, tiny, data, monkeypatch):
     assert "1 score shards, 1 training sets, 1 confirmations" in kdmem("cache", "info").out
     monkeypatch.setattr(transformers, "TransformersEngine", lambda *a, **k: pytest.fail("a model was loaded"))
     assert kdmem("confirm", tiny, data) == first
-    assert kdmem("cache", "prune").out.startswith("5 files removed")
+    assert kdmem("cache", "prune").out.startswith("5 files of scores")
     assert "0 confirmations" in kdmem("cache", "info").out
 
 
