@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
+from pytest_kdmem.base.task_progress import TaskProgress
 from pytest_kdmem.base.text import count
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
 
 SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress(Protocol):
-    """Shows how many examples are done."""
+    """Shows how many examples are done. `expect` may be called from the thread that reads the examples."""
 
     def start(self, what: str, total: int | None) -> None:
         """Begin a task; ``total`` is its number of examples, or None if that is unknown."""
+
+    def expect(self, total: int, *, is_estimate: bool) -> None:
+        """Set the number of examples of the task, once it is known or estimated."""
 
     def advance(self, examples: int) -> None:
         """Add examples that are done."""
@@ -28,12 +29,20 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Show how the task stands beside the number of its examples, such as a loss."""
 
+    def status(self, text: str) -> None:
+        """Show what is being done before the first example is, such as loading a model; "" ends it."""
+
     def finish(self) -> None:
         """End the task."""
 
 
-class _NoProgress:
+class NoProgress:
+    """Shows nothing."""
+
     def start(self, what: str, total: int | None) -> None:
+        pass
+
+    def expect(self, total: int, *, is_estimate: bool) -> None:
         pass
 
     def advance(self, examples: int) -> None:
@@ -42,15 +51,28 @@ class _NoProgress:
     def note(self, text: str) -> None:
         pass
 
+    def status(self, text: str) -> None:
+        pass
+
     def finish(self) -> None:
         pass
 
 
-NO_PROGRESS: Progress = _NoProgress()
+NO_PROGRESS: Progress = NoProgress()
+
+
+@contextmanager
+def status_of(progress: Progress, text: str) -> Iterator[None]:
+    """Show what is being done while the context lasts, unless a task begins meanwhile."""
+    progress.status(text)
+    try:
+        yield
+    finally:
+        progress.status("")
 
 
 class Lines:
-    """Writes a line every half minute.
+    """Writes a line every half minute, and one for each thing that is opened before a task.
 
     Args:
         write: Writes one line.
@@ -58,80 +80,45 @@ class Lines:
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
-        self._what, self._note, self._done = "", "", 0
-        self._total: int | None = None
-        self._began = self._last = 0.0
+        self._task = TaskProgress("", None)
+        self._last = 0.0
+        self._written: set[str] = set()
 
     def start(self, what: str, total: int | None) -> None:
-        self._what, self._note, self._total, self._done = what, "", total, 0
-        self._began = self._last = time.monotonic()
+        self._task = TaskProgress(what, total)
+        self._last = time.monotonic()
+
+    def expect(self, total: int, *, is_estimate: bool) -> None:
+        self._task.expect(total, is_estimate=is_estimate)
 
     def advance(self, examples: int) -> None:
-        self._done += examples
-        now = time.monotonic()
+        task, now = self._task, time.monotonic()
+        task.advance(examples)
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            total = f" of {count(self._total)}" if self._total else ""
-            rate = self._done / (now - self._began)
-            left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._done else ""
-            noted = f", {self._note}" if self._note else ""
-            self._write(f"kdmem: {self._what} {count(self._done)}{total} examples, {rate:.0f}/s{left}{noted}")
+            about = "about " if task.is_estimate else ""
+            total = f" of {about}{count(task.total)}" if task.total else ""
+            left = f", {seconds:.0f} s left" if (seconds := task.seconds_left) is not None else ""
+            noted = f", {task.note}" if task.note else ""
+            self._write(f"kdmem: {task.what} {count(task.done)}{total} examples, {task.rate or 0:.0f}/s{left}{noted}")
 
     def note(self, text: str) -> None:
-        self._note = text
+        self._task.note = text
+
+    def status(self, text: str) -> None:
+        self._task.set_status(text)
+        if text and not self._task.what and text not in self._written:
+            self._written.add(text)
+            self._write(f"kdmem: {text}")
 
     def finish(self) -> None:
-        pass
-
-
-class Bar:
-    """Draws a bar with the rate and the remaining time.
-
-    Args:
-        capture: Capture manager of pytest, suspended while the bar is drawn; None outside of pytest.
-    """
-
-    def __init__(self, capture: Any = None) -> None:
-        self._capture = capture
-        self._bar: RichProgress | None = None
-        self._task: TaskID | None = None
-
-    def start(self, what: str, total: int | None) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        if self._capture is not None:
-            self._capture.suspend_global_capture(in_=False)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(file=sys.__stdout__),
-            transient=True,
-        )
-        self._task = self._bar.add_task(f"kdmem: {what}", total=total, rate="", note="")
-        self._bar.start()
-
-    def advance(self, examples: int) -> None:
-        if self._bar is not None and self._task is not None:
-            speed = self._bar.tasks[0].speed
-            self._bar.update(self._task, advance=examples, rate=f"{speed:.0f}/s" if speed else "")
-
-    def note(self, text: str) -> None:
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, note=text)
-
-    def finish(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-            if self._capture is not None:
-                self._capture.resume_global_capture()
+        self._task = TaskProgress("", None)
 
 
 def progress_for_onlooker() -> Progress:
     """Return a bar if a person looks on, or no progress."""
-    return Bar() if sys.stdout.isatty() else NO_PROGRESS
+    if not sys.stdout.isatty():
+        return NO_PROGRESS
+    from pytest_kdmem.base.progress_bar import Bar
+
+    return Bar()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.base.text import last_part
 from pytest_kdmem.cli.options import Base, EngineOptions, ExampleOptions, LoadingOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import say
+from pytest_kdmem.cli.output import say, shown_progress
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
@@ -111,13 +111,13 @@ def audit(
     json: Annotated[Path | None, typer.Option(help="File to write the figures to (.json).")] = None,
 ) -> None:
     """Measure how far a model prefers the canaries that it was trained on over their twins."""
-    from pytest_kdmem.canaries.audit import audit_canaries
-    from pytest_kdmem.canaries.manifest import MANIFEST
-
     if not 0 < fpr < 1:
         raise SpecError(f"--fpr must lie between 0 and 1; found {fpr:g}.")
     check_outputs({"--json": json}, {"the training set": training_set, "the manifest": str(manifest)})
-    with store.opened() as opened:
+    with shown_progress(f"opening {last_part(model)}") as progress, store.opened() as opened:
+        from pytest_kdmem.canaries.audit import audit_canaries
+        from pytest_kdmem.canaries.manifest import MANIFEST
+
         audited = audit_canaries(
             MANIFEST.read(manifest),
             run.model(model, base),
@@ -126,7 +126,7 @@ def audit(
             opened,
             settings=run.settings(),
             confidence=confidence,
-            progress=progress_for_onlooker(),
+            progress=progress,
         )
     tiers = [Tier.of(audited, copies, fpr) for copies in audited.tiers]
     _show(audited, tiers)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.base.progress import progress_for_onlooker
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import print_table, say, with_command_flags
+from pytest_kdmem.cli.output import print_table, say, shown_progress, with_command_flags
 from pytest_kdmem.errors import SpecError
 
 if TYPE_CHECKING:
+    from pytest_kdmem.base.progress import Progress
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.metrics.model_comparison import ModelDifference
     from pytest_kdmem.specs.declared import Model, TrainingSet
@@ -66,18 +66,19 @@ def compare_models(
 
     Exits with 0, or with 1 if --max-gained is exceeded.
     """
-    from pytest_kdmem.base.files import write_json
-    from pytest_kdmem.metrics.model_comparison import compare_models as compare
-    from pytest_kdmem.report.model_comparison import comparison_record, comparison_table
-
     if len(models) < 2:
         raise SpecError(f"Two models or more were expected to be compared; found {len(models)}.")
     check_outputs({"--json": output.json}, {"the training set": training_set})
     if output.json is not None:
         with suppress(OSError):  # an error that matters comes again when the file is written
             output.json.unlink()  # a comparison of an earlier run must not be taken for this one
-    declared = _with_base([run.model(source) for source in models], base, offline=run.offline)
-    compared = _score_all(declared, examples.training_set(training_set), examples, run, store)
+    with shown_progress(f"opening {len(models)} models") as progress:
+        from pytest_kdmem.base.files import write_json
+        from pytest_kdmem.metrics.model_comparison import compare_models as compare
+        from pytest_kdmem.report.model_comparison import comparison_record, comparison_table
+
+        declared = _with_base([run.model(source) for source in models], base, offline=run.offline)
+        compared = _score_all(declared, examples.training_set(training_set), examples, run, store, progress)
     differences = compare(compared)
     print_table(lambda glyphs: comparison_table(compared, differences, glyphs))
     for line in _lines(compared, differences, show_ids=output.show_ids):
@@ -106,6 +107,7 @@ def _score_all(
     examples: SampledExampleOptions,
     run: EngineOptions,
     store: StoreOptions,
+    progress: Progress,
 ) -> list[Memorization]:
     """What each model recites of a training set; nothing is scored unless all are of one tokenizer."""
     from pytest_kdmem.metrics.memorization import Memorization
@@ -129,7 +131,7 @@ def _score_all(
                     checkpoint=checkpoint,
                     settings=settings,
                     metrics="verdict",  # what is compared rests on verdicts alone
-                    progress=progress_for_onlooker(),
+                    progress=progress,
                 ),
             )
             for name, model, checkpoint in zip(names, models, checkpoints, strict=True)

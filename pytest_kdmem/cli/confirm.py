@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.base.text import last_part
 from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions
-from pytest_kdmem.cli.output import say, say_warning
+from pytest_kdmem.cli.output import say, say_warning, shown_progress
 from pytest_kdmem.cli.parameters import Spelling
 
 if TYPE_CHECKING:
@@ -39,14 +39,15 @@ def confirm(
     be made.
     """
     from pytest_kdmem.base.files import write_json
-    from pytest_kdmem.scoring.confirm import confirm as confirm_scores
-    from pytest_kdmem.scoring.score import score
 
     settings = run.settings()
     if json is not None:
         with suppress(OSError):  # an error that matters comes again when the file is written
             json.unlink()  # results of an earlier run must not be taken for those of this one
-    with store.opened() as opened:
+    with shown_progress(f"opening {last_part(model)}") as progress, store.opened() as opened:
+        from pytest_kdmem.scoring.confirm import confirm as confirm_scores
+        from pytest_kdmem.scoring.score import score
+
         scores = score(
             run.model(model, base),
             examples.training_set(training_set),
@@ -54,9 +55,9 @@ def confirm(
             opened,
             settings=settings,
             metrics="verdict",  # the columns that gates rest on
-            progress=progress_for_onlooker(),
+            progress=progress,
         )
-        confirmation = confirm_scores(scores, settings, opened, progress=progress_for_onlooker())
+        confirmation = confirm_scores(scores, settings, opened, progress=progress)
     for line in summary_lines(scores.model.name, confirmation):
         say(line)
     for note in scores.notes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from pytest_kdmem.cli.config_file import ConfigFile
 from pytest_kdmem.cli.options import Base, ExampleOptions, LoadingOptions
-from pytest_kdmem.cli.output import say
+from pytest_kdmem.cli.output import say, shown_progress
 from pytest_kdmem.cli.parameters import HelpFromDocstring, Spelling
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.recipe import Recipe
@@ -57,26 +56,26 @@ def distill(
     A training that was stopped goes on from its last checkpoint when the same command is given again.
     """
     del config  # its options are among the others
-    from pytest_kdmem.base.progress import Bar, Lines
-    from pytest_kdmem.distill.process_group import join_process_group
-    from pytest_kdmem.distill.run import distill as train_model
+    with shown_progress("loading PyTorch and transformers") as progress:
+        from pytest_kdmem.distill.process_group import join_process_group
+        from pytest_kdmem.distill.run import distill as train_model
 
-    trained = train_model(
-        recipe,
-        init=loading.model(files.init, files.init_base),
-        training_set=examples.training_set(files.training_set),
-        teacher=loading.model(files.teacher, files.teacher_base) if files.teacher else None,
-        # The order names samples of the training set alone.
-        held_out=replace(examples.training_set(files.held_out), order=None) if files.held_out else None,
-        out=files.out,
-        extraction=examples.extraction,
-        execution=execution,
-        cache_dir=cache_dir,
-        offline=loading.offline,
-        progress=Bar() if sys.stdout.isatty() else Lines(say),
-        report=say,
-        callbacks=_measuring(files, recipe, examples, loading),
-    )
+        trained = train_model(
+            recipe,
+            init=loading.model(files.init, files.init_base),
+            training_set=examples.training_set(files.training_set),
+            teacher=loading.model(files.teacher, files.teacher_base) if files.teacher else None,
+            # The order names samples of the training set alone.
+            held_out=replace(examples.training_set(files.held_out), order=None) if files.held_out else None,
+            out=files.out,
+            extraction=examples.extraction,
+            execution=execution,
+            cache_dir=cache_dir,
+            offline=loading.offline,
+            progress=progress,
+            report=say,
+            callbacks=_measuring(files, recipe, examples, loading),
+        )
     if join_process_group().is_first:
         say(f"{recipe.mode} model in {trained.source}")
 

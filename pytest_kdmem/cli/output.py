@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pytest_kdmem.base.console import shared_console
+from pytest_kdmem.base.progress import NO_PROGRESS, Lines, Progress
 from pytest_kdmem.errors.harmless import harmless
 
 if TYPE_CHECKING:
@@ -18,13 +22,33 @@ WIDEST = 1000  # characters; a terminal wraps the lines of a wider table
 
 def say(line: str, style: str | None = None) -> None:
     """Print one line of a result; what it quotes of files and addresses is made harmless as in an error."""
-    from rich.console import Console
-
     from pytest_kdmem.report.glyphs import ASCII
 
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    text = harmless(line)
-    console.print(text if (console.encoding or "ascii").startswith("utf") else ASCII.clean(text), style=style)
+    console, text = shared_console(), harmless(line)
+    shown = text if (console.encoding or "ascii").startswith("utf") else ASCII.clean(text)
+    console.print(shown, style=style, soft_wrap=True)
+
+
+@contextmanager
+def shown_progress(first: str) -> Iterator[Progress]:
+    """Show the progress of a command: a line on the terminal that goes with the command, or lines on stderr.
+
+    Args:
+        first: What the command does first, shown before anything is loaded.
+    """
+    if os.environ.get("RANK", "0") != "0":  # the first process of a launcher speaks for all
+        yield NO_PROGRESS
+        return
+    progress: Progress = Lines(lambda line: print(harmless(line), file=sys.stderr, flush=True))
+    if sys.stdout.isatty():
+        from pytest_kdmem.base.progress_bar import Bar
+
+        progress = Bar()
+    progress.status(first)
+    try:
+        yield progress
+    finally:
+        progress.finish()
 
 
 def versions() -> str:
@@ -51,13 +75,11 @@ def say_warning(note: str) -> None:
 
 def print_table(draw: Callable[[Glyphs], Table]) -> None:
     """Print a table, drawn with the characters that the terminal has; no number is cut where it is narrow."""
-    from rich.console import Console
     from rich.measure import Measurement
 
     from pytest_kdmem.report.glyphs import ASCII, UNICODE
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = shared_console()
     table = draw(UNICODE if (console.encoding or "ascii").startswith("utf") else ASCII)
     needed = Measurement.get(console, console.options.update(width=WIDEST), table).maximum
-    console.width = max(console.width, needed)
-    console.print(table)
+    console.print(table, width=max(console.width, needed), crop=False)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.base.text import last_part
 from pytest_kdmem.cli.options import ExampleOptions, RunOptions
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.specs.checks import choice, require
 
 if TYPE_CHECKING:
+    from pytest_kdmem.base.progress import Progress
     from pytest_kdmem.risk.label_source import LabelSource
     from pytest_kdmem.risk.pipeline import RiskPipeline
     from pytest_kdmem.scoring.store import ScoreStore
@@ -30,8 +31,17 @@ class PairOptions:
     teacher_base: str | None = None
     baseline_base: str | None = None
 
+    def opening(self) -> str:
+        """Return the line that says what is opened first."""
+        return f"opening {last_part(self.teacher)} and {last_part(self.baseline)}"
+
     def pipeline(
-        self, examples: ExampleOptions, run: RunOptions, store: ScoreStore, settings: RunSettings
+        self,
+        examples: ExampleOptions,
+        run: RunOptions,
+        store: ScoreStore,
+        settings: RunSettings,
+        progress: Progress,
     ) -> RiskPipeline:
         """Return what predicts risks for the training set."""
         from pytest_kdmem.risk.pipeline import RiskPipeline
@@ -43,7 +53,7 @@ class PairOptions:
             examples.extraction,
             store,
             settings,
-            progress=progress_for_onlooker(),
+            progress=progress,
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.cli.options import ExampleOptions, RunOptions, StoreOptions
-from pytest_kdmem.cli.output import say, with_command_flags
+from pytest_kdmem.cli.output import say, shown_progress, with_command_flags
 from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
@@ -58,13 +58,13 @@ def prefilter(
     An example at risk is left out with all its copies and near-duplicates. All other rows stay as they are, in their
     order.
     """
-    from pytest_kdmem.risk.prefilter import prefilter as write_cleaned
-
     settings = run.settings()
-    budget = output.budget(predictor.risk_threshold)
-    label_source, feature_names = predictor.label_source(), predictor.feature_names()
-    with store.opened() as opened:
-        pipeline = pair.pipeline(examples, run, opened, settings)
+    with shown_progress(pair.opening()) as progress, store.opened() as opened:
+        from pytest_kdmem.risk.prefilter import prefilter as write_cleaned
+
+        budget = output.budget(predictor.risk_threshold)
+        label_source, feature_names = predictor.label_source(), predictor.feature_names()
+        pipeline = pair.pipeline(examples, run, opened, settings, progress)
         cleaned = write_cleaned(
             pipeline, label_source, output.out, feature_names=feature_names, budget=budget, report=say
         )

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.cli.options import RunOptions, SampledExampleOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import say, say_warning
+from pytest_kdmem.cli.output import say, say_warning, shown_progress
 from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
 
 if TYPE_CHECKING:
+    from pytest_kdmem.base.progress import Progress
     from pytest_kdmem.risk.pipeline import PipelineResult
 
 
@@ -61,6 +62,20 @@ def risk(
     Only a logistic regression is trained. Its quality is measured as in the published study, and the study's results
     are printed beside it.
     """
+    with shown_progress(pair.opening()) as progress:
+        predicted = _predict(pair, predictor, output, examples, run, store, progress)
+    write_results(predicted, predictor.features, output)
+
+
+def _predict(
+    pair: PairOptions,
+    predictor: PredictorOptions,
+    output: RiskOutput,
+    examples: SampledExampleOptions,
+    run: RunOptions,
+    store: StoreOptions,
+    progress: Progress,
+) -> PipelineResult:
     from pytest_kdmem.risk.cutoff import Cutoff
 
     settings = run.settings(output.shard)
@@ -69,27 +84,26 @@ def risk(
     cutoff = Cutoff(predictor.risk_threshold)
     label_source.check(examples.extraction)
     with store.opened() as opened:
-        pipeline = pair.pipeline(examples, run, opened, settings)
-        predicted = pipeline.predict(
+        pipeline = pair.pipeline(examples, run, opened, settings, progress)
+        return pipeline.predict(
             pipeline.score_pair(), label_source, feature_names=feature_names, cutoff=cutoff, assess=True
         )
-    write_results(predicted, predictor.features, output)
 
 
 def write_results(predicted: PipelineResult, features: str, output: RiskOutput) -> None:
     """Print the risks and the quality of the predictor, and write what was asked for."""
-    from rich.console import Console
-
     from pytest_kdmem.auditing.summarize import risk_entry
+    from pytest_kdmem.base.console import shared_console
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.report.risk import predictor_report, risk_lines
     from pytest_kdmem.risk.predictor_file import write_predictor
     from pytest_kdmem.study.published import COEFFICIENTS, PREDICTION, PYTHIA_FINEWEB
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     if predicted.fitted is not None:
         published = PREDICTION[PYTHIA_FINEWEB] | (COEFFICIENTS[PYTHIA_FINEWEB] if features == "study" else {})
-        console.print(predictor_report(predicted.fitted, published, published_name="study, Pythia and FineWeb"))
+        shared_console().print(
+            predictor_report(predicted.fitted, published, published_name="study, Pythia and FineWeb"), soft_wrap=True
+        )
     entry = risk_entry(predicted.risk)
     assert entry is not None
     for line in risk_lines(entry):

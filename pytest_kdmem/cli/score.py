@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.base.addresses import Place, ending, file_place
-from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.base.text import last_part
 from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import say, say_warning, with_command_flags
+from pytest_kdmem.cli.output import say, say_warning, shown_progress, with_command_flags
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
 
@@ -66,25 +66,23 @@ def score(
     base: Base = None,
 ) -> None:
     """Score every example of a training set and write the table of scores."""
-    from pytest_kdmem.scoring.confirm import confirm as confirm_scores
-    from pytest_kdmem.scoring.score import score as score_model
-
     settings = run.settings(output.shard)
     output.check(training_set, no_cache=store.no_cache, offline=run.offline)
     if output.out is not None:
         _remove(file_place(output.out))  # a table of an earlier run must not be taken for the result of this one
-    with store.opened() as opened:
+    with shown_progress(f"opening {last_part(model)}") as progress, store.opened() as opened:
+        from pytest_kdmem.scoring.confirm import confirm as confirm_scores
+        from pytest_kdmem.scoring.score import score as score_model
+
         scores = score_model(
             run.model(model, base),
             examples.training_set(training_set),
             examples.extraction,
             opened,
             settings=settings,
-            progress=progress_for_onlooker(),
+            progress=progress,
         )
-        confirmation = (
-            confirm_scores(scores, settings, opened, progress=progress_for_onlooker()) if output.confirm else None
-        )
+        confirmation = confirm_scores(scores, settings, opened, progress=progress) if output.confirm else None
     assert output.out is not None  # scoring a part has no table, and ends above in PartScored
     write_scores(scores, confirmation, output.out)
 

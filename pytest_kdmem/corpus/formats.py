@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,13 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
 from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.row_reader import DeclaredColumns, RowReader, row_reader
 from pytest_kdmem.errors import DataError
 
 STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet")
 ROWS_AT_ONCE = 1024
+METERED_BYTES = 1 << 14
 LONGEST_LINE = 1 << 26  # bytes; a compressed file of a few kilobytes may hold a line that fills any memory
 # Errors that pyarrow raises for files and addresses that it cannot read.
 UNREADABLE = (OSError, ValueError, pa.ArrowException)
@@ -50,24 +53,27 @@ def find_ending(name: str, endings: tuple[str, ...] = STREAMED) -> str | None:
     return next((ending for ending in endings if name.endswith(ending)), None)
 
 
-def read_file(file: File, declared: DeclaredColumns, *, keep_blank: bool = False) -> Iterator[Document]:
+def read_file(
+    file: File, declared: DeclaredColumns, *, keep_blank: bool = False, meter: ReadMeter | None = None
+) -> Iterator[Document]:
     """Documents of a file in their order; a few rows are in memory at a time.
 
     Args:
         file: A file whose name has one of the endings `STREAMED`.
         declared: The columns that the training set declares.
         keep_blank: Also give the blank lines of a .txt file.
+        meter: Receives the share of the file that is read.
 
     Raises:
         DataError: The file cannot be read, or its content is not of its format (names the line or row).
     """
     match find_ending(file.name):
         case ".parquet":
-            return _parquet(file, declared)
+            return _parquet(file, declared, meter)
         case ".txt":
-            return (text for _, text in _lines(file) if text or keep_blank)
+            return (text for _, text in _lines(file, meter) if text or keep_blank)
         case _:
-            return _jsonl(file, declared)
+            return _jsonl(file, declared, meter)
 
 
 def read_columns(batches: Iterator[pa.RecordBatch], reader: RowReader, name: str) -> Iterator[Document]:
@@ -105,13 +111,22 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _lines(file: File) -> Iterator[tuple[int, str]]:
+def _lines(file: File, meter: ReadMeter | None = None) -> Iterator[tuple[int, str]]:
     """Lines of UTF-8 text, plain or compressed, without their line ends, each with its number from 1."""
     suffix = file.name.rsplit(".", 1)[-1]
     compression = {"gz": "gzip", "zst": "zstd"}.get(suffix)
     try:
-        with file.filesystem.open_input_stream(file.path, compression=compression) as stream:
-            for number, line in enumerate(_split_lines(stream), start=1):
+        with ExitStack() as opened:
+            stream = opened.enter_context(file.filesystem.open_input_stream(file.path, compression=None))
+            counted = None if meter is None else _CountedReads(stream)
+            if compression:
+                source = stream if counted is None else opened.enter_context(pa.PythonFile(counted, mode="r"))
+                chunks = _chunks(opened.enter_context(pa.CompressedInputStream(source, compression)))
+            else:
+                chunks = _chunks(counted or stream)
+            if meter and counted and (size := file.filesystem.get_file_info(file.path).size):
+                chunks = _metered(chunks, counted, size, meter)
+            for number, line in enumerate(_split_lines(chunks), start=1):
                 try:
                     yield number, line.decode("utf-8").rstrip("\r")
                 except UnicodeDecodeError as error:
@@ -124,10 +139,45 @@ def _lines(file: File) -> Iterator[tuple[int, str]]:
         ) from None
 
 
-def _split_lines(stream: Any) -> Iterator[bytes]:
+def _chunks(stream: Any) -> Iterator[bytes]:
+    while chunk := stream.read(1 << 20):
+        yield chunk
+
+
+class _CountedReads:
+    """Counts the bytes that are read of a stream."""
+
+    def __init__(self, stream: Any) -> None:
+        self.bytes_read, self._stream = 0, stream
+
+    def read(self, size: int) -> bytes:
+        chunk: bytes = self._stream.read(size)
+        self.bytes_read += len(chunk)
+        return chunk
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._stream.closed)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _metered(chunks: Iterator[bytes], reads: _CountedReads, size: int, meter: ReadMeter) -> Iterator[bytes]:
+    """The chunks of a stream in smaller ones, and with each the share of the file that is read, compressed as it is."""
+    before = 0
+    for chunk in chunks:
+        after = reads.bytes_read
+        for start in range(0, len(chunk), METERED_BYTES):
+            meter.set_share((before + (after - before) * start / len(chunk)) / size)
+            yield chunk[start : start + METERED_BYTES]
+        before = after
+
+
+def _split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
     pending: list[bytes] = []
     pending_bytes = 0
-    while chunk := stream.read(1 << 20):
+    for chunk in chunks:
         first, *rest = chunk.split(b"\n")
         pending.append(first)
         pending_bytes += len(first)
@@ -140,8 +190,8 @@ def _split_lines(stream: Any) -> Iterator[bytes]:
         yield last
 
 
-def _jsonl(file: File, declared: DeclaredColumns) -> Iterator[Document]:
-    for number, line in _lines(file):
+def _jsonl(file: File, declared: DeclaredColumns, meter: ReadMeter | None) -> Iterator[Document]:
+    for number, line in _lines(file, meter):
         if not line.strip():
             continue
         where = f"line {number} of {file.name}"
@@ -172,12 +222,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _parquet(file: File, declared: DeclaredColumns) -> Iterator[Document]:
+def _parquet(file: File, declared: DeclaredColumns, meter: ReadMeter | None) -> Iterator[Document]:
     try:
         with pq.ParquetFile(file.path, filesystem=file.filesystem) as content:
             reader = row_reader(content.schema_arrow.names, declared, file.name)
             batches = content.iter_batches(ROWS_AT_ONCE, columns=list(reader.columns))
-            yield from read_columns(batches, reader, file.name)
+            rows = read_columns(batches, reader, file.name)
+            yield from rows if meter is None else meter.counted(rows, content.metadata.num_rows)
     except UNREADABLE as error:
         raise DataError(
             f"A parquet file was expected at {file.name}, and it cannot be read ({first_line(error)})."

@@ -10,6 +10,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
 from pytest_kdmem.base.addresses import check_address
 from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, DocumentReader, File, find_ending, first_line, read_file
+from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.row_reader import columns_of
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import TrainingSet
@@ -23,8 +24,8 @@ OTHER_DATA = tuple(
 )
 
 
-def uri_readers(training_set: TrainingSet, *, offline: bool) -> list[DocumentReader]:
-    """A reader for each file that a training set's URI names, in order.
+def uri_readers(training_set: TrainingSet, *, offline: bool, meter: ReadMeter | None = None) -> list[DocumentReader]:
+    """A reader for each file that a training set's URI names, in order, which tells a meter how far it is.
 
     Raises:
         DataError: There are no files, they cannot be listed, or ``offline`` forbids it.
@@ -32,7 +33,8 @@ def uri_readers(training_set: TrainingSet, *, offline: bool) -> list[DocumentRea
     check_reachable(training_set, offline=offline)
     keep_blank = training_set.documents == "articles"
     files = list_files(training_set.source)
-    return [partial(read_file, file, columns_of(training_set), keep_blank=keep_blank) for file in files]
+    columns = columns_of(training_set)
+    return [partial(read_file, file, columns, keep_blank=keep_blank, meter=meter) for file in files]
 
 
 def check_reachable(training_set: TrainingSet, *, offline: bool) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, DocumentReader, Fi
 from pytest_kdmem.corpus.hub import hub_readers
 from pytest_kdmem.corpus.object_store import list_files, uri_readers
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve
+from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.row_reader import columns_of
 from pytest_kdmem.corpus.strata_of import StrataOf
 from pytest_kdmem.corpus.token_files import (
@@ -108,36 +109,47 @@ def check_place(training_set: TrainingSet) -> None:
         )
 
 
-def read_in_order(readers: Iterable[DocumentReader]) -> Iterator[Document]:
-    """The documents of readers that are called one after another."""
-    return chain.from_iterable(reader() for reader in readers)
+def read_in_order(readers: Sequence[DocumentReader], meter: ReadMeter | None = None) -> Iterator[Document]:
+    """The documents of readers that are called one after another, and to a meter how many of them are read."""
+    for number, reader in enumerate(readers):
+        if meter is not None:
+            meter.begin_file(number, len(readers))
+        yield from reader()
 
 
 def read_documents(
-    training_set: TrainingSet, *, offline: bool = False, gather: Gather = read_in_order
+    training_set: TrainingSet,
+    *,
+    offline: bool = False,
+    gather: Gather | None = None,
+    meter: ReadMeter | None = None,
 ) -> Iterator[Document]:
     """Stream all documents of the split in the source's order, before any are selected.
 
     Args:
         training_set: The training set to read.
         offline: Never open a network connection.
-        gather: Function that reads the files of a hub data set or an object store.
+        gather: Function that reads the files of a hub data set or an object store; one after another if None.
+        meter: Receives the share of the source that is read, where that is known and ``gather`` is None.
 
     Raises:
         DataError: A file, column or split is missing, or content is not of its format (names the line or row).
     """
     check_source(training_set)
     read, _ = resolve(training_set)
-    rows = _rows(read, offline=offline, gather=gather)
+    rows = _rows(read, offline=offline, gather=gather, meter=meter if gather is None else None)
     return join_articles(rows, training_set.source) if read.documents == "articles" else rows
 
 
-def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterator[Document]:
+def _rows(
+    training_set: TrainingSet, *, offline: bool, gather: Gather | None, meter: ReadMeter | None
+) -> Iterator[Document]:
     """Lines or rows of the source."""
+    gather = gather or partial(read_in_order, meter=meter)
     if is_address(training_set.source) and is_token_file(training_set):
         return read_tokens_at_address(training_set, offline=offline)
     if is_address(training_set.source):
-        return gather(uri_readers(training_set, offline=offline))
+        return gather(uri_readers(training_set, offline=offline, meter=meter))
     path = local_path(training_set.source)
     if is_token_folder(path):
         return read_token_file(training_set)
@@ -156,7 +168,7 @@ def _rows(training_set: TrainingSet, *, offline: bool, gather: Gather) -> Iterat
             # A blank line is no document, but marks the beginning of an article.
             keep_blank = training_set.documents == "articles"
             file = File(LocalFileSystem(), str(path), str(path))
-            return read_file(file, columns_of(training_set), keep_blank=keep_blank)
+            return read_file(file, columns_of(training_set), keep_blank=keep_blank, meter=meter)
 
 
 def fingerprint(training_set: TrainingSet) -> str | None:

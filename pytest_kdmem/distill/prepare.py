@@ -55,6 +55,7 @@ def prepare(run: TrainingRun) -> Prepared:
     declared = job.training_set.declared.tokenizer
     tokenizer = load_tokenizer(init.checkpoint.text_folder, declared, trust_remote_code=init.declared.trust_remote_code)
     set_seed(recipe.seed)
+    run.options.progress.status(f"loading {init.declared.name}")
     model = load_model(init.declared, init.checkpoint, dtype="float32", attention=_attention(run))
     if recipe.lora_rank is not None:
         add_adapter(model, recipe)
@@ -63,6 +64,7 @@ def prepare(run: TrainingRun) -> Prepared:
         embedding_rows = min(embedding_rows, job.teacher.checkpoint.vocabulary)
     vocabulary = min(tokenizer.size, embedding_rows) if tokenizer else embedding_rows
     source = RowSource(run, tokenizer, embedding_rows)
+    run.options.progress.status("reading the training set")
     rows = source.training_rows(vocabulary, lambda: load_teacher(run))
     if recipe.packing:
         check_packing(model)
@@ -104,6 +106,7 @@ def load_teacher(run: TrainingRun, *, multiplies_bfloat16: bool = False) -> PreT
     teacher = run.job.teacher
     assert teacher is not None
     run.options.report(f"teacher {teacher.declared.name}")
+    run.options.progress.status(f"loading {teacher.declared.name}")
     default_dtype = teacher.checkpoint.dtype
     if _is_on_cpu(run):
         default_dtype = dtype_on_cpu(default_dtype, run.job.recipe.precision, multiplies_bfloat16=multiplies_bfloat16)

@@ -76,6 +76,7 @@ def distill(
     check_installed(options.execution.trackers)
     options.execution.split_step(recipe.batch_size, processes.count)
     declared = DeclaredJob(recipe, init, training_set, teacher, held_out, extraction or Extraction())
+    progress.status(f"opening {init.name} and the training set")
     return _run_job(open_job(declared, offline=offline), out, options, processes)
 
 

@@ -20,7 +20,6 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.recorder import kept_if_broken
 from pytest_kdmem.plugin.audit_scope import check_is_audit, scope_of
 from pytest_kdmem.plugin.collection import is_audit
-from pytest_kdmem.plugin.progress import progress_of
 from pytest_kdmem.plugin.session import AuditSession, session_of
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.risk.label_source import LabelSource, parse_label_source
@@ -142,8 +141,8 @@ def open_audit(request: pytest.FixtureRequest, item: pytest.Item, session: Audit
     Raises:
         KdmemError: Something declared is missing, of another kind, or does not fit the rest.
     """
-    scope, progress = scope_of(item), progress_of(request.config)
-    audit = audit_by_settings(session.settings, scope.place, scope.student, session.cache_dir, progress)
+    scope = scope_of(item)
+    audit = audit_by_settings(session.settings, scope.place, scope.student, session.cache_dir, session.progress)
     tests = [item, *(test for test in request.session.items if is_audit(test) and scope_of(test).audit == audit.name)]
     used = _used_fixtures(tests)
     declared = ((role, request.getfixturevalue(role)) for role in ROLES if role in used)

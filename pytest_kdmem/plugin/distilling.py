@@ -12,7 +12,6 @@ from pytest_kdmem.distill.cache_folders import models_folder
 from pytest_kdmem.distill.execution import recipe_and_execution
 from pytest_kdmem.distill.run import distill_once
 from pytest_kdmem.errors import Interrupted, SpecError
-from pytest_kdmem.plugin.progress import progress_of
 from pytest_kdmem.plugin.session import session_of
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.runtime import extraction
@@ -67,7 +66,7 @@ def distill_for_audit(
             extraction=extraction(session.settings),
             execution=execution,
             offline=session.settings["offline"] or False,
-            progress=progress_of(request.config),
+            progress=session.progress,
         )
     except Interrupted as interruption:  # ends the run; the next test would begin to train again
         pytest.exit(str(interruption), interruption.exit_code)

@@ -72,9 +72,13 @@ def thresholds(pytestconfig: pytest.Config) -> Thresholds:
 @pytest.fixture(scope="session")
 def _kdmem_audit(request: pytest.FixtureRequest) -> Audit:
     """The audit of the running test; torn down, with all that was made of it, before a test of another one."""
-    from pytest_kdmem.plugin.audit_setup import audit_of_running_test
+    from pytest_kdmem.base.progress import status_of
+    from pytest_kdmem.plugin.session import session_of
 
-    return audit_of_running_test(request)
+    with status_of(session_of(request.config).progress, "opening the audit"):
+        from pytest_kdmem.plugin.audit_setup import audit_of_running_test
+
+        return audit_of_running_test(request)
 
 
 @pytest.fixture(scope="session")
@@ -186,16 +190,20 @@ def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
         out: str | Path | None = None,
         **settings: Any,
     ) -> Model:
-        from pytest_kdmem.plugin.distilling import distill_for_audit
+        from pytest_kdmem.base.progress import status_of
+        from pytest_kdmem.plugin.session import session_of
 
-        return distill_for_audit(
-            request,
-            init=init,
-            teacher=teacher,
-            training_set=training_set,
-            held_out=held_out,
-            out=out,
-            settings=settings,
-        )
+        with status_of(session_of(request.config).progress, "loading PyTorch and transformers"):
+            from pytest_kdmem.plugin.distilling import distill_for_audit
+
+            return distill_for_audit(
+                request,
+                init=init,
+                teacher=teacher,
+                training_set=training_set,
+                held_out=held_out,
+                out=out,
+                settings=settings,
+            )
 
     return distiller

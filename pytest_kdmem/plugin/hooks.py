@@ -74,6 +74,10 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_enter_pdb(config: pytest.Config) -> None:
+    session_of(config).progress.finish()  # a line that is redrawn would break the prompt
+
+
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
     compared_kinds = {"pytest_kdmem.metrics.estimate": "Estimate", "pytest_kdmem.metrics.subsets": "Subsets"}
     kinds = tuple(getattr(sys.modules[name], kind) for name, kind in compared_kinds.items() if name in sys.modules)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_kdmem.auditing.audit import Audit
     from pytest_kdmem.auditing.report import Report
     from pytest_kdmem.auditing.result import AuditResult
+    from pytest_kdmem.base.progress import Progress
     from pytest_kdmem.plugin.fixture_cache import FixtureCache
     from pytest_kdmem.plugin.reporting import Published
     from pytest_kdmem.plugin.student import Student
@@ -72,6 +73,13 @@ class AuditSession:
             scratch = tempfile.mkdtemp(prefix="kdmem-")
             self.config.add_cleanup(lambda: shutil.rmtree(scratch, ignore_errors=True))
         return Path(scratch)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Shows what is loaded, scored and trained."""
+        from pytest_kdmem.plugin.progress import progress_of
+
+        return progress_of(self.config)
 
     @cached_property
     def fixtures(self) -> FixtureCache:

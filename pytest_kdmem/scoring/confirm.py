@@ -152,10 +152,12 @@ def _run_engine(
 ) -> list[EngineVerdicts]:
     """One engine's verdicts on the examples by both methods."""
     extraction = scores.extraction
+    progress.status(f"loading the model for {numerics.engine}")
     with (
         device_to_itself(numerics.device),
         closing(open_engine(scores.model, scores.checkpoint, numerics, extraction, settings)) as engine,
     ):
+        progress.status("")
         rescored = engine.score(examples, extraction, METRICS[numerics.engine], progress.advance)
         continuations = engine.decode(
             [example.ids[: example.start(extraction)] for example in examples], extraction.suffix_tokens

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.scoring.beside import BesideScorer, BesideTask, job_beside, key_beside
@@ -163,8 +164,10 @@ class _WithHits:
     def scores_here(self) -> bool:
         return self._executor.scores_here
 
-    def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
-        return self._executor.documents(training_set, offline=offline)
+    def documents(
+        self, training_set: TrainingSet, *, offline: bool, meter: ReadMeter | None = None
+    ) -> Iterator[Document]:
+        return self._executor.documents(training_set, offline=offline, meter=meter)
 
     def score(self, task: Task, shards: Iterable[Shard], progress: Progress) -> ScoredShards:
         with closing(self._executor.score(task, map(self._with_hits, shards), progress)) as scored:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.base.read_ahead import read_ahead
 from pytest_kdmem.corpus.chat_source import chat_digests
-from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord
+from pytest_kdmem.corpus.read_meter import ReadMeter
+from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
@@ -66,6 +69,7 @@ class ScoreRun:
     store: ScoreStore
     executor: Executor
     progress: Progress
+    _meter: ReadMeter = field(default_factory=ReadMeter, init=False)
 
     def read_all(self) -> RunResult | None:
         """All rows from the store, or None if any is missing: no text is tokenized and no model loaded."""
@@ -90,19 +94,22 @@ class ScoreRun:
         """
         record_key = self.record_key()
         job = self.task.jobs[0]
+        documents = partial(self.executor.documents, meter=self._meter)
         reader = CorpusReader(
             self.training_set,
             open_tokenizer(job.model, job.checkpoint, self.training_set),
             job.extraction,
             offline=job.settings.offline,
-            read=guard.watched(self.executor.documents) if guard is not None else self.executor.documents,
+            read=guard.watched(documents) if guard is not None else documents,
             examples_per_shard=job.settings.examples_per_shard,
         )
         shards = ShardsToScore(self.task, self._stored, self.progress)
         names = " and ".join(job.model.name for job in self.task.jobs)
-        self.progress.start(names, expected_examples(self.training_set, job.extraction.window_tokens))
+        expected = expected_examples(self.training_set, job.extraction.window_tokens)
+        self.progress.start(names, expected)
+        self.progress.status("reading the training set")
         try:
-            self._score(shards, reader, guard)
+            self._score(shards, self._counted(reader, is_known=expected is not None), guard)
         finally:
             self.progress.finish()
         scored_now = shards.finish()
@@ -113,9 +120,9 @@ class ScoreRun:
             return None
         return RunResult(self._stored.join(shards.tables, record.shards), record, scored_now)
 
-    def _score(self, shards: ShardsToScore, reader: CorpusReader, guard: ReadingGuard | None) -> None:
+    def _score(self, shards: ShardsToScore, all_shards: Iterator[Shard], guard: ReadingGuard | None) -> None:
         """Score the shards that are not stored."""
-        read = read_ahead(reader) if self.executor.scores_here else iter(reader)
+        read = read_ahead(all_shards) if self.executor.scores_here else all_shards
         missing = shards.missing(read)
         if guard is not None:
             missing = guard.with_losses(missing)
@@ -123,6 +130,19 @@ class ScoreRun:
             for digest, rows in scored:
                 if guard is None or not guard.takes(digest, rows):
                     shards.add(digest, rows)
+
+    def _counted(self, reader: CorpusReader, *, is_known: bool) -> Iterator[Shard]:
+        """The shards of a reader; with each, the number of examples is estimated for the progress unless it is known.
+
+        Once all are read, it is known, although some of them may still be scored.
+        """
+        drawn = 0
+        for shard in reader:
+            drawn += len(shard.examples)
+            if not is_known and (examples := self._meter.estimate(drawn)) is not None:
+                self.progress.expect(examples, is_estimate=True)
+            yield shard
+        self.progress.expect(drawn, is_estimate=False)
 
     @property
     def _stored(self) -> StoredParts:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pytest_kdmem.base.progress import NO_PROGRESS, Progress
+from pytest_kdmem.base.progress import NO_PROGRESS, Progress, status_of
 from pytest_kdmem.corpus.sources import check_source
 from pytest_kdmem.corpus.special_tokens import UndeclaredSpecialTokens
 from pytest_kdmem.engines.numerics import numerics_of_run
@@ -71,12 +71,13 @@ def score(
     """
     scoring = _Scoring(training_set, training_set.lengths(extraction), store, settings or RunSettings(), progress)
     check_source(training_set)
-    if checkpoint is None:
-        checkpoint = open_checkpoint(model, offline=scoring.settings.offline)
-    job = _job(model, checkpoint, scoring, metrics)
-    if job.numerics.engine == "vllm" and metrics == "all":
-        return _score_with_both_engines(job, scoring)
-    return _score_job(job, scoring)
+    with status_of(progress, f"opening {model.name}"):
+        if checkpoint is None:
+            checkpoint = open_checkpoint(model, offline=scoring.settings.offline)
+        job = _job(model, checkpoint, scoring, metrics)
+        if job.numerics.engine == "vllm" and metrics == "all":
+            return _score_with_both_engines(job, scoring)
+        return _score_job(job, scoring)
 
 
 def score_pair(
@@ -111,12 +112,13 @@ def score_pair(
     settings = replace(settings or RunSettings(), engine="transformers", tensor_parallel=1)
     scoring = _Scoring(training_set, training_set.lengths(extraction), store, settings, progress)
     check_source(training_set)
-    task = PairJob(
-        *(
-            _job(model, open_checkpoint(model, offline=settings.offline), scoring, "all")
-            for model in (teacher, baseline)
+    with status_of(progress, f"opening {teacher.name} and {baseline.name}"):
+        task = PairJob(
+            *(
+                _job(model, open_checkpoint(model, offline=settings.offline), scoring, "all")
+                for model in (teacher, baseline)
+            )
         )
-    )
     check_same_tokenizer({f"{job.model.name} ({job.model.source})": job.checkpoint for job in task.jobs})
     keys = (*map(row_keys, task.jobs), (pair_key(task),))
     result = _run(task, keys, scoring)

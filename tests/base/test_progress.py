@@ -1,4 +1,4 @@
-"""Progress is a line now and then, or a bar for whose time pytest captures nothing."""
+"""Progress is a line now and then, and one for each thing that is loaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from pytest_kdmem.base import progress
-from pytest_kdmem.base.progress import NO_PROGRESS, Bar, Lines, progress_for_onlooker
+from pytest_kdmem.base.progress import NO_PROGRESS, Lines, progress_for_onlooker, status_of
+from pytest_kdmem.base.progress_bar import Bar
 
 
 @pytest.fixture
@@ -45,42 +46,35 @@ def test_lines_are_far_apart() -> None:
     assert lines == []
 
 
-class Capture:
-    """Stands for pytest's capture manager."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def suspend_global_capture(self, in_: bool) -> None:
-        self.calls.append("suspend")
-
-    def resume_global_capture(self) -> None:
-        self.calls.append("resume")
+def test_a_line_tells_an_estimate_as_one(lines: list[str]) -> None:
+    written = Lines(lines.append)
+    written.start("student", None)
+    written.expect(2144, is_estimate=True)
+    written.advance(7)
+    written.expect(2150, is_estimate=False)
+    written.advance(7)
+    assert lines[0].startswith("kdmem: student 7 of about 2 100 examples, ")
+    assert lines[1].startswith("kdmem: student 14 of 2 150 examples, ")
 
 
-def test_capture_is_suspended_while_a_bar_is_drawn() -> None:
-    capture = Capture()
-    bar = Bar(capture)
-    bar.finish()
-    assert capture.calls == []
-    bar.start("student", 10)
-    assert capture.calls == ["suspend"]
-    bar.advance(4)
-    bar.finish()
-    bar.finish()
-    assert capture.calls == ["suspend", "resume"]
-
-
-def test_a_bar_needs_no_capture_and_no_total() -> None:
-    bar = Bar()
-    bar.start("student", None)
-    bar.advance(3)
-    bar.finish()
-    bar.advance(1)
+def test_what_is_opened_is_one_line_at_once_and_only_once() -> None:
+    lines: list[str] = []
+    written = Lines(lines.append)
+    with status_of(written, "opening student"):
+        written.start("student", 4)
+        for _ in range(2):
+            written.status("loading the model")
+            written.status("")
+    written.finish()
+    with status_of(written, "opening student"):
+        pass
+    assert lines == ["kdmem: opening student"]
 
 
 def test_no_progress_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     NO_PROGRESS.start("student", 3)
+    NO_PROGRESS.expect(3, is_estimate=False)
+    NO_PROGRESS.status("loading")
     NO_PROGRESS.advance(3)
     NO_PROGRESS.finish()
     assert capsys.readouterr().out == ""

@@ -16,13 +16,17 @@ import pytest
 from pytest_kdmem.cli import main
 from tests.audit_project import Cast, rows_of_cells, word
 
+# How lines about what is opened and trained begin.
+PROGRESS = ("kdmem: opening ", "kdmem: loading ", "kdmem: reading ", "kdmem: train ")
+
 
 class Outcome(NamedTuple):
-    """How a command ended, and what it printed."""
+    """How a command ended, and what it printed; what it said of its progress on stderr stands apart."""
 
     code: int | str | None
     out: str
     err: str
+    progress: str = ""
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +48,10 @@ def kdmem(
             main([str(argument) for argument in arguments])
         printed = capsys.readouterr()
         assert "Traceback" not in printed.out + printed.err
-        return Outcome(end.value.code or 0, printed.out, printed.err)
+        progress, err = [], []
+        for line in printed.err.splitlines(keepends=True):
+            (progress if line.startswith(PROGRESS) else err).append(line)
+        return Outcome(end.value.code or 0, printed.out, "".join(err), "".join(progress))
 
     return run
 

@@ -138,7 +138,7 @@ def test_a_wrong_option_is_one_sentence(kdmem, tiny, data, arguments, message):
 
 
 class StoppingOutput:
-    """Standard output that sends this process a signal when it is shown that half of the examples are done."""
+    """A stream that sends this process a signal when it is shown that half of the examples are done."""
 
     def __init__(self, output, signal_number):
         self._output, self._signal_number = output, signal_number
@@ -161,7 +161,7 @@ def test_a_training_that_a_signal_stops_has_its_exit_code_and_goes_on_when_given
     command = training(tiny, data, "--mode", "baseline")
     with monkeypatch.context() as patched:
         patched.setattr("pytest_kdmem.base.progress.SECONDS_BETWEEN_LINES", 0)
-        patched.setattr(sys, "stdout", StoppingOutput(sys.stdout, signal_number))
+        patched.setattr(sys, "stderr", StoppingOutput(sys.stderr, signal_number))
         stopped = kdmem(*command)
     assert stopped.code == exit_code
     assert stopped.err.startswith(f"kdmem: Training stopped at step 1 of 2, as {sender} asked")

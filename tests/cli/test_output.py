@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from pytest_kdmem.cli.output import say, say_warning
+from pytest_kdmem.base.progress import NO_PROGRESS
+from pytest_kdmem.cli.output import say, say_warning, shown_progress
+from tests.screen import screen_of
 
 
 @pytest.mark.parametrize("line", ["rate [red]1 of 20[/red]", ":smile: 5 %", "x" * 500])
@@ -24,3 +28,38 @@ def test_what_a_line_quotes_controls_no_terminal(capsys: pytest.CaptureFixture[s
 def test_a_warning_names_settings_as_commands_take_them(capsys: pytest.CaptureFixture[str]) -> None:
     say_warning("audit it with --kdmem-chat-roles all, or set --kdmem-risk-threshold")
     assert capsys.readouterr().out == "warning: audit it with --chat-roles all, or set --threshold\n"
+
+
+def test_progress_of_a_command_stands_on_stderr_where_nobody_looks_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_progress("opening student\x1b[2J") as progress:
+        progress.start("student", 3)
+        progress.status("loading the model")
+        progress.advance(3)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == ["kdmem: opening student\ufffd[2J"]
+
+
+def test_only_the_first_process_of_a_launcher_shows_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with shown_progress("opening student") as progress:
+        assert progress is NO_PROGRESS
+    assert capsys.readouterr() == ("", "")
+
+
+def test_lines_stand_above_the_bar_of_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    with shown_progress("opening student") as progress:
+        progress.start("train", 40)
+        for epoch in (1, 2):
+            progress.advance(20)
+            say(f"epoch {epoch} of 2")
+    shown = capsys.readouterr().out
+    assert "40/40" in shown
+    assert screen_of(shown, 60) == ["epoch 1 of 2", "epoch 2 of 2"]

@@ -38,7 +38,7 @@ COLUMNS = [
 
 def test_the_table_has_a_row_per_example(kdmem, tiny, data):
     done = kdmem("score", tiny, data, "--out", "out/scores.parquet")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err, done.progress) == (0, "", f"kdmem: opening {tiny.name}\n")
     table = pq.read_table("out/scores.parquet")
     assert [(field.name, str(field.type)) for field in table.schema] == COLUMNS
     columns = table.to_pydict()

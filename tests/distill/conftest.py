@@ -30,6 +30,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from pytest_kdmem.base.progress import NoProgress
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill
 from pytest_kdmem.errors import TrainingInterrupted
@@ -175,22 +176,16 @@ def train(train_in, tmp_path) -> Callable[..., Model]:
     return run
 
 
-class Sigterm:
+class Sigterm(NoProgress):
     """A progress that sends SIGTERM, or another signal, to this process at the end of a step."""
 
     def __init__(self, step: int, batch_size: int = 8, signal_number: int = signal.SIGTERM) -> None:
         self._stop_at, self._examples, self._signal_number = step * batch_size, 0, signal_number
 
-    def start(self, what: str, total: int | None) -> None: ...
-
     def advance(self, examples: int) -> None:
         self._examples += examples
         if self._examples == self._stop_at:
             signal.raise_signal(self._signal_number)
-
-    def note(self, text: str) -> None: ...
-
-    def finish(self) -> None: ...
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from pytest_kdmem.base.progress import NoProgress
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import read_run_card
 
 
-class RecordingProgress:
+class RecordingProgress(NoProgress):
     """Records what it is called with, and the names of the checkpoints in a folder at the end of each step."""
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+
 import pytest
 
-from pytest_kdmem.base.progress import NO_PROGRESS, Bar, Lines
+from pytest_kdmem.base.progress import NO_PROGRESS, Lines
+from pytest_kdmem.base.progress_bar import Bar
 from pytest_kdmem.plugin.progress import progress_of
 from tests.audit_project import ALONE
+from tests.screen import screen_of
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
@@ -24,3 +35,76 @@ def test_a_worker_shows_none(pytester):
     config = pytester.parseconfigure(*ALONE)
     config.workerinput = {}
     assert progress_of(config) is NO_PROGRESS
+
+
+PLUGIN = '''
+import time
+import pytest
+from pytest_kdmem.plugin.session import session_of
+
+
+@pytest.fixture
+def scored(pytestconfig):
+    """Stands for a score: something is loaded, examples are done, and a library prints meanwhile."""
+    progress = session_of(pytestconfig).progress
+    progress.status("opening student")
+    progress.start("student", 4)
+    print("a line of a library")
+    progress.advance(2)
+    progress.note("a note that is longer than any of these terminals is wide, " * 3)
+    time.sleep(0.3)
+    progress.advance(2)
+    progress.finish()
+'''
+TESTS = "".join(
+    f"\n\ndef test_{name}({argument}):\n    pass\n"
+    for name, argument in [("first", ""), ("second", "scored"), ("third", ""), ("fourth", "scored"), ("fifth", "")]
+)
+
+
+def screen_of_run(pytester, columns: int, *options: str) -> list[str]:
+    """What stands on a terminal of so many columns after a run of pytest, below the header."""
+    pytester.makeconftest(PLUGIN)
+    pytester.makepyfile(test_release=TESTS)
+    reading, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "CI", "NO_COLOR")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--color=no", *ALONE, *options],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=pytester.path,
+        env=environment | {"TERM": "xterm"},
+    ):
+        os.close(terminal)
+        output = b""
+        with contextlib.suppress(OSError):  # how a terminal says that its last process has ended
+            while part := os.read(reading, 1 << 16):
+                output += part
+    os.close(reading)
+    assert b"kdmem: opening student" in output
+    assert b"2/4" in output
+    screen = screen_of(output.decode(), columns)
+    first = next(at for at, line in enumerate(screen) if line.startswith("collected"))
+    return [line for line in screen[first + 1 :] if line]
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_what_pytest_has_written_still_stands_when_the_bar_has_gone(pytester, columns):
+    lines, summary = screen_of_run(pytester, columns)
+    assert lines.split() == ["test_release.py", ".....", "[100%]"]
+    assert "5 passed" in summary
+
+
+def test_a_test_keeps_its_name_and_its_outcome(pytester):
+    *lines, _ = screen_of_run(pytester, 80, "-v")
+    assert [line.split()[:2] for line in lines] == [
+        [f"test_release.py::test_{name}", "PASSED"] for name in ("first", "second", "third", "fourth", "fifth")
+    ]
+
+
+def test_what_is_printed_stands_above_the_bar_where_nothing_is_captured(pytester):
+    lines = screen_of_run(pytester, 80, "-s")
+    assert lines.count("a line of a library") == 2
+    assert not [line for line in lines if "kdmem:" in line]

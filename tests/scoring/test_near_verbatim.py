@@ -9,6 +9,7 @@ import pytest
 import torch
 from rapidfuzz.distance import Levenshtein
 
+from pytest_kdmem.base.progress import NoProgress
 from pytest_kdmem.engines.transformers.decoding import decode_greedily
 from pytest_kdmem.errors import EngineError, SpecError
 from pytest_kdmem.scoring.near_verbatim import NEAR_SCHEMA, near_verbatim
@@ -116,7 +117,7 @@ def test_a_run_goes_on_where_another_ended(tiny, data, tmp_path):
     assert digests_by_file(resumed) == digests_by_file(whole)
 
 
-class Silent:
+class Silent(NoProgress):
     def start(self, what, total):
         pass
 

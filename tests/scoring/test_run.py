@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_kdmem.base.progress import NO_PROGRESS
+from pytest_kdmem.base.progress import NO_PROGRESS, NoProgress
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
@@ -117,7 +118,7 @@ def test_text_is_read_by_the_tokenizer_of_the_model(run_over, tiny, tmp_path, se
 def test_progress_is_of_the_model_and_of_as_many_examples_as_there_are(run_over):
     started = []
 
-    class Started(type(NO_PROGRESS)):
+    class Started(NoProgress):
         def start(self, what, total):
             started.append((what, total))
 
@@ -131,13 +132,33 @@ def test_progress_over_a_stream_is_of_its_windows(run_over, tmp_path):
     (tmp_path / "stream.bin").write_bytes(tokens.tobytes() + tokens[0, :30].tobytes())
     totals = []
 
-    class Started(type(NO_PROGRESS)):
+    class Started(NoProgress):
         def start(self, what, total):
             totals.append(total)
 
     data = TrainingSet(str(tmp_path / "stream.bin"), dtype="uint16", form="blocks")
     replace(run_over(random_rows(1)), training_set=data, progress=Started()).score_missing()
     assert totals == [4]
+
+
+def test_a_total_that_no_file_tells_is_estimated_and_then_known(run_over, tmp_path, sentences):
+    """A set of gzipped lines, whose number is known once all shards are read."""
+    lines = [sentences[number % len(sentences)] + f" {number}" for number in range(10)]
+    path = tmp_path / "text.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps({"text": line}) + "\n" for line in lines).encode()))
+    totals, expected = [], []
+
+    class Expected(NoProgress):
+        def start(self, what, total):
+            totals.append(total)
+
+        def expect(self, total, *, is_estimate):
+            expected.append((total, is_estimate))
+
+    replace(run_over(random_rows(1)), training_set=TrainingSet(str(path)), progress=Expected()).score_missing()
+    assert totals == [None]
+    assert expected[-1] == (10, False)
+    assert all(is_estimate for _, is_estimate in expected[:-1])
 
 
 class ElsewhereExecutor(LocalExecutor):
@@ -217,7 +238,7 @@ def test_a_set_of_too_short_examples_is_refused_and_nothing_of_it_stored(run_ove
 def test_a_source_that_changes_while_it_is_scored_is_not_recorded(run_over, tmp_path):
     """Its rows are stored by their content, and the next run streams the source again."""
 
-    class SavesOver:
+    class SavesOver(NoProgress):
         def start(self, what, total):
             pass
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_kdmem.base.progress import NoProgress
 from pytest_kdmem.corpus.examples import stream_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import EngineError, SpecError
@@ -166,7 +167,7 @@ def test_weights_that_change_between_digest_and_load_leave_no_scores(make_model,
     """A training job that saves over the audited folder must not pass its scores off as those of the model before."""
     folder, other = make_model("pythia", seed=11), make_model("pythia", seed=12)
 
-    class SavesOver:
+    class SavesOver(NoProgress):
         def start(self, what, total):
             shutil.copy(other / "model.safetensors", folder / "model.safetensors")
 

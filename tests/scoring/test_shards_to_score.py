@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_kdmem.base.progress import NO_PROGRESS
+from pytest_kdmem.base.progress import NO_PROGRESS, NoProgress
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.errors import EngineError
 from pytest_kdmem.scoring.executors.local import LocalExecutor
@@ -45,7 +45,7 @@ class CountingExecutor(LocalExecutor):
             yield shard
 
 
-class CountedProgress:
+class CountedProgress(NoProgress):
     def __init__(self):
         self.done = 0
 

@@ -8,6 +8,7 @@ from itertools import chain
 
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.engines.load import device_to_itself
@@ -21,13 +22,17 @@ class LocalExecutor:
 
     scores_here = True
 
-    def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
-        return read_documents(training_set, offline=offline)
+    def documents(
+        self, training_set: TrainingSet, *, offline: bool, meter: ReadMeter | None = None
+    ) -> Iterator[Document]:
+        return read_documents(training_set, offline=offline, meter=meter)
 
     def score(self, task: Task, shards: Iterable[Shard], progress: Progress) -> ScoredShards:
         remaining = iter(shards)
         if (first := next(remaining, None)) is None:
             return
+        progress.status("loading the model" if len(task.jobs) == 1 else "loading the models")
         with device_to_itself(task.jobs[0].numerics.device), closing(task.open()) as scorer:
+            progress.status("")
             for shard in chain([first], remaining):
                 yield shard.digest, scorer.rows(shard, progress.advance)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.scoring.job import Task
 from pytest_kdmem.specs.declared import TrainingSet
@@ -27,8 +28,10 @@ class Executor(Protocol):
     @property
     def scores_here(self) -> bool: ...
 
-    def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
-        """The documents of a source, in its order.
+    def documents(
+        self, training_set: TrainingSet, *, offline: bool, meter: ReadMeter | None = None
+    ) -> Iterator[Document]:
+        """The documents of a source, in its order; a meter receives the share that is read, where that is known.
 
         Raises:
             DataError: The source cannot be read.

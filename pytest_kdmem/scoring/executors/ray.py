@@ -13,6 +13,7 @@ from itertools import chain
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.formats import DocumentReader
+from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.corpus.sources import read_documents
 from pytest_kdmem.scoring.executors.protocol import ScoredShards
@@ -42,9 +43,11 @@ class RayExecutor:
         self._cpus = cpus_per_worker
         self._streams: list[Generator[Document, None, None]] = []
 
-    def documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+    def documents(
+        self, training_set: TrainingSet, *, offline: bool, meter: ReadMeter | None = None
+    ) -> Iterator[Document]:
         """The documents of `read_documents`; Ray Data reads the files of the hub and of object stores."""
-        return read_documents(training_set, offline=offline, gather=self._gather)
+        return read_documents(training_set, offline=offline, gather=self._gather, meter=meter)
 
     def score(self, task: Task, shards: Iterable[Shard], progress: Progress) -> ScoredShards:
         with cluster() as ray:

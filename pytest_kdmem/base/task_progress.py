@@ -1,0 +1,76 @@
+"""How far a task is: what is done of it, how fast, and how long it still takes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+# The rate is that of this last stretch: what was stored before is done at once, and says nothing of the rest.
+RATE_SECONDS = 30.0
+SECONDS_BETWEEN_SAMPLES = 0.5
+
+
+class TaskProgress:
+    """The progress of one task.
+
+    Args:
+        what: Name of the task.
+        total: Number of its examples; None if it is unknown.
+
+    Attributes:
+        is_estimate: Whether the total is estimated.
+        done: Number of examples done.
+        note: How the task stands beside that, such as a loss.
+        status: What is being done before the first example is; "" once it is done.
+    """
+
+    def __init__(self, what: str, total: int | None) -> None:
+        self.what, self.total = what, total
+        self.is_estimate = False
+        self.done = 0
+        self.note = self.status = ""
+        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    def expect(self, total: int, *, is_estimate: bool) -> None:
+        """Set the total; an estimate is rounded to two digits, as more of them would promise too much."""
+        if is_estimate:
+            unit = 10 ** max(0, len(str(total)) - 2)
+            total = round(total / unit) * unit
+        self.total, self.is_estimate = total, is_estimate
+
+    def advance(self, examples: int) -> None:
+        """Add examples that are done."""
+        self.status = ""
+        self.done += examples
+        now, samples = time.monotonic(), self._samples
+        if len(samples) < 2 or now - samples[-2][0] >= SECONDS_BETWEEN_SAMPLES:
+            samples.append((now, self.done))
+        else:
+            samples[-1] = (now, self.done)
+        while len(samples) > 2 and now - samples[1][0] >= RATE_SECONDS:
+            samples.popleft()
+
+    def set_status(self, text: str) -> None:
+        """Show what is being done; once that is done, the rate is measured from there."""
+        if self.status and not text:
+            self._samples = deque([(time.monotonic(), self.done)])
+        self.status = text
+
+    @property
+    def headline(self) -> str:
+        """What is being done, with the name of the task."""
+        return ": ".join(part for part in (self.what, self.status) if part)
+
+    @property
+    def rate(self) -> float | None:
+        """Examples per second of the last half minute; None if nothing was done in it."""
+        (began, before), (ended, after) = self._samples[0], self._samples[-1]
+        return (after - before) / max(ended - began, 1e-6) if after > before else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all is done; None if that is unknown."""
+        rate = self.rate
+        if self.total is None or rate is None:
+            return None
+        return max(0, self.total - self.done) / rate
