@@ -52,6 +52,20 @@ def test_every_command_named_exists_with_its_options(page: Path) -> None:
                 assert "`kdmem" not in line.split(f"kdmem {name}")[0][-1:], line
 
 
+@pages
+def test_every_action_is_a_published_one_or_a_path_in_the_users_repository(page: Path) -> None:
+    for name in re.findall(r"(?m)^\s*(?:- )?uses: (\S+)$", page.read_text(encoding="utf-8")):
+        assert name.startswith(("actions/", "./.github/actions/memorization-audit")), name
+
+
+def test_the_glossary_says_each_word_in_one_sentence() -> None:
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    rows = [row for row in re.findall(r"(?m)^\| (.+?) \| (.+) \|$", text) if row != ("word", "meaning")]
+    assert len(rows) > 40
+    for word, meaning in rows:
+        assert re.fullmatch(r"[A-Z][^.]*\.", meaning), word
+
+
 def test_the_page_of_settings_lists_every_setting() -> None:
     text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"(?m)^\| `([a-z-]+)` \| (.*) \| ", text))

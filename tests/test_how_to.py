@@ -47,11 +47,14 @@ def words(text: str) -> str:
     return " ".join(WORD.findall(text))
 
 
-@pytest.mark.slow
-def test_a_chat_model_is_trained_audited_cleaned_and_released_as_the_page_shows(tmp_path: Path) -> None:
-    page = (ROOT / "docs/how-to/release-a-chat-model.md").read_text(encoding="utf-8")
-    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
-    write_files(page, tmp_path)
+def run_page(name: str, folder: Path) -> dict[str, str]:
+    """Run the commands of a page, in a folder with its files, and return what each printed.
+
+    An audit without options is the one that a page shows failing; nothing else may fail.
+    """
+    page = (ROOT / name).read_text(encoding="utf-8")
+    (folder / "fixtures").symlink_to(ROOT / "fixtures")
+    write_files(page, folder)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -62,14 +65,28 @@ def test_a_chat_model_is_trained_audited_cleaned_and_released_as_the_page_shows(
     outputs = {}
     for command in commands_of(page):
         run = subprocess.run(
-            shlex.split(command.line), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
+            shlex.split(command.line), cwd=folder, env=environment, capture_output=True, text=True, timeout=900
         )
         outputs[command.line] = output = run.stdout + run.stderr
-        assert run.returncode == (1 if command.line == "pytest audits/" else 0), output
+        assert run.returncode == (1 if command.line in ("pytest audits/", "pytest audits") else 0), output
         lines = {words(line) for line in output.splitlines()}
         for printed in command.printed:
             assert words(printed) in lines, f"{command.line}: {printed}\n{output}"
+    return outputs
+
+
+@pytest.mark.slow
+def test_a_chat_model_is_trained_audited_cleaned_and_released_as_the_page_shows(tmp_path: Path) -> None:
+    outputs = run_page("docs/how-to/release-a-chat-model.md", tmp_path)
     # The trainer's own model in memory recites what the saved adapter does.
     training = next(output for line, output in outputs.items() if line.endswith("runs/lora"))
     last_rate = re.findall(r"step \d+: (\d+\.\d\d%) recited", training)[-1]
     assert f"memorization rate of student {last_rate} (" in outputs["pytest audits/"]
+
+
+@pytest.mark.slow
+def test_the_tutorial_distils_audits_fails_cleans_and_passes_as_it_shows(tmp_path: Path) -> None:
+    outputs = run_page("docs/tutorial.md", tmp_path)
+    failed, passed = (output for line, output in outputs.items() if line.startswith("pytest"))
+    assert "memorization rate of student" in failed
+    assert "4 passed" in passed

@@ -38,11 +38,13 @@ def chat_warnings(card: RunCard, subject: str, scores: ScoreTable) -> Iterator[s
         return
     if card.chat.roles == "all" and scores.record.unaudited_turns:
         yield (
-            f"{subject} was trained on all tokens of conversations by its run card, and answers of the assistant alone"
-            " are audited: what it recites of users, systems and tools is not found (--kdmem-chat-roles=all audits it)"
+            f"according to its run card, {subject} was trained on all tokens of conversations, and only answers of the"
+            " assistant are audited: what it recites of users, systems and tools is not found (--kdmem-chat-roles=all"
+            " audits it)"
         )
     if card.recipe.get("packing") and card.recipe.get("packing_strategy") == "wrapped":
         yield (
-            f"{subject} was trained on conversations packed end to end by its run card (wrapped): in training, answers"
-            " near the start of a block stood behind a part of their prompts, and others behind further conversations"
+            f"according to its run card, {subject} was trained on conversations packed end to end (wrapped): answers"
+            " near the start of a block followed only a part of their prompts, and others followed further"
+            " conversations"
         )

@@ -102,7 +102,7 @@ def card_mismatches(
     window = card.extraction.get("window_tokens")
     if window is not None and window < extraction.scored_tokens:
         sentence = (
-            f"{subject} was trained on windows of {window} tokens by its run card, and this audit asks for"
+            f"according to its run card, {subject} was trained on windows of {window} tokens, and this audit asks for"
             f" {extraction.scored_tokens}: it never saw the ends of its suffixes"
         )
         mismatches.append(Mismatch("window", sentence))
@@ -138,16 +138,17 @@ def refused_or_warned(mismatches: Iterable[Mismatch], role: str, accepted: Colle
 def _mode_sentences(card: RunCard, subject: str, role: str) -> Iterator[str]:
     if role == "baseline" and card.mode not in ("baseline", OTHER_TRAINER):
         yield (
-            f"{subject} was distilled by its run card (mode {card.mode}), and a baseline is one that was not: what it"
+            f"according to its run card, {subject} was distilled (mode {card.mode}), and a baseline is not: what it"
             " shares with its teacher counts as no inheritance"
         )
     if role == "student" and card.mode == "baseline":
-        yield f"{subject} was trained as a baseline by its run card, without a teacher to inherit from"
+        yield f"according to its run card, {subject} was trained as a baseline, without a teacher to inherit from"
 
 
 def _training_set_sentences(card: RunCard, subject: str, training_set: TrainingSet) -> Iterator[str]:
     fingerprint, trained_on = training_fingerprint(training_set), card.training_set
-    trained = f"{subject} was trained on {last_part(trained_on.source)} by its run card, and this audit's training set"
+    source = last_part(trained_on.source)
+    trained = f"according to its run card, {subject} was trained on {source}, and this audit's training set"
     if fingerprint is not None and trained_on.fingerprint is not None:
         if trained_on.fingerprint not in possible_fingerprints(training_set):
             yield f"{trained} has other content or is read otherwise"

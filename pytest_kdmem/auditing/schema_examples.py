@@ -13,7 +13,7 @@ class ModelColumns:
 
     Attributes:
         memorized: 1 if the model recites the example, else 0.
-        ambiguous: 1 if another kernel or batch size could turn the verdict, else 0.
+        ambiguous: 1 if another kernel or batch size could flip the verdict, else 0.
         margin: Least margin over the suffix, in logits.
         perplexity: Perplexity of the window.
         logprob: Log-probability of the suffix, in nats.

@@ -16,8 +16,9 @@ class StudentRow:
     Attributes:
         name: Name of the student.
         audit: Name of its audit.
-        temperature: Temperature of its training by its run card; None if it has none, or was not distilled softly.
-        seed: Seed of its training by its run card; None if it has none.
+        temperature: Temperature at which it was trained, according to its run card; None if it has no card, or was not
+            distilled softly.
+        seed: Seed of its training, according to its run card; None if it has no card.
         parameters: Number of parameters; None if it was not scored.
         rate: Memorization rate; None if it was not measured.
         reduction: The baseline's rate divided by the student's; None if it was not measured.

@@ -104,9 +104,9 @@ def check_never_saw(
     if role not in NEVER_SAW_IT or not _is_of(card, teacher_set) or _is_named_by(card, training_set):
         return
     raise SpecError(
-        f"A {role} that was never trained on the teacher set was expected, and {subject} was trained on"
-        f" {last_part(card.training_set.source)} by its run card, which is teacher set {teacher_set.name}; give text"
-        f" that only the teacher saw, or another {role}."
+        f"A {role} that was never trained on the teacher set was expected, and according to its run card,"
+        f" {subject} was trained on {last_part(card.training_set.source)}, which is teacher set {teacher_set.name};"
+        f" give text that only the teacher saw, or another {role}."
     )
 
 
@@ -116,7 +116,7 @@ def teacher_warnings(
     """Warn of a teacher of which its run card does not say that it was trained on the teacher set."""
     if _is_of(card, teacher_set):
         return []
-    trained = f"{subject} was trained on {last_part(card.training_set.source)} by its run card"
+    trained = f"according to its run card, {subject} was trained on {last_part(card.training_set.source)}"
     if training_set is not None and _is_of(card, training_set):
         return [f"{trained}, which is the training set: it never saw the teacher set, and nothing of that can leak"]
     return [f"{trained}, which is not the teacher set: whether it saw that cannot be told"]

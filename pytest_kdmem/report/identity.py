@@ -33,7 +33,7 @@ def identity_lines(audit: AuditResult) -> tuple[tuple[str, str], ...]:
 
 
 def training_text(model: ModelEntry) -> str:
-    """Return how a model was trained by its run card; empty if it has none."""
+    """Return how a model was trained, according to its run card; empty if it has none."""
     run = model.run
     if run is None:
         return ""

@@ -200,9 +200,9 @@ def _check_trained_on(merged: Checkpoint, base: Checkpoint) -> None:
     if card is None or merged.weights_digest == card.weights or base.digest == card.init.digest:
         return
     raise SpecError(
-        f"The base that the adapter in {merged.folder} was trained on was expected by its run card, with digest"
-        f" {card.init.digest[:8]}…, and {base.folder} has {base.digest[:8]}…; name that base by Model(…, base=…) or an"
-        f" option --…-base, or delete {FILE_NAME} if it is of another training."
+        f"According to its run card, the adapter in {merged.folder} was trained on a base with digest"
+        f" {card.init.digest[:8]}…, and {base.folder} has {base.digest[:8]}…; name that"
+        f" base by Model(…, base=…) or an option --…-base, or delete {FILE_NAME} if it is of another training."
     )
 
 

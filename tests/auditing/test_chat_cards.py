@@ -53,7 +53,7 @@ def test_the_same_or_no_template_is_none(scores: ScoreTable, template: str | Non
 def test_turns_that_training_learned_and_nobody_audits_are_warned_of(scores: ScoreTable) -> None:
     chat = ChatTraining(digest_templates(WORDS), "the tokenizer", "all")
     [warning] = chat_warnings(card(chat=chat), "student", scores)
-    assert "student was trained on all tokens of conversations by its run card" in warning
+    assert "according to its run card, student was trained on all tokens of conversations" in warning
     audited = replace(scores, record=replace(scores.record, unaudited_turns=0))
     assert list(chat_warnings(card(chat=chat), "student", audited)) == []
     for roles in ("assistant", None):
@@ -67,4 +67,4 @@ def test_conversations_that_were_packed_end_to_end_are_warned_of(scores: ScoreTa
         packed = card(chat=chat, recipe={"packing": packing, "packing_strategy": strategy})
         warnings = list(chat_warnings(packed, "student", scores))
         assert len(warnings) == warned
-        assert all("behind a part of their prompts" in warning for warning in warnings)
+        assert all("followed only a part of their prompts" in warning for warning in warnings)

@@ -102,14 +102,14 @@ def test_another_teacher_than_the_audits_is_told(role: str) -> None:
 @pytest.mark.parametrize("mode", ["soft", "hard"])
 def test_a_baseline_that_was_distilled_is_told(mode: str) -> None:
     [warning] = warnings_of(card(mode=mode), "baseline")
-    assert warning.startswith(f"it was distilled by its run card (mode {mode})")
+    assert warning.startswith(f"according to its run card, it was distilled (mode {mode})")
     assert warnings_of(card(mode=mode), "student") == []
 
 
 def test_a_student_that_had_no_teacher_is_told() -> None:
     plain = card(mode="baseline", teacher=None)
     [warning] = warnings_of(plain, "student", "12ab")
-    assert warning.startswith("it was trained as a baseline")
+    assert warning.startswith("according to its run card, it was trained as a baseline")
     assert warnings_of(plain, "baseline", "12ab") == warnings_of(plain, "teacher") == []
 
 
@@ -129,7 +129,7 @@ def test_another_training_set_than_the_audits_is_told(tmp_path: Path) -> None:
     for same in (declared, replace(declared, sample=2, seed=5), TrainingSet(tmp_path / "copy.npy")):
         assert warnings_of(made, data=same) == []
     [warning] = warnings_of(made, data=TrainingSet(tmp_path / "b.npy"))
-    assert warning.startswith("it was trained on a.npy")
+    assert warning.startswith("according to its run card, it was trained on a.npy")
 
 
 @pytest.mark.parametrize("source", ["/home/someone/fineweb.jsonl", "HuggingFaceFW/fineweb", "fineweb"])

@@ -154,7 +154,9 @@ def trained_on(data: TrainingSet, *, known: bool = True) -> DataOrigin:
 @pytest.mark.parametrize("role", ["student", "baseline"])
 def test_a_card_of_the_teacher_set_is_refused(sets: Callable[[str], TrainingSet], role: str, known: bool) -> None:
     train, teacher = sets("train"), sets("secret")
-    with pytest.raises(SpecError, match=f"{role} was trained on secret.jsonl by its run card, which is teacher set"):
+    with pytest.raises(
+        SpecError, match=f"according to its run card, {role} was trained on secret.jsonl, which is teacher set"
+    ):
         check_never_saw(card(training_set=trained_on(teacher, known=known)), role, role, train, teacher)
     # Read otherwise than declared, it is the same training; that on the training set is none of it.
     declared = replace(teacher, add_special_tokens=None)

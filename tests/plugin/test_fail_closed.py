@@ -372,5 +372,5 @@ def test_a_student_that_was_trained_on_another_set_is_not_judged_over_this_one(a
     accepted = audit_project.run("--kdmem-accept-provenance=student:training-set", "--kdmem-report=audit.json")
     assert accepted.ret == pytest.ExitCode.OK
     [warning] = audit_project.report("audit.json").warnings
-    assert warning.startswith("student was trained on other.npy by its run card")
+    assert warning.startswith("according to its run card, student was trained on other.npy")
     assert audit_project.run("--kdmem-training-set=other.npy").ret == pytest.ExitCode.OK

@@ -103,7 +103,7 @@ def test_another_base_than_it_was_trained_on_is_refused(
     other = make_model("pythia", seed=7)
     assert opened(trained_adapter)
     for message in (refusal(trained_adapter, base=str(other)), _refusal_once_changed(trained_adapter, copied, other)):
-        assert "was trained on was expected by its run card, with digest" in message
+        assert "was trained on a base with digest" in message
         assert "name that base by Model(…, base=…) or an option --…-base, or delete kdmem_run.json" in message
     (trained_adapter / "kdmem_run.json").unlink()
     assert opened(trained_adapter)
