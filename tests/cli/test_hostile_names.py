@@ -26,10 +26,12 @@ def refused(tmp_path, monkeypatch, capsys):
         output = capsys.readouterr()
         assert ended.value.code == 2
         assert output.out == ""
-        [line] = output.err.splitlines()
-        assert line.startswith("kdmem: ")
-        assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e]", line)
-        assert not re.search(r"##\w*\[|^\s*::", line.removeprefix("kdmem: "))
+        *progress, line = output.err.split("\n")[:-1]
+        for shown in (*progress, line):
+            assert shown.startswith("kdmem: ")
+            assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e]", shown)
+            assert not re.search(r"##\w*\[|^\s*::", shown.removeprefix("kdmem: "))
+        assert all(shown.startswith(("kdmem: opening ", "kdmem: loading ")) for shown in progress)
         return line
 
     return run
