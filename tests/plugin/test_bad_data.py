@@ -184,7 +184,7 @@ def test_missing_model(refused, data):
 
 def test_folder_without_a_model(refused, data, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "config.json" in refused(tmp_path / "empty", data)
+    assert "Weights of a model were expected" in refused(tmp_path / "empty", data)
 
 
 @pytest.mark.parametrize("everywhere", [True, False], ids=["everywhere", "at one token"])

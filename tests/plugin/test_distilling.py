@@ -18,7 +18,7 @@ def test_trained(distiller, memorization, student):
             "--kdmem-shard=1/2",
             "*Models that were trained before were expected in a part of a run*",
         ),
-        (", temprature=2.0", "-q", "*found 'temprature'*"),
+        (", temprature=2.0", "-q", "*named 'temprature'; did you mean temperature?*"),
     ],
     ids=["a part", "an unknown setting"],
 )
