@@ -56,7 +56,7 @@ def test_every_setting_is_an_argument_of_the_fixture(pytester, init, teacher, ro
             assert read_run_card(Path(model.source)).teacher is None
 
         def test_unknown_setting(distiller):
-            with pytest.raises(SpecError, match="found 'temprature'"):
+            with pytest.raises(SpecError, match="named 'temprature'"):
                 distiller(init=INIT, temprature=2.0)
 
         def test_setting_of_the_execution(distiller):
