@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_kdmem.auditing.scorer import Scorer
 from pytest_kdmem.base.digests import digest_of
@@ -12,6 +12,7 @@ from pytest_kdmem.canaries.measured import MeasuredCanaries
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.specs.declared import TrainingSet
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class PlantedCanaries:
 
     scorer: Scorer
     measured: list[tuple[ScoreTable, MeasuredCanaries]] = field(default_factory=list)
-    _checked: set[tuple[str, str, str]] = field(default_factory=set)
+    _checked: set[tuple[str, str, str, TrainingSet]] = field(default_factory=set)
 
     def measure(self, memorization: Memorization, manifest: Manifest) -> MeasuredCanaries:
         """Measure what a model shows of canaries, or return what was measured before.
@@ -61,9 +62,12 @@ class PlantedCanaries:
         return canaries
 
     def _check(self, scores: ScoreTable, manifest: Manifest) -> None:
-        """Check that the training set, as it is now, holds the canaries; what was seen of the same bytes holds."""
+        """Check that the training set, as it is now, holds the canaries; what was seen of the same bytes, read in the
+        same way, holds.
+        """
         content = training_fingerprint(scores.training_set)
-        key = (manifest.digest, content or "", scores.checkpoint.tokenizer_digest)
+        whole = replace(scores.training_set, sample=None, seed=0, stratify=None, stratum_sample=None)
+        key = (manifest.digest, content or "", scores.checkpoint.text_digest, whole)
         if content is not None and key in self._checked:
             return
         offline = self.scorer.run.offline

@@ -47,7 +47,7 @@ class AbsentExamples:
                 f"The training set of the student was expected beside teacher set {teacher_set.source}, so that it is"
                 " known what the student did not see, and none is declared; declare training_set."
             )
-        if teacher_set.stratify is not None:
+        if teacher_set.stratify is not None and teacher_set.sample is not None:
             raise SpecError(
                 f"A teacher set without strata was expected; found stratify={teacher_set.stratify!r} of"
                 f" {teacher_set.source}, whose strata would hold what is left out: drop it, or drop sample."

@@ -31,9 +31,8 @@ def strings_alone(
     first = next(iter(read_documents(training_set, offline=offline)), None)
     if first is None:
         raise DataError(f"Rows were expected in {training_set.source} to see how a canary is one; there are none.")
-    alone = replace(
-        training_set, form="documents", eos=None, sample=None, minimum_tokens=0, documents="lines", group_column=None
-    )
+    undrawn = replace(training_set, sample=None, group_column=None, stratify=None, stratum_sample=None)
+    alone = replace(undrawn, form="documents", eos=None, minimum_tokens=0, documents="lines")
     if isinstance(first, str | ChatRow):
         path = folder / "canaries.jsonl"
         rows = (

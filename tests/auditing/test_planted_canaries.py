@@ -51,6 +51,10 @@ def test_a_set_is_read_once_and_again_once_it_was_changed(planted: tuple[Path, M
     assert [figures.subject for _, figures in canaries.measured] == ["saw", "unseen"]
     assert first.model_digest != second.model_digest == unseen.scores.checkpoint.digest
     assert second.exposure(16) <= first.exposure(16)  # over the same canaries and set
+    (tmp_path / "template.jinja").write_text("{{ messages }}")
+    otherwise = replace(saw.scores.training_set, chat_template=str(tmp_path / "template.jinja"))
+    canaries.measure(replace(saw, scores=replace(saw.scores, training_set=otherwise)), manifest)
+    assert len(canaries._checked) == 2, "what is read otherwise may hold others"
     data.write_text(data.read_text() + json.dumps({"text": manifest.twins[0].text}) + "\n")
     with pytest.raises(DataError, match="1 are in it"):
         canaries.measure(saw, manifest)

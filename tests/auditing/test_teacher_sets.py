@@ -136,6 +136,10 @@ def test_what_is_left_out_is_the_same_for_every_model(tmp_path: Path) -> None:
     key = table.record.digest, table.checkpoint.text_digest, table.extraction.digest, train
     absent._held[key] = frozenset("a")
     assert absent.of(table, train).rows["status"].to_pylist() == ["in_training_set", "scored"]
+    stratified = replace(table, training_set=replace(table.training_set, stratify="copies"))
+    assert absent.of(stratified, train).rows == absent.of(table, train).rows, "a whole set has no strata"
+    with pytest.raises(SpecError, match="drop it, or drop sample"):
+        absent.of(replace(stratified, training_set=replace(stratified.training_set, sample=9)), train)
     write(tmp_path / "train.jsonl", ["two"])
     with pytest.raises(DataError, match="so that the same examples are left out for every model"):
         absent.of(table, train)

@@ -32,7 +32,7 @@ def write_source(folder: Path, kind: str) -> TrainingSet:
             path.write_text("one\ntwo\n")
         case "a.parquet":
             pq.write_table(pa.table({"body": ["one"], "licence": ["x"]}), path)
-            return TrainingSet(str(path), text_column="body", group_column="licence", sample=1)
+            return TrainingSet(str(path), text_column="body", group_column="licence", sample=1, stratify="group")
         case _:
             path.write_text(json.dumps({"input_ids": [1, 2], "labels": [1, 2]}) + "\n")
     return TrainingSet(str(path))
@@ -47,7 +47,7 @@ def test_strings_are_rows_in_the_order_of_the_manifest(tmp_path: Path, kind: str
     alone = strings_alone(CANARIES, write_source(tmp_path, kind), tmp_path / "out")
     documents = [getattr(each, "tolist", lambda each=each: each)() for each in read_documents(alone, offline=True)]
     assert documents == expected
-    assert (alone.form, alone.sample, alone.group_column) == ("documents", None, None)
+    assert (alone.form, alone.sample, alone.group_column, alone.stratify) == ("documents", None, None, None)
 
 
 def test_an_empty_set_tells_nothing(tmp_path: Path) -> None:
