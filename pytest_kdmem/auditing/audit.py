@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +25,6 @@ from pytest_kdmem.auditing.scorer import Scorer, check_same_examples
 from pytest_kdmem.auditing.teacher_sets import AbsentExamples, check_is_learned
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.protocol import Metrics
-from pytest_kdmem.errors import PartScored
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.membership import Membership
 from pytest_kdmem.metrics.memorization import Memorization
@@ -123,9 +121,9 @@ class Audit(DeclaredAudit):
         """
         if request.reference is not None:
             self._judged.add_reference(request.reference)
-        if self.run.part is not None:
+        if self.run.holds_no_gate:
             models = {*request.models, *self.roles.values()}
-            with suppress(PartScored):
+            with self._scorer.going_on():
                 self._scorer.score_part(models, request.training_set, "all")
             self._scorer.score_part(models, request.control_set, "all")
         measured = measure_membership(request, self._with_all_metrics, self.store, offline=self.run.offline)
@@ -155,8 +153,8 @@ class Audit(DeclaredAudit):
         pipeline = RiskPipeline(
             teacher, baseline, training_set, self.extraction, self.store, self.run, progress=self.progress
         )
-        if self.run.part is not None:
-            with suppress(PartScored):
+        if self.run.holds_no_gate:
+            with self._scorer.going_on():
                 pipeline.score_pair()
             students = {label_source.labels_from} if isinstance(label_source.labels_from, Model) else set()
             self._scorer.score_part(students | set(self.roles.values()), training_set, "verdict")
@@ -193,6 +191,11 @@ class Audit(DeclaredAudit):
         return [memorization.scores for memorization in self._so_far.memorizations.values()]
 
     @property
+    def forecasts(self) -> list[Any]:
+        """In a dry run, what each run of a model would take."""
+        return self._scorer.forecasts
+
+    @property
     def has_predicted(self) -> bool:
         """Whether a test asked for the predicted risk."""
         return self._so_far.predicted_risk is not None
@@ -224,7 +227,7 @@ class Audit(DeclaredAudit):
             key = (model, checkpoint.digest, source_digest, training_set, scored_metrics)
             if (memorization := self._so_far.memorizations.get(key)) is not None:
                 return memorization
-        if self.run.part is not None:
+        if self.run.holds_no_gate:
             self._scorer.score_part({model, *self.roles.values()}, training_set, metrics)
         scores = self._scorer.score(model, checkpoint, training_set, metrics)
         if training_set == self.teacher_set:

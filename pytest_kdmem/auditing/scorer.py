@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.strata_of import strata_of
 from pytest_kdmem.engines.numerics import numerics_of_run
 from pytest_kdmem.engines.protocol import Metrics
-from pytest_kdmem.errors import PartScored, SpecError
+from pytest_kdmem.errors import DryRun, PartScored, SpecError
 from pytest_kdmem.scoring.confirm import confirm
 from pytest_kdmem.scoring.confirmation import Confirmation
 from pytest_kdmem.scoring.score import score
@@ -32,12 +32,14 @@ class Scorer:
         run: How models are run.
         store: Where scores are kept.
         progress: Shows the progress of scoring.
+        forecasts: In a dry run, what each run of a model would take.
     """
 
     extraction: Extraction
     run: RunSettings
     store: ScoreStore
     progress: Progress
+    forecasts: list[Any] = field(default_factory=list)
     _scored_parts: set[tuple[Model, str, TrainingSet, Metrics]] = field(default_factory=set)
 
     def open(self, model: Model) -> Checkpoint:
@@ -84,13 +86,25 @@ class Scorer:
         for model in sorted(models, key=lambda model: model.source):
             checkpoint = self.open(model)
             if (part := (model, checkpoint.digest, training_set, metrics)) not in self._scored_parts:
-                with suppress(PartScored):
+                with self.going_on():
                     self.score(model, checkpoint, training_set, metrics)
                 if training_set.stratify is not None and training_set.sample is not None:
-                    with suppress(PartScored):
+                    with self.going_on():
                         self.score(model, checkpoint, strata_of(training_set), metrics)
                 self._scored_parts.add(part)
+        if self.run.dry_run:
+            raise DryRun
         raise PartScored(f"Part {self.run.part} is scored; gates wait for the other parts.")
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Go on when a part is scored or a dry run is made, which ends the call, and keep the forecasts."""
+        try:
+            yield
+        except DryRun as dry_run:
+            self.forecasts.extend(dry_run.forecasts)
+        except PartScored:
+            pass
 
     def confirm(self, scores: ScoreTable) -> Confirmation:
         """Check verdicts with every installed engine.

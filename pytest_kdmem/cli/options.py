@@ -113,11 +113,12 @@ class RunOptions(LoadingOptions):
     no_compile: bool
     accept_reading: str | None
 
-    def settings(self, shard: str | None = None) -> RunSettings:
+    def settings(self, shard: str | None = None, *, dry_run: bool = False) -> RunSettings:
         """Return how models are run.
 
         Args:
             shard: Part of the run to score, such as ``3/16``; all of it if None.
+            dry_run: Run a few batches only, and tell what the whole would take.
         """
         return RunSettings(
             engine="transformers",
@@ -132,6 +133,7 @@ class RunOptions(LoadingOptions):
             no_compile=self.no_compile,
             part=parse_part(shard) if shard is not None else None,
             accept_reading=self.accept_reading,
+            dry_run=dry_run,
         )
 
 
@@ -142,8 +144,10 @@ class EngineOptions(RunOptions):
     engine: str
     tensor_parallel: int
 
-    def settings(self, shard: str | None = None) -> RunSettings:
-        return replace(super().settings(shard), engine=self.engine, tensor_parallel=self.tensor_parallel)
+    def settings(self, shard: str | None = None, *, dry_run: bool = False) -> RunSettings:
+        return replace(
+            super().settings(shard, dry_run=dry_run), engine=self.engine, tensor_parallel=self.tensor_parallel
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ class RiskOutput:
         Path | None, typer.Option(help="Table of risks to write (.parquet), with a row per distinct example.")
     ] = None
     shard: str | None
+    dry_run: bool
 
     def check(self, pair: PairOptions, predictor: PredictorOptions) -> None:
         """Refuse outputs of the wrong kind or that would overwrite an input.
@@ -78,13 +79,15 @@ def _predict(
 ) -> PipelineResult:
     from pytest_kdmem.risk.cutoff import Cutoff
 
-    settings = run.settings(output.shard)
+    settings = run.settings(output.shard, dry_run=output.dry_run)
     label_source, feature_names = predictor.label_source(), predictor.feature_names()
     output.check(pair, predictor)
     cutoff = Cutoff(predictor.risk_threshold)
     label_source.check(examples.extraction)
     with store.opened() as opened:
         pipeline = pair.pipeline(examples, run, opened, settings, progress)
+        if output.dry_run:
+            pipeline.end_dry_run(label_source)
         return pipeline.predict(
             pipeline.score_pair(), label_source, feature_names=feature_names, cutoff=cutoff, assess=True
         )

@@ -32,6 +32,7 @@ class ScoreOutput:
         ),
     ] = None
     shard: str | None
+    dry_run: bool
     confirm: bool
 
     def check(self, training_set: str, *, no_cache: bool, offline: bool) -> None:
@@ -44,7 +45,7 @@ class ScoreOutput:
             raise SpecError(
                 "--shard scores a part into the cache: --out, --confirm and --no-cache go with a whole run."
             )
-        if self.shard is None and self.out is None:
+        if self.shard is None and self.out is None and not self.dry_run:
             raise SpecError(
                 "A file for the table of scores was expected, and none is named; add --out scores.parquet, or --shard"
                 " to score a part into the cache alone."
@@ -66,9 +67,9 @@ def score(
     base: Base = None,
 ) -> None:
     """Score every example of a training set and write the table of scores."""
-    settings = run.settings(output.shard)
+    settings = run.settings(output.shard, dry_run=output.dry_run)
     output.check(training_set, no_cache=store.no_cache, offline=run.offline)
-    if output.out is not None:
+    if output.out is not None and not output.dry_run:
         _remove(file_place(output.out))  # a table of an earlier run must not be taken for the result of this one
     with shown_progress(f"opening {last_part(model)}") as progress, store.opened() as opened:
         from pytest_kdmem.scoring.confirm import confirm as confirm_scores
@@ -83,7 +84,7 @@ def score(
             progress=progress,
         )
         confirmation = confirm_scores(scores, settings, opened, progress=progress) if output.confirm else None
-    assert output.out is not None  # scoring a part has no table, and ends above in PartScored
+    assert output.out is not None  # scoring a part and a dry run have no table, and end above in PartScored
     write_scores(scores, confirmation, output.out)
 
 

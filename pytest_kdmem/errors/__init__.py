@@ -3,6 +3,11 @@
 Each message is one sentence: what was expected, what was found and where, and then the way out.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
 
 class KdmemError(Exception):
     """Base of all errors that this package raises on purpose; users see them without a traceback.
@@ -70,3 +75,15 @@ class TrainingInterrupted(Interrupted):
 
 class PartScored(KdmemError):
     """Only a part of a run was requested, and it is scored; gates need the whole run."""
+
+
+class DryRun(PartScored):
+    """Only a forecast of a run was requested: nothing is written, and no gate is held.
+
+    Args:
+        forecasts: What each run would take; each has ``lines`` for people.
+    """
+
+    def __init__(self, forecasts: Iterable[Any] = ()) -> None:
+        super().__init__("Nothing is written, and no gate is held in a dry run.")
+        self.forecasts = tuple(forecasts)

@@ -48,7 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
         check_configuration(config)
         check_names(config)
         settings = session_of(config).settings
-        if settings.overrides("report") and not config.option.collectonly and not config.option.help:
+        if (
+            settings.overrides("report")
+            and not settings["dry_run"]
+            and not config.option.collectonly
+            and not config.option.help
+        ):
             remove_reports(settings)
         check_settings(settings)
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_kdmem.distill.cache_folders import models_folder
 from pytest_kdmem.distill.execution import recipe_and_execution
 from pytest_kdmem.distill.run import distill_once
-from pytest_kdmem.errors import Interrupted, SpecError
+from pytest_kdmem.errors import DryRun, Interrupted, SpecError
 from pytest_kdmem.plugin.session import session_of
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.runtime import extraction
@@ -44,6 +44,8 @@ def distill_for_audit(
         pytest.exit.Exception: SIGTERM or Ctrl-C stopped the training.
     """
     session = session_of(request.config)
+    if session.is_dry_run:
+        raise DryRun  # the model that would be audited is not there
     if session.shard:
         raise SpecError(
             "Models that were trained before were expected in a part of a run, as each part would train its own;"

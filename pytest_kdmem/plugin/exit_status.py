@@ -47,6 +47,8 @@ def final_status(config: pytest.Config, status: int | pytest.ExitCode) -> int | 
 def _verdict_status(session: AuditSession, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
     from pytest_kdmem.report.sentences import overall_outcome
 
+    if session.is_dry_run:
+        return NOT_DECIDED
     if session.shard:  # a part holds no gate; nothing is released by it
         return status
     if session.published is None:

@@ -94,6 +94,18 @@ class AuditSession:
         return self.settings["shard"] or ""
 
     @property
+    def is_dry_run(self) -> bool:
+        """Whether this run only tells what it would take."""
+        return self.settings["dry_run"] or False
+
+    @property
+    def less(self) -> str:
+        """What is run instead of whole audits, so that no gate is held, in words; "" if they are whole."""
+        from pytest_kdmem.plugin.dry_run import WORDS
+
+        return WORDS if self.is_dry_run else f"part {self.shard}" if self.shard else ""
+
+    @property
     def is_worker(self) -> bool:
         """Whether this is a process of pytest-xdist that runs tests for another one."""
         return hasattr(self.config, "workerinput")
@@ -106,17 +118,20 @@ class AuditSession:
         """
         from pytest_kdmem.plugin.audit_scope import session_error
         from pytest_kdmem.plugin.completeness import is_narrowed
+        from pytest_kdmem.plugin.dry_run import dry_run_error
         from pytest_kdmem.plugin.environment import environment_error
         from pytest_kdmem.plugin.sharding import shard_error
         from pytest_kdmem.plugin.validation import update_error
 
         self.has_started, self._is_narrowed = True, is_narrowed(self.config)
         self._book.open(self.config)
-        remove_reports(self.settings)
+        if not self.is_dry_run:
+            remove_reports(self.settings)
         self._error = (
             environment_error(self.config, session.items)
             or shard_error(self.config, self.settings)
             or update_error(self.config, self.settings)
+            or dry_run_error(self.config, self.settings)
             or session_error(session.items, self.settings)
         )
         # pytest-xdist shows no error that ends a worker here, so there each audit raises it.
@@ -162,7 +177,7 @@ class AuditSession:
         from pytest_kdmem.plugin.sharding import skip_if_scored
         from pytest_kdmem.plugin.tracebacks import render_error
 
-        if self.shard and skip_if_scored(item, report, call.excinfo and call.excinfo.value, self.shard):
+        if self.less and skip_if_scored(item, report, call.excinfo and call.excinfo.value, self.less):
             return
         if call.excinfo is not None:
             render_error(report, call.excinfo)
@@ -174,7 +189,7 @@ class AuditSession:
 
         self._names.add([*filter(is_audit, session.items), *self.deselected, *self.dropped])
         self._used_settings |= used_settings(self.audits.values(), filter(is_audit, session.items))
-        is_held = self.has_started and not self.shard and (self.is_worker or not self._error)
+        is_held = self.has_started and not self.less and (self.is_worker or not self._error)
         report = self._assembled_report() if is_held else None
         if self.is_worker:
             output = report and {
@@ -209,7 +224,12 @@ class AuditSession:
 
     def print_summary(self, terminalreporter: Any) -> None:
         """Print at the end of pytest's output what was audited, or which part was scored."""
-        if self.shard:
+        if self.is_dry_run:
+            from pytest_kdmem.plugin.dry_run import print_forecasts
+
+            if self.has_started:
+                print_forecasts(terminalreporter, self.audits.values())
+        elif self.shard:
             from pytest_kdmem.plugin.completeness import failed_nodeids
             from pytest_kdmem.plugin.sharding import print_shard_summary
 

@@ -21,14 +21,21 @@ def shard_error(config: pytest.Config, settings: Settings) -> str:
     return message if source else ""
 
 
-def skip_if_scored(item: pytest.Item, report: pytest.TestReport, error: BaseException | None, shard: str) -> bool:
-    """Show a test as skipped if it ended with its part, or passed by catching the lack of figures."""
+def skip_if_scored(item: pytest.Item, report: pytest.TestReport, error: BaseException | None, less: str) -> bool:
+    """Show a test as skipped if it ended with its part or dry run, or passed by catching the lack of figures.
+
+    Args:
+        item: The test.
+        report: Its report, which is changed.
+        error: What it ended with.
+        less: What was run instead of the audit, in words.
+    """
     errors = sys.modules.get("pytest_kdmem.errors")
     ended_with_part = errors is not None and isinstance(error, errors.PartScored)
     if not ended_with_part and not (report.passed and report.when == "call"):
         return False
     report.outcome = "skipped"
-    report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: part {shard}, no gate is held")
+    report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {less}, no gate is held")
     return True
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from pytest_kdmem.corpus.near_duplicates import NearDuplicate, near_duplicates
 from pytest_kdmem.corpus.presets import resolve
 from pytest_kdmem.corpus.sources import ReadDocuments, read_documents
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
-from pytest_kdmem.errors import DataError
+from pytest_kdmem.errors import DataError, DryRun
 from pytest_kdmem.risk.cutoff import Cutoff
 from pytest_kdmem.risk.features import STUDY_FEATURES, Features, extract_features
 from pytest_kdmem.risk.fitting import FITTING_VERSION, FittedPredictor, fit_predictor
@@ -93,6 +94,21 @@ class RiskPipeline:
             progress=self.progress,
         )
 
+    def end_dry_run(self, label_source: LabelSource) -> NoReturn:
+        """Measure what scoring would take: of teacher and baseline, and of a student whose examples are the labels.
+
+        Raises:
+            DryRun: Always, with the forecasts.
+            KdmemError: The models, the training set or the store cannot be used.
+        """
+        forecasts: list[Any] = []
+        for scoring in (self.score_pair, partial(self._score_student, label_source.labels_from)):
+            try:
+                scoring()
+            except DryRun as dry_run:
+                forecasts += dry_run.forecasts
+        raise DryRun(forecasts)
+
     def predict(
         self,
         pair: PairTable,
@@ -155,7 +171,16 @@ class RiskPipeline:
             return labels_from_both_models(features)
         if isinstance(labels_from, Path):
             return labels_from_file(labels_from, features)
-        scores = score(
+        scores = self._score_student(labels_from)
+        assert scores is not None
+        labels = labels_from_rows(scores.rows, features, labels_from.name, scores.checkpoint.digest)
+        return replace(labels, notes=scores.notes)
+
+    def _score_student(self, labels_from: Model | Path | None) -> ScoreTable | None:
+        """Score the student whose examples are the labels; None if they come from elsewhere."""
+        if not isinstance(labels_from, Model):
+            return None
+        return score(
             labels_from,
             self.training_set,
             self.extraction,
@@ -164,8 +189,6 @@ class RiskPipeline:
             metrics="verdict",
             progress=self.progress,
         )
-        labels = labels_from_rows(scores.rows, features, labels_from.name, scores.checkpoint.digest)
-        return replace(labels, notes=scores.notes)
 
     def fitted_predictor(self, features: Features, labels: Labels) -> Predictor:
         """Return the predictor of these features and labels from the store, or fit and store it."""

@@ -16,6 +16,7 @@ from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.errors import EngineError, PartScored, SpecError
 from pytest_kdmem.scoring.combine_engines import combine_engines
 from pytest_kdmem.scoring.documents_guard import DocumentsGuard
+from pytest_kdmem.scoring.forecast import end_dry_run
 from pytest_kdmem.scoring.job import Job, Task
 from pytest_kdmem.scoring.keys import pair_key, row_keys
 from pytest_kdmem.scoring.pair_job import PairJob
@@ -66,7 +67,7 @@ def score(
         progress: Receives the number of examples done.
 
     Raises:
-        PartScored: Only a part was to be scored, and it is in the store now.
+        PartScored: Only a part was to be scored, and it is in the store now; or, as `DryRun`, nothing was.
         KdmemError: Model, training set or store cannot be used; shards that were completed before stay stored.
     """
     scoring = _Scoring(training_set, training_set.lengths(extraction), store, settings or RunSettings(), progress)
@@ -75,6 +76,8 @@ def score(
         if checkpoint is None:
             checkpoint = open_checkpoint(model, offline=scoring.settings.offline)
         job = _job(model, checkpoint, scoring, metrics)
+        if scoring.settings.dry_run:
+            end_dry_run([_score_run(each, (row_keys(each),), scoring) for each in _jobs_of_engines(job, scoring)])
         if job.numerics.engine == "vllm" and metrics == "all":
             return _score_with_both_engines(job, scoring)
         return _score_job(job, scoring)
@@ -121,6 +124,8 @@ def score_pair(
         )
     check_same_tokenizer({f"{job.model.name} ({job.model.source})": job.checkpoint for job in task.jobs})
     keys = (*map(row_keys, task.jobs), (pair_key(task),))
+    if settings.dry_run:
+        end_dry_run([_score_run(task, keys, scoring)])
     result = _run(task, keys, scoring)
     sides = [_table(task, side, training_set, result) for side in range(2)]
     return PairTable(sides[0], sides[1], pa.concat_tables(result.tables[2]).replace_schema_metadata(None))
@@ -164,6 +169,21 @@ def _score_with_both_engines(job: Job, scoring: _Scoring) -> ScoreTable:
     return combine_engines(verdicts, columns)
 
 
+def _jobs_of_engines(job: Job, scoring: _Scoring) -> list[Job]:
+    """The job of each engine that a job needs."""
+    if job.numerics.engine != "vllm" or job.metrics != "all":
+        return [job]
+    return [
+        _job(job.model, job.checkpoint, replace(scoring, settings=settings), metrics)
+        for settings, metrics in settings_by_engine(scoring.settings)
+    ]
+
+
+def _score_run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> ScoreRun:
+    executor = executor_of(scoring.settings)
+    return ScoreRun(task, keys, scoring.training_set, scoring.store, executor, scoring.progress)
+
+
 def settings_by_engine(settings: RunSettings) -> tuple[tuple[RunSettings, Metrics], ...]:
     """Settings and metrics of vLLM's run, and of the run of transformers, which shares no model between GPUs."""
     return (
@@ -182,9 +202,8 @@ def _job(model: Model, checkpoint: Checkpoint, scoring: _Scoring, metrics: Metri
 def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> RunResult:
     """All rows of a task, or PartScored if only a part of them was to be scored."""
     settings, source = scoring.settings, scoring.training_set.source
-    executor = executor_of(settings)
-    run = ScoreRun(task, keys, scoring.training_set, scoring.store, executor, scoring.progress)
-    guard = ReadingGuard(DocumentsGuard(task, scoring.training_set, scoring.store, executor, run.record_key()))
+    run = _score_run(task, keys, scoring)
+    guard = ReadingGuard(DocumentsGuard(task, scoring.training_set, scoring.store, run.executor, run.record_key()))
     # Parts have locks of their own, so that they do not wait for each other.
     part = f"-{settings.part.number}-of-{settings.part.count}" if settings.part else ""
     with scoring.store.lock(keys[-1][-1] + part):

@@ -77,4 +77,10 @@ RUN_OPTIONS = (
         None,
         part_of_run,
     ),
+    Option(
+        "dry-run",
+        "flag",
+        "Run a few batches, write nothing, and tell what would run, on what, how long it would take and how much it"
+        " would store; no gate is held.",
+    ),
 )

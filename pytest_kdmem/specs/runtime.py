@@ -78,6 +78,7 @@ class RunSettings:
         cpus_per_worker: Number of CPUs that a Ray worker without a GPU takes.
         part: Score only this part of the shards.
         no_compile: Run models as they were written, and do not compile their layers for a GPU.
+        dry_run: Run a few batches, store nothing, and tell what the whole would take.
         accept_reading: Names of other readings, with commas between them, that may be likelier than the declared one.
         examples_per_shard: Number of examples in a shard.
 
@@ -98,6 +99,7 @@ class RunSettings:
     no_compile: bool = False
     part: Part | None = None
     accept_reading: str | None = None
+    dry_run: bool = False
     examples_per_shard: int = EXAMPLES_PER_SHARD
 
     def __post_init__(self) -> None:
@@ -113,6 +115,11 @@ class RunSettings:
                 f"tensor-parallel must be 1 with engine transformers, because it is an option of vLLM; found"
                 f" {self.tensor_parallel}."
             )
+
+    @property
+    def holds_no_gate(self) -> bool:
+        """Whether less is run than gates need: a part, or a dry run."""
+        return self.part is not None or self.dry_run
 
     @property
     def accepted_readings(self) -> tuple[str, ...]:
@@ -142,6 +149,7 @@ def run_settings(values: SettingValues) -> RunSettings:
         no_compile=values["no_compile"] or False,
         part=parse_part(values["shard"]) if values["shard"] else None,
         accept_reading=values["accept_reading"],
+        dry_run=values["dry_run"] or False,
     )
 
 

@@ -1,0 +1,42 @@
+"""`--dry-run` of commands: what it would take is printed, and nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.test_dry_run import tree
+
+
+def test_a_dry_run_of_scoring_leaves_the_table_of_an_earlier_run(kdmem, tiny, data):
+    Path("scores.parquet").write_text("of an earlier run")
+    before = tree(Path.cwd())
+    for out in ([], ["--out", "scores.parquet"]):
+        done = kdmem("score", tiny, data, "--dry-run", *out)
+        assert (done.code, done.err) == (0, "")
+        lines = done.out.splitlines()
+        assert "GPTNeoXForCausalLM" in lines[0]
+        assert "12 examples, 0 of them scored already" in lines[1]
+        assert "examples/s, measured over" in lines[2]
+        assert lines[3] == "dry run: nothing was written"
+        assert tree(Path.cwd()) == before
+
+
+def test_a_dry_run_of_risk_tells_of_the_student_that_gives_the_labels(predict, cast):
+    before = tree(Path.cwd())
+    done = predict("risk", "--dry-run", f"--labels-from={cast.student}", "--out", "risk.parquet")
+    assert (done.code, done.err) == (0, "")
+    assert tree(Path.cwd()) == before
+    pair, student = [line for line in done.out.splitlines() if "GPTNeoX" in line]
+    assert " and " in pair
+    assert " and " not in student
+    assert "nothing is to be scored" in done.out  # teacher and baseline are scored already
+
+
+@pytest.mark.parametrize("command", [["score", "no/model"], ["risk", "--teacher=no/model", "--baseline=no/model"]])
+def test_a_mistake_is_told_as_ever(kdmem, data, command):
+    name, *rest = command
+    done = kdmem(name, *rest, data, "--dry-run", "--offline")
+    assert done.code == 2
+    assert "no/model" in done.err
