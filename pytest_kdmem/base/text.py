@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+UNITS = ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)
+
 
 def last_part(source: str) -> str:
     """The last part of a path, hub id or address, without the query of an address."""
@@ -31,3 +33,16 @@ def count(number: int) -> str:
 def nearest(name: str, names: Iterable[str]) -> str:
     """The one of ``names`` that is likeliest to be meant by a misspelt name."""
     return get_close_matches(name, sorted(names), 1, 0)[0]
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def size(number_of_bytes: float) -> str:
+    """A number of bytes in the unit that suits it."""
+    unit, divisor = next((pair for pair in UNITS if number_of_bytes < 1000 * pair[1]), UNITS[-1])
+    return f"{number_of_bytes / divisor:.3g} {unit}"

@@ -14,6 +14,7 @@ from pytest_kdmem.cli.output import say, shown_progress
 from pytest_kdmem.cli.parameters import HelpFromDocstring, Spelling
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.errors import DryRun
 
 if TYPE_CHECKING:
     from pytest_kdmem.tracking.callback import MemorizationCallback
@@ -49,6 +50,7 @@ def distill(
     examples: ExampleOptions,
     loading: LoadingOptions,
     cache_dir: Path,
+    dry_run: bool,
     config: ConfigFile = None,
 ) -> None:
     """Train a baseline, or a student of a teacher.
@@ -57,18 +59,30 @@ def distill(
     """
     del config  # its options are among the others
     with shown_progress("loading PyTorch and transformers") as progress:
+        from pytest_kdmem.distill.job import DeclaredJob
         from pytest_kdmem.distill.process_group import join_process_group
+        from pytest_kdmem.distill.rehearsal import rehearse
         from pytest_kdmem.distill.run import distill as train_model
 
-        trained = train_model(
+        job = DeclaredJob(
             recipe,
             init=loading.model(files.init, files.init_base),
             training_set=examples.training_set(files.training_set),
             teacher=loading.model(files.teacher, files.teacher_base) if files.teacher else None,
             # The order names samples of the training set alone.
             held_out=replace(examples.training_set(files.held_out), order=None) if files.held_out else None,
-            out=files.out,
             extraction=examples.extraction,
+        )
+        if dry_run:
+            raise DryRun([rehearse(job, files.out, execution, offline=loading.offline)])
+        trained = train_model(
+            recipe,
+            init=job.init,
+            training_set=job.training_set,
+            teacher=job.teacher,
+            held_out=job.held_out,
+            out=files.out,
+            extraction=job.extraction,
             execution=execution,
             cache_dir=cache_dir,
             offline=loading.offline,

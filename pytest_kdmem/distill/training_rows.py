@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from datasets import Dataset
@@ -54,7 +54,8 @@ class RowSource:
             self.run.job.extraction,
             offline=self.run.options.offline,
         )
-        usable = (example for example in examples if len(example.ids) > (example.prefix_tokens or 1))
+        long_enough = (example for example in examples if len(example.ids) > (example.prefix_tokens or 1))
+        usable = islice(long_enough, self.run.options.first_examples)
         first = next(usable, None)
         schema = ANSWERS if first is not None and first.prefix_tokens is not None else TOKEN_IDS
 

@@ -31,6 +31,7 @@ class RunOptions:
         progress: Advanced by the number of examples of each step.
         report: Called with a line for each thing that the run does, and for each epoch.
         callbacks: Further callbacks of the trainer.
+        first_examples: Number of first examples to train on, for a trial; all if None.
     """
 
     execution: Execution
@@ -39,6 +40,7 @@ class RunOptions:
     progress: Progress = NO_PROGRESS
     report: Callable[[str], None] = no_report
     callbacks: tuple[TrainerCallback, ...] = ()
+    first_examples: int | None = None
 
     def silenced(self) -> RunOptions:
         """The same options without progress and report."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kdmem.base.text import duration, size
 from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from pytest_kdmem.plugin.settings import Settings
 
@@ -30,8 +31,6 @@ def dry_run_error(config: pytest.Config, settings: Settings) -> str:
 
 def print_forecasts(terminalreporter: Any, audits: Iterable[Audit]) -> None:
     """Print at the end of pytest's output what the audits would take."""
-    from pytest_kdmem.scoring.forecast import duration, size
-
     forecasts = list(dict.fromkeys(forecast for audit in audits for forecast in audit.forecasts))
     terminalreporter.section("memorization audit: dry run")
     for forecast in forecasts:

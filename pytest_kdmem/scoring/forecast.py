@@ -12,7 +12,7 @@ from typing import NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pytest_kdmem.base.text import count
+from pytest_kdmem.base.text import count, duration, size
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import CorpusReader, Shard
 from pytest_kdmem.corpus.sources import expected_examples
@@ -28,7 +28,6 @@ READING_SECONDS = 20.0
 WARM_UP = 8
 # Batches grow until one of them takes so long.
 TIMED_SECONDS = 2.0
-UNITS = ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)
 
 
 @dataclass(frozen=True)
@@ -208,16 +207,3 @@ def _runs_by(job: Job) -> str:
 
 def _ignore(examples: int) -> None:
     pass
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def size(number_of_bytes: float) -> str:
-    """A number of bytes in the unit that suits it."""
-    unit, divisor = next((pair for pair in UNITS if number_of_bytes < 1000 * pair[1]), UNITS[-1])
-    return f"{number_of_bytes / divisor:.3g} {unit}"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.base.text import count, last_part, nearest, percent
+from pytest_kdmem.base.text import count, duration, last_part, nearest, percent, size
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,15 @@ def test_digits_of_a_whole_number_stand_in_groups_of_three(number: int, text: st
 def test_the_nearest_name_is_named_and_there_always_is_one() -> None:
     assert nearest("epoch", {"epochs", "seed"}) == "epochs"
     assert nearest("?", ["seed"]) == "seed"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.25, "0.2 s"), (12.4, "12 s"), (150, "2 min"), (7199, "120 min"), (9000, "2.5 h")]
+)
+def test_a_time_is_told_in_the_unit_that_suits_it(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("number", "words"), [(120, "0.12 kB"), (4.59e5, "459 kB"), (2e9, "2 GB"), (3e15, "3e+03 TB")])
+def test_a_size_is_told_in_the_unit_that_suits_it(number: float, words: str) -> None:
+    assert size(number) == words

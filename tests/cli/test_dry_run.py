@@ -40,3 +40,14 @@ def test_a_mistake_is_told_as_ever(kdmem, data, command):
     done = kdmem(name, *rest, data, "--dry-run", "--offline")
     assert done.code == 2
     assert "no/model" in done.err
+
+
+def test_a_dry_run_of_a_training_makes_no_folder(kdmem, tiny, data):
+    before = tree(Path.cwd())
+    command = ["--init", tiny, "--train", data, "--out", "student", "--mode", "baseline", "--batch-size", "6"]
+    done = kdmem("distill", *command, "--dry-run")
+    assert (done.code, done.err) == (0, "")
+    assert "12 examples, 8 steps" in done.out
+    assert done.out.endswith("dry run: nothing was written\n")
+    assert tree(Path.cwd()) == before
+    assert not list(Path.cwd().glob(".*"))

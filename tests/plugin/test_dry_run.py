@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from pytest_kdmem.plugin.dry_run import dry_run_error
+from pytest_kdmem.plugin.settings import Settings
 
 AUDIT = """
 def test_rate(memorization, student):
@@ -37,7 +41,7 @@ def test_nothing_is_written_and_no_gate_is_held(unscored_project):
     result.assert_outcomes(skipped=3)
     text = result.stdout.str()
     for role in ("student", "teacher", "baseline"):  # the first test asks for the student alone
-        assert text.count(f"{unscored_project.cast.__getattribute__(role).name} (GPTNeoXForCausalLM") == 1
+        assert text.count(f"{getattr(unscored_project.cast, role).name} (GPTNeoXForCausalLM") == 1
     assert text.count("20 examples, 0 of them scored already") == 3
     assert "transformers in float32 on cpu" in text
     assert "nothing was written, and no gate was held (exit code 10)" in text
@@ -69,9 +73,11 @@ def test_it_accepts_no_figures_and_starts_no_workers(audit_project):
     result = audit_project.run("--kdmem-dry-run", "--kdmem-baseline-file=a.json", "--kdmem-update-baseline-file")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "--kdmem-dry-run has no figures that --kdmem-update-baseline-file could accept" in result.stderr.str()
-    result = audit_project.run_workers(2, "--kdmem-dry-run")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "drop -n" in result.stderr.str()
+    settings = Settings({"dry_run": True, "update_baseline_file": False}, {}, {"dry_run": "--kdmem-dry-run"})
+    config = SimpleNamespace(option=SimpleNamespace(numprocesses=2))
+    assert dry_run_error(config, settings).endswith("drop -n.")
+    config.option.numprocesses = None
+    assert not dry_run_error(config, settings)
 
 
 def test_a_model_that_would_be_trained_is_not(unscored_project):

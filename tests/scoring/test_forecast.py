@@ -9,7 +9,7 @@ import pytest
 
 from pytest_kdmem.errors import DryRun, SpecError
 from pytest_kdmem.scoring import forecast as forecasts
-from pytest_kdmem.scoring.forecast import Forecast, duration, size
+from pytest_kdmem.scoring.forecast import Forecast
 from pytest_kdmem.scoring.score import score, score_pair
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -97,15 +97,3 @@ def test_other_machines_are_not_measured(model: Model, data: TrainingSet, tmp_pa
     settings = RunSettings(dry_run=True, executor="ray")
     with pytest.raises(SpecError, match="Executor local was expected of a dry run"):
         score(model, data, Extraction(), ScoreStore(tmp_path / "store"), settings=settings)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.25, "0.2 s"), (12.4, "12 s"), (150, "2 min"), (7199, "120 min"), (9000, "2.5 h")]
-)
-def test_a_time_is_told_in_the_unit_that_suits_it(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
-
-
-@pytest.mark.parametrize(("number", "words"), [(120, "0.12 kB"), (4.59e5, "459 kB"), (2e9, "2 GB"), (3e15, "3e+03 TB")])
-def test_a_size_is_told_in_the_unit_that_suits_it(number: float, words: str) -> None:
-    assert size(number) == words

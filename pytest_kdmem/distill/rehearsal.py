@@ -1,0 +1,230 @@
+"""What a training would take: a few of its steps in a temporary folder, nothing kept (`kdmem distill --dry-run`)."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from itertools import count as numbers
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from pytest_kdmem.base.text import count, duration, size
+from pytest_kdmem.corpus.examples import stream_examples
+from pytest_kdmem.corpus.sources import expected_examples
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
+from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.job import DeclaredJob, TrainingJob, open_job
+from pytest_kdmem.distill.prepare import Prepared, prepare
+from pytest_kdmem.distill.process_group import ProcessGroup, join_process_group, require_single_process
+from pytest_kdmem.distill.stop_request import StopRequest
+from pytest_kdmem.distill.train import train
+from pytest_kdmem.distill.training_folder import TrainingFolder, check_output_folder
+from pytest_kdmem.distill.training_run import RunOptions, TrainingRun
+from pytest_kdmem.engines.transformers.quiet import quiet
+from pytest_kdmem.specs.trackers import check_installed
+
+# Steps that are tried, of which the first is not timed; fewer if they take longer than so many seconds.
+STEPS = 5
+TIMED_SECONDS = 5.0
+# Seconds after which no more of a training set is read to count its examples.
+READING_SECONDS = 20.0
+# Bytes of a checkpoint for each weight that is trained: itself and two moments of AdamW, in float32.
+CHECKPOINT_BYTES = 12
+BFLOAT16_BYTES, FLOAT32_BYTES = 2, 4
+
+
+@dataclass(frozen=True)
+class TrainingForecast:
+    """What a training would take.
+
+    Attributes:
+        title: What is trained, of whom, on what and where, in words.
+        examples: Number of examples.
+        is_exact: Whether that number is known; otherwise there are at least so many.
+        steps: Number of steps.
+        beginning_seconds: Seconds until the first step: models are loaded, and a teacher writes what is learned.
+        seconds_per_step: Seconds of a step.
+        timed: Number of steps that this was measured over.
+        model_bytes: Bytes of the trained model.
+        beside_bytes: Bytes beside it while it trains: rows, and the checkpoint.
+    """
+
+    title: str
+    examples: int
+    is_exact: bool
+    steps: int
+    beginning_seconds: float
+    seconds_per_step: float
+    timed: int
+    model_bytes: float
+    beside_bytes: float
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the training would take."""
+        return self.beginning_seconds + self.steps * self.seconds_per_step
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The forecast in lines for people."""
+        at_least = "" if self.is_exact else "at least "
+        return (
+            self.title,
+            f"  {at_least}{count(self.examples)} examples, {at_least}{count(self.steps)} steps",
+            f"  {at_least}{duration(self.seconds)} ({duration(self.beginning_seconds)} to begin, then"
+            f" {self.seconds_per_step:.2g} s a step, measured over {self.timed})",
+            f"  a model of {size(self.model_bytes)}, and {at_least}{size(self.beside_bytes)} beside it while it trains",
+        )
+
+
+def rehearse(declared: DeclaredJob, out: Path, execution: Execution, *, offline: bool = False) -> TrainingForecast:
+    """Check a training as `distill` does, try a few of its steps in a temporary folder, and keep nothing.
+
+    Args:
+        declared: The training.
+        out: Folder that the trained model would go to.
+        execution: Settings of how it runs.
+        offline: Open no network connection.
+
+    Raises:
+        SpecError: As in `distill`; or a launcher started several processes.
+        DataError: As in `distill`.
+        EngineError: As in `distill`.
+    """
+    require_single_process("a dry run")
+    processes = join_process_group()
+    check_output_folder(out)
+    check_installed(execution.trackers)
+    execution.split_step(declared.recipe.batch_size, processes.count)
+    job = open_job(declared, offline=offline)
+    recipe = job.recipe
+    examples, is_exact = _count_examples(job, offline=offline)
+    makes_rows = recipe.mode == "hard" or recipe.teacher_top_k is not None
+    trial = _Trial(job, execution, processes, offline)
+    tried = STEPS * recipe.batch_size
+    if makes_rows:  # what is written for more examples takes as much longer as they are more
+        shorter, longer = (trial.run(rows, steps=False) for rows in (recipe.batch_size, 2 * recipe.batch_size))
+        each = max(longer.beginning_seconds - shorter.beginning_seconds, 0.0) / recipe.batch_size
+        tried = recipe.batch_size
+    outcome = trial.run(tried)
+    beginning = outcome.beginning_seconds + (each * max(examples - tried, 0) if makes_rows else 0.0)
+    is_adapter = recipe.lora_rank is not None
+    return TrainingForecast(
+        title=_title(job, processes),
+        examples=examples,
+        is_exact=is_exact,
+        steps=recipe.epochs * ceil(examples / recipe.batch_size),
+        beginning_seconds=beginning,
+        seconds_per_step=outcome.seconds_per_step,
+        timed=outcome.timed,
+        model_bytes=outcome.trained_weights * (FLOAT32_BYTES if is_adapter else BFLOAT16_BYTES),
+        beside_bytes=outcome.trained_weights * CHECKPOINT_BYTES + outcome.bytes_per_example * examples,
+    )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    beginning_seconds: float
+    trained_weights: int
+    bytes_per_example: float
+    seconds_per_step: float = 0.0
+    timed: int = 0
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Runs the beginning of a job in a temporary folder."""
+
+    job: TrainingJob
+    execution: Execution
+    processes: ProcessGroup
+    offline: bool
+
+    def run(self, examples: int, *, steps: bool = True) -> _Outcome:
+        """Prepare the first examples, and train on them unless ``steps`` is false."""
+        clock = _Clock()
+        job = replace(self.job, recipe=replace(self.job.recipe, epochs=1))
+        execution = replace(self.execution, report_to=None)
+        options = RunOptions(execution, offline=self.offline, callbacks=(clock,), first_examples=examples)
+        with (
+            tempfile.TemporaryDirectory(prefix="kdmem-") as scratch,
+            TrainingFolder.open(Path(scratch) / "model", job.digest, self.processes) as folder,
+            quiet(),
+        ):
+            run, began = TrainingRun(job, options, self.processes, folder), time.monotonic()
+            prepared = prepare(run)
+            seconds = time.monotonic() - began
+            stored = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
+            if steps:
+                train(run, prepared, StopRequest())
+        each = stored / max(len(prepared.rows), 1)
+        return _Outcome(seconds, _trained_weights(prepared), each, clock.seconds_per_step, clock.timed)
+
+
+class _Clock(TrainerCallback):
+    """Times the steps, keeps checkpoints from being written, and ends the training once it was timed long enough."""
+
+    def __init__(self) -> None:
+        self._ends: list[float] = []
+        self._began = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
+    ) -> None:
+        self._began = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
+    ) -> None:
+        self._ends.append(time.monotonic())
+        control.should_save = False
+        if len(self._ends) > 1 and self._ends[-1] - self._ends[0] >= TIMED_SECONDS:
+            control.should_training_stop = True
+
+    @property
+    def timed(self) -> int:
+        """Number of timed steps."""
+        return max(len(self._ends) - 1, 1)
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean of the steps behind the first, or of the first if there is no other."""
+        first = self._ends[0] if len(self._ends) > 1 else self._began
+        return (self._ends[-1] - first) / self.timed
+
+
+def _count_examples(job: TrainingJob, *, offline: bool) -> tuple[int, bool]:
+    """The number of examples to train on, and whether it is known."""
+    data, init = job.training_set.declared, job.init
+    tokenizer = load_tokenizer(
+        init.checkpoint.text_folder, data.tokenizer, trust_remote_code=init.declared.trust_remote_code
+    )
+    whole = replace(data, sample=None)
+    examples = stream_examples(whole, tokenizer, job.extraction, offline=offline)
+    began, usable = time.monotonic(), 0
+    for read, example in zip(numbers(1), examples, strict=False):
+        usable += len(example.ids) > (example.prefix_tokens or 1)
+        if time.monotonic() - began >= READING_SECONDS:
+            expected = expected_examples(whole, job.extraction.window_tokens)
+            return (usable, False) if expected is None else (max(expected - read + usable, usable), True)
+    return usable, True
+
+
+def _trained_weights(prepared: Prepared) -> int:
+    return sum(weight.numel() for weight in prepared.model.parameters() if weight.requires_grad)
+
+
+def _title(job: TrainingJob, processes: ProcessGroup) -> str:
+    init, recipe = job.init, job.recipe
+    adapter = f", an adapter of rank {recipe.lora_rank}" if recipe.lora_rank is not None else ""
+    teacher = f" of {job.teacher.declared.name}" if job.teacher else ""
+    parameters = f"{init.checkpoint.architecture}, {count(init.checkpoint.parameters)} parameters"
+    return (
+        f"{recipe.mode} model{teacher} from {init.declared.name} ({parameters}{adapter}), in {recipe.precision} on"
+        f" {processes.device}, over {job.training_set.declared.label}, {recipe.epochs} epochs of batches of"
+        f" {recipe.batch_size}"
+    )

@@ -1,0 +1,79 @@
+"""A rehearsal counts and times a training, and leaves no trace of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_kdmem.distill import rehearsal
+from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.job import DeclaredJob
+from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.rehearsal import TrainingForecast, rehearse
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+
+ROWS = 30
+RECIPE = Recipe(mode="baseline", epochs=3, batch_size=4, precision="float32")
+
+
+@pytest.fixture
+def job(tiny: Path, tmp_path: Path) -> DeclaredJob:
+    ids = np.random.default_rng(0).integers(1, 200, (ROWS, 24), dtype=np.int32)
+    np.save(tmp_path / "rows.npy", ids)
+    model = Model(tiny)
+    return DeclaredJob(RECIPE, model, TrainingSet(tmp_path / "rows.npy"), model, None, Extraction(8, 8, 24))
+
+
+@pytest.mark.parametrize("changes", [{}, {"mode": "hard"}, {"mode": "soft", "teacher_top_k": 4}, {"lora_rank": 2}])
+def test_a_training_is_counted_and_timed_without_a_trace(
+    job: DeclaredJob, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    if "lora_rank" in changes:
+        pytest.importorskip("peft")
+    job = replace(job, recipe=replace(RECIPE, **changes))  # type: ignore[arg-type]
+    forecast = rehearse(job, tmp_path / "student", Execution())
+    assert (forecast.examples, forecast.is_exact) == (ROWS, True)
+    assert forecast.steps == 3 * ceil(ROWS / 4)
+    assert forecast.timed >= 1
+    assert forecast.seconds >= forecast.steps * forecast.seconds_per_step > 0
+    whole = sum(path.stat().st_size for path in Path(job.init.source).glob("*.safetensors"))  # float32
+    assert (
+        forecast.model_bytes < whole
+        if "lora_rank" in changes
+        else forecast.model_bytes == pytest.approx(whole / 2, rel=0.1)
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.npy"]
+
+
+def test_a_set_that_takes_long_to_read_is_counted_by_its_rows(
+    job: DeclaredJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "READING_SECONDS", 0.0)
+    forecast = rehearse(job, tmp_path / "student", Execution())
+    assert (forecast.examples, forecast.is_exact) == (ROWS, True)
+    monkeypatch.setattr(rehearsal, "expected_examples", lambda *_: None)
+    forecast = rehearse(job, tmp_path / "student", Execution())
+    assert (forecast.examples, forecast.is_exact) == (1, False)
+    assert "at least 1 examples" in forecast.lines[1]
+
+
+def test_what_a_training_refuses_a_rehearsal_refuses(job: DeclaredJob, tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "notes.txt").write_text("mine")
+    with pytest.raises(SpecError, match="An empty or new folder was expected"):
+        rehearse(job, tmp_path / "student", Execution())
+    with pytest.raises(SpecError, match="A teacher was expected"):
+        rehearse(replace(job, recipe=Recipe(), teacher=None), tmp_path / "new", Execution())
+    with pytest.raises(SpecError, match="batch-size"):
+        rehearse(job, tmp_path / "new", Execution(micro_batch_size=3))
+
+
+def test_the_time_is_that_of_the_beginning_and_of_all_steps() -> None:
+    forecast = TrainingForecast("soft", 10, True, 20, 5.0, 0.5, 3, 1e6, 2e6)
+    assert forecast.seconds == 15.0
+    assert forecast.lines[2] == "  15 s (5.0 s to begin, then 0.5 s a step, measured over 3)"
