@@ -10,55 +10,93 @@ from dataclasses import replace
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.verdict import examples_needed
-from pytest_kdmem.canaries.estimate import CANARY
 from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, Estimate
 
 # Factor by which to enlarge a sample whose point estimate meets the threshold while its bound does not.
 LARGER_SAMPLE = 4
 # A report of its own, so that the report of the whole audit is not overwritten.
 SHOW_EXAMPLES = ["--kdmem-report=gate.html"]
+# Metrics that are lower for a student of a training set from which what is at risk was removed.
+CLEANED_AWAY = ("memorization rate", "inheritance ratio", "inherited share")
+# Settings that `kdmem prefilter` takes, too.
+OF_PREFILTER = (
+    *("prefix-tokens", "suffix-tokens", "window-tokens", "text-column", "form", "eos", "add-special-tokens"),
+    *("tokenizer", "chat-columns", "chat-turns", "chat-roles", "answer-tokens", "chat-template", "dtype", "device"),
+    *("teacher-base", "baseline-base", "batch-size", "cache-dir", "offline", "trust-remote-code"),
+)
 
 
-def with_commands(result: AuditResult, options: Sequence[str], root: str = ".") -> AuditResult:
+def with_commands(
+    result: AuditResult, options: Sequence[str], root: str = ".", written: Sequence[str] = ()
+) -> AuditResult:
     """Add a command to each gate that did not pass.
 
     Args:
         result: The result of an audit.
         options: Command line options of this run, which the next run repeats.
         root: Path from the folder where the command will be run to the folder where node ids begin.
+        written: Reports that this run writes.
     """
     gates = (
-        gate if gate.outcome == "pass" else replace(gate, command=next_command(gate, result, options, root))
+        gate if gate.outcome == "pass" else replace(gate, command=next_command(gate, result, options, root, written))
         for gate in result.gates
     )
     return replace(result, gates=tuple(gates))
 
 
-def next_command(gate: Gate, result: AuditResult, options: Sequence[str], root: str = ".") -> str:
-    """The command that would decide an undecided gate or show why it failed, quoted for a shell."""
-    if gate.metric == SHARE_AT_RISK and gate.outcome == "fail" and (prefilter := _prefilter_command(result)):
+def next_command(
+    gate: Gate, result: AuditResult, options: Sequence[str], root: str = ".", written: Sequence[str] = ()
+) -> str:
+    """The command that would decide an undecided gate, show why it failed, or clean what is to be distilled.
+
+    Returns:
+        the command, quoted for a shell; empty if it would be this run's own.
+    """
+    if gate.metric == SHARE_AT_RISK and gate.outcome == "fail" and (prefilter := _prefilter_command(result, options)):
         return shlex.join(prefilter)
     added = _added_options(gate, result)
+    shows_again = added == SHOW_EXAMPLES and any(path.endswith(".html") for path in written)
+    has_all = bool(added) and added != SHOW_EXAMPLES and set(added) <= set(options)
+    is_alone = not added and {other.nodeid for other in result.gates} == {gate.nodeid} and not result.not_run
+    if shows_again or has_all or is_alone:
+        cleans = gate.outcome == "fail" and _is_cleaned_away(gate)
+        return shlex.join(_prefilter_command(result, options)) if cleans else ""
     replaced = {option.split("=")[0] for option in added}
     kept = [option for option in options if option.split("=")[0] not in replaced]
     nodeid = gate.nodeid if root == "." else f"{root}/{gate.nodeid}"
     return shlex.join(["pytest", nodeid, *kept, *added])
 
 
-def _prefilter_command(result: AuditResult) -> list[str]:
+def _is_cleaned_away(gate: Gate) -> bool:
+    """Whether a gate would hold for a student of a cleaned training set sooner: one of what a student recites."""
+    estimate = gate.estimate
+    return estimate is not None and estimate.metric in CLEANED_AWAY and estimate.subject not in ("teacher", "baseline")
+
+
+def _prefilter_command(result: AuditResult, options: Sequence[str]) -> list[str]:
     """The command that cleans the training set; empty if the report does not hold all that it takes."""
     teacher, baseline = result.models.get("teacher"), result.models.get("baseline")
     if result.training_set is None or teacher is None or baseline is None:
         return []
     models = [f"--teacher={teacher.source}", f"--baseline={baseline.source}"]
-    return ["kdmem", "prefilter", result.training_set.source, *models, "--out=cleaned"]
+    given = {f"--kdmem-{name}": f"--{name}={result.settings[key]}" for name, key in _lengths(result)}
+    given |= {
+        option.split("=")[0]: option.replace("--kdmem-", "--", 1)
+        for option in options
+        if option.split("=")[0].removeprefix("--kdmem-") in OF_PREFILTER
+    }
+    return ["kdmem", "prefilter", result.training_set.source, *models, *given.values(), "--out=cleaned"]
+
+
+def _lengths(result: AuditResult) -> list[tuple[str, str]]:
+    """Lengths that the configuration gives: names of their options, and their keys among the settings."""
+    keys = ("prefix_tokens", "suffix_tokens", "window_tokens")
+    return [(key.replace("_", "-"), key) for key in keys if key in result.settings]
 
 
 def _added_options(gate: Gate, result: AuditResult) -> list[str]:
     estimate, operator, threshold = gate.estimate, gate.operator, gate.threshold
     if gate.outcome == "error" or estimate is None or operator is None or threshold is None:
-        return []
-    if estimate.metric.startswith(CANARY):  # no sample and no example tells more of them
         return []
     if math.isnan(estimate.value):
         return SHOW_EXAMPLES
@@ -74,7 +112,11 @@ def _added_options(gate: Gate, result: AuditResult) -> list[str]:
 
 
 def _sample_option(needed: float, estimate: Estimate, result: AuditResult) -> str:
-    """The sample size that gives a denominator of ``needed``; that of a share is smaller than the sample."""
+    """The sample size that gives a denominator of ``needed``; that of a share is smaller than the sample.
+
+    It is no larger than the set, of which a sample of that size is the whole.
+    """
     data = result.other_sets.get(estimate.subject, result.training_set)
     drawn = max(data.distinct if data is not None else 0, estimate.n)
-    return f"--kdmem-sample={math.ceil(needed * drawn / estimate.n)}"
+    size = math.ceil(needed * drawn / estimate.n)
+    return f"--kdmem-sample={min(size, data.examples) if data is not None and data.examples > drawn else size}"

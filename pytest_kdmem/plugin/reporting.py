@@ -46,18 +46,21 @@ class Published:
         accepted: Sentence about the figures that were accepted; "" where none were.
         errors: Sentences about what could not be written.
         is_partial: Whether less than whole audits was asked for.
+        written: Reports that were written.
     """
 
     report: Report
     accepted: str
     errors: Sequence[str]
     is_partial: bool = False
+    written: Sequence[str] = ()
 
 
 def publish(report: Report, settings: Settings, invoked_from: Path) -> Published:
     """Complete a report, write it wherever it was asked for, and accept its figures if they are to be."""
     report = completed_report(report, settings, invoked_from)
-    accepted, errors = "", _write_reports(report, settings)
+    written, errors = _write_reports(report, settings)
+    accepted = ""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         errors += filter(None, [append_summary(report, Path(summary))])
     errors += _log_figures(report, split_names(settings["log_to"]))
@@ -66,7 +69,7 @@ def publish(report: Report, settings: Settings, invoked_from: Path) -> Published
             accepted = _accept_figures(report, settings)
         except KdmemError as error:
             errors.append(str(error))
-    return Published(report, accepted, errors, settings["partial"] or False)
+    return Published(report, accepted, errors, settings["partial"] or False, written)
 
 
 def completed_report(report: Report, settings: Settings, invoked_from: Path) -> Report:
@@ -79,7 +82,7 @@ def completed_report(report: Report, settings: Settings, invoked_from: Path) -> 
     """
     root = Path(os.path.relpath(settings.root, invoked_from)).as_posix()
     options = [text for option in OPTIONS for text in _command_line_texts(option, settings)]
-    audits = tuple(with_commands(audit, options, root) for audit in report.audits)
+    audits = tuple(with_commands(audit, options, root, settings["report"]) for audit in report.audits)
     path = settings.baseline_file
     if path is None or (settings["update_baseline_file"] and not path.exists()):
         return Report(audits)
@@ -108,6 +111,8 @@ def print_summary(terminalreporter: Any, published: Published, config: pytest.Co
     terminalreporter.section("memorization audit")
     text = render(report, width=writer.fullwidth, color=writer.hasmarkup, unicode=unicode, verbosity=verbosity)
     terminalreporter.write(without_commands(text))
+    for path in published.written:
+        terminalreporter.write_line(without_commands(harmless(f"wrote {without_secrets(path)}")))
     if published.accepted:
         terminalreporter.write_line(without_commands(published.accepted))
     if outcome == "inconclusive":
@@ -137,18 +142,19 @@ def github_annotations(report: Report, config: pytest.Config) -> str:
     return workflow_commands(report, config.rootpath.relative_to(workspace).as_posix() if is_inside else ".")
 
 
-def _write_reports(report: Report, settings: Settings) -> list[str]:
-    """Write every report asked for, and return sentences about those that could not be written."""
-    errors = []
+def _write_reports(report: Report, settings: Settings) -> tuple[list[str], list[str]]:
+    """Write every report asked for; return those that were, and sentences about those that could not be."""
+    written, errors = [], []
     for path in sorted(settings["report"], key=lambda path: ending(path) != ".json"):  # the JSON record first
         try:
             write_report(report, path)
+            written.append(str(path))
         except KdmemError as error:
             errors.append(str(error))
         except Exception as error:  # a mistake of ours, for which no other report and no verdict may be lost
             sentence = f"A report was to be written to {path}, and rendering it broke ({type(error).__name__})."
             errors.append(harmless(sentence))
-    return errors
+    return written, errors
 
 
 def _log_figures(report: Report, trackers: Sequence[str]) -> list[str]:

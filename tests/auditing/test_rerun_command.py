@@ -17,7 +17,10 @@ from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from tests.auditing.estimates import rate
 from tests.auditing.results import full_result
 
-RESULT = full_result()  # of 1 000 distinct examples
+FULL = full_result()
+assert FULL.training_set is not None
+# A sample of 1 000 distinct examples of a larger set.
+RESULT = replace(FULL, training_set=replace(FULL.training_set, examples=10**6))
 OPTIONS = ["--kdmem-sample=1000", "--kdmem-dtype=bfloat16"]
 
 
@@ -89,7 +92,8 @@ def test_a_share_at_risk_that_is_too_high_is_lowered_by_a_cleaned_set() -> None:
     failed = gate(estimate_proportion("share at risk", "training", Counts(5, 10), exhaustive=True), 0.1)
     models = RESULT.models | {"baseline": RESULT.models["student"]}
     assert next_command(failed, replace(RESULT, models=models), OPTIONS) == (
-        "kdmem prefilter train.jsonl --teacher=runs/teacher --baseline=runs/student --out=cleaned"
+        "kdmem prefilter train.jsonl --teacher=runs/teacher --baseline=runs/student --prefix-tokens=50"
+        " --dtype=bfloat16 --out=cleaned"
     )
     assert added(failed) == ["--kdmem-report=gate.html"]  # as this audit has no baseline
 
@@ -97,3 +101,40 @@ def test_a_share_at_risk_that_is_too_high_is_lowered_by_a_cleaned_set() -> None:
 def test_only_gates_that_did_not_pass_get_a_command() -> None:
     commands = [gate.command for gate in with_commands(RESULT, OPTIONS).gates]
     assert [bool(command) for command in commands] == [gate.outcome != "pass" for gate in RESULT.gates]
+
+
+@pytest.mark.parametrize("value", [rate(0, 1000), rate(9, 1000)])
+def test_no_sample_is_larger_than_the_set(value: Estimate) -> None:
+    assert FULL.training_set is not None
+    limit = 0.001 if value.k == 0 else 0.01
+    small = replace(FULL, training_set=replace(FULL.training_set, examples=1200))
+    assert added(gate(value, limit), small) == ["--kdmem-sample=1200"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "options"),
+    [
+        (gate(rate(19, 1000), 0.01), []),
+        (gate(rate(10, 1000, exhaustive=True, ambiguous=1), 0.01), ["--kdmem-dtype=float32", "--kdmem-confirm"]),
+    ],
+)
+def test_a_command_that_was_run_is_followed_by_a_cleaned_set(failed: Gate, options: list[str]) -> None:
+    """The run wrote an HTML report, or was in full precision and confirmed."""
+    models = RESULT.models | {"baseline": RESULT.models["student"]}
+    command = next_command(failed, replace(RESULT, models=models), options, written=["audit.json", "gate.html"])
+    assert command.startswith("kdmem prefilter train.jsonl --teacher=runs/teacher --baseline=runs/student")
+    assert next_command(failed, RESULT, options, written=["gate.html"]) == ""  # as this audit has no baseline
+    of_teacher = replace(failed, estimate=replace(failed.estimate, subject="teacher"))
+    assert next_command(of_teacher, replace(RESULT, models=models), options, written=["gate.html"]) == ""
+
+
+def test_a_report_without_examples_is_no_reason_not_to_show_them() -> None:
+    failed = gate(rate(19, 1000), 0.01)
+    command = next_command(failed, RESULT, [], written=["audit.json", "audit.sarif"])
+    assert command.endswith("--kdmem-report=gate.html")
+
+
+def test_a_test_that_broke_alone_is_not_run_again_as_it_was() -> None:
+    broken = Gate("test_x", "a.py::test_x", "", None, None, None, "error", "broke")
+    assert next_command(broken, replace(RESULT, gates=(broken,), not_run=()), []) == ""
+    assert next_command(broken, RESULT, []) == "pytest a.py::test_x"
