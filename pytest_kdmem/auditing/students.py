@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.metrics.estimate import Estimate
 
+# Modes whose loss has a temperature.
+WITH_TEMPERATURE = ("soft", "on-policy")
+
 
 @dataclass(frozen=True)
 class StudentRow:
@@ -16,8 +19,9 @@ class StudentRow:
     Attributes:
         name: Name of the student.
         audit: Name of its audit.
-        temperature: Temperature at which it was trained, according to its run card; None if it has no card, or was not
-            distilled softly.
+        mode: How it was trained, according to its run card, such as ``soft`` or ``hard``; None if it has no card.
+        temperature: Temperature at which it was trained, according to its run card; None if it has no card, or its loss
+            has none.
         seed: Seed of its training, according to its run card; None if it has no card.
         parameters: Number of parameters; None if it was not scored.
         rate: Memorization rate; None if it was not measured.
@@ -30,6 +34,7 @@ class StudentRow:
 
     name: str
     audit: str
+    mode: str | None
     temperature: float | None
     seed: int | None
     parameters: int | None
@@ -67,11 +72,12 @@ def _place(audit: AuditResult) -> str:
 def _row(audit: AuditResult) -> StudentRow:
     model, inheritance = audit.models.get("student"), audit.inheritance
     recipe = model.run["recipe"] if model is not None and model.run is not None else {}
-    is_soft = recipe.get("mode") == "soft"
+    mode = recipe.get("mode")
     return StudentRow(
         name=audit.student,
         audit=audit.name,
-        temperature=_number(recipe.get("temperature")) if is_soft else None,
+        mode=mode if isinstance(mode, str) else None,
+        temperature=_number(recipe.get("temperature")) if mode in WITH_TEMPERATURE else None,
         seed=seed if type(seed := recipe.get("seed")) is int else None,
         parameters=model.parameters if model is not None else None,
         rate=audit.memorization.get("student"),

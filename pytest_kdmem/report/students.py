@@ -9,10 +9,11 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.students import StudentRow
 from pytest_kdmem.base.text import count
+from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.sentences import UNKNOWN, figure_text, overall_outcome
 
 # Columns after the student's name.
-COLUMNS = ("temperature", "seed", "size", "rate", "reduction", "inherited", "gates")
+COLUMNS = ("mode", "temperature", "seed", "size", "rate", "reduction", "inherited", "gates")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def size_text(parameters: int) -> str:
 
 def _cells(row: StudentRow, audit: AuditResult) -> tuple[str, ...]:
     return (
+        UNKNOWN if row.mode is None else sanitize(row.mode),
         UNKNOWN if row.temperature is None else f"{row.temperature:g}",
         UNKNOWN if row.seed is None else str(row.seed),
         UNKNOWN if row.parameters is None else size_text(row.parameters),

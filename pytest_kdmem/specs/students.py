@@ -26,7 +26,7 @@ def named_students(students: object) -> dict[str, Model]:
 
     Args:
         students: Models, or their folders or hub ids, by name; or a list of them, in which each has the last part of
-            its source for a name.
+            its source for a name, with as many parts before it as tell it from the others.
 
     Raises:
         SpecError: There is none, two have one name, a name cannot stand in the id of a test, or one is no model.
@@ -35,12 +35,30 @@ def named_students(students: object) -> dict[str, Model]:
 
 
 def students_of_setting(entries: Sequence[str]) -> dict[str, Model]:
-    """Return the students that a setting names, each as ``NAME=SOURCE`` or by its source alone.
+    """Return the students that a setting names, each as ``NAME=SOURCE`` or by its source alone, as in a list.
 
     Raises:
         SpecError: They are named wrongly.
     """
-    return _checked([split_entry(entry) for entry in entries])
+    unnamed = [entry for entry in entries if split_entry(entry)[1] == entry]
+    names = dict(zip(unnamed, short_names(unnamed), strict=True))
+    return _checked([(names.get(entry, split_entry(entry)[0]), split_entry(entry)[1]) for entry in entries])
+
+
+def short_names(sources: Sequence[str]) -> list[str]:
+    """Return the shortest ends of sources that tell them apart, with hyphens between the parts of a path.
+
+    Sources that are the same keep the same name.
+    """
+    parts = {source: [part for part in re.split(r"[/\\]", source) if part] for source in sources}
+    names = []
+    for source, own in parts.items():
+        others = [other for name, other in parts.items() if name != source]
+        lengths = (length for length in range(2, len(own)) if all(other[-length:] != own[-length:] for other in others))
+        is_alone = all(last_part(other) != last_part(source) for other in parts if other != source)
+        names.append(last_part(source) if is_alone else "-".join(own[-next(lengths, len(own)) :]))
+    by_source = dict(zip(parts, names, strict=True))
+    return [by_source[source] for source in sources]
 
 
 def split_entry(entry: str) -> tuple[str, str]:
@@ -77,7 +95,7 @@ def _pairs(students: object) -> Iterable[tuple[str, object]]:
             " model as student."
         )
     models = [_model("", value) for value in students]
-    return [(model.name, model) for model in models]
+    return list(zip(short_names([model.source for model in models]), models, strict=True))
 
 
 def _model(name: str, value: object) -> Model:

@@ -45,6 +45,7 @@ def test_a_student_of_which_nothing_was_measured_has_a_row_all_the_same():
     [
         ({"mode": "hard"}, (None, 7)),
         ({"mode": "soft", "temperature": "2"}, (None, 7)),
+        ({"mode": "on-policy", "temperature": 1}, (1.0, 7)),
         ({"temperature": True, "seed": True}, (None, None)),
         ({"temperature": 3, "seed": None}, (3.0, None)),
     ],
@@ -52,6 +53,12 @@ def test_a_student_of_which_nothing_was_measured_has_a_row_all_the_same():
 def test_a_temperature_is_that_of_a_soft_training(recipe, expected):
     [row] = student_rows([student("a", run=run_card(**recipe))])
     assert (row.temperature, row.seed) == expected
+    assert row.mode == recipe.get("mode", "soft")
+
+
+def test_a_mode_that_is_no_text_is_not_shown():
+    [row] = student_rows([student("a", run=run_card(mode=["soft"]))])
+    assert row.mode is None
 
 
 def test_students_of_one_place_that_are_one_model_are_told():

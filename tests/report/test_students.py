@@ -31,6 +31,7 @@ def test_each_student_has_a_line_with_the_outcome_of_its_own_gates():
     soft, hard, left_out = student_lines(SEVERAL)
     assert (soft.name, soft.outcome, hard.outcome, left_out.outcome) == ("soft", "pass", "fail", "inconclusive")
     assert cells(soft) == {
+        "mode": "soft",
         "temperature": "2",
         "seed": "7",
         "size": "0.1 M",
@@ -39,6 +40,7 @@ def test_each_student_has_a_line_with_the_outcome_of_its_own_gates():
         "inherited": "44.64% [≤ 56.47%]",
         "gates": "all 2 pass",
     }
+    assert cells(hard)["mode"] == "hard"
     assert (cells(hard)["temperature"], cells(hard)["seed"], cells(hard)["gates"]) == ("–", "3", "1 of 2 failed")
     assert cells(left_out)["gates"] == "2 not run"
     assert {cells(left_out)[name] for name in COLUMNS[:-1]} == {"–"}
@@ -88,7 +90,7 @@ def test_a_quiet_terminal_shows_only_what_failed():
 
 def test_markdown_begins_with_the_table():
     lines = markdown.render(SEVERAL).split("\n")
-    assert lines[2] == "|  | student | temperature | seed | size | rate | reduction | inherited | gates |"
+    assert lines[2] == "|  | student | mode | temperature | seed | size | rate | reduction | inherited | gates |"
     assert lines[4].startswith("| ✅ | soft | 2 | 7 | 0.1 M | 1.90% \\[≤ 2.78%\\] |")
     assert lines[5].startswith("| ❌ | hard |")
     assert lines[6].startswith("| ⚠️ | left-out |")
