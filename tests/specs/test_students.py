@@ -31,7 +31,7 @@ def test_students_are_named_by_whoever_declares_them_or_by_their_sources():
         ("runs/a", "Several models were expected as students, .*; found 'runs/a': declare one model as student"),
         (Model("runs/a"), "Several models were expected as students"),
         (None, "Several models were expected as students"),
-        (["runs/a", "runs/a/"], "Students of different names were expected; found 2 called a"),
+        (["runs/a", "runs/a"], "Students of different names were expected; found 2 called a"),
         ({"teacher": "runs/a"}, "and no other role's; found 'teacher'"),
         ({"a]b": "runs/a"}, "letters, digits"),
         ({"a\n": "runs/a"}, "letters, digits"),

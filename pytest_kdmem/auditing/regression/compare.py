@@ -13,8 +13,11 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.bounds import lower_bound, sign_test, upper_bound
 from pytest_kdmem.metrics.direction import HIGHER_IS_BETTER, Operator
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.specs.options import OPTIONS
 
 Outcome = Literal["better", "same", "worse", "undecided"]
+LENGTHS = ("prefix-tokens", "suffix-tokens", "window-tokens")
+DEFAULTS = {option.name: str(option.default) for option in OPTIONS if option.name in LENGTHS}
 # Relative difference that other arithmetic alone can make.
 ROUNDING = 1e-3
 
@@ -87,7 +90,15 @@ def incomparable_reason(accepted: Mapping[str, str], measured: Mapping[str, str]
 
 
 def _conditions(metric: TrackedMetric) -> dict[str, str]:
-    return metric.comparable_on | {"confidence": f"{metric.estimate.confidence:g}"}
+    """What two comparable measurements have in common; settings first, as they are why digests differ, too."""
+    conditions = dict(metric.comparable_on)
+    lengths = conditions.pop("lengths", "")
+    settings = {"confidence": f"{metric.estimate.confidence:g}"}
+    if lengths:
+        settings |= dict(zip(LENGTHS, lengths.split(", "), strict=False))
+    # Earlier versions wrote None for what no setting named.
+    spelled = {name: DEFAULTS[name] if value == "None" else value for name, value in settings.items()}
+    return spelled | conditions
 
 
 def _paired_difference(accepted: TrackedMetric, measured: TrackedMetric) -> PairedDifference | None:

@@ -98,5 +98,5 @@ def test_a_value_that_was_never_accepted_is_refused() -> None:
 
 def test_a_value_measured_under_other_conditions_is_refused() -> None:
     moved = tracked_rate(range(30), 5000, model="b", comparable_on=COMPARABLE_ON | {"lengths": "9, 9, 9"})
-    with pytest.raises(SpecError, match="another lengths than was accepted"):
+    with pytest.raises(SpecError, match="another prefix-tokens than was accepted"):
         Accepted([BEFORE], lambda: [moved]).compare(moved.estimate, "<=")

@@ -141,3 +141,18 @@ def test_the_interval_of_a_paired_difference_covers_the_truth_as_often_as_it_cla
         outside_high += change.high < 0.01
     assert outside_low <= 0.05 * 400
     assert outside_high <= 0.05 * 400
+
+
+def _under(lengths: str, digest: str = "d") -> TrackedMetric:
+    return tracked_rate(range(3), 100, comparable_on={"training set": digest, "lengths": lengths})
+
+
+def test_where_settings_differ_they_are_named_and_not_the_digest_that_differs_by_them() -> None:
+    reason = metric_change(_under("50, 50, 104"), _under("50, 50, None", "e")).reason
+    assert reason == "another window-tokens than was accepted (256, accepted: 104)"
+    assert "another training set" in metric_change(_under("50, 50, 104"), _under("50, 50, 104", "e")).reason
+
+
+def test_a_length_that_is_named_is_no_other_than_the_default_that_is_not() -> None:
+    assert metric_change(_under("None, None, None"), _under("50, 50, 256")).outcome == "same"
+    assert metric_change(_under("None, None, None"), _under("50, 49, 256")).outcome == "refused"
