@@ -107,9 +107,23 @@ def card_mismatches(
         )
         mismatches.append(Mismatch("window", sentence))
     if training_set is not None:
-        sentences = _training_set_sentences(card, subject, training_set)
+        sentences = _training_set_sentences(card, subject, role, training_set)
         mismatches += [Mismatch("training-set", sentence) for sentence in sentences]
     return mismatches
+
+
+def window_warnings(card: RunCard, subject: str, extraction: Extraction) -> Iterator[str]:
+    """Warn of another window than that of training; one that is shorter than prefix and suffix is a mismatch."""
+    window = card.extraction.get("window_tokens")
+    if window is None or window == extraction.window_tokens or window < extraction.scored_tokens:
+        return
+    longer = (
+        "beyond which nothing was learned" if window < extraction.window_tokens else "and learned what is cut off here"
+    )
+    yield (
+        f"{subject} was trained on windows of {window} tokens by its run card, {longer}, and this audit reads"
+        f" {extraction.window_tokens} (--kdmem-window-tokens={window} makes both equal)"
+    )
 
 
 def refused_or_warned(mismatches: Iterable[Mismatch], role: str, accepted: Collection[str]) -> list[str]:
@@ -145,12 +159,15 @@ def _mode_sentences(card: RunCard, subject: str, role: str) -> Iterator[str]:
         yield f"according to its run card, {subject} was trained as a baseline, without a teacher to inherit from"
 
 
-def _training_set_sentences(card: RunCard, subject: str, training_set: TrainingSet) -> Iterator[str]:
+def _training_set_sentences(card: RunCard, subject: str, role: str, training_set: TrainingSet) -> Iterator[str]:
     fingerprint, trained_on = training_fingerprint(training_set), card.training_set
     source = last_part(trained_on.source)
     trained = f"according to its run card, {subject} was trained on {source}, and this audit's training set"
     if fingerprint is not None and trained_on.fingerprint is not None:
-        if trained_on.fingerprint not in possible_fingerprints(training_set):
+        possible = possible_fingerprints(training_set)
+        # A student of a cleaned set is audited over the whole: its teacher may have passed on what was removed.
+        is_cleaned = role == "student" and trained_on.cleaned_from is not None and trained_on.cleaned_from in possible
+        if trained_on.fingerprint not in possible and not is_cleaned:
             yield f"{trained} has other content or is read otherwise"
     elif trained_on.name != training_set.name:
         yield f"{trained} is called {training_set.name}; whether their content is the same cannot be told"

@@ -6,7 +6,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.chat_cards import chat_warnings, template_mismatches
-from pytest_kdmem.auditing.provenance import card_mismatches, read_trusted_card, refused_or_warned
+from pytest_kdmem.auditing.provenance import (
+    card_mismatches,
+    read_trusted_card,
+    refused_or_warned,
+    window_warnings,
+)
 from pytest_kdmem.auditing.teacher_sets import check_never_saw, teacher_warnings
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.specs.checkpoint import open_checkpoint
@@ -74,7 +79,7 @@ class RunCards:
             return []
         subject, scores = memorization.subject, memorization.scores
         mismatches = card_mismatches(card, subject, role, teacher_digest, training_set, self.extraction)
-        warnings: list[str] = []
+        warnings = list(window_warnings(card, subject, self.extraction))
         if scores.training_set == training_set:
             mismatches += template_mismatches(card, subject, scores)
             warnings += chat_warnings(card, subject, scores)

@@ -14,6 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from pytest_kdmem.base.files import atomic_folder
 from pytest_kdmem.corpus.chat_source import chat_training
+from pytest_kdmem.corpus.cleaned import cleaned_from
 from pytest_kdmem.distill.checkpoints import WHOLE_STATE, without_frozen
 from pytest_kdmem.distill.job import OpenedModel, TrainingJob
 from pytest_kdmem.distill.lora import write_adapter
@@ -61,7 +62,13 @@ def _run_card(run: TrainingRun, rows: Dataset, trained: Trained) -> RunCard:
         loss=job.recipe.loss,
         init=_origin(job.init),
         teacher=_origin(job.teacher) if job.teacher else None,
-        training_set=DataOrigin(training_set.declared.name, training_set.fingerprint, len(rows), count_tokens(rows)),
+        training_set=DataOrigin(
+            training_set.declared.name,
+            training_set.fingerprint,
+            len(rows),
+            count_tokens(rows),
+            cleaned_from(training_set.declared),
+        ),
         extraction=asdict(job.extraction),
         steps=trained.steps,
         epochs=job.recipe.epochs,

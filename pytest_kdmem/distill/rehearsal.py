@@ -192,7 +192,9 @@ class _Clock(TrainerCallback):
 
     @property
     def seconds_per_step(self) -> float:
-        """Mean of the steps behind the first, or of the first if there is no other."""
+        """Mean of the steps behind the first, or of the first if there is no other; 0 if none was made."""
+        if not self._ends:
+            return 0.0
         first = self._ends[0] if len(self._ends) > 1 else self._began
         return (self._ends[-1] - first) / self.timed
 

@@ -37,7 +37,9 @@ def print_forecasts(terminalreporter: Any, audits: Iterable[Audit]) -> None:
         for line in forecast.lines:
             terminalreporter.write_line(line)
     seconds, size_bytes = (sum(getattr(one, name) for one in forecasts) for name in ("seconds", "size_bytes"))
+    is_broken = terminalreporter.stats.get("failed") or terminalreporter.stats.get("error")
+    exit_code = "" if is_broken else f" (exit code {NOT_DECIDED})"
     terminalreporter.write_line(
         f"altogether about {duration(seconds)} of scoring and {size(size_bytes)} in the cache; nothing was written, and"
-        f" no gate was held (exit code {NOT_DECIDED})"
+        f" no gate was held{exit_code}"
     )

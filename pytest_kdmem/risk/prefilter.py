@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +16,10 @@ import pyarrow as pa
 from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.files import atomic_folder, write_json, write_table
 from pytest_kdmem.base.text import count
+from pytest_kdmem.corpus.cleaned import KIND, MANIFEST_FILE
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.megatron import index_path
-from pytest_kdmem.corpus.sources import fingerprint
+from pytest_kdmem.corpus.sources import fingerprint, training_fingerprint
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.risk.cutoff import DEFAULT_RECALL, Cutoff
 from pytest_kdmem.risk.features import STUDY_FEATURES
@@ -31,8 +32,7 @@ from pytest_kdmem.specs.checks import number, require
 from pytest_kdmem.specs.declared import TrainingSet
 
 SCHEMA_VERSION = 1
-KIND = "kdmem cleaned training set"
-MANIFEST_FILE, REMOVED_ROWS_FILE, PREDICTOR_FILE = "manifest.json", "dropped.parquet", "predictor.json"
+REMOVED_ROWS_FILE, PREDICTOR_FILE = "dropped.parquet", "predictor.json"
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def prefilter(
         write_table(removal.rows, partial / REMOVED_ROWS_FILE)
         write_predictor(risk.predictor, partial / PREDICTOR_FILE)
         partial_copy = CleanedSet(partial, data, risk, removal, rows)
-        write_json(_manifest(training_set.source, partial_copy, budget), partial / MANIFEST_FILE)
+        write_json(_manifest(training_set, partial_copy, budget), partial / MANIFEST_FILE)
     return CleanedSet(out, out / data.name, risk, removal, rows)
 
 
@@ -163,7 +163,7 @@ def _check_names(training_set: TrainingSet, out: Path) -> None:
         raise SpecError(f"A new folder was expected as --out, and {out} exists; choose another one, or remove it.")
 
 
-def _manifest(source: str, cleaned: CleanedSet, budget: Budget) -> dict[str, Any]:
+def _manifest(training_set: TrainingSet, cleaned: CleanedSet, budget: Budget) -> dict[str, Any]:
     """Return what was removed from which training set, why, and by which predictor, without any text of it."""
     risk, removal, data = cleaned.risk, cleaned.removal, cleaned.data
     predictor = risk.predictor
@@ -172,9 +172,15 @@ def _manifest(source: str, cleaned: CleanedSet, budget: Budget) -> dict[str, Any
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": version("pytest-kdmem"),
-        "training_set": {"source": source, "digest": risk.features.source.training_set, "rows": cleaned.rows},
+        "training_set": {
+            "source": training_set.source,
+            "digest": risk.features.source.training_set,
+            "fingerprint": training_fingerprint(training_set),
+            "rows": cleaned.rows,
+        },
         "written": {
             "name": data.name,
+            "fingerprint": training_fingerprint(replace(training_set, source=str(data))),
             "sha256": file_digest(data) if data.is_file() else None,
             **({"index_sha256": file_digest(index)} if (index := index_path(data)).is_file() else {}),
             "rows": cleaned.rows - len(removal.rows),

@@ -47,12 +47,15 @@ class DataOrigin:
         fingerprint: Its `training_fingerprint`; None if the content is unknown.
         examples: Number of examples.
         tokens: Number of tokens in all examples; 0 if they were not counted.
+        cleaned_from: Fingerprint of the set that it is a cleaned copy of, by the manifest of `kdmem prefilter`; None of
+            any other.
     """
 
     source: str
     fingerprint: str | None
     examples: int
     tokens: int
+    cleaned_from: str | None = field(default=None, metadata={"json_default": "left out"})
 
     @property
     def name(self) -> str:

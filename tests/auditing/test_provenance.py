@@ -17,6 +17,7 @@ from pytest_kdmem.auditing.provenance import (
     model_warnings,
     read_trusted_card,
     refused_or_warned,
+    window_warnings,
 )
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.errors import SpecError
@@ -168,3 +169,35 @@ def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None
     assert "\n" not in warning
     assert len(warning) < 1000
     warning.encode()
+
+
+@pytest.mark.parametrize(
+    ("trained", "warning"),
+    [
+        (104, "beyond which nothing was learned"),
+        (512, "and learned what is cut off here"),
+        (256, ""),
+        (99, ""),  # which is a mismatch, and no warning
+        (None, ""),
+    ],
+)
+def test_another_window_than_that_of_training_is_warned_of_with_the_way_out(trained: int | None, warning: str) -> None:
+    made = card(extraction={"window_tokens": trained} if trained else {})
+    way_out = f"this audit reads 256 (--kdmem-window-tokens={trained} makes both equal)"
+    expected = f"student was trained on windows of {trained} tokens by its run card, {warning}, and {way_out}"
+    assert list(window_warnings(made, "student", Extraction())) == ([expected] if warning else [])
+
+
+def test_a_student_of_a_cleaned_set_is_audited_over_the_whole(tmp_path: Path) -> None:
+    """The baseline and the teacher are not: theirs is the set of the audit."""
+    rows = np.arange(300).reshape(3, 100).astype(np.int32)
+    np.save(tmp_path / "rows.npy", rows)
+    whole = TrainingSet(tmp_path / "rows.npy")
+    fingerprint = training_fingerprint(whole)
+    for cleaned_from, role, count in ((fingerprint, "student", 0), (fingerprint, "baseline", 1), ("x", "student", 1)):
+        made = card(
+            mode="soft" if role == "student" else "baseline",
+            training_set=DataOrigin("rows", "other", 2, 200, cleaned_from),
+        )
+        mismatches = card_mismatches(made, role, role, None, whole, Extraction())
+        assert [mismatch.kind for mismatch in mismatches] == ["training-set"] * count

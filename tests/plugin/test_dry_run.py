@@ -96,4 +96,5 @@ def test_a_mistake_is_told_as_ever(unscored_project):
     unscored_project.gates(AUDIT)
     result = unscored_project.run("--kdmem-dry-run", "--kdmem-offline")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "was found at neither" in result.stdout.str()
+    assert "A model folder was expected at no/such/model, and there is none" in result.stdout.str()
+    assert "exit code 10" not in result.stdout.str()

@@ -91,7 +91,7 @@ def test_a_quiet_terminal_shows_only_what_failed():
 def test_markdown_begins_with_the_table():
     lines = markdown.render(SEVERAL).split("\n")
     assert lines[2] == "|  | student | mode | temperature | seed | size | rate | reduction | inherited | gates |"
-    assert lines[4].startswith("| ✅ | soft | 2 | 7 | 0.1 M | 1.90% \\[≤ 2.78%\\] |")
+    assert lines[4].startswith("| ✅ | soft | soft | 2 | 7 | 0.1 M | 1.90% \\[≤ 2.78%\\] |")
     assert lines[5].startswith("| ❌ | hard |")
     assert lines[6].startswith("| ⚠️ | left-out |")
 

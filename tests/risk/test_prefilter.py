@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pytest_kdmem.base.digests import file_digest
+from pytest_kdmem.corpus.cleaned import cleaned_from
+from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.pipeline import RiskPipeline
@@ -83,6 +85,7 @@ def test_the_cleaned_set_has_the_other_rows_and_a_manifest(pipeline, quick_fits,
     assert manifest["training_set"]["rows"] == cleaned.rows == 60
     assert manifest["written"]["rows"] == 60 - len(removed)
     assert manifest["written"]["sha256"] == file_digest(cleaned.data)
+    assert cleaned_from(TrainingSet(cleaned.data)) == training_fingerprint(pipeline.training_set)
     assert sum(manifest["dropped"].values()) == len(removed)
     predictor = read_predictor(tmp_path / "cleaned/predictor.json")
     assert manifest["predictor"]["digest"] == predictor_digest(predictor) == cleaned.risk.predictor_digest
