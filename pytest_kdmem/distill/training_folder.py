@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pytest_kdmem.base.files import write_text
 from pytest_kdmem.distill.cache_folders import LOCK_FILE
 from pytest_kdmem.distill.checkpoints import checkpoint_step, latest_checkpoint
 from pytest_kdmem.distill.process_group import ProcessGroup
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors import Interrupted, KdmemError, SpecError
 
 RECORD_FILE = "training.json"
 
@@ -58,6 +59,7 @@ class TrainingFolder:
         with ExitStack() as stack:
             if processes.is_first:
                 stack.callback(_acquire_lock(path).release)
+                stack.push(partial(_remove_if_refused, path))
                 check_output_folder(out)  # again, because another run may have ended while this one waited
                 _begin_record(path, job_digest)
             processes.wait()
@@ -118,6 +120,13 @@ def check_output_folder(out: Path) -> None:
             f"An empty or new folder was expected for the trained model; {out} is a file or holds files already; choose"
             " another --out."
         )
+
+
+def _remove_if_refused(path: Path, _kind: object, error: BaseException | None, _traceback: object) -> None:
+    """Delete the folder of a training that was refused before its first checkpoint: it holds nothing to go on from."""
+    is_refused = isinstance(error, KdmemError) and not isinstance(error, Interrupted)
+    if is_refused and latest_checkpoint(path) is None:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _acquire_lock(path: Path) -> FileLock:

@@ -15,7 +15,7 @@ from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill
 from pytest_kdmem.distill.training_folder import TrainingFolder
-from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.errors import DataError, SpecError, TrainingInterrupted
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import read_run_card
 
@@ -141,3 +141,32 @@ def test_a_training_stopped_by_an_earlier_version_is_resumed(tmp_path):
         stored = tensors[f"weights/{name.replace('embed_out', 'lm_head')}"]
         # The learning rate falls, and Adam moves no weight by more than about it in a step; bfloat16 rounds.
         torch.testing.assert_close(weight.float(), stored.float(), rtol=2**-7, atol=2 * LEARNING_RATE)
+
+
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_a_training_that_is_refused_leaves_its_folder_only_with_a_checkpoint(tmp_path, has_checkpoint):
+    with (  # noqa: PT012
+        pytest.raises(DataError, match="no rows"),
+        TrainingFolder.open(tmp_path / "out", "digest", ALONE) as folder,
+    ):
+        (folder.path / "examples").mkdir()
+        if has_checkpoint:
+            shutil.copytree(RECORD / "unfinished" / "checkpoint-2", folder.path / "checkpoint-2")
+        raise DataError("no rows")
+    assert folder.path.exists() == has_checkpoint
+    assert list(tmp_path.iterdir()) == ([folder.path] if has_checkpoint else [])
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), TrainingInterrupted("stopped", 15)], ids=["at once", "saved"])
+def test_a_training_that_is_stopped_keeps_the_rows_that_it_made(tmp_path, stop):
+    with pytest.raises(type(stop)), TrainingFolder.open(tmp_path / "out", "digest", ALONE) as folder:
+        raise stop
+    assert folder.path.is_dir()
+
+
+def test_an_output_folder_that_was_filled_meanwhile_leaves_no_other(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.safetensors").write_text("of another run")
+    with pytest.raises(SpecError, match="An empty or new folder"), TrainingFolder.open(tmp_path / "out", "d", ALONE):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
