@@ -41,6 +41,7 @@ def test_a_manifest_tells_the_set_that_was_cleaned(tmp_path: Path, manifest: dic
         lambda manifest: manifest["written"].update(fingerprint=None),
         lambda manifest: manifest.update(written=[]),
     ],
+    ids=["another kind", "an earlier version", "no fingerprint", "of others", "of nothing", "damaged"],
 )
 def test_a_manifest_of_something_else_tells_nothing(
     tmp_path: Path, manifest: dict[str, Any], damage: Callable[[dict[str, Any]], object]
