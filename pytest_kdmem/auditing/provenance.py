@@ -121,8 +121,8 @@ def window_warnings(card: RunCard, subject: str, extraction: Extraction) -> Iter
         "beyond which nothing was learned" if window < extraction.window_tokens else "and learned what is cut off here"
     )
     yield (
-        f"{subject} was trained on windows of {window} tokens by its run card, {longer}, and this audit reads"
-        f" {extraction.window_tokens} (--kdmem-window-tokens={window} makes both equal)"
+        f"according to its run card, {subject} was trained on windows of {window} tokens, {longer}, and this audit"
+        f" reads {extraction.window_tokens} (--kdmem-window-tokens={window} makes both equal)"
     )
 
 

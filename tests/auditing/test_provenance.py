@@ -184,7 +184,9 @@ def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None
 def test_another_window_than_that_of_training_is_warned_of_with_the_way_out(trained: int | None, warning: str) -> None:
     made = card(extraction={"window_tokens": trained} if trained else {})
     way_out = f"this audit reads 256 (--kdmem-window-tokens={trained} makes both equal)"
-    expected = f"student was trained on windows of {trained} tokens by its run card, {warning}, and {way_out}"
+    expected = (
+        f"according to its run card, student was trained on windows of {trained} tokens, {warning}, and {way_out}"
+    )
     assert list(window_warnings(made, "student", Extraction())) == ([expected] if warning else [])
 
 
