@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.base.addresses import is_address
-from pytest_kdmem.base.paths import exists, is_file, local_path
+from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
 from pytest_kdmem.cli.output import say
 from pytest_kdmem.specs.chat_columns import NONE
 from pytest_kdmem.specs.checks import choice, require
+from pytest_kdmem.specs.reading_kinds import Form
 
 if TYPE_CHECKING:
     from pytest_kdmem.specs.declared import TrainingSet
@@ -33,17 +34,24 @@ class Sources:
 def init(
     sources: Sources,
     text_column: str,
+    form: Form,
     chat_columns: str | None,
     folder: Annotated[Path, typer.Argument(help="Folder to write the audit to.")] = Path("audits"),
     workflow: Annotated[str, typer.Option(help="CI service whose workflow is written: github, gitlab or none.")] = (
         "github"
     ),
+    window_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Number of tokens that training cut examples to; if not given, that of the student's run card."
+        ),
+    ] = None,
 ) -> None:
     """Write an audit of a model and a CI workflow that runs it.
 
     Models and texts that are not given have placeholders to be filled in. The first row of a training set that is there
-    already tells whether it holds conversations. No file is overwritten: if one of the files exists, nothing is written
-    at all.
+    already tells whether it holds conversations, and the run card of the student its window. No file is overwritten: if
+    one of the files exists, nothing is written at all.
     """
     from pytest_kdmem.cli.starter import WORKFLOWS, Starter, write_starter
     from pytest_kdmem.specs.declared import TrainingSet
@@ -55,14 +63,47 @@ def init(
         is_chat = _holds_conversations(
             TrainingSet(training_set, text_column=text_column, chat_columns=chat_columns), default=is_chat
         )
+    lengths = _lengths_of_training(sources.student) | ({"window_tokens": window_tokens} if window_tokens else {})
+    options = [f"--kdmem-{name.replace('_', '-')}={tokens}" for name, tokens in lengths.items()]
     written = write_starter(
-        Starter(folder, Path.cwd(), given, text_column, workflow, chat_columns=chat_columns, is_chat=is_chat)
+        Starter(
+            folder,
+            Path.cwd(),
+            given,
+            text_column,
+            workflow,
+            chat_columns=chat_columns,
+            is_chat=is_chat,
+            form=form,
+            options=tuple(options),
+        )
     )
     for path in written:
         say(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     if workflow == "gitlab":
         say(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
-    say(f"next: pytest {folder}" if given else f"next: name your models in {folder / 'conftest.py'}")
+    for name, tokens in lengths.items():
+        say(f"kdmem_{name} = {tokens} in the configuration of pytest makes every run audit what training saw")
+    command = " ".join(["pytest", str(folder), *options])
+    say(f"next: {command}" if given else f"next: name your models in {folder / 'conftest.py'}")
+
+
+def _lengths_of_training(student: str | None) -> dict[str, int]:
+    """The lengths, by name, in which the run card of a student on this machine differs from the defaults."""
+    if student is None or not is_folder(local_path(student)):
+        return {}
+    from pytest_kdmem.errors import DataError
+    from pytest_kdmem.specs.declared import Extraction
+    from pytest_kdmem.specs.run_card import read_run_card
+
+    try:
+        card = read_run_card(local_path(student))
+    except DataError as error:
+        say(f"warning: {error}")
+        return {}
+    defaults = asdict(Extraction())
+    trained = card.extraction if card is not None else {}
+    return {name: trained[name] for name, tokens in defaults.items() if trained.get(name, tokens) != tokens}
 
 
 def _holds_conversations(training_set: TrainingSet, *, default: bool) -> bool:

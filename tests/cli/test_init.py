@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 
 import pytest
 
+from pytest_kdmem.specs.run_card import write_run_card
 from tests.audit_project import NOISE
 from tests.chat import conversation, walk, with_template, write_rows
+from tests.specs.any_card import card
 
 MODELS = ("teacher", "student", "baseline")
 LIMITS = {"kdmem_max_inheritance_ratio": 0.25, "kdmem_min_reduction": 1.4}
@@ -181,3 +184,33 @@ def test_a_folder_that_needs_a_split_is_left_to_the_audit(init):
     Path("data/dataset_dict.json").write_text('{"splits": ["test"]}')
     assert init("--training-set=data").code == 0
     assert 'TrainingSet(ROOT / "data")' in Path("audits/conftest.py").read_text()
+
+
+def test_lengths_are_those_of_the_student_s_run_card_and_stand_in_the_workflow(init, tiny):
+    shutil.copytree(tiny, "student")
+    write_run_card(card(extraction={"prefix_tokens": 50, "suffix_tokens": 40, "window_tokens": 104}), Path("student"))
+    done = init("--student=student")
+    options = "--kdmem-suffix-tokens=40 --kdmem-window-tokens=104"
+    assert done.out.splitlines()[-1] == f"next: pytest audits {options}"
+    assert "kdmem_window_tokens = 104 in the configuration" in done.out
+    assert f'pytest "$AUDITS" {options} --kdmem-report' in Path(".github/workflows/memorization-audit.yml").read_text()
+
+
+def test_a_window_that_is_given_goes_before_that_of_the_run_card(init, tiny):
+    shutil.copytree(tiny, "student")
+    write_run_card(card(), Path("student"))
+    done = init("--student=student", "--window-tokens=300", "--workflow=none")
+    assert done.out.splitlines()[-1] == "next: pytest audits --kdmem-window-tokens=300"
+
+
+def test_a_run_card_that_cannot_be_read_is_told_and_the_audit_written(init, tiny):
+    shutil.copytree(tiny, "student")
+    Path("student/kdmem_run.json").write_text("{")
+    done = init("--student=student", "--workflow=none")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "next: pytest audits")
+    assert "warning: " in done.out
+
+
+def test_the_form_is_declared(init):
+    assert init("--form=blocks", "--workflow=none").code == 0
+    assert 'form="blocks")' in Path("audits/conftest.py").read_text()

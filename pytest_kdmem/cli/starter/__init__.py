@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os.path import normpath
 from pathlib import Path
@@ -15,6 +15,7 @@ from pytest_kdmem.base.files import write_text
 from pytest_kdmem.corpus.columns import DEFAULT_TEXT_COLUMN
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.locations import looks_like_hub_id
+from pytest_kdmem.specs.reading_kinds import Form
 from pytest_kdmem.specs.roles import DATA_ROLES
 
 # Path of each workflow, relative to the project's root.
@@ -37,6 +38,8 @@ class Starter:
         workflow: CI service whose workflow is written, a key of WORKFLOWS; or "none".
         chat_columns: Columns of conversations; None if they are found by themselves, or there are none.
         is_chat: Whether the training set holds conversations.
+        form: How training cut text into examples.
+        options: Options of pytest that every run of the audit needs.
     """
 
     folder: Path
@@ -46,6 +49,8 @@ class Starter:
     workflow: str = "github"
     chat_columns: str | None = None
     is_chat: bool = False
+    form: Form = "documents"
+    options: Sequence[str] = ()
 
     def files(self) -> dict[Path, str]:
         """Return the content of each file by its path."""
@@ -71,6 +76,7 @@ class Starter:
     def _columns(self) -> dict[str, str]:
         """The columns that the audit has to declare, by the argument of a training set."""
         text = {"text_column": self.text_column} if self.text_column != DEFAULT_TEXT_COLUMN else {}
+        text |= {"form": self.form} if self.form != "documents" else {}
         return text | ({"chat_columns": self.chat_columns} if self.chat_columns is not None else {})
 
     def _template_values(self) -> dict[str, object]:
@@ -84,6 +90,7 @@ class Starter:
             "data": data_expressions,
             "columns": "".join(f", {name}={_python_string(value)}" for name, value in self._columns.items()),
             "is_chat": self.is_chat,
+            "options": "".join(f" {option}" for option in self.options),
             "levels_below_root": len(inner_path.parts) if inner_path is not None else 0,
             "uses_root": any(
                 expression.startswith("ROOT / ")
