@@ -23,13 +23,15 @@ def card(
         ),
     ] = None,
 ) -> None:
-    """Write the student's results into the front matter of its model card, where model hubs read them.
+    """Write the student's results into its model card: the front matter, where model hubs read them, and a table.
 
-    The rest of the card stays as it is; results of an earlier audit are replaced. If there is no card, one is made.
+    The rest of the card stays as it is; results of an earlier audit are replaced, and a first table goes to the end. If
+    there is no card, one is made.
     Only results and the names of training sets are written: no text, no examples, no paths.
     """
     from pytest_kdmem.auditing.report import read_report
     from pytest_kdmem.base.files import write_text
+    from pytest_kdmem.report.card_table import insert_table
     from pytest_kdmem.report.eval_results import FILE, check_file, eval_results
     from pytest_kdmem.report.model_card import insert_results, read_card, select_audit
 
@@ -38,7 +40,7 @@ def card(
     results_file = readme.parent / FILE
     check_file(results_file, benchmark)
     before, results = read_card(readme), eval_results(result, benchmark) if benchmark is not None else ""
-    after = insert_results(before, result)
+    after = insert_table(insert_results(before, result), result)
     if after != before:
         write_text(after, readme)
     say(f"wrote the figures into {readme}")

@@ -13,6 +13,7 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.base.files import write_json
 from pytest_kdmem.cli.card import card
 from pytest_kdmem.errors import KdmemError
+from pytest_kdmem.report.card_table import insert_table
 from pytest_kdmem.report.eval_results import eval_results
 from pytest_kdmem.report.model_card import insert_results
 from tests.report.audits import full_audit
@@ -37,7 +38,7 @@ def test_a_card_is_updated_in_place(tmp_path: Path, record: Path, capsys: pytest
     path = tmp_path / "README.md"
     path.write_bytes(CARD.encode())
     run(str(record), str(path))
-    assert path.read_bytes().decode() == insert_results(CARD, full_audit())
+    assert path.read_bytes().decode() == insert_table(insert_results(CARD, full_audit()), full_audit())
     assert ModelCard.load(path).data.model_name == "my model"
     assert str(path) in capsys.readouterr().out.replace("\n", "")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["README.md", "audit.json"]
@@ -46,7 +47,7 @@ def test_a_card_is_updated_in_place(tmp_path: Path, record: Path, capsys: pytest
 def test_a_card_is_created_where_there_is_none(tmp_path: Path, record: Path) -> None:
     path = tmp_path / "README.md"
     run(str(record), str(path))
-    assert ModelCard.load(path).text == "\n# student\n"
+    assert ModelCard.load(path).text.startswith("\n# student\n\n<!-- pytest-kdmem: begin")
     stamp = path.stat().st_mtime_ns
     run(str(record), str(path))
     assert path.stat().st_mtime_ns == stamp

@@ -1,0 +1,73 @@
+"""Writes an audit's results into the text of a model card, as a table for people between two marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import DataEntry
+from pytest_kdmem.base.text import count, last_part
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report.markdown_text import escape_markdown, table
+from pytest_kdmem.report.model_card import LINE_BREAK, audited_model
+from pytest_kdmem.report.sentences import figure_text
+
+BEGIN, END = "<!-- pytest-kdmem: begin of the last audit -->", "<!-- pytest-kdmem: end of the last audit -->"
+# Marks stand on lines of their own: in a sentence that speaks of them they are text.
+LINE_END = r"(?=[\r\n]|\Z)"
+SECTION = re.compile(rf"(?m)^{BEGIN}{LINE_END}[\s\S]*?^{END}{LINE_END}|^(?:{BEGIN}|{END}){LINE_END}")
+HEADINGS = ("measured", "value", "over", "examples")
+
+
+def insert_table(text: str, audit: AuditResult) -> str:
+    """Return a card with a table of an audit's results in place of that of an earlier audit, or at its end.
+
+    Raises:
+        DataError: The marks of such a table do not stand around one table.
+    """
+    first_break = LINE_BREAK.search(text)
+    line_break = first_break[0] if first_break else "\n"
+    section = line_break.join(_section(audit).split("\n"))
+    found = list(SECTION.finditer(text))
+    if len(found) > 1 or (found and not (found[0][0].startswith(BEGIN) and found[0][0].endswith(END))):
+        raise DataError(
+            "One table of an audit was expected in the card, between its two marks; remove the other marks."
+        )
+    if found:
+        return f"{text[: found[0].start()]}{section}{text[found[0].end() :]}"
+    return f"{text.rstrip()}{2 * line_break}{section}{line_break}"
+
+
+def _section(audit: AuditResult) -> str:
+    day = escape_markdown(audit.created.partition("T")[0])
+    rows = table(HEADINGS, _rows(audit))
+    return (
+        f"{BEGIN}\n## Memorization audit\n\n{rows}\nMeasured by [pytest-kdmem](https://pypi.org/project/pytest-kdmem/)"
+        f" on {day}; in brackets, the bound at the confidence of the audit.\n{END}"
+    )
+
+
+def _rows(audit: AuditResult) -> Iterator[list[str]]:
+    """A row for each figure of the audited model that was measured."""
+    subject, inheritance, held_out = audited_model(audit), audit.inheritance, audit.held_out
+    figures: list[tuple[str, Estimate | None, DataEntry | None]] = [
+        ("memorization rate", audit.memorization.get(subject), audit.training_set)
+    ]
+    if inheritance is not None and inheritance.ratio.subject == subject:
+        figures += [
+            ("inheritance ratio", inheritance.ratio, audit.training_set),
+            ("reduction against the baseline", inheritance.reduction, audit.training_set),
+        ]
+    at_risk = audit.risk.share_at_risk if audit.risk is not None else None
+    figures.append(("share predicted to be at risk", at_risk, audit.training_set))
+    figures.append(("held-out loss", held_out[subject].loss if subject in held_out else None, audit.control_set))
+    for name, estimate, data in figures:
+        if estimate is not None and data is not None:
+            yield [
+                name,
+                escape_markdown(figure_text(estimate)),
+                escape_markdown(last_part(data.source)) or "–",
+                count(estimate.n),
+            ]

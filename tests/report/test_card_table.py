@@ -1,0 +1,67 @@
+"""The table in a model card has what was measured, is replaced in place, and leaves the rest of the card alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.errors import DataError
+from pytest_kdmem.report.card_table import BEGIN, END, insert_table
+from tests.report.any_report import HOSTILE
+from tests.report.audits import full_audit, rate
+
+
+def test_every_figure_of_the_student_has_a_row() -> None:
+    text = insert_table("# Title\n", full_audit())
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert text.startswith(f"# Title\n\n{BEGIN}\n## Memorization audit\n\n| measured |")
+    assert text.endswith(f"{END}\n")
+    assert rows[2].startswith("| memorization rate | 1.90% \\[≤ 2.78%\\] |")
+    assert [row.split(" | ")[0] for row in rows[3:]] == [
+        "| inheritance ratio", "| reduction against the baseline", "| share predicted to be at risk", "| held-out loss"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_a_later_audit_replaces_the_table_where_it_stands(line_break: str) -> None:
+    before = insert_table(f"# Title{line_break}", full_audit()) + f"{line_break}More.{line_break}"
+    later = replace(full_audit(), memorization={"student": rate(1, 1000)})
+    after = insert_table(before, later)
+    assert after.endswith(f"{END}{line_break}{line_break}More.{line_break}")
+    assert after.count(BEGIN) == 1
+    assert "1.90%" not in after
+    assert insert_table(after, later) == after
+    assert insert_table(before, full_audit()) == before
+    assert after.count("\n") == after.count(line_break)
+
+
+@pytest.mark.parametrize("text", [f"{BEGIN}\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\na\n{END}\n{BEGIN}\nb\n{END}\n"])
+def test_marks_around_no_table_are_refused(text: str) -> None:
+    with pytest.raises(DataError, match="One table of an audit was expected"):
+        insert_table(text, full_audit())
+
+
+def test_a_sentence_about_the_marks_is_text() -> None:
+    text = f"Between {BEGIN} and {END} stands the table.\n"
+    assert insert_table(text, full_audit()).startswith(text.rstrip())
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if "/" not in name])
+def test_a_source_is_text_and_tells_of_no_folder(name: str) -> None:
+    audit = full_audit()
+    assert audit.training_set is not None
+    hostile = replace(audit, training_set=replace(audit.training_set, source=f"/home/name/{name}"))
+    text = insert_table("", hostile)
+    assert "/home/name" not in text
+    [row] = [line for line in text.splitlines() if line.startswith("| memorization rate")]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 5
+    assert "<" not in row
+    assert text.count(BEGIN) == text.count(END) == 1
+
+
+def test_what_was_not_measured_has_no_row() -> None:
+    audit: AuditResult = replace(full_audit(), inheritance=None, risk=None, held_out={})
+    assert insert_table("", audit).count("\n| ") == 3
