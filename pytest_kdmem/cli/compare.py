@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from pytest_kdmem.cli.options import check_outputs
 from pytest_kdmem.cli.output import say
 
 REGRESSED = 1
@@ -23,6 +25,13 @@ MEANINGS = {
 def compare(
     old: Annotated[str, typer.Argument(help="Report of the accepted models (.json).", show_default=False)],
     new: Annotated[str, typer.Argument(help="Report of the models to be released (.json).", show_default=False)],
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="File to write the second report to with its changes (.html, .md, .json …), a path or an address; may"
+            " be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Compare two saved reports by paired tests over the same examples; no model is run.
 
@@ -31,10 +40,15 @@ def compare(
     not count.
     """
     from pytest_kdmem.auditing.regression.reports import compare_reports
-    from pytest_kdmem.auditing.report import read_report
+    from pytest_kdmem.auditing.report import Report, read_report
+    from pytest_kdmem.report.formats import check_ending, write_report
     from pytest_kdmem.report.regression import OUTCOME_STYLES, change_line
 
-    sections = compare_reports(read_report(old), read_report(new))
+    for path in to or ():
+        check_ending(path)
+        check_outputs({"--to": path}, {"the first report": old, "the second report": new})
+    measured = read_report(new)
+    sections = compare_reports(read_report(old), measured)
     for section in sections:
         if len(sections) > 1:
             say(section.audit or "the root", style="bold")
@@ -44,4 +58,10 @@ def compare(
     counted = Counter[str](change.outcome for change in regressed)
     outcome = ", ".join(f"{counted[name]} {meaning}" for name, meaning in MEANINGS.items() if counted[name])
     say(f"{sum(len(section.changes) for section in sections)} figures: {outcome or 'none has grown worse'}")
+    for path in to or ():
+        changes = {section.audit: section.changes for section in sections}
+        write_report(
+            Report(tuple(replace(audit, metric_changes=changes.get(audit.name, ())) for audit in measured.audits)), path
+        )
+        say(f"report with the changes in {path}")
     sys.exit(REGRESSED if regressed else 0)

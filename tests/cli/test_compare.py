@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_kdmem.auditing.report import read_report
 from pytest_kdmem.auditing.schema import RiskEntry
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
@@ -59,6 +60,19 @@ def test_twenty_more_memorized_of_five_thousand_are_a_regression(large, compare)
     assert done.code == 0
     assert "better: memorization rate of student" in done.out
     assert "none has grown worse" in done.out
+
+
+def test_the_changes_are_written_with_the_second_report(large, compare, kdmem):
+    shutil.copy(large.path / "old.json", large.path / "new.json")
+    done = kdmem("compare", "old.json", "new.json", "--to", "changes.html", "--to", "changes.json")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "report with the changes in changes.json")
+    [audit] = read_report("changes.json").audits
+    assert [(change.metric, change.outcome) for change in audit.metric_changes] == [("memorization rate", "same")]
+    assert "same" in Path("changes.html").read_text()
+    for path, message in (("new.json", "would write over the second report"), ("a.pdf", "A report ends in one of")):
+        done = kdmem("compare", "old.json", "new.json", "--to", path)
+        assert done.code == 2
+        assert message in done.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["--kdmem-batch-size=7"], ["--kdmem-dtype=bfloat16"]], ids=str)
