@@ -38,7 +38,7 @@ def commands_of(page: str) -> Iterator[Command]:
     for block in BLOCK.finditer(page):
         if block["kind"] == "console":
             for part in re.split(r"(?m)^\$ ", block["content"])[1:]:
-                line, *printed = part.splitlines()
+                line, *printed = part.replace("\\\n", "").splitlines()
                 yield Command(line, tuple(text.strip() for text in printed if text.strip() not in ("", "…")))
 
 

@@ -24,7 +24,7 @@ INPUT_OPTIONS = (
     Option(
         "students",
         "paths",
-        "One of several students, each of which every gate is held for: folder or hub id, or NAME=SOURCE; may be"
+        "One of several students, for each of which every gate is checked: folder or hub id, or NAME=SOURCE; may be"
         " repeated.",
         (),
     ),
@@ -60,37 +60,39 @@ INPUT_OPTIONS = (
     Option(
         "eos",
         "text",
-        "Where blocks have an EOS behind each document: always, once (unless the document ends in it) or never. If not"
-        " given, it is always, and documents that end in EOS are refused.",
+        "Whether an end-of-text token (EOS) follows each document in blocks: always, once (only if the document"
+        " does not end in one already) or never. If not given, it is always, and documents that already end in EOS"
+        " are refused.",
         None,
         choice(*get_args(EndOfDocument)),
     ),
     Option(
         "add-special-tokens",
         "truth",
-        "Whether training had the special tokens that the tokenizer adds by itself, such as BOS: yes or no. It must be"
-        " given if the tokenizer adds any and no run card tells.",
+        "Whether training had the special tokens that the tokenizer adds by itself, such as BOS: yes or no. It must"
+        " be given if the tokenizer adds any and no run card says whether training had them.",
     ),
     Option(
         "tokenizer",
         "text",
-        "Whose token ids training had: those of the model folder's tokenizer.json by itself (file), or of the class"
-        " that transformers makes of the folder (auto). It must be given if the two differ on the text.",
+        "The tokenizer that training used: the tokenizer.json of the model's folder by itself (file), or"
+        " the tokenizer class that transformers makes of the folder (auto). It must be given if the two differ on"
+        " the text.",
         None,
         choice(*get_args(Reading)),
     ),
     Option(
         "token-dtype",
         "text",
-        "Type of the token ids in a flat .bin file, which says nothing of itself: uint16 or uint32.",
+        "Type of the token ids in a flat .bin file, which does not record it: uint16 or uint32.",
         None,
         choice(*get_args(TokenDType)),
     ),
     Option(
         "eos-id",
         "count",
-        "Token id that ends each document of a flat .bin file; none is given with form blocks, which cuts the file into"
-        " windows.",
+        "Token id that ends each document of a flat .bin file. Leave it out with form blocks, which cuts the file"
+        " into windows.",
         None,
         whole_number(0, bits=31),
     ),
@@ -112,24 +114,24 @@ INPUT_OPTIONS = (
     Option(
         "chat-turns",
         "count",
-        "Number of assistant turns at the end of a conversation that training took the loss of, each of which is an"
-        " example; all of them if not given.",
+        "Number of assistant turns at the end of a conversation on which training computed its loss; each of them"
+        " is an example. If not given, all turns of the assistant are.",
         None,
         whole_number(1),
     ),
     Option(
         "chat-roles",
         "text",
-        "Whose turns of a conversation training took the loss of, each of which is an example: those of the assistant"
-        " (if not given), or all, of users, systems and tools as well.",
+        "Turns of a conversation on which training computed its loss; each of them is an example: assistant (if not"
+        " given), or all, which includes turns of users, systems and tools.",
         None,
         choice(*get_args(ChatRoles)),
     ),
     Option(
         "answer-tokens",
         "count",
-        "Number of first tokens of an assistant's answer, or of another turn that is an example, that a model must"
-        " reproduce; the suffix if not given.",
+        "Number of tokens at the start of an answer, or of another turn that is an example, that a model must"
+        " reproduce. If not given, it is the number of suffix tokens.",
         None,
         whole_number(1),
     ),
@@ -141,8 +143,8 @@ INPUT_OPTIONS = (
     Option(
         "group-column",
         "text",
-        "Name of the training set's column that names the group of each row, such as its licence or customer: rates are"
-        " told by group, too.",
+        "Name of the training set's column that names the group of each row, such as its licence or customer."
+        " Reports then show rates by group, too.",
         None,
         nonempty_text,
     ),
@@ -172,15 +174,16 @@ INPUT_OPTIONS = (
     Option(
         "stratify",
         "text",
-        "Strata of which a sample draws some examples at least, however rare they are: each group of the group column"
-        " (group), or each tier of the number of copies (copies).",
+        "Strata from each of which a sample draws a minimum number of examples, however rare they are: the groups"
+        " of the group column (group), or the tiers of the number of copies (copies).",
         None,
         choice(*get_args(Stratify)),
     ),
     Option(
         "stratum-sample",
         "count",
-        "Number of distinct examples to draw of each stratum at least, or all of a smaller one; 300 if not given.",
+        "Minimum number of distinct examples to draw from each stratum; of a smaller stratum all are drawn. 300 if"
+        " not given.",
         None,
         whole_number(1),
     ),

@@ -57,8 +57,8 @@ OPTIONS = (
     Option(
         "risk-threshold",
         "number",
-        "Examples with at least this predicted probability of being memorized are at risk; if not given, the one that"
-        " finds 95 of 100 memorized examples.",
+        "Examples with at least this predicted probability of being memorized are at risk. If not given, the"
+        " threshold is the one that finds 95 of 100 memorized examples.",
         None,
         number(above=0, below=1),
     ),
@@ -83,7 +83,7 @@ OPTIONS = (
     Option(
         "min-scored-share",
         "number",
-        "Least share of the examples that must be long enough to be scored; with fewer an audit says nothing.",
+        "Least share of the examples that must be long enough to be scored; an audit with fewer is refused.",
         0.5,
         number(least=0, most=1),
     ),
@@ -104,9 +104,9 @@ OPTIONS = (
     Option(
         "accept-reading",
         "text",
-        "Readings of the training set that may be likelier to a model than the declared one, and noise if the set may"
-        " be as unlikely to it, by the names in the error that stopped the audit, with commas between them; a warning"
-        " says so instead.",
+        "Findings about how the training set is read that only warn and do not stop the audit, by the names in the"
+        " error that stopped it, with commas between several: readings that are likelier to a model than the"
+        " declared one, or noise if the set is as unlikely to a model as noise.",
         None,
         accepted_readings,
     ),
@@ -121,22 +121,22 @@ OPTIONS = (
     Option(
         "phone-regions",
         "text",
-        "Regions whose national phone numbers are looked for in recited text, by two letters with commas between"
-        " several (US,GB), or none; international numbers always are.",
+        "Regions whose national phone numbers are looked for in recited text, as two-letter codes with commas"
+        " between several (US,GB), or none. International numbers are always looked for.",
         "US",
         phone_regions,
     ),
     Option(
         "ner-model",
         "path",
-        "Folder or hub id of a token classification model that finds names and addresses in recited text; without one"
-        " neither is looked for.",
+        "Folder or hub id of a token classification model that finds names and addresses in recited text. Without"
+        " one, neither is looked for.",
     ),
     Option(
         "log-to",
         "text",
         "Trackers to log the figures of each audit to as a run: tensorboard, mlflow, trackio or wandb, with commas"
-        " between several. Where they are, the tracker's own variables say.",
+        " between several. The tracker's own environment variables say where it is.",
         None,
         tracker_names,
     ),
@@ -155,8 +155,8 @@ OPTIONS = (
     Option(
         "partial",
         "flag",
-        "Let pytest exit with 0, and not with 10, where no gate failed and gates of the audits were skipped, left out"
-        " or compared nothing; the verdict is still that nothing is decided.",
+        "Let pytest exit with 0 instead of 10 if no gate failed, but some were skipped, left out or compared"
+        " nothing. The verdict is still that nothing is decided.",
     ),
     Option("cache-dir", "path", "Folder where scores are kept for later runs.", ".kdmem", on_this_machine),
     Option("no-cache", "flag", "Do not keep scores after this run."),

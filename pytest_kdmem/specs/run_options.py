@@ -51,7 +51,7 @@ RUN_OPTIONS = (
     Option(
         "no-compile",
         "flag",
-        "Run models as they were written, and do not compile their layers for a GPU.",
+        "Do not compile the layers of models for a GPU.",
     ),
     Option("tensor-parallel", "count", "Number of GPUs that vllm splits a model over.", 1, whole_number(1)),
     Option(
