@@ -48,7 +48,7 @@ class GroupsOf(TrainingSet):
 def columns_of(training_set: TrainingSet) -> DeclaredColumns:
     """The columns that a training set declares."""
     if isinstance(training_set, GroupsOf):
-        return DeclaredColumns(group=training_set.group_column)
+        return DeclaredColumns(training_set.text_column, training_set.chat_columns, training_set.group_column)
     return DeclaredColumns(training_set.text_column, training_set.chat_columns)
 
 
@@ -95,7 +95,7 @@ def row_reader(names: Sequence[str], declared: DeclaredColumns, where: str) -> R
         DataError: There is no such column, or several that training may have read.
     """
     if declared.group is not None:
-        return _group_reader(names, declared.group, where)
+        return _group_reader(names, declared, declared.group, where)
     chat = _chat_columns(names, declared, where)
     if chat is None:
         return RowReader(find_columns(names, declared.text, where))
@@ -104,14 +104,25 @@ def row_reader(names: Sequence[str], declared: DeclaredColumns, where: str) -> R
     return RowReader(columns, chat)
 
 
-def _group_reader(names: Sequence[str], column: str, where: str) -> RowReader:
+def _group_reader(names: Sequence[str], declared: DeclaredColumns, column: str, where: str) -> RowReader:
     if column not in names:
         raise DataError(
             f"A column {quoted(column)} with groups was expected in {where}; found {listed(names)}: name the right one"
             " with --kdmem-group-column."
         )
     check_is_there_once((column,), names, where)
+    is_found = declared.chat is None and declared.text == DEFAULT_TEXT_COLUMN
+    if is_found and any(column in chat.names for chat in _found_by_themselves(names)):
+        raise DataError(
+            f"A column that names groups was expected with group_column (--kdmem-group-column); found {quoted(column)},"
+            f" which holds the text of the examples in {where}, and reports show names of groups: name another column."
+        )
     return RowReader((column,), is_group=True)
+
+
+def _found_by_themselves(names: Sequence[str]) -> list[ChatColumns]:
+    """The columns of conversations that are among others."""
+    return [chat for text in FOUND_BY_THEMSELVES if {*(chat := parse_chat_columns(text)).names} <= {*names}]
 
 
 def _chat_columns(names: Sequence[str], declared: DeclaredColumns, where: str) -> ChatColumns | None:
@@ -128,7 +139,7 @@ def _chat_columns(names: Sequence[str], declared: DeclaredColumns, where: str) -
         return chat
     if declared.text != DEFAULT_TEXT_COLUMN:
         return None
-    candidates = [chat for text in FOUND_BY_THEMSELVES if {*(chat := parse_chat_columns(text)).names} <= {*names}]
+    candidates = _found_by_themselves(names)
     others = [name for name in (IDS_COLUMN, DEFAULT_TEXT_COLUMN) if name in names]
     if len(candidates) + len(others) > 1 and candidates:
         both = [*others, *(name for chat in candidates for name in chat.names)]

@@ -22,7 +22,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
-        self._last_interrupt = -SECONDS_BETWEEN_PRESSES
+        self._first_interrupt = -SECONDS_BETWEEN_PRESSES
 
     @property
     def is_made(self) -> bool:
@@ -37,9 +37,10 @@ class StopRequest:
         now = time.monotonic()
         is_first = self.signal_number is None
         if signal_number == signal.SIGINT:
-            if not is_first and now - self._last_interrupt >= SECONDS_BETWEEN_PRESSES:
+            if not is_first and now - self._first_interrupt >= SECONDS_BETWEEN_PRESSES:
                 raise KeyboardInterrupt
-            self._last_interrupt = now
+            if is_first:  # what is pressed quickly counts as well, once the time is over
+                self._first_interrupt = now
         if is_first:
             self.signal_number = signal_number
         return is_first

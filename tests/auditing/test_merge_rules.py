@@ -10,6 +10,7 @@ import pytest
 from pytest_kdmem.auditing import merge_rules
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import InheritanceEntry, RiskEntry
+from pytest_kdmem.auditing.schema_figures import FigureEntry
 from tests.auditing.results import full_result
 from tests.report.audits import risk_entry
 
@@ -51,6 +52,20 @@ def test_the_first_value_that_is_given_is_kept() -> None:
 def test_items_are_joined_in_the_order_of_the_parts() -> None:
     assert merge_rules.in_sequence([("a",), ("b", "a")], []) == ("a", "b", "a")
     assert merge_rules.distinct_items([("a",), ("b", "a")], []) == ("a", "b")
+
+
+def test_figures_of_several_sets_of_which_each_part_knows_one_all_stay() -> None:
+    rate = full_result().memorization["student"]
+    first = FigureEntry("membership", "student", "AUC, loss", rate)
+    second, third = (replace(first, estimate=replace(rate, value=value)) for value in (0.5, 0.75))
+    merged = merge_rules.last_figures([(first,), (second,), (first, third), (second,)], [])
+    assert [(each.label, each.estimate.value) for each in merged] == [
+        ("AUC, loss", rate.value),
+        ("AUC, loss, set 2", 0.5),
+        ("AUC, loss, set 3", 0.75),
+    ]
+    of_groups = [replace(each, family="group") for each in (first, second)]
+    assert merge_rules.last_figures([[each] for each in of_groups], []) == (of_groups[1],)
 
 
 def test_a_test_that_ran_in_another_part_counts_as_run() -> None:

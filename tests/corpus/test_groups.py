@@ -51,6 +51,16 @@ def test_conversations_have_groups_as_well(tmp_path: Path) -> None:
     assert names(str(tmp_path / "chat.jsonl"), chat_columns="messages") == ["7", "(none)", "True"]
 
 
+@pytest.mark.parametrize("column", ["prompt", "completion"])
+def test_a_column_of_conversations_that_nobody_declared_names_no_groups(tmp_path: Path, column: str) -> None:
+    (tmp_path / "chat.jsonl").write_text('{"prompt": "who?", "completion": "my secret"}\n')
+    with pytest.raises(DataError, match="which holds the text of the examples") as raised:
+        read_groups(TrainingSet(str(tmp_path / "chat.jsonl"), group_column=column))
+    assert "secret" not in str(raised.value)
+    (tmp_path / "text.jsonl").write_text('{"text": "a", "prompt": "7"}\n')
+    assert read_groups(TrainingSet(str(tmp_path / "text.jsonl"), group_column="prompt")).names == ("7",)
+
+
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".arrow"])
 def test_a_column_that_is_not_there_is_refused(tmp_path: Path, ending: str) -> None:
     with pytest.raises(DataError, match=r"'owner'.*--kdmem-group-column"):

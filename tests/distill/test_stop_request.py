@@ -37,6 +37,15 @@ def test_a_second_press_of_ctrl_c_ends_at_once(monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
 
+def test_quick_presses_end_at_once_as_well():
+    stop, seconds = stop_request.StopRequest(), iter([5.0, 5.4, 5.8, 6.2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stop_request.time, "monotonic", lambda: next(seconds))
+        assert [stop.receive(signal.SIGINT) for _ in range(3)] == [True, False, False]
+        with pytest.raises(KeyboardInterrupt):
+            stop.receive(signal.SIGINT)
+
+
 def test_a_launcher_that_passes_a_press_on_makes_no_second_one_of_it():
     lines: list[str] = []
     with catch_stop_signals(lines.append) as stop:
