@@ -38,8 +38,6 @@ def confirm(
     Exits with 0 if all engines agree outside the ambiguous band, with 1 if one disagrees, with 2 if the check could not
     be made.
     """
-    from pytest_kdmem.base.files import write_json
-
     settings = run.settings()
     if json is not None:
         with suppress(OSError):  # an error that matters comes again when the file is written
@@ -63,6 +61,8 @@ def confirm(
     for note in scores.notes:
         say_warning(note)
     if json is not None:
+        from pytest_kdmem.base.files import write_json
+
         write_json(to_record(scores, confirmation), json)
     if confirmation.outside_band:
         raise typer.Exit(NOT_CONFIRMED)

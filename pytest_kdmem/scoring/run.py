@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.base.read_ahead import read_ahead
 from pytest_kdmem.corpus.chat_source import chat_digests
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
@@ -30,6 +30,7 @@ from pytest_kdmem.specs.runtime import RunSettings
 PROTOCOL = 1
 # Raised when the same text can become other token ids than before, so that corpora are read again.
 READING = 1
+DOCUMENTS_BETWEEN_STATUSES = 1000
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class ScoreRun:
     executor: Executor
     progress: Progress
     _meter: ReadMeter = field(default_factory=ReadMeter, init=False)
+    _draws: bool = field(default=False, init=False)
 
     def read_all(self) -> RunResult | None:
         """All rows from the store, or None if any is missing: no text is tokenized and no model loaded."""
@@ -94,13 +96,12 @@ class ScoreRun:
         """
         record_key = self.record_key()
         job = self.task.jobs[0]
-        documents = partial(self.executor.documents, meter=self._meter)
         reader = CorpusReader(
             self.training_set,
             open_tokenizer(job.model, job.checkpoint, self.training_set),
             job.extraction,
             offline=job.settings.offline,
-            read=guard.watched(documents) if guard is not None else documents,
+            read=guard.watched(self._documents) if guard is not None else self._documents,
             examples_per_shard=job.settings.examples_per_shard,
         )
         shards = ShardsToScore(self.task, self._stored, self.progress)
@@ -108,6 +109,7 @@ class ScoreRun:
         expected = expected_examples(self.training_set, job.extraction.window_tokens)
         self.progress.start(names, expected)
         self.progress.status("reading the training set")
+        self._draws = self.training_set.sample is not None
         try:
             self._score(shards, self._counted(reader, is_known=expected is not None), guard)
         finally:
@@ -131,6 +133,14 @@ class ScoreRun:
                 if guard is None or not guard.takes(digest, rows):
                     shards.add(digest, rows)
 
+    def _documents(self, training_set: TrainingSet, *, offline: bool) -> Iterator[Document]:
+        """The documents of a source; while a sample is drawn of them, the progress tells how much of them is read."""
+        documents = self.executor.documents(training_set, offline=offline, meter=self._meter)
+        for number, document in enumerate(documents):
+            if self._draws and number % DOCUMENTS_BETWEEN_STATUSES == 0 and self._meter.share:
+                self.progress.status(f"reading the training set, {self._meter.share:.0%} so far")
+            yield document
+
     def _counted(self, reader: CorpusReader, *, is_known: bool) -> Iterator[Shard]:
         """The shards of a reader; with each, the number of examples is estimated for the progress unless it is known.
 
@@ -138,6 +148,7 @@ class ScoreRun:
         """
         drawn = 0
         for shard in reader:
+            self._draws = False
             drawn += len(shard.examples)
             if not is_known and (examples := self._meter.estimate(drawn)) is not None:
                 self.progress.expect(examples, is_estimate=True)

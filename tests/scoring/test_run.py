@@ -161,6 +161,26 @@ def test_a_total_that_no_file_tells_is_estimated_and_then_known(run_over, tmp_pa
     assert all(is_estimate for _, is_estimate in expected[:-1])
 
 
+def test_while_a_sample_is_drawn_the_share_that_is_read_is_told(run_over, tmp_path, sentences, monkeypatch):
+    monkeypatch.setattr("pytest_kdmem.scoring.run.DOCUMENTS_BETWEEN_STATUSES", 3)
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"{sentences[number % len(sentences)]} {number}\n" * 40 for number in range(30)))
+    told = []
+
+    class Told(NoProgress):
+        def status(self, text):
+            told.append(text)
+
+        def advance(self, examples):
+            told.append("scored")
+
+    replace(run_over(random_rows(1)), training_set=TrainingSet(str(path), sample=4), progress=Told()).score_missing()
+    first = told.index("scored")
+    shares = [text for text in told if text.endswith("% so far")]
+    assert len(set(shares)) > 3
+    assert not [text for text in told[first:] if text.endswith("so far")]
+
+
 class ElsewhereExecutor(LocalExecutor):
     """Scores in this process, and says that it does not."""
 
