@@ -24,6 +24,7 @@ RETURNED = (
     "pytest_kdmem.metrics.near_verbatim.NearVerbatim",
     "pytest_kdmem.metrics.specific.Specific",
     "pytest_kdmem.metrics.membership.Membership",
+    "pytest_kdmem.canaries.measured.MeasuredCanaries",
 )
 
 
@@ -79,7 +80,7 @@ def fixtures() -> str:
         for name, value in vars(import_module(module)).items():
             if type(value).__name__ == "FixtureFunctionDefinition" and not name.startswith("_"):
                 call, text = _call_and_text(inspect.cleandoc(value.__doc__ or ""))
-                parts += [f"## {name}", *([f"```python\n{call}\n```"] if call else []), text]
+                parts += [f"## {name}", f"```python\n{call}\n```" if call else "", text, _answer(call)]
     return _page(parts)
 
 
@@ -88,6 +89,14 @@ def _call_and_text(docstring: str) -> tuple[str, str]:
     found = re.match(r"(?s)``(.+?)``\.\s*", docstring)
     call = " ".join(found[1].split()).replace(" → ", " -> ") if found else ""
     return call, docstring[found.end() if found else 0 :].replace("``", "`")
+
+
+def _answer(call: str) -> str:
+    """Return a sentence that links to the reference of what a call returns; empty if it has none."""
+    answer = call.rpartition(" -> ")[2]
+    public = f"pytest_kdmem.{answer}" if answer in pytest_kdmem.__all__ else None
+    anchor = public or next((path for path in RETURNED if path.endswith(f".{answer}")), None)
+    return f"It returns [`{answer}`](python.md#{anchor})." if call and anchor else ""
 
 
 def python_names() -> str:

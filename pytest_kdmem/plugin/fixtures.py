@@ -85,8 +85,8 @@ def _kdmem_audit(request: pytest.FixtureRequest) -> Audit:
 def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Memorization]:
     """``memorization(model, training_set=None, *, metrics="verdict") → Memorization``.
 
-    Over the audit's training set unless another is given; ``metrics="all"`` adds loss, log-probability, entropy, and
-    what is recited from prefixes of other lengths.
+    Measures what the model memorized of the audit's training set, or of another one that is given. ``metrics="all"``
+    adds loss, log-probability, entropy, and what is recited from prefixes of other lengths.
     """
 
     def memorization(
@@ -109,7 +109,8 @@ def memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callabl
 def inheritance(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Inheritance]:
     """``inheritance(*, teacher=None, baseline=None, student=None, training_set=None) → Inheritance``.
 
-    An argument that is None is the audit's own.
+    Measures what the student memorized of its teacher's secrets, and how much less than the baseline it memorized. An
+    argument that is None is the audit's own.
     """
 
     def inheritance(
@@ -137,7 +138,8 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
     """``predicted_risk(training_set=None, *, teacher=None, baseline=None, labels_from=None, predictor=None,
     threshold=None) → PredictedRisk``.
 
-    An argument that is None is the audit's own, or that of the settings. No student is needed.
+    Predicts which examples of the training set a student would memorize, for which no student is needed. An argument
+    that is None is the audit's own, or that of the settings.
     """
 
     def predicted_risk(
@@ -167,7 +169,7 @@ def predicted_risk(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Calla
 
 @pytest.fixture(scope="session")
 def accepted(_kdmem_audit: Audit, pytestconfig: pytest.Config) -> Accepted:
-    """The figures that were accepted of this audit: ``rate <= accepted``; ``accepted + 0.001`` allows a worse one."""
+    """The accepted figures of this audit: write ``rate <= accepted``; ``accepted + 0.001`` allows a worse figure."""
     from pytest_kdmem.plugin.audit_setup import accepted_of
     from pytest_kdmem.plugin.session import session_of
 
@@ -178,7 +180,8 @@ def accepted(_kdmem_audit: Audit, pytestconfig: pytest.Config) -> Accepted:
 def distiller(request: pytest.FixtureRequest) -> Callable[..., Model]:
     """``distiller(*, init, teacher=None, training_set=None, held_out=None, out=None, **settings) → Model``.
 
-    Trains a model, or returns the one that it trained before with the same settings, of `Recipe` and `Execution`.
+    Trains a model, or returns the one that it trained before with the same settings. The settings are those of
+    `Recipe` and `Execution`.
     """
 
     def distiller(

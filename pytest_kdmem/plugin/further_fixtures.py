@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def near_verbatim(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., NearVerbatim]:
     """``near_verbatim(model, training_set=None, *, delta=0.1, run=None) → NearVerbatim``.
 
-    What the model recites with a share of at most ``delta`` edits, or with ``run`` tokens in a row.
+    Measures what the model recites with a share of at most ``delta`` edits, or with ``run`` tokens in a row.
     """
 
     def near_verbatim(
@@ -48,7 +48,7 @@ def near_verbatim(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callab
 def specific_memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Specific]:
     """``specific_memorization(model, training_set=None, *, n=100, p=0.5) → Specific``.
 
-    What the model memorized and does not say without the example's own prefix.
+    Measures what the model memorized and does not say without the example's own prefix.
     """
 
     def specific_memorization(
@@ -69,8 +69,8 @@ def specific_memorization(_kdmem_audit: Audit, request: pytest.FixtureRequest) -
 def membership(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., Membership]:
     """``membership(model, training_set=None, control_set=None, *, attack=None, reference=None) → Membership``.
 
-    How well attacks tell the training set from the control set. ``attack`` is one of loss, zlib, min_k, min_k_plus and
-    calibrated, or None for the strongest; ``reference`` is the model that calibrates the loss.
+    Measures how well attacks tell the training set from the control set. ``attack`` is one of loss, zlib, min_k,
+    min_k_plus and calibrated, or None for the strongest; ``reference`` is the model that calibrates the loss.
     """
 
     def membership(
@@ -103,7 +103,7 @@ def membership(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[
 def canaries(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..., MeasuredCanaries]:
     """``canaries(model, training_set=None, *, manifest=None) → MeasuredCanaries``.
 
-    What the model shows of random strings that were put into the training set: ``exposure(copies)`` in bits,
+    Measures what the model shows of random strings in the training set: ``exposure(copies)`` in bits,
     ``tpr(fpr, copies)`` and ``recited(copies)``. ``manifest`` is the file that ``kdmem canaries make`` wrote, or None
     for that of the settings.
     """
