@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from pytest_kdmem.base.progress import NO_PROGRESS
+from pytest_kdmem.distill.cache_folders import TEACHERS, make_text_folder
 from pytest_kdmem.distill.execution import Execution, StepSplit
 from pytest_kdmem.distill.job import DeclaredJob, open_job
 from pytest_kdmem.distill.process_group import ProcessGroup
@@ -21,9 +22,9 @@ def test_a_step_is_split_over_the_processes_of_the_group(init, rows, extraction,
     folder = TrainingFolder(tmp_path / "folder", processes, {})
     run = TrainingRun(job, RunOptions(Execution(micro_batch_size=2)), processes, folder)
     assert run.split == StepSplit(2, 4)
-    assert run.cache_dir == tmp_path / "folder"
+    assert run.make_teachers_folder() == tmp_path / "folder" / TEACHERS
     cached = TrainingRun(job, RunOptions(Execution(), tmp_path / "cache"), processes, folder)
-    assert cached.cache_dir == tmp_path / "cache"
+    assert cached.make_teachers_folder() == make_text_folder(tmp_path / "cache") / TEACHERS
 
 
 def test_silenced_options_report_nothing(tmp_path):
