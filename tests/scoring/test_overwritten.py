@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from pytest_kdmem.base.progress import NoProgress
 from pytest_kdmem.scoring.score import score, score_pair
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -90,22 +91,16 @@ WRITERS = (
 )
 
 
-class Interruption:
+class Interruption(NoProgress):
     """Progress that calls a function once so many examples are done."""
 
     def __init__(self, examples: int, function: Callable[[], None]) -> None:
         self._remaining, self._function = examples, function
 
-    def start(self, title: str, total: int | None) -> None:
-        pass
-
     def advance(self, examples: int) -> None:
         if 0 < self._remaining <= examples:
             self._function()
         self._remaining -= examples
-
-    def finish(self) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
