@@ -131,6 +131,8 @@ def _bindings(function: Function) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
     """Yield what a test gives names to: the target, the value, and whether the target is each item of the value."""
     for node in ast.walk(function):
         match node:
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                yield from ((target, value, False) for target, value in zip(targets, values, strict=False))
             case ast.Assign(targets=targets, value=value):
                 yield from ((target, value, False) for target in targets)
             case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):

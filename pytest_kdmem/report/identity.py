@@ -78,6 +78,17 @@ def _not_looked_at(audit: AuditResult) -> Iterator[str]:
             yield f"{count(data.left_out)} shorter documents that were left out"
         if phrase := unaudited_phrase(data.unaudited_turns):
             yield phrase
+    for family, kind, kinds in (("group", "group", "groups"), ("copies", "tier of copies", "tiers of copies")):
+        unseen = {
+            figure.label
+            for figure in audit.figures
+            if figure.family == family and figure.estimate.metric == "memorization rate" and not figure.estimate.n
+        }
+        if unseen:
+            yield f"any example of {_number(len(unseen), kind, kinds)}"
+    if (teacher_set := audit.teacher_set) is not None and teacher_set.in_training_set:
+        held = count(teacher_set.in_training_set)
+        yield f"{held} examples of {last_part(teacher_set.source)} whose suffix stands in the training set"
     unsearched = {
         figure.label: None for figure in audit.figures if figure.family == "class" and math.isnan(figure.estimate.value)
     }
@@ -100,5 +111,5 @@ def _sampled(data: DataEntry) -> str:
     return f" of {count(data.examples)} examples" if data.exhaustive else f" sampled of {count(data.examples)} examples"
 
 
-def _number(things: int, name: str) -> str:
-    return f"{count(things)} {name}{'s' * (things != 1)}"
+def _number(things: int, name: str, several: str = "") -> str:
+    return f"{count(things)} {name if things == 1 else several or f'{name}s'}"

@@ -58,6 +58,7 @@ def not_made(body: str, *made: str) -> list[str]:
         "assert memorization(student).rate <= 0.01",
         "result = inheritance()\nassert result.reduction >= 2",
         "share = inheritance().share\nassert share < 0.01",
+        "first, second = inheritance().share, 1\nassert first < 0.01",
         "assert memorization(student).extractable(n=1, p=0.5) <= 0.01",
         "match student:\n    case 'a':\n        assert rate <= 0.01\n    case _:\n        pass",
         "try:\n    pass\nfinally:\n    rate <= 0.01",

@@ -48,6 +48,20 @@ def test_what_was_not_looked_at_is_counted() -> None:
     )
 
 
+def test_groups_tiers_and_examples_that_the_student_has_are_counted_if_nothing_of_them_was_looked_at() -> None:
+    unseen = [FigureEntry("group", role, name, rate(0, 0, role)) for role in ("student", "teacher") for name in "ab"]
+    quotient = replace(rate(0, 0), metric="inheritance ratio")
+    figures = [*unseen, FigureEntry("group", "student", "c, inheritance ratio", quotient)]
+    figures += [FigureEntry("copies", "student", "16+", rate(0, 0)), FigureEntry("copies", "student", "1", rate(0, 9))]
+    teacher_set = replace(full_audit().training_set, source="data/teacher.jsonl", in_training_set=7)
+    assert not_looked_at(full_audit(figures=tuple(figures), teacher_set=teacher_set))[4:] == (
+        "any example of 2 groups",
+        "any example of 1 tier of copies",
+        "7 examples of teacher.jsonl whose suffix stands in the training set",
+        NEVER_LOOKED_AT,
+    )
+
+
 def test_an_audit_that_looked_at_nothing_says_so() -> None:
     empty = AuditResult("2026", {}, {})
     assert dict(identity_lines(empty)) == {"audited": "2026"}
