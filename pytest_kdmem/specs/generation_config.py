@@ -53,7 +53,7 @@ def read_deployed_sampler(folder: Path, weights_folder: Path) -> DeployedSampler
 
     Raises:
         SpecError: The file is no JSON object, names what no probability is computed of here, or names another sampler
-            for an adapter than that of its base.
+            for an adapter than that of its base; or a model in GGUF has none.
     """
     paths = [file for place in dict.fromkeys((folder, weights_folder)) if (file := place / FILE_NAME).is_file()]
     if not paths:
@@ -70,6 +70,12 @@ def read_deployed_sampler(folder: Path, weights_folder: Path) -> DeployedSampler
 
 def _without_file(config_path: Path) -> DeployedSampler:
     """The sampler of a model without a file of its own: transformers takes what its configuration says of one."""
+    if not config_path.is_file() and any(config_path.parent.glob("*.gguf")):
+        raise SpecError(
+            f"The sampler of a model in GGUF was expected in a {FILE_NAME} in {config_path.parent}, and there is none:"
+            " what serves such models has samplers of its own; name the one to be judged by temperature=, top_k= and"
+            " top_p=."
+        )
     config = read_model_json(config_path, "a model's configuration") if config_path.is_file() else {}
     nested = next((inner for name in NESTED if isinstance(inner := config.get(name), dict) and inner), {})
     names = (*OF_SAMPLING, *OFF, *REFUSED)
@@ -100,7 +106,7 @@ def named_sampler(sampler: Sampler, own: DeployedSampler | None) -> DeployedSamp
     if own is not None and own.sampler == sampler:
         remark = ""
     elif own is None:
-        remark = f"The test names this sampler; the model's {FILE_NAME} names one of which no probability is computed."
+        remark = "The test names this sampler; the model's own is unknown, or one of which no probability is computed."
     else:
         remark = f"The test names this sampler; the model is deployed {own}."
     return DeployedSampler(sampler, "named by the test", remark)

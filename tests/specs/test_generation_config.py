@@ -138,6 +138,14 @@ def test_without_the_file_a_model_is_sampled_as_its_configuration_says(tmp_path,
     assert "no generation_config.json" in own.remark
 
 
+def test_of_a_gguf_alone_no_sampler_is_known(tmp_path):
+    (tmp_path / "model.gguf").touch()
+    with pytest.raises(SpecError, match="The sampler of a model in GGUF was expected"):
+        read_deployed_sampler(tmp_path, tmp_path)
+    (tmp_path / "generation_config.json").write_text(json.dumps({"do_sample": True, "top_k": 3}))
+    assert read_deployed_sampler(tmp_path, tmp_path).sampler == Sampler(top_k=3)
+
+
 def test_what_changes_the_draws_in_a_configuration_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"repetition_penalty": 1.3, "min_length": 0, "top_k": 50}))
     with pytest.raises(SpecError, match=r"config\.json, and repetition_penalty = 1\.3"):
