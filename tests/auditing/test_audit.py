@@ -1,4 +1,4 @@
-"""An audit scores each model once, by its content, and keeps what its report shows, over models with known sets."""
+"""An audit compares models with known sets, and keeps what its report shows."""
 
 from __future__ import annotations
 
@@ -7,50 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pytest_kdmem.auditing.audit import Audit
 from pytest_kdmem.auditing.schema import Gate
-from pytest_kdmem.base.progress import NO_PROGRESS
-from pytest_kdmem.errors import PartScored, SpecError
-from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.roles import MODEL_ROLES
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import ModelOrigin, write_run_card
-from pytest_kdmem.specs.runtime import Part, RunSettings
 from pytest_kdmem.specs.weights import weights_digest
 from tests.audit_project import PREFIX, SUFFIX, Cast
 from tests.specs.any_card import card
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, cast: Cast) -> Path:
-    """A folder with the training set, a control set and another set, and the store of all audits here."""
-    folder = tmp_path_factory.mktemp("audit")
-    np.save(folder / "train.npy", cast.rows)
-    np.save(folder / "control.npy", cast.rows[::-1, ::-1])
-    np.save(folder / "other.npy", cast.rows[:10])
-    return folder
-
-
-@pytest.fixture
-def make_audit(folder: Path, cast: Cast) -> Callable[..., Audit]:
-    def make(*, run: RunSettings | None = None, **roles: Path) -> Audit:
-        sources = {role: getattr(cast, role) for role in MODEL_ROLES} | roles
-        return Audit(
-            extraction=Extraction(PREFIX, SUFFIX, PREFIX + SUFFIX),
-            run=run or RunSettings(engine="transformers", device="cpu"),
-            confidence=0.95,
-            confirms=False,
-            cache_dir=folder / "store",
-            progress=NO_PROGRESS,
-            name="audits",
-            roles={role: Model(str(source)) for role, source in sources.items()},
-            training_set=TrainingSet(str(folder / "train.npy")),
-            control_set=TrainingSet(str(folder / "control.npy")),
-        )
-
-    return make
 
 
 def score_roles(audit: Audit) -> None:
@@ -62,26 +28,6 @@ def score_roles(audit: Audit) -> None:
 def inheritance_of(audit: Audit, **models: Model) -> object:
     assert audit.training_set is not None
     return audit.inheritance(**(audit.roles | models), training_set=audit.training_set)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("role", MODEL_ROLES)
-def test_a_model_memorized_what_it_was_built_to_recite(make_audit: Callable[..., Audit], cast: Cast, role: str) -> None:
-    audit = make_audit()
-    assert audit.training_set is not None
-    memorization = audit.memorization(audit.roles[role], audit.training_set)
-    assert set(memorization.examples) == cast.recited_by(role)
-    assert memorization.subject == role
-
-
-def test_a_model_that_was_scored_is_not_scored_again(make_audit: Callable[..., Audit]) -> None:
-    audit = make_audit()
-    assert audit.training_set is not None
-    verdicts = audit.memorization(audit.roles["student"], audit.training_set)
-    assert audit.memorization(audit.roles["student"], audit.training_set) is verdicts
-    every_metric = audit.memorization(audit.roles["student"], audit.training_set, "all")
-    assert every_metric is not verdicts
-    fresh = make_audit()
-    assert fresh.memorization(fresh.roles["student"], audit.training_set, "all").scores.scored_now == 0
 
 
 def test_a_folder_that_was_trained_anew_is_refused_and_no_gate_of_before_passes(
@@ -100,17 +46,6 @@ def test_a_folder_that_was_trained_anew_is_refused_and_no_gate_of_before_passes(
     assert gate.outcome == "error"
     shutil.rmtree(trained)
     assert audit.result({}, [held]).gates == (gate,)
-
-
-def test_a_training_set_that_changed_meanwhile_is_refused(make_audit: Callable[..., Audit], tmp_path: Path) -> None:
-    audit = make_audit()
-    rows = np.load(audit.training_set.source)  # type: ignore[union-attr]
-    np.save(tmp_path / "train.npy", rows)
-    changing = TrainingSet(str(tmp_path / "train.npy"))
-    audit.memorization(audit.roles["teacher"], changing)
-    np.save(tmp_path / "train.npy", rows[:-1])
-    with pytest.raises(SpecError, match="The same examples"):
-        audit.memorization(audit.roles["student"], changing)
 
 
 def test_a_report_lists_every_role_of_a_model(make_audit: Callable[..., Audit], cast: Cast) -> None:
@@ -177,16 +112,3 @@ def test_a_run_card_that_names_another_teacher_stops_an_audit_or_is_warned_of_on
     [warning] = result.warnings
     assert warning.startswith("student was distilled from teacher 12ab…")
     assert result.models["student"].run is not None
-
-
-def test_a_part_of_a_run_scores_every_model_that_may_be_asked_for(
-    make_audit: Callable[..., Audit], tmp_path: Path
-) -> None:
-    settings = RunSettings(engine="transformers", device="cpu", part=Part(1, 1))
-    audit = replace(make_audit(run=settings), cache_dir=tmp_path)
-    assert audit.training_set is not None
-    with pytest.raises(PartScored, match="gates wait for the other parts"):
-        audit.memorization(audit.roles["student"], audit.training_set)
-    whole = replace(make_audit(), cache_dir=tmp_path)
-    for model in whole.roles.values():
-        assert whole.memorization(model, audit.training_set).scores.scored_now == 0
