@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -47,6 +48,9 @@ LONGEST = (
 )
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# A shell without a terminal has its background jobs ignore Ctrl-C, which tests send themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 if WORKER != "alone":
     # Side by side, processes that each take all cores wait for each other.

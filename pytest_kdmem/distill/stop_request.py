@@ -51,7 +51,7 @@ def catch_stop_signals(report: Callable[[str], None]) -> Iterator[StopRequest]:
     """Inside the block, SIGTERM and Ctrl-C make a stop request instead of ending the process.
 
     A second Ctrl-C is a KeyboardInterrupt as ever. Only the main thread may handle signals; in another thread both keep
-    their effect.
+    their effect. A signal that is ignored stays so.
 
     Args:
         report: Called with a line that says what happens next.
@@ -68,5 +68,7 @@ def catch_stop_signals(report: Callable[[str], None]) -> Iterator[StopRequest]:
 
     with ExitStack() as handlers:
         for number in SENDERS:
+            if signal.getsignal(number) is signal.SIG_IGN:  # as `nohup` and shells ask of background jobs
+                continue
             handlers.callback(signal.signal, number, signal.signal(number, make_request))
         yield request

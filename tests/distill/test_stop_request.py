@@ -63,6 +63,16 @@ def test_ctrl_c_after_sigterm_is_the_first_press_and_ends_at_once():
             signal.raise_signal(signal.SIGINT)
 
 
+def test_a_signal_that_is_ignored_stays_so():
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with catch_stop_signals(no_report) as stop:
+            signal.raise_signal(signal.SIGINT)
+        assert not stop.is_made
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def test_the_previous_handler_is_restored_after_an_error():
     received = []
     previous = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
