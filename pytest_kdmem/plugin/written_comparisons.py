@@ -86,6 +86,13 @@ class _Estimates:
                 return called.attr in CALLED and self.has(called)
             case ast.Attribute(value=value, attr=name):
                 return name in ESTIMATES and self._is_measured(value)
+            case (
+                ast.Subscript(value=ast.Subscript(value=ast.Attribute(value=value, attr="curve")))
+                | ast.Subscript(
+                    value=ast.Call(func=ast.Name(id="dict"), args=[ast.Attribute(value=value, attr="curve")])
+                )
+            ):
+                return self._is_measured(value)
         return False
 
     def _is_measured(self, node: ast.expr) -> bool:

@@ -75,6 +75,8 @@ def not_made(body: str, *made: str) -> list[str]:
         "for part in memorization(student).by_group.looked_at.values():\n    assert part.rate <= 0.01",
         "parts = memorization(student).by_copies.looked_at\ncheck = lambda: parts <= 0.01",
         "for length, share in memorization(student).curve:\n    assert share <= 0.01",
+        "check = lambda: memorization(student).curve[-1][1] <= 0.01",
+        "check = lambda: dict(memorization(student).curve)[100] <= 0.01",
         "assert membership(student).by_attack['loss'].tpr(0.01) <= 0.1",
         "assert area <= 0.6",
         "assert recited.rate <= 0.1",
