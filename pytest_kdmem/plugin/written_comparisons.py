@@ -87,7 +87,7 @@ class _Estimates:
             case ast.Attribute(value=value, attr=name):
                 return name in ESTIMATES and self._is_measured(value)
             case (
-                ast.Subscript(value=ast.Subscript(value=ast.Attribute(value=value, attr="curve")))
+                ast.Subscript(ast.Subscript(ast.Attribute(value=value, attr="curve")), ast.Constant(value=1))
                 | ast.Subscript(
                     value=ast.Call(func=ast.Name(id="dict"), args=[ast.Attribute(value=value, attr="curve")])
                 )
