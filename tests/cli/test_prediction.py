@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.cli.options import ExampleOptions, RunOptions
 from pytest_kdmem.cli.prediction import PairOptions, PredictorOptions
 from pytest_kdmem.errors import SpecError
@@ -30,7 +31,7 @@ def test_the_pipeline_has_the_models_and_the_data_of_the_options(tmp_path):
     examples = ExampleOptions(extraction=Extraction(8, 9, 30), token_dtype=None, **read)
     store, settings = ScoreStore(tmp_path), run.settings()
     pair = PairOptions(training_set="x.jsonl", teacher="t", baseline="b", teacher_base="u", baseline_base="c")
-    pipeline = pair.pipeline(examples, run, store, settings)
+    pipeline = pair.pipeline(examples, run, store, settings, NO_PROGRESS)
     assert pipeline.teacher == Model("t", trust_remote_code=True, base="u")
     assert pipeline.baseline == Model("b", trust_remote_code=True, base="c")
     assert pipeline.training_set == TrainingSet("x.jsonl", **read)

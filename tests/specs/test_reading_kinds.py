@@ -28,6 +28,8 @@ RIGHT: dict[str, tuple[Any, ...]] = {
     "answer_tokens": (None, 1),
     "chat_template": (None, "template.jinja"),
     "group_column": (None, "licence"),
+    "stratify": (None, "group", "copies"),
+    "stratum_sample": (None, 1),
 }
 WRONG: dict[str, tuple[Any, ...]] = {
     "form": (None, "lines", ""),
@@ -47,6 +49,8 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "answer_tokens": (0, "9"),
     "chat_template": (3,),
     "group_column": ("", 3),
+    "stratify": ("source", ""),
+    "stratum_sample": (0, 1.5),
 }
 
 
