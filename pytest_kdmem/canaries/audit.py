@@ -111,7 +111,7 @@ def score_strings(
         manifest.suffix_tokens,
         max(extraction.window_tokens, manifest.prefix_tokens + manifest.suffix_tokens),
     )
-    here = replace(
+    local_settings = replace(
         settings, engine="transformers", tensor_parallel=1, executor="local", part=None, accept_reading="noise"
     )
     with tempfile.TemporaryDirectory(prefix="kdmem-canaries-") as folder:
@@ -122,7 +122,7 @@ def score_strings(
             lengths,
             store,
             checkpoint=checkpoint,
-            settings=here,
+            settings=local_settings,
             progress=progress,
         )
 
