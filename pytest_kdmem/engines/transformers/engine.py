@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from threading import get_ident
+from weakref import ref
 
 import numpy as np
 import torch
@@ -183,8 +184,10 @@ class TransformersEngine:
             return decode_prefixes(self._model, prefixes, new_tokens, self.batches, self._device)
 
     def close(self) -> None:
+        tensors = [ref(tensor) for tensor in (*self._model.parameters(), *self._model.buffers())]
         del self._model, self._head, self.passes, self._casting
-        gc.collect()
+        if any(tensor() is not None for tensor in tensors):  # searching all objects takes long, and few models need it
+            gc.collect()
         if self._device == "cuda":
             torch.cuda.empty_cache()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 import numpy as np
 import pytest
 import torch
@@ -249,3 +251,13 @@ def test_progress_counts_every_example_once(family, metrics):
     examples = [Example(position, row.astype(np.int32)) for position, row in enumerate(ids)]
     engine_of(folder, batch_size=6).score(examples, EXTRACTION, metrics, counts.append)
     assert counts == [6, 6, 4]
+
+
+@pytest.mark.parametrize("in_a_cycle", [False, True])
+def test_an_engine_that_is_closed_has_freed_its_weights(tiny, in_a_cycle):
+    engine = engine_of(tiny)
+    if in_a_cycle:
+        engine._model.itself = [engine._model]
+    weights = [ref(weight) for weight in engine._model.parameters()]
+    engine.close()
+    assert not any(weight() is not None for weight in weights)
