@@ -51,7 +51,7 @@ def shipped(store: ScoreStore) -> Iterator[Line]:
         features = extract_features(pipeline.score_pair())
         labels = pipeline.load_labels(features, Model(str(folder)))
         assessment = fit_predictor(features, labels).assessment
-        shuffled = shuffled_roc_auc(features.values, labels.memorized, features.names, labels.source)
+        shuffled = shuffled_roc_auc(features.values, labels.memorized, labels.source)
         yield Line(f"shipped, {name}", assessment.positives, assessment.examples, assessment.metrics, shuffled)
 
 

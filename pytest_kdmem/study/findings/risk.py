@@ -142,7 +142,7 @@ def _prediction(case: _Case) -> StudentPrediction:
         Share(assessment.positives, assessment.examples),
         assessment.metrics,
         assessment.coefficients,
-        shuffled_roc_auc(features.values, labels.memorized, features.names, labels.source),
+        shuffled_roc_auc(features.values, labels.memorized, labels.source),
     )
 
 
