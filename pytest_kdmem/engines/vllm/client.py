@@ -56,15 +56,21 @@ class ServerProcess:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as the process runs
         self._connection, server_end = Pipe()
         with server_end:
-            self._process = subprocess.Popen(
-                [*command, str(server_end.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                pass_fds=[server_end.fileno()],
-                start_new_session=True,
-            )
+            self._process = self._start(command, environment, server_end.fileno())
+
+    def _start(
+        self, command: Sequence[str], environment: Mapping[str, str], descriptor: int
+    ) -> subprocess.Popen[bytes]:
+        """Start the process with the socket of this number, in a group of its own, with its output in the log."""
+        return subprocess.Popen(
+            [*command, str(descriptor)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            pass_fds=[descriptor],
+            start_new_session=True,
+        )
 
     @property
     def pid(self) -> int:

@@ -15,6 +15,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("kind", ["LoRA", "a tied head"])
 def test_it_recites_what_the_unmerged_model_does(make_model, tmp_path, kind):
     pytest.importorskip("peft")

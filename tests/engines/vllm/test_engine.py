@@ -184,6 +184,7 @@ def test_closing_ends_every_process_at_once(tiny):
     engine.close()  # twice is harmless
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("kind", [*TOYS, *OTHERS])
 def test_architectures_are_scored_as_they_decode(kind, make_model, tmp_path, recited_ids):
     folder = make_model(kind) if kind in TOYS else other_model(kind, tmp_path)
@@ -199,6 +200,7 @@ def test_architectures_are_scored_as_they_decode(kind, make_model, tmp_path, rec
     assert_alike(scores, verdicts_of(transformers_of(folder), examples_of(ids)))
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "settings"), VARIANTS, ids=str)
 def test_every_compared_setting_is_scored_alike(kind, settings, tmp_path, recited_ids):
@@ -249,6 +251,7 @@ def other_model(kind: str, folder: Path, **own: object) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("forked")
 def test_eos_is_an_ordinary_token_and_the_generation_config_is_put_aside(make_model, recited_ids):
     folder = make_model("pythia", seed=3)
     ids = recited_ids(folder, examples=8, prefix=20, suffix=30)
@@ -269,6 +272,7 @@ def test_eos_is_an_ordinary_token_and_the_generation_config_is_put_aside(make_mo
     assert np.array_equal(np.array(continuations), ids[::2, 20:])
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_tie_is_a_hit_even_where_positions_end_with_the_suffix(make_model):
     folder = make_model("pythia", seed=4, max_position_embeddings=50)
     weights = load_file(folder / "model.safetensors")
@@ -285,6 +289,7 @@ def test_a_tie_is_a_hit_even_where_positions_end_with_the_suffix(make_model):
     assert (scores.margin == 0).all()
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("sharded", [False, True])
 def test_other_weights_beside_those_of_transformers_are_not_loaded(sharded, make_model, recited_ids):
     folder, other = make_model("pythia", seed=8), make_model("pythia", seed=9) / "model.safetensors"
@@ -311,6 +316,7 @@ def test_other_weights_beside_those_of_transformers_are_not_loaded(sharded, make
     assert not linked.exists()
 
 
+@pytest.mark.usefixtures("forked")
 def test_bfloat16_takes_ties_as_hits_and_agrees_with_transformers_outside_the_bands(make_model):
     folder = make_model("pythia", seed=10)
     weights = load_file(folder / "model.safetensors")
@@ -348,6 +354,7 @@ def test_bfloat16_takes_ties_as_hits_and_agrees_with_transformers_outside_the_ba
     assert np.array_equal(scores.memorized[sure], expected.memorized[sure])
 
 
+@pytest.mark.usefixtures("forked")
 def test_nan_of_one_example_names_its_position_and_costs_the_others_nothing(make_model, recited_ids):
     folder = make_model("pythia", seed=5)
     ids = recited_ids(folder, examples=6, prefix=20, suffix=30)
@@ -369,6 +376,7 @@ def test_nan_of_one_example_names_its_position_and_costs_the_others_nothing(make
         engine.close()
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_checkpoint_that_lacks_a_tensor_is_refused(make_model):
     folder = make_model("qwen3", seed=6)
     weights = load_file(folder / "model.safetensors")
@@ -387,6 +395,7 @@ def test_a_device_that_this_vllm_is_not_for_is_refused(tiny):
         vllm_of(tiny, device="cuda")
 
 
+@pytest.mark.usefixtures("forked")
 def test_weights_that_do_not_load_are_one_sentence_about_the_model(make_model):
     folder = make_model("pythia", seed=7)
     settings = json.loads((folder / "config.json").read_text())
