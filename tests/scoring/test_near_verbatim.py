@@ -158,12 +158,3 @@ def test_a_set_that_changed_since_it_was_scored_is_refused(tiny, data, tmp_path)
 def test_a_run_longer_than_the_suffix_is_refused(tiny, data, tmp_path):
     with pytest.raises(SpecError, match="at most the 50 tokens"):
         near(scored(tiny, data, tmp_path, metrics="verdict"), tmp_path, Nearness(run=51))
-
-
-@pytest.mark.slow
-def test_workers_of_ray_decode_the_same(tiny, data, tmp_path):
-    pytest.importorskip("ray")
-    scores = scored(tiny, data, tmp_path, metrics="verdict")
-    by_ray = near(scores, tmp_path, settings=RunSettings(executor="ray", workers=2, examples_per_shard=16))
-    (tmp_path / "here").mkdir()
-    assert by_ray.equals(near(scores, tmp_path / "here"))

@@ -18,7 +18,6 @@ from pytest_kdmem.scoring.sampled import SAMPLED_SCHEMA, may_be_extractable, sam
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.specs.sampler import DeployedSampler, Draws, Sampler
 from tests.engines.any_engine import examples_of
 from tests.engines.transformers.test_sampling import by_generate
@@ -135,16 +134,3 @@ def test_what_is_extractable_is_drawn_as_often_as_its_probability_says(shipped, 
     assert min(within_100) >= 0.5
     spread = 4 * np.sqrt(sum(each * (1 - each) for each in within_100))
     assert abs(found - sum(within_100)) <= spread + 1e-9
-
-
-@pytest.mark.slow
-def test_workers_of_ray_score_the_same(scored, tmp_path):
-    pytest.importorskip("ray")
-    table, root = scored
-    settings = RunSettings(executor="ray", workers=1)
-    by_ray = sampled_suffixes(table, SAMPLERS, DRAWS, ScoreStore(tmp_path), settings=settings)
-    here = sampled_suffixes(table, SAMPLERS, DRAWS, ScoreStore(root))
-    for rows, expected in zip(by_ray, here, strict=True):
-        assert rows.select(["example_id", "digest"]).equals(expected.select(["example_id", "digest"]))
-        for name in ("logprob", "least", "most"):
-            np.testing.assert_allclose(rows[name].to_numpy(), expected[name].to_numpy(), atol=1e-3)

@@ -14,7 +14,6 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.unrelated_prefixes import DRAWS, UnrelatedPrefixes, draw_pool
 from pytest_kdmem.scoring.without_prefix import SUFFIX_SCHEMA, suffixes_alone
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.runtime import RunSettings
 from tests.engines.any_engine import examples_of
 from tests.scoring.stored_files import digests_by_file
 
@@ -81,12 +80,3 @@ def test_a_set_that_changed_since_it_was_scored_is_refused(tiny, data, tmp_path)
     np.save(path, np.load(data)[5:25])
     with pytest.raises(EngineError, match="to read again are missing or changed"):
         suffixes_alone(table, store)
-
-
-@pytest.mark.slow
-def test_workers_of_ray_score_the_same(scored, tmp_path):
-    pytest.importorskip("ray")
-    table, root = scored
-    by_ray = suffixes_alone(table, ScoreStore(tmp_path), settings=RunSettings(executor="ray", workers=1))
-    here = suffixes_alone(table, ScoreStore(root))
-    assert by_ray.drop_columns(["logprob"]).equals(here.drop_columns(["logprob"]))
