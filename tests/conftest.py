@@ -30,14 +30,21 @@ with_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="there is
 RAY = "tests/scoring/executors/test_ray"
 # Files that one worker runs: Ray's as a process of tests has one cluster, those of reports as they share random ones.
 TOGETHER = (RAY, "tests/report/test_")
+# Files of long tests that share nothing, so that any worker may run any of them.
+APART = ("tests/test_how_to.py", "tests/engines/transformers/test_architectures.py")
 # Files that take longest, the longest first, as `pytest --durations=0` tells.
 LONGEST = (
+    "tests/test_how_to.py",
     "tests/test_shipped.py",
+    "tests/test_planted_models.py",
     "tests/report/",
     RAY,
     "tests/study/",
-    "tests/engines/vllm/test_engine.py",
+    "tests/test_benchmarks.py",
+    "tests/engines/transformers/test_sampling.py",
     "tests/distill/test_process_group.py",
+    "tests/engines/transformers/test_architectures.py",
+    "tests/distill/test_chunked_loss.py",
     "tests/distill/test_run.py",
     "tests/plugin/test_xdist.py",
     "tests/metrics/test_coverage.py",
@@ -94,9 +101,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadFileScheduling
 
     class WholeFiles(LoadFileScheduling):
-        """Files that go together, and each of the others by itself."""
+        """Files that go together, and each of the others by itself; tests of some files are apart."""
 
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(APART):
+                return nodeid
             together = (start for start in TOGETHER if nodeid.startswith(start))
             return next(together, super()._split_scope(nodeid))
 
@@ -118,6 +127,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shipped() -> Path:
     """The folder of shipped models and texts."""
     return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def stored_by_audits() -> Path | None:
+    """Where the audits of the shipped models stored what they scored by this code, if KDMEM_TEST_SCORES says it."""
+    folder = os.environ.get("KDMEM_TEST_SCORES")
+    return Path(folder) if folder else None
 
 
 @pytest.fixture(scope="session")

@@ -69,8 +69,8 @@ def rows_of(name: str) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
-    return open_audit(tmp_path_factory.mktemp("planted-scores"))
+def audit(stored_by_audits: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    return open_audit(stored_by_audits or tmp_path_factory.mktemp("planted-scores"))
 
 
 @pytest.fixture(scope="module")

@@ -53,17 +53,19 @@ def decoded_verdicts(folder: Path, examples: list[Example], extraction: Extracti
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory) -> ScoreStore:
+def store(stored_by_audits, tmp_path_factory) -> ScoreStore:
     """One store for all workers of pytest-xdist, so that each model is scored once."""
+    if stored_by_audits:
+        return ScoreStore(stored_by_audits)
     base = tmp_path_factory.getbasetemp()
     return ScoreStore((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shipped-scores")
 
 
 @pytest.fixture(scope="session")
-def memorization_of(shipped, store):
+def memorization_of(shipped, store, stored_by_audits):
     def memorization(name: str, part: str = "training", metrics: str = "verdict") -> Memorization:
         model = Model(str(shipped / "models" / name))
-        whole = part == "control" or (name in TRAINED and name.startswith("pythia/"))
+        whole = part == "control" or (name in TRAINED and (stored_by_audits or name.startswith("pythia/")))
         data = TrainingSet(str(shipped / f"corpus/{part}.jsonl.gz"), sample=None if whole else SAMPLE)
         return Memorization(name, score(model, data, EXTRACTION, store, metrics=metrics))
 
