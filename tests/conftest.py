@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["pytester", "tests.audit_project", "tests.s3_server"]
+pytest_plugins = ["pytester", "tests.audit_project", "tests.engines.vllm.forked_server", "tests.s3_server"]
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"
@@ -35,6 +35,7 @@ APART = ("tests/test_how_to.py", "tests/engines/transformers/test_architectures.
 # Files that take longest, the longest first, as `pytest --durations=0` tells.
 LONGEST = (
     "tests/test_how_to.py",
+    "tests/engines/vllm/test_engine.py",
     "tests/test_shipped.py",
     "tests/test_planted_models.py",
     "tests/report/",
@@ -131,8 +132,8 @@ def shipped() -> Path:
 
 @pytest.fixture(scope="session")
 def stored_by_audits() -> Path | None:
-    """Where the audits of the shipped models stored what they scored by this code, if KDMEM_TEST_SCORES says it."""
-    folder = os.environ.get("KDMEM_TEST_SCORES")
+    """Where the audits of the shipped models stored what they scored by this code, if STORED_BY_AUDITS says it."""
+    folder = os.environ.get("STORED_BY_AUDITS")
     return Path(folder) if folder else None
 
 

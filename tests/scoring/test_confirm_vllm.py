@@ -18,6 +18,7 @@ from pytest_kdmem.specs.runtime import RunSettings
 
 pytestmark = [
     pytest.mark.vllm,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.skipif("vllm" not in installed_engines(), reason="no vLLM of a tested version is installed"),
 ]
 

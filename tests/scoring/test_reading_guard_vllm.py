@@ -24,6 +24,7 @@ from tests.reciting import byte_level, save_tokenizer, secrets, train_to_recite
 
 pytestmark = [
     pytest.mark.vllm,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.skipif("vllm" not in installed_engines(), reason="no vLLM of a tested version is installed"),
 ]
 EXTRACTION = Extraction(10, 20, 40)

@@ -13,13 +13,28 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_kdmem.engines.vllm import server
+import pytest
+
+from pytest_kdmem.engines.vllm import engine, server
 from pytest_kdmem.engines.vllm.client import ServerProcess, server_environment
 
 LONGEST_REQUEST = 1 << 20
+
+
+@pytest.fixture(scope="session")
+def forker() -> Iterator[Forker]:
+    forker = Forker()
+    yield forker
+    forker.close()
+
+
+@pytest.fixture
+def forked(forker: Forker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines of vLLM fork their servers."""
+    monkeypatch.setattr(engine, "ServerProcess", forker.server_process())
 
 
 class Forker:

@@ -92,6 +92,7 @@ def alive(session: int) -> list[psutil.Process]:
     return living
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("name", ["pythia/teacher", "olmo2/student", "qwen3/baseline"])
 def test_verdicts_on_shipped_models_are_those_of_transformers_and_of_plain_decoding(shipped, name):
     folder, extraction = shipped / "models" / name, Extraction(50, 50, 128)
@@ -390,6 +391,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(make_model):
         vllm_of(folder)
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_device_that_this_vllm_is_not_for_is_refused(tiny):
     with pytest.raises(EngineError, match=r"vLLM for cuda was expected, and vLLM .* runs on cpu"):
         vllm_of(tiny, device="cuda")

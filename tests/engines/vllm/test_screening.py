@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.usefixtures("forked")
 def test_verdicts_are_those_of_float32(shipped):
     folder, extraction = shipped / "models/pythia/teacher", Extraction(50, 50, 128)
     examples = shipped_examples(shipped, folder, 400, extraction)
