@@ -14,9 +14,9 @@ from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import choice, nonempty_text, number, optional, require, whole_number
 from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.specs.reading_kinds import Documents
-from pytest_kdmem.study.further_parts import FURTHER_PARTS, AbsentPart, OnPolicyPart, QuestionsPart
+from pytest_kdmem.study.further_parts import FURTHER_PARTS, AbsentPart, CanariesPart, OnPolicyPart, QuestionsPart
 
-PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter", *FURTHER_PARTS)
+PARTS = ("main", "temperature", "size", "families", "pilot", "prefilter", "canaries", *FURTHER_PARTS)
 # The loss with which each recipe of a study trains.
 MODES: dict[str, Mode] = {
     "base-large": "baseline",
@@ -183,6 +183,7 @@ class StudyConfig:
     families: FamiliesPart | None = None
     pilot: PilotPart | None = None
     prefilter: PrefilterPart | None = None
+    canaries: CanariesPart | None = None
     on_policy: OnPolicyPart | None = None
     absent: AbsentPart | None = None
     questions: QuestionsPart | None = None
@@ -212,7 +213,7 @@ class StudyConfig:
         for part in (self.temperature, self.size, self.families, self.pilot):
             if part is not None:
                 require("dataset of a part", part.dataset, choice(*sorted(self.datasets)))
-        for name in ("prefilter", *FURTHER_PARTS):
+        for name in ("prefilter", "canaries", *FURTHER_PARTS):
             for dataset in self.datasets_of(name):
                 require(f"a data set of parts.{name}", dataset, choice(*sorted(self.datasets)))
         if self.on_policy is not None and not {*self.on_policy.all_seeds} <= {*self.seeds}:

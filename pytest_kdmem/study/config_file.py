@@ -27,7 +27,7 @@ from pytest_kdmem.study.config import (
     StudyConfig,
     TemperaturePart,
 )
-from pytest_kdmem.study.further_parts import AbsentPart, OnPolicyPart, QuestionsPart
+from pytest_kdmem.study.further_parts import AbsentPart, CanariesPart, OnPolicyPart, QuestionsPart
 
 Table = TypeVar("Table")
 
@@ -77,6 +77,7 @@ def _study(content: dict[str, Any]) -> StudyConfig:
         "size": lambda table, where: _table(SizePart, table, where),
         "families": lambda table, where: _table(FamiliesPart, table, where, families=_tuple, sizes=_sizes),
         "prefilter": lambda table, where: _table(PrefilterPart, table, where, datasets=_tuple),
+        "canaries": lambda table, where: _table(CanariesPart, table, where, datasets=_tuple, copies=_tuple),
         "on_policy": lambda table, where: _table(OnPolicyPart, table, where, seeds=_seeds, recipe=_on_policy_recipe),
         "absent": lambda table, where: _table(AbsentPart, table, where, datasets=_tuple),
         "questions": lambda table, where: _table(QuestionsPart, table, where, datasets=_tuple),

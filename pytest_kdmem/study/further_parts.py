@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_kdmem.canaries.make import CanaryPlan
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checks import number, optional, require, whole_number
@@ -60,6 +61,31 @@ class AbsentPart:
         _check_named(self.datasets)
         require("share", self.share, number(above=0, below=1))
         require("temperature", self.temperature, optional(number(least=1e-3, most=1e3)))
+
+
+@dataclass(frozen=True)
+class CanariesPart:
+    """Teacher, baseline and students as those of the main part, but on D with canaries, which no other part trains on.
+
+    Args:
+        datasets: data sets of which canaries are put into D.
+        copies, count, twins, prefix_tokens, suffix_tokens: the canaries (`CanaryPlan`).
+    """
+
+    datasets: tuple[str, ...]
+    copies: tuple[int, ...] = (1, 4, 16)
+    count: int = 16
+    twins: int = 512
+    prefix_tokens: int = 50
+    suffix_tokens: int = 50
+
+    def __post_init__(self) -> None:
+        _check_named(self.datasets)
+        self.plan(0)
+
+    def plan(self, seed: int) -> CanaryPlan:
+        """What is drawn; the seed is that of the draw."""
+        return CanaryPlan(self.prefix_tokens, self.suffix_tokens, self.copies, self.count, self.twins, seed)
 
 
 @dataclass(frozen=True)

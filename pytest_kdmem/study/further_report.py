@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_kdmem.study.findings import (
     absent,
+    canaries,
     context,
     copies,
     membership,
@@ -27,6 +28,7 @@ QUESTIONS = (
     Finding("sampling", "Within a hundred samples", sampling.sampling, sampling.rows),
     Finding("copies", "By the number of copies", copies.by_copies, copies.rows),
     Finding("membership", "Membership", membership.membership, membership.rows),
+    Finding("canaries", "Canaries", canaries.canaries, canaries.rows),
     Finding("secrets", "Classes of secrets", secrets.secrets, secrets.rows),
     Finding("specific", "Specific, or merely predictable", specific.specific, specific.rows),
     Finding("absent", "Absent from the student's data", absent.absent, absent.rows),
@@ -41,8 +43,10 @@ LEGEND = (
     " *Extractable*: so many samples contain the suffix with at least this probability. *Specific*: recited, and not"
     " after prefixes of three other examples. Attacks on membership: the area under the curve is 0.5 by chance, the"
     " true positive rate 1 %; controls are pieces of text that was drawn as D was and that no model was trained on; the"
-    " calibrated attack knows the model that training started from. Directions are published ones, or those of the"
-    " study for its students; “undefined” is a figure of no examples."
+    " calibrated attack knows the model that training started from. *Canaries* are random strings that were put into a"
+    " D of their own, on which these models were trained; a model that never saw them shows an exposure of 1.44 bits on"
+    " average. Directions are published ones, or those of the study for its students; “undefined” is a figure of no"
+    " examples."
 )
 
 

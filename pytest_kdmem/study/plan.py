@@ -141,11 +141,8 @@ def _all(config: StudyConfig) -> Iterator[Step]:
     """Every step, parents first."""
     main = _Maker.of(config, "main")
     yield from (main.base("large"), main.base("small"))
-    for dataset in config.datasets:  # one teacher each; the order of the data varies for what is compared
-        yield main.tuned("teacher", dataset)
-        for seed in config.seeds:
-            compared: tuple[Role, ...] = ("baseline", "soft", "hard")
-            yield from (main.tuned(role, dataset, seed=seed) for role in compared if role in config.recipes)
+    for dataset in config.datasets:
+        yield from _compared(main, dataset)
     if config.temperature is not None:
         yield from _temperature(config, config.temperature.dataset, config.temperature.values)
     if config.size is not None:
@@ -162,6 +159,10 @@ def _all(config: StudyConfig) -> Iterator[Step]:
     if config.prefilter is not None:
         for dataset in config.prefilter.datasets:
             yield from _prefilter(config, dataset)
+    if config.canaries is not None:
+        own = replace(main, part="canaries")
+        for dataset in config.canaries.datasets:
+            yield from _compared(own, dataset)
     if config.on_policy is not None:
         recipes = {**config.recipes, "on-policy": config.on_policy.recipe}
         own = replace(main, part="on_policy", recipes=recipes)
@@ -171,6 +172,14 @@ def _all(config: StudyConfig) -> Iterator[Step]:
     if config.absent is not None:
         for dataset in config.absent.datasets:
             yield from _absent(config, dataset)
+
+
+def _compared(maker: _Maker, dataset: str) -> Iterator[Step]:
+    """One teacher, and what is compared with it, of which the order of the data varies."""
+    yield maker.tuned("teacher", dataset)
+    compared: tuple[Role, ...] = ("baseline", "soft", "hard")
+    for seed in maker.config.seeds:
+        yield from (maker.tuned(role, dataset, seed=seed) for role in compared if role in maker.recipes)
 
 
 def _temperature(config: StudyConfig, dataset: str, values: tuple[float, ...]) -> Iterator[Step]:

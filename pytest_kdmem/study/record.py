@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from pytest_kdmem.canaries.measured import MeasuredCanaries
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.table import PairTable
 from pytest_kdmem.study.answers import Answers
@@ -20,7 +21,7 @@ class ModelRun:
 
     Args:
         part: part that the model was trained for: ``main``, ``temperature``, ``size``, ``families``, ``pilot``,
-            ``prefilter``, ``on_policy`` or ``absent``.
+            ``prefilter``, ``canaries``, ``on_policy`` or ``absent``.
         family: family of its architecture and tokenizer; token ids are comparable within one family only.
         dataset: name of the data set it was trained on.
         role: teacher, baseline, soft, hard or on-policy student.
@@ -35,6 +36,7 @@ class ModelRun:
         left_out: for a student that was distilled on a part of D, the rows of D that it never saw
             (`removal.REMOVED_SCHEMA`).
         unseen: for a student that was distilled on a share of D, the documents of D that its teacher alone saw.
+        canaries: what it shows of the canaries that its training set held; None if it held none.
         answers: what was answered to further questions; None if none were asked.
     """
 
@@ -52,6 +54,7 @@ class ModelRun:
     pair: PairTable | None = None
     left_out: pa.Table | None = None
     unseen: frozenset[int] = frozenset()
+    canaries: MeasuredCanaries | None = None
     answers: Answers | None = None
 
 

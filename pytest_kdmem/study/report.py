@@ -46,6 +46,7 @@ SUFFIXES: dict[Unit, str] = {
     "copies": "",
     "seconds": " s",
     "tokens": "",
+    "bits": " bits",
 }
 
 
@@ -229,7 +230,7 @@ def number(value: float | None, unit: Unit) -> str:
             return f"{value:.1f}"
         case "seconds":
             return f"{value:.0f}"
-        case "perplexity" | "times":
+        case "perplexity" | "times" | "bits":
             return f"{value:.2f}"
 
 

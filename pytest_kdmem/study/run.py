@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.files import atomic_folder
+from pytest_kdmem.canaries.measured import MeasuredCanaries
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.distill.architectures import Family, train_tokenizer, write_untrained
 from pytest_kdmem.distill.process_group import require_single_process
@@ -31,6 +32,7 @@ from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import read_run_card
 from pytest_kdmem.specs.runtime import RunSettings
 from pytest_kdmem.study.answers import Answers
+from pytest_kdmem.study.canaries import PlantedSet, plant
 from pytest_kdmem.study.config import StudyConfig
 from pytest_kdmem.study.config_file import read_config
 from pytest_kdmem.study.plan import Step, plan
@@ -124,6 +126,8 @@ class _Runner:
     def _training_set(self, step: Step) -> TrainingSet:
         if step.dataset is None:
             return TrainingSet(str(self.texts.pretraining), form="blocks")
+        if step.part == "canaries":
+            return self._planted(step).training_set
         if step.share < 1:
             return TrainingSet(str(self._shared(step)[0]))
         if step.cleaned_by is not None:
@@ -137,6 +141,13 @@ class _Runner:
         """A share of D, and the documents that it lacks."""
         assert step.dataset is not None
         return write_share(self.texts.datasets[step.dataset], step.share, self.config.seed, self.out / "shares")
+
+    def _planted(self, step: Step) -> PlantedSet:
+        """D with canaries, made of the tokens of the base model that training starts from."""
+        part = self.config.canaries
+        assert part is not None and step.dataset is not None and step.init is not None  # noqa: PT018
+        model, canary_plan = self.models[step.init], part.plan(self.config.seed)
+        return plant(self._whole(step.dataset), canary_plan, model, self.config.extraction, self.out / "canaries")
 
     def _cleaned(self, step: Step) -> Path:
         """The folder of D without the examples that teacher and baseline predict to be at risk; written once."""
@@ -196,8 +207,14 @@ class _Runner:
             scores=self._scores(model, self._whole(step.dataset)).rows,  # of a cleaned D, too, over all of it
             left_out=pq.read_table(self._cleaned(step) / REMOVED_ROWS_FILE) if step.cleaned_by is not None else None,
             unseen=self._shared(step)[1] if step.share < 1 else frozenset(),
+            canaries=self._canaries(step, model),
             answers=self._answers(step, step.dataset, model),
         )
+
+    def _canaries(self, step: Step, model: Model) -> MeasuredCanaries | None:
+        if step.part != "canaries":
+            return None
+        return self._planted(step).audit(model, self.config.extraction, ScoreStore(self.out / "scores"))
 
     def _answers(self, step: Step, dataset: str, model: Model) -> Answers | None:
         """What a model answers to further questions, if it is asked; text that is absent has a finding of its own."""

@@ -12,9 +12,9 @@ from pytest_kdmem.distill.architectures import Size
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Extraction
-from pytest_kdmem.study.config import PrefilterPart, Shares
+from pytest_kdmem.study.config import PARTS, PrefilterPart, Shares
 from pytest_kdmem.study.config_file import read_config
-from pytest_kdmem.study.further_parts import AbsentPart, OnPolicyPart, QuestionsPart
+from pytest_kdmem.study.further_parts import AbsentPart, CanariesPart, OnPolicyPart, QuestionsPart
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -70,6 +70,8 @@ def test_further_parts_are_read(write_study):
     assert config.parts[-1] == "absent"
     assert read_config(write_study(further("absent", 'datasets = ["web"]'))).absent == AbsentPart(("web",), 0.5, None)
     assert read_config(write_study(further("questions", 'datasets = ["web"]'))).questions == QuestionsPart(("web",))
+    canaries = read_config(write_study(further("canaries", 'datasets = ["web"]\ncopies = [2]\ncount = 3'))).canaries
+    assert canaries == CanariesPart(("web",), (2,), 3)
 
 
 def test_hard_students_may_be_left_out(write_study):
@@ -80,7 +82,7 @@ def test_hard_students_may_be_left_out(write_study):
 @pytest.mark.parametrize(
     ("name", "parts", "seeds"),
     [
-        ("cpu", ("main", "temperature", "size", "families", "pilot", "on_policy", "absent", "questions"), 3),
+        ("cpu", tuple(part for part in PARTS if part != "prefilter"), 3),
         ("gpu", ("main", "temperature", "size", "families", "pilot"), 3),
         ("risk", ("main", "temperature", "families", "prefilter"), 2),
     ],
@@ -138,6 +140,8 @@ def test_the_shipped_studies_are_valid(name, parts, seeds):
         (*prefiltered('datasets = ["web"]\nrecall = 0'), "recall must be a number between 0.001 and 0.999; found 0"),
         (*prefiltered('datasets = ["web"]\nrecall = 1.0'), "recall must be a number between 0.001 and 0.999; found 1"),
         (*prefiltered('datasets = ["web"]\nrecall = nan'), "must be a number between 0.001 and 0.999; found nan"),
+        (*further("canaries", 'datasets = ["book"]'), "a data set of parts.canaries must be one of web; found 'book'"),
+        (*further("canaries", 'datasets = ["web"]\ntwins = 9'), "in parts.canaries, twins must be"),
         (*further("absent", 'datasets = ["book"]'), "a data set of parts.absent must be one of web; found 'book'"),
         (*further("absent", "datasets = []"), "in parts.absent, datasets must name at least one, each once; found []"),
         (*further("absent", 'datasets = ["web"]\nshare = 1.0'), "in parts.absent, share must be a number above 0"),

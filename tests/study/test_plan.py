@@ -10,7 +10,7 @@ import pytest
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.study.config import PARTS, PrefilterPart
-from pytest_kdmem.study.further_parts import FURTHER_PARTS, AbsentPart, OnPolicyPart, QuestionsPart
+from pytest_kdmem.study.further_parts import FURTHER_PARTS, AbsentPart, CanariesPart, OnPolicyPart, QuestionsPart
 from pytest_kdmem.study.plan import plan
 
 # All combinations of parts take long to plan; of the further ones two at most stand together.
@@ -33,6 +33,7 @@ def wide(toy):
         seeds=(5, 6, 7),
         families=families,
         prefilter=PrefilterPart(("wiki",)),
+        canaries=CanariesPart(("wiki",)),
         on_policy=OnPolicyPart({"wiki": (5, 7), "web": (5,)}, Recipe("on-policy", 3.0)),
         absent=AbsentPart(("wiki",), 0.25, 1.0),
         questions=QuestionsPart(("web",)),
@@ -166,6 +167,17 @@ def test_students_of_a_share_of_d_differ_from_those_of_the_main_part_in_share_an
         recipe = replace(step.recipe, temperature=2.0)
         assert replace(step, name=whole.name, part="main", share=1.0, recipe=recipe) == whole
         assert (step.share, step.recipe.temperature) == (0.25, 1.0)
+
+
+def test_canaries_change_the_training_text_of_every_role_and_nothing_else(wide):
+    steps = [step for step in plan(wide) if step.part == "canaries"]
+    beside = {step.name: step for step in plan(wide) if step.part == "main" and step.dataset == "wiki"}
+    assert len(steps) == len(beside)
+    for step in steps:
+        teacher = step.teacher and step.teacher.replace("canaries/", "main/")
+        main = replace(step, name=step.name.replace("canaries/", "main/"), part="main", teacher=teacher)
+        assert beside[main.name] == main
+    assert {step.teacher for step in steps} == {None, "canaries/pythia/wiki/teacher-large-seed5"}
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,7 @@ def test_texts_are_looked_for_where_the_environment_says(resumed, toy_file, out,
         run_study(toy_file, out, only=("pilot",), report=lines.append)
 
 
+TRAINED_ON_CANARIES = ("teacher-large", "baseline-small", "soft-small-t2.0", "hard-small")
 FURTHER = """
 [parts.on_policy]
 seeds = { web = [0] }
@@ -187,6 +188,14 @@ recipe = { epochs = 1, learning_rate = 1e-3, precision = "float32" }
 datasets = ["web"]
 share = 0.25
 temperature = 1.0
+
+[parts.canaries]
+datasets = ["web"]
+copies = [1, 3]
+count = 4
+twins = 100
+prefix_tokens = 6
+suffix_tokens = 8
 
 [parts.questions]
 datasets = ["web"]
@@ -199,9 +208,10 @@ def test_further_parts_train_their_students_and_ask_each_model(resumed, toy_file
     file = tmp_path / "further.toml"
     file.write_text(toy_file.read_text("utf-8") + FURTHER, "utf-8")
     lines: list[str] = []
-    only = ("on_policy", "absent", "questions")
+    only = ("on_policy", "absent", "canaries", "questions")
     study = run_study(file, tmp_path / "out", only=only, data=study_data, report=lines.append)
     assert [line.split(":")[0] for line in lines if "(reused)" not in line] == [
+        *(f"canaries/pythia/web/{role}-seed0" for role in TRAINED_ON_CANARIES),
         "on_policy/pythia/web/on-policy-small-seed0",
         "absent/pythia/web/soft-small-t1.0-seed0",
     ]
@@ -213,6 +223,15 @@ def test_further_parts_train_their_students_and_ask_each_model(resumed, toy_file
     (path,) = (tmp_path / "out" / "shares").glob("*/training.jsonl")
     seen = {json.loads(line)["id"] for line in path.read_text("utf-8").splitlines()}
     assert seen == set(study.documents["web"]) - absent.unseen
+    (planted,) = (tmp_path / "out" / "canaries").glob("*/training.jsonl")
+    assert len(planted.read_text("utf-8").splitlines()) == len(study.documents["web"]) + 4 * (1 + 3)
+    on_canaries = [run for run in study.runs if run.canaries is not None]
+    assert [(run.part, run.role) for run in on_canaries] == [
+        ("canaries", role) for role in ("teacher", "baseline", "soft", "hard")
+    ]
+    for run in on_canaries:
+        assert run.scores.num_rows == len(study.documents["web"])  # of D, as in every part
+        assert (run.canaries.tiers, run.canaries.twins) == ((1, 3), 100)
     asked = [run for run in study.runs if run.answers is not None]
     assert [(run.part, run.role) for run in asked] == [
         *(("main", role) for role in ("teacher", "baseline", "soft", "hard")),

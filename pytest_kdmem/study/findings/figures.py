@@ -12,9 +12,9 @@ from pytest_kdmem.errors import DataError
 from pytest_kdmem.study.findings.direction import Agreement, Vote, agreement
 
 # How a figure is printed: percent of a whole, examples, nats, a perplexity, a quotient of two, a correlation, bytes, an
-# area under a curve, copies, seconds, tokens.
+# area under a curve, copies, seconds, tokens, bits.
 Unit = Literal[
-    "percent", "examples", "nats", "perplexity", "times", "r", "bytes", "area", "copies", "seconds", "tokens"
+    "percent", "examples", "nats", "perplexity", "times", "r", "bytes", "area", "copies", "seconds", "tokens", "bits"
 ]
 
 
