@@ -155,7 +155,7 @@ def test_the_shipped_studies_are_valid(name, parts, seeds):
         (*further("on_policy", "seeds.book = [0]\nrecipe = {}"), "a data set of parts.on_policy must be one of web"),
         (*further("on_policy", "seeds.web = [0]\nrecipe = { packing = true }"), "No packing was expected in mode"),
         ("suffix_tokens = 6", "suffix_tokens = 60", "window-tokens must hold prefix and suffix"),
-        ("vocabulary = 300", 'vocabulary = "300"', "vocabulary must be a whole number"),
+        ("vocabulary = 400", 'vocabulary = "400"', "vocabulary must be a whole number"),
         ('name = "toy"', "name = toy", "is no valid TOML"),
     ],
 )  # fmt: skip
