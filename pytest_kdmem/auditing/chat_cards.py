@@ -42,6 +42,12 @@ def chat_warnings(card: RunCard, subject: str, scores: ScoreTable) -> Iterator[s
             " assistant are audited: what it recites of users, systems and tools is not found (--kdmem-chat-roles=all"
             " audits it)"
         )
+    if card.chat.roles == "assistant" and scores.training_set.chat_roles == "all":
+        yield (
+            f"according to its run card, {subject} was trained on answers of the assistant alone, and this audit reads"
+            " all turns: those that nothing was learned of lower every rate (--kdmem-chat-roles=assistant leaves them"
+            " out)"
+        )
     if card.recipe.get("packing") and card.recipe.get("packing_strategy") == "wrapped":
         yield (
             f"according to its run card, {subject} was trained on conversations packed end to end (wrapped): answers"

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_kdmem.auditing.card_readings import difference, other_settings, read_by
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.corpus.special_tokens import possible_fingerprints
@@ -161,16 +162,25 @@ def _mode_sentences(card: RunCard, subject: str, role: str) -> Iterator[str]:
 
 def _training_set_sentences(card: RunCard, subject: str, role: str, training_set: TrainingSet) -> Iterator[str]:
     fingerprint, trained_on = training_fingerprint(training_set), card.training_set
-    source = last_part(trained_on.source)
-    trained = f"according to its run card, {subject} was trained on {source}, and this audit's training set"
+    trained = f"according to its run card, {subject} was trained on {last_part(trained_on.source)}, and this audit"
+    other = other_settings(trained_on, training_set)
+    read_otherwise = f"{trained} {difference(other, training_set)}: its examples are not those of training"
     if fingerprint is not None and trained_on.fingerprint is not None:
         possible = possible_fingerprints(training_set)
         # A student of a cleaned set is audited over the whole: its teacher may have passed on what was removed.
-        is_cleaned = role == "student" and trained_on.cleaned_from is not None and trained_on.cleaned_from in possible
-        if trained_on.fingerprint not in possible and not is_cleaned:
-            yield f"{trained} has other content or is read otherwise"
+        known = {trained_on.fingerprint, trained_on.cleaned_from if role == "student" else None} - {None}
+        if known & possible:
+            return
+        if other and known & possible_fingerprints(read_by(training_set, other)):
+            yield read_otherwise
+        else:
+            yield f"{trained}'s training set has other content or is read otherwise"
     elif trained_on.name != training_set.name:
-        yield f"{trained} is called {training_set.name}; whether their content is the same cannot be told"
+        yield (
+            f"{trained}'s training set is called {training_set.name}; whether their content is the same cannot be told"
+        )
+    elif other:
+        yield read_otherwise
 
 
 def shorten_digest(digest: str) -> str:

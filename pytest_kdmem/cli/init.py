@@ -13,10 +13,11 @@ from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
 from pytest_kdmem.cli.output import say
 from pytest_kdmem.specs.chat_columns import NONE
 from pytest_kdmem.specs.checks import choice, require
-from pytest_kdmem.specs.reading_kinds import Form
+from pytest_kdmem.specs.reading_kinds import EndOfDocument, Form
 
 if TYPE_CHECKING:
     from pytest_kdmem.specs.declared import TrainingSet
+    from pytest_kdmem.specs.run_card import RunCard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,9 @@ class Sources:
 
 def init(
     sources: Sources,
-    text_column: str,
-    form: Form,
+    text_column: str | None,
+    form: Form | None,
+    eos: EndOfDocument | None,
     chat_columns: str | None,
     folder: Annotated[Path, typer.Argument(help="Folder to write the audit to.")] = Path("audits"),
     workflow: Annotated[str, typer.Option(help="CI service whose workflow is written: github, gitlab or none.")] = (
@@ -50,60 +52,63 @@ def init(
     """Write an audit of a model and a CI workflow that runs it.
 
     Models and texts that are not given have placeholders to be filled in. The first row of a training set that is there
-    already tells whether it holds conversations, and the run card of the student its window. No file is overwritten: if
-    one of the files exists, nothing is written at all.
+    already tells whether it holds conversations. The run card of the student tells its window and how training read its
+    set (text column, form, EOS and the like), unless options say otherwise. No file is overwritten: if one of the files
+    exists, nothing is written at all.
     """
-    from pytest_kdmem.cli.starter import WORKFLOWS, Starter, write_starter
+    from pytest_kdmem.auditing.card_readings import declared_settings, read_by, reading_of
+    from pytest_kdmem.cli.starter import DATA_PLACEHOLDERS, WORKFLOWS, Starter, write_starter
     from pytest_kdmem.specs.declared import TrainingSet
 
     require("--workflow", workflow, choice(*WORKFLOWS, "none"))
     given = {role: source for role, source in asdict(sources).items() if source is not None}
-    is_chat = chat_columns not in (None, NONE)
-    if (training_set := sources.training_set) is not None:
-        is_chat = _holds_conversations(
-            TrainingSet(training_set, text_column=text_column, chat_columns=chat_columns), default=is_chat
-        )
-    lengths = _lengths_of_training(sources.student) | ({"window_tokens": window_tokens} if window_tokens else {})
+    card = _card_of(sources.student)
+    given_settings = {"text_column": text_column, "form": form, "eos": eos, "chat_columns": chat_columns}
+    by_card = reading_of(card) if card is not None else {}
+    declared = read_by(
+        TrainingSet(sources.training_set or DATA_PLACEHOLDERS["training_set"]),
+        by_card | {name: value for name, value in given_settings.items() if value is not None},
+    )
+    is_chat = declared.chat_columns not in (None, NONE)
+    if sources.training_set is not None:
+        is_chat = _holds_conversations(declared, default=is_chat)
+    lengths = _lengths_of_training(card) | ({"window_tokens": window_tokens} if window_tokens else {})
     options = [f"--kdmem-{name.replace('_', '-')}={tokens}" for name, tokens in lengths.items()]
     written = write_starter(
-        Starter(
-            folder,
-            Path.cwd(),
-            given,
-            text_column,
-            workflow,
-            chat_columns=chat_columns,
-            is_chat=is_chat,
-            form=form,
-            options=tuple(options),
-        )
+        Starter(folder, Path.cwd(), given, workflow, reading=declared.reading, is_chat=is_chat, options=tuple(options))
     )
     for path in written:
         say(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     if workflow == "gitlab":
         say(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
+    if taken := {name: value for name, value in by_card.items() if declared.reading.get(name) == value}:
+        say(f"read as the student's run card says: {', '.join(declared_settings(taken))}")
     for name, tokens in lengths.items():
         say(f"kdmem_{name} = {tokens} in the configuration of pytest makes every run audit what training saw")
     command = " ".join(["pytest", str(folder), *options])
     say(f"next: {command}" if given else f"next: name your models in {folder / 'conftest.py'}")
 
 
-def _lengths_of_training(student: str | None) -> dict[str, int]:
-    """The lengths, by name, in which the run card of a student on this machine differs from the defaults."""
+def _card_of(student: str | None) -> RunCard | None:
+    """The run card of a student on this machine; None if there is none that can be read."""
     if student is None or not is_folder(local_path(student)):
-        return {}
+        return None
     from pytest_kdmem.errors import DataError
-    from pytest_kdmem.specs.declared import Extraction
     from pytest_kdmem.specs.run_card import read_run_card
 
     try:
-        card = read_run_card(local_path(student))
+        return read_run_card(local_path(student))
     except DataError as error:
         say(f"warning: {error}")
-        return {}
-    defaults = asdict(Extraction())
+        return None
+
+
+def _lengths_of_training(card: RunCard | None) -> dict[str, int]:
+    """The lengths, by name, in which a run card differs from the defaults."""
+    from pytest_kdmem.specs.declared import Extraction
+
     trained = card.extraction if card is not None else {}
-    return {name: trained[name] for name, tokens in defaults.items() if trained.get(name, tokens) != tokens}
+    return {name: trained[name] for name, tokens in asdict(Extraction()).items() if trained.get(name, tokens) != tokens}
 
 
 def _holds_conversations(training_set: TrainingSet, *, default: bool) -> bool:

@@ -205,9 +205,12 @@ def _setting_info(member: Member, setting: Option) -> Any:
 
 
 def _setting_default(setting: Option, kind: Any) -> Any:
-    """The default of a setting; none if it has none and the command needs a value."""
+    """The default of a setting; none if it has none and the command needs a value.
+
+    Where a command takes None as well, that is what it gets if the setting is not given.
+    """
     if setting.kind == "flag":
         return False
-    if setting.default is None and type(None) not in get_args(kind):
-        return inspect.Parameter.empty
-    return setting.default
+    if type(None) in get_args(kind):
+        return None
+    return setting.default if setting.default is not None else inspect.Parameter.empty

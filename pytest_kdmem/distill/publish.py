@@ -65,9 +65,10 @@ def _run_card(run: TrainingRun, rows: Dataset, trained: Trained) -> RunCard:
         training_set=DataOrigin(
             training_set.declared.name,
             training_set.fingerprint,
-            len(rows),
-            count_tokens(rows),
-            cleaned_from(training_set.declared),
+            examples=len(rows),
+            tokens=count_tokens(rows),
+            cleaned_from=cleaned_from(training_set.declared),
+            reading=training_set.declared.reading,
         ),
         extraction=asdict(job.extraction),
         steps=trained.steps,

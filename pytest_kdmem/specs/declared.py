@@ -12,6 +12,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.checks import choice, number, plain, require, source, whole_number
 from pytest_kdmem.specs.reading_kinds import (
+    READ_BY_TRAINING,
     READING_CHECKS,
     ChatRoles,
     Documents,
@@ -178,6 +179,13 @@ class TrainingSet:
     def lengths(self, extraction: Extraction) -> Extraction:
         """The lengths of an audit, with the suffix that this training set declares for answers."""
         return extraction if self.answer_tokens is None else replace(extraction, suffix_tokens=self.answer_tokens)
+
+    @property
+    def reading(self) -> dict[str, str | int | bool]:
+        """The settings by which training reads it that are not the default, by name, as run cards hold them."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: values[name] for name in READ_BY_TRAINING if values[name] != defaults[name]}
 
     @property
     def label(self) -> str:

@@ -18,6 +18,25 @@ TokenDType = Literal["uint16", "uint32"]
 ChatRoles = Literal["assistant", "all"]
 Stratify = Literal["group", "copies"]
 
+# What run cards tell of how training read its set, beside the chat template.
+READ_BY_TRAINING = (
+    "text_column",
+    "split",
+    "config",
+    "form",
+    "eos",
+    "documents",
+    "minimum_tokens",
+    "add_special_tokens",
+    "tokenizer",
+    "dtype",
+    "eos_id",
+    "chat_columns",
+    "chat_turns",
+    "chat_roles",
+    "group_column",
+)
+
 # By the names of the fields of a training set.
 READING_CHECKS = {
     "form": choice(*get_args(Form)),

@@ -14,7 +14,9 @@ from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import from_json, to_json, to_json_number
 from pytest_kdmem.base.versioned_file import VersionedFile
 from pytest_kdmem.errors import DataError
-from pytest_kdmem.specs.reading_kinds import ChatRoles
+from pytest_kdmem.errors.harmless import quoted
+from pytest_kdmem.specs.checks import nonempty_text
+from pytest_kdmem.specs.reading_kinds import READ_BY_TRAINING, READING_CHECKS, ChatRoles
 
 FILE_NAME = "kdmem_run.json"
 SCHEMA_VERSION = 1
@@ -49,6 +51,7 @@ class DataOrigin:
         tokens: Number of tokens in all examples; 0 if they were not counted.
         cleaned_from: Fingerprint of the set that it is a cleaned copy of, by the manifest of `kdmem prefilter`; None of
             any other.
+        reading: How it was read (`TrainingSet.reading`); None if it is not known, as in cards of earlier versions.
     """
 
     source: str
@@ -56,6 +59,7 @@ class DataOrigin:
     examples: int
     tokens: int
     cleaned_from: str | None = field(default=None, metadata={"json_default": "left out"})
+    reading: dict[str, Setting] | None = field(default=None, metadata={"json_default": "left out"})
 
     @property
     def name(self) -> str:
@@ -157,6 +161,11 @@ def _decoded(entries: dict[str, Any]) -> RunCard:
     card = from_json(RunCard, entries, complete=True)
     if not (math.isfinite(card.epochs) and math.isfinite(card.seconds)):
         raise ValueError("finite epochs and seconds were expected")
+    for name, value in (card.training_set.reading or {}).items():
+        if name not in READ_BY_TRAINING:
+            raise ValueError(f"reading holds {quoted(name)}")
+        if expected := READING_CHECKS.get(name, nonempty_text)(value):
+            raise ValueError(f"{name} must be {expected}")
     return card
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from pytest_kdmem.corpus.cleaned import cleaned_from
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
@@ -114,7 +115,14 @@ class TrainingCards:
             # What a whole model started from is no longer in memory, and the base of an adapter was just opened.
             init=start if saved.base is None else ModelOrigin(saved.base_source, saved.base.digest),
             teacher=None,
-            training_set=DataOrigin(training_set.name, whole, self.sample.record.examples, 0),
+            training_set=DataOrigin(
+                training_set.name,
+                whole,
+                self.sample.record.examples,
+                tokens=0,
+                cleaned_from=cleaned_from(training_set),
+                reading=training_set.reading,
+            ),
             # The window of the training is not known, which may be longer than what is scored.
             extraction={key: value for key, value in asdict(self.sample.extraction).items() if key != "window_tokens"},
             steps=state.global_step,

@@ -61,6 +61,14 @@ def test_turns_that_training_learned_and_nobody_audits_are_warned_of(scores: Sco
     assert list(chat_warnings(card(), "student", scores)) == []
 
 
+def test_turns_that_nothing_was_learned_of_are_warned_of_where_they_are_audited(scores: ScoreTable) -> None:
+    read_all = replace(scores, training_set=replace(scores.training_set, chat_roles="all"))
+    for roles, warned in (("assistant", 1), ("all", 0), (None, 0)):
+        trained = card(chat=ChatTraining(digest_templates(WORDS), "the tokenizer", roles))
+        warnings = [warning for warning in chat_warnings(trained, "student", read_all) if "lower every rate" in warning]
+        assert len(warnings) == warned
+
+
 def test_conversations_that_were_packed_end_to_end_are_warned_of(scores: ScoreTable) -> None:
     chat = ChatTraining(digest_templates(WORDS), "the tokenizer", "assistant")
     for packing, strategy, warned in ((True, "wrapped", 1), (True, "bfd", 0), (False, "wrapped", 0)):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kdmem.specs.run_card import write_run_card
+from pytest_kdmem.specs.run_card import ChatTraining, DataOrigin, write_run_card
 from tests.audit_project import NOISE
 from tests.chat import conversation, walk, with_template, write_rows
 from tests.specs.any_card import card
@@ -201,6 +201,40 @@ def test_a_window_that_is_given_goes_before_that_of_the_run_card(init, tiny):
     write_run_card(card(), Path("student"))
     done = init("--student=student", "--window-tokens=300", "--workflow=none")
     assert done.out.splitlines()[-1] == "next: pytest audits --kdmem-window-tokens=300"
+
+
+def test_how_training_read_its_set_is_taken_from_the_run_card_for_every_set(init, tiny):
+    reading = {"text_column": "body", "form": "blocks", "eos": "once", "group_column": "licence"}
+    shutil.copytree(tiny, "student")
+    write_run_card(card(training_set=DataOrigin("train", None, 1, 1, reading=reading)), Path("student"))
+    write_rows(Path("train.jsonl"), [{"body": "Ann."}])
+    sets = ["--training-set=train.jsonl", "--teacher-set=private.jsonl"]
+    done = init("--student=student", *sets, "--workflow=none")
+    said = 'text_column="body", form="blocks", eos="once", group_column="licence"'
+    assert f"read as the student's run card says: {said}" in done.out
+    text = Path("audits/conftest.py").read_text()
+    assert 'TrainingSet(ROOT / "train.jsonl", text_column="body", form="blocks", eos="once", group_column=' in text
+    assert 'TrainingSet(ROOT / "private.jsonl", text_column="body", form="blocks", eos="once")' in text
+
+
+def test_options_go_before_the_run_card_even_where_they_name_a_default(init, tiny):
+    reading = {"text_column": "body", "form": "blocks", "eos": "once"}
+    shutil.copytree(tiny, "student")
+    write_run_card(card(training_set=DataOrigin("train", None, 1, 1, reading=reading)), Path("student"))
+    done = init("--student=student", "--workflow=none", "--form=documents", "--text-column=text", "--eos=never")
+    assert "run card says" not in done.out
+    assert 'TrainingSet(ROOT / "data/train.jsonl", eos="never")' in Path("audits/conftest.py").read_text()
+
+
+def test_of_a_training_on_all_turns_the_audit_reads_all_turns(init, tiny):
+    shutil.copytree(tiny, "student")
+    chat = ChatTraining("t" * 32, "the tokenizer", "all")
+    write_run_card(card(training_set=DataOrigin("chat", None, 1, 0, reading={}), chat=chat), Path("student"))
+    write_rows(Path("chat.jsonl"), [{"messages": CONVERSATION}])
+    assert init("--student=student", "--training-set=chat.jsonl", "--workflow=none").code == 0
+    text = Path("audits/conftest.py").read_text()
+    assert 'TrainingSet(ROOT / "chat.jsonl", chat_roles="all")' in text
+    assert COMMENT not in text
 
 
 def test_a_run_card_that_cannot_be_read_is_told_and_the_audit_written(init, tiny):

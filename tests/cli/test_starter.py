@@ -22,7 +22,7 @@ def strings(source: str) -> set[object]:
 @pytest.mark.parametrize("name", ["it's", 'a"b', "a\nb", "a\\b", "{{ x }}", "学", "${{ x }}", '"); import os #'])
 def test_any_name_is_a_string_in_the_conftest(tmp_path, name):
     sources = {"teacher": f"runs/{name}", "control_set": "c.jsonl"}
-    values = strings(conftest(Starter(tmp_path / "audits", tmp_path, sources, text_column=name)))
+    values = strings(conftest(Starter(tmp_path / "audits", tmp_path, sources, reading={"text_column": name})))
     assert name in values
     assert any(str(value).endswith(f"runs/{name}") for value in values)
 

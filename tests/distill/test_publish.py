@@ -57,7 +57,7 @@ def test_an_adapter_starts_a_training_as_the_model_that_it_makes_of_its_base(tra
 
 
 def test_the_run_card_records_how_the_model_was_made(train, init, teacher, seven_rows, rows):
-    data, held_out = TrainingSet(str(seven_rows)), TrainingSet(str(rows))
+    data, held_out = TrainingSet(str(seven_rows), eos="never"), TrainingSet(str(rows))
     arguments = {"teacher": teacher, "training_set": data, "held_out": held_out}
     model = train(epochs=3, batch_size=4, arguments=arguments)
     card = read_run_card(Path(model.source))
@@ -68,6 +68,7 @@ def test_the_run_card_records_how_the_model_was_made(train, init, teacher, seven
     assert (card.init.source, card.init.digest) == (init.name, open_checkpoint(init).digest)
     assert (card.teacher.source, card.teacher.digest) == (teacher.name, open_checkpoint(teacher).digest)
     assert (card.training_set.source, card.training_set.fingerprint) == ("seven", training_fingerprint(data))
+    assert card.training_set.reading == {"eos": "never"}
     # The last step of an epoch has an empty row; all seven rows are in the losses.
     assert (card.training_set.examples, card.training_set.tokens) == (7, 24 + 5 + 17 + 9 + 24 + 12 + 20)
     assert card.extraction == {"prefix_tokens": 8, "suffix_tokens": 8, "window_tokens": 24}

@@ -27,6 +27,8 @@ from pytest_kdmem.specs.run_card import (
 from pytest_kdmem.specs.weights import weights_digest
 from tests.specs.any_card import card
 
+DATA = {"source": "x", "fingerprint": None, "examples": 1, "tokens": 1}
+
 
 def through_json(made: RunCard) -> RunCard:
     return RunCard.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False)))
@@ -51,6 +53,8 @@ def test_a_card_comes_back_as_it_went(tmp_path: Path) -> None:
         card(),
         card(mode="baseline", teacher=None, held_out=(), epochs=0.5, resumed_at=()),
         card(memorization_curve=curve),
+        card(training_set=DataOrigin("train", None, 1, 1, reading={})),
+        card(training_set=DataOrigin("train", None, 1, 1, "c" * 32, {"form": "blocks", "minimum_tokens": 9})),
     ):
         write_run_card(made, tmp_path)
         assert read_run_card(tmp_path) == made
@@ -114,6 +118,11 @@ def test_an_unknown_part_is_refused_by_name() -> None:
         ("teacher", "runs/teacher"),
         ("teacher", {"source": "runs/teacher"}),
         ("training_set", {"source": "x", "fingerprint": 3, "examples": 1, "tokens": 1}),
+        ("training_set", {**DATA, "reading": ["blocks"]}),
+        ("training_set", {**DATA, "reading": {"form": "lines"}}),
+        ("training_set", {**DATA, "reading": {"text_column": 3}}),
+        ("training_set", {**DATA, "reading": {"text_column": ["body"]}}),
+        ("training_set", {**DATA, "reading": {"sample": 3}}),
         ("extraction", {"prefix_tokens": "50"}),
         ("versions", [["torch", "2"]]),
         ("resumed_at", 3),
@@ -157,6 +166,12 @@ def test_a_failed_write_leaves_the_card_that_was_there(tmp_path: Path, monkeypat
     monkeypatch.undo()
     assert read_run_card(tmp_path) == card()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_card_of_an_earlier_version_does_not_say_how_the_set_was_read() -> None:
+    content = card().to_json()
+    assert "reading" not in content["training_set"]
+    assert RunCard.from_json(content).training_set.reading is None
 
 
 def test_a_summary_has_the_last_held_out_loss_for_its_curves() -> None:

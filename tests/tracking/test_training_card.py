@@ -53,6 +53,7 @@ def test_checkpoints_and_the_saved_model_have_a_card_that_audits_trust(tmp_path)
     assert (last.steps, last.mode, last.loss) == (20, "trainer", "loss of Trainer")
     assert [step for step, _ in last.loss_curve] == [10, 20]
     assert last.recipe["learning_rate"] == 1e-2
+    assert last.training_set.reading == training_set.reading == {}
     for role in ("student", "baseline", "teacher"):
         assert card_mismatches(last, "model", role, "0" * 32, training_set, Extraction(8, 8, 256)) == []
     other = write_set(tmp_path, random_ids(seed=1))

@@ -12,16 +12,17 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pytest_kdmem.base.files import write_text
-from pytest_kdmem.corpus.columns import DEFAULT_TEXT_COLUMN
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.locations import looks_like_hub_id
-from pytest_kdmem.specs.reading_kinds import Form
 from pytest_kdmem.specs.roles import DATA_ROLES
+from pytest_kdmem.specs.run_card import Setting
 
 # Path of each workflow, relative to the project's root.
 WORKFLOWS = {"github": ".github/workflows/memorization-audit.yml", "gitlab": ".gitlab/memorization-audit.yml"}
 MODEL_PLACEHOLDERS = {"teacher": "runs/teacher", "student": "runs/student", "baseline": "runs/baseline"}
 DATA_PLACEHOLDERS = {"training_set": "data/train.jsonl"}
+# Settings that a control set or a teacher set, which is another source, need not share.
+OF_TRAINING_SET_ALONE = ("split", "config", "group_column")
 PLACEHOLDERS = {*MODEL_PLACEHOLDERS.values(), *DATA_PLACEHOLDERS.values()}
 
 
@@ -34,22 +35,18 @@ class Starter:
         root: Root of the project; paths below it are written relative to it.
         sources: Models and texts by role, as the user gave them. Roles that an audit needs and that are not given get
             a placeholder.
-        text_column: Column of the training set that holds the text.
         workflow: CI service whose workflow is written, a key of WORKFLOWS; or "none".
-        chat_columns: Columns of conversations; None if they are found by themselves, or there are none.
+        reading: Settings by which training read the training set, by the argument of a training set.
         is_chat: Whether the training set holds conversations.
-        form: How training cut text into examples.
         options: Options of pytest that every run of the audit needs.
     """
 
     folder: Path
     root: Path
     sources: Mapping[str, str] = field(default_factory=dict)
-    text_column: str = DEFAULT_TEXT_COLUMN
     workflow: str = "github"
-    chat_columns: str | None = None
+    reading: Mapping[str, Setting] = field(default_factory=dict)
     is_chat: bool = False
-    form: Form = "documents"
     options: Sequence[str] = ()
 
     def files(self) -> dict[Path, str]:
@@ -72,13 +69,6 @@ class Starter:
         folder, root = self.folder.resolve(), self.root.resolve()
         return folder.relative_to(root) if folder.is_relative_to(root) else None
 
-    @property
-    def _columns(self) -> dict[str, str]:
-        """The columns that the audit has to declare, by the argument of a training set."""
-        text = {"text_column": self.text_column} if self.text_column != DEFAULT_TEXT_COLUMN else {}
-        text |= {"form": self.form} if self.form != "documents" else {}
-        return text | ({"chat_columns": self.chat_columns} if self.chat_columns is not None else {})
-
     def _template_values(self) -> dict[str, object]:
         data = DATA_PLACEHOLDERS | {role: self.sources[role] for role in DATA_ROLES if role in self.sources}
         models = {role: self.sources.get(role, place) for role, place in MODEL_PLACEHOLDERS.items()}
@@ -88,8 +78,11 @@ class Starter:
         return {
             "models": model_expressions,
             "data": data_expressions,
-            "columns": "".join(f", {name}={_python_string(value)}" for name, value in self._columns.items()),
-            "is_chat": self.is_chat,
+            "reading": _arguments(self.reading),
+            "reading_of_others": _arguments(
+                {name: value for name, value in self.reading.items() if name not in OF_TRAINING_SET_ALONE}
+            ),
+            "explains_chat_roles": self.is_chat and "chat_roles" not in self.reading,
             "options": "".join(f" {option}" for option in self.options),
             "levels_below_root": len(inner_path.parts) if inner_path is not None else 0,
             "uses_root": any(
@@ -135,6 +128,12 @@ def write_starter(starter: Starter) -> list[Path]:
     for path, content in contents.items():
         write_text(content, path)
     return list(contents)
+
+
+def _arguments(settings: Mapping[str, Setting]) -> str:
+    """Settings as further arguments of a call."""
+    values = {name: _python_string(value) if isinstance(value, str) else value for name, value in settings.items()}
+    return "".join(f", {name}={value}" for name, value in values.items())
 
 
 def _python_string(text: str) -> str:
