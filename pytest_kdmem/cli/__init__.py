@@ -25,7 +25,7 @@ from pytest_kdmem.cli import (
     score,
     study,
 )
-from pytest_kdmem.cli.output import say, versions, with_command_flags
+from pytest_kdmem.cli.output import say, speaks_for_all, versions, with_command_flags
 from pytest_kdmem.cli.parameters import typer_command, usage_of
 from pytest_kdmem.errors import DryRun, Interrupted, KdmemError, PartScored
 from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
@@ -114,9 +114,10 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         return app(arguments)
     except DryRun as dry_run:
-        for line in (line for forecast in dry_run.forecasts for line in forecast.lines):
-            say(line)
-        say("dry run: nothing was written")
+        if speaks_for_all():
+            for line in (line for forecast in dry_run.forecasts for line in forecast.lines):
+                say(line)
+            say("dry run: nothing was written")
         sys.exit(0)
     except PartScored as scored:  # the part that was asked for is done
         typer.echo(scored)

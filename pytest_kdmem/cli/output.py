@@ -29,6 +29,11 @@ def say(line: str, style: str | None = None) -> None:
     console.print(shown, style=style, soft_wrap=True)
 
 
+def speaks_for_all() -> bool:
+    """Whether this process is the one that prints, of those that a launcher started together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def shown_progress(first: str) -> Iterator[Progress]:
     """Show the progress of a command: a line on the terminal that goes with the command, or lines on stderr.
@@ -36,7 +41,7 @@ def shown_progress(first: str) -> Iterator[Progress]:
     Args:
         first: What the command does first, shown before anything is loaded.
     """
-    if os.environ.get("RANK", "0") != "0":  # the first process of a launcher speaks for all
+    if not speaks_for_all():
         yield NO_PROGRESS
         return
     progress: Progress = Lines(lambda line: print(harmless(line), file=sys.stderr, flush=True))

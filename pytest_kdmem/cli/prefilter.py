@@ -52,19 +52,23 @@ def prefilter(
     examples: ExampleOptions,
     run: RunOptions,
     store: StoreOptions,
+    dry_run: bool,
 ) -> None:
     """Write a training set without the examples at risk, in its own format, and a manifest of what was left out.
 
     An example at risk is left out with all its copies and near-duplicates. All other rows stay as they are, in their
     order.
     """
-    settings = run.settings()
+    settings = run.settings(dry_run=dry_run)
     with shown_progress(pair.opening()) as progress, store.opened() as opened:
+        from pytest_kdmem.risk.prefilter import end_prefilter_dry_run
         from pytest_kdmem.risk.prefilter import prefilter as write_cleaned
 
         budget = output.budget(predictor.risk_threshold)
         label_source, feature_names = predictor.label_source(), predictor.feature_names()
         pipeline = pair.pipeline(examples, run, opened, settings, progress)
+        if dry_run:
+            end_prefilter_dry_run(pipeline, label_source, output.out)
         cleaned = write_cleaned(
             pipeline, label_source, output.out, feature_names=feature_names, budget=budget, report=say
         )

@@ -16,10 +16,10 @@ from pytest_kdmem.base.text import count, duration, size
 from pytest_kdmem.corpus.examples import stream_examples
 from pytest_kdmem.corpus.sources import expected_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
-from pytest_kdmem.distill.execution import Execution
+from pytest_kdmem.distill.execution import Execution, StepSplit
 from pytest_kdmem.distill.job import DeclaredJob, TrainingJob, open_job
 from pytest_kdmem.distill.prepare import Prepared, prepare
-from pytest_kdmem.distill.process_group import ProcessGroup, join_process_group, require_single_process
+from pytest_kdmem.distill.process_group import ProcessGroup, join_process_group, require_one_machine
 from pytest_kdmem.distill.stop_request import StopRequest
 from pytest_kdmem.distill.train import train
 from pytest_kdmem.distill.training_folder import TrainingFolder, check_output_folder
@@ -43,6 +43,7 @@ class TrainingForecast:
 
     Attributes:
         title: What is trained, of whom, on what and where, in words.
+        share: What each of several processes does, in words; empty for one process.
         examples: Number of examples.
         is_exact: Whether that number is known; otherwise there are at least so many.
         steps: Number of steps.
@@ -54,6 +55,7 @@ class TrainingForecast:
     """
 
     title: str
+    share: str
     examples: int
     is_exact: bool
     steps: int
@@ -74,6 +76,7 @@ class TrainingForecast:
         at_least = "" if self.is_exact else "at least "
         return (
             self.title,
+            *([f"  {self.share}"] if self.share else []),
             f"  {at_least}{count(self.examples)} examples, {at_least}{count(self.steps)} steps",
             f"  {at_least}{duration(self.seconds)} ({duration(self.beginning_seconds)} to begin, then"
             f" {self.seconds_per_step:.2g} s a step, measured over {self.timed})",
@@ -84,6 +87,8 @@ class TrainingForecast:
 def rehearse(declared: DeclaredJob, out: Path, execution: Execution, *, offline: bool = False) -> TrainingForecast:
     """Check a training as `distill` does, try a few of its steps in a temporary folder, and keep nothing.
 
+    Under `torchrun` or `accelerate launch` every process calls this function with the same arguments.
+
     Args:
         declared: The training.
         out: Folder that the trained model would go to.
@@ -91,15 +96,15 @@ def rehearse(declared: DeclaredJob, out: Path, execution: Execution, *, offline:
         offline: Open no network connection.
 
     Raises:
-        SpecError: As in `distill`; or a launcher started several processes.
+        SpecError: As in `distill`; or a launcher started processes on several machines.
         DataError: As in `distill`.
         EngineError: As in `distill`.
     """
-    require_single_process("a dry run")
+    require_one_machine("a dry run")
     processes = join_process_group()
     check_output_folder(out)
     check_installed(execution.trackers)
-    execution.split_step(declared.recipe.batch_size, processes.count)
+    split = execution.split_step(declared.recipe.batch_size, processes.count)
     job = open_job(declared, offline=offline)
     recipe = job.recipe
     examples, is_exact = _count_examples(job, offline=offline)
@@ -115,6 +120,7 @@ def rehearse(declared: DeclaredJob, out: Path, execution: Execution, *, offline:
     is_adapter = recipe.lora_rank is not None
     return TrainingForecast(
         title=_title(job, processes),
+        share=_share(processes, split),
         examples=examples,
         is_exact=is_exact,
         steps=recipe.epochs * ceil(examples / recipe.batch_size),
@@ -146,13 +152,15 @@ class _Trial:
 
     def run(self, examples: int, *, steps: bool = True) -> _Outcome:
         """Prepare the first examples, and train on them unless ``steps`` is false."""
-        clock = _Clock()
+        clock = _Clock(self.processes)
         job = replace(self.job, recipe=replace(self.job.recipe, epochs=1))
         execution = replace(self.execution, report_to=None)
         options = RunOptions(execution, offline=self.offline, callbacks=(clock,), first_examples=examples)
         with (
-            tempfile.TemporaryDirectory(prefix="kdmem-") as scratch,
-            TrainingFolder.open(Path(scratch) / "model", job.digest, self.processes) as folder,
+            tempfile.TemporaryDirectory(prefix="kdmem-") as own_scratch,
+            TrainingFolder.open(
+                Path(self.processes.of_first(own_scratch)) / "model", job.digest, self.processes
+            ) as folder,
             quiet(),
         ):
             run, began = TrainingRun(job, options, self.processes, folder), time.monotonic()
@@ -161,6 +169,7 @@ class _Trial:
             stored = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
             if steps:
                 train(run, prepared, StopRequest())
+            self.processes.wait()  # until no other process needs the folder of the first
         each = stored / max(len(prepared.rows), 1)
         return _Outcome(seconds, _trained_weights(prepared), each, clock.seconds_per_step, clock.timed)
 
@@ -168,7 +177,8 @@ class _Trial:
 class _Clock(TrainerCallback):
     """Times the steps, keeps checkpoints from being written, and ends the training once it was timed long enough."""
 
-    def __init__(self) -> None:
+    def __init__(self, processes: ProcessGroup) -> None:
+        self._processes = processes
         self._ends: list[float] = []
         self._began = 0.0
 
@@ -182,7 +192,8 @@ class _Clock(TrainerCallback):
     ) -> None:
         self._ends.append(time.monotonic())
         control.should_save = False
-        if len(self._ends) > 1 and self._ends[-1] - self._ends[0] >= TIMED_SECONDS:
+        is_long_enough = len(self._ends) > 1 and self._ends[-1] - self._ends[0] >= TIMED_SECONDS
+        if self._processes.any(is_long_enough):  # all stop at the same step, as each waits for the others
             control.should_training_stop = True
 
     @property
@@ -229,4 +240,16 @@ def _title(job: TrainingJob, processes: ProcessGroup) -> str:
         f"{recipe.mode} model{teacher} from {init.declared.name} ({parameters}{adapter}), in {recipe.precision} on"
         f" {processes.device}, over {job.training_set.declared.label}, {recipe.epochs} epochs of batches of"
         f" {recipe.batch_size}"
+    )
+
+
+def _share(processes: ProcessGroup, split: StepSplit) -> str:
+    """What each process of several does."""
+    if processes.count == 1:
+        return ""
+    batch = split.micro_batch_size * split.passes
+    passes = f" in {split.passes} passes of {split.micro_batch_size}" if split.passes > 1 else ""
+    return (
+        f"{processes.count} processes, each of which computes {count(batch)} {'example' if batch == 1 else 'examples'}"
+        f" of every step{passes}; the first one writes"
     )

@@ -9,18 +9,18 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.files import atomic_folder, write_json, write_table
-from pytest_kdmem.base.text import count
+from pytest_kdmem.base.text import count, size
 from pytest_kdmem.corpus.cleaned import KIND, MANIFEST_FILE
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.megatron import index_path
 from pytest_kdmem.corpus.sources import fingerprint, training_fingerprint
-from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.errors import DataError, DryRun, SpecError
 from pytest_kdmem.risk.cutoff import DEFAULT_RECALL, Cutoff
 from pytest_kdmem.risk.features import STUDY_FEATURES
 from pytest_kdmem.risk.label_source import LabelSource
@@ -119,9 +119,7 @@ def prefilter(
     """
     budget = budget or Budget()
     training_set = pipeline.training_set
-    check_copyable(training_set)
-    label_source.check(training_set.lengths(pipeline.extraction))
-    _check_names(training_set, out)
+    _check(pipeline, label_source, out)
     before = fingerprint(training_set)
     pair = pipeline.score_pair()
     risk = pipeline.predict(pair, label_source, feature_names=feature_names, cutoff=budget.cutoff).risk
@@ -146,6 +144,51 @@ def prefilter(
         partial_copy = CleanedSet(partial, data, risk, removal, rows)
         write_json(_manifest(training_set, partial_copy, budget), partial / MANIFEST_FILE)
     return CleanedSet(out, out / data.name, risk, removal, rows)
+
+
+def end_prefilter_dry_run(pipeline: RiskPipeline, label_source: LabelSource, out: Path) -> NoReturn:
+    """Check a cleaning as `prefilter` does, measure what it would score, and write nothing.
+
+    Raises:
+        DryRun: Always, with a forecast of each model that is scored, and of what is written then.
+        SpecError, DataError: As `prefilter`.
+    """
+    _check(pipeline, label_source, out)
+    try:
+        pipeline.end_dry_run(label_source)
+    except DryRun as dry_run:
+        raise DryRun([*dry_run.forecasts, CopyForecast(pipeline.training_set, out)]) from None
+
+
+@dataclass(frozen=True)
+class CopyForecast:
+    """What is written once everything is scored.
+
+    Attributes:
+        training_set: The set that is cleaned.
+        out: The folder of the copy.
+    """
+
+    training_set: TrainingSet
+    out: Path
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The forecast in lines for people."""
+        path = Path(self.training_set.source).expanduser()
+        files = [path, index_path(path)] if path.is_file() else list(path.rglob("*"))
+        most = sum(file.stat().st_size for file in files if file.is_file())
+        return (
+            f"then a copy of {self.training_set.name} in {self.out}, of at most {size(most)}, with its manifest",
+            "  how many rows are left out shows once both models are scored",
+        )
+
+
+def _check(pipeline: RiskPipeline, label_source: LabelSource, out: Path) -> None:
+    """Refuse, before anything is scored, what cannot be cleaned, or written to ``out``."""
+    check_copyable(pipeline.training_set)
+    label_source.check(pipeline.training_set.lengths(pipeline.extraction))
+    _check_names(pipeline.training_set, out)
 
 
 def _write_error(out: Path, reason: str) -> DataError:

@@ -181,7 +181,7 @@ class TrainingSet:
         return extraction if self.answer_tokens is None else replace(extraction, suffix_tokens=self.answer_tokens)
 
     @property
-    def reading(self) -> dict[str, str | int | bool]:
+    def reading(self) -> dict[str, str | int | float | bool | None]:
         """The settings by which training reads it that are not the default, by name, as run cards hold them."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         defaults = {field.name: field.default for field in fields(self)}

@@ -34,6 +34,26 @@ def test_a_dry_run_of_risk_tells_of_the_student_that_gives_the_labels(predict, c
     assert "nothing is to be scored" in done.out  # teacher and baseline are scored already
 
 
+def test_a_dry_run_of_cleaning_scores_nothing_and_tells_of_the_copy(predict, cast):
+    before = tree(Path.cwd())
+    done = predict("prefilter", "--dry-run", f"--labels-from={cast.student}", "--at-most=5%", "--out", "cleaned")
+    assert (done.code, done.err) == (0, "")
+    assert tree(Path.cwd()) == before
+    lines = done.out.splitlines()
+    assert len([line for line in lines if "GPTNeoX" in line]) == 2  # the pair, and the student of the labels
+    size = done.out.partition("of at most ")[2].partition(", with its manifest")[0]
+    assert f"then a copy of train in cleaned, of at most {size}, with its manifest" in lines
+    assert lines[-1] == "dry run: nothing was written"
+    Path("cleaned").mkdir()
+    assert predict("prefilter", "--dry-run", "--out", "cleaned").code == 2
+
+
+def test_of_several_processes_the_first_one_prints(kdmem, tiny, data, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    done = kdmem("score", tiny, data, "--dry-run")
+    assert (done.code, done.out, done.err, done.progress) == (0, "", "", "")
+
+
 @pytest.mark.parametrize("command", [["score", "no/model"], ["risk", "--teacher=no/model", "--baseline=no/model"]])
 def test_a_mistake_is_told_as_ever(kdmem, data, command):
     name, *rest = command

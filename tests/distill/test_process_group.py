@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from pytest_kdmem.distill.checkpoints import latest_checkpoint
-from pytest_kdmem.distill.process_group import join_process_group, require_single_process
+from pytest_kdmem.distill.process_group import join_process_group, require_one_machine, require_single_process
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.run import distill
 from pytest_kdmem.errors import SpecError, TrainingInterrupted
@@ -37,6 +37,17 @@ def test_a_process_without_a_launcher_is_the_first_of_one():
     processes.run_on_first(lambda: calls.append("called"))
     processes.wait()
     assert calls == ["called"]
+    assert (processes.any(True), processes.any(False), processes.of_first("a folder")) == (True, False, "a folder")
+
+
+def test_one_machine_may_be_required(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    require_one_machine("a dry run")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    require_one_machine("a dry run")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(SpecError, match="expected in a dry run, and 4 were started, 2 of them here"):
+        require_one_machine("a dry run")
 
 
 def test_a_single_process_may_be_required(monkeypatch):

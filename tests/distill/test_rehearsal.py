@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -16,6 +19,7 @@ from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.rehearsal import TrainingForecast, rehearse
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from tests.conftest import ROOT
 
 ROWS = 30
 RECIPE = Recipe(mode="baseline", epochs=3, batch_size=4, precision="float32")
@@ -74,6 +78,31 @@ def test_what_a_training_refuses_a_rehearsal_refuses(job: DeclaredJob, tmp_path:
 
 
 def test_the_time_is_that_of_the_beginning_and_of_all_steps() -> None:
-    forecast = TrainingForecast("soft", 10, True, 20, 5.0, 0.5, 3, 1e6, 2e6)
+    forecast = TrainingForecast("soft", "", 10, True, 20, 5.0, 0.5, 3, 1e6, 2e6)
     assert forecast.seconds == 15.0
+    assert len(forecast.lines) == 4
+    assert replace(forecast, share="two of them").lines[1] == "  two of them"
     assert forecast.lines[2] == "  15 s (5.0 s to begin, then 0.5 s a step, measured over 3)"
+
+
+@pytest.mark.slow
+def test_two_processes_measure_together_and_one_of_them_tells_what_each_does(job: DeclaredJob, tmp_path: Path) -> None:
+    arguments = ["--init", job.init.source, "--teacher", job.init.source, "--train", job.training_set.source]
+    arguments += ["--mode", "hard", "--epochs", "3", "--batch-size", "4", "--precision", "float32", "--dry-run"]
+    arguments += ["--prefix-tokens", "8", "--suffix-tokens", "8", "--window-tokens", "24", "--out", "student"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    before = sorted(tmp_path.rglob("*"))
+    process = subprocess.run(
+        [*launcher, "-m", "pytest_kdmem", "distill", *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    told = process.stdout.splitlines()
+    assert told[1] == "  2 processes, each of which computes 2 examples of every step; the first one writes"
+    assert told[2] == f"  {ROWS} examples, {3 * ceil(ROWS / 4)} steps"
+    assert told[5:] == ["dry run: nothing was written"]
+    assert sorted(tmp_path.rglob("*")) == before
