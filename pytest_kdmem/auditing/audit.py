@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_kdmem.auditing.build_result import build_metrics, build_result
+from pytest_kdmem.auditing.cleaned_students import CANARIES, MEMBERSHIP, cleaned_warning
 from pytest_kdmem.auditing.judged_models import is_compared, refused
 from pytest_kdmem.auditing.memberships import MembershipRequest, measure_membership
 from pytest_kdmem.auditing.planted_canaries import PlantedCanaries
@@ -16,6 +17,8 @@ from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.auditing.scoring_audit import ScoringAudit
 from pytest_kdmem.auditing.teacher_sets import check_is_learned
+from pytest_kdmem.canaries.manifest import Manifest
+from pytest_kdmem.canaries.measured import MeasuredCanaries
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.membership import Membership
@@ -29,17 +32,13 @@ from pytest_kdmem.specs.declared import Model, TrainingSet
 
 @dataclass
 class Audit(ScoringAudit):
-    """Answers what tests ask of models, and makes the record of it.
+    """Answers what tests ask of models, and makes the record of it."""
 
-    Attributes:
-        canaries: Canaries in its training sets.
-    """
-
-    canaries: PlantedCanaries = field(init=False)
+    _canaries: PlantedCanaries = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.canaries = PlantedCanaries(self._scorer)
+        self._canaries = PlantedCanaries(self._scorer)
 
     def inheritance(self, teacher: Model, baseline: Model, student: Model, training_set: TrainingSet) -> Inheritance:
         """Compare what three models memorized of a training set.
@@ -88,8 +87,24 @@ class Audit(ScoringAudit):
             self._scorer.score_part(models, request.control_set, "all")
         measured = measure_membership(request, self._with_all_metrics, self.store, offline=self.run.offline)
         self._so_far.warn(measured.warnings)
+        self._warn_of_cleaning(request.model, request.training_set, MEMBERSHIP)
         self._so_far.memberships[request] = measured
         return measured.membership
+
+    def canaries(self, model: Model, training_set: TrainingSet, manifest: Manifest) -> MeasuredCanaries:
+        """Measure what a model shows of canaries in its training set.
+
+        Raises:
+            PartScored: Only a part is scored in this run.
+            SpecError: The model has another tokenizer than the canaries.
+            DataError: The training set does not hold the canaries as they were registered, or holds a twin.
+            KdmemError: The model cannot be scored.
+        """
+        # By which the audit knows the model as its own, and whether it was trained on that set.
+        memorization = self.memorization(model, training_set)
+        measured = self._canaries.measure(memorization, manifest)
+        self._warn_of_cleaning(model, training_set, CANARIES)
+        return measured
 
     def predicted_risk(
         self,
@@ -155,9 +170,18 @@ class Audit(ScoringAudit):
         """Whether a test asked for the predicted risk."""
         return self._so_far.predicted_risk is not None
 
+    @property
+    def has_canaries(self) -> bool:
+        """Whether a test asked for canaries."""
+        return bool(self._canaries.measured)
+
     def metrics_so_far(self) -> AuditResult:
         """Return the record of what was scored until now, without settings, gates and single examples."""
         return build_metrics(self._scored(), {}, ())
+
+    def _warn_of_cleaning(self, model: Model, training_set: TrainingSet, consequence: str) -> None:
+        card = self._run_cards.cards.get(model)
+        self._so_far.warn(cleaned_warning(card, self.subject(model), training_set, consequence))
 
     def _with_all_metrics(self, model: Model, training_set: TrainingSet) -> Memorization:
         return self.memorization(model, training_set, "all")
@@ -169,5 +193,5 @@ class Audit(ScoringAudit):
             near_verbatim=tuple(self.beside.near),
             sampled=tuple(self.beside.sampled),
             specific=tuple(self.beside.specific),
-            canaries=tuple(canaries for _, canaries in self.canaries.measured),
+            canaries=tuple(canaries for _, canaries in self._canaries.measured),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from pytest_kdmem.auditing.cleaned_students import diluted_warning
 from pytest_kdmem.auditing.declared_audit import DeclaredAudit
 from pytest_kdmem.auditing.groups_of_sets import GroupsOfSets, looked_at_warnings
 from pytest_kdmem.auditing.judged_models import JudgedModels
@@ -51,7 +52,7 @@ class ScoringAudit(DeclaredAudit):
         self._scorer = Scorer(self.extraction, self.run, self.store, self.progress)
         self._secrets = SecretsOfExamples(SecretSearch(self.secret_settings, self.run.offline), self.store)
         self.beside = RunsBeside(self._scorer)
-        self._absent = AbsentExamples(self.store, self.run.offline)
+        self._absent = AbsentExamples(self.store, self.run.offline, self.min_scored_share)
 
     def memorization(self, model: Model, training_set: TrainingSet, metrics: Metrics = "verdict") -> Memorization:
         """Score a model, or return what was scored before.
@@ -112,8 +113,13 @@ class ScoringAudit(DeclaredAudit):
         self._so_far.warn(f"{over}: {note}" for note in scores.notes)
         sets = self.training_set, self.teacher_set
         self._so_far.warn(self._run_cards.read(memorization, roles, self.roles.get("teacher"), *sets))
+        if training_set == self.training_set:
+            card = self._run_cards.cards.get(model)
+            self._so_far.warn(diluted_warning(card, memorization.subject, training_set, scores.record.examples))
         if self.confirms and training_set != self.control_set:
-            self._confirm(memorization)
+            self._confirm(memorization.scores, memorization.label)
+            if strata_scores is not None and len(strata_scores.rows):
+                self._confirm(strata_scores, f"{memorization.label}, strata beyond the sample")
         self._so_far.memorizations[model, scores.checkpoint.digest, source_digest, training_set, metrics] = memorization
         return memorization
 
@@ -126,10 +132,9 @@ class ScoringAudit(DeclaredAudit):
         if self.must_be_known(scores.training_set):
             check_is_no_noise(scores, self.run)
 
-    def _confirm(self, memorization: Memorization) -> None:
+    def _confirm(self, scores: ScoreTable, label: str) -> None:
         """Check verdicts with every installed engine; the outcome is reported even if it is an error."""
-        label = memorization.label
-        confirmation = self._scorer.confirm(memorization.scores)
+        confirmation = self._scorer.confirm(scores)
         self._so_far.confirmations[label] = confirmation
         self._so_far.warn(confirmation.warnings(label))
         confirmation.check(label)

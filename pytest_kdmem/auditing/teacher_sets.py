@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pytest_kdmem.base.text import count, last_part
+from pytest_kdmem.base.text import count, last_part, percent
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.corpus.special_tokens import possible_fingerprints
 from pytest_kdmem.errors import DataError, SpecError
@@ -17,6 +17,8 @@ from pytest_kdmem.scoring.table import IN_TRAINING_SET, ScoreTable
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import RunCard
 
+# So many examples tell much, whatever was left out beside them: 0 of 300 bounds a rate by 1 % at a confidence of 95 %.
+ENOUGH = 300
 NEVER_SAW_IT = ("student", "baseline")
 
 
@@ -27,10 +29,12 @@ class AbsentExamples:
     Args:
         store: Where it is kept which examples these are.
         offline: Whether sets must be read without a connection.
+        least_share: Least share of the examples that must be left, unless they are `ENOUGH`, from 0 to 1.
     """
 
     store: ScoreStore
     offline: bool
+    least_share: float
     _held: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
     _contents: dict[TrainingSet, str | None] = field(default_factory=dict)
 
@@ -38,7 +42,8 @@ class AbsentExamples:
         """Return scores in which the examples whose suffix stands in the training set count as not scored.
 
         Raises:
-            SpecError: The audit declares no training set, it holds all of the examples, or the teacher set has strata.
+            SpecError: The audit declares no training set, it holds all or nearly all of the examples, or the teacher
+                set has strata.
             KdmemError: A set cannot be read, or was changed since another model was scored.
         """
         teacher_set = scores.training_set
@@ -62,11 +67,20 @@ class AbsentExamples:
         if key not in self._held:
             self._held[key] = held_suffixes(scores, training_set, self.store, offline=self.offline)
         absent = without(scores, self._held[key])
-        if not pc.any(pc.equal(absent.rows["status"], "scored")).as_py():
+        held = len(self._held[key])
+        left = pc.count_distinct(absent.rows["digest"].filter(pc.equal(absent.rows["status"], "scored"))).as_py()
+        if not left:
             raise SpecError(
                 f"Examples that the student was not trained on were expected in teacher set {teacher_set.source}, and"
-                f" the suffixes of all {count(len(self._held[key]))} stand in training set {training_set.source}; give"
+                f" the suffixes of all {count(held)} stand in training set {training_set.source}; give"
                 " text that only the teacher saw."
+            )
+        if left < min(ENOUGH, self.least_share * (left + held)):
+            raise SpecError(
+                f"At least {percent(self.least_share)} of the examples of teacher set {teacher_set.source}, or"
+                f" {ENOUGH} of them, were expected to be absent from training set {training_set.source}, and"
+                f" {count(left)} of {count(left + held)} are, so that a figure would be of nearly none of what was"
+                " declared; give text that only the teacher saw, or lower --kdmem-min-scored-share."
             )
         return absent
 

@@ -98,6 +98,12 @@ def _checked_source(training_set: TrainingSet, target: Path) -> Path:
         raise SpecError(f"The copy must be of the format of {source.name}, {ending}; found {target.name}.")
     if ending == FOLDER and (is_file(target) or (target.is_dir() and any(target.iterdir()))):
         raise SpecError(f"A new folder was expected for the copy of {source.name}; {target} is there already.")
+    if ending == ".bin" and not is_file(index_path(source)) and os.path.lexists(index_path(target)):
+        raise SpecError(
+            f"A place without an index was expected for the copy of {source.name}, a flat file of token ids; found"
+            f" {index_path(target)}, with which it would be read as a file of Megatron: remove it, or name another"
+            " --out."
+        )
     if training_set.order is not None:
         raise SpecError(
             "Documents of which training draws an order of its own were expected to put canaries in; found the order"

@@ -11,7 +11,7 @@ import typer
 
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.cli.options import Base, EngineOptions, ExampleOptions, LoadingOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import say, shown_progress
+from pytest_kdmem.cli.output import say, say_warning, shown_progress
 from pytest_kdmem.cli.parameters import Spelling
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
@@ -115,6 +115,7 @@ def audit(
         raise SpecError(f"--fpr must lie between 0 and 1; found {fpr:g}.")
     check_outputs({"--json": json}, {"the training set": training_set, "the manifest": str(manifest)})
     with shown_progress(f"opening {last_part(model)}") as progress, store.opened() as opened:
+        from pytest_kdmem.auditing.cleaned_students import trained_otherwise
         from pytest_kdmem.canaries.audit import audit_canaries
         from pytest_kdmem.canaries.manifest import MANIFEST
 
@@ -128,6 +129,8 @@ def audit(
             confidence=confidence,
             progress=progress,
         )
+    for warning in trained_otherwise(run.model(model, base), examples.training_set(training_set), offline=run.offline):
+        say_warning(warning)
     tiers = [Tier.of(audited, copies, fpr) for copies in audited.tiers]
     _show(audited, tiers)
     if json is not None:

@@ -118,7 +118,6 @@ def canaries(_kdmem_audit: Audit, request: pytest.FixtureRequest) -> Callable[..
         with measuring(_kdmem_audit, request.config):
             scored_set = given_or_declared("training_set", training_set, request)
             registered = choose_manifest(session_of(request.config).settings, manifest)
-            memorization = _kdmem_audit.memorization(checked("student", model), scored_set)
-            return _kdmem_audit.canaries.measure(memorization, registered)
+            return _kdmem_audit.canaries(checked("student", model), scored_set, registered)
 
     return canaries

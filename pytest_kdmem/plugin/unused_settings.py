@@ -52,7 +52,7 @@ def _measured_by(audit: Audit) -> set[str]:
     used |= {role for role in DATA_ROLES if any(table.training_set == getattr(audit, role) for table in scores)}
     if audit.has_predicted:
         used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
-    used |= {"canaries"} if audit.canaries.measured else set()
+    used |= {"canaries"} if audit.has_canaries else set()
     # Of several students only the adapters have the base that is set.
     used |= {BASES[role] for role, model in audit.roles.items() if role in used and model.base is not None}
     return used.union(MEASURING if used.intersection(DATA_ROLES) else ())

@@ -83,7 +83,8 @@ OPTIONS = (
     Option(
         "min-scored-share",
         "number",
-        "Least share of the examples that must be long enough to be scored; an audit with fewer is refused.",
+        "Least share of the examples that must be long enough to be scored, and of a teacher set must be absent from"
+        " the training set unless 300 are; an audit with fewer is refused.",
         0.5,
         number(least=0, most=1),
     ),

@@ -126,11 +126,11 @@ def test_what_is_held_counts_as_not_scored_in_every_copy() -> None:
 def test_without_a_training_set_nothing_is_known_to_be_absent(tmp_path: Path) -> None:
     table = memorization_from([row("a")]).scores
     with pytest.raises(SpecError, match="The training set of the student was expected beside teacher set"):
-        AbsentExamples(ScoreStore(tmp_path), offline=True).of(table, None)
+        AbsentExamples(ScoreStore(tmp_path), offline=True, least_share=0.5).of(table, None)
 
 
 def test_what_is_left_out_is_the_same_for_every_model(tmp_path: Path) -> None:
-    absent = AbsentExamples(ScoreStore(tmp_path / "store"), offline=True)
+    absent = AbsentExamples(ScoreStore(tmp_path / "store"), offline=True, least_share=0.5)
     table = memorization_from([row("a"), row("b")]).scores
     train = write(tmp_path / "train.jsonl", ["one"])
     key = table.record.digest, table.checkpoint.text_digest, table.extraction.digest, train
@@ -142,6 +142,27 @@ def test_what_is_left_out_is_the_same_for_every_model(tmp_path: Path) -> None:
         absent.of(replace(stratified, training_set=replace(stratified.training_set, sample=9)), train)
     write(tmp_path / "train.jsonl", ["two"])
     with pytest.raises(DataError, match="so that the same examples are left out for every model"):
+        absent.of(table, train)
+
+
+@pytest.mark.parametrize(
+    ("left", "held", "least_share", "is_enough"),
+    [(1, 1, 0.5, True), (1, 2, 0.5, False), (1, 2, 0.3, True), (299, 301, 0.5, False), (300, 900, 0.5, True)],
+)
+def test_a_tiny_rest_is_no_teacher_set(
+    tmp_path: Path, left: int, held: int, least_share: float, is_enough: bool
+) -> None:
+    digests = [str(number) for number in range(left + held)]
+    # Copies count once.
+    table = memorization_from([*map(row, digests), row(digests[-1]), row(digests[-1])]).scores
+    absent = AbsentExamples(ScoreStore(tmp_path / "store"), offline=True, least_share=least_share)
+    train = write(tmp_path / "train.jsonl", ["one"])
+    key = table.record.digest, table.checkpoint.text_digest, table.extraction.digest, train
+    absent._held[key] = frozenset(digests[left:])
+    if is_enough:
+        absent.of(table, train)
+        return
+    with pytest.raises(SpecError, match=f"{left} of {left + held} are, .* or lower --kdmem-min-scored-share"):
         absent.of(table, train)
 
 

@@ -285,6 +285,19 @@ def test_a_flat_stream(tmp_path: Path, tokenizer, ends: str) -> None:
         assert sum(counts.values()) == added
 
 
+def test_a_flat_copy_beside_an_index_would_be_read_as_another_format_and_is_refused(tmp_path: Path, tokenizer) -> None:
+    manifest = canaries_of(tokenizer)
+    np.concatenate([[*ids, 2] for ids in token_rows(tokenizer)]).astype("<u2").tofile(tmp_path / "train.bin")
+    write_pair(tmp_path / "with.bin", token_rows(tokenizer))
+    (tmp_path / "with.bin").unlink()
+    source, target = TrainingSet(str(tmp_path / "train.bin"), dtype="uint16", eos_id=2), tmp_path / "with.bin"
+    with pytest.raises(SpecError, match=r"with\.idx, with which it would be read as a file of Megatron"):
+        inject(manifest, source, target, tokenizer, LENGTHS)
+    assert not target.exists()
+    (tmp_path / "with.idx").unlink()
+    assert inject(manifest, source, target, tokenizer, LENGTHS) == 15
+
+
 def test_an_order_of_samples_a_folder_of_files_and_ids_that_do_not_fit_are_refused(tmp_path: Path, tokenizer) -> None:
     manifest = canaries_of(tokenizer)
     write_pair(tmp_path / "train.bin", token_rows(tokenizer))

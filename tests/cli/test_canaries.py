@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pytest_kdmem.canaries.manifest import MANIFEST
 from pytest_kdmem.cli import main
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
 from tests.canaries.planted import plant
+from tests.specs.any_card import card
 
 LENGTHS = ["--prefix-tokens=8", "--suffix-tokens=8"]
 WINDOW = "--window-tokens=24"
@@ -65,6 +71,20 @@ def test_a_copy_is_audited_with_figures_of_each_number_of_copies(
     assert content["tiers"][0]["exposure"]["unit"] == "bits"
     assert content["tiers"][0]["greatest"] == pytest.approx(6.9189, abs=1e-4)
     assert not [canary for canary in manifest.canaries if canary.suffix in printed]
+
+
+def test_a_model_that_was_trained_on_another_set_or_a_cleaned_copy_is_told(
+    planted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("unseen", "cleaned-student")
+    whole, weights = training_fingerprint(TrainingSet("with.jsonl")), weights_digest(Path("cleaned-student"))
+    for cleaned_from, told in ((whole, "a cleaned copy of with"), ("d" * 32, "this audit's training set has other")):
+        origin = DataOrigin("cleaned.jsonl", "c" * 32, 100, 0, cleaned_from=cleaned_from)
+        write_run_card(card(weights=weights, training_set=origin), Path("cleaned-student"))
+        assert run("audit", "cleaned-student", "with.jsonl", *AUDIT) == 0
+        [warning] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+        assert "cleaned-student was trained on cleaned.jsonl" in warning
+        assert told in warning
 
 
 @pytest.mark.parametrize(

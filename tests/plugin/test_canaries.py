@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from pytest_kdmem.canaries.manifest import MANIFEST
+from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from pytest_kdmem.report.families import family_tables
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
 from tests.audit_project import NOISE, AuditProject
 from tests.canaries.planted import plant
 from tests.plugin.audit_folders import extend, fixture
+from tests.specs.any_card import card
 
 SETTINGS = {"kdmem_prefix_tokens": 8, "kdmem_suffix_tokens": 8, "kdmem_window_tokens": 24}
 GATES = """
@@ -230,3 +235,16 @@ def test_parts_hold_no_gate_and_workers_say_what_one_process_does(project: Audit
     apart, alone = (project.report(name).to_json() for name in ("apart.json", "alone.json"))
     for key in ("gates", "figures"):
         assert apart[key] == alone[key]
+
+
+def test_a_student_of_a_cleaned_copy_may_never_have_seen_them_and_that_is_told(
+    project: AuditProject, planted: Path
+) -> None:
+    student = Path(shutil.copytree(planted / "unseen", project.path / "cleaned-student"))
+    whole = training_fingerprint(TrainingSet(project.path / "with.jsonl"))
+    origin = DataOrigin("cleaned.jsonl", "c" * 32, 1_000_000, 0, cleaned_from=whole)
+    write_run_card(card(weights=weights_digest(student), training_set=origin, extraction={}, teacher=None), student)
+    declare(project, planted, student=student)
+    project.run(NOISE, "--kdmem-report=audit.json")
+    [warning] = [warning for warning in project.report("audit.json").warnings if "cleaned copy" in warning]
+    assert "student was trained on cleaned.jsonl, a cleaned copy of with: its figures of canaries are also" in warning

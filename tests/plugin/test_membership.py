@@ -12,7 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
+from pytest_kdmem.specs.weights import weights_digest
 from tests.audit_project import NOISE, AuditProject
+from tests.specs.any_card import card
 
 ROWS, TOKENS = 120, 24
 GATES = """
@@ -194,3 +199,19 @@ def test_wikitext_against_fineweb_is_refused(
     result = project.run(NOISE)
     assert result.ret == 1
     assert "a classifier that sees token ids and no model tells" in project.failures(result)[0]
+
+
+def test_a_student_of_a_cleaned_copy_is_attacked_over_what_it_never_saw_and_that_is_told(
+    project: AuditProject, learned: tuple[Path, Path]
+) -> None:
+    student = Path(shutil.copytree(learned[0], project.path / "cleaned-student"))
+    whole = training_fingerprint(TrainingSet(project.path / "data.npy"))
+    origin = DataOrigin("cleaned.npy", "c" * 32, ROWS - 20, 0, cleaned_from=whole)
+    write_run_card(card(weights=weights_digest(student), training_set=origin, extraction={}, teacher=None), student)
+    project.declare(teacher=None, student=student, baseline=learned[1])
+    project.gates("def test_membership(membership, student):\n    assert membership(student).auc <= 0.9\n")
+    project.run(NOISE, "--kdmem-report=report.json")
+    warnings = [warning for warning in project.report("report.json").warnings if "a cleaned copy of data" in warning]
+    assert len(warnings) == 2
+    assert any("attacks also look for what cleaning left out" in warning for warning in warnings)
+    assert any("20 of 120 examples (16.67%) were left out" in warning for warning in warnings)

@@ -54,6 +54,18 @@ def test_a_stratified_sample_looks_at_all_of_a_small_group_and_rates_of_the_set_
     result.stdout.fnmatch_lines(["*by group, at least 6 of each*"])
 
 
+def test_what_strata_take_beyond_a_sample_is_confirmed_as_well(audit_project: Any) -> None:
+    grouped(audit_project)
+    audit_project.run(*arguments("sample=4", "stratify=group", "stratum-sample=6"), "--kdmem-confirm")
+    report = audit_project.report("audit.json")
+    beyond = report.confirmation["student, strata beyond the sample"]
+    drawn = {figure.label: figure.estimate.n for figure in report.figures if figure.family == "group"}
+    assert report.confirmation["student"].checked == 4
+    assert beyond.checked > 0
+    # One example is of both groups.
+    assert 4 + beyond.checked in (sum(drawn.values()), sum(drawn.values()) - 1)
+
+
 def test_tiers_of_copies_are_strata_as_well(audit_project: Any) -> None:
     grouped(audit_project)
     audit_project.gates("def test_tiers(memorization, student):\n    assert memorization(student).by_copies <= 1.0\n")

@@ -67,7 +67,7 @@ def schema_of_union(members: list[Any], *, optional: bool) -> dict[str, Any]:
     if not optional:
         return schema
     if "type" in schema:
-        return {"type": [schema["type"], "null"]}
+        return schema | {"type": [schema["type"], "null"]}
     return {"enum": [*schema["enum"], None]} if "enum" in schema else {"anyOf": [schema, {"type": "null"}]}
 
 
