@@ -9,6 +9,7 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.direction import MIRRORED, Operator
 from pytest_kdmem.metrics.estimate import SHARE_AT_RISK, SIGN, Comparison, Estimate
 from pytest_kdmem.metrics.verdict import Verdict
+from pytest_kdmem.specs.roles import TEACHER_SET_NAME
 
 INHERITANCE_RATIO = "inheritance ratio"
 MEMORIZATION_RATE = "memorization rate"
@@ -57,7 +58,7 @@ def next_step(comparison: Comparison, verdict: Verdict) -> str:
     if not verdict.defined:
         return _undefined(comparison.estimate)
     if verdict.examples_needed:
-        return _more_examples(verdict.examples_needed)
+        return _more_examples(verdict.examples_needed, comparison.estimate)
     return _after_failure(comparison)
 
 
@@ -84,9 +85,19 @@ def _undefined(estimate: Estimate) -> str:
     return UNDEFINED if estimate.exhaustive else UNDEFINED_OVER_A_SAMPLE
 
 
-def _more_examples(needed: float) -> str:
+def can_be_stratum(estimate: Estimate) -> bool:
+    """Whether a figure over a sample is of a group or tier, of which more can be drawn; a teacher set has no strata."""
+    return estimate.part is not None and not estimate.exhaustive and f" on {TEACHER_SET_NAME}" not in estimate.subject
+
+
+def _more_examples(needed: float, estimate: Estimate) -> str:
     if math.isinf(needed):
         return "No sample can show this: audit the whole training set (no --kdmem-sample)."
+    if can_be_stratum(estimate):
+        return (
+            f"{count(int(needed))} examples of it would decide it: draw as many with --kdmem-stratify={estimate.part}"
+            f" --kdmem-stratum-sample={int(needed)}, or audit the whole set."
+        )
     return (
         f"A denominator of at least {count(int(needed))} examples would decide it: raise --kdmem-sample, or sample="
         " where the training set is declared."
@@ -97,6 +108,11 @@ def _after_failure(comparison: Comparison) -> str:
     estimate, operator, threshold = comparison.estimate, comparison.operator, comparison.threshold
     limit = threshold.value if isinstance(threshold, Estimate) else threshold
     value_meets_limit = estimate.value <= limit if operator in ("<=", "<") else estimate.value >= limit
+    if value_meets_limit and can_be_stratum(estimate):
+        return (
+            "The point estimate meets the threshold and its bound does not: draw more of it with"
+            f" --kdmem-stratify={estimate.part} and a larger --kdmem-stratum-sample."
+        )
     if value_meets_limit and not estimate.exhaustive:
         return "The point estimate meets the threshold and its bound does not: audit a larger sample."
     if value_meets_limit and estimate.ambiguous:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pytest_kdmem.auditing.messages import can_be_stratum
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.verdict import examples_needed
@@ -99,16 +100,23 @@ def _added_options(gate: Gate, result: AuditResult) -> list[str]:
     if gate.outcome == "error" or estimate is None or operator is None or threshold is None:
         return []
     if math.isnan(estimate.value):
-        return SHOW_EXAMPLES
+        return [f"--kdmem-stratify={estimate.part}"] if can_be_stratum(estimate) else SHOW_EXAMPLES
     if not isinstance(threshold, Estimate) and (needed := examples_needed(estimate, operator, threshold)):
-        return [_sample_option(needed, estimate, result)] if math.isfinite(needed) else SHOW_EXAMPLES
+        return _more_examples(needed, estimate, result) if math.isfinite(needed) else SHOW_EXAMPLES
     limit = threshold.value if isinstance(threshold, Estimate) else threshold
     value_meets_limit = estimate.value <= limit if operator in ("<=", "<") else estimate.value >= limit
     if not value_meets_limit:
         return SHOW_EXAMPLES
     if not estimate.exhaustive:
-        return [_sample_option(LARGER_SAMPLE * estimate.n, estimate, result)]
+        return _more_examples(LARGER_SAMPLE * estimate.n, estimate, result)
     return ["--kdmem-dtype=float32", "--kdmem-confirm"] if estimate.ambiguous else SHOW_EXAMPLES
+
+
+def _more_examples(needed: float, estimate: Estimate, result: AuditResult) -> list[str]:
+    """The options that give a denominator of ``needed``, of a group or tier by drawing more of it alone."""
+    if can_be_stratum(estimate):
+        return [f"--kdmem-stratify={estimate.part}", f"--kdmem-stratum-sample={math.ceil(needed)}"]
+    return [_sample_option(needed, estimate, result)]
 
 
 def _sample_option(needed: float, estimate: Estimate, result: AuditResult) -> str:

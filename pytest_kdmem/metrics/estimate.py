@@ -14,6 +14,7 @@ from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
 from pytest_kdmem.metrics.recorder import Recorded, is_audited, record, refused
 from pytest_kdmem.metrics.verdict import Verdict
+from pytest_kdmem.specs.reading_kinds import Stratify
 
 Unit = Literal["proportion", "factor", "nats", "bits", "examples", "area", "tokens"]
 SIGN: dict[Operator, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
@@ -48,6 +49,7 @@ class Estimate:
         confidence: Confidence level of each one-sided bound.
         unit: Unit of ``value``, ``low`` and ``high``.
         too_short: Number of examples that were too short to be measured, of which nothing is known; not in JSON if 0.
+        part: Of which parts of a training set it measures one: each ``group``, or each tier of ``copies``; None of all.
         model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
     """
 
@@ -63,6 +65,7 @@ class Estimate:
     confidence: float = 0.95
     unit: Unit = "proportion"
     too_short: int = field(default=0, metadata={"json_default": "left out"})
+    part: Stratify | None = field(default=None, repr=False, metadata={"json_default": "left out"})
     model_digest: str = field(default="", repr=False, metadata={"json": None})
 
     # NumPy leaves comparisons with its numbers to this class, and refuses them for its arrays.

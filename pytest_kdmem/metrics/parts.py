@@ -112,7 +112,10 @@ class InParts(ScoredExamples, ABC):
         confidence = self.confidence if is_whole else 1 - (1 - self.confidence) / max(len(members), 1)
         subsets = {
             name: replace(
-                self.subset(labels[name], indices), confidence=confidence, too_short=(too_short or {}).get(name, 0)
+                self.subset(labels[name], indices),
+                confidence=confidence,
+                too_short=(too_short or {}).get(name, 0),
+                part=by,
             )
             for name, indices in members.items()
         }

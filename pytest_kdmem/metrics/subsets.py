@@ -16,6 +16,7 @@ from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Estimate, satisfies
 from pytest_kdmem.metrics.recorder import refused
+from pytest_kdmem.specs.reading_kinds import Stratify
 
 # Gates of one comparison of all parts, and parts that a failed assertion shows.
 MOST_GATES, MOST_SHOWN = 20, 5
@@ -33,6 +34,7 @@ class Subset:
         confidence: Confidence level of each one-sided bound.
         model_digest: Digest of the model.
         too_short: Number of rows of the subset that are too short to be scored, as far as they are known.
+        part: Of which parts of the set it is one; None of a subset of another kind.
     """
 
     label: str
@@ -44,6 +46,7 @@ class Subset:
     confidence: float
     model_digest: str = ""
     too_short: int = 0
+    part: Stratify | None = None
 
     def __bool__(self) -> bool:
         raise ComparisonError("A subset is neither true nor false; compare its rate with a threshold.")
@@ -75,7 +78,7 @@ class Subset:
         rate = estimate_proportion(
             "memorization rate", self.label, counts, exhaustive=self.exhaustive, confidence=self.confidence
         )
-        return replace(rate, model_digest=self.model_digest, too_short=self.too_short)
+        return replace(rate, model_digest=self.model_digest, too_short=self.too_short, part=self.part)
 
 
 class HasRate(Protocol):

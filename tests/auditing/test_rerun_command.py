@@ -14,6 +14,7 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
+from pytest_kdmem.specs.reading_kinds import Stratify
 from tests.auditing.estimates import rate
 from tests.auditing.results import full_result
 
@@ -53,6 +54,24 @@ def test_the_sample_of_a_share_is_enlarged_in_proportion() -> None:
 
 def test_a_value_that_meets_the_threshold_asks_for_four_times_the_sample() -> None:
     assert added(gate(rate(9, 1000), 0.01)) == ["--kdmem-sample=4000"]
+
+
+@pytest.mark.parametrize("part", ["group", "copies"])
+def test_of_a_group_or_tier_more_is_drawn_and_not_of_the_whole_sample(part: Stratify) -> None:
+    stratify = f"--kdmem-stratify={part}"
+    needed = math.ceil(math.log(0.05) / math.log(1 - 0.001))
+    for value, limit, options in (
+        (rate(0, 1000), 0.001, [stratify, f"--kdmem-stratum-sample={needed}"]),
+        (rate(9, 1000), 0.01, [stratify, "--kdmem-stratum-sample=4000"]),
+        (rate(0, 0), 0.5, [stratify]),
+    ):
+        failed = gate(replace(value, part=part), limit)
+        assert added(failed) == options
+        assert stratify.removesuffix(f"={part}") in failed.next_step
+        assert next_command(failed, RESULT, options) == ""
+        # A teacher set has no strata.
+        of_teacher_set = replace(value, part=part, subject="student on teacher set on licence MIT")
+        assert not any("strat" in option for option in added(gate(of_teacher_set, limit)))
 
 
 def test_what_no_sample_can_show_asks_for_no_sample() -> None:
