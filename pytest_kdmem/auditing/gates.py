@@ -32,6 +32,19 @@ def gate_from(name: str, nodeid: str, comparison: Comparison) -> Gate:
     )
 
 
+def vacuous_warning(gate: Gate) -> str:
+    """Return a warning of a gate that holds whatever a model recites, or an empty string."""
+    estimate, threshold = gate.estimate, gate.threshold
+    if estimate is None or not isinstance(threshold, int | float):
+        return ""
+    is_highest = gate.operator == "<=" and estimate.unit == "proportion" and threshold >= 1
+    is_lowest = gate.operator == ">=" and estimate.unit in ("proportion", "factor") and threshold <= 0
+    if not (is_highest or is_lowest):
+        return ""
+    beyond = "above" if is_highest else "below"
+    return f"{gate.name} cannot fail: no {estimate.metric} is {beyond} {estimate.format_value(threshold)}"
+
+
 def unheld_reason(records: Sequence[Recorded]) -> str:
     """Returns why a test that passed must fail all the same, or an empty string if it may pass.
 

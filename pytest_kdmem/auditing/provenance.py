@@ -113,6 +113,24 @@ def card_mismatches(
     return mismatches
 
 
+def untrained_mismatches(student: Checkpoint, cards: Iterable[tuple[str, RunCard]]) -> list[Mismatch]:
+    """Return that a student is what the training of another model began with: what nobody trained recites nothing.
+
+    Args:
+        student: The checkpoint that was scored as the student.
+        cards: Run cards of other models of the audit, by role.
+    """
+    return [
+        Mismatch(
+            "role",
+            f"according to the run card of {role}, the student is the model that the training of {role} began with:"
+            " it was not trained on this training set",
+        )
+        for role, card in cards
+        if card.init.digest == student.digest
+    ]
+
+
 def window_warnings(card: RunCard, subject: str, extraction: Extraction) -> Iterator[str]:
     """Warn of another window than that of training; one that is shorter than prefix and suffix is a mismatch."""
     window = card.extraction.get("window_tokens")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.chat_cards import chat_warnings, template_mismatches
@@ -10,6 +10,7 @@ from pytest_kdmem.auditing.provenance import (
     card_mismatches,
     read_trusted_card,
     refused_or_warned,
+    untrained_mismatches,
     window_warnings,
 )
 from pytest_kdmem.auditing.teacher_sets import check_never_saw, teacher_warnings
@@ -39,7 +40,7 @@ class RunCards:
         self,
         memorization: Memorization,
         roles: Iterable[str],
-        teacher: Model | None,
+        declared: Mapping[str, Model],
         training_set: TrainingSet | None,
         teacher_set: TrainingSet | None = None,
     ) -> list[str]:
@@ -48,7 +49,7 @@ class RunCards:
         Args:
             memorization: What the model memorized.
             roles: The roles that the audit declares for the model, or its name if there are none.
-            teacher: The teacher that the audit declares.
+            declared: The models that the audit declares, by role.
             training_set: The training set that the audit declares.
             teacher_set: What only the teacher saw, as the audit declares it.
 
@@ -58,6 +59,10 @@ class RunCards:
         scores = memorization.scores
         card, warnings = read_trusted_card(memorization.subject, scores.model, scores.checkpoint, offline=self.offline)
         self.cards[scores.model] = card
+        if "student" in roles:
+            mismatches = untrained_mismatches(scores.checkpoint, self._cards_of_others(declared))
+            warnings += refused_or_warned(mismatches, "student", self.accepted)
+        teacher = declared.get("teacher")
         teacher_digest = open_checkpoint(teacher, offline=self.offline).digest if card and teacher else None
         for role in roles:
             # A teacher that has a set of its own was trained on more than the student.
@@ -65,6 +70,14 @@ class RunCards:
             warnings += self.warnings(memorization, role, teacher_digest, compared_set)
             warnings += self.teacher_set_warnings(memorization, role, training_set, teacher_set)
         return warnings
+
+    def _cards_of_others(self, declared: Mapping[str, Model]) -> Iterator[tuple[str, RunCard]]:
+        """The trusted cards of teacher and baseline, by role."""
+        for role in ("teacher", "baseline"):
+            if (model := declared.get(role)) is not None:
+                card, _ = read_trusted_card(role, model, open_checkpoint(model, offline=self.offline))
+                if card is not None:
+                    yield role, card
 
     def warnings(
         self, memorization: Memorization, role: str, teacher_digest: str | None, training_set: TrainingSet | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow.compute as pc
+
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.scoring.table import ScoreTable
@@ -27,6 +29,24 @@ def check_scored_share(scores: ScoreTable, least: float) -> None:
         " so that a figure would be of nearly none of them; ask for fewer --kdmem-prefix-tokens and"
         " --kdmem-suffix-tokens, leave short documents out where the set is declared (minimum_tokens=…), or lower"
         " --kdmem-min-scored-share."
+    )
+
+
+def short_copies_warning(scores: ScoreTable) -> str:
+    """Return a warning of examples that are too short and stand several times, as these are recited first; else "".
+
+    A sample is drawn of what is long enough, so of a sample nothing can be told.
+    """
+    rows = scores.rows
+    copies = rows.filter(pc.equal(rows["status"], "too_short")).group_by("digest").aggregate([("example_id", "count")])
+    most = pc.max(copies["example_id_count"]).as_py() or 0
+    if most < 2:
+        return ""
+    shown = "1 distinct example" if len(copies) == 1 else f"{count(len(copies))} distinct examples"
+    return (
+        f"{shown} of {scores.training_set.label} {'is' if len(copies) == 1 else 'are'} too short to be looked at, and"
+        f" stand{'s' if len(copies) == 1 else ''} there up to {count(most)} times: what stands often is recited first"
+        " (fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens reach shorter examples)"
     )
 
 

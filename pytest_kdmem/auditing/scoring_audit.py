@@ -11,7 +11,7 @@ from pytest_kdmem.auditing.judged_models import JudgedModels
 from pytest_kdmem.auditing.noise import check_is_no_noise
 from pytest_kdmem.auditing.run_cards import RunCards
 from pytest_kdmem.auditing.runs_beside import RunsBeside
-from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts
+from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts, short_copies_warning
 from pytest_kdmem.auditing.scored_so_far import ScoredSoFar
 from pytest_kdmem.auditing.scorer import Scorer, check_same_examples
 from pytest_kdmem.auditing.teacher_sets import AbsentExamples
@@ -112,7 +112,7 @@ class ScoringAudit(DeclaredAudit):
         )
         self._so_far.warn(f"{over}: {note}" for note in scores.notes)
         sets = self.training_set, self.teacher_set
-        self._so_far.warn(self._run_cards.read(memorization, roles, self.roles.get("teacher"), *sets))
+        self._so_far.warn(self._run_cards.read(memorization, roles, self.roles, *sets))
         if training_set == self.training_set:
             card = self._run_cards.cards.get(model)
             self._so_far.warn(diluted_warning(card, memorization.subject, training_set, scores.record.examples))
@@ -128,6 +128,8 @@ class ScoringAudit(DeclaredAudit):
         check_same_examples(scores, self.scores)
         check_scored_share(scores, self.min_scored_share)
         if warning := check_whole_prompts(scores, self.min_scored_share):
+            self._so_far.warn([warning])
+        if scores.training_set != self.control_set and (warning := short_copies_warning(scores)):
             self._so_far.warn([warning])
         if self.must_be_known(scores.training_set):
             check_is_no_noise(scores, self.run)

@@ -171,7 +171,8 @@ def _converted(option: Option, place: str, raw_value: Any) -> Any:
     try:
         value = convert(raw_value)
     except (TypeError, ValueError):
-        raise usage_error(f"{place} must be {kind}; found {quoted(raw_value)}.") from None
+        way_out = " (1% is 0.01)" if option.kind == "number" and str(raw_value).endswith("%") else ""
+        raise usage_error(f"{place} must be {kind}{way_out}; found {quoted(raw_value)}.") from None
     if expected := option.check(value):
         raise usage_error(f"{place} must be {expected}; found {quoted(raw_value)}.")
     return value

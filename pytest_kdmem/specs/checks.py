@@ -84,6 +84,11 @@ def number(
     return check
 
 
+def limit_of_share(value: Any) -> str:
+    """A share that a rate may be at most: 1 would be 100 %, which no rate exceeds, and is most likely meant as 1 %."""
+    return "a share of at least 0 and below 1 (1% is 0.01)" if number(least=0, below=1)(value) else ""
+
+
 def plain(value: Any) -> Any:
     """A real number of any type, as NumPy has its own, as a float; any other value as it is."""
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value

@@ -10,7 +10,7 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
-from pytest_kdmem.specs.checks import choice, number, plain, require, source, whole_number
+from pytest_kdmem.specs.checks import choice, limit_of_share, number, plain, require, source, whole_number
 from pytest_kdmem.specs.reading_kinds import (
     READ_BY_TRAINING,
     READING_CHECKS,
@@ -240,10 +240,10 @@ class Thresholds:
     """Thresholds that a student must meet to be released.
 
     Args:
-        max_memorization_rate: Highest memorization rate, between 0 and 1.
-        max_inheritance_ratio: Highest inheritance ratio, between 0 and 1.
-        min_reduction: Lowest ratio of the baseline's memorization rate to the student's.
-        max_predicted_risk: Highest share of examples at risk, between 0 and 1.
+        max_memorization_rate: Highest memorization rate, at least 0 and below 1.
+        max_inheritance_ratio: Highest inheritance ratio, at least 0 and below 1.
+        min_reduction: Lowest ratio of the baseline's memorization rate to the student's, above 0.
+        max_predicted_risk: Highest share of examples at risk, at least 0 and below 1.
 
     Raises:
         SpecError: A threshold is no number, or outside its range.
@@ -257,6 +257,6 @@ class Thresholds:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = plain(getattr(self, field.name))
-            limits = number(least=0, most=1) if field.name.startswith("max") else number(least=0)
+            limits = limit_of_share if field.name.startswith("max") else number(above=0)
             require(field.name.replace("_", "-"), value, limits)
             object.__setattr__(self, field.name, value)

@@ -5,7 +5,14 @@ PYTEST_DONT_REWRITE: every run of pytest loads this module, and it has no assert
 
 from __future__ import annotations
 
-from pytest_kdmem.specs.checks import number, on_this_machine, path_ending_in, places_ending_in, provenance_names
+from pytest_kdmem.specs.checks import (
+    limit_of_share,
+    number,
+    on_this_machine,
+    path_ending_in,
+    places_ending_in,
+    provenance_names,
+)
 from pytest_kdmem.specs.input_options import INPUT_OPTIONS
 from pytest_kdmem.specs.option import Option
 from pytest_kdmem.specs.other_readings import accepted_readings
@@ -30,7 +37,7 @@ OPTIONS = (
         "number",
         "Highest memorization rate that the student may have: the share of examples that it memorized.",
         0.001,
-        number(least=0, most=1),
+        limit_of_share,
     ),
     Option(
         "max-inheritance-ratio",
@@ -38,21 +45,21 @@ OPTIONS = (
         "Highest inheritance ratio that the student may have: of the examples that the teacher memorized and the"
         " baseline did not, the share that the student memorized.",
         0.02,
-        number(least=0, most=1),
+        limit_of_share,
     ),
     Option(
         "min-reduction",
         "number",
         "Lowest reduction that the student may have: the baseline's memorization rate divided by the student's.",
         2.0,
-        number(least=0, most=1e9),
+        number(above=0, most=1e9),
     ),
     Option(
         "max-predicted-risk",
         "number",
         "Highest share of the training set's examples that may be at risk of being memorized.",
         0.005,
-        number(least=0, most=1),
+        limit_of_share,
     ),
     Option(
         "risk-threshold",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_kdmem.auditing.gates import explain, gate_from, unheld_reason
+from pytest_kdmem.auditing.gates import explain, gate_from, unheld_reason, vacuous_warning
 from pytest_kdmem.auditing.regression.accepted import Accepted
 from pytest_kdmem.auditing.regression.verdict import RegressionVerdict
 from pytest_kdmem.metrics.estimate import Comparison
@@ -136,3 +136,17 @@ def test_a_passing_assert_needs_no_next_step() -> None:
     lines = explain("<=", rate(3, 1000), 0.01)
     assert lines is not None
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("comparison", "warning"),
+    [
+        (Comparison(rate(19, 1000), "<=", 1.0), "t cannot fail: no memorization rate is above 100.00%"),
+        (Comparison(reduction(1.5, 1.4, 1.6), ">=", 0.0), "t cannot fail: no reduction is below 0.00 ×"),
+        (Comparison(rate(19, 1000), "<", 1.0), ""),
+        (Comparison(rate(19, 1000), "<=", 0.99), ""),
+        (Comparison(rate(19, 1000), "<=", rate(1000, 1000, subject="baseline")), ""),
+    ],
+)
+def test_a_gate_that_no_result_could_fail_is_warned_of(comparison: Comparison, warning: str) -> None:
+    assert vacuous_warning(gate_from("t", "a.py::t", comparison)) == warning

@@ -29,7 +29,7 @@ def memorization(tiny: Path, tmp_path: Path) -> Memorization:
 
 def test_a_model_without_a_card_gives_no_warning(memorization: Memorization) -> None:
     cards = RunCards(Extraction(), offline=True)
-    assert cards.read(memorization, ["student"], None, None) == []
+    assert cards.read(memorization, ["student"], {}, None) == []
     assert cards.cards == {memorization.scores.model: None}
     assert cards.warnings(memorization, "baseline", "x", None) == []
 
@@ -39,17 +39,34 @@ def test_a_card_is_compared_with_every_role(memorization: Memorization) -> None:
     write_run_card(made, memorization.scores.checkpoint.folder)
     cards = RunCards(Extraction(), True, {"student:teacher", "baseline:teacher", "baseline:role"})
     # It was distilled, and not from itself.
-    warnings = cards.read(memorization, ["student", "baseline"], memorization.scores.model, None)
+    warnings = cards.read(memorization, ["student", "baseline"], {"teacher": memorization.scores.model}, None)
     assert cards.cards[memorization.scores.model] == made
     assert sum("was distilled from teacher" in warning for warning in warnings) == 2
     assert sum("according to its run card" in warning and "was distilled" in warning for warning in warnings) == 1
     with pytest.raises(SpecError, match="accept-provenance=student:teacher"):
-        RunCards(Extraction(), offline=True).read(memorization, ["student"], memorization.scores.model, None)
+        RunCards(Extraction(), offline=True).read(
+            memorization, ["student"], {"teacher": memorization.scores.model}, None
+        )
 
 
 def test_a_card_of_other_weights_is_not_kept(memorization: Memorization) -> None:
     write_run_card(card(), memorization.scores.checkpoint.folder)
     cards = RunCards(Extraction(), offline=True)
-    [warning] = cards.read(memorization, ["student"], None, None)
+    [warning] = cards.read(memorization, ["student"], {}, None)
     assert "is of other weights" in warning
     assert cards.cards == {memorization.scores.model: None}
+
+
+def test_a_student_that_is_the_start_of_another_model_is_refused(memorization: Memorization, tmp_path: Path) -> None:
+    start = memorization.scores.checkpoint
+    baseline = Model(str(shutil.copytree(start.folder, tmp_path / "baseline")))
+    origin = replace(card().init, digest=start.digest)
+    write_run_card(card(weights=weights_digest(start.folder), init=origin), Path(baseline.source))
+    declared = {"student": memorization.scores.model, "baseline": baseline}
+    with pytest.raises(
+        SpecError, match=r"the student is the model that the training of baseline began with.*=student:"
+    ):
+        RunCards(Extraction(), offline=True).read(memorization, ["student"], declared, None)
+    accepting = RunCards(Extraction(), True, {"student:role"})
+    assert "was not trained on this training set" in accepting.read(memorization, ["student"], declared, None)[0]
+    assert RunCards(Extraction(), offline=True).read(memorization, ["another"], declared, None) == []

@@ -24,8 +24,8 @@ def test_only_thresholds_that_are_named_are_held():
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, Fraction], ids=lambda kind: kind.__name__)
 def test_a_threshold_is_any_real_number(kind):
     assert named_thresholds({"min_reduction": kind(2)}) == {"min_reduction": 2.0}
-    assert type(Thresholds(max_predicted_risk=kind(1)).max_predicted_risk) is float
-    with pytest.raises(SpecError, match="must be a number between 0 and 1; found 2"):
+    assert type(Thresholds(max_predicted_risk=kind(0)).max_predicted_risk) is float
+    with pytest.raises(SpecError, match="must be a share of at least 0 and below 1 .*; found 2"):
         named_thresholds({"max_memorization_rate": kind(2)})
 
 
@@ -36,8 +36,8 @@ def test_a_threshold_is_any_real_number(kind):
             {"max_rate": 0.1},
             "max_memorization_rate, max_inheritance_ratio, min_reduction, max_predicted_risk; found 'max_r",
         ),
-        ({"max_memorization_rate": 5}, "max-memorization-rate must be a number between 0 and 1; found 5"),
-        ({"max_memorization_rate": float("nan")}, "must be a number between 0 and 1"),
+        ({"max_memorization_rate": 5}, "max-memorization-rate must be a share of at least 0 and below 1 .*; found 5"),
+        ({"max_memorization_rate": float("nan")}, "must be a share of at least 0 and below 1"),
         ({"min_reduction": True}, "min-reduction must be a number"),
         ({"min_reduction": np.bool_(True)}, "min-reduction must be a number"),
         ({"min_reduction": "2"}, "min-reduction must be a number"),

@@ -47,7 +47,7 @@ def test_a_gate_that_fails_may_only_warn(tmp_path, ids, training_set):
 
 
 def test_a_gate_that_holds_says_nothing(tmp_path, ids, training_set):
-    callback = callback_of(training_set, gates={"max_memorization_rate": 1.0})
+    callback = callback_of(training_set, gates={"max_memorization_rate": 0.99})
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         trainer_of(tmp_path / "out", ids, callback, max_steps=10).train()
@@ -122,7 +122,7 @@ def test_a_model_that_cannot_be_measured_on_the_way_does_not_end_the_training(tm
 
 def test_gates_of_two_callbacks_are_counted_together(tmp_path, ids, training_set):
     """One callback over all rows, and one over a few: a tracker has one place for the gates that fail."""
-    none, all_ = {"max_memorization_rate": 0.0}, {"max_memorization_rate": 1.0}
+    none, all_ = {"max_memorization_rate": 0.0}, {"max_memorization_rate": 0.99}
     red = callback_of(training_set, gates=none, role="red", on_failure="warn")
     green = callback_of(training_set, gates=all_, role="green", run_cards=False)
     trainer = trainer_of(tmp_path / "out", ids, red, green)
@@ -156,7 +156,7 @@ def test_the_gate_is_held_of_the_weights_that_the_training_ends_with(tmp_path, i
 
 
 def test_a_training_that_does_not_begin_leaves_nothing_of_the_one_before(tmp_path, ids, training_set):
-    callback = callback_of(training_set, every="evaluation", gates={"max_memorization_rate": 1.0})
+    callback = callback_of(training_set, every="evaluation", gates={"max_memorization_rate": 0.99})
     trainer_of(tmp_path / "out", ids, callback, max_steps=4, eval_strategy="steps", eval_steps=2).train()
     callback.raise_if_failed()
     with pytest.raises(SpecError, match="eval_strategy"):

@@ -66,7 +66,7 @@ def test_examples_longer_than_the_model_are_refused(tmp_path):
         ({"gates": {"min_reduction": 2.0}}, "min_reduction need an audit"),
         ({"gates": Thresholds()}, "need an audit"),
         ({"gates": {"max_memorisation_rate": 0.1}}, "max_memorisation_rate"),
-        ({"gates": {"max_memorization_rate": 2}}, "max-memorization-rate must be a number between 0 and 1"),
+        ({"gates": {"max_memorization_rate": 2}}, "max-memorization-rate must be a share of at least 0 and below 1"),
         ({"every": "step"}, "every must be a number of steps, or one of evaluation, epoch, end; found"),
         ({"every": 0}, "every must be"),
         ({"every": True}, "every must be"),
