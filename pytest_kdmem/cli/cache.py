@@ -23,9 +23,10 @@ def info(cache_dir: Path) -> None:
     models, texts = cached_models(cache_dir), cached_texts(cache_dir)
     say(f"{models_folder(cache_dir)}: {models.count} trained models, {models.size_bytes / 1e6:.1f} MB")
     say(
-        f"{text_folder(cache_dir)}: {texts.count} folders with text, which teachers wrote or unfinished trainings hold,"
-        f" {texts.size_bytes / 1e6:.1f} MB"
+        f"{text_folder(cache_dir)}: {texts.count} folders with text, which teachers wrote or unfinished trainings of"
+        f" audits hold, {texts.size_bytes / 1e6:.1f} MB"
     )
+    say("not counted: text of an unfinished `kdmem distill`, which lies beside its --out as .NAME.training")
 
 
 def prune(
@@ -34,7 +35,7 @@ def prune(
         float, typer.Option(help="Delete only what was written at least this many days ago; 0 deletes everything.")
     ] = 0.0,
 ) -> None:
-    """Delete what is stored: scores, trained models, texts that teachers wrote, and unfinished trainings."""
+    """Delete what is stored: scores, trained models, texts that teachers wrote, and unfinished trainings of audits."""
     from pytest_kdmem.distill.cache_folders import prune_models, prune_texts, text_folder
     from pytest_kdmem.scoring.store import ScoreStore
 

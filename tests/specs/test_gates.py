@@ -25,7 +25,7 @@ def test_only_thresholds_that_are_named_are_held():
 def test_a_threshold_is_any_real_number(kind):
     assert named_thresholds({"min_reduction": kind(2)}) == {"min_reduction": 2.0}
     assert type(Thresholds(max_predicted_risk=kind(0)).max_predicted_risk) is float
-    with pytest.raises(SpecError, match="must be a share of at least 0 and below 1 .*; found 2"):
+    with pytest.raises(SpecError, match=r"must be a share of at least 0 and below 1 .*; found 2"):
         named_thresholds({"max_memorization_rate": kind(2)})
 
 
