@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts
+from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts, short_copies_warning
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.scoring.table import ScoreTable
-from tests.metrics.score_tables import memorization_from, row
+from tests.metrics.score_tables import memorization_from, row, too_short
 
 
 def scores(examples: int, too_short: int) -> ScoreTable:
@@ -53,3 +54,18 @@ def test_some_cut_prompts_are_a_warning_and_all_where_the_model_has_no_more_posi
 def test_most_prompts_cut_are_refused(positions: int | None) -> None:
     with pytest.raises(SpecError, match=r"5 of 8 answers .* window of 256 tokens cuts off.*--kdmem-window-tokens"):
         check_whole_prompts(with_cut_prompts(5, positions=positions), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("short", "words"),
+    [
+        ("", ""),
+        ("bcd", ""),
+        ("bbb", r"^1 distinct example of .* is too short to be looked at, and stands there up to 3 times: "),
+        ("bbcbdd", r"^3 distinct examples of .* are too short to be looked at, and stand there up to 3 times: "),
+    ],
+)
+def test_examples_that_are_too_short_and_stand_several_times_are_told(short: str, words: str) -> None:
+    warning = short_copies_warning(memorization_from([row("a"), row("a"), *map(too_short, short)]).scores)
+    assert re.search(words, warning)
+    assert bool(warning) == bool(words)
