@@ -93,5 +93,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     session_of(session.config).finish(session)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    session_of(config).print_summary(terminalreporter)
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+    session_of(config).print_summary(terminalreporter, exitstatus)

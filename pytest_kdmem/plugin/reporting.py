@@ -99,8 +99,15 @@ def completed_report(report: Report, settings: Settings, invoked_from: Path) -> 
     )
 
 
-def print_summary(terminalreporter: Any, published: Published, config: pytest.Config) -> None:
-    """Print a report at the end of pytest's output; a quiet run prints it only if there is something to act on."""
+def print_summary(terminalreporter: Any, published: Published, config: pytest.Config, status: int) -> None:
+    """Print a report at the end of pytest's output; a quiet run prints it only if there is something to act on.
+
+    Args:
+        terminalreporter: What pytest prints by.
+        published: The report and where it was written.
+        config: Configuration of the run.
+        status: What pytest itself would exit with.
+    """
     report, verbosity = published.report, config.option.verbose
     outcome = overall_outcome(report.audits)
     if verbosity < 0 and outcome == "pass" and not published.accepted and not published.errors:
@@ -116,16 +123,24 @@ def print_summary(terminalreporter: Any, published: Published, config: pytest.Co
     if published.accepted:
         terminalreporter.write_line(without_commands(published.accepted))
     if outcome == "inconclusive":
-        line = undecided_line(report, is_partial=published.is_partial)
+        line = undecided_line(report, status, is_partial=published.is_partial)
         terminalreporter.write_line(without_commands(line), yellow=True, bold=True)
     for error in published.errors:
         terminalreporter.write_line(without_commands(error), red=True)
     terminalreporter.write(github_annotations(report, config))
 
 
-def undecided_line(report: Report, *, is_partial: bool) -> str:
-    """Return the line that says why nothing was decided, and what the run exits with."""
+def undecided_line(report: Report, status: int, *, is_partial: bool) -> str:
+    """Return the line that says why nothing was decided, and what the run exits with.
+
+    Args:
+        report: Report of all audits.
+        status: What pytest itself would exit with: another status than 0 stays, as that of an interrupted run.
+        is_partial: Whether ``--kdmem-partial`` is set.
+    """
     verdict = verdict_sentence(report)
+    if status != pytest.ExitCode.OK:
+        return f"{verdict}. Exit code {int(status)}: this is no release."
     if is_partial:
         return f"{verdict}. The run exits with 0 all the same, as --kdmem-partial was set: this is no release."
     return f"{verdict}. Exit code {NOT_DECIDED}: this is no release; --kdmem-partial lets such a run exit with 0."

@@ -222,8 +222,8 @@ class AuditSession:
             self._names.by_nodeid = output["audit_names"]  # each worker collects all tests
             self._used_settings.update(output["used_settings"])
 
-    def print_summary(self, terminalreporter: Any) -> None:
-        """Print at the end of pytest's output what was audited, or which part was scored."""
+    def print_summary(self, terminalreporter: Any, status: int) -> None:
+        """Print what was audited, or which part was scored; pytest itself would exit with ``status``."""
         if self.is_dry_run:
             from pytest_kdmem.plugin.dry_run import print_forecasts
 
@@ -238,7 +238,7 @@ class AuditSession:
         elif self.published is not None:
             from pytest_kdmem.plugin.reporting import print_summary
 
-            print_summary(terminalreporter, self.published, self.config)
+            print_summary(terminalreporter, self.published, self.config, status)
 
     def _assembled_report(self) -> Report:
         """Return what this run or its workers audited, with every audit that was collected or stands in its files."""

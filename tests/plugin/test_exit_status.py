@@ -7,6 +7,7 @@ import re
 import pytest
 
 from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
+from tests.audit_project import ALONE
 from tests.plugin.held_gates import FAILS, extend_conftest, printed
 
 # pytest 9.0 cannot explain a comparison without a terminal, and its own error is told as one more.
@@ -33,6 +34,14 @@ def test_a_run_without_audits_may_end_early(pytester, exit_at):
 def test_what_only_shows_something_exits_as_ever(holding_project, arguments):
     holding_project.pytester.makepyfile(test_more=FAILS)
     assert holding_project.run(*arguments).ret == pytest.ExitCode.OK
+
+
+def test_an_interrupted_run_says_what_it_exits_with(holding_project):
+    holding_project.pytester.makepyfile(test_a_stop="def test_stop(student):\n    raise KeyboardInterrupt")
+    result = holding_project.pytester.runpytest_inprocess(*ALONE, no_reraise_ctrlc=True)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "Exit code 2: this is no release." in printed(result)
+    assert "Exit code 10" not in printed(result)
 
 
 def test_without_a_terminal_a_run_exits_as_with_one(holding_project):
