@@ -32,11 +32,11 @@ VOCABULARY, RECITED, RANDOM = 96, 4, 4
 FIRST_ORDINARY = 5
 # Values of settings by their names, in configurations of all classes. A value that is smaller already stays.
 SIZES: dict[int, str] = {
-    VOCABULARY: "vocab_size n_vocab vocab_size_per_layer_input",
     128: "max_position_embeddings n_positions max_seq_len n_ctx max_position max_source_positions max_target_positions",
     64: "hidden_size d_model n_embd dim embedding_size embed_dim emb_dim word_embed_proj_dim lru_width hidden_dim"
     " input_embedding_size attention_hidden_size hidden_size_global",
-    96: "intermediate_size ffn_dim d_ff n_inner decoder_ffn_dim encoder_ffn_dim ffn_hidden_size moe_intermediate_size"
+    VOCABULARY: "vocab_size n_vocab vocab_size_per_layer_input"
+    " intermediate_size ffn_dim d_ff n_inner decoder_ffn_dim encoder_ffn_dim ffn_hidden_size moe_intermediate_size"
     " shared_expert_intermediate_size dim_ff intermediate_size_mlp expert_ffn_hidden_size shared_intermediate_size",
     32: "q_lora_rank adapter_rank num_buckets sliding_window local_attention window_size",
     16: "head_dim kv_channels d_kv global_head_dim attention_head_dim swa_head_dim qk_nope_head_dim v_head_dim"
