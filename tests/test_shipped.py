@@ -111,7 +111,7 @@ def test_verdicts_are_those_of_plain_decoding(shipped, memorization_of, name):
     ("name", "size"),
     [
         ("pythia/student", 300),
-        *(pytest.param(name, 1000, marks=pytest.mark.slow) for name in (*TRAINED, *UNTRAINED)),
+        *(pytest.param(name, 400, marks=pytest.mark.slow) for name in (*TRAINED, *UNTRAINED)),
     ],
 )
 def test_a_screening_changes_no_verdict(shipped, tmp_path, name, size):
