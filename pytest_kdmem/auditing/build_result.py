@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pytest_kdmem.auditing.figures.gather import gather_figures
-from pytest_kdmem.auditing.gates import vacuous_warning
 from pytest_kdmem.auditing.recited_text import with_text
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate, HeldOutEntry
@@ -78,5 +77,5 @@ def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Seque
         inheritance=inheritance_entry(scored.inheritance) if scored.inheritance is not None else None,
         risk=risk_entry(scored.predicted_risk) if scored.predicted_risk is not None else None,
         confirmation={label: confirmation_entry(check) for label, check in scored.confirmations.items()},
-        warnings=(*scored.warnings, *filter(None, map(vacuous_warning, gates))),
+        warnings=scored.warnings,
     )

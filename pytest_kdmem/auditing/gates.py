@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import cast
 
 from pytest_kdmem.auditing.messages import next_step, reason
 from pytest_kdmem.auditing.regression.accepted import Accepted
+from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.verdict import judge
 from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
@@ -43,6 +45,12 @@ def vacuous_warning(gate: Gate) -> str:
         return ""
     beyond = "above" if is_highest else "below"
     return f"{gate.name} cannot fail: no {estimate.metric} is {beyond} {estimate.format_value(threshold)}"
+
+
+def with_vacuous_gates(result: AuditResult) -> AuditResult:
+    """Return a result that warns of its gates that hold whatever a model recites."""
+    warnings = filter(None, map(vacuous_warning, result.gates))
+    return replace(result, warnings=tuple(dict.fromkeys((*result.warnings, *warnings))))
 
 
 def unheld_reason(records: Sequence[Recorded]) -> str:

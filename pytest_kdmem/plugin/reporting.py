@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_kdmem.auditing.gates import with_vacuous_gates
 from pytest_kdmem.auditing.regression.baseline_file import NOTHING_ACCEPTED, read_accepted, write_accepted
 from pytest_kdmem.auditing.regression.compare import metric_changes
 from pytest_kdmem.auditing.regression.metrics import tracked_metrics
@@ -73,7 +74,7 @@ def publish(report: Report, settings: Settings, invoked_from: Path) -> Published
 
 
 def completed_report(report: Report, settings: Settings, invoked_from: Path) -> Report:
-    """Return a report with the command to run after each failed gate, and its change since figures were accepted.
+    """Return a report with the command to run after each failed gate, warnings of gates, and changes of figures.
 
     Args:
         report: Report of all audits.
@@ -82,7 +83,9 @@ def completed_report(report: Report, settings: Settings, invoked_from: Path) -> 
     """
     root = Path(os.path.relpath(settings.root, invoked_from)).as_posix()
     options = [text for option in OPTIONS for text in _command_line_texts(option, settings)]
-    audits = tuple(with_commands(audit, options, root, settings["report"]) for audit in report.audits)
+    audits = tuple(
+        with_commands(with_vacuous_gates(audit), options, root, settings["report"]) for audit in report.audits
+    )
     path = settings.baseline_file
     if path is None or (settings["update_baseline_file"] and not path.exists()):
         return Report(audits)

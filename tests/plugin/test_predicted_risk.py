@@ -142,7 +142,7 @@ def test_a_fitted_predictor_is_kept_and_fitted_anew_if_it_is_damaged(unscored):
 
 def test_labels_may_come_from_an_earlier_student(project):
     student = project.cast.student
-    project.run(f"--kdmem-labels-from={student}", "--kdmem-max-predicted-risk=1", "--kdmem-report=audit.json")
+    project.run(f"--kdmem-labels-from={student}", "--kdmem-max-predicted-risk=0.99", "--kdmem-report=audit.json")
     risk = project.report("audit.json").risk
     assert risk.labels == student.name
     assert risk.positives == 33  # those that student alone recites are no less memorized
@@ -225,9 +225,9 @@ def test_a_sample_has_wider_bounds(project):
 
 def test_the_one_of_labels_and_predictor_that_is_set_for_the_run_goes_before_the_other(project, saved):
     project.configure(kdmem_predictor=str(saved))
-    assert "found both" not in project.run("--kdmem-labels-from=both", "--kdmem-max-predicted-risk=1").stdout.str()
+    assert "found both" not in project.run("--kdmem-labels-from=both", "--kdmem-max-predicted-risk=0.99").stdout.str()
     project.configure(kdmem_labels_from="nowhere/at-all")
-    project.run(f"--kdmem-predictor={saved}", "--kdmem-max-predicted-risk=1").assert_outcomes(passed=1)
+    project.run(f"--kdmem-predictor={saved}", "--kdmem-max-predicted-risk=0.99").assert_outcomes(passed=1)
 
 
 def test_what_is_wrong_with_a_predictor_is_told_before_anything_is_scored(unscored):
