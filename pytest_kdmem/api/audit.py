@@ -44,23 +44,23 @@ def audit(
     gates: Mapping[str, float] | Thresholds | None = None,
     **settings: Unpack[AuditSettings],
 ) -> AuditReport:
-    """Score models over their training set, hold gates over what they recite, and return the report.
+    """Score models over their training set, evaluate gates on what they recite, and return the report.
 
     A gate that does not hold raises nothing: ``report.passed`` is False then, and ``report.check()`` raises.
-    ``report.passed`` is None where no gate was asked for.
+    ``report.passed`` is None if no gate was named.
 
     Args:
         student: The model to be released; a `Model`, a folder or a hub id, as are the other models.
-        students: Several of them, by name or in a list: each gate is held for each, and the report begins with a table
-            of them.
+        students: Several students, by name or in a list: each gate is evaluated for each of them, and the report begins
+            with a table of them.
         teacher: The model that the student is distilled from.
         baseline: A model of the student's size that is fine-tuned without a teacher.
         training_set: What the models are trained on; a `TrainingSet`, or its source.
         control_set: Text that no model is trained on.
-        teacher_set: Text that the teacher is trained on and the student is not. What stands in the training set is left
-            out of it.
+        teacher_set: Text that the teacher is trained on and the student is not. Examples that occur in the training set
+            are left out of it.
         gates: Thresholds by name: ``max_memorization_rate``, ``max_inheritance_ratio``, ``min_reduction`` and
-            ``max_predicted_risk``. Only those that are named are held. All of a `Thresholds` are.
+            ``max_predicted_risk``. Only those that are named are evaluated; a `Thresholds` names all of them.
         settings: Settings by the names that they have under pytest, such as ``window_tokens``, ``device``, ``dtype``
             and ``cache_dir``. Neither the environment nor a configuration is read.
 

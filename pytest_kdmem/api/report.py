@@ -21,10 +21,10 @@ FRAME_HEIGHT = 720  # pixels
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What an audit found: the record that audits under pytest write, and what can be asked of it.
+    """The result of an audit: the record that audits under pytest write, with its verdict and its gates.
 
-    Printed it is the report of a terminal, in a notebook it is the HTML report. Training text stands in it only if the
-    audit was asked for it by ``show_text``.
+    Printed, it is the terminal's report; in a notebook it is the HTML report. It contains training text only if the
+    audit was called with ``show_text``.
 
     Attributes:
         record: The record, from which every report is made.
@@ -34,7 +34,7 @@ class AuditReport:
 
     @property
     def passed(self) -> bool | None:
-        """Whether every gate holds; None if none was asked for, as nothing is decided then."""
+        """Whether every gate holds; None if no gate was named, since nothing is decided then."""
         return overall_outcome(self.record.audits) == "pass" if self.gates else None
 
     @property
@@ -48,7 +48,7 @@ class AuditReport:
         return f"{verdict_sentence(self.record)}."
 
     def check(self) -> None:
-        """Go on only if every gate holds.
+        """Raise an error unless every gate holds.
 
         Raises:
             GateError: A gate does not hold, or none was asked for.
@@ -76,7 +76,7 @@ class AuditReport:
         return self.record.to_json()
 
     def __bool__(self) -> NoReturn:
-        raise ComparisonError("A report is neither true nor false; ask for its `.passed`, or call its `.check()`.")
+        raise ComparisonError("A report is neither true nor false; use its `.passed`, or call its `.check()`.")
 
     def __repr__(self) -> str:
         return f"AuditReport({verdict_sentence(self.record)})"

@@ -14,19 +14,19 @@ from pytest_kdmem.specs.roles import TEACHER_SET_NAME
 INHERITANCE_RATIO = "inheritance ratio"
 MEMORIZATION_RATE = "memorization rate"
 OPPOSITE_SIGN: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
-UNDEFINED = "There is no memorized example to take it over, or student and baseline are one model: check both."
+UNDEFINED = "There is no memorized example to compute it from, or student and baseline are the same model: check both."
 UNDEFINED_OVER_A_SAMPLE = (
-    "The sample holds no memorized example to take it over: raise --kdmem-sample, or audit the whole set."
+    "The sample holds no memorized example to compute it from: raise --kdmem-sample, or audit the whole set."
 )
 NONE_LONG_ENOUGH = (
-    "None of its rows holds prefix and suffix, so that nothing was looked at: set shorter --kdmem-prefix-tokens and"
-    " --kdmem-suffix-tokens, or compare by_group.looked_at, which leaves it out."
+    "All of its rows are shorter than prefix and suffix, so nothing was looked at: set shorter --kdmem-prefix-tokens"
+    " and --kdmem-suffix-tokens, or compare by_group.looked_at, which leaves it out."
 )
 NONE_DRAWN = (
     "The sample holds no example of it: draw some of each with --kdmem-stratify, raise --kdmem-sample, or audit the"
     " whole set."
 )
-ACCEPT = "If this is what you want to ship, accept it: --kdmem-update-baseline-file, and commit the file."
+ACCEPT = "If you want to ship this, accept it: --kdmem-update-baseline-file, and commit the file."
 
 
 def reason(comparison: Comparison, verdict: Verdict) -> str:
@@ -116,19 +116,21 @@ def _after_failure(comparison: Comparison) -> str:
     if value_meets_limit and not estimate.exhaustive:
         return "The point estimate meets the threshold and its bound does not: audit a larger sample."
     if value_meets_limit and estimate.ambiguous:
-        return "Only ambiguous examples stand against it: audit with --kdmem-dtype float32, and --kdmem-confirm."
+        return "Only ambiguous examples keep it from passing: audit with --kdmem-dtype float32, and --kdmem-confirm."
     if estimate.metric == SHARE_AT_RISK:
         return (
-            "Write a training set without what is at risk: kdmem prefilter TRAINING_SET --teacher … --out cleaned/"
-            " (--recall 99% leaves out more)."
+            "Write a training set without the examples at risk: kdmem prefilter TRAINING_SET --teacher … --out"
+            " cleaned/ (--recall 99% leaves out more)."
         )
     if estimate.metric == INHERITANCE_RATIO:
         return (
-            "Learn from the teacher's logits (soft) rather than from text that it wrote, at a higher temperature, or"
-            " leave what the teacher alone recites out of the training set."
+            "Learn from the teacher's logits (soft) at a higher temperature, and not from text that the teacher wrote;"
+            " or remove from the training set the examples that only the teacher recites."
         )
     if operator in (">=", ">"):
-        return "The student memorizes too much for its baseline: raise the temperature, or train fewer epochs."
+        return (
+            "The student memorizes too much, compared with its baseline: raise the temperature, or train fewer epochs."
+        )
     if estimate.unit == "nats":
         return "Train the student longer or on more data: memorizing less by learning less is no gain."
     return "Deduplicate the training set, train fewer epochs, or distil soft at a higher temperature."

@@ -58,21 +58,21 @@ def read_trusted_card(
         return None, []
     reopened = open_checkpoint(model, offline=offline)
     if card.weights != reopened.weights_digest:
-        return None, [f"run card of {subject} is of other weights"]
+        return None, [f"run card of {subject} belongs to other weights"]
     if reopened.digest != scored.digest:
-        return None, [f"run card of {subject} is not believed, as its folder was changed after it was scored"]
+        return None, [f"run card of {subject} is not used, because its folder was changed after the model was scored"]
     return card, []
 
 
 def model_warnings(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> Iterator[str]:
     """Warn of a baseline that is the teacher or the student itself, or not of the student's size."""
     if is_same_model(teacher, baseline):
-        yield "teacher and baseline are one model: nothing is the teacher's alone"
+        yield "teacher and baseline are the same model: no example is memorized by the teacher alone"
     elif is_same_model(student, baseline):
-        yield "student and baseline are one model: nothing sets off what the student has from its teacher"
+        yield "student and baseline are the same model: nothing can show what the student has from its teacher"
     elif baseline.parameters != student.parameters:
         sizes = f"{count(baseline.parameters)} parameters, the student {count(student.parameters)}"
-        yield f"the baseline has {sizes}: part of the reduction is of size"
+        yield f"the baseline has {sizes}: a part of the reduction comes from this difference"
 
 
 def card_mismatches(
@@ -97,7 +97,7 @@ def card_mismatches(
     if role != "teacher" and card.teacher is not None and teacher is not None and card.teacher.digest != teacher:
         sentence = (
             f"{subject} was distilled from teacher {shorten_digest(card.teacher.digest)}, this audit's is"
-            f" {shorten_digest(teacher)}: its inheritance is measured against a teacher it never had"
+            f" {shorten_digest(teacher)}: its inheritance is measured against another teacher than its own"
         )
         mismatches.append(Mismatch("teacher", sentence))
     window = card.extraction.get("window_tokens")
@@ -137,7 +137,9 @@ def window_warnings(card: RunCard, subject: str, extraction: Extraction) -> Iter
     if window is None or window == extraction.window_tokens or window < extraction.scored_tokens:
         return
     longer = (
-        "beyond which nothing was learned" if window < extraction.window_tokens else "and learned what is cut off here"
+        "beyond which nothing was learned"
+        if window < extraction.window_tokens
+        else "and learned text that is cut off here"
     )
     yield (
         f"according to its run card, {subject} was trained on windows of {window} tokens, {longer}, and this audit"
@@ -171,8 +173,8 @@ def refused_or_warned(mismatches: Iterable[Mismatch], role: str, accepted: Colle
 def _mode_sentences(card: RunCard, subject: str, role: str) -> Iterator[str]:
     if role == "baseline" and card.mode not in ("baseline", OTHER_TRAINER):
         yield (
-            f"according to its run card, {subject} was distilled (mode {card.mode}), and a baseline is not: what it"
-            " shares with its teacher counts as no inheritance"
+            f"according to its run card, {subject} was distilled (mode {card.mode}), and a baseline is not: examples"
+            " that it shares with its teacher will not count as inherited"
         )
     if role == "student" and card.mode == "baseline":
         yield f"according to its run card, {subject} was trained as a baseline, without a teacher to inherit from"
@@ -192,11 +194,9 @@ def _training_set_sentences(card: RunCard, subject: str, role: str, training_set
         if other and known & possible_fingerprints(read_by(training_set, other)):
             yield read_otherwise
         else:
-            yield f"{trained}'s training set has other content or is read otherwise"
+            yield f"{trained}'s training set has other content, or is read in another way"
     elif trained_on.name != training_set.name:
-        yield (
-            f"{trained}'s training set is called {training_set.name}; whether their content is the same cannot be told"
-        )
+        yield (f"{trained}'s training set is called {training_set.name}; whether their content is the same is unknown")
     elif other:
         yield read_otherwise
 

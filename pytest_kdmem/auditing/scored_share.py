@@ -26,9 +26,8 @@ def check_scored_share(scores: ScoreTable, least: float) -> None:
     raise SpecError(
         f"At least {percent(least)} of the examples of {scores.training_set.label} were expected to be as long as"
         f" prefix and suffix ({extraction.scored_tokens} tokens), and {count(scored)} of {count(record.examples)} are,"
-        " so that a figure would be of nearly none of them; ask for fewer --kdmem-prefix-tokens and"
-        " --kdmem-suffix-tokens, leave short documents out where the set is declared (minimum_tokens=…), or lower"
-        " --kdmem-min-scored-share."
+        " so a figure would cover almost none of them; set fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens,"
+        " leave short documents out where the set is declared (minimum_tokens=…), or lower --kdmem-min-scored-share."
     )
 
 
@@ -65,13 +64,13 @@ def check_whole_prompts(scores: ScoreTable, least: float) -> str:
     if not record.cut_prompts:
         return ""
     cut = (
-        f"{count(record.cut_prompts)} of {count(scored)} answers of {scores.training_set.label} stand behind prompts"
-        f" that the window of {count(window)} tokens cuts off"
+        f"{count(record.cut_prompts)} of {count(scored)} answers of {scores.training_set.label} follow prompts that"
+        f" the window of {count(window)} tokens cuts off"
     )
     if scored - record.cut_prompts >= least * scored or (positions is not None and window >= positions):
-        return f"{cut}: what is recited behind whole prompts alone is not found"
+        return f"{cut}: answers that are recited only after whole prompts are not found"
     raise SpecError(
-        f"Most answers were expected behind their whole prompts, and {cut}, so that what training made of them is not"
-        " looked at; audit with the window of training (--kdmem-window-tokens), or lower --kdmem-min-scored-share if"
+        f"Most answers were expected to follow their whole prompts, and {cut}, so they are not audited as training"
+        " read them; audit with the window of training (--kdmem-window-tokens), or lower --kdmem-min-scored-share if"
         " training cut its prompts in this way."
     )

@@ -94,7 +94,7 @@ class Scorer:
                 self._scored_parts.add(part)
         if self.run.dry_run:
             raise DryRun
-        raise PartScored(f"Part {self.run.part} is scored; gates wait for the other parts.")
+        raise PartScored(f"Part {self.run.part} is scored; gates are evaluated once all parts are.")
 
     @contextmanager
     def going_on(self) -> Iterator[None]:

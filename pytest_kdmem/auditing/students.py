@@ -62,7 +62,7 @@ def _same_models(audit: AuditResult, audits: Sequence[AuditResult]) -> Iterator[
         model = other.models.get("student")
         is_beside = other.student not in ("", audit.student) and _place(other) == _place(audit)
         if is_beside and own is not None and model is not None and model.digest == own.digest:
-            yield f"students {audit.student} and {other.student} are one model"
+            yield f"students {audit.student} and {other.student} are the same model"
 
 
 def _place(audit: AuditResult) -> str:

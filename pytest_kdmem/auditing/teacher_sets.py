@@ -132,8 +132,8 @@ def teacher_warnings(
         return []
     trained = f"according to its run card, {subject} was trained on {last_part(card.training_set.source)}"
     if training_set is not None and _is_of(card, training_set):
-        return [f"{trained}, which is the training set: it never saw the teacher set, and nothing of that can leak"]
-    return [f"{trained}, which is not the teacher set: whether it saw that cannot be told"]
+        return [f"{trained}, which is the training set: it never saw the teacher set, so nothing of that set can leak"]
+    return [f"{trained}, which is not the teacher set: whether it saw the teacher set is unknown"]
 
 
 def _is_of(card: RunCard, declared: TrainingSet) -> bool:

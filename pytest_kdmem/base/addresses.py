@@ -49,7 +49,7 @@ def check_address(source: str) -> None:
         )
     if "#" in rest:
         raise DataError(
-            f"A {scheme}:// address without a # was expected, as all behind it is dropped; write it as %23."
+            f"A {scheme}:// address without a # was expected, because everything after it is dropped; write it as %23."
         )
     options = parse_qsl(query, keep_blank_values=True)
     if "?" in rest and not all(key in OPTIONS.get(scheme, ()) and PLAIN.fullmatch(value) for key, value in options):

@@ -41,9 +41,7 @@ def atomic_file(path: Place, failure: Failure | None = None, *, private: bool = 
     path = file_place(path)
     if isinstance(path, str):
         if private:
-            raise DataError(
-                f"A path on this machine was expected for a file that its owner alone may read, not {path}."
-            )
+            raise DataError(f"A path on this machine was expected for a file that only its owner may read, not {path}.")
         from pytest_kdmem.base.remote_files import uploaded_file
 
         with uploaded_file(path) as temporary:

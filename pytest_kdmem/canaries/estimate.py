@@ -15,7 +15,7 @@ from pytest_kdmem.metrics.verdict import Verdict
 
 # What the names of all metrics of canaries begin with.
 CANARY = "canary"
-ONE_MODEL = "Both sides are of one model: check both."
+ONE_MODEL = "Both sides are figures of the same model: check both."
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +84,13 @@ class CanaryEstimate(Estimate):
         needed = _canaries_needed(threshold / self.over.greatest, self.confidence)
         if self.n < needed and self.low <= threshold:
             remedy = (
-                f"{count(int(needed))} canaries with as many copies could show it: make so many before the next"
+                f"{count(int(needed))} canaries with as many copies could show it: make that many before the next"
                 f" training (kdmem canaries make --count {int(needed)})."
                 if math.isfinite(needed)
                 else "No number of canaries can show it."
             )
             return Verdict(
-                "inconclusive", basis=f"as no outcome over {count(self.n)} canaries can show it", remedy=remedy
+                "inconclusive", basis=f"because no result over {count(self.n)} canaries could show it", remedy=remedy
             )
         return Verdict("fail", remedy=_MORE) if self.value <= threshold else None
 

@@ -29,13 +29,13 @@ LIKELIHOOD = "likelihood"
 class MeasuredCanaries:
     """What a model shows of canaries. Their text is not in it.
 
-    The bounds are of canaries as a sample of all strings of their draw, and of this model.
+    The bounds hold for this model, with the canaries as a sample of all strings that could have been drawn.
 
     Attributes:
         subject: Role or name of the model.
         manifest: Digest of the manifest.
         copies: Number of copies of each string ``[s]``; 0 of a twin.
-        logprobs: Log-probability of each string's suffix behind its prefix, float64 ``[s]``.
+        logprobs: Log-probability of each string's suffix after its prefix, float64 ``[s]``.
         memorized: Whether the model recites each suffix, bool ``[s]``.
         ambiguous: Whether that verdict could differ with another kernel or batch size, bool ``[s]``.
         confidence: Confidence level of each one-sided bound.
@@ -72,11 +72,11 @@ class MeasuredCanaries:
 
     @property
     def greatest(self) -> float:
-        """Exposure in bits of a canary that is likelier than every twin: no figure can show more."""
+        """Exposure in bits of a canary that is more likely than every twin; no figure can be higher."""
         return greatest_exposure(self.twins)
 
     def exposure(self, copies: int | None = None) -> CanaryEstimate:
-        """Mean exposure in bits of the canaries with so many copies; all, if all have as many.
+        """Mean exposure in bits of the canaries with that many copies; None only if all have the same number.
 
         Raises:
             SpecError: There are none with so many copies, or none are named of several.
@@ -101,7 +101,7 @@ class MeasuredCanaries:
         )
 
     def tpr(self, fpr: float = 0.01, copies: int | None = None) -> MembershipEstimate:
-        """Share of canaries that a test finds which takes a share ``fpr`` of all possible twins for canaries.
+        """Share of canaries that a test finds that also takes a share ``fpr`` of all possible twins for canaries.
 
         The threshold of the test is not known but estimated from the twins, for which the bounds allow. Of strings that
         the model never saw a share ``fpr`` is found on average.
@@ -141,7 +141,7 @@ class MeasuredCanaries:
         )
 
     def recited(self, copies: int | None = None) -> CanaryEstimate:
-        """Share of canaries whose suffix the model recites behind the prefix; of all together if none are named.
+        """Share of canaries whose suffix the model recites after the prefix; of all together if ``copies`` is None.
 
         Raises:
             SpecError: There are no canaries with so many copies.

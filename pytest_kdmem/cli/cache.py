@@ -23,8 +23,8 @@ def info(cache_dir: Path) -> None:
     models, texts = cached_models(cache_dir), cached_texts(cache_dir)
     say(f"{models_folder(cache_dir)}: {models.count} trained models, {models.size_bytes / 1e6:.1f} MB")
     say(
-        f"{text_folder(cache_dir)}: {texts.count} folders with text, which teachers wrote or unfinished trainings of"
-        f" audits hold, {texts.size_bytes / 1e6:.1f} MB"
+        f"{text_folder(cache_dir)}: {texts.count} folders with text, from teachers or unfinished trainings of audits,"
+        f" {texts.size_bytes / 1e6:.1f} MB"
     )
     say("not counted: text of an unfinished `kdmem distill`, which lies beside its --out as .NAME.training")
 

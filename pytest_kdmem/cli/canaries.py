@@ -29,7 +29,7 @@ class PlanOptions:
 
     prefix_tokens: int
     suffix_tokens: int
-    copies: Annotated[str, typer.Option(help="Numbers of copies, with commas between them.")] = "1,4,16"
+    copies: Annotated[str, typer.Option(help="Numbers of copies, separated by commas.")] = "1,4,16"
     count: Annotated[int, typer.Option(help="Number of canaries for each number of copies.")] = 16
     twins: Annotated[int, typer.Option(help="Number of twins, which are left out of the training set.")] = 512
     seed: int
@@ -44,7 +44,7 @@ class PlanOptions:
 
 def make(
     model: Annotated[str, typer.Argument(help="Folder or hub id of a model with the tokenizer that training uses.")],
-    out: Annotated[Path, typer.Option(help="File to write the canaries to (.json), for its owner alone.")],
+    out: Annotated[Path, typer.Option(help="File to write the canaries to (.json); only its owner can read it.")],
     plan: PlanOptions,
     loading: LoadingOptions,
 ) -> None:
@@ -55,7 +55,9 @@ def make(
     from pytest_kdmem.specs.checkpoint import open_checkpoint
 
     if out.exists():
-        raise SpecError(f"A new file was expected as --out, as canaries are registered once; {out} is there already.")
+        raise SpecError(
+            f"A new file was expected as --out, because canaries are registered only once; {out} exists already."
+        )
     checkpoint = open_checkpoint(loading.model(model), offline=loading.offline)
     tokenizer = load_decoder(checkpoint.text_folder, trust_remote_code=loading.trust_remote_code)
     if tokenizer is None:
@@ -77,7 +79,7 @@ def inject(
     training_set: Annotated[str, Spelling(positional=True)],
     model: Annotated[str, typer.Option(help="Folder or hub id of a model with the tokenizer that training uses.")],
     manifest: ManifestPath,
-    out: Annotated[Path, typer.Option(help="File to write, of the format of the training set.")],
+    out: Annotated[Path, typer.Option(help="File to write, in the format of the training set.")],
     examples: ExampleOptions,
     loading: LoadingOptions,
 ) -> None:
@@ -95,7 +97,7 @@ def inject(
     check_tokenizer(canaries, checkpoint, model)
     tokenizer = open_tokenizer(opened, checkpoint, injected_set)
     rows = inject_canaries(canaries, injected_set, out, tokenizer, examples.extraction)
-    say(f"{rows} rows put in, each canary whole as often as it was registered, in {out}")
+    say(f"{rows} rows put in; {out} holds each canary whole, as often as it was registered")
 
 
 def audit(

@@ -18,15 +18,15 @@ def card(
     benchmark: Annotated[
         str | None,
         typer.Option(
-            help="Data set of the hub (owner/name) that the training set is, if it is registered there as a benchmark:"
-            " the results are also written into .eval_results/pytest-kdmem.yaml beside the card."
+            help="Data set of the hub (owner/name), if the training set is registered there as a benchmark. The"
+            " results are then also written to .eval_results/pytest-kdmem.yaml beside the card."
         ),
     ] = None,
 ) -> None:
     """Write the student's results into its model card: the front matter, where model hubs read them, and a table.
 
-    The rest of the card stays as it is; results of an earlier audit are replaced, and a first table goes to the end. If
-    there is no card, one is made.
+    The rest of the card stays as it is. Results of an earlier audit are replaced; the first table goes to the end of
+    the card. If there is no card, one is created.
     Only results and the names of training sets are written: no text, no examples, no paths.
     """
     from pytest_kdmem.auditing.report import read_report

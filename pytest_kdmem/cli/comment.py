@@ -31,28 +31,28 @@ def comment(
     ] = None,
     link: Annotated[str, typer.Option(help="Address of the HTML report.")] = "",
     name: Annotated[
-        str, typer.Option(help="Name of the audit in its comment; audits of different names have a comment each.")
+        str, typer.Option(help="Name of the audit in its comment; each name has a comment of its own.")
     ] = "memorization-audit",
     exit_code: Annotated[
         int | None,
         typer.Option(
-            help="Exit code of the audit. With another one than 0 the comment tells of no release, whatever the report"
-            " says, and the report may be missing."
+            help="Exit code of the audit. If it is not 0, the comment says that there is no release, whatever the"
+            " report says, and the report may be missing."
         ),
     ] = None,
     post: Annotated[
         str,
         typer.Option(
-            help="Service whose CI job this is (github or gitlab): the comment is posted on the job's pull request, or"
-            " the one of an earlier run is edited. Its token is read from GITHUB_TOKEN or GITLAB_TOKEN. If not"
+            help="Service that runs this CI job (github or gitlab). The comment is posted on the job's pull request,"
+            " or the comment of an earlier run is edited. Its token is read from GITHUB_TOKEN or GITLAB_TOKEN. If not"
             " given, the comment is printed."
         ),
     ] = "",
 ) -> None:
     """Write a report as a comment on a pull request: the verdict, the figures before and now, and the gates.
 
-    If the comment cannot be posted, as for a pull request from a fork, a warning says so, and the command exits with 0:
-    the verdict is the audit's exit code.
+    If the comment cannot be posted, for example on a pull request from a fork, a warning says so, and the command exits
+    with 0: the verdict is still the audit's exit code.
     """
     from pytest_kdmem.cli.pull_request import audited_commit
     from pytest_kdmem.report.comment import CommentContext, render

@@ -28,8 +28,8 @@ def compare(
     to: Annotated[
         list[str] | None,
         typer.Option(
-            help="File to write the second report to with its changes (.html, .md, .json …), a path or an address; may"
-            " be repeated."
+            help="File for the second report with its changes (.html, .md, .json …), a path or an address; may be"
+            " repeated."
         ),
     ] = None,
 ) -> None:

@@ -55,14 +55,16 @@ def compare_models(
     store: StoreOptions,
     base: Annotated[
         str | None,
-        typer.Option(help="Folder or hub id of the base of those models that are adapters, if they name another."),
+        typer.Option(
+            help="Folder or hub id of the base of all models that are adapters, if it is not the one that they name."
+        ),
     ] = None,
 ) -> None:
-    """Compare what models recite of one training set, example by example: each with the first.
+    """Compare what several models recite of one training set, example by example; each is compared with the first.
 
-    For each model the table tells how much it recites, which examples of the first it lost and which it gained, the
-    overlap of both sets, and whether the difference is more than chance (exact McNemar test). Models that were scored
-    before are read from the cache.
+    For each model the table shows how much it recites, how many examples of the first model it lost and how many it
+    gained, the overlap of both sets, and whether the difference is more than chance (exact McNemar test). Scores of
+    models that were scored before are read from the cache.
 
     Exits with 0, or with 1 if --max-gained is exceeded.
     """

@@ -38,7 +38,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
                 )
             parameter = options[name]
             if parameter.name in context.default_map:
-                raise SpecError(f"Each option was expected once in {path}, and {name} stands there twice; remove one.")
+                raise SpecError(f"Each option was expected once in {path}, and {name} occurs twice; remove one.")
             context.default_map[parameter.name or ""] = _value(name, value, parameter, path)
     return path
 
@@ -47,7 +47,8 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="File of options (.toml): their names without dashes as keys. Options of the command line go before it.",
+        help="File of options (.toml), whose keys are the names of options without the leading dashes. Options on the"
+        " command line take precedence.",
         is_eager=True,
         callback=read_config,
     ),
@@ -68,7 +69,9 @@ def _read(path: Path) -> dict[str, Any]:
             f"A file of options was expected at {path}, and it cannot be read ({error.strerror})."
         ) from None
     except ValueError as error:
-        raise SpecError(f"A TOML file was expected at {path}, and it is none ({quoted(str(error))}).") from None
+        raise SpecError(
+            f"A TOML file was expected at {path}, and it is not valid TOML ({quoted(str(error))})."
+        ) from None
 
 
 def _value(name: str, value: Any, parameter: Any, path: Path) -> Any:

@@ -38,7 +38,8 @@ class TrainingFiles:
         int | None,
         typer.Option(
             min=1,
-            help="Measure what the model recites of 1000 examples of the training set whenever so many steps are done.",
+            help="Number of steps between measurements of how many of 1000 examples of the training set the model"
+            " recites. If not given, nothing is measured.",
         ),
     ] = None
 
@@ -55,7 +56,7 @@ def distill(
 ) -> None:
     """Train a baseline, or a student of a teacher.
 
-    A training that was stopped goes on from its last checkpoint when the same command is given again.
+    If a training was stopped, run the same command again: it continues from its last checkpoint.
     """
     del config  # its options are among the others
     with shown_progress("loading PyTorch and transformers") as progress:

@@ -45,16 +45,18 @@ def init(
     window_tokens: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Number of tokens that training cut examples to; if not given, that of the student's run card."
+            min=1,
+            help="Number of tokens after which training cut examples off; if not given, that of the student's"
+            " run card.",
         ),
     ] = None,
 ) -> None:
     """Write an audit of a model and a CI workflow that runs it.
 
-    Models and texts that are not given have placeholders to be filled in. The first row of a training set that is there
-    already tells whether it holds conversations. The run card of the student tells its window and how training read its
-    set (text column, form, EOS and the like), unless options say otherwise. No file is overwritten: if one of the files
-    exists, nothing is written at all.
+    Models and texts that you do not name become placeholders to fill in. If the training set exists, its first row
+    shows whether it holds conversations. If the student has a run card, the window and the way training read its set
+    (text column, form, EOS and the like) are taken from it, unless options set them. No file is overwritten: if one of
+    the files exists, nothing is written.
     """
     from pytest_kdmem.auditing.card_readings import declared_settings, read_by, reading_of
     from pytest_kdmem.cli.starter import DATA_PLACEHOLDERS, WORKFLOWS, Starter, write_starter

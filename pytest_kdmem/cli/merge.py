@@ -15,11 +15,13 @@ INCOMPLETE = 1
 def merge(
     stores: Annotated[
         list[Path],
-        typer.Argument(metavar="STORE...", help="Folders of scores that the parts named with --cache-dir."),
+        typer.Argument(
+            metavar="STORE...", help="Folders that the parts wrote their scores to (the --cache-dir of each)."
+        ),
     ],
     cache_dir: Path,
 ) -> None:
-    """Gather the scores of a run's parts (`--shard 3/16`) that were kept in folders of their own.
+    """Collect the scores of a run's parts (`--shard 3/16`) that were stored in separate folders.
 
     Exits with 0 if the runs that the parts belong to are complete now, with 1 if parts are missing or damaged, or if
     that cannot be determined.
@@ -33,8 +35,8 @@ def merge(
     for run in merged.coverage:
         if run.examples is None or run.shards is None:
             say(
-                f"weights {run.weights}: {count(run.scored)} shards, and it cannot be told whether that is all: no"
-                " training set is remembered for it"
+                f"weights {run.weights}: {count(run.scored)} shards; whether that is all is unknown, because the store"
+                " has no record of the training set"
             )
             continue
         state = "complete" if run.complete else "MISSING some"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # The base of a model that a command takes under a name of its own.
 Base = Annotated[
     str | None,
-    typer.Option(help="Folder or hub id of the base of an adapter, if it is another than the adapter names."),
+    typer.Option(help="Folder or hub id of the base of an adapter, if it is not the one that the adapter names."),
 ]
 
 

@@ -29,7 +29,9 @@ SETTINGS = {option.key: option for option in OPTIONS}
 ORDER = {option.key: place for place, option in enumerate(OPTIONS)}
 # Commands read no other setting from the environment.
 READ_FROM_ENVIRONMENT = ("cache_dir",)
-STOPPED = "Ctrl-C stopped this command; what it had finished is kept, and the same command goes on from there."
+STOPPED = (
+    "Ctrl-C stopped this command. What it had finished is kept; run the same command again to continue from there."
+)
 
 
 @dataclass(frozen=True)

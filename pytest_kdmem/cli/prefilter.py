@@ -24,11 +24,11 @@ class CleanedOutput:
 
     out: Annotated[
         Path,
-        typer.Option(help="Folder to make for the cleaned training set, a manifest, and the predictor."),
+        typer.Option(help="Folder to create for the cleaned training set, a manifest, and the predictor."),
     ]
     recall: Annotated[
         str | None,
-        typer.Option(help="Leave out as much as finds this share of the memorized examples, such as 95%."),
+        typer.Option(help="Leave out enough to find this share of the memorized examples, such as 95%."),
     ] = None
     at_most: Annotated[
         str | None, typer.Option(help="Leave out at most this share of the training set's rows, such as 0.5%.")

@@ -21,7 +21,7 @@ PER_PAGE, MAX_PAGES = 100, 100
 # Authors of comments that are edited: bots, and people who may write to the repository. Anyone else could post a
 # comment with our marker and change later what is written into it.
 TRUSTED_AUTHORS = ("OWNER", "MEMBER", "COLLABORATOR")
-VERDICT = "the verdict is the audit's exit code all the same"
+VERDICT = "the verdict is still the audit's exit code"
 REFUSED = (401, 403, 404)
 # What reading an answer that is not of the service's form raises.
 UNEXPECTED = (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError)

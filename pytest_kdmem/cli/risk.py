@@ -58,10 +58,10 @@ def risk(
     run: RunOptions,
     store: StoreOptions,
 ) -> None:
-    """Predict which examples a student will memorize, before it is distilled; or fit, assess and save a predictor.
+    """Predict which examples a student will memorize before it is distilled, and assess or save the predictor.
 
-    Only a logistic regression is trained. Its quality is measured as in the published study, and the study's results
-    are printed beside it.
+    No language model is trained, only a logistic regression. Its quality is measured as in the published study, and the
+    study's results are printed beside it.
     """
     with shown_progress(pair.opening()) as progress:
         predicted = _predict(pair, predictor, output, examples, run, store, progress)

@@ -27,7 +27,7 @@ class ScoreOutput:
     out: Annotated[
         str | None,
         typer.Option(
-            help="Table of scores to write (.parquet), a path or an address, with a row per example; left out with"
+            help="Table of scores to write (.parquet), a path or an address, with one row per example; not used with"
             " --shard."
         ),
     ] = None
@@ -42,9 +42,7 @@ class ScoreOutput:
             SpecError: The options contradict each other.
         """
         if self.shard is not None and (self.out is not None or self.confirm or no_cache):
-            raise SpecError(
-                "--shard scores a part into the cache: --out, --confirm and --no-cache go with a whole run."
-            )
+            raise SpecError("--shard scores a part into the cache: --out, --confirm and --no-cache need a whole run.")
         if self.shard is None and self.out is None and not self.dry_run:
             raise SpecError(
                 "A file for the table of scores was expected, and none is named; add --out scores.parquet, or --shard"

@@ -17,7 +17,10 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder for texts, models, scores and the report.")],
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Part of the study to run, with the parts it needs; may be repeated; all parts by default."),
+        typer.Option(
+            help="Part of the study to run, together with the parts it needs; may be repeated. If not given,"
+            " all parts run."
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(envvar="KDMEM_DATA", help="Folder that holds the texts of the study.")
@@ -25,7 +28,7 @@ def study(
 ) -> None:
     """Replicate the study: train all models, score them, and print each result beside the published one.
 
-    What an earlier run left in the folder is used again, so a study that was stopped goes on.
+    What an earlier run left in the folder is reused, so a study that was stopped continues.
     """
     from pytest_kdmem.study.further_report import write_questions
     from pytest_kdmem.study.report import write_report

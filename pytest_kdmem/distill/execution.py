@@ -38,7 +38,7 @@ class Execution:
         gradient_checkpointing: Recompute activations in the backward pass instead of keeping them in memory.
         checkpoint_minutes: Minutes between checkpoints of an unfinished training; 0 writes one after every step.
         no_compile: Do not compile decoder layers and loss for a GPU. On CPUs nothing is compiled.
-        report_to: Trackers that follow the training, with commas between several: tensorboard, mlflow, trackio, wandb.
+        report_to: Trackers that follow the training, separated by commas: tensorboard, mlflow, trackio, wandb.
 
     Raises:
         SpecError: The size is no whole number of at least 1, the time is negative, or there is no such tracker.

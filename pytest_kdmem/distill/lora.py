@@ -117,7 +117,7 @@ def _targets(model: PreTrainedModel, names: str) -> str | list[str]:
             last_parts = sorted({name.rpartition(".")[2] for name in adaptable})
             raise SpecError(
                 f"Layers before the head of {type(model).__name__} were expected as lora-target ({ALL_LINEAR}, or of"
-                f" {', '.join(last_parts)}, with commas between several); found {quoted(target)}."
+                f" {', '.join(last_parts)}, separated by commas); found {quoted(target)}."
             )
     return targets
 

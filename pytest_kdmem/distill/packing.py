@@ -34,7 +34,7 @@ def check_packing(model: PreTrainedModel) -> None:
     if not torch.equal(behind_a, behind_b) or float((behind_a - alone).abs().max()) > tolerance:
         raise EngineError(
             f"A model that keeps packed examples apart was expected, and {type(model).__name__} does not: the hidden"
-            " states of an example depend on the example before it in its row; train without packing."
+            " states of an example depend on the example before it in its row; train without --packing."
         )
 
 

@@ -66,10 +66,10 @@ class Recipe:
         precision: Precision of the forward pass, ``bfloat16`` or ``float32``. Weights, losses and gradients of weights
             are float32.
         seed: Seed of the order of the examples.
-        lora_rank: Rank of an adapter (LoRA) that is trained in place of the model's own weights, and written in place
+        lora_rank: Rank of an adapter (LoRA) that is trained instead of the model's own weights, and written instead
             of a model. None: all weights are trained.
-        lora_target: Names of the layers that the adapter changes, with commas between several; all-linear stands for
-            all linear layers but the head. None: all-linear.
+        lora_target: Names of the layers that the adapter changes, separated by commas; all-linear stands for
+            all linear layers except the head. None: all-linear.
 
     Raises:
         SpecError: A choice is unknown, a number is outside its range, or two settings do not go together.

@@ -64,7 +64,7 @@ def catch_stop_signals(report: Callable[[str], None]) -> Iterator[StopRequest]:
     def make_request(signal_number: int, _frame: object) -> None:
         if request.receive(signal_number):
             way_out = "; Ctrl-C again stops at once" if signal_number == signal.SIGINT else ""
-            report(f"stopping at the end of this step, which is saved{way_out}")
+            report(f"stopping after this step, which is saved{way_out}")
 
     with ExitStack() as handlers:
         for number in SENDERS:

@@ -89,8 +89,8 @@ def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
         signal_number = stop.signal_number or signal.SIGTERM
         raise TrainingInterrupted(
             f"Training stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, as"
-            f" {SENDERS[signal.Signals(signal_number)]} asked, and every step is saved; the same command goes on from"
-            " there.",
+            f" {SENDERS[signal.Signals(signal_number)]} asked, and every step is saved; run the same command again to"
+            " continue from there.",
             signal_number,
         )
     return Trained(

@@ -85,5 +85,5 @@ class DryRun(PartScored):
     """
 
     def __init__(self, forecasts: Iterable[Any] = ()) -> None:
-        super().__init__("Nothing is written, and no gate is held in a dry run.")
+        super().__init__("In a dry run nothing is written and no gate is evaluated.")
         self.forecasts = tuple(forecasts)

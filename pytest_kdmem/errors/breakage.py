@@ -27,8 +27,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def out_of_memory_sentence() -> str:
     """Return the sentence of a run that memory ended."""
     return (
-        "More memory was expected than this process may use (see `ulimit -v`, or the limit of its container): allow"
-        " more, or set a smaller --kdmem-batch-size."
+        "This process needs more memory than it may use (see `ulimit -v`, or the limit of its container): allow more,"
+        " or set a smaller --kdmem-batch-size."
     )
 
 
@@ -41,7 +41,7 @@ def breakage_sentence(error: BaseException) -> str:
         message = harmless(str(error).strip().partition("\n")[0][:LONGEST_MESSAGE])
     return (
         f"{type(error).__name__} at {_place(frames)}, asked for at {_place(ours)} (its message: {message}); no such"
-        " error is expected, and what it broke on is not shown, as that may be training text."
+        " error is expected. The data that caused it is not shown, because it may be training text."
     )
 
 

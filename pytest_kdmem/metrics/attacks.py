@@ -59,7 +59,7 @@ def absence(attack: Attack, scored: Memorization, reference: Memorization | None
         reference: Scores of the model that calibrates its loss over the same set.
     """
     if attack == "calibrated" and reference is None:
-        return "no other model calibrates the loss: pass reference=Model(…)"
+        return "no other model is given to calibrate the loss: pass reference=Model(…)"
     for name in _COLUMNS[attack]:
         rows = scored.scores.rows
         if name in rows.schema.names and not scored.distinct_rows.at_first(rows[name]).null_count:

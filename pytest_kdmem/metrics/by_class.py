@@ -66,7 +66,7 @@ def holds_secret(
     if secrets is None:
         raise SpecError("Classes of secrets are counted in audits, and this memorization belongs to none.")
     if reason := secrets.not_looked_for(scores).get(secret_class):
-        raise SpecError(f"Class {secret_class} was expected to be looked for, and it is not, as {reason}.")
+        raise SpecError(f"Class {secret_class} was expected to be searched for, and it is not, because {reason}.")
     rows = scores.rows.filter(distinct.row_mask(is_searched))
     classes = secrets.classes(scores, rows)
     holds = np.zeros(len(is_searched), dtype=bool)

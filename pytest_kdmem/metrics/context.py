@@ -57,7 +57,7 @@ class RateOfFew(Estimate):
         return Verdict(
             "inconclusive",
             basis=(
-                f"as only {percent(self.share)} of the examples hold a suffix behind such a prefix, and"
+                f"because only {percent(self.share)} of the examples hold a suffix after such a prefix, and"
                 f" {percent(self.least)} were expected"
             ),
             remedy=(

@@ -33,8 +33,8 @@ class Estimate:
     """A measured value with one-sided confidence bounds.
 
     ``<=`` and ``<`` compare ``high``, ``>=`` and ``>`` compare ``low``, so a comparison is true only if the data
-    show it. In an audit every comparison is a gate: it must hold, and in the direction that protects. Who only wants to
-    look reads ``value``, ``low`` and ``high``.
+    show it. In an audit every comparison is a gate: it must hold, and in the direction that protects. To look at a
+    figure without a gate, read ``value``, ``low`` and ``high``.
 
     Attributes:
         metric: Name of the measured quantity.
@@ -48,8 +48,8 @@ class Estimate:
         exhaustive: Whether every example of the training set was measured.
         confidence: Confidence level of each one-sided bound.
         unit: Unit of ``value``, ``low`` and ``high``.
-        too_short: Number of examples that were too short to be measured, of which nothing is known; not in JSON if 0.
-        part: Of which parts of a training set it measures one: each ``group``, or each tier of ``copies``; None of all.
+        too_short: Number of examples that were too short to be measured; nothing is known about them. Not in JSON if 0.
+        part: Kind of the part of a training set that it measures, ``group`` or ``copies``; None for the whole set.
         model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
     """
 
@@ -85,7 +85,7 @@ class Estimate:
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Number):
-            raise refused(ComparisonError(f"{self.metric} is an estimate and equals no number; {WAY_OUT}."))
+            raise refused(ComparisonError(f"{self.metric} is an estimate and has no equal number; {WAY_OUT}."))
         return self is other
 
     __hash__ = object.__hash__
@@ -124,7 +124,7 @@ class Estimate:
         return Comparison(self, operator, threshold, self.verdict_against(operator, threshold))
 
     def verdict_against(self, operator: Operator, threshold: Estimate | float) -> Verdict | None:
-        """Return the verdict of a comparison that rests on more than the two sides; None if they alone decide."""
+        """Return the verdict of a comparison that needs more than the two sides; None if they alone decide."""
         return None
 
     def _mismatch(self, threshold: Estimate | float) -> str:

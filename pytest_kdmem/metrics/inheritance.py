@@ -104,7 +104,7 @@ class Inheritance:
 
     @property
     def ratio(self) -> Estimate:
-        """|T ∩ S \\ B| / |T \\ B|: how much of what the teacher but not the baseline memorized the student did."""
+        """|T ∩ S \\ B| / |T \\ B|: of what teacher and not baseline memorized, the share that the student memorized."""
         return self._share("inheritance ratio", whole=self.teacher - self.baseline, part=self.student)
 
     @property
@@ -119,7 +119,7 @@ class Inheritance:
 
     @property
     def reduction(self) -> Estimate:
-        """rate(B) / rate(S): how many times as much as the student a fine-tuned model of its size memorized."""
+        """rate(B) / rate(S): how many times as much a fine-tuned model of the student's size memorized."""
         b, s = self.student if self.same_model else self.baseline, self.student
         table = PairedTable(
             observed=count_pairs(b.memorized, s.memorized),

@@ -25,7 +25,7 @@ class BoundsFunction(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Membership:
-    """What attacks on a model tell of membership in its training set, against a control set of the same distribution.
+    """How well attacks on a model recognize its training set, against a control set of the same distribution.
 
     A figure of several attacks is that of the strongest. Its upper bound is the highest of theirs, which needs no
     correction for their number; its lower bound is corrected by Bonferroni's method.
@@ -37,7 +37,7 @@ class Membership:
         examples: Digest of the members and controls, and of the models that calibrate the loss. Figures of two models
             are compared where these agree.
         model_digest: Digest of the model.
-        shared: Number of distinct examples that stand in both sets, and were left out of both.
+        shared: Number of distinct examples that occur in both sets, and were left out of both.
         near: Number of distinct controls that are near-duplicates of an example of the training set, and were left out
             with these.
         left_out: Why an attack has no scores, by the attack; empty if one was named.

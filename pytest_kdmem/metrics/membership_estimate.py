@@ -86,7 +86,9 @@ class MembershipEstimate(Estimate):
         members_name, controls_name, way_out = first.attacked.members, first.attacked.controls, first.attacked.way_out
         strongest_scores = second.attacked.attacks[strongest]
         if PairedAttack(attacks[strongest], strongest_scores).is_of_one_model:
-            return Verdict("inconclusive", defined=False, remedy="Both sides are of one model: check both.")
+            return Verdict(
+                "inconclusive", defined=False, remedy="Both sides are figures of the same model: check both."
+            )
         pairs = [PairedAttack(scores, strongest_scores) for scores in attacks.values()]
         controls, confidence = len(pairs[0].first.controls), 1 - (1 - self.confidence) / len(pairs)
         basis = f"paired over the same {count(self.n)} {members_name} and {count(controls)} {controls_name}"

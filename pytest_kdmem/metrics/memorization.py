@@ -137,7 +137,7 @@ class Memorization(InParts):
         top_k: int | None = None,
         top_p: float | None = None,
     ) -> Estimate:
-        """Estimate the rate of (n, p)-extractable examples: n samples contain the suffix with probability p at least.
+        """Estimate the rate of (n, p)-extractable examples: n samples contain the suffix with probability p or more.
 
         The samples are drawn by the sampler that the arguments name, in which what is not named is off, or by that of
         the model's generation_config.json if none is given.
@@ -146,8 +146,8 @@ class Memorization(InParts):
             n: Number of samples.
             p: The probability.
             temperature: What logits are divided by; 0 is greedy decoding.
-            top_k: Number of the likeliest tokens that are kept.
-            top_p: Probability of the fewest likeliest tokens that are kept.
+            top_k: Number of the most likely tokens that are kept.
+            top_p: Probability that the smallest kept set of most likely tokens must reach.
 
         Raises:
             SpecError: An argument is out of its range, the file names what no probability is computed of, verdicts
@@ -172,7 +172,7 @@ class Memorization(InParts):
 
     @cached_property
     def window_hits(self) -> WindowHits:
-        """What the hits at every token tell of the n distinct examples.
+        """What the hits at every token show about the n distinct examples.
 
         Raises:
             SpecError: Only verdicts were scored.
@@ -188,9 +188,9 @@ class Memorization(InParts):
         return tuple((at.prefix_tokens, at.rate) for at in rates_at(self, lengths))
 
     def at_prefix(self, prefix_tokens: int) -> AtPrefix:
-        """Return what is recited from the first tokens of examples, over those that hold a suffix behind them.
+        """Return what is recited from the first tokens of examples, over those that have a suffix after them.
 
-        Of answers of conversations these are the first tokens of the answer, behind all that stands before it.
+        In conversations, these are the first tokens of the answer, after everything before it.
 
         Raises:
             SpecError: No example is that long, or only verdicts were scored.

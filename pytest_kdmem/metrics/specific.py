@@ -33,17 +33,17 @@ def check_likely(n: int, p: float) -> None:
 class Specific:
     """The distinct memorized examples, apart from those that are common.
 
-    A memorized example is *common* if its suffix comes without its own prefix: after each of three unrelated prefixes
-    of the training set it is recited, or n samples would contain it with probability p at least. Whether a suffix is
-    tied to its prefix or predicted by the model whatever stands before it is what prior-aware memorization tells apart
-    (Tiwari et al. 2026, arXiv 2602.18733), without the further trainings of counterfactual memorization (Zhang et al.
-    2023, arXiv 2112.12938). "In n samples with probability p" is the measure of Hayes et al. (2025, arXiv 2410.19482).
+    A memorized example is *common* if the model also produces its suffix without its own prefix: after each of three
+    unrelated prefixes of the training set it is recited, or n samples would contain it with a probability of at least
+    p. Prior-aware memorization (Tiwari et al. 2026, arXiv 2602.18733) asks in the same way whether a suffix depends on
+    its prefix, without the further trainings of counterfactual memorization (Zhang et al. 2023, arXiv 2112.12938).
+    "In n samples with probability p" is the measure of Hayes et al. (2025, arXiv 2410.19482).
 
     Attributes:
         memorization: What the model recites.
         rows: Scores of suffixes alone, by `scoring.without_prefix.SUFFIX_SCHEMA`.
         n: Number of samples.
-        p: Probability that they contain the suffix, from which on it counts as likely.
+        p: Least probability that the samples contain the suffix, for the suffix to count as likely.
 
     Raises:
         SpecError: n is less than 1, or p is not between 0 and 1.

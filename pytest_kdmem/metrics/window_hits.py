@@ -108,8 +108,8 @@ class WindowHits:
         if prefix_tokens > longest:
             raise refused(
                 SpecError(
-                    f"A prefix of at most {longest} tokens was expected, as no example of {subject} holds"
-                    f" {self.extraction.suffix_tokens} tokens behind one of {prefix_tokens}; set a longer"
+                    f"A prefix of at most {longest} tokens was expected, because no example of {subject} holds"
+                    f" {self.extraction.suffix_tokens} tokens after one of {prefix_tokens}; set a longer"
                     " --kdmem-window-tokens."
                 )
             )

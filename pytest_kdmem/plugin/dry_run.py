@@ -40,6 +40,6 @@ def print_forecasts(terminalreporter: Any, audits: Iterable[Audit]) -> None:
     is_broken = terminalreporter.stats.get("failed") or terminalreporter.stats.get("error")
     exit_code = "" if is_broken else f" (exit code {NOT_DECIDED})"
     terminalreporter.write_line(
-        f"altogether about {duration(seconds)} of scoring and {size(size_bytes)} in the cache; nothing was written, and"
-        f" no gate was held{exit_code}"
+        f"altogether about {duration(seconds)} of scoring and {size(size_bytes)} in the cache; nothing was written,"
+        f" and no gate was evaluated{exit_code}"
     )

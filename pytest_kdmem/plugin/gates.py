@@ -139,6 +139,6 @@ def _error_line(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> str:
     error = call.excinfo.value if call.excinfo is not None else None
     own_reason: str | None = getattr(report, "kdmem_reason", None)
     if own_reason is None and error is not None and not isinstance(error, KdmemError):
-        return f"{type(error).__name__}: what it says is in the log, and not here, as it may hold training text"
+        return f"{type(error).__name__}: its message is in the log, and not here, because it may contain training text"
     lines = str(own_reason or error or "").strip().splitlines()
     return lines[0] if lines else "failed without a word"

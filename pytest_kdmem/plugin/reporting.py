@@ -145,8 +145,8 @@ def undecided_line(report: Report, status: int, *, is_partial: bool) -> str:
     if status != pytest.ExitCode.OK:
         return f"{verdict}. Exit code {int(status)}: this is no release."
     if is_partial:
-        return f"{verdict}. The run exits with 0 all the same, as --kdmem-partial was set: this is no release."
-    return f"{verdict}. Exit code {NOT_DECIDED}: this is no release; --kdmem-partial lets such a run exit with 0."
+        return f"{verdict}. This is no release; the run exits with 0 only because --kdmem-partial is set."
+    return f"{verdict}. This is no release (exit code {NOT_DECIDED}); --kdmem-partial lets such a run exit with 0."
 
 
 def github_annotations(report: Report, config: pytest.Config) -> str:

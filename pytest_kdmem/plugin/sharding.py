@@ -17,7 +17,7 @@ SHARD_FLAG = "--kdmem-shard"
 def shard_error(config: pytest.Config, settings: Settings) -> str:
     """Return an error if the part would be one of every run, in which no gate would ever be held; or ""."""
     source = persistent_source(config, settings, SHARD_FLAG)
-    message = f"A part is for one run: {SHARD_FLAG} was expected on the command line, and found by way of {source}."
+    message = f"A part belongs to one run: {SHARD_FLAG} was expected on the command line, and found by way of {source}."
     return message if source else ""
 
 
@@ -35,7 +35,7 @@ def skip_if_scored(item: pytest.Item, report: pytest.TestReport, error: BaseExce
     if not ended_with_part and not (report.passed and report.when == "call"):
         return False
     report.outcome = "skipped"
-    report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {less}, no gate is held")
+    report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {less}, no gate is evaluated")
     return True
 
 
@@ -43,8 +43,8 @@ def print_shard_summary(terminalreporter: Any, shard: str, cache_dir: Path, *, i
     """Print at the end what was scored and what to do next."""
     terminalreporter.section("memorization audit")
     terminalreporter.write_line(
-        f"part {shard} is {'not complete' if is_incomplete else 'scored'}, and no gate was held; scores are in"
-        f" {cache_dir}. Once all parts are scored: gather them with `kdmem merge` if they lie in several"
-        f" folders, and audit without {SHARD_FLAG}.",
+        f"part {shard} is {'not complete' if is_incomplete else 'scored'}, and no gate was evaluated; scores are in"
+        f" {cache_dir}. Once all parts are scored, collect them with `kdmem merge` if they lie in several folders,"
+        f" and audit without {SHARD_FLAG}.",
         red=is_incomplete,
     )

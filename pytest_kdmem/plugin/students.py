@@ -56,8 +56,8 @@ def declared_students(item: pytest.Item, session: AuditSession) -> Sequence[Stud
     declared_beside = f"a fixture student of {single.baseid or 'the root'}" if single is not None else ""
     if beside := named_beside or declared_beside:
         raise SpecError(
-            f"Either one student or several were expected of {item.nodeid}; found {beside} and {origin}: leave one of"
-            " them out."
+            f"Either one student or several students were expected for {item.nodeid}; found {beside} and {origin}:"
+            " leave one of them out."
         )
     if key not in session.students:
         by_name = named_students(_call(key)) if key is not None else students_from_settings(settings)

@@ -70,8 +70,8 @@ def _named_models(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings["student"]:
         places = settings.places
         raise usage_error(
-            f"Either one student or several were expected; found {places['student']} and {places['students']}: leave"
-            " one of them out."
+            f"Either one student or several students were expected; found {places['student']} and {places['students']}:"
+            " leave one of them out."
         )
     try:
         yield from (("students", model.source) for model in students_of_setting(settings["students"]).values())

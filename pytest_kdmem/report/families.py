@@ -20,7 +20,7 @@ MAX_LABELS_OF_NOTE = 5
 WORDS: dict[Family, tuple[str, str]] = {
     "context": (
         "How much context it takes",
-        "Share of the examples that a model recites from a prefix of so many tokens.",
+        "Share of the examples that a model recites from a prefix of that many tokens.",
     ),
     "near_verbatim": (
         "Near-verbatim",
@@ -32,20 +32,21 @@ WORDS: dict[Family, tuple[str, str]] = {
     ),
     "specific": (
         "Memorized or merely predictable",
-        "What is recited, without examples whose suffix is likely after any prefix of the set.",
+        "Share of the examples that a model recites, without those whose suffix is also likely after other prefixes of"
+        " the set.",
     ),
     "group": (
         "By group",
-        "What is recited of each group of the training set; all bounds of a column hold at once.",
+        "Share recited of each group of the training set; all bounds of a column hold at once.",
     ),
     "copies": (
         "By the number of copies",
-        "Share recited of the examples that stand so many times in the training set.",
+        "Share recited of the examples that occur that many times in the training set.",
     ),
     "class": (
         "Whose secret",
-        "Share of all examples that are recited and hold a secret of the class in their suffix; undefined where a class"
-        " was not looked for.",
+        "Share of all examples that are recited and hold a secret of the class in their suffix; undefined if a class"
+        " was not searched for.",
     ),
     "membership": (
         "Membership",
@@ -53,11 +54,11 @@ WORDS: dict[Family, tuple[str, str]] = {
     ),
     "canaries": (
         "Canaries",
-        "What is exposed of random strings that were put into the training set.",
+        "How far a model prefers random strings that were put into the training set to others that were not.",
     ),
     "teacher_set": (
         "Absent from the student's data",
-        "What is recited of text that the teacher saw and the student did not.",
+        "Share recited of text that the teacher saw and the student did not.",
     ),
 }  # fmt: skip
 

@@ -195,7 +195,7 @@ def _draw_margins(distributions: DistributionsEntry, prefix: str) -> Picture:
         at_or_above_zero = sum(
             examples for edge, examples in zip(distributions.edges, model.margins, strict=False) if edge >= 0
         )
-        without_margin = f"{count(model.without_margin)} without a margin as they missed early"
+        without_margin = f"{count(model.without_margin)} without a margin, because they missed early"
         descriptions.append(f"{role}: {count(at_or_above_zero)} at 0 or above, {without_margin}")
     title = "How far examples are from being recited"
     return draw_axes("margins", title, "; ".join(descriptions), 2.8, draw, prefix)

@@ -24,7 +24,7 @@ def identity_lines(audit: AuditResult) -> tuple[tuple[str, str], ...]:
     lines = []
     if (student := audit.models.get("student")) is not None:
         lines.append(("student", _model_text(student)))
-        lines.append(("made by", training_text(student) or "not known: no run card lies beside its weights"))
+        lines.append(("made by", training_text(student) or "unknown: there is no run card beside its weights"))
     if audit.training_set is not None:
         lines.append(("training set", _data_text(audit.training_set)))
     versions = ", ".join(f"{name} {version}" for name, version in audit.versions.items())

@@ -59,7 +59,7 @@ def _rule_id(gate: Gate) -> str:
 def _rule(rule_id: str) -> dict[str, Any]:
     description = f"The {rule_id.replace('-', ' ')} is not shown to meet its threshold."
     if rule_id == NOT_HELD:
-        description = "A test of an audit failed or broke, and no comparison tells why."
+        description = "A test of an audit failed or ended in an error, and no comparison explains it."
     return {
         "id": rule_id,
         "shortDescription": {"text": _message(description)},

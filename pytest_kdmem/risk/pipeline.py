@@ -231,7 +231,7 @@ class RiskPipeline:
         examples = stream_examples(self.training_set, tokenizer, scores.extraction, offline=self.run.offline)
         rows = np.array([example.row for example in examples], dtype=np.int64)
         if len(rows) != len(kept):
-            raise DataError(f"{self.training_set.source} was changed while it was cleaned; run it again.")
+            raise DataError(f"{self.training_set.source} was changed while it was cleaned; run the command again.")
         documents = np.ones(int(rows[-1]) + 1, dtype=bool)  # every conversation holds an answer
         documents[rows[~kept]] = False
         return documents

@@ -138,7 +138,7 @@ def prefilter(
     with atomic_folder(out, lambda reason: _write_error(out, reason)) as partial:
         data = copy_documents(training_set, partial, kept)
         if fingerprint(training_set) != before:
-            raise DataError(f"{training_set.source} was changed while it was cleaned; run it again.")
+            raise DataError(f"{training_set.source} was changed while it was cleaned; run the command again.")
         write_table(removal.rows, partial / REMOVED_ROWS_FILE)
         write_predictor(risk.predictor, partial / PREDICTOR_FILE)
         partial_copy = CleanedSet(partial, data, risk, removal, rows)

@@ -181,17 +181,17 @@ def likelier_error(comparison: Comparison, model: str, training_set: str) -> str
     words, remedy = READINGS[comparison.reading]
     count = len(comparison.as_read)
     return (
-        f"Training set {training_set} was expected to be read as training read it, and it is likelier to model {model}"
-        f" {words}, by {comparison.gain:.2f} nats a token (a loss of {np.mean(comparison.otherwise):.2f} instead of"
-        f" {np.mean(comparison.as_read):.2f} over {count} {'pieces' if count != 1 else 'piece'}): {remedy}; if training"
-        f" did read it as declared, accept this with --kdmem-accept-reading {comparison.reading}."
+        f"Training set {training_set} was expected to be read as training read it, and model {model} finds it more"
+        f" likely {words}, by {comparison.gain:.2f} nats a token (a loss of {np.mean(comparison.otherwise):.2f}"
+        f" instead of {np.mean(comparison.as_read):.2f} over {count} {'pieces' if count != 1 else 'piece'}): {remedy};"
+        f" if training did read it as declared, accept this with --kdmem-accept-reading {comparison.reading}."
     )
 
 
 def likelier_warning(comparison: Comparison) -> str:
     """Say that another reading is likelier, and was accepted."""
     words, _ = READINGS[comparison.reading]
-    return f"the text is likelier {words}, by {comparison.gain:.2f} nats a token, which was accepted"
+    return f"the text is more likely {words}, by {comparison.gain:.2f} nats a token, which was accepted"
 
 
 def noise_warning(losses: ReadingLosses) -> str:
@@ -199,16 +199,16 @@ def noise_warning(losses: ReadingLosses) -> str:
     return (
         f"the text is as unlikely as noise (loss {np.mean(losses.as_read):.2f} nats a token, where a uniform guess has"
         f" {losses.uniform:.2f}): the model was trained on other text, or its token ids are of another tokenizer, so"
-        " that reciting none of it shows nothing"
+        " it proves nothing that none of it is recited"
     )
 
 
 def foreign_warning(losses: ReadingLosses) -> str:
     """Say that some of the documents are token ids of another tokenizer."""
     return (
-        f"{losses.foreign} of {len(losses.as_read)} documents are about as unlikely as noise, where others are not, and"
-        " their token ids are not those that the tokenizer gives for their own text: they are of another tokenizer, so"
-        " that reciting none of them shows nothing"
+        f"{losses.foreign} of {len(losses.as_read)} documents are about as unlikely as noise, where others are not,"
+        " and their token ids are not those that the tokenizer gives for their own text: they come from another"
+        " tokenizer, so it proves nothing that none of them is recited"
     )
 
 
@@ -216,5 +216,5 @@ def mixed_warning(losses: ReadingLosses) -> str:
     """Say that some of the documents are as unlikely as noise, and others are not."""
     return (
         f"{losses.unlikely} of {len(losses.as_read)} documents are as unlikely as noise, and others are not: they may"
-        " be token ids of another tokenizer, of which nothing can be recited"
+        " be token ids of another tokenizer, which the model cannot recite"
     )

@@ -216,7 +216,7 @@ def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> Ru
     if settings.part is not None:
         names = " and ".join(job.model.source for job in task.jobs)
         raise PartScored(
-            f"Part {settings.part} of {names} over {source} is scored; its figures wait for the other parts."
+            f"Part {settings.part} of {names} over {source} is scored; its figures are computed once all parts are."
         )
     if result is None:
         raise EngineError(

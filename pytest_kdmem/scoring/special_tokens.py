@@ -40,8 +40,8 @@ def _answer(job: Job, losses: ReadingLosses | None) -> str:
     if comparison is None:
         return ""
     if comparison.is_sure:
-        return f"the text is likelier to model {job.model.source} with them, by {comparison.gain:.2f} nats a token"
+        return f"model {job.model.source} finds the text more likely with them, by {comparison.gain:.2f} nats a token"
     turned = comparison.turned("without-special-tokens")
     if turned.is_sure:
-        return f"the text is likelier to model {job.model.source} without them, by {turned.gain:.2f} nats a token"
+        return f"model {job.model.source} finds the text more likely without them, by {turned.gain:.2f} nats a token"
     return f"the losses of model {job.model.source} do not tell ({comparison.gain:+.3f} nats a token with them)"

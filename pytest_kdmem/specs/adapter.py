@@ -131,7 +131,7 @@ def notes_on_base(adapter: Adapter | None, source: str) -> tuple[str, ...]:
     if adapter is None or adapter.base is None or last_part(adapter.base) == last_part(source):
         return ()
     own, used = named(last_part(adapter.base)), named(last_part(source))
-    return (f"the adapter names {own} as its base, and is merged into {used}: over another base it recites less",)
+    return (f"the adapter names {own} as its base, and is merged into {used}: with another base it may recite less",)
 
 
 def merged_digest(base: str, adapter: str) -> str:

@@ -33,7 +33,7 @@ def require(name: str, value: Any, check: Check) -> None:
 
 def choice(*choices: str) -> Check:
     """One of some words."""
-    expected = f"one of {', '.join(choices)}" if choices else "left out, as there is nothing to choose from"
+    expected = f"one of {', '.join(choices)}" if choices else "left out, because there is nothing to choose from"
     return lambda value: "" if value in choices else expected
 
 
@@ -130,7 +130,7 @@ def source(value: Any) -> str:
         return "a path or a hub id"
     from pytest_kdmem.errors.harmless import without_secrets
 
-    return "" if without_secrets(text) == text else "without a password or key, which belong into the environment"
+    return "" if without_secrets(text) == text else "without a password or key, which belong in the environment"
 
 
 def local_file(value: Any) -> str:
@@ -161,7 +161,7 @@ def places_ending_in(*endings: str) -> Check:
 def on_this_machine(value: Any) -> str:
     """A path and no address, of which pathlib leaves one slash."""
     is_path = not re.match(rf"(?:{'|'.join(SCHEMES)}|https?):/", os.fspath(value))
-    return "" if is_path else "a path on this machine and no address: copy what lies there, and name the copy"
+    return "" if is_path else "a path on this machine, and not an address: copy the file here, and name the copy"
 
 
 def provenance_names(value: Any) -> str:

@@ -35,7 +35,7 @@ class Model:
         revision: Branch, tag or commit on the hub.
         dtype: Precision of the computation; ``auto`` is float32, after a screening where that is faster.
         trust_remote_code: Run modelling code that comes with the checkpoint.
-        base: Folder or hub id of an adapter's base, if it is another than the adapter names.
+        base: Folder or hub id of an adapter's base, if it is not the one that the adapter names.
 
     Raises:
         SpecError: An argument is of the wrong kind.

@@ -13,7 +13,7 @@ TRAINING_STATE = "training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", 
 TOKENIZER = "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model"
 # What is found in a folder, by patterns of names, with the words for it and the way out; the first that fits is told.
 KINDS: tuple[tuple[Sequence[str], str, str], ...] = (
-    (("training.json",), "an unfinished training of kdmem distill", "give its command again, and audit its --out"),
+    (("training.json",), "an unfinished training of kdmem distill", "run its command again, and audit its --out"),
     (
         ("latest_checkpointed_iteration.txt", "iter_[0-9]*", "mp_rank_*"),
         "checkpoints of Megatron",
@@ -61,9 +61,9 @@ def folder_kind(folder: Path) -> str:
     has_tokenizer = any(name in TOKENIZER for name in names)
     if "config.json" in names:
         beside = "configuration and a tokenizer" if has_tokenizer else "a configuration"
-        return f"it holds {beside} alone; copy the weights beside them, or save the model again with save_pretrained"
+        return f"it holds only {beside}; copy the weights beside them, or save the model again with save_pretrained"
     if has_tokenizer:
-        return "it holds a tokenizer alone; name the folder of the model"
+        return "it holds only a tokenizer; name the folder of the model"
     return f"it holds other files ({listed(names)}); check the path"
 
 

@@ -86,13 +86,13 @@ def _without_file(config_path: Path) -> DeployedSampler:
     }
     deployed = sampler_of(settings, str(config_path))
     if not deployed.sampler.is_greedy:
-        remark = f"The model has no {FILE_NAME}, so that transformers samples it as its {CONFIG} says."
+        remark = f"The model has no {FILE_NAME}, so transformers samples it as its {CONFIG} says."
         return DeployedSampler(deployed.sampler, CONFIG, remark)
     return DeployedSampler(
         deployed.sampler,
         f"no {FILE_NAME}",
-        f"The model has no {FILE_NAME}, so that transformers decodes it greedily and all samples are the same; name"
-        " the sampler where it is served otherwise.",
+        f"The model has no {FILE_NAME}, so transformers decodes it greedily and all samples are the same; name the"
+        " sampler if your service uses another.",
     )
 
 
@@ -106,7 +106,7 @@ def named_sampler(sampler: Sampler, own: DeployedSampler | None) -> DeployedSamp
     if own is not None and own.sampler == sampler:
         remark = ""
     elif own is None:
-        remark = "The test names this sampler; the model's own is unknown, or one of which no probability is computed."
+        remark = "The test names this sampler; the model's own is unknown, or one whose probabilities are not computed."
     else:
         remark = f"The test names this sampler; the model is deployed {own}."
     return DeployedSampler(sampler, "named by the test", remark)
@@ -127,7 +127,7 @@ def sampler_of(settings: Mapping[str, Any], place: str) -> DeployedSampler:
         if name not in OF_SAMPLING and name not in WITHOUT_EFFECT and not is_off:
             raise SpecError(
                 f"Settings of plain sampling ({', '.join(OF_SAMPLING)}) were expected in {place}, and {name} ="
-                f" {quoted(value)} changes what is drawn in a way that no probability is computed of; name the sampler"
+                f" {quoted(value)} changes the draws in a way whose probabilities are not computed; name the sampler"
                 " to be judged by temperature=, top_k= and top_p=, or remove that setting."
             )
     do_sample = settings.get("do_sample")
@@ -138,8 +138,8 @@ def sampler_of(settings: Mapping[str, Any], place: str) -> DeployedSampler:
         return DeployedSampler(
             Sampler(temperature=0),
             FILE_NAME,
-            f"{FILE_NAME} {named}, so that transformers decodes greedily and all samples are the same; name the sampler"
-            " where the model is served otherwise.",
+            f"{FILE_NAME} {named}, so transformers decodes greedily and all samples are the same; name the sampler if"
+            " your service uses another.",
         )
     try:
         return DeployedSampler(_sampling(settings), FILE_NAME)

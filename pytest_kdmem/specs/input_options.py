@@ -32,8 +32,8 @@ INPUT_OPTIONS = (
         Option(
             f"{role}-base",
             "path",
-            f"Folder or hub id of the base of a {role} that is an adapter, if it is another than the adapter names"
-            f"{', or than each adapter among several students names' if role == 'student' else ''}.",
+            f"Folder or hub id of the base of a {role} that is an adapter, if it is not the one that the adapter names"
+            f"{' (or, with several students, the one that each adapter names)' if role == 'student' else ''}.",
         )
         for role in MODEL_ROLES
     ),
@@ -107,15 +107,15 @@ INPUT_OPTIONS = (
         "text",
         "Columns of conversations: messages=COLUMN, prompt=COLUMN,completion=COLUMN, or texts by role, such as"
         " user=instruction+input,assistant=output; none reads rows as text. If not given, the columns messages,"
-        " conversations, or prompt and completion are found by themselves.",
+        " conversations, or prompt and completion are found automatically.",
         None,
         chat_columns,
     ),
     Option(
         "chat-turns",
         "count",
-        "Number of assistant turns at the end of a conversation on which training computed its loss; each of them"
-        " is an example. If not given, all turns of the assistant are.",
+        "Number of assistant turns at the end of a conversation on which training computed its loss; each of them is"
+        " an example. If not given, all turns of the assistant are examples.",
         None,
         whole_number(1),
     ),
@@ -138,7 +138,7 @@ INPUT_OPTIONS = (
     Option(
         "chat-template",
         "path",
-        "File with the chat template that training used; that of the model's tokenizer if not given.",
+        "File with the chat template that training used; if not given, that of the model's tokenizer.",
     ),
     Option(
         "group-column",
@@ -174,16 +174,16 @@ INPUT_OPTIONS = (
     Option(
         "stratify",
         "text",
-        "Strata from each of which a sample draws a minimum number of examples, however rare they are: the groups"
-        " of the group column (group), or the tiers of the number of copies (copies).",
+        "Strata of a sample: it draws a minimum number of examples from each, however rare they are. Strata are the"
+        " groups of the group column (group), or the tiers of the number of copies (copies).",
         None,
         choice(*get_args(Stratify)),
     ),
     Option(
         "stratum-sample",
         "count",
-        "Minimum number of distinct examples to draw from each stratum; of a smaller stratum all are drawn. 300 if"
-        " not given.",
+        "Minimum number of distinct examples to draw from each stratum (300 if not given). All examples of a smaller"
+        " stratum are drawn.",
         None,
         whole_number(1),
     ),

@@ -98,8 +98,8 @@ OPTIONS = (
     Option(
         "accept-provenance",
         "text",
-        "Differences between run cards and this audit that are accepted, as ROLE:KIND with commas between several"
-        " (student:training-set); a kind is training-set, teacher, role, window or template.",
+        "Differences between run cards and this audit that are accepted, as ROLE:KIND, such as student:training-set,"
+        " separated by commas; a kind is training-set, teacher, role, window or template.",
         None,
         provenance_names,
     ),
@@ -112,9 +112,9 @@ OPTIONS = (
     Option(
         "accept-reading",
         "text",
-        "Findings about how the training set is read that only warn and do not stop the audit, by the names in the"
-        " error that stopped it, with commas between several: readings that are likelier to a model than the"
-        " declared one, or noise if the set is as unlikely to a model as noise.",
+        "Findings about how the training set is read that should only warn and not stop the audit: names from the"
+        " error that stopped it, separated by commas. They name readings in which a model finds the text more likely"
+        " than in the declared one, or noise if the text is as unlikely to a model as noise.",
         None,
         accepted_readings,
     ),
@@ -129,8 +129,8 @@ OPTIONS = (
     Option(
         "phone-regions",
         "text",
-        "Regions whose national phone numbers are looked for in recited text, as two-letter codes with commas"
-        " between several (US,GB), or none. International numbers are always looked for.",
+        "Regions whose national phone numbers are looked for in recited text, as two-letter codes separated by commas"
+        " (US,GB), or none. International numbers are always looked for.",
         "US",
         phone_regions,
     ),
@@ -143,8 +143,8 @@ OPTIONS = (
     Option(
         "log-to",
         "text",
-        "Trackers to log the figures of each audit to as a run: tensorboard, mlflow, trackio or wandb, with commas"
-        " between several. The tracker's own environment variables say where it is.",
+        "Trackers to log the figures of each audit to as a run: tensorboard, mlflow, trackio or wandb, separated by"
+        " commas. The tracker's own environment variables say where it is.",
         None,
         tracker_names,
     ),
@@ -163,8 +163,8 @@ OPTIONS = (
     Option(
         "partial",
         "flag",
-        "Let pytest exit with 0 instead of 10 if no gate failed, but some were skipped, left out or compared"
-        " nothing. The verdict is still that nothing is decided.",
+        "Let pytest exit with 0 instead of 10 if no gate failed but some were skipped, left out or compared nothing."
+        " The verdict is still that nothing is decided.",
     ),
     Option("cache-dir", "path", "Folder where scores are kept for later runs.", ".kdmem", on_this_machine),
     Option("no-cache", "flag", "Do not keep scores after this run."),

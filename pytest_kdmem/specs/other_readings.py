@@ -112,12 +112,12 @@ NOISE = "noise"
 
 
 def accepted_readings(value: object) -> str:
-    """Names of readings, and of noise, with commas between them."""
+    """Names of readings, and of noise, separated by commas."""
     check = choice(*READINGS, NOISE)
     names = split_names(str(value)) or ("",)
     return next((expected for name in names if (expected := check(name))), "")
 
 
 def split_names(text: str | None) -> tuple[str, ...]:
-    """The names in a text with commas between them."""
+    """The names in a text that are separated by commas."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())

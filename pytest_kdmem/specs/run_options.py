@@ -46,7 +46,11 @@ RUN_OPTIONS = (
         choice(*DEVICES),
     ),
     Option(
-        "batch-size", "count", "Number of examples per forward pass; chosen to fit if not given.", None, whole_number(1)
+        "batch-size",
+        "count",
+        "Number of examples per forward pass; if not given, it is chosen to fit the memory.",
+        None,
+        whole_number(1),
     ),
     Option(
         "no-compile",
@@ -64,7 +68,7 @@ RUN_OPTIONS = (
     Option(
         "workers",
         "count",
-        "Number of Ray workers; as many as the cluster has room for if not given.",
+        "Number of Ray workers; if not given, as many as the cluster has room for.",
         None,
         whole_number(1),
     ),
@@ -80,7 +84,7 @@ RUN_OPTIONS = (
     Option(
         "dry-run",
         "flag",
-        "Run a few batches, write nothing, and tell what would run, on what, how long it would take and how much it"
-        " would store; no gate is held.",
+        "Run a few batches and print what would run, on what, how long it would take and how much it would store."
+        " Nothing is written, and no gate is evaluated.",
     ),
 )

@@ -79,7 +79,7 @@ class RunSettings:
         part: Score only this part of the shards.
         no_compile: Run models as they were written, and do not compile their layers for a GPU.
         dry_run: Run a few batches, store nothing, and tell what the whole would take.
-        accept_reading: Names of other readings, with commas between them, that may be likelier than the declared one.
+        accept_reading: Names of other readings that may be more likely than the declared one, separated by commas.
         examples_per_shard: Number of examples in a shard.
 
     Raises:

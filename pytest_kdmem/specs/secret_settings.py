@@ -18,10 +18,10 @@ SECRET_CLASSES = ("email", "phone", "card", "key", "name", "address")
 
 
 def phone_regions(value: Any) -> str:
-    """Regions by two letters, with commas between several, or ``none``."""
+    """Regions by two letters, separated by commas, or ``none``."""
     names = split_names(str(value))
     is_right = value == "none" or (names and all(re.fullmatch("[A-Z]{2}", name) for name in names))
-    return "" if is_right else "regions by two capital letters (US,GB) with commas between several, or none"
+    return "" if is_right else "regions by two capital letters, separated by commas (US,GB), or none"
 
 
 @dataclass(frozen=True)

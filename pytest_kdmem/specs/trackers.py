@@ -21,10 +21,10 @@ TRACKERS = {
 
 
 def tracker_names(value: Any) -> str:
-    """Names of trackers, with commas between several."""
+    """Names of trackers, separated by commas."""
     names = split_names(str(value))
     is_right = names and set(names) <= TRACKERS.keys() and len(set(names)) == len(names)
-    return "" if is_right else f"names of {', '.join(TRACKERS)}, with commas between several"
+    return "" if is_right else f"names of {', '.join(TRACKERS)}, separated by commas"
 
 
 def check_installed(names: tuple[str, ...]) -> None:

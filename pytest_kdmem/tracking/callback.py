@@ -38,19 +38,19 @@ SAMPLE = 1000
 class MemorizationCallback(TrainerCallback):
     """Scores a sample of the training set with the model that is being trained, and logs its memorization rate.
 
-    It is scored before the first step, as often as ``every`` says, and at the last step. The training goes on exactly
-    as it would have without it. In a group of processes each scores its share.
+    The sample is scored before the first step, as often as ``every`` says, and at the last step. The training continues
+    exactly as it would have without it. In a group of processes, each scores its share.
 
     Args:
         training_set: What the model is trained on, declared as for an audit.
         every: Number of steps between two measurements; or ``evaluation``, after each evaluation of the trainer;
             ``epoch``, at the end of each; or ``end``.
-        gates: The gate ``max_memorization_rate`` and its threshold, held at each measurement after the first step.
+        gates: The gate ``max_memorization_rate`` and its threshold, checked at each measurement after the first step.
         on_failure: Whether a gate that fails ends the training (``stop``) or warns (``warn``).
         sample: Number of distinct examples that are scored, drawn at random, unless the training set declares its own.
         seed: Seed of the random sample, unless the training set declares its own.
         extraction: Lengths of prefix and suffix; those of audits if None.
-        role: Role of the model, which stands in the names of its figures.
+        role: Role of the model, which is a part of the names of its figures.
         confidence: Confidence level of each one-sided bound.
         batch_size: Examples of a forward pass of each process; that of the trainer's evaluation if None.
         tokenizer: Tokenizer of transformers by which training read the set, where that is not the trainer's
@@ -110,17 +110,17 @@ class MemorizationCallback(TrainerCallback):
 
     @property
     def failed(self) -> bool:
-        """Whether the gate does not hold of the model as it is now; one that was not measured last holds nothing."""
+        """Whether the gate fails for the model as it is now; it also fails if the final model was not measured."""
         return bool(self._failure)
 
     @property
     def _failure(self) -> str:
         if self._running is not None and self._has_gate and not self._meter.failure:
-            return "its training did not end in order, so that it was not measured last"
+            return "its training did not end normally, so its final weights were not measured"
         return self._meter.failure
 
     def raise_if_failed(self) -> None:
-        """End a script whose gate does not hold with an error.
+        """Raise an error if the gate does not hold.
 
         Raises:
             GateError: The gate does not hold of the trained model, or the model could not be measured.

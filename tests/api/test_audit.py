@@ -82,7 +82,7 @@ def test_an_undefined_ratio_passes_no_gate(declared, tmp_path):
     report = audit(gates={"max_inheritance_ratio": 1}, **declared | {"student": copy})
     assert [gate.outcome for gate in report.gates] == ["inconclusive"]
     assert report.passed is False
-    assert any("student and baseline are one model" in warning for warning in report.record.audits[0].warnings)
+    assert any("student and baseline are the same model" in warning for warning in report.record.audits[0].warnings)
 
 
 def test_a_threshold_that_a_sample_cannot_meet_is_inconclusive(declared):

@@ -66,7 +66,7 @@ def full_result() -> AuditResult:
         figures=(FigureEntry("copies", "student", "16+", rate(3, 20), "of few"),),
         gates=gates,
         name="audits/a",
-        warnings=("run card of teacher is of other weights",),
+        warnings=("run card of teacher belongs to other weights",),
     )
 
 

@@ -92,7 +92,10 @@ def test_the_report_keeps_the_inheritance_of_the_audits_own_models(make_audit: C
 def test_a_baseline_that_is_the_teacher_is_warned_of(make_audit: Callable[..., Audit], cast: Cast) -> None:
     audit = make_audit(baseline=cast.teacher)
     inheritance_of(audit)
-    assert "teacher and baseline are one model: nothing is the teacher's alone" in audit.result({}, ()).warnings
+    assert (
+        "teacher and baseline are the same model: no example is memorized by the teacher alone"
+        in audit.result({}, ()).warnings
+    )
 
 
 def test_a_run_card_that_names_another_teacher_stops_an_audit_or_is_warned_of_once(

@@ -57,7 +57,7 @@ def test_all_settings_that_differ_are_told_at_once(training_set: TrainingSet) ->
 
 def test_other_content_is_told_as_such_however_it_is_read(training_set: TrainingSet) -> None:
     [sentence] = sentences(origin(replace(training_set, **TRAINED), fingerprint="f" * 32), training_set)
-    assert sentence.endswith("training set has other content or is read otherwise")
+    assert sentence.endswith("training set has other content, or is read in another way")
 
 
 def test_a_card_that_does_not_say_how_training_read_leaves_it_at_names(training_set: TrainingSet) -> None:

@@ -41,9 +41,11 @@ def test_a_baseline_of_another_size_or_that_is_the_teacher_is_warned_of() -> Non
     )
     assert list(model_warnings(large, small, equally_small)) == []
     [warning] = model_warnings(large, large, small)
-    assert warning == "teacher and baseline are one model: nothing is the teacher's alone"
+    assert warning == "teacher and baseline are the same model: no example is memorized by the teacher alone"
     [warning] = model_warnings(small, large, equally_small)
-    assert warning == "the baseline has 3 000 000 parameters, the student 800 000: part of the reduction is of size"
+    assert warning == (
+        "the baseline has 3 000 000 parameters, the student 800 000: a part of the reduction comes from this difference"
+    )
 
 
 def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any) -> None:
@@ -55,7 +57,7 @@ def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any
     write_run_card(made, model)
     assert believed() == (made, [])
     shutil.copy(make_model(seed=1) / "model.safetensors", model)
-    assert believed() == (None, ["run card of student is of other weights"])
+    assert believed() == (None, ["run card of student belongs to other weights"])
     (model / FILE_NAME).write_text("{")
     read_card, [warning] = believed()
     assert read_card is None
@@ -68,7 +70,7 @@ def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model
     write_run_card(card(weights=weights_digest(model)), model)
     read_card, [warning] = read_trusted_card("student", Model(model), scored)
     assert read_card is None
-    assert "changed after it was scored" in warning
+    assert "changed after the model was scored" in warning
 
 
 def warnings_of(
@@ -175,7 +177,7 @@ def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None
     ("trained", "warning"),
     [
         (104, "beyond which nothing was learned"),
-        (512, "and learned what is cut off here"),
+        (512, "and learned text that is cut off here"),
         (256, ""),
         (99, ""),  # which is a mismatch, and no warning
         (None, ""),

@@ -53,7 +53,7 @@ def test_a_card_of_other_weights_is_not_kept(memorization: Memorization) -> None
     write_run_card(card(), memorization.scores.checkpoint.folder)
     cards = RunCards(Extraction(), offline=True)
     [warning] = cards.read(memorization, ["student"], {}, None)
-    assert "is of other weights" in warning
+    assert "belongs to other weights" in warning
     assert cards.cards == {memorization.scores.model: None}
 
 

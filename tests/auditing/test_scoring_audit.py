@@ -54,7 +54,7 @@ def test_a_part_of_a_run_scores_every_model_that_may_be_asked_for(
     settings = RunSettings(engine="transformers", device="cpu", part=Part(1, 1))
     audit = replace(make_audit(run=settings), cache_dir=tmp_path)
     assert audit.training_set is not None
-    with pytest.raises(PartScored, match="gates wait for the other parts"):
+    with pytest.raises(PartScored, match="gates are evaluated once all parts are"):
         audit.memorization(audit.roles["student"], audit.training_set)
     whole = replace(make_audit(), cache_dir=tmp_path)
     for model in whole.roles.values():

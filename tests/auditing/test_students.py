@@ -66,8 +66,8 @@ def test_students_of_one_place_that_are_one_model_are_told():
     same = replace(same, models={**same.models, "student": student("a").models["student"]})
     audits = with_same_models_told([student("a"), same, student("c"), student("a", place="audits/b"), full_audit()])
     assert [audit.warnings for audit in audits[:4]] == [
-        ("students a and b are one model",),
-        ("students b and a are one model",),
+        ("students a and b are the same model",),
+        ("students b and a are the same model",),
         (),
         (),
     ]

@@ -214,7 +214,7 @@ def test_an_answer_of_no_service_is_a_warning(kdmem, github, answer):
     done = kdmem("comment", "audit.json", "--post", "github")
     assert (done.code, done.err) == (0, "")
     assert re.match(
-        r"::warning title=.*::The comment could not be posted \(\w+\); the verdict is the audit's", done.out
+        r"::warning title=.*::The comment could not be posted \(\w+\); the verdict is still the audit's", done.out
     )
 
 

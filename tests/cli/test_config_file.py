@@ -52,7 +52,7 @@ def test_options_of_the_command_line_go_before_those_of_the_file(tmp_path: Path)
         ("training-set = 'x'", "'training-set' is none; did you mean train?"),
         ("config = 'other.toml'", "'config' is none"),
         ("help = true", "'help' is none"),
-        ("batch-size = 3\nbatch_size = 4", "batch-size stands there twice; remove one"),
+        ("batch-size = 3\nbatch_size = 4", "batch-size occurs twice; remove one"),
         ("packing = 'yes'", "packing must be true or false"),
         ("epochs = [3]", "epochs must be one value in"),
         ("[mode]\nname = 'soft'", "and it is a table"),

@@ -27,7 +27,7 @@ def test_without_its_training_set_a_run_cannot_be_called_complete(kdmem, scored)
     shutil.rmtree(scored / "corpora")
     done = kdmem("merge", scored, "--cache-dir", "merged")
     assert done.code == 1
-    assert "1 shards, and it cannot be told whether that is all" in done.out
+    assert "1 shards; whether that is all is unknown" in done.out
 
 
 def test_a_folder_without_scores_is_one_sentence(kdmem, tmp_path):
@@ -40,5 +40,7 @@ def test_a_folder_without_scores_is_one_sentence(kdmem, tmp_path):
 def test_parts_in_an_object_store_are_to_be_copied_first(kdmem, tmp_path):
     done = kdmem("merge", "s3://bucket/part1", "part2")
     assert done.code == 2
-    assert "STORES must be a path on this machine and no address: copy what lies there, and name the copy" in done.err
+    assert (
+        "STORES must be a path on this machine, and not an address: copy the file here, and name the copy" in done.err
+    )
     assert list(tmp_path.iterdir()) == []

@@ -204,7 +204,7 @@ def test_a_target_that_is_no_layer_before_the_head_is_refused(train, init, tmp_p
         train(mode="baseline", lora_rank=RANK, lora_target=target)
     assert str(caught.value) == (
         "Layers before the head of GPTNeoXForCausalLM were expected as lora-target (all-linear, or of dense,"
-        " dense_4h_to_h, dense_h_to_4h, embed_in, query_key_value, with commas between several); found"
+        " dense_4h_to_h, dense_h_to_4h, embed_in, query_key_value, separated by commas); found"
         f" {target.rpartition(',')[2]!r}."
     )
     assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ def test_a_signal_inside_the_block_is_a_request(number):
         assert stop.signal_number == number
     assert [signal.getsignal(each) for each in BOTH] == handlers
     (line,) = lines
-    assert line.startswith("stopping at the end of this step, which is saved")
+    assert line.startswith("stopping after this step, which is saved")
     assert ("Ctrl-C again" in line) == (number == signal.SIGINT)
 
 

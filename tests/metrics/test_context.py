@@ -85,7 +85,7 @@ def test_the_longest_run_is_exact_over_a_whole_set_and_unbounded_by_a_sample():
     [
         (0, "at least 1 tokens was expected; found 0"),
         (True, "at least 1 tokens was expected; found True"),
-        (36, r"at most 35 tokens was expected, as no example of student holds 5 tokens behind one of 36"),
+        (36, r"at most 35 tokens was expected, because no example of student holds 5 tokens after one of 36"),
     ],
 )
 def test_a_prefix_of_which_nothing_is_known_is_refused(prefix, message):
@@ -105,7 +105,7 @@ def test_a_rate_over_few_of_the_examples_passes_no_gate_and_fails_as_any_other()
     assert not rate <= 1.0
     verdict = judge(rate.compare("<=", 1.0))
     assert (verdict.outcome, verdict.defined) == ("inconclusive", True)
-    assert "only 62.50% of the examples hold a suffix behind such a prefix, and 75.00% were expected" in verdict.basis
+    assert "only 62.50% of the examples hold a suffix after such a prefix, and 75.00% were expected" in verdict.basis
     assert judge(rate.compare("<=", 0.1)).outcome == "fail"
     assert not rate <= few.at_prefix(25).rate
     assert not dict(few.curve)[25] <= 1.0

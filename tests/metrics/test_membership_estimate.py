@@ -66,5 +66,8 @@ def test_what_is_not_alike_is_not_compared() -> None:
     for first, second in ((rate, baseline.tpr(0.01)), (student.tpr(0.01), rate)):
         with pytest.raises(SpecError, match="expected"):
             _ = first <= second
-    assert reason(student.auc, student.auc)[::2] == ("inconclusive", "Both sides are of one model: check both.")
+    assert reason(student.auc, student.auc)[::2] == (
+        "inconclusive",
+        "Both sides are figures of the same model: check both.",
+    )
     assert "attacked" not in student.auc.to_json()

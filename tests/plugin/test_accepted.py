@@ -40,7 +40,7 @@ def accepted(project: Any) -> Any:
 def test_without_a_file_nothing_passes(project):
     result = project.run()
     result.assert_outcomes(errors=3)
-    assert "accept this run's by --kdmem-update-baseline-file" in result.stdout.str()
+    assert "accept the figures of this run with --kdmem-update-baseline-file" in result.stdout.str()
     assert not (project.path / "accepted.json").exists()
 
 
@@ -59,7 +59,7 @@ def test_what_was_accepted_passes_until_it_grows_worse(project):
     assert worse.ret == pytest.ExitCode.TESTS_FAILED
     gates = {gate.name: gate for gate in project.report("audit.json").gates}
     assert gates["test_rate"].outcome == "inconclusive"  # 7 of 20 where 5 were, on 4 new and 2 gone
-    assert "4 newly, 2 no longer; paired p = 0.34, which chance could do" in gates["test_rate"].reason
+    assert "4 newly, 2 no longer; paired p = 0.34, which could be chance" in gates["test_rate"].reason
     assert "--kdmem-update-baseline-file" in gates["test_rate"].next_step
     assert (project.path / "accepted.json").read_bytes() == before
 

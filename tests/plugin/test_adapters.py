@@ -65,7 +65,7 @@ def test_another_place_of_the_base_is_an_option_or_a_setting(
     audit_project.run(f"--kdmem-student-base={moved}", "--kdmem-report=report.json").assert_outcomes(passed=1)
     [audit] = read_report(audit_project.path / "report.json").audits
     # An adapter over another base than its own recites less, and without a run card nothing tells which it was.
-    note = "the adapter names base as its base, and is merged into moved: over another base it recites less"
+    note = "the adapter names base as its base, and is merged into moved: with another base it may recite less"
     assert audit.warnings == (f"student: {note}",)
     same = moved.rename((audit_project.path / "elsewhere").mkdir() or audit_project.path / "elsewhere" / "base")
     audit_project.run(f"--kdmem-student-base={same}", "--kdmem-report=report.json").assert_outcomes(passed=1)
@@ -97,7 +97,7 @@ def test_a_copy_of_an_adapter_is_no_baseline(
         model.merge_and_unload().save_pretrained(copy)
     audit_project.declare(student=adapter, baseline=copy)
     audit_project.gates("def test_ratio(inheritance):\n    assert inheritance().ratio <= 0.9\n")
-    audit_project.run().stdout.fnmatch_lines(["*student and baseline are one model*"])
+    audit_project.run().stdout.fnmatch_lines(["*student and baseline are the same model*"])
 
 
 def test_the_base_of_a_student_is_that_of_each_adapter_among_several(

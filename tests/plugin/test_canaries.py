@@ -96,8 +96,8 @@ def test_the_planted_truth_decides_gates_and_stands_in_every_report_without_its_
     assert "bits [≤ " in " ".join(table.rows[0].cells)
     manifest = MANIFEST.read(planted / "canaries.json")
     assert table.notes == (
-        "exposure, 1 copy: among 120 twins; a canary that is likelier than all has 6.92 bits, and a string that was"
-        f" never seen 1.44 on average; manifest {manifest.digest}",
+        "exposure, 1 copy: among 120 twins; a canary that is more likely than all of them has 6.92 bits, and"
+        f" a string that was never seen 1.44 on average; manifest {manifest.digest}",
     )
     texts = [(project.path / name).read_text() for name in (*reports, "audit.xml")] + ["\n".join(result.outlines)]
     for text in texts[1:3]:

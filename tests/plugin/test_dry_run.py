@@ -44,7 +44,7 @@ def test_nothing_is_written_and_no_gate_is_held(unscored_project):
         assert text.count(f"{getattr(unscored_project.cast, role).name} (GPTNeoXForCausalLM") == 1
     assert text.count("20 examples, 0 of them scored already") == 3
     assert "transformers in float32 on cpu" in text
-    assert "nothing was written, and no gate was held (exit code 10)" in text
+    assert "nothing was written, and no gate was evaluated (exit code 10)" in text
 
 
 def test_what_is_stored_needs_no_model(audit_project, monkeypatch):

@@ -104,7 +104,7 @@ def test_a_named_sampler_stands_where_the_models_own_cannot_be_read(project):
     )
     project.run("--kdmem-report", "report.json").assert_outcomes(passed=1)
     (figure,) = (each for each in project.report("report.json").figures if each.family == "sampler")
-    assert figure.note.endswith("own is unknown, or one of which no probability is computed.")
+    assert figure.note.endswith("own is unknown, or one whose probabilities are not computed.")
 
 
 def test_a_comparison_that_is_written_and_never_made_fails(project):

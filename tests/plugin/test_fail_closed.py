@@ -350,7 +350,7 @@ def test_a_set_of_which_nearly_everything_is_too_short_is_not_judged(audit_proje
     audit_project.gates("def test_gate(memorization, student):\n    assert memorization(student).rate <= 1")
     result = audit_project.run()
     result.assert_outcomes(errors=1)
-    assert "1 of 41 are, so that a figure would be of nearly none of them" in outcome(result)
+    assert "1 of 41 are, so a figure would cover almost none of them" in outcome(result)
     assert (
         audit_project.run("--kdmem-min-scored-share=0.01", NOISE, "--kdmem-report=audit.json").ret == pytest.ExitCode.OK
     )

@@ -283,4 +283,4 @@ def test_what_an_audit_s_own_assert_says_goes_no_further_than_the_log(audit_proj
     audit_project.run(*(f"--kdmem-report={name}" for name in names))
     texts = [(audit_project.path / name).read_text() for name in names]
     assert not [name for name, text in zip(names, texts, strict=True) if "zq001x" in text]
-    assert "AssertionError: what it says is in the log" in texts[0]
+    assert "AssertionError: its message is in the log" in texts[0]

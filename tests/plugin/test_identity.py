@@ -64,7 +64,7 @@ def test_a_baseline_that_is_a_copy_passes_no_gate_on_inheritance(
     result = audit_project.run()
     result.assert_outcomes(failed=3)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*and baseline are one model*"])
+    result.stdout.fnmatch_lines(["*and baseline are the same model*"])
 
 
 def test_a_baseline_that_is_a_copy_shows_no_reduction(audit_project: AuditProject) -> None:

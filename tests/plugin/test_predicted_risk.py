@@ -85,7 +85,7 @@ def test_a_set_that_would_be_recited_does_not_pass_and_says_what_to_do(project):
     [line] = project.failures(result)
     assert "share at risk of data 28.00%" in line
     assert line.endswith("(28 of 100) > 0.50%")
-    result.stdout.fnmatch_lines(["*Write a training set without what is at risk: kdmem prefilter TRAINING_SET*"])
+    result.stdout.fnmatch_lines(["*Write a training set without the examples at risk: kdmem prefilter TRAINING_SET*"])
     result.stdout.fnmatch_lines(["predicted risk: 28.00%* memorized expected*", "predictor *: from 25 of 100 that*"])
     assert project.report("audit.json").risk is not None
 

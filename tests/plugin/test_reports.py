@@ -244,11 +244,11 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     assert audit.models["student"].run == student.summary()
     assert audit.models["student"].run["last_held_out"] == 2.5
     assert (audit.models["baseline"].run, audit.models["teacher"].run) == (None, None)
-    assert audit.warnings == ("run card of baseline is of other weights",)
+    assert audit.warnings == ("run card of baseline belongs to other weights",)
     result.stdout.fnmatch_lines(
         [
             f"student: soft, forward KL, T = 2, teacher {teacher[:4]}…, 4 epochs, 1 752 steps",
-            "! run card of baseline is of other weights",
+            "! run card of baseline belongs to other weights",
         ]
     )
     apart = replace(student, teacher=ModelOrigin("t", "f" * 32), training_set=DataOrigin("d.npy", "0" * 32, 1, 1))
@@ -260,7 +260,7 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     of_teacher, of_data = [
         warning for warning in audit_project.report("audit.json").warnings if "student was " in warning
     ]
-    assert "a teacher it never had" in of_teacher
+    assert "another teacher than its own" in of_teacher
     assert "trained on d.npy" in of_data
 
 
@@ -331,7 +331,7 @@ def test_the_card_of_a_student_is_held_against_the_teacher_that_is_asked_for(aud
     assert "windows of 19 tokens" in of_window
     assert own[:4] in of_teacher
     assert other[:4] in of_teacher
-    assert of_one_model == "teacher and baseline are one model: nothing is the teacher's alone"
+    assert of_one_model == "teacher and baseline are the same model: no example is memorized by the teacher alone"
     assert "/home/someone" not in result.stdout.str() + (audit_project.path / "audit.json").read_text()
 
 

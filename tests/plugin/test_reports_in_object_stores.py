@@ -48,9 +48,9 @@ def test_a_report_of_an_earlier_run_is_gone_where_a_run_ends_early(audit_project
         (["--kdmem-report=s3://results/a.docx"], "must be a path ending in .json"),
         (
             ["--kdmem-cache-dir=s3://results/scores"],
-            "must be a path on this machine and no address: copy what lies there",
+            "must be a path on this machine, and not an address: copy the file here",
         ),
-        (["--kdmem-baseline-file=s3://results/a.json"], "must be a path on this machine and no address"),
+        (["--kdmem-baseline-file=s3://results/a.json"], "must be a path on this machine, and not an address"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -31,7 +31,7 @@ def test_a_gate_on_a_class_holds_or_fails(personal_project):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("name", "Class name was expected to be looked for, and it is not"),
+        ("name", "Class name was expected to be searched for, and it is not"),
         ("iban", "A class of secrets was expected (email, phone, card, key, name, address)"),
     ],
 )

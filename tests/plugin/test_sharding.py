@@ -79,7 +79,7 @@ def test_a_part_is_named_on_the_command_line_alone(audit_project, monkeypatch, w
         monkeypatch.setenv(name, value)
     result = audit_project.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*A part is for one run: --kdmem-shard was expected on the command line*"])
+    result.stderr.fnmatch_lines(["*A part belongs to one run: --kdmem-shard was expected on the command line*"])
 
 
 def test_a_test_that_catches_everything_does_not_pass_in_a_part(audit_project):

@@ -146,7 +146,9 @@ def test_one_student_and_several_are_not_declared_together(students):
     extend(students, fixture("student", f"return Model({str(students.cast.student)!r})"))
     result = students.run()
     assert result.ret not in (pytest.ExitCode.OK, NOT_DECIDED)
-    result.stdout.fnmatch_lines(["*Either one student or several were expected of *; found a fixture student *"])
+    result.stdout.fnmatch_lines(
+        ["*Either one student or several students were expected for *; found a fixture student *"]
+    )
 
 
 @pytest.mark.parametrize("flag", ["--kdmem-student", "--kdmem-students"])
@@ -155,7 +157,7 @@ def test_what_is_named_for_a_run_is_not_mixed_with_what_is_declared(audit_projec
         students.declare()
     result = students.run(f"{flag}={students.cast.baseline}")
     assert result.ret not in (pytest.ExitCode.OK, NOT_DECIDED)
-    assert "Either one student or several were expected" in result.stdout.str()
+    assert "Either one student or several students were expected" in result.stdout.str()
 
 
 def test_settings_name_students_too(students):
@@ -169,7 +171,7 @@ def test_settings_name_students_too(students):
     assert [gate.command.count("--kdmem-students=only=") for gate in other.audits[0].failed] == [1]
     result = students.run(f"--kdmem-student={cast.baseline}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "Either one student or several were expected" in result.stderr.str()
+    assert "Either one student or several students were expected" in result.stderr.str()
 
 
 def test_students_that_are_one_model_are_told(students):
@@ -179,7 +181,7 @@ def test_students_that_are_one_model_are_told(students):
     students.configure(kdmem_students=["runs/small", "again=runs/small"])
     _, report = run(students)
     assert [each.student for each in report.audits] == ["small", "again"]
-    assert report.audits[0].warnings == ("students small and again are one model",)
+    assert report.audits[0].warnings == ("students small and again are the same model",)
 
 
 def test_students_that_are_named_for_a_run_and_not_compared_are_an_error(audit_project):

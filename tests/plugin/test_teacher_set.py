@@ -194,7 +194,7 @@ def test_a_model_that_was_trained_on_it_by_its_card_is_refused_whatever_is_accep
     [
         ("teacher.npy", ""),
         ("train.npy", "which is the training set: it never saw the teacher set"),
-        ("all.npy", "which is not the teacher set: whether it saw that cannot be told"),
+        ("all.npy", "which is not the teacher set: whether it saw the teacher set is unknown"),
     ],
 )
 def test_a_teacher_that_did_not_see_it_by_its_card_is_warned_of(project: Any, data: str, warning: str) -> None:

@@ -126,7 +126,7 @@ def full_audit(**changed: Any) -> AuditResult:
         gates=(PASSING, FAILING, UNDECIDED, BROKEN),
         not_run=("audits/test_a.py::test_left",),
         name="audits/a",
-        warnings=("run card of student is of other weights",),
+        warnings=("run card of student belongs to other weights",),
     )
     return replace(audit, **changed)
 

@@ -58,8 +58,8 @@ def test_descriptions_give_the_numbers(descriptions: dict[str, str]) -> None:
         "sets": "teacher alone: 31; lost in distillation: 7; easy: all three: 4; inherited from the teacher: 25;"
         " baseline alone: 2; baseline and student: 0; student alone: 1",
         "scatter": "2 examples that the teacher recites over 2 that it does not.",
-        "margins": "teacher: 2 at 0 or above, 7 without a margin as they missed early;"
-        " student: 2 at 0 or above, 7 without a margin as they missed early",
+        "margins": "teacher: 2 at 0 or above, 7 without a margin, because they missed early;"
+        " student: 2 at 0 or above, 7 without a margin, because they missed early",
         "repetition": "teacher: 0.00% of 9 at 1, 66.67% of 3 at 4; student: 0.00% of 9 at 1, 66.67% of 3 at 4",
         "risk": "2 examples at or above the threshold of 0.045.",
         "reliability": "In 1 of 1 bins what was memorized (point) lies in the range to be expected (bar)"

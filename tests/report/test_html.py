@@ -94,7 +94,7 @@ def test_the_verdict_comes_first_and_each_failed_gate_gives_its_reason(page: Pag
         "audits/test_a.py:12",
         "A model was expected at runs/x.",
         "Not run: audits/test_a.py::test_left",
-        "run card of student is of other weights",
+        "run card of student belongs to other weights",
         "worse: memorization rate of student",
     ):
         assert text in page.words, text

@@ -118,7 +118,7 @@ def test_every_part_of_an_audit_is_shown() -> None:
     text = show(full_audit())
     for part in (
         "7.97%", "- worse: memorization rate of student 1.00% → 1.90%", "- student confirmed by 1 check",
-        "- run card of student is of other weights", "- `audits/test_a.py::test_left`", "digest `d3`", "`2.9`",
+        "- run card of student belongs to other weights", "- `audits/test_a.py::test_left`", "digest `d3`", "`2.9`",
         "prefix_tokens: `50`", "`data/control.jsonl`",
     ):  # fmt: skip
         assert part in text, part

@@ -233,8 +233,8 @@ def test_confirmations_are_shown_unless_quiet() -> None:
 
 
 def test_warnings_are_shown() -> None:
-    warned = million_examples_audit(warnings=("run card of student is of other weights",), gates=(PASSING,))
-    assert "! run card of student is of other weights\n" in render(warned)
+    warned = million_examples_audit(warnings=("run card of student belongs to other weights",), gates=(PASSING,))
+    assert "! run card of student belongs to other weights\n" in render(warned)
 
 
 def test_each_of_several_audits_has_a_heading_and_a_line_sums_them_up() -> None:

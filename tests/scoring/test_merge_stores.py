@@ -165,7 +165,7 @@ def test_of_a_training_set_that_is_not_remembered_it_cannot_be_told_whether_all_
         main(["merge", *map(str, folders), "--cache-dir", str(tmp_path / "a")])
     assert ended.value.code == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "12 shards, and it cannot be told whether that is all: no training set is remembered for it" in out
+    assert "12 shards; whether that is all is unknown, because the store has no record of the training set" in out
     result = merge([*folders, parts[0]], ScoreStore(tmp_path / "a"))
     assert [(run.scored, run.shards) for run in result.coverage] == [(12, 12)]
     assert result.complete

@@ -19,7 +19,7 @@ ADDS_BOS = byte_level(TEXTS, adds_bos=True)
 
 @pytest.mark.parametrize(
     ("trained_with", "answer"),
-    [(True, "is likelier to model {} with them, by"), (False, "losses of model {} do not tell")],
+    [(True, "model {} finds the text more likely with them, by"), (False, "losses of model {} do not tell")],
 )
 def test_an_undeclared_beginning_token_is_refused_with_what_the_model_says(trained_with, answer, tmp_path):
     folder = tmp_path / "student"

@@ -30,14 +30,14 @@ from pytest_kdmem.specs.checks import (
 SHARE, INSIDE = number(least=0, most=1), number(above=0, below=1)
 EVERY_KIND = [None, True, False, 0, 1, 1.0, -1, 0.5, math.nan, math.inf, "", "1", [], {}, b"a", Path("a.json")]
 
-NO_ADDRESS = "a path on this machine and no address: copy what lies there, and name the copy"
+NO_ADDRESS = "a path on this machine, and not an address: copy the file here, and name the copy"
 
 
 @pytest.mark.parametrize(
     ("check", "right", "wrong", "expected"),
     [
         (choice("soft", "hard"), ["soft", "hard"], "sotf", "one of soft, hard"),
-        (choice(), [], "soft", "left out, as there is nothing to choose from"),
+        (choice(), [], "soft", "left out, because there is nothing to choose from"),
         (whole_number(1), [1, 2**80], 0, "a whole number of at least 1"),
         (whole_number(-2), [-2, 0], -3, "a whole number of at least -2"),
         (SHARE, [0, 1, 0.5, 1e-300], 1.5, "a number between 0 and 1"),

@@ -13,9 +13,9 @@ from tests.specs.model_folder import WEIGHTS, refusal
     ("names", "kind"),
     [
         ([], "it is empty"),
-        (["tokenizer.json", "tokenizer_config.json"], "it holds a tokenizer alone; name the folder of the model"),
-        (["config.json", "tokenizer.json"], "it holds configuration and a tokenizer alone"),
-        (["config.json"], "it holds a configuration alone; copy the weights"),
+        (["tokenizer.json", "tokenizer_config.json"], "it holds only a tokenizer; name the folder of the model"),
+        (["config.json", "tokenizer.json"], "it holds only configuration and a tokenizer"),
+        (["config.json"], "it holds only a configuration; copy the weights"),
         (["dataset_info.json", "state.json", "data-00000-of-00001.arrow"], "it holds a dataset; name a model here"),
         (["train.jsonl.gz"], "it holds a dataset"),
         (["training.json", "checkpoint-3/state.json"], "an unfinished training of kdmem distill"),
@@ -41,4 +41,4 @@ def test_what_a_folder_holds_is_told(tmp_path: Path, names: list[str], kind: str
 
 def test_a_model_whose_weights_were_left_behind_is_told_apart_from_one_of_another_name(copied: Path) -> None:
     (copied / WEIGHTS).unlink()
-    assert "it holds configuration and a tokenizer alone" in refusal(copied)
+    assert "it holds only configuration and a tokenizer" in refusal(copied)

@@ -53,7 +53,7 @@ def test_without_sampling_it_is_greedy_and_says_why(settings):
     own = sampler_of(settings, "generation_config.json")
     assert own.sampler == Sampler(0)
     assert "do_sample" in own.remark
-    assert own.remark.endswith("name the sampler where the model is served otherwise.")
+    assert own.remark.endswith("name the sampler if your service uses another.")
 
 
 @pytest.mark.parametrize("do_sample", [True, False])
@@ -158,4 +158,4 @@ def test_a_named_sampler_says_what_the_models_own_is_if_it_is_another():
     assert named_sampler(Sampler(), own).remark == (
         "The test names this sampler; the model is deployed at temperature 1, top-k 50 (generation_config.json)."
     )
-    assert "of which no probability is computed" in named_sampler(Sampler(), None).remark
+    assert "whose probabilities are not computed" in named_sampler(Sampler(), None).remark

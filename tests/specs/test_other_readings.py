@@ -1,4 +1,4 @@
-"""The names of other readings are taken with commas between them, and each says what to declare."""
+"""The names of other readings are separated by commas, and each says what to declare."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_missing_package_is_named_before_anything_is_scored(unscored_project, 
 
 @pytest.mark.parametrize("value", ["comet", "wandb,comet", "mlflow,mlflow", "", " , "])
 def test_other_trackers_are_refused(value):
-    assert tracker_names(value) == "names of tensorboard, mlflow, trackio, wandb, with commas between several"
+    assert tracker_names(value) == "names of tensorboard, mlflow, trackio, wandb, separated by commas"
 
 
 def test_trackers_are_named_with_commas():

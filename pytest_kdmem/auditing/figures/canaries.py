@@ -27,8 +27,9 @@ def canary_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
 def _figures(canaries: MeasuredCanaries, which: str) -> Iterator[FigureEntry]:
     subject = canaries.subject
     note = (
-        f"among {count(canaries.twins)} twins; a canary that is likelier than all has {canaries.greatest:.2f} bits, and"
-        f" a string that was never seen 1.44 on average; manifest {canaries.manifest}"
+        f"among {count(canaries.twins)} twins; a canary that is more likely than all of them has"
+        f" {canaries.greatest:.2f} bits, and a string that was never seen 1.44 on average; manifest"
+        f" {canaries.manifest}"
     )
     for copies in canaries.tiers:
         at = f"{copies} {'copy' if copies == 1 else 'copies'}{which}"

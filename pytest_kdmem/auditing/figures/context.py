@@ -23,5 +23,5 @@ def _figures_of(label: str, memorization: Memorization) -> list[FigureEntry]:
         FigureEntry("context", label, f"first {length} tokens{of_answer}", rate) for length, rate in memorization.curve
     ]
     longest = memorization.longest_run
-    note = "" if longest.exhaustive else "A sample shows no bound for the longest run of the set."
+    note = "" if longest.exhaustive else "A sample gives no bound for the longest run in the whole set."
     return [*rates, FigureEntry("context", label, "longest run", longest, note)]

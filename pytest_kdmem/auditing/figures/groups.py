@@ -28,7 +28,7 @@ def group_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
     shown, rest = names[:MOST_GROUPS], len(names) - MOST_GROUPS
     notes = {shown[0]: how_drawn(next(iter(own.values())), "group")}
     if rest > 0:
-        notes[shown[-1]] = f"{count(rest)} further groups, of which no more is recited, are not listed"
+        notes[shown[-1]] = f"{count(rest)} further groups are not listed; none of them has a higher rate"
     rates = tuple(
         FigureEntry("group", label, name, by_group[name].rate, notes.get(name, ""))
         for label, by_group in parts.items()

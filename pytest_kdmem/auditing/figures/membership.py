@@ -48,8 +48,8 @@ def _against(against: Against, has_several: tuple[bool, bool]) -> str:
 def _figures(measured: MeasuredMembership) -> Iterator[FigureEntry]:
     membership, blind_test = measured.membership, measured.blind_test
     note = (
-        f"{count(membership.members)} members against {count(membership.controls)} controls, which a classifier without"
-        f" a model tells apart by an AUC of {blind_test.auc:.3f} (p = {blind_test.p_value:.3f})"
+        f"{count(membership.members)} members against {count(membership.controls)} controls, which a classifier that"
+        f" sees no model tells apart with an AUC of {blind_test.auc:.3f} (p = {blind_test.p_value:.3f})"
     )
     if len(membership.attacks) > 1:
         yield from _rows(membership, "strongest attack", note)

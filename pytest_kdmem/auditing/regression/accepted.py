@@ -88,14 +88,15 @@ class Accepted(ComparesItself):
         accepted = _with_key(self.metrics, estimate)
         if accepted is None:
             raise SpecError(
-                f"An accepted {estimate.metric} of {estimate.subject} was expected, and there is none; accept"
-                " this run's by --kdmem-update-baseline-file."
+                f"An accepted {estimate.metric} of {estimate.subject} was expected, and there is none; accept that of"
+                " this run with --kdmem-update-baseline-file."
             )
         change = metric_change(accepted, measured)
         if change.outcome == "refused":
             raise SpecError(
-                f"{estimate.metric.capitalize()} of {estimate.subject} cannot be held against what was accepted:"
-                f" {change.reason}; audit as then, or accept this run's by --kdmem-update-baseline-file."
+                f"{estimate.metric.capitalize()} of {estimate.subject} cannot be compared with what was accepted:"
+                f" {change.reason}; audit with the same settings as then, or accept this run's figure with"
+                " --kdmem-update-baseline-file."
             )
         limit = accepted_limit(accepted, self.allowed)
         return Comparison(estimate, operator, limit, judge_change(change, limit))

@@ -72,7 +72,7 @@ ACCEPTED = VersionedFile(
     "A file of accepted figures",
     SCHEMA_VERSION,
     _decode,
-    "accept this run's anew by --kdmem-update-baseline-file, or name another --kdmem-baseline-file",
-    "accept this run's by --kdmem-update-baseline-file",
+    "accept the figures of this run again with --kdmem-update-baseline-file, or name another --kdmem-baseline-file",
+    "accept the figures of this run with --kdmem-update-baseline-file",
     KIND,
 )

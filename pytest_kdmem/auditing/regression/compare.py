@@ -162,7 +162,7 @@ def _judged_values(
     evidence = f"{counts}; paired p = {paired.p_value:.2g}"
     if paired.p_value <= 1 - measured.estimate.confidence:
         return "worse", evidence
-    return "undecided", f"{evidence}, which chance could do"
+    return "undecided", f"{evidence}, which could be chance"
 
 
 def _difference(accepted: Estimate, measured: Estimate, paired: PairedDifference | None) -> tuple[float, float, float]:

@@ -120,7 +120,7 @@ def write_starter(starter: Starter) -> list[Path]:
     if existing is not None:
         is_workflow = starter.workflow != "none" and existing == starter.root / WORKFLOWS[starter.workflow]
         way_out = (
-            "to add this audit alone, use --workflow none, and let that workflow run a folder that holds all audits"
+            "to add only this audit, use --workflow none, and let that workflow run a folder that holds all audits"
             if is_workflow
             else "name another folder"
         )

@@ -123,8 +123,8 @@ class Batches:
     def _halve(self) -> None:
         at_once, self.size = self.size, self.size // 2
         warnings.warn(
-            f"model {self._name} runs out of memory on {self._device} with {at_once} examples a forward pass and goes"
-            f" on with {self.size}; --kdmem-batch-size {self.size} starts with that",
+            f"model {self._name} runs out of memory on {self._device} with {at_once} examples per forward pass and"
+            f" continues with {self.size}; --kdmem-batch-size {self.size} starts with that number",
             stacklevel=2,
         )
         if self._device == "cuda":

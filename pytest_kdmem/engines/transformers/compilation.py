@@ -48,7 +48,7 @@ class Compilation:
                     if not _is_compilation_failure(error):
                         raise
                     self.has_failed = True
-                    self._report(one_line(f"runs without compilation, which failed: {_first_line(error)}"))
+                    self._report(one_line(f"runs uncompiled, because compilation failed: {_first_line(error)}"))
             return function(*arguments, **named)
 
         return update_wrapper(call, function)

@@ -100,8 +100,8 @@ def _dequantized(weight: Any) -> Tensor:
     """A weight in float32; of torchao or of bitsandbytes in four bits."""
     if any(getattr(weight, name, None) is not None for name in INPUT_ATTRIBUTES):
         raise EngineError(
-            "Weights that alone are rounded were expected by its config.json, and these round or scale the inputs of"
-            " their layers as well; save the model again with the library that quantized it."
+            "According to its config.json, only weights were expected to be rounded, and this model rounds or scales"
+            " the inputs of its layers as well; save the model again with the library that quantized it."
         )
     if hasattr(weight, "quant_state"):
         from transformers.integrations.bitsandbytes import dequantize_bnb_weight
@@ -121,14 +121,14 @@ def _check_blocks(weight: Any) -> None:
     state = weight.quant_state
     if not state.nested and not state.absmax.is_floating_point():
         raise EngineError(
-            "Scales of floating point were expected in four bits, and found those of scales that are quantized"
-            " themselves, of which nested_absmax or nested_quant_map is missing; save the model again."
+            "Scales in floating point were expected beside the 4-bit weights; found quantized scales, of which"
+            " nested_absmax or nested_quant_map is missing: save the model again."
         )
     row, block = int(state.shape[-1]), int(state.blocksize)
     if weight.device.type == "cpu" and row % block:
         raise EngineError(
-            f"Rows of a multiple of {block} weights were expected, as kernels of bitsandbytes read others wrongly on a"
-            f" CPU, and a layer has rows of {row}; audit it on a GPU, or audit the model before it was quantized."
+            f"Rows of a multiple of {block} weights were expected, because kernels of bitsandbytes read others wrongly"
+            f" on a CPU; a layer has rows of {row}: audit it on a GPU, or audit the model before it was quantized."
         )
 
 

@@ -115,8 +115,8 @@ class VllmEngine:
     ) -> Scores:
         if metrics != "verdict":
             raise EngineError(
-                "Only verdicts were expected to be asked of the vllm engine, and all metrics were; perplexity and"
-                " entropy are given by --kdmem-engine transformers."
+                "The vllm engine computes only verdicts, and all metrics were asked for; --kdmem-engine transformers"
+                " computes perplexity and entropy."
             )
         check_ids(examples, self._vocabulary, self._name)
         margin = np.full(len(examples), np.nan, dtype=np.float32)
@@ -142,8 +142,8 @@ class VllmEngine:
 
     def losses(self, examples: Sequence[Example]) -> list[Floats]:
         raise EngineError(
-            "Only verdicts were expected to be asked of the vllm engine, and losses were; they are given by"
-            " --kdmem-engine transformers."
+            "The vllm engine computes only verdicts, and losses were asked for; --kdmem-engine transformers computes"
+            " them."
         )
 
     def decode(self, prefixes: Sequence[TokenIds], new_tokens: int) -> list[TokenIds]:

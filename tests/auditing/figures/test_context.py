@@ -26,6 +26,6 @@ def test_each_model_has_the_rates_of_its_curve_and_its_longest_run() -> None:
 
 def test_a_sample_says_that_it_bounds_no_run_and_verdicts_alone_have_no_figure() -> None:
     sampled = replace(SCORED, memorizations={"student": memorization(ROWS[1:], exhaustive=False)})
-    assert "A sample shows no bound" in context_figures(sampled)[-1].note
+    assert "A sample gives no bound" in context_figures(sampled)[-1].note
     assert context_figures(EMPTY) == ()
     assert context_figures(replace(SCORED, memorizations={"student": memorization_from([row("a")])})) == ()

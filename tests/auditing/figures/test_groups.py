@@ -38,7 +38,7 @@ def test_groups_beyond_the_most_are_counted_in_a_note(monkeypatch: pytest.Monkey
     monkeypatch.setattr(groups, "MOST_GROUPS", 2)
     figures = group_figures(replace(SCORED, memorizations={"student": memorization("student", "xyz")}))
     assert [each.label for each in figures] == ["c", "b"]
-    assert [each.note for each in figures] == ["", "1 further groups, of which no more is recited, are not listed"]
+    assert [each.note for each in figures] == ["", "1 further groups are not listed; none of them has a higher rate"]
 
 
 def test_a_sample_says_how_its_bounds_hold_and_a_group_that_was_not_looked_at_comes_last() -> None:

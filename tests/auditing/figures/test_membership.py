@@ -21,8 +21,8 @@ def test_each_attack_has_an_area_and_the_rates_that_the_controls_allow() -> None
     assert "AUC, loss per zlib byte" in labels
     assert len(set(labels)) == len(labels) == 2 * (1 + len(membership.membership.attacks))
     assert figures[0].note == (
-        "400 members against 500 controls, which a classifier without a model tells apart by an AUC of 0.512"
-        " (p = 0.340)"
+        "400 members against 500 controls, which a classifier that sees no model tells apart with an AUC of 0.512 (p ="
+        " 0.340)"
     )
     assert [figure.label for figure in build(replace(EMPTY, memberships=(membership,))).figures] == labels
 

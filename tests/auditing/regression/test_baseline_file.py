@@ -69,5 +69,7 @@ def test_another_file_is_refused_with_its_name_and_a_way_out(tmp_path: Path, cha
 
 
 def test_a_missing_file_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no such file; accept this run's by --kdmem-update-baseline-file"):
+    with pytest.raises(
+        DataError, match="no such file; accept the figures of this run with --kdmem-update-baseline-file"
+    ):
         read_accepted(tmp_path / "accepted.json")

@@ -73,7 +73,7 @@ def test_what_does_not_compile_runs_as_it_was_written_and_one_line_says_so():
         torch.testing.assert_close(step(model), expected)
     assert len(compilers_called) == 1
     assert len(lines) == 1
-    assert lines[0].startswith("runs without compilation, which failed: ")
+    assert lines[0].startswith("runs uncompiled, because compilation failed: ")
     assert "no such compiler" in lines[0]
 
 

@@ -224,7 +224,7 @@ def test_memory_too_small_for_one_example_is_an_error_that_says_so(tiny):
     engine = engine_of(tiny, batch_size=4)
     fail_above(engine, 0, RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"))
     with (
-        pytest.warns(UserWarning, match="goes on with 1"),
+        pytest.warns(UserWarning, match="continues with 1"),
         pytest.raises(EngineError, match="runs out of memory with one example"),
     ):
         scored(engine, np.ones((4, 64), dtype=np.int32))

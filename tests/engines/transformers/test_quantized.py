@@ -246,5 +246,5 @@ def test_rows_that_bitsandbytes_reads_wrongly_on_a_cpu_are_refused(tmp_path):
     LlamaForCausalLM(config).save_pretrained(tmp_path / "full")
     KINDS["bitsandbytes 4 bit"][0](tmp_path / "full", tmp_path / "quantized")
     model = Model(str(tmp_path / "quantized"))
-    with pytest.raises(EngineError, match="multiple of 64 weights were expected, as kernels of bitsandbytes read"):
+    with pytest.raises(EngineError, match="multiple of 64 weights were expected, because kernels of bitsandbytes read"):
         load_model(model, open_checkpoint(model), dtype="float32")

@@ -147,9 +147,9 @@ def test_answers_behind_prompts_of_unequal_lengths_have_the_verdicts_of_transfor
 
 def test_only_verdicts_within_its_lengths_and_vocabulary_are_given(teacher):
     ids = np.ones((3, 64), dtype=np.int32)
-    with pytest.raises(EngineError, match="perplexity and entropy are given by --kdmem-engine transformers"):
+    with pytest.raises(EngineError, match="--kdmem-engine transformers computes perplexity and entropy"):
         teacher.score(examples_of(ids), EXTRACTION, "all", ignore_progress)
-    with pytest.raises(EngineError, match="losses were; they are given by --kdmem-engine transformers"):
+    with pytest.raises(EngineError, match="losses were asked for; --kdmem-engine transformers computes them"):
         teacher.losses(examples_of(ids))
     with pytest.raises(EngineError, match="At most 50 tokens were expected"):
         verdicts_of(teacher, examples_of(ids), Extraction(50, 1, 64))
