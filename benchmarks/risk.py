@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
 
 from pytest_kdmem.corpus.shards import CorpusRecord
-from pytest_kdmem.distill.architectures import Size, write_untrained
+from pytest_kdmem.distill.architectures import write_untrained
+from pytest_kdmem.distill.shapes import Size
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.fitting import fit_predictor

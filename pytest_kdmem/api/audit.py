@@ -17,7 +17,8 @@ from pytest_kdmem.auditing.opening import audit_by_settings, declare
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.students import with_same_models_told
-from pytest_kdmem.base.progress import progress_for_onlooker
+from pytest_kdmem.base.import_notices import leave_out_notices
+from pytest_kdmem.base.progress import Progress, progress_for_onlooker, status_of
 from pytest_kdmem.errors import KdmemError, SpecError
 from pytest_kdmem.errors.harmless import harmless, named
 from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
@@ -85,8 +86,10 @@ def audit(
         )
     _check_used(settings, thresholds)
     given = {key: _shown(value) for key, value in settings.items()} | thresholds
-    with _settings_as_arguments(), _cache_dir(values) as cache_dir:
-        run = _Run(values, given, cache_dir)
+    leave_out_notices()
+    progress = progress_for_onlooker()
+    with _settings_as_arguments(), _cache_dir(values) as cache_dir, status_of(progress, "opening the audit"):
+        run = _Run(values, given, cache_dir, progress)
         if not by_name:
             return AuditReport(Report((run.result("", declared, thresholds),)))
         shared = {name: value for name, value in thresholds.items() if name == OF_NO_STUDENT}
@@ -106,17 +109,19 @@ class _Run:
         values: Every setting.
         given: The settings that were given, as reports show them.
         cache_dir: Folder of the score store.
+        progress: Shows what is loaded and scored.
     """
 
     values: Mapping[str, Any]
     given: Mapping[str, Any]
     cache_dir: Path
+    progress: Progress
 
     def result(
         self, student_name: str, declared: Mapping[str, Model | TrainingSet], thresholds: Mapping[str, float]
     ) -> AuditResult:
         """Score what is declared, and return the record with the gates."""
-        audit = audit_by_settings(self.values, "", student_name, self.cache_dir, progress_for_onlooker())
+        audit = audit_by_settings(self.values, "", student_name, self.cache_dir, self.progress)
         declare(
             audit,
             ((role, declared[role]) for role in ROLES if role in declared),

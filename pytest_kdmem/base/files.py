@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from pytest_kdmem.base.addresses import Place, file_place
 from pytest_kdmem.errors import DataError, KdmemError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Makes the error that a failed write raises from the operating system's reason ("No space left on device").
 Failure = Callable[[str], KdmemError]
@@ -166,6 +166,8 @@ def write_table(rows: pa.Table, path: Place) -> None:
     Raises:
         DataError: The file cannot be written.
     """
+    import pyarrow.parquet as pq
+
     with atomic_file(path) as temporary:
         pq.write_table(rows, temporary)
 

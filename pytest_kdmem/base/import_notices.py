@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import logging
 
-TORCHAO, BITSANDBYTES = "torchao", "bitsandbytes.backends.cpu.ops"
+TORCHAO, TRITON, BITSANDBYTES = "torchao", "torchao.kernel.intmm", "bitsandbytes.backends.cpu.ops"
 # The loggers that write it, which all else goes through that they say.
-LOGGERS = (TORCHAO, "torch.utils._pytree", BITSANDBYTES)
+LOGGERS = (TORCHAO, TRITON, "torch.utils._pytree", BITSANDBYTES)
 # How the lines about missing kernels begin, by logger.
-BEGINNINGS = {TORCHAO: "Failed to load ", BITSANDBYTES: "Failed to load CPU gemm_4bit_forward"}
+BEGINNINGS = {
+    TORCHAO: "Failed to load ",
+    TRITON: "Warning: Detected no triton",
+    BITSANDBYTES: "Failed to load CPU gemm_4bit_forward",
+}
 
 
 def leave_out_notices() -> None:

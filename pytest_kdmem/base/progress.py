@@ -71,6 +71,39 @@ def status_of(progress: Progress, text: str) -> Iterator[None]:
         progress.status("")
 
 
+class StepProgress:
+    """Shows all tasks of one step under the name of the step.
+
+    Args:
+        shown: Shows the progress.
+        step: Name of the step.
+    """
+
+    def __init__(self, shown: Progress, step: str) -> None:
+        self._shown, self._step = shown, step
+        self._in_task = False
+
+    def start(self, what: str, total: int | None) -> None:
+        self._in_task = True
+        self._shown.start(self._step, total)
+
+    def expect(self, total: int, *, is_estimate: bool) -> None:
+        self._shown.expect(total, is_estimate=is_estimate)
+
+    def advance(self, examples: int) -> None:
+        self._shown.advance(examples)
+
+    def note(self, text: str) -> None:
+        self._shown.note(text)
+
+    def status(self, text: str) -> None:
+        self._shown.status(text if self._in_task or not text else self._step)
+
+    def finish(self) -> None:
+        self._in_task = False
+        self._shown.finish()
+
+
 class Lines:
     """Writes a line every half minute, and one for each thing that is opened before a task.
 

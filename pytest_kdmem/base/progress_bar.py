@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.spinner import Spinner
 
 NARROWEST_BAR, WIDEST_BAR = 10, 40
+# Columns that stay free for what a terminal echoes at the cursor, ^C: in a line of its own it would keep the bar above.
+FOR_ECHO = 4
 REDRAWN_PER_SECOND = 4
 
 
@@ -127,7 +129,7 @@ class _Line:
         self._bar = bar
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self._bar.line(options.max_width)
+        yield self._bar.line(options.max_width - FOR_ECHO)
 
 
 def fitting_parts(task: TaskProgress, width: int) -> tuple[list[str], int]:
@@ -141,7 +143,7 @@ def fitting_parts(task: TaskProgress, width: int) -> tuple[list[str], int]:
     """
     name, counts = f"kdmem: {task.what}", _counts(task)
     left = _left(task)
-    rate = f"{task.rate:.0f}/s" if task.rate else ""
+    rate = f"{f'{task.rate:.0f}/s':>5}" if task.rate else ""
     room = width - len(name) - len(counts) - 1
     parts = [name, counts]
     if left and len(left) < room:
@@ -164,7 +166,8 @@ def fitting_parts(task: TaskProgress, width: int) -> tuple[list[str], int]:
 def _counts(task: TaskProgress) -> str:
     if not task.total:
         return f"{count(task.done)} examples"
-    return f"{count(task.done)}/{'~' if task.is_estimate else ''}{count(task.total)}"
+    total = f"{'~' if task.is_estimate else ''}{count(task.total)}"
+    return f"{count(task.done):>{len(total)}}/{total}"  # as wide from the first to the last, so that nothing moves
 
 
 def _left(task: TaskProgress) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 
-# The rate is that of this last stretch: what was stored before is done at once, and says nothing of the rest.
+# The rate is that of this last stretch.
 RATE_SECONDS = 30.0
+# What is done so soon after the start was done by an earlier run, and says nothing of the rate of this one.
+AT_ONCE_SECONDS = 0.05
 SECONDS_BETWEEN_SAMPLES = 0.5
 
 
@@ -43,7 +45,9 @@ class TaskProgress:
         self.status = ""
         self.done += examples
         now, samples = time.monotonic(), self._samples
-        if len(samples) < 2 or now - samples[-2][0] >= SECONDS_BETWEEN_SAMPLES:
+        if len(samples) == 1 and now - samples[0][0] < AT_ONCE_SECONDS:
+            samples[0] = (samples[0][0], self.done)
+        elif len(samples) < 2 or now - samples[-2][0] >= SECONDS_BETWEEN_SAMPLES:
             samples.append((now, self.done))
         else:
             samples[-1] = (now, self.done)

@@ -5,8 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from textwrap import wrap
 
 UNITS = ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A line in parts of at most so many characters, broken between words; a word that is longer stays whole."""
+    if len(line) <= width:
+        return [line]
+    return wrap(line, max(3, width), break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
 
 
 def last_part(source: str) -> str:

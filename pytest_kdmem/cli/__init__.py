@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
+from pytest_kdmem.base.import_notices import leave_out_notices
 from pytest_kdmem.cli import (
     cache,
     canaries,
@@ -25,7 +28,7 @@ from pytest_kdmem.cli import (
     score,
     study,
 )
-from pytest_kdmem.cli.output import say, speaks_for_all, versions, with_command_flags
+from pytest_kdmem.cli.output import say, say_error, speaks_for_all, versions
 from pytest_kdmem.cli.parameters import typer_command, usage_of
 from pytest_kdmem.errors import DryRun, Interrupted, KdmemError, PartScored
 from pytest_kdmem.errors.breakage import breakage_sentence, is_out_of_memory, out_of_memory_sentence
@@ -111,6 +114,9 @@ def main(arguments: list[str] | None = None) -> Any:
     What goes wrong is one sentence on stderr, with exit code 2 for a user's mistake, 130 for Ctrl-C, 143 for
     SIGTERM, and 70 for any other error.
     """
+    # The interpreter searches all objects for garbage as it ends, a million of them after an import of transformers.
+    atexit.register(gc.freeze)
+    leave_out_notices()
     try:
         return app(arguments)
     except DryRun as dry_run:
@@ -123,12 +129,12 @@ def main(arguments: list[str] | None = None) -> Any:
         typer.echo(scored)
         sys.exit(0)
     except Interrupted as interruption:
-        typer.echo(f"kdmem: {interruption}", err=True)
+        say_error(str(interruption))
         sys.exit(interruption.exit_code)
     except KdmemError as error:
-        typer.echo(f"kdmem: {with_command_flags(str(error))}", err=True)
+        say_error(str(error))
         sys.exit(USAGE_ERROR)
     except Exception as error:
         sentence = out_of_memory_sentence() if is_out_of_memory(error) else breakage_sentence(error)
-        typer.echo(f"kdmem: {with_command_flags(sentence)}", err=True)
+        say_error(sentence)
         sys.exit(BROKEN)

@@ -49,25 +49,25 @@ def make(
     loading: LoadingOptions,
 ) -> None:
     """Draw canaries, random strings of the tokenizer's own tokens, and their twins, and register them in a file."""
-    from pytest_kdmem.canaries.make import CanaryPlan, make_canaries
-    from pytest_kdmem.canaries.manifest import write_manifest
-    from pytest_kdmem.corpus.tokenizer import load_decoder
-    from pytest_kdmem.specs.checkpoint import open_checkpoint
-
     if out.exists():
         raise SpecError(
             f"A new file was expected as --out, because canaries are registered only once; {out} exists already."
         )
-    checkpoint = open_checkpoint(loading.model(model), offline=loading.offline)
-    tokenizer = load_decoder(checkpoint.text_folder, trust_remote_code=loading.trust_remote_code)
-    if tokenizer is None:
-        raise SpecError(f"A tokenizer was expected beside {model}, and there is none.")
-    manifest = make_canaries(
-        tokenizer,
-        checkpoint.tokenizer_digest,
-        CanaryPlan(plan.prefix_tokens, plan.suffix_tokens, plan.numbers_of_copies, plan.count, plan.twins, plan.seed),
-    )
-    write_manifest(manifest, out)
+    with shown_progress(f"opening the tokenizer of {last_part(model)}") as progress:
+        from pytest_kdmem.canaries.make import CanaryPlan, make_canaries
+        from pytest_kdmem.canaries.manifest import write_manifest
+        from pytest_kdmem.corpus.tokenizer import load_decoder
+        from pytest_kdmem.specs.checkpoint import open_checkpoint
+
+        lengths = plan.prefix_tokens, plan.suffix_tokens
+        canary_plan = CanaryPlan(*lengths, plan.numbers_of_copies, plan.count, plan.twins, plan.seed)
+        checkpoint = open_checkpoint(loading.model(model), offline=loading.offline)
+        tokenizer = load_decoder(checkpoint.text_folder, trust_remote_code=loading.trust_remote_code)
+        if tokenizer is None:
+            raise SpecError(f"A tokenizer was expected beside {model}, and there is none.")
+        progress.status("drawing canaries")
+        manifest = make_canaries(tokenizer, checkpoint.tokenizer_digest, canary_plan)
+        write_manifest(manifest, out)
     say(
         f"{len(manifest.planted)} canaries and {len(manifest.twins)} twins, of {manifest.alphabet} tokens, in {out};"
         " keep it secret until the audit"
@@ -84,19 +84,21 @@ def inject(
     loading: LoadingOptions,
 ) -> None:
     """Write a copy of a training set with its canaries, and check that training will read each of them whole."""
-    from pytest_kdmem.canaries.audit import check_tokenizer
-    from pytest_kdmem.canaries.inject import inject as inject_canaries
-    from pytest_kdmem.canaries.manifest import MANIFEST
-    from pytest_kdmem.corpus.tokenizer import open_tokenizer
-    from pytest_kdmem.specs.checkpoint import open_checkpoint
-
     check_outputs({"--out": out}, {"the training set": training_set, "the manifest": str(manifest)})
-    canaries, injected_set = MANIFEST.read(manifest), examples.training_set(training_set)
-    opened = loading.model(model)
-    checkpoint = open_checkpoint(opened, offline=loading.offline)
-    check_tokenizer(canaries, checkpoint, model)
-    tokenizer = open_tokenizer(opened, checkpoint, injected_set)
-    rows = inject_canaries(canaries, injected_set, out, tokenizer, examples.extraction)
+    with shown_progress(f"opening the tokenizer of {last_part(model)}") as progress:
+        from pytest_kdmem.canaries.audit import check_tokenizer
+        from pytest_kdmem.canaries.inject import inject as inject_canaries
+        from pytest_kdmem.canaries.manifest import MANIFEST
+        from pytest_kdmem.corpus.tokenizer import open_tokenizer
+        from pytest_kdmem.specs.checkpoint import open_checkpoint
+
+        canaries, injected_set = MANIFEST.read(manifest), examples.training_set(training_set)
+        opened = loading.model(model)
+        checkpoint = open_checkpoint(opened, offline=loading.offline)
+        check_tokenizer(canaries, checkpoint, model)
+        tokenizer = open_tokenizer(opened, checkpoint, injected_set)
+        progress.status("copying the training set and reading the copy")
+        rows = inject_canaries(canaries, injected_set, out, tokenizer, examples.extraction)
     say(f"{rows} rows put in; {out} holds each canary whole, as often as it was registered")
 
 

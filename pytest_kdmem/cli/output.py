@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from pytest_kdmem.base.console import shared_console
 from pytest_kdmem.base.progress import NO_PROGRESS, Lines, Progress
+from pytest_kdmem.base.text import wrapped
 from pytest_kdmem.errors.harmless import harmless
 
 if TYPE_CHECKING:
@@ -26,7 +28,15 @@ def say(line: str, style: str | None = None) -> None:
 
     console, text = shared_console(), harmless(line)
     shown = text if (console.encoding or "ascii").startswith("utf") else ASCII.clean(text)
-    console.print(shown, style=style, soft_wrap=True)
+    for part in wrapped(shown, console.width) if console.is_terminal else [shown]:
+        console.print(part, style=style, soft_wrap=True)
+
+
+def say_error(sentence: str) -> None:
+    """Print a sentence on standard error, of what went wrong or was stopped."""
+    line = f"kdmem: {with_command_flags(sentence)}"
+    for part in wrapped(line, get_terminal_size().columns) if sys.stderr.isatty() else [line]:
+        print(part, file=sys.stderr)
 
 
 def speaks_for_all() -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pytest_kdmem.cli.output import say
+from pytest_kdmem.cli.output import say, shown_progress
 
 
 def study(
@@ -30,10 +30,16 @@ def study(
 
     What an earlier run left in the folder is reused, so a study that was stopped continues.
     """
-    from pytest_kdmem.study.further_report import write_questions
-    from pytest_kdmem.study.report import write_report
-    from pytest_kdmem.study.run import run_study
+    from pytest_kdmem.study.config_file import read_config
 
-    results = run_study(config, out, only=tuple(only or ()), data=data, report=say)
-    for path in (*write_report(results, out / "report"), *write_questions(results, out / "report")):
+    read_config(config)  # what is wrong in it is told before anything large is imported
+    with shown_progress("loading PyTorch and transformers") as progress:
+        from pytest_kdmem.study.further_report import write_questions
+        from pytest_kdmem.study.report import write_report
+        from pytest_kdmem.study.run import run_study
+
+        results = run_study(config, out, only=tuple(only or ()), data=data, report=say, progress=progress)
+        progress.status("writing the report")
+        written = [*write_report(results, out / "report"), *write_questions(results, out / "report")]
+    for path in written:
         say(f"wrote {path}")

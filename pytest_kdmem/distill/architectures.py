@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -23,30 +23,14 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from pytest_kdmem.distill.shapes import Family, Size
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
-
-Family = Literal["pythia", "olmo2", "qwen3"]
 
 END_OF_TEXT = "<|endoftext|>"
 # The published models use a base of 500 000 or more, for thousands of positions; with it, a few hundred positions would
 # rotate hardly any pair of features.
 ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
-
-
-@dataclass(frozen=True)
-class Size:
-    """Shape of a model.
-
-    Args:
-        layers: Decoder layers.
-        width: Hidden width.
-        heads: Attention heads.
-    """
-
-    layers: int
-    width: int
-    heads: int
 
 
 @dataclass(frozen=True)

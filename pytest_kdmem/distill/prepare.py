@@ -105,7 +105,7 @@ def load_teacher(run: TrainingRun, *, multiplies_bfloat16: bool = False) -> PreT
     """
     teacher = run.job.teacher
     assert teacher is not None
-    run.options.report(f"teacher {teacher.declared.name}")
+    run.options.report(f"learning from {teacher.declared.name}")
     run.options.progress.status(f"loading {teacher.declared.name}")
     default_dtype = teacher.checkpoint.dtype
     if _is_on_cpu(run):

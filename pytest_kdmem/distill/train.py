@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from pytest_kdmem.base.text import count
 from pytest_kdmem.distill.batches import Collator, WholeSteps
 from pytest_kdmem.distill.callback import DistillationCallback
 from pytest_kdmem.distill.checkpoints import latest_checkpoint
@@ -73,7 +74,11 @@ def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
         trainer.add_callback(added)
     checkpoint = latest_checkpoint(folder.path)
     resumption = f", resuming at step {folder.record_resumption(checkpoint)}" if checkpoint else ""
-    run.options.report(f"{recipe.mode}: {len(rows)} examples, {recipe.epochs} epochs{resumption}")
+    examples, epochs = (
+        f"{count(number)} {unit}{'s' * (number != 1)}"
+        for number, unit in ((len(rows), "example"), (recipe.epochs, "epoch"))
+    )
+    run.options.report(f"{recipe.mode}: {examples}, {epochs}{resumption}")
     folder.start_clock()
     compilation = Compilation(run.options.report) if _is_worth_compiling(run, trainer) else None
     if compilation is not None and prepared.teacher is not None:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaincinv
 
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.mean_bounds import mean_lower_bound, mean_upper_bound
@@ -60,11 +59,15 @@ def estimate_proportion(
 
 def lower_bound(k: int, n: int, confidence: float) -> float:
     """Return the one-sided Clopper–Pearson lower bound of a proportion: a quantile of the beta distribution."""
+    from scipy.special import betaincinv  # a third of what a command imports that reads exact figures
+
     return float(betaincinv(k, n - k + 1, 1 - confidence)) if k else 0.0
 
 
 def upper_bound(k: int, n: int, confidence: float) -> float:
     """Return the one-sided Clopper–Pearson upper bound of a proportion: a quantile of the beta distribution."""
+    from scipy.special import betaincinv
+
     return float(betaincinv(k + 1, n - k, confidence)) if k < n else 1.0
 
 
@@ -150,6 +153,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 def sign_test(k: int, n: int) -> float:
     """Return the probability that at least k of n differences go one way if both ways are equally likely."""
+    from scipy.special import betainc
+
     return float(betainc(k, n - k + 1, 0.5)) if k else 1.0
 
 

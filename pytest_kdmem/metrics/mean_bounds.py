@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 # A loss in nats per token that none is expected to exceed: that of a guess among 2 ** 18 tokens.
 GREATEST_LOSS = 18 * math.log(2)
@@ -65,6 +64,7 @@ def probability_above(points: Values, bound: float) -> float:
     saddlepoint approximation, whose relative error is below 1 % even of two points.
     """
     from scipy.optimize import brentq
+    from scipy.special import ndtr
 
     distances = points - bound
     distances = distances / distances.max()

@@ -15,7 +15,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaincinv, gammaln, xlog1py, xlogy
 
 # Part of the error that the interval of the unknown share may take.
 SHARE_OF_ERROR = 0.05
@@ -85,6 +84,8 @@ def ratio_is_refuted(ratio: float, both: int, only_first: int, only_second: int,
 
 def _share_interval(hits: int, n: int, error: float) -> tuple[float, float]:
     """Return the two-sided Clopper–Pearson interval of a share."""
+    from scipy.special import betaincinv
+
     low = float(betaincinv(hits, n - hits + 1, error / 2)) if hits else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - error / 2)) if hits < n else 1.0
     return low, high
@@ -107,6 +108,8 @@ def _excess_probability(
     Returns:
         probabilities ``[s]``.
     """
+    from scipy.special import betainc, gammaln, xlog1py, xlogy
+
     share_of_first = np.clip((shares + ratio - 1) / ratio, 0.0, 1.0)
     # Share of the first model alone among the examples that are not the second's alone.
     given_not_second = np.minimum(share_of_first / np.maximum(1 - shares, 1e-300), 1.0)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.metrics.roc_bounds import (
@@ -114,4 +113,6 @@ def _both_within(first: ExampleIds, second: ExampleIds, firsts: Counts, seconds:
 
 def _sign_test(more: Counts, fewer: Counts) -> npt.NDArray[np.float64]:
     """Return how probable it is that at least ``more`` of ``more + fewer`` go one way if both are equally likely."""
+    from scipy.special import betainc
+
     return np.where(more > 0, betainc(np.maximum(more, 1), fewer + 1.0, 0.5), 1.0)

@@ -15,7 +15,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betainc
 
 from pytest_kdmem.base.arrays import ExampleIds, Values
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
@@ -81,6 +80,8 @@ def enclosing_ranks(controls: int, fpr: float, error: float) -> tuple[int, int]:
         the ranks, 1 being the highest control; 0 if no control is shown to lie above it, and one more than there are
         controls if none is shown to lie below it.
     """
+    from scipy.special import betainc
+
     expected = fpr * controls
     reach = math.ceil(expected + DEVIATIONS * math.sqrt(expected) + FURTHER_CONTROLS)
     ranks = np.arange(1, min(controls, reach) + 1, dtype=np.float64)

@@ -25,7 +25,9 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     """Show which settings hold and where each came from, if anything is audited."""
     if config.option.verbose < 0 or not any(map(is_audit, items)):
         return []
-    return session_of(config).settings.header()
+    from pytest_kdmem.plugin.screen import lines_on_screen
+
+    return [part for line in session_of(config).settings.header() for part in lines_on_screen(line, config)]
 
 
 @pytest.hookimpl(wrapper=True)

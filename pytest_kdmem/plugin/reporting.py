@@ -22,6 +22,7 @@ from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import DataError, KdmemError
 from pytest_kdmem.errors.harmless import harmless, without_commands, without_secrets
 from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
+from pytest_kdmem.plugin.screen import lines_on_screen
 from pytest_kdmem.plugin.settings import Settings
 from pytest_kdmem.report.formats import write_report
 from pytest_kdmem.report.github import append_summary, workflow_commands
@@ -127,7 +128,8 @@ def print_summary(terminalreporter: Any, published: Published, config: pytest.Co
         terminalreporter.write_line(without_commands(published.accepted))
     if outcome == "inconclusive":
         line = undecided_line(report, status, is_partial=published.is_partial)
-        terminalreporter.write_line(without_commands(line), yellow=True, bold=True)
+        for part in lines_on_screen(without_commands(line), config):
+            terminalreporter.write_line(part, yellow=True, bold=True)
     for error in published.errors:
         terminalreporter.write_line(without_commands(error), red=True)
     terminalreporter.write(github_annotations(report, config))
@@ -143,7 +145,9 @@ def undecided_line(report: Report, status: int, *, is_partial: bool) -> str:
     """
     verdict = verdict_sentence(report)
     if status != pytest.ExitCode.OK:
-        return f"{verdict}. Exit code {int(status)}: this is no release."
+        is_interrupted = status == pytest.ExitCode.INTERRUPTED
+        goes_on = " The same command goes on with what the cache holds by now." if is_interrupted else ""
+        return f"{verdict}. Exit code {int(status)}: this is no release.{goes_on}"
     if is_partial:
         return f"{verdict}. This is no release; the run exits with 0 only because --kdmem-partial is set."
     return f"{verdict}. This is no release (exit code {NOT_DECIDED}); --kdmem-partial lets such a run exit with 0."

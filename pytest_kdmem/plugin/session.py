@@ -116,6 +116,7 @@ class AuditSession:
         Raises:
             pytest.UsageError: It cannot be held.
         """
+        from pytest_kdmem.base.import_notices import leave_out_notices
         from pytest_kdmem.plugin.audit_scope import session_error
         from pytest_kdmem.plugin.completeness import is_narrowed
         from pytest_kdmem.plugin.dry_run import dry_run_error
@@ -124,6 +125,7 @@ class AuditSession:
         from pytest_kdmem.plugin.validation import update_error
 
         self.has_started, self._is_narrowed = True, is_narrowed(self.config)
+        leave_out_notices()  # whichever library is the first to import theirs
         self._book.open(self.config)
         if not self.is_dry_run:
             remove_reports(self.settings)
@@ -185,10 +187,11 @@ class AuditSession:
 
     def finish(self, session: pytest.Session) -> None:
         """Write the report of all audits, or hand this process's part of it to the one that writes."""
-        from pytest_kdmem.plugin.unused_settings import used_settings, with_unused_settings
-
         self._names.add([*filter(is_audit, session.items), *self.deselected, *self.dropped])
-        self._used_settings |= used_settings(self.audits.values(), filter(is_audit, session.items))
+        if self.has_started:
+            from pytest_kdmem.plugin.unused_settings import used_settings
+
+            self._used_settings |= used_settings(self.audits.values(), filter(is_audit, session.items))
         is_held = self.has_started and not self.less and (self.is_worker or not self._error)
         report = self._assembled_report() if is_held else None
         if self.is_worker:
@@ -201,6 +204,7 @@ class AuditSession:
         elif report is not None:
             from pytest_kdmem.auditing.own_figures import with_students_compared
             from pytest_kdmem.plugin.reporting import publish
+            from pytest_kdmem.plugin.unused_settings import with_unused_settings
             from pytest_kdmem.report.sentences import verdict_sentence
 
             report = with_students_compared(with_unused_settings(report, self.settings, self._used_settings))

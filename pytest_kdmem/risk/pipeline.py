@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.base.digests import digest_of
-from pytest_kdmem.base.progress import NO_PROGRESS, Progress
+from pytest_kdmem.base.progress import NO_PROGRESS, Progress, status_of
 from pytest_kdmem.corpus.chat_source import may_hold_conversations
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.examples import Example, stream_examples
@@ -143,8 +143,9 @@ class RiskPipeline:
             labels = self.load_labels(features, label_source.labels_from)
             learned_from = labels.digest
             notes += [f"{labels.source}: {note}" for note in labels.notes]
-            fitted = fit_predictor(features, labels) if assess else None
-            predictor = fitted.predictor if fitted is not None else self.fitted_predictor(features, labels)
+            with status_of(self.progress, "fitting the predictor"):
+                fitted = fit_predictor(features, labels) if assess else None
+                predictor = fitted.predictor if fitted is not None else self.fitted_predictor(features, labels)
         risk = apply_predictor(features, predictor, cutoff, confidence=confidence)
         risk = replace(risk, warnings=(*notes, *risk.warnings))
         comparable_on = {
@@ -212,7 +213,8 @@ class RiskPipeline:
         key = digest_of([NEAR_DUPLICATES, scores.record.digest, sorted(digests)])
         if (content := self.store.read_entry("near-duplicates", key)) is not None:
             return tuple(NearDuplicate(int(index), str(digest), str(of)) for index, digest, of in content["found"])
-        pairs = tuple(self._search_near_duplicates(scores, digests))
+        with status_of(self.progress, "looking for near-duplicates"):
+            pairs = tuple(self._search_near_duplicates(scores, digests))
         self.store.write_entry("near-duplicates", key, {"found": pairs})
         return pairs
 

@@ -129,10 +129,10 @@ class ShardScorer:
         if isinstance(shard, LossShard):
             return loss_rows(shard, [self._engine.losses(shard.examples)])
         examples = scorable_examples(shard, self._job.extraction)
+        advance(len(shard.examples) - len(examples))  # first, or else the time left would count them until the end
         with ThreadPoolExecutor(1) as beside:
             compressed = beside.submit(zlib_bytes, examples, self._tokenizer)
             scores = self._engine.score(examples, self._job.extraction, self._job.metrics, advance)
-        advance(len(shard.examples) - len(examples))
         return rows_of_shard(shard, examples, scores, compressed.result(), self._job)
 
     def close(self) -> None:

@@ -76,10 +76,10 @@ class PairScorer:
             return loss_rows(shard, self._engine.losses(shard.examples))
         extraction = self._job.teacher.extraction
         examples = scorable_examples(shard, extraction)
+        advance(len(shard.examples) - len(examples))
         with ThreadPoolExecutor(1) as beside:
             sizes = beside.submit(zlib_bytes, examples, self._tokenizer)
             scores = self._engine.score(examples, extraction, advance)
-        advance(len(shard.examples) - len(examples))
         compressed = sizes.result()
         teacher = rows_of_shard(shard, examples, scores.teacher, compressed, self._job.teacher)
         baseline = rows_of_shard(shard, examples, scores.baseline, compressed, self._job.baseline)

@@ -122,11 +122,11 @@ def score_pair(
                 for model in (teacher, baseline)
             )
         )
-    check_same_tokenizer({f"{job.model.name} ({job.model.source})": job.checkpoint for job in task.jobs})
-    keys = (*map(row_keys, task.jobs), (pair_key(task),))
-    if settings.dry_run:
-        end_dry_run([_score_run(task, keys, scoring)])
-    result = _run(task, keys, scoring)
+        check_same_tokenizer({f"{job.model.name} ({job.model.source})": job.checkpoint for job in task.jobs})
+        keys = (*map(row_keys, task.jobs), (pair_key(task),))
+        if settings.dry_run:
+            end_dry_run([_score_run(task, keys, scoring)])
+        result = _run(task, keys, scoring)
     sides = [_table(task, side, training_set, result) for side in range(2)]
     return PairTable(sides[0], sides[1], pa.concat_tables(result.tables[2]).replace_schema_metadata(None))
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
-from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Mode, Recipe
+from pytest_kdmem.distill.shapes import Family, Size
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import choice, nonempty_text, number, optional, require, whole_number

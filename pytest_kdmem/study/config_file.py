@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_kdmem.base.paths import read_text
-from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Mode, Recipe
+from pytest_kdmem.distill.shapes import Family, Size
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import nonempty_text, require, whole_number

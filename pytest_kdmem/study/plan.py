@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pytest_kdmem.distill.architectures import Family, Size
 from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.shapes import Family, Size
 from pytest_kdmem.specs.checks import choice, require
 from pytest_kdmem.study.config import StudyConfig
 from pytest_kdmem.study.further_parts import FURTHER_PARTS

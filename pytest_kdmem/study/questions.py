@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_kdmem.auditing.memberships import MembershipRequest, measure_membership
 from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.membership import Membership
 from pytest_kdmem.metrics.memorization import Memorization
@@ -43,12 +44,14 @@ class Questioner:
         controls: text that no model was trained on and that was drawn as D was.
         extraction: lengths of prefix, suffix and window.
         store: where scores are read and stored.
+        progress: shows how many examples are scored.
     """
 
     training_set: TrainingSet
     controls: TrainingSet
     extraction: Extraction
     store: ScoreStore
+    progress: Progress = NO_PROGRESS
 
     def ask(self, model: Model, reference: Model) -> Answers:
         """Ask a model.
@@ -85,7 +88,8 @@ class Questioner:
         )
 
     def _memorization(self, model: Model, data: TrainingSet) -> Memorization:
-        return Memorization(model.name, score(model, data, self.extraction, self.store, metrics="all"))
+        table = score(model, data, self.extraction, self.store, metrics="all", progress=self.progress)
+        return Memorization(model.name, table)
 
     def _near(self, memorization: Memorization, nearness: Nearness) -> Flags:
         rows = near_verbatim(memorization.scores, nearness, self.store)

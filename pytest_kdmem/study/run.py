@@ -13,11 +13,13 @@ from transformers import PreTrainedTokenizerFast
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.files import atomic_folder
+from pytest_kdmem.base.progress import NO_PROGRESS, Progress, StepProgress, status_of
 from pytest_kdmem.canaries.measured import MeasuredCanaries
 from pytest_kdmem.corpus.sources import fingerprint
-from pytest_kdmem.distill.architectures import Family, train_tokenizer, write_untrained
+from pytest_kdmem.distill.architectures import train_tokenizer, write_untrained
 from pytest_kdmem.distill.process_group import require_single_process
 from pytest_kdmem.distill.run import distill_once
+from pytest_kdmem.distill.shapes import Family
 from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.memorization import Memorization
@@ -46,7 +48,13 @@ PREDICTED_IN = ("main", "families")
 
 
 def run_study(
-    config: Path, out: Path, *, only: tuple[str, ...] = (), data: Path | None = None, report: Report
+    config: Path,
+    out: Path,
+    *,
+    only: tuple[str, ...] = (),
+    data: Path | None = None,
+    report: Report,
+    progress: Progress = NO_PROGRESS,
 ) -> Study:
     """Train and score the models of a study, or of some of its parts.
 
@@ -58,6 +66,7 @@ def run_study(
         only: parts to run, with the models they are made of or compared with; all parts if empty.
         data: folder of the texts; the environment's KDMEM_DATA if None, and without it ``../shared/data``.
         report: called with a line for each model: its seconds of training, and whether it was there already.
+        progress: shows which model of how many is trained or scored, and the examples of that.
 
     Raises:
         SpecError: the configuration is wrong, or has no such part, or one of several processes calls it.
@@ -67,10 +76,13 @@ def run_study(
     settings = read_config(config)
     steps = plan(settings, only)
     data = data or data_folder()
-    texts = write_texts(settings, data, out / "texts")
-    asks = "questions" in (only or settings.parts)
-    runner = _Runner(settings, texts, write_controls(settings, data, out / "texts") if asks else {}, out, report)
-    runs = tuple(run for step in steps if (run := runner.run(step)) is not None)
+    with status_of(progress, "reading the texts"):
+        texts = write_texts(settings, data, out / "texts")
+        asks = "questions" in (only or settings.parts)
+        controls = write_controls(settings, data, out / "texts") if asks else {}
+    runner = _Runner(settings, texts, controls, out, report)
+    numbered = [(step, StepProgress(progress, f"{at}/{len(steps)} {step.name}")) for at, step in enumerate(steps, 1)]
+    runs = tuple(run for step, shown in numbered if (run := runner.run(step, shown)) is not None)
     documents = {name: texts.datasets[name].documents for name in dict.fromkeys(run.dataset for run in runs)}
     return Study(settings.name, settings.to_json(), runs, documents)
 
@@ -89,17 +101,20 @@ class _Runner:
     controls: dict[str, Path]  # by data set; of none if no questions are asked
     out: Path
     report: Report
+    progress: Progress = NO_PROGRESS  # of the step that runs
     models: dict[str, Model] = field(default_factory=dict)
     teachers: dict[tuple[str, str, str | None], Model] = field(default_factory=dict)  # by part, family, data set
     tokenizers: dict[Family, PreTrainedTokenizerFast] = field(default_factory=dict)
 
-    def run(self, step: Step) -> ModelRun | None:
+    def run(self, step: Step, progress: Progress) -> ModelRun | None:
         """Train a step's model, or find it, and score it; a base model gives no record."""
-        model, seconds, reused = self._train(step)
-        self.models[step.name] = model
-        if step.role == "teacher":
-            self.teachers[step.part, step.family, step.dataset] = model
-        run = self._scored(step, model, seconds)
+        self.progress = progress
+        with status_of(progress, step.name):
+            model, seconds, reused = self._train(step)
+            self.models[step.name] = model
+            if step.role == "teacher":
+                self.teachers[step.part, step.family, step.dataset] = model
+            run = self._scored(step, model, seconds)
         self.report(f"{step.name}: {seconds:.1f} s{' (reused)' if reused else ''}")
         return run
 
@@ -114,6 +129,7 @@ class _Runner:
             models_dir=models_dir,
             teacher=self.models[step.teacher] if step.teacher is not None else None,
             extraction=self.config.extraction,
+            progress=self.progress,
         )
         folder = Path(model.source)
         card = read_run_card(folder)
@@ -164,8 +180,10 @@ class _Runner:
         return folder
 
     def _pipeline(self, teacher: Model, baseline: Model, dataset: str) -> RiskPipeline:
-        store = ScoreStore(self.out / "scores")
-        return RiskPipeline(teacher, baseline, self._whole(dataset), self.config.extraction, store, RunSettings())
+        store, whole = ScoreStore(self.out / "scores"), self._whole(dataset)
+        return RiskPipeline(
+            teacher, baseline, whole, self.config.extraction, store, RunSettings(), progress=self.progress
+        )
 
     def _untrained(self, step: Step) -> Model:
         """Random weights and the family's tokenizer, learned from the pre-training text."""
@@ -224,11 +242,12 @@ class _Runner:
             return None
         controls = TrainingSet(str(self.controls[dataset]))
         store = ScoreStore(self.out / "scores")
-        questioner = Questioner(self._whole(dataset), controls, self.config.extraction, store)
+        questioner = Questioner(self._whole(dataset), controls, self.config.extraction, store, self.progress)
         return questioner.ask(model, self.models[step.init])
 
     def _scores(self, model: Model, data: TrainingSet) -> ScoreTable:
-        return score(model, data, self.config.extraction, ScoreStore(self.out / "scores"), metrics="all")
+        store = ScoreStore(self.out / "scores")
+        return score(model, data, self.config.extraction, store, metrics="all", progress=self.progress)
 
 
 def _texts(path: Path) -> Iterator[str]:

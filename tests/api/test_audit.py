@@ -201,3 +201,14 @@ def test_students_of_whom_no_gate_is_held_are_not_judged_by_the_risk_of_the_set(
     students = [declared.pop("student")]
     with pytest.raises(SpecError, match=r"A gate of each student was expected, .*or leave students out\.$"):
         audit(students=students, gates={"max_predicted_risk": 1}, **declared)
+
+
+def test_what_is_loaded_is_told_at_once_where_a_person_looks_on(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("TERM", "xterm")
+    for is_terminal in (False, True):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        with pytest.raises(SpecError, match="nowhere"):
+            audit(student=tmp_path / "nowhere", training_set=tmp_path / "rows.npy")
+        out, err = capsys.readouterr()
+        assert ("kdmem: opening the audit" in out) == is_terminal
+        assert err == ""

@@ -30,6 +30,8 @@ def test_lines_of_an_import_are_left_out_and_no_others() -> None:
     other = type("Color", (), {"__module__": "mine"})
     assert not passes("torchao", "Failed to load /torchao/_C_mxfp8.so: no such device")
     assert passes("torchao", "The kernels are of another version.")
+    assert not passes("torchao.kernel.intmm", "Warning: Detected no triton, on systems without Triton …")
+    assert passes("torchao.kernel.intmm", "The kernel gives other values.")
     bitsandbytes = "bitsandbytes.backends.cpu.ops"
     assert not passes(bitsandbytes, "Failed to load CPU gemm_4bit_forward from kernels-community: %s", "no kernels")
     assert passes(bitsandbytes, "The kernel gives other values.")

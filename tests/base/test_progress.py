@@ -6,14 +6,15 @@ import sys
 
 import pytest
 
-from pytest_kdmem.base import progress
-from pytest_kdmem.base.progress import NO_PROGRESS, Lines, progress_for_onlooker, status_of
+from pytest_kdmem.base import progress, task_progress
+from pytest_kdmem.base.progress import NO_PROGRESS, Lines, StepProgress, progress_for_onlooker, status_of
 from pytest_kdmem.base.progress_bar import Bar
 
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(task_progress, "AT_ONCE_SECONDS", 0.0)
     return []
 
 
@@ -85,3 +86,23 @@ def test_progress_is_drawn_where_a_person_looks_on(monkeypatch: pytest.MonkeyPat
     assert isinstance(progress_for_onlooker(), Bar)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
     assert progress_for_onlooker() is NO_PROGRESS
+
+
+def test_a_step_has_its_name_on_whatever_is_done_in_it(lines: list[str]) -> None:
+    step = StepProgress(Lines(lines.append), "2/6 teacher")
+    with status_of(step, "opening teacher-4bf9"):
+        step.start("train", 16)
+        step.status("loading the model")
+        step.note("loss 2.1")
+        step.advance(4)
+        step.finish()
+        step.status("opening teacher-4bf9")
+        step.start("teacher-4bf9", None)
+        step.expect(8, is_estimate=False)
+        step.advance(4)
+        step.finish()
+    assert lines[0] == "kdmem: 2/6 teacher"
+    assert lines[1].startswith("kdmem: 2/6 teacher 4 of 16 examples, ")
+    assert lines[1].endswith(", loss 2.1")
+    assert lines[2].startswith("kdmem: 2/6 teacher 4 of 8 examples, ")
+    assert len(lines) == 3

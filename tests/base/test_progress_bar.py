@@ -31,14 +31,14 @@ def test_notes_give_way_first_and_the_last_of_them_before_the_others() -> None:
     def parts(width: int) -> list[str]:
         return fitting_parts(training(), width)[0]
 
-    base = ["kdmem: train", "1 280/12 800"]
+    base = ["kdmem: train", " 1 280/12 800"]
     first, second, third = NOTE.split(", ")
-    assert parts(160) == [*base, "30:00 left", "6/s", first, second, third]
-    assert parts(90) == [*base, "30:00 left", "6/s", first, second]
-    assert parts(80) == [*base, "30:00 left", "6/s", first]
-    assert parts(60) == [*base, "30:00 left", "6/s"]
+    assert parts(160) == [*base, "30:00 left", "  6/s", first, second, third]
+    assert parts(95) == [*base, "30:00 left", "  6/s", first, second]
+    assert parts(80) == [*base, "30:00 left", "  6/s", first]
+    assert parts(60) == [*base, "30:00 left", "  6/s"]
     assert parts(50) == [*base, "30:00 left"]
-    assert fitting_parts(training(), 42) == ([*base, "30:00 left"], 0)
+    assert fitting_parts(training(), 43) == ([*base, "30:00 left"], 0)
     assert fitting_parts(training(), 30) == (base, 0)
 
 
@@ -57,7 +57,7 @@ def test_an_estimate_and_what_follows_from_it_are_marked() -> None:
 
 def test_without_a_total_there_is_no_bar() -> None:
     parts, bar = fitting_parts(training(None), 60)
-    assert parts == ["kdmem: train", "1 280 examples", "6/s", "loss 2.1042"]
+    assert parts == ["kdmem: train", "1 280 examples", "  6/s", "loss 2.1042"]
     assert not bar
 
 
@@ -94,6 +94,32 @@ def test_printed_lines_stand_above_the_bar_and_it_vanishes(columns: int) -> None
         "epoch 1 of 2: mean loss 1.2680",
         "epoch 2 of 2: mean loss 1.2680",
     ]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_echo_of_ctrl_c_keeps_no_bar_on_the_screen(columns: int) -> None:
+    terminal = Terminal(columns)
+    terminal.bar.start("train", 40)
+    terminal.bar.note(NOTE * 3)
+    terminal.bar.advance(20)
+    terminal.redraw()
+    terminal.output.write("^C")  # what a terminal writes by itself, wherever the cursor is
+    terminal.console.print("stopping at the end of this step")
+    terminal.output.write("^C")
+    terminal.bar.finish()
+    assert screen_of(terminal.output.getvalue(), columns) == ["stopping at the end of this step"]
+
+
+def test_nothing_on_the_line_moves_while_numbers_grow() -> None:
+    widths = set()
+    for done in (1, 10, 100, 1000):
+        task = training(1000)
+        task.done = done
+        task._samples.clear()
+        task._samples.extend([(0.0, 0), (100.0, done)])
+        parts, bar = fitting_parts(task, 80)
+        widths.add((len(parts[1]), bar))
+    assert len({counts for counts, _ in widths}) == 1
 
 
 def test_what_is_loaded_stands_there_at_once_and_goes_with_the_first_example() -> None:

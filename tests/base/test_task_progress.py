@@ -41,8 +41,19 @@ def test_the_rate_tells_the_time_left_where_there_is_a_total(clock: Clock) -> No
     assert task.seconds_left == 16
 
 
-def test_what_was_stored_does_not_count_for_long(clock: Clock) -> None:
+def test_what_an_earlier_run_did_does_not_count_for_the_rate(clock: Clock) -> None:
     task = TaskProgress("student", 1_000_000)
+    task.advance(500_000)
+    task.advance(1000)
+    assert task.rate is None
+    clock.now += 1
+    task.advance(10)
+    assert task.rate == 10
+
+
+def test_what_is_found_stored_in_between_does_not_count_for_long(clock: Clock) -> None:
+    task = TaskProgress("student", 1_000_000)
+    clock.now += 1
     task.advance(500_000)
     for _ in range(200):
         clock.now += 1

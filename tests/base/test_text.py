@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kdmem.base.text import count, duration, last_part, nearest, percent, size
+from pytest_kdmem.base.text import count, duration, last_part, nearest, percent, size, wrapped
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,15 @@ def test_a_time_is_told_in_the_unit_that_suits_it(seconds: float, words: str) ->
 @pytest.mark.parametrize(("number", "words"), [(120, "0.12 kB"), (4.59e5, "459 kB"), (2e9, "2 GB"), (3e15, "3e+03 TB")])
 def test_a_size_is_told_in_the_unit_that_suits_it(number: float, words: str) -> None:
     assert size(number) == words
+
+
+@given(st.lists(st.text("abc-/", min_size=1, max_size=30), min_size=1), st.integers(8, 60))
+def test_a_line_is_broken_between_words_alone(words: list[str], width: int) -> None:
+    parts = wrapped(" ".join(words), width)
+    assert " ".join(part.strip() for part in parts) == " ".join(words)
+    assert all(len(part) <= width or len(part.split()) == 1 for part in parts)
+
+
+def test_a_line_that_fits_stays_as_it_is() -> None:
+    assert wrapped("copies   recited", 16) == ["copies   recited"]
+    assert wrapped("", 80) == [""]

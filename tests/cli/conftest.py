@@ -17,7 +17,8 @@ from pytest_kdmem.cli import main
 from tests.audit_project import Cast, rows_of_cells, word
 
 # How lines about what is opened and trained begin.
-PROGRESS = ("kdmem: opening ", "kdmem: loading ", "kdmem: reading ", "kdmem: train ")
+DOING = "opening|loading|reading|train|fitting|looking|drawing|copying|writing".split("|")
+PROGRESS = tuple(f"kdmem: {doing} " for doing in DOING)
 
 
 class Outcome(NamedTuple):

@@ -44,7 +44,8 @@ def test_canaries_are_made_once(planted: Path, capsys: pytest.CaptureFixture[str
     make = ["make", "unseen", "--out=made.json", *LENGTHS, "--copies=2,8", "--count=3", "--twins=100"]
     assert run(*make) == 0
     manifest = MANIFEST.read(planted / "made.json")
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert told.splitlines() == ["kdmem: opening the tokenizer of unseen", "kdmem: drawing canaries"]
     assert (manifest.tiers, len(manifest.planted), len(manifest.twins)) == ((2, 8), 6, 100)
     assert manifest.digest in printed
     assert not [canary for canary in manifest.canaries if canary.suffix in printed]
@@ -58,7 +59,9 @@ def test_a_copy_is_audited_with_figures_of_each_number_of_copies(
 ) -> None:
     inject = ["inject", "train.jsonl", "--model=unseen", "--manifest=canaries.json", "--out=again.jsonl"]
     assert run(*inject, *LENGTHS, WINDOW) == 0
-    assert "204 rows put in" in capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert "204 rows put in" in printed
+    assert told.splitlines()[0] == "kdmem: opening the tokenizer of unseen"
     assert (planted / "again.jsonl").read_bytes() == (planted / "with.jsonl").read_bytes()
     assert run("audit", "saw", "again.jsonl", *AUDIT, "--json=saw.json") == 0
     printed = capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_it_trains_and_prints_what_it_does(kdmem, tiny, data):
     done = kdmem(*training(tiny, data, "--teacher", tiny, "--held-out", data))
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert lines[0].startswith("teacher ")
+    assert lines[0].startswith("learning from ")
     assert lines[1] == "soft: 12 examples, 1 epochs"
     assert lines[2].startswith("epoch 1 of 1: mean loss ")
     assert ", held-out loss " in lines[2]

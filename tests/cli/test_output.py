@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pytest_kdmem.base.progress import NO_PROGRESS
-from pytest_kdmem.cli.output import say, say_warning, shown_progress
+from pytest_kdmem.cli.output import say, say_error, say_warning, shown_progress
 from tests.screen import screen_of
 
 
@@ -63,3 +63,28 @@ def test_lines_stand_above_the_bar_of_a_terminal(
     shown = capsys.readouterr().out
     assert "40/40" in shown
     assert screen_of(shown, 60) == ["epoch 1 of 2", "epoch 2 of 2"]
+
+
+LONG = "48 canaries and 512 twins in runs/canaries.json; keep it secret until the audit, and tell nobody"
+
+
+def test_a_terminal_gets_no_line_that_breaks_within_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    say(LONG)
+    say_error(f"{LONG} --kdmem-seed")
+    out, err = capsys.readouterr()
+    for shown, whole in ((out, LONG), (err, f"kdmem: {LONG} --seed")):
+        lines = shown.splitlines()
+        assert len(lines) > 1
+        assert max(map(len, lines)) <= 60
+        assert " ".join(line.strip() for line in lines) == whole
+
+
+def test_an_error_is_one_line_where_nobody_looks_on(capsys: pytest.CaptureFixture[str]) -> None:
+    say_error(LONG)
+    assert capsys.readouterr().err == f"kdmem: {LONG}\n"

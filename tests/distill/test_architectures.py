@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM
 
-from pytest_kdmem.distill.architectures import Size, train_tokenizer, write_untrained
+from pytest_kdmem.distill.architectures import train_tokenizer, write_untrained
+from pytest_kdmem.distill.shapes import Size
 from pytest_kdmem.errors import SpecError
 
 FAMILIES = ("pythia", "olmo2", "qwen3")

@@ -99,7 +99,7 @@ def test_a_resumed_training_does_not_ask_the_teacher_again(train, stop, teacher,
     resumed = train("stopped", arguments={"teacher": teacher, "report": lines.append}, **recipe)
     assert [line for line in lines if line.startswith("teacher")] == []
     whole = train("whole", arguments={"teacher": teacher, "report": lines.append}, **recipe)
-    assert [line for line in lines if line.startswith("teacher")] == [f"teacher {teacher.name}"]
+    assert [line for line in lines if line.startswith("learning")] == [f"learning from {teacher.name}"]
     assert_same(resumed, whole)
 
 

@@ -20,7 +20,7 @@ def loads(train, teacher, tmp_path):
         lines: list[str] = []
         arguments = {"teacher": teacher, "cache_dir": tmp_path / "cache", "report": lines.append}
         train(name, arguments=arguments | ({"training_set": training_set} if training_set else {}), **recipe)
-        return lines.count(f"teacher {teacher.name}")
+        return lines.count(f"learning from {teacher.name}")
 
     return run
 

@@ -40,7 +40,7 @@ def test_an_interrupted_run_says_what_it_exits_with(holding_project):
     holding_project.pytester.makepyfile(test_a_stop="def test_stop(student):\n    raise KeyboardInterrupt")
     result = holding_project.pytester.runpytest_inprocess(*ALONE, no_reraise_ctrlc=True)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert "Exit code 2: this is no release." in printed(result)
+    assert "Exit code 2: this is no release. The same command goes on with" in printed(result)
     assert "Exit code 10" not in printed(result)
 
 

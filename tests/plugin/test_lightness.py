@@ -47,6 +47,29 @@ def test_settings_of_an_unrelated_run_load_nothing_heavy(pytester, monkeypatch):
     assert loaded(pytester.path) == set()
 
 
+def test_collecting_an_audit_loads_nothing_heavy(pytester):
+    pytester.makeconftest(
+        """
+        import pytest
+        from pytest_kdmem import Model, TrainingSet
+
+        @pytest.fixture(scope="session")
+        def student():
+            return Model("runs/student")
+
+        @pytest.fixture(scope="session")
+        def training_set():
+            return TrainingSet("train.jsonl")
+        """
+        + NOTE_MODULES.replace("\n", "\n        ")
+    )
+    pytester.makepyfile("def test_rate(memorization, student): assert memorization(student).rate <= 0.1")
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:anyio", "--collect-only")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines("*<Function test_rate>")
+    assert loaded(pytester.path) == set()
+
+
 SCHOOL = """
     import pytest
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pytest_kdmem.base.progress import NoProgress
 from pytest_kdmem.corpus.examples import stream_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.risk.cutoff import Cutoff
@@ -48,6 +49,17 @@ def test_a_predictor_is_fitted_to_what_both_models_recite(pipeline, sampled_pair
         "predictor": "teacher&baseline",
         "risk threshold": "recall of 95.00%",
     }
+
+
+def test_what_takes_long_is_told(pipeline, sampled_pair, quick_fits):
+    told = []
+
+    class Told(NoProgress):
+        def status(self, text):
+            told.append(text)
+
+    replace(pipeline, progress=Told()).predict(sampled_pair, LabelSource())
+    assert told == ["fitting the predictor", ""]
 
 
 def test_how_the_models_find_the_training_set_is_among_the_warnings(pipeline, sampled_pair, quick_fits):

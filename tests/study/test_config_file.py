@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kdmem.distill.architectures import Size
 from pytest_kdmem.distill.recipe import Recipe
+from pytest_kdmem.distill.shapes import Size
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.study.config import PARTS, PrefilterPart, Shares
