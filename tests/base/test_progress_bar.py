@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import contextmanager, suppress
 from io import StringIO
 
 import pytest
@@ -51,7 +58,7 @@ def test_the_parts_fit_on_one_line(width: int) -> None:
 
 def test_an_estimate_and_what_follows_from_it_are_marked() -> None:
     parts, bar = fitting_parts(training(2144, is_estimate=True), 80)
-    assert parts[:3] == ["kdmem: train", "1 280/~2 100", "~2:08 left"]
+    assert parts[:3] == ["kdmem: train", " 1 280/~2 100", "~2:08 left"]
     assert bar
 
 
@@ -94,6 +101,47 @@ def test_printed_lines_stand_above_the_bar_and_it_vanishes(columns: int) -> None
         "epoch 1 of 2: mean loss 1.2680",
         "epoch 2 of 2: mean loss 1.2680",
     ]
+
+
+STOPPED_BY_CTRL_C = """
+import fcntl, termios, time
+from pytest_kdmem.base.progress_bar import Bar
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+bar = Bar()
+bar.start("train", 40)
+bar.note("x, " * 60)  # parts that fill the line
+try:
+    bar.advance(20)
+    time.sleep(60)
+except KeyboardInterrupt:
+    bar.finish()
+    print("stopped")
+"""
+
+
+def test_ctrl_c_in_a_real_terminal_leaves_no_bar() -> None:
+    reading, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "CI", "NO_COLOR")}
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED_BY_CTRL_C],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        env=environment | {"TERM": "xterm"},
+    ):
+        os.close(terminal)
+        output, is_pressed = b"", False
+        with suppress(OSError):  # how a terminal says that its last process has ended
+            while part := os.read(reading, 1 << 16):
+                output += part
+                if not is_pressed and b"20/40" in output:
+                    is_pressed = os.write(reading, b"\x03") > 0
+    os.close(reading)
+    assert b"^C" in output
+    assert screen_of(output.decode(), 80) == ["stopped"]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
