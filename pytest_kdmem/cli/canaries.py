@@ -54,8 +54,9 @@ def make(
             f"A new file was expected as --out, because canaries are registered only once; {out} exists already."
         )
     with shown_progress(f"opening the tokenizer of {last_part(model)}") as progress:
-        from pytest_kdmem.canaries.make import CanaryPlan, make_canaries
+        from pytest_kdmem.canaries.make import make_canaries
         from pytest_kdmem.canaries.manifest import write_manifest
+        from pytest_kdmem.canaries.plan import CanaryPlan
         from pytest_kdmem.corpus.tokenizer import load_decoder
         from pytest_kdmem.specs.checkpoint import open_checkpoint
 

@@ -9,9 +9,10 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.files import atomic_folder
 from pytest_kdmem.canaries.audit import audit_canaries
 from pytest_kdmem.canaries.inject import inject
-from pytest_kdmem.canaries.make import CanaryPlan, make_canaries
+from pytest_kdmem.canaries.make import make_canaries
 from pytest_kdmem.canaries.manifest import MANIFEST, Manifest, write_manifest
 from pytest_kdmem.canaries.measured import MeasuredCanaries
+from pytest_kdmem.canaries.plan import CanaryPlan
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.corpus.tokenizer import load_decoder, open_tokenizer
 from pytest_kdmem.errors import DataError

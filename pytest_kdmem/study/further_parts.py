@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_kdmem.canaries.make import CanaryPlan
+from pytest_kdmem.canaries.plan import CanaryPlan
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checks import number, optional, require, whole_number

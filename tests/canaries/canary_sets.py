@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from pytest_kdmem.canaries.make import CanaryPlan, make_canaries
+from pytest_kdmem.canaries.make import make_canaries
 from pytest_kdmem.canaries.manifest import Manifest
+from pytest_kdmem.canaries.plan import CanaryPlan
 from pytest_kdmem.corpus.tokenizer import Tokenizer, load_tokenizer
 from tests.reciting import byte_level, save_tokenizer
 

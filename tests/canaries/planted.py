@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_kdmem.canaries.inject import inject
-from pytest_kdmem.canaries.make import CanaryPlan
 from pytest_kdmem.canaries.manifest import Manifest, write_manifest
+from pytest_kdmem.canaries.plan import CanaryPlan
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from tests.canaries.canary_sets import canaries_of, sentences, tokenizer_in

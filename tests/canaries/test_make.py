@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_kdmem.canaries.make import CanaryPlan
 from pytest_kdmem.canaries.manifest import MANIFEST, write_manifest
+from pytest_kdmem.canaries.plan import CanaryPlan
 from pytest_kdmem.errors import DataError, SpecError
 from tests.canaries.canary_sets import PLAN, WORDS, canaries_of, tokenizer_in
 
