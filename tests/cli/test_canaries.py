@@ -50,7 +50,7 @@ def test_canaries_are_made_once(planted: Path, capsys: pytest.CaptureFixture[str
     assert manifest.digest in printed
     assert not [canary for canary in manifest.canaries if canary.suffix in printed]
     assert run(*make) == 2
-    assert "registered once" in capsys.readouterr().err
+    assert "registered only once" in capsys.readouterr().err
     assert run("make", "unseen", "--out=more.json", "--copies=two") == 2
 
 
