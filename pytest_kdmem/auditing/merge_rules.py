@@ -7,12 +7,11 @@ each field beside the field.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any, Protocol
 
 from pytest_kdmem.auditing.schema import DataEntry, Gate, InheritanceEntry, ModelEntry, RiskEntry
-from pytest_kdmem.auditing.schema_figures import FigureEntry, in_order
+from pytest_kdmem.auditing.schema_figures import FigureEntry, in_order, with_sets_named
 from pytest_kdmem.specs.roles import MODEL_ROLES
 
 
@@ -61,21 +60,11 @@ def last_entries(values: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> 
 def last_figures(values: Sequence[Sequence[FigureEntry]], parts: Sequence[Part]) -> tuple[FigureEntry, ...]:
     """All figures; of figures with the same family, subject and label, the one of the last part.
 
-    A part names the control set, or the manifest of canaries, where it knows of several. So figures of these families
-    that differ under one label are of several sets, and all of them stay.
+    A part names the control set, or the manifest of canaries, where it knows of several. So labels are written anew
+    once those of all parts are known.
     """
-    merged: dict[tuple[str, str, str], FigureEntry] = {}
-    for figure in chain.from_iterable(values):
-        told_apart, number = figure, 1
-        while (earlier := merged.get(told_apart.key)) is not None and _is_of_another_set(earlier, told_apart):
-            number += 1
-            told_apart = replace(figure, label=f"{figure.label}, set {number}")
-        merged[told_apart.key] = told_apart
-    return in_order(merged.values())
-
-
-def _is_of_another_set(earlier: FigureEntry, figure: FigureEntry) -> bool:
-    return figure.family in ("membership", "canaries") and earlier.estimate.to_json() != figure.estimate.to_json()
+    figures = with_sets_named(chain.from_iterable(values))
+    return in_order({figure.key: figure for figure in figures}.values())
 
 
 def in_sequence(values: Sequence[Sequence[Any]], parts: Sequence[Part]) -> tuple[Any, ...]:

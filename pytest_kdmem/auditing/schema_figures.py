@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from pytest_kdmem.metrics.estimate import Estimate
@@ -26,6 +26,9 @@ class FigureEntry:
         label: What the figure is over, such as a group or a prefix length; a row of the family's table.
         estimate: The figure with its bounds.
         note: What a reader must know of this figure, in a sentence; empty if nothing.
+        over: Names of what else it is taken over, such as its control set, by what they name; None of a figure over the
+            training set alone. Labels tell them where an audit has several.
+        digest: Digest of what it is taken over, if that is more than a training set; empty if it is not.
     """
 
     family: Family
@@ -33,11 +36,37 @@ class FigureEntry:
     label: str
     estimate: Estimate
     note: str = ""
+    over: dict[str, str] | None = field(default=None, metadata={"json_default": "left out"})
+    digest: str = field(default="", metadata={"json_default": "left out"})
 
     @property
     def key(self) -> tuple[str, str, str]:
         """Family, subject and label, which tell the figures of one audit apart."""
         return self.family, self.subject, self.label
+
+
+def with_sets_named(figures: Iterable[FigureEntry]) -> list[FigureEntry]:
+    """Name in each label what a figure is taken over, of that of which the family has several, and else not."""
+    figures = list(figures)
+    names: dict[tuple[Family, str], set[str]] = {}
+    for figure in figures:
+        for kind, name in (figure.over or {}).items():
+            names.setdefault((figure.family, kind), set()).add(name)
+    return [replace(figure, label=_without_names(figure) + _told(figure, names)) for figure in figures]
+
+
+def _without_names(figure: FigureEntry) -> str:
+    """The label without the names that it has where others of the audit are known."""
+    label = figure.label
+    for kind, name in reversed((figure.over or {}).items()):
+        label = label.removesuffix(f", {kind} {name}")
+    return label
+
+
+def _told(figure: FigureEntry, names: Mapping[tuple[Family, str], set[str]]) -> str:
+    """The names by which a figure is told from others of its family."""
+    several = {kind: name for kind, name in (figure.over or {}).items() if len(names[figure.family, kind]) > 1}
+    return "".join(f", {kind} {name}" for kind, name in several.items())
 
 
 def in_order(figures: Iterable[FigureEntry]) -> tuple[FigureEntry, ...]:

@@ -10,7 +10,7 @@ import pytest
 from pytest_kdmem.auditing import merge_rules
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import InheritanceEntry, RiskEntry
-from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.auditing.schema_figures import FigureEntry, with_sets_named
 from tests.auditing.results import full_result
 from tests.report.audits import risk_entry
 
@@ -54,17 +54,37 @@ def test_items_are_joined_in_the_order_of_the_parts() -> None:
     assert merge_rules.distinct_items([("a",), ("b", "a")], []) == ("a", "b")
 
 
-def test_figures_of_several_sets_of_which_each_part_knows_one_all_stay() -> None:
-    rate = full_result().memorization["student"]
-    first = FigureEntry("membership", "student", "AUC, loss", rate)
-    second, third = (replace(first, estimate=replace(rate, value=value)) for value in (0.5, 0.75))
-    merged = merge_rules.last_figures([(first,), (second,), (first, third), (second,)], [])
+def of_control(controls: str, value: float, label: str = "AUC, loss", **over: str) -> FigureEntry:
+    rate = replace(full_result().memorization["student"], value=value)
+    return FigureEntry("membership", "student", label, rate, over={"controls": controls, **over})
+
+
+def test_sets_of_which_each_part_knows_one_are_named_once_all_parts_are_known() -> None:
+    first, second, third = (of_control(name, value) for name, value in (("a", 0.1), ("b", 0.5), ("c", 0.75)))
+    # This part knew of two sets, and named them.
+    of_two = with_sets_named([first, third])
+    assert [each.label for each in of_two] == ["AUC, loss, controls a", "AUC, loss, controls c"]
+    merged = merge_rules.last_figures([(first,), (second,), of_two, (second,)], [])
     assert [(each.label, each.estimate.value) for each in merged] == [
-        ("AUC, loss", rate.value),
-        ("AUC, loss, set 2", 0.5),
-        ("AUC, loss, set 3", 0.75),
+        ("AUC, loss, controls a", 0.1),
+        ("AUC, loss, controls b", 0.5),
+        ("AUC, loss, controls c", 0.75),
     ]
-    of_groups = [replace(each, family="group") for each in (first, second)]
+    # What all parts together have only one of is named in none.
+    assert merge_rules.last_figures([(of_two[0],), (first,)], []) == (first,)
+    with_reference = [of_control("a", 0.1, reference="base"), of_control("a", 0.2, reference="other")]
+    labels = [each.label for each in merge_rules.last_figures([[each] for each in with_reference], [])]
+    assert labels == ["AUC, loss, reference base", "AUC, loss, reference other"]
+
+
+def test_models_that_parts_attacked_with_different_controls_stand_in_different_rows() -> None:
+    parts = [[of_control("a", 0.1)], [replace(of_control("b", 0.5), subject="baseline")]]
+    labels = {each.subject: each.label for each in merge_rules.last_figures(parts, [])}
+    assert labels == {"student": "AUC, loss, controls a", "baseline": "AUC, loss, controls b"}
+
+
+def test_of_one_figure_over_the_training_set_alone_that_of_the_last_part_stays() -> None:
+    of_groups = [replace(of_control("a", value), family="group", over=None) for value in (0.1, 0.5)]
     assert merge_rules.last_figures([[each] for each in of_groups], []) == (of_groups[1],)
 
 

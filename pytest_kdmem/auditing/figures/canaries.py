@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pytest_kdmem.auditing.figures.membership import FALSE_POSITIVE_RATES
-from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.auditing.schema_figures import FigureEntry, with_sets_named
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.base.text import count
 from pytest_kdmem.canaries.measured import MeasuredCanaries
@@ -16,15 +17,15 @@ SHORT = 8
 
 def canary_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
     """Return the figures of each number of copies, with the manifest's digest and the number of twins as a note."""
-    manifests = {canaries.manifest for canaries in scored.canaries}
-    return tuple(
-        figure
+    figures = [
+        replace(figure, over={"manifest": canaries.manifest[:SHORT]}, digest=canaries.over)
         for canaries in scored.canaries
-        for figure in _figures(canaries, f" of {canaries.manifest[:SHORT]}" if len(manifests) > 1 else "")
-    )
+        for figure in _figures(canaries)
+    ]
+    return tuple(with_sets_named(figures))
 
 
-def _figures(canaries: MeasuredCanaries, which: str) -> Iterator[FigureEntry]:
+def _figures(canaries: MeasuredCanaries) -> Iterator[FigureEntry]:
     subject = canaries.subject
     note = (
         f"among {count(canaries.twins)} twins; a canary that is more likely than all of them has"
@@ -32,7 +33,7 @@ def _figures(canaries: MeasuredCanaries, which: str) -> Iterator[FigureEntry]:
         f" {canaries.manifest}"
     )
     for copies in canaries.tiers:
-        at = f"{copies} {'copy' if copies == 1 else 'copies'}{which}"
+        at = f"{copies} {'copy' if copies == 1 else 'copies'}"
         exposure, recited = canaries.exposure(copies), canaries.recited(copies)
         yield FigureEntry("canaries", subject, f"exposure, {at}", exposure, note if copies == canaries.tiers[0] else "")
         for rate in FALSE_POSITIVE_RATES:

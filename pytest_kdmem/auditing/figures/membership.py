@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pytest_kdmem.auditing.memberships import Against, MeasuredMembership
-from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.auditing.schema_figures import FigureEntry, with_sets_named
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors.harmless import without_commands
@@ -22,27 +22,19 @@ def membership_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
 
     Where tests asked for several control sets, or several models that calibrate the loss, each row names its own.
     """
-    against = {measured.against for measured in scored.memberships}
-    has_several = (
-        len({each.controls for each in against}) > 1,
-        len({each.reference for each in against if each.reference}) > 1,
-    )
-    figures = (
-        replace(figure, label=f"{figure.label}{_against(measured.against, has_several)}")
+    figures = [
+        replace(figure, over=_over(measured.against))
         for measured in scored.memberships
         for figure in _figures(measured)
-    )
-    by_key = {figure.key: figure for figure in reversed(list(figures))}
+    ]
+    by_key = {figure.key: figure for figure in reversed(with_sets_named(figures))}
     return tuple(reversed(by_key.values()))
 
 
-def _against(against: Against, has_several: tuple[bool, bool]) -> str:
-    """What a row says of its control set and its reference, of those of which there are several."""
-    several_controls, several_references = has_several
-    controls = f", controls {without_commands(against.controls)}" * several_controls
-    return controls + f", reference {without_commands(against.reference)}" * (
-        several_references and bool(against.reference)
-    )
+def _over(against: Against) -> dict[str, str]:
+    """The control set and the reference by name, as far as there are any."""
+    names = {"controls": against.controls, "reference": against.reference}
+    return {kind: without_commands(name) for kind, name in names.items() if name}
 
 
 def _figures(measured: MeasuredMembership) -> Iterator[FigureEntry]:

@@ -28,7 +28,7 @@ def test_several_manifests_are_told_apart() -> None:
     first = scores_of(4, 100, shift={1: 0.0})
     figures = canary_figures(replace(EMPTY, canaries=(first, replace(first, manifest="another one"))))
     assert len({figure.key for figure in figures}) == len(figures) == 6
-    assert figures[-1].label == "recited, 1 copy of another "
+    assert figures[-1].label == "recited, 1 copy, manifest another "
 
 
 def test_many_twins_allow_a_rate_of_one_in_a_thousand() -> None:
