@@ -79,7 +79,7 @@ def test_every_model_that_is_given_is_scored(declared):
 
 def test_an_undefined_ratio_passes_no_gate(declared, tmp_path):
     copy = shutil.copytree(declared["baseline"], tmp_path / "copy")
-    report = audit(gates={"max_inheritance_ratio": 1}, **declared | {"student": copy})
+    report = audit(gates={"max_inheritance_ratio": 0.99}, **declared | {"student": copy})
     assert [gate.outcome for gate in report.gates] == ["inconclusive"]
     assert report.passed is False
     assert any("student and baseline are the same model" in warning for warning in report.record.audits[0].warnings)
@@ -95,7 +95,7 @@ def test_a_threshold_that_a_sample_cannot_meet_is_inconclusive(declared):
 
 def test_gates_that_need_a_model_which_is_not_given_are_refused_in_a_sentence(declared):
     del declared["baseline"]
-    for gates in ({"max_inheritance_ratio": 0.1}, {"min_reduction": 2}, {"max_predicted_risk": 1}, Thresholds()):
+    for gates in ({"max_inheritance_ratio": 0.1}, {"min_reduction": 2}, {"max_predicted_risk": 0.99}, Thresholds()):
         with pytest.raises(SpecError, match=r"^A baseline was expected by the gate .*; give baseline=…, or leave"):
             audit(gates=gates, **declared)
     with pytest.raises(SpecError, match="A model was expected to be audited"):
@@ -200,7 +200,7 @@ def test_students_are_held_to_each_gate_in_turn(declared):
 def test_students_of_whom_no_gate_is_held_are_not_judged_by_the_risk_of_the_set(declared):
     students = [declared.pop("student")]
     with pytest.raises(SpecError, match=r"A gate of each student was expected, .*or leave students out\.$"):
-        audit(students=students, gates={"max_predicted_risk": 1}, **declared)
+        audit(students=students, gates={"max_predicted_risk": 0.99}, **declared)
 
 
 def test_what_is_loaded_is_told_at_once_where_a_person_looks_on(monkeypatch, capsys, tmp_path):
