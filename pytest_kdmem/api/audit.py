@@ -81,8 +81,8 @@ def audit(
     check_gates(thresholds, [*declared, *["student"] * bool(by_name)])
     if by_name and [*thresholds] == [OF_NO_STUDENT]:
         raise SpecError(
-            f"A gate of each student was expected, and {OF_NO_STUDENT} is of none; name another gate beside it, such as"
-            " max_memorization_rate, or leave students out."
+            f"A gate of each student was expected, and {OF_NO_STUDENT} belongs to none of them; name another gate"
+            " beside it, such as max_memorization_rate, or leave students out."
         )
     _check_used(settings, thresholds)
     given = {key: _shown(value) for key, value in settings.items()} | thresholds

@@ -58,7 +58,7 @@ def _add_lost_gates(result: AuditResult, failed: Iterable[str], nodeids: Sequenc
     """Add a gate for each test of the audit that failed and has none."""
     with_gate = {gate.nodeid for gate in result.gates}
     lost = [nodeid for nodeid in dict.fromkeys(failed) if nodeid in nodeids and nodeid not in with_gate]
-    reason = "failed, and the process that ran it ended before it could tell more"
+    reason = "failed, and the process that ran it ended before it could report more"
     gates = (Gate(nodeid.rsplit("::", 1)[-1], nodeid, "", None, None, None, "error", reason) for nodeid in lost)
     return replace(result, gates=(*result.gates, *gates))
 

@@ -45,8 +45,8 @@ def chat_warnings(card: RunCard, subject: str, scores: ScoreTable) -> Iterator[s
     if card.chat.roles == "assistant" and scores.training_set.chat_roles == "all":
         yield (
             f"according to its run card, {subject} was trained on answers of the assistant alone, and this audit reads"
-            " all turns: those that nothing was learned of lower every rate (--kdmem-chat-roles=assistant leaves them"
-            " out)"
+            " all turns: turns from which nothing was learned lower every rate (--kdmem-chat-roles=assistant leaves"
+            " them out)"
         )
     if card.recipe.get("packing") and card.recipe.get("packing_strategy") == "wrapped":
         yield (

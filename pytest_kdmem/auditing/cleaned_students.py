@@ -16,7 +16,7 @@ CANARIES = (
     " TrainingSet(…)) of the cleaned copy says whether that holds them all)"
 )
 MEMBERSHIP = (
-    "attacks also look for what cleaning left out, which makes it seem safer than it is (membership(model,"
+    "attacks also look for what cleaning left out, which makes the model seem safer than it is (membership(model,"
     " TrainingSet(…)) of the cleaned copy attacks what it saw)"
 )
 

@@ -151,7 +151,7 @@ def without_near_controls(sides: Sides, store: ScoreStore, *, offline: bool) -> 
         raise SpecError(
             f"Controls of which at most {percent(MOST_NEAR)} are near-duplicates of text in the training set were"
             f" expected in {sides.controls.scores.training_set.source}, and {count(len(near.controls))} of"
-            f" {count(len(controls))} are, so that a model that learned the training set learned them: deduplicate"
+            f" {count(len(controls))} are, so a model that learned the training set also learned them: deduplicate"
             " before the two sets are divided."
         )
     return sides.without(*near)
@@ -168,10 +168,10 @@ def check_exchangeable(sides: Sides, store: ScoreStore, *, offline: bool) -> Bli
     members, controls = sides.digests()
     if held := held_beyond_sample(sides.members.scores, controls, store, offline=offline):
         raise SpecError(
-            f"Controls that are not of the training set were expected in {sides.controls.scores.training_set.source},"
-            f" and {count(held)} of {count(len(controls))} stand in {sides.members.scores.training_set.source} beyond"
-            " its sample, so that attacks would seem to miss: drop them, or measure over the whole training set, which"
-            " leaves them out."
+            "Controls that do not occur in the training set were expected in"
+            f" {sides.controls.scores.training_set.source}, and {count(held)} of {count(len(controls))} stand in"
+            f" {sides.members.scores.training_set.source} outside its sample, so attacks on them would seem to fail:"
+            " drop them, or measure over the whole training set, which leaves them out."
         )
     sets = (sides.members.scores, members), (sides.controls.scores, controls)
     outcome = exchangeability(*sets, store, offline=offline)

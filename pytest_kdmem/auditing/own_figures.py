@@ -74,6 +74,6 @@ def _role(estimate: Estimate) -> str:
 
 def _foreign_reason(role: str) -> str:
     return (
-        f"A figure of this audit's own {role} was expected to be compared, and one of another audit's {role} was kept"
-        " from there; let each test or fixture ask for memorization and the like among its arguments."
+        f"A figure of this audit's own {role} was expected to be compared, and one was kept from another audit's"
+        f" {role}; let each test or fixture ask for memorization and the like among its arguments."
     )

@@ -79,7 +79,7 @@ class AbsentExamples:
             raise SpecError(
                 f"At least {percent(self.least_share)} of the examples of teacher set {teacher_set.source}, or"
                 f" {ENOUGH} of them, were expected to be absent from training set {training_set.source}, and"
-                f" {count(left)} of {count(left + held)} are, so that a figure would be of nearly none of what was"
+                f" {count(left)} of {count(left + held)} are, so a figure would cover almost none of what was"
                 " declared; give text that only the teacher saw, or lower --kdmem-min-scored-share."
             )
         return absent

@@ -56,8 +56,8 @@ def check_copies(manifest: Manifest, copies: Copies, source: str) -> None:
     if missing := int((copies < planned).sum()):
         raise DataError(
             f"Canaries as they were registered were expected in {source}, and {count(missing)} of"
-            f" {len(manifest.planted)} are whole in fewer examples than that: was it read as it is here (form, window,"
-            " columns), and was it changed?"
+            f" {len(manifest.planted)} are whole in fewer examples than that: was it prepared with the same form,"
+            " window and columns, and was it changed since?"
         )
     if twins := int((copies[planned == 0] > 0).sum()):
         raise DataError(

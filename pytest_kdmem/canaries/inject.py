@@ -106,8 +106,8 @@ def _checked_source(training_set: TrainingSet, target: Path) -> Path:
         )
     if training_set.order is not None:
         raise SpecError(
-            "Documents of which training draws an order of its own were expected to put canaries in; found the order"
-            f" {training_set.order}, which is without them: drop it (--kdmem-order)."
+            "Documents whose order training draws itself were expected to put canaries in; found the order"
+            f" {training_set.order}, which lacks the canaries: drop it (--kdmem-order)."
         )
     if training_set.documents == "articles":
         raise SpecError(

@@ -43,7 +43,7 @@ def make_canaries(tokenizer: Tokenizer, tokenizer_digest: str, plan: CanaryPlan)
         canary = _draw_canary(tokenizer, alphabet, plan, copies, draw)
         drawn[canary.ids] = canary
     if len(drawn) < len(numbers):
-        raise SpecError("Different canaries were expected, and some are the same; draw longer ones.")
+        raise SpecError("Canaries that all differ were expected, and some are the same; draw longer ones.")
     return Manifest(
         tokenizer_digest, plan.prefix_tokens, plan.suffix_tokens, plan.seed, len(alphabet), tuple(drawn.values())
     )

@@ -30,7 +30,9 @@ def strings_alone(
     """
     first = next(iter(read_documents(training_set, offline=offline)), None)
     if first is None:
-        raise DataError(f"Rows were expected in {training_set.source} to see how a canary is one; there are none.")
+        raise DataError(
+            f"Rows were expected in {training_set.source} to write canaries in the same form; there are none."
+        )
     undrawn = replace(training_set, sample=None, group_column=None, stratify=None, stratum_sample=None)
     alone = replace(undrawn, form="documents", eos=None, minimum_tokens=0, documents="lines")
     if isinstance(first, str | ChatRow):

@@ -179,7 +179,7 @@ def check_outputs(outputs: Mapping[str, Place | None], inputs: Mapping[str, Plac
     for flag, output in outputs.items():
         for name, source in inputs.items():
             if output is not None and source is not None and _is_in(file_place(output), source):
-                raise SpecError(f"{flag} would write over {name}, {source}; name another path.")
+                raise SpecError(f"{flag} would overwrite {name}, {source}; name another path.")
 
 
 def _is_in(output: Place, source: Place) -> bool:

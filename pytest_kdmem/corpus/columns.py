@@ -163,7 +163,7 @@ def _inside(is_token: Flags, where: str) -> slice:
         return slice(0, 0)
     if len(kept) != kept[-1] - kept[0] + 1:
         raise DataError(
-            f"Padding at the ends alone was expected in {where}; found an {MASK_COLUMN} that leaves out tokens between"
+            f"Padding only at the ends was expected in {where}; found an {MASK_COLUMN} that leaves out tokens between"
             " others: give each sequence in a row of its own."
         )
     return slice(int(kept[0]), int(kept[-1]) + 1)

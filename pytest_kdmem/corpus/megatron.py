@@ -224,8 +224,8 @@ def _read_header(file: BinaryIO, path: BinaryFile) -> Header:
     if size != header.size:
         kind = "cut short" if size < header.size else "longer, as one of images or other modes is"
         raise DataError(
-            f"An index of {header.size} bytes was expected at {path}, by the {sequences} sequences and"
-            f" {documents} documents it is of; found {size} bytes: it is {kind}."
+            f"An index of {header.size} bytes was expected at {path}, by the {sequences} sequences and {documents}"
+            f" documents that it names; found {size} bytes: it is {kind}."
         )
     return header
 

@@ -155,8 +155,8 @@ def _open_teacher(declared: DeclaredJob, init: Checkpoint, *, offline: bool) -> 
 def _check_trainable(init: Checkpoint) -> None:
     if init.quantization is not None:
         raise SpecError(
-            f"Weights that training can change were expected of the model to train in {init.folder}, and they are"
-            f" quantized by {init.quantization.method}; train the model that it was made from, and quantize it again."
+            f"Weights that can be trained were expected in {init.folder}, and they are quantized by"
+            f" {init.quantization.method}; train the model that it was made from, and quantize it again."
         )
 
 

@@ -93,7 +93,7 @@ def match_sides(members: Memorization, controls: Memorization) -> Sides:
 def _check_size(members: Memorization, controls: Memorization, is_member: Flags, is_control: Flags) -> None:
     for name, side, alone in (("training", members, is_member), ("control", controls, is_control)):
         if alone.sum() < FEWEST_EXAMPLES:
-            held = f", beside {count(int((~alone).sum()))} that the other set holds, or nearly holds"
+            held = f", and {count(int((~alone).sum()))} more that the other set also holds, or nearly holds"
             shared = held if not alone.all() else ""
             raise SpecError(
                 f"At least {FEWEST_EXAMPLES} distinct examples of the {name} set {side.scores.training_set.source} were"
@@ -118,8 +118,8 @@ def check_made_alike(members: Memorization, controls: Memorization) -> None:
         is_left_open = name != "minimum_tokens" and None in (value, second[name])
         if value != second[name] and not is_left_open:
             raise SpecError(
-                "A control set that is made into examples as the training set is was expected to measure membership;"
-                f" {name} is {value!r} of {members.scores.training_set.source} and {second[name]!r} of"
+                "A control set that is cut into examples in the same way as the training set was expected to measure"
+                f" membership; {name} is {value!r} of {members.scores.training_set.source} and {second[name]!r} of"
                 f" {controls.scores.training_set.source}: declare both alike."
             )
 

@@ -135,7 +135,7 @@ def _report_place(path: str, settings: Settings) -> Place:
                 f" alone; found {path}."
             )
     elif accepted is not None and place.resolve() == accepted.resolve():
-        raise SpecError(f"a report was to be written over the accepted figures in {accepted}; name another file.")
+        raise SpecError(f"a report would overwrite the accepted figures in {accepted}; name another file.")
     return place
 
 

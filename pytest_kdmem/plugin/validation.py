@@ -104,11 +104,11 @@ def _check_lengths(settings: Settings) -> None:
 def _check_shard(settings: Settings) -> None:
     place = settings.places["shard"]
     if settings["shard"] and settings["no_cache"]:
-        raise usage_error(f"{place} keeps its scores for the other parts; keep a cache.")
+        raise usage_error(f"{place} must store its scores for the other parts; keep a cache.")
     if settings["shard"] and settings.overrides("report"):
         raise usage_error(
-            f"{settings.places['report']}: a report tells of whole audits, and {place} scores a part; report from a run"
-            " without it once all parts are scored."
+            f"{settings.places['report']}: a report covers whole audits, and {place} scores a part; write it in a run"
+            " without this option once all parts are scored."
         )
 
 

@@ -56,7 +56,7 @@ def select_audit(report: Report, name: str | None = None) -> AuditResult:
     if len(matches) == 1:
         return matches[0]
     if name is None:
-        raise SpecError(f"A card tells of one audit, and the report has {len(matches)}: {names}; choose by --audit.")
+        raise SpecError(f"A card covers one audit, and the report has {len(matches)}: {names}; choose by --audit.")
     raise SpecError(
         f"An audit called {sanitize(name)} was expected in the report, which has {names}; choose by --audit."
     )

@@ -69,7 +69,7 @@ def test_the_changes_are_written_with_the_second_report(large, compare, kdmem):
     [audit] = read_report("changes.json").audits
     assert [(change.metric, change.outcome) for change in audit.metric_changes] == [("memorization rate", "same")]
     assert "same" in Path("changes.html").read_text()
-    for path, message in (("new.json", "would write over the second report"), ("a.pdf", "A report ends in one of")):
+    for path, message in (("new.json", "would overwrite the second report"), ("a.pdf", "A report ends in one of")):
         done = kdmem("compare", "old.json", "new.json", "--to", path)
         assert done.code == 2
         assert message in done.err

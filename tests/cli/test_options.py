@@ -88,7 +88,7 @@ def test_an_output_over_an_input_is_refused(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     check_outputs({"--out": Path("other.npy")}, {"the training set": source})
-    with pytest.raises(SpecError, match=rf"^--out would write over the training set, {source}; name another path\.$"):
+    with pytest.raises(SpecError, match=rf"^--out would overwrite the training set, {source}; name another path\.$"):
         check_outputs({"--save": None, "--out": Path("data.npy")}, {"the labels": None, "the training set": source})
 
 
@@ -108,5 +108,5 @@ def test_an_output_in_an_address_that_is_read_is_refused(output, source):
     """A table that lies in the training set's folder would be read as a part of it in the next run."""
     others = ("s3://bucket/set-2.parquet", "s3://other/set.parquet", "file:///set.parquet", "set.parquet")
     check_outputs({other: other for other in others}, {"the training set": source})
-    with pytest.raises(SpecError, match=r"^--out would write over the training set, .*; name another path\.$"):
+    with pytest.raises(SpecError, match=r"^--out would overwrite the training set, .*; name another path\.$"):
         check_outputs({"--out": output}, {"the training set": source})

@@ -46,7 +46,7 @@ def test_the_record_is_not_written_over(kdmem, record):
     before = record.read_bytes()
     done = kdmem("report", record, "--to", record)
     assert done.code == 2
-    assert "--to would write over the record" in done.err
+    assert "--to would overwrite the record" in done.err
     assert record.read_bytes() == before
 
 

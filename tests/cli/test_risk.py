@@ -35,7 +35,7 @@ def test_nothing_is_written_over_the_training_set(predict, parquet):
     before = parquet.read_bytes()
     done = predict("risk", f"--out={parquet}", data=str(parquet))
     assert done.code == 2
-    assert "--out would write over the training set, rows.parquet" in done.err
+    assert "--out would overwrite the training set, rows.parquet" in done.err
     assert parquet.read_bytes() == before
 
 

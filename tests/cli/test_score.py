@@ -200,7 +200,7 @@ def test_a_table_is_not_written_over_the_training_set(kdmem, tiny, rows, tmp_pat
     before = (tmp_path / "train.parquet").read_bytes()
     done = kdmem("score", tiny, "train.parquet", "--out", "train.parquet")
     assert done.code == 2
-    assert "--out would write over the training set, train.parquet" in done.err
+    assert "--out would overwrite the training set, train.parquet" in done.err
     assert (tmp_path / "train.parquet").read_bytes() == before
 
 

@@ -35,7 +35,7 @@ def test_near_duplicates_are_left_out_of_both_sides_and_counted_apart() -> None:
     assert [len(side) for side in sides.digests()] == [147, 148]
     membership = compute_membership(sides, "loss")
     assert (membership.members, membership.controls, membership.near) == (147, 148, 2)
-    with pytest.raises(SpecError, match="found 99, beside 51 that the other set holds, or nearly holds"):
+    with pytest.raises(SpecError, match="found 99, and 51 more that the other set also holds, or nearly holds"):
         match_sides(members, controls).without(set(), {f"control {at}" for at in range(51)})
 
 

@@ -115,7 +115,7 @@ def test_controls_that_a_sample_of_the_training_set_does_not_show_are_refused(pr
     result = project.run(NOISE, f"--kdmem-sample={ROWS}")
     assert result.ret == 1
     [failure] = project.failures(result)
-    assert "Controls that are not of the training set were expected" in failure
+    assert "Controls that do not occur in the training set were expected" in failure
 
 
 def test_controls_that_nearly_stand_in_the_training_set_are_left_out_and_many_are_refused(
@@ -132,7 +132,7 @@ def test_controls_that_nearly_stand_in_the_training_set_are_left_out_and_many_ar
         result = project.run(NOISE, "--kdmem-report=report.json")
         if is_refused:
             assert result.ret == 1
-            assert f"and {near} of 120 are, so that a model that learned" in project.failures(result)[0]
+            assert f"and {near} of 120 are, so a model that learned" in project.failures(result)[0]
             continue
         audit = project.report("report.json")
         assert any(f"{near} controls that are near-duplicates" in warning for warning in audit.warnings)

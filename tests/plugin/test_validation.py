@@ -44,8 +44,8 @@ def test_a_wrong_value_is_a_usage_error_before_anything_happens(audit_project, m
         (["--kdmem-student=no/such/folder"], "--kdmem-student: a model folder was expected at no/such/folder"),
         (["--kdmem-training-set=no/such/data.npy"], "--kdmem-training-set: .*no/such/data.npy"),
         (["--kdmem-control-set=s3://KEY:SECRET@bucket/x.jsonl"], "--kdmem-control-set: "),
-        (["--kdmem-shard=1/4", "--kdmem-no-cache"], "--kdmem-shard keeps its scores"),
-        (["--kdmem-shard=1/4", "--kdmem-report=a.json"], "--kdmem-report: a report tells of whole audits"),
+        (["--kdmem-shard=1/4", "--kdmem-no-cache"], "--kdmem-shard must store its scores"),
+        (["--kdmem-shard=1/4", "--kdmem-report=a.json"], "--kdmem-report: a report covers whole audits"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(pytester, arguments, expected):

@@ -133,8 +133,8 @@ def _check_tensors(stored: dict[str, Tensor], adapted: nn.Module, own: dict[str,
         place = own[name] if name in own else places[name]
         if place.shape != tensor.shape or not torch.equal(place, tensor.to(place.dtype)):
             raise EngineError(
-                f"The weights of the adapter in {adapter.folder} were expected in the loaded model, and {name} is"
-                " another; save the adapter again."
+                f"The weights of the adapter in {adapter.folder} were expected in the loaded model, and {name}"
+                " differs; save the adapter again."
             )
 
 

@@ -92,8 +92,8 @@ def check_loaded(model: PreTrainedModel, loading_info: dict[str, Any], checkpoin
         raise files_changed(str(checkpoint.gguf))
     if checkpoint.gguf is None and (changed := _changed_weights(model, checkpoint)):
         raise EngineError(
-            f"The weights in {folder} were expected in the loaded model, and {len(changed)} of its weights"
-            f" are others (first: {changed[0]}); audit it again once it is saved."
+            f"The weights in {folder} were expected in the loaded model, and {len(changed)} of its weights differ"
+            f" (first: {changed[0]}); audit it again once it is saved."
         )
 
 

@@ -107,8 +107,8 @@ class PairedEngine:
 
     def _infinite_divergence(self, example: Example) -> EngineError:
         return OverflowedError(
-            f"A finite KL({self._teacher.name} ‖ {self._baseline.name}) was expected, and the latter gives"
-            f" no probability to a token of the former's at example {example.position}; audit with"
+            f"A finite KL({self._teacher.name} ‖ {self._baseline.name}) was expected, and the latter gives zero"
+            f" probability to a token that the former finds possible, at example {example.position}; audit with"
             " --kdmem-dtype float32, or look at what masks its logits."
         )
 

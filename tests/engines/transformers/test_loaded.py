@@ -72,7 +72,7 @@ def test_weights_that_another_file_was_loaded_for_are_refused(llama, tmp_path, m
     save_file(weights, other / "model.safetensors", {"format": "pt"})
     real = AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda path, **settings: real(str(other), **settings))
-    assert "1 of its weights are others (first: model.norm.weight)" in refusal(folder)
+    assert "1 of its weights differ (first: model.norm.weight)" in refusal(folder)
 
 
 def test_weights_that_hold_nan_are_loaded_and_left_to_the_engine(llama):
