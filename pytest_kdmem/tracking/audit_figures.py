@@ -10,6 +10,7 @@ from pytest_kdmem.specs.figure_names import GATES_FAILED, RATE, figures_of
 
 # What no tracker takes in a name.
 FOREIGN = re.compile(r"[^\w.\- ]", re.ASCII)
+NO_WORD = re.compile(r"\W+", re.ASCII)
 
 
 def audit_figures(audit: AuditResult) -> dict[str, float]:
@@ -22,6 +23,10 @@ def audit_figures(audit: AuditResult) -> dict[str, float]:
         figures |= figures_of("reduction", audit.inheritance.reduction)
     if audit.risk is not None:
         figures |= figures_of("predicted_share_at_risk", audit.risk.share_at_risk)
+    for figure in audit.figures:
+        if figure.family == "canaries":
+            name = NO_WORD.sub("_", f"canary {figure.label}".lower())
+            figures |= figures_of(name, figure.estimate, FOREIGN.sub("_", figure.subject))
     figures[GATES_FAILED] = float(len(audit.failed))
     return {name: figure for name, figure in figures.items() if math.isfinite(figure)}
 

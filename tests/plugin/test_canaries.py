@@ -248,3 +248,22 @@ def test_a_student_of_a_cleaned_copy_may_never_have_seen_them_and_that_is_told(
     project.run(NOISE, "--kdmem-report=audit.json")
     [warning] = [warning for warning in project.report("audit.json").warnings if "cleaned copy" in warning]
     assert "student was trained on cleaned.jsonl, a cleaned copy of with: its figures of canaries are also" in warning
+
+
+def test_what_they_show_can_be_accepted_until_a_student_shows_more(project: AuditProject, planted: Path) -> None:
+    project.configure(**SETTINGS, kdmem_canaries="canaries.json", kdmem_baseline_file="accepted.json")
+    project.gates(
+        """
+        def test_canaries(canaries, student, accepted):
+            assert canaries(student).exposure(16) <= accepted
+            assert canaries(student).recited(16) <= accepted
+            assert canaries(student).tpr(0.01, 16) <= accepted
+        """
+    )
+    project.run(NOISE, "--kdmem-update-baseline-file").assert_outcomes(passed=1)
+    project.run(NOISE).assert_outcomes(passed=1)
+    declare(project, planted, student=planted / "saw", baseline=planted / "unseen")
+    result = project.run(NOISE, "--kdmem-report=audit.json")
+    result.assert_outcomes(failed=1)
+    assert "canary exposure (16 copies) of student" in project.failures(result)[0]
+    assert {gate.outcome for gate in project.report("audit.json").gates} <= {"fail", "inconclusive"}

@@ -320,3 +320,27 @@ def test_python_measures_all_that_is_declared(project: Any) -> None:
     [result] = report.record.audits
     assert (figures(result)["inheritance ratio", "student"].k, figures(result)["recited", "teacher"].k) == (1, 7)
     assert result.teacher_set.in_training_set == 3
+
+
+def test_inheritance_over_it_can_be_accepted_until_the_training_set_holds_other_text_of_it(project: Any) -> None:
+    project.configure(kdmem_baseline_file="accepted.json")
+    project.gates(
+        """
+        def test_ratio(inheritance, teacher_set, accepted):
+            assert inheritance(training_set=teacher_set).ratio <= accepted
+
+        def test_reduction(inheritance, teacher_set, accepted):
+            assert inheritance(training_set=teacher_set).reduction >= accepted
+
+        def test_rate(memorization, student, teacher_set, accepted):
+            assert memorization(student, teacher_set).rate <= accepted
+        """
+    )
+    project.run(NOISE, "--kdmem-update-baseline-file").assert_outcomes(passed=3)
+    project.run(NOISE).assert_outcomes(passed=3)
+    np.save(project.path / "train.npy", project.cast.rows[[*STUDENTS, 11]])
+    result = project.run(NOISE)
+    result.assert_outcomes(failed=3)
+    assert "another number of examples left out of the teacher set than was accepted (4, accepted: 3)" in (
+        "\n".join(result.outlines)
+    )

@@ -9,6 +9,7 @@ from dataclasses import replace
 import mlflow  # noqa: F401 - a run inside this process would take what it changes of imports away again
 import pytest
 
+from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs import trackers as installed_trackers
 from pytest_kdmem.specs.trackers import check_installed, tracker_names
@@ -142,3 +143,19 @@ def test_figures_that_are_not_finite_are_left_out_and_names_made_harmless():
     assert figures["kdmem/student/memorization_rate_high"] == 1.0
     assert figures["kdmem/a model_of mine_ x/memorization_rate"] == 0.1
     assert "kdmem/predicted_share_at_risk" in audit_figures(complete_audit())
+
+
+def test_figures_of_canaries_are_named_by_model_and_number_of_copies():
+    found = {"exposure, 16 copies": 5.5, "TPR at 0.1% FPR, 1 copy": 0.25, "recited, 1 copy, manifest 0a1b2c3d": 0.0}
+    entries = [
+        FigureEntry("canaries", "student", label, replace(rate(1, 12), value=value)) for label, value in found.items()
+    ]
+    figures = audit_figures(replace(full_audit(), figures=(*entries, replace(entries[0], family="copies"))))
+    shown = {
+        name: value for name, value in figures.items() if "canary" in name and not name.endswith(("_low", "_high"))
+    }
+    assert shown == {
+        "kdmem/student/canary_exposure_16_copies": 5.5,
+        "kdmem/student/canary_tpr_at_0_1_fpr_1_copy": 0.25,
+        "kdmem/student/canary_recited_1_copy_manifest_0a1b2c3d": 0.0,
+    }

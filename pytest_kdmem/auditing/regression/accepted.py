@@ -126,7 +126,8 @@ class Accepted(ComparesItself):
         if measured is None:
             raise SpecError(
                 f"A figure that can be accepted was expected, and {estimate.metric} of {estimate.subject} is none:"
-                " these are rates over training sets, inheritance ratio, reduction, share at risk and held-out loss."
+                " these are rates over training sets, inheritance ratio, reduction, share at risk, held-out loss, and"
+                " figures of canaries."
             )
         if measured.estimate.to_json() != estimate.to_json():
             raise SpecError(

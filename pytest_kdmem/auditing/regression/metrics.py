@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.specs.roles import REFERENCES
+from pytest_kdmem.specs.roles import MODEL_ROLES, REFERENCES, TEACHER_SET_NAME
+
+# Figures of inheritance over the teacher set that can be accepted.
+OVER_TEACHER_SET = ("inheritance ratio", "reduction")
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,18 @@ class TrackedMetric:
 
 
 def tracked_metrics(result: AuditResult) -> tuple[TrackedMetric, ...]:
-    """Memorization rates, inheritance ratio and reduction, share at risk, and held-out losses of an audit."""
+    """Memorization rates, inheritance ratio and reduction, share at risk, held-out losses and canaries of an audit."""
     tokens = (str(result.settings.get(f"{part}_tokens")) for part in ("prefix", "suffix", "window"))
     lengths = {"lengths": ", ".join(tokens)}
     rates = tuple(_rates(result, lengths))
-    return (*rates, *_inheritance(result, rates, lengths), *_risk(result, lengths), *_held_out(result, lengths))
+    return (
+        *rates,
+        *_inheritance(result, rates, lengths),
+        *_over_teacher_set(result, lengths),
+        *_risk(result, lengths),
+        *_held_out(result, lengths),
+        *_canaries(result, lengths),
+    )
 
 
 def _audits_own_digests(result: AuditResult) -> dict[str, str]:
@@ -109,3 +119,35 @@ def _held_out(result: AuditResult, lengths: dict[str, str]) -> tuple[TrackedMetr
         for subject, entry in result.held_out.items()
         if subject in result.models
     )
+
+
+def _over_teacher_set(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedMetric]:
+    """Inheritance ratio and reduction over the teacher set; the rates over it are among the others."""
+    data = result.teacher_set
+    digests = {role: _digest(result, role) for role in MODEL_ROLES}
+    if data is None or not all(digests.values()):
+        return
+    comparable_on = {role: digests[role] for role in REFERENCES} | {
+        "teacher set": data.digest,
+        "number of examples left out of the teacher set": str(data.in_training_set),
+    }
+    for figure in result.figures:
+        if figure.family == "teacher_set" and figure.estimate.metric in OVER_TEACHER_SET:
+            metric, estimate = figure.estimate.metric, figure.estimate
+            yield TrackedMetric(
+                metric, estimate.subject, estimate, 0, None, (), digests["student"], comparable_on | lengths
+            )
+
+
+def _canaries(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedMetric]:
+    for figure in result.figures:
+        if figure.family == "canaries" and figure.digest and (digest := _digest(result, figure.subject)):
+            metric, estimate = figure.estimate.metric, figure.estimate
+            comparable_on = {"canaries or training set that holds them": figure.digest} | lengths
+            yield TrackedMetric(metric, figure.subject, estimate, 0, None, (), digest, comparable_on)
+
+
+def _digest(result: AuditResult, role: str) -> str:
+    """Digest of a model by its role or name, which may have been scored over the teacher set alone."""
+    scored = (result.models.get(label) for label in (role, f"{role} on {TEACHER_SET_NAME}"))
+    return next((model.digest for model in scored if model is not None), "")

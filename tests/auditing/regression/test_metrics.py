@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pytest_kdmem.auditing.regression.metrics import TrackedMetric, tracked_metrics
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_figures import FigureEntry
 from tests.auditing.estimates import rate, tracked_rate
 from tests.auditing.results import full_result
 from tests.report.audits import risk_entry
@@ -73,6 +74,44 @@ def test_a_held_out_loss_counts_no_examples() -> None:
     assert (metric.n, metric.examples, metric.model_digest) == (0, None, "d1")
     assert metric.comparable_on == {"control set": "d2"} | LENGTHS
     assert ("loss", "student") not in by_key(replace(result, control_set=None))
+
+
+def test_inheritance_over_the_teacher_set_has_what_was_left_out_of_it_among_its_conditions() -> None:
+    result, subject = full_result(), "student on teacher set"
+    assert result.training_set is not None
+    ratio = replace(rate(1, 40, subject=subject), metric="inheritance ratio")
+    figures = (
+        FigureEntry("teacher_set", "student", "recited", rate(1, 40, subject="student on teacher set")),
+        FigureEntry("teacher_set", "student", "inheritance ratio", ratio),
+        FigureEntry("teacher_set", "student", "reduction", replace(ratio, metric="reduction", unit="factor", k=None)),
+    )
+    student = result.models["student"]
+    whole = replace(
+        result,
+        figures=figures,
+        # The teacher was scored over its own set alone.
+        models={"student": student, "baseline": student, "teacher on teacher set": replace(student, digest="t")},
+        teacher_set=replace(result.training_set, digest="d7", in_training_set=12),
+    )
+    metrics = by_key(whole)
+    conditions = {"teacher": "t", "baseline": "d1", "teacher set": "d7"} | LENGTHS
+    conditions |= {"number of examples left out of the teacher set": "12"}
+    for name in ("inheritance ratio", "reduction"):
+        metric = metrics[name, subject]
+        assert (metric.n, metric.examples, metric.model_digest) == (0, None, "d1")
+        assert metric.comparable_on == conditions
+    assert ("inheritance ratio", subject) not in by_key(replace(whole, models={"student": student}))
+
+
+def test_canaries_have_the_digest_of_manifest_and_set_among_their_conditions() -> None:
+    exposure = replace(rate(1, 12), metric="canary exposure (16 copies)", unit="bits", k=None)
+    figure = FigureEntry("canaries", "student", "exposure, 16 copies", exposure, digest="m1")
+    metric = by_key(replace(full_result(), figures=(figure,)))["canary exposure (16 copies)", "student"]
+    assert (metric.examples, metric.model_digest) == (None, "d1")
+    assert metric.comparable_on == {"canaries or training set that holds them": "m1"} | LENGTHS
+    # Reports of earlier versions do not say over which canaries.
+    for other in (replace(figure, digest=""), replace(figure, subject="other")):
+        assert not [key for key in by_key(replace(full_result(), figures=(other,))) if "canary" in key[0]]
 
 
 def test_an_empty_result_has_no_metric() -> None:
