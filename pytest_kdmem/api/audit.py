@@ -61,7 +61,10 @@ def audit(
         teacher_set: Text that the teacher is trained on and the student is not. Examples that occur in the training set
             are left out of it.
         gates: Thresholds by name: ``max_memorization_rate``, ``max_inheritance_ratio``, ``min_reduction`` and
-            ``max_predicted_risk``. Only those that are named are evaluated; a `Thresholds` names all of them.
+            ``max_predicted_risk``; of the student alone ``max_near_verbatim_rate`` (a tenth of the tokens edited),
+            ``max_membership_tpr`` (at 1 % false positives) and ``max_membership_auc`` over the control set, and
+            ``max_canary_exposure`` in bits, for each number of copies of the setting ``canaries``. Only those that are
+            named are evaluated; a `Thresholds` names all of its own.
         settings: Settings by the names that they have under pytest, such as ``window_tokens``, ``device``, ``dtype``
             and ``cache_dir``. Neither the environment nor a configuration is read.
 
@@ -72,13 +75,14 @@ def audit(
     if student is not None and students is not None:
         raise SpecError("Either student or students was expected; found both: leave one of them out.")
     values = setting_values(settings)
-    thresholds = named_thresholds(gates if gates is not None else {})
+    thresholds = named_thresholds(gates if gates is not None else {}, with_further=True)
     models = {"teacher": teacher, "student": student, "baseline": baseline}
     sets = {"training_set": training_set, "control_set": control_set, "teacher_set": teacher_set}
     declared: Declared = {role: _model(value, settings) for role, value in models.items() if value is not None}
     declared |= {role: _training_set(value) for role, value in sets.items() if value is not None}
     by_name = {} if students is None else named_students(students)
-    check_gates(thresholds, [*declared, *["student"] * bool(by_name)])
+    given_beside = [*["student"] * bool(by_name), *["canaries"] * (values["canaries"] is not None)]
+    check_gates(thresholds, [*declared, *given_beside])
     if by_name and [*thresholds] == [OF_NO_STUDENT]:
         raise SpecError(
             f"A gate of each student was expected, and {OF_NO_STUDENT} belongs to none of them; name another gate"

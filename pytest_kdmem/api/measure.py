@@ -8,13 +8,17 @@ from typing import Any
 
 from pytest_kdmem.auditing.audit import Audit
 from pytest_kdmem.auditing.gates import gate_from
+from pytest_kdmem.auditing.memberships import MembershipRequest
 from pytest_kdmem.auditing.schema import Gate
+from pytest_kdmem.base.paths import local_path
+from pytest_kdmem.canaries.manifest import MANIFEST
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.risk.label_source import parse_label_source
 from pytest_kdmem.specs.declared import TrainingSet
+from pytest_kdmem.specs.nearness import Nearness
 from pytest_kdmem.specs.roles import MODEL_ROLES
 
 
@@ -24,7 +28,7 @@ class GateKind:
 
     Attributes:
         operator: Operator between the estimate and the threshold.
-        roles: Models that must be declared.
+        roles: Models that must be declared, and what else must be given.
     """
 
     operator: Operator
@@ -36,7 +40,14 @@ KINDS = {
     "max_memorization_rate": GateKind("<=", ("student",)),
     "min_reduction": GateKind(">=", MODEL_ROLES),
     "max_inheritance_ratio": GateKind("<=", MODEL_ROLES),
+    "max_near_verbatim_rate": GateKind("<=", ("student",)),
+    "max_membership_tpr": GateKind("<=", ("student", "control_set")),
+    "max_membership_auc": GateKind("<=", ("student", "control_set")),
+    "max_canary_exposure": GateKind("<=", ("student", "canaries")),
 }
+WORDS = {"control_set": "control set", "canaries": "manifest of canaries"}
+# Share of the controls that an attack may take for members.
+MEMBERSHIP_FPR = 0.01
 
 
 def check_gates(thresholds: Collection[str], roles: Collection[str]) -> None:
@@ -48,8 +59,8 @@ def check_gates(thresholds: Collection[str], roles: Collection[str]) -> None:
     for name in thresholds:
         if missing := [role for role in KINDS[name].roles if role not in roles]:
             raise SpecError(
-                f"A {missing[0]} was expected by the gate {name}, and none is declared; give {missing[0]}=…, or leave"
-                " the gate out."
+                f"A {WORDS.get(missing[0], missing[0])} was expected by the gate {name}, and none is declared; give"
+                f" {missing[0]}=…, or leave the gate out."
             )
     if not set(MODEL_ROLES).intersection(roles):
         raise SpecError("A model was expected to be audited, and none is declared; give student=….")
@@ -68,7 +79,7 @@ def measured_gates(audit: Audit, thresholds: Mapping[str, float], values: Mappin
     """
     training_set = audit.training_set
     assert training_set is not None
-    estimates = dict(_estimates(audit, training_set, thresholds, values))
+    estimates = list(_estimates(audit, training_set, thresholds, values))
     control_set = audit.control_set
     if control_set is not None:
         for model in audit.roles.values():
@@ -80,16 +91,31 @@ def measured_gates(audit: Audit, thresholds: Mapping[str, float], values: Mappin
         if audit.roles.keys() == set(MODEL_ROLES):
             audit.inheritance(**audit.roles, training_set=teacher_set)
     return [
-        gate_from(name, _nodeid(name, audit), Comparison(estimates[name], kind.operator, thresholds[name]))
+        gate_from(name, _nodeid(name, audit), _compare(estimate, kind.operator, thresholds[name]))
         for name, kind in KINDS.items()
-        if name in thresholds
+        for of_gate, estimate in estimates
+        if of_gate == name and name in thresholds
     ]
+
+
+def _compare(estimate: Estimate, operator: Operator, threshold: float) -> Comparison:
+    """Compare a figure with a threshold, by which something must be shown.
+
+    Raises:
+        SpecError: Whatever the figure is, nothing would be shown.
+    """
+    if problem := estimate.mismatch(threshold):
+        raise SpecError(problem)
+    return estimate.compare(operator, threshold)
 
 
 def _estimates(
     audit: Audit, training_set: TrainingSet, thresholds: Collection[str], values: Mapping[str, Any]
 ) -> Iterator[tuple[str, Estimate]]:
-    """Yield what each threshold is held against; risk is predicted for its gate alone, as that takes its time."""
+    """Yield what each threshold is held against.
+
+    Risk, near-verbatim rates and membership are measured for their gates alone, as that takes its time.
+    """
     roles = audit.roles
     if "max_predicted_risk" in thresholds:
         labels = parse_label_source(values["labels_from"], values["predictor"])
@@ -103,6 +129,21 @@ def _estimates(
         inheritance: Inheritance = audit.inheritance(**roles, training_set=training_set)
         yield "min_reduction", inheritance.reduction
         yield "max_inheritance_ratio", inheritance.ratio
+    if values["canaries"] is not None:
+        manifest = MANIFEST.read(local_path(str(values["canaries"])))
+        for role, model in roles.items():
+            canaries = audit.canaries(model, training_set, manifest)
+            if role == "student":  # every number of copies is held against the threshold
+                yield from (("max_canary_exposure", canaries.exposure(copies)) for copies in canaries.tiers)
+    if "max_near_verbatim_rate" in thresholds:
+        memorization = audit.memorization(roles["student"], training_set)
+        yield "max_near_verbatim_rate", audit.beside.near_verbatim(memorization, Nearness()).rate
+    if {"max_membership_tpr", "max_membership_auc"}.intersection(thresholds):
+        assert audit.control_set is not None
+        membership = audit.membership(MembershipRequest(roles["student"], training_set, audit.control_set))
+        if "max_membership_tpr" in thresholds:  # which needs many controls
+            yield "max_membership_tpr", membership.tpr(MEMBERSHIP_FPR)
+        yield "max_membership_auc", membership.auc
 
 
 def _nodeid(name: str, audit: Audit) -> str:

@@ -13,7 +13,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 from pytest_kdmem.specs.checks import local_file, require, truth
 from pytest_kdmem.specs.declared import DType, Model, TrainingSet
-from pytest_kdmem.specs.gates import NAMES
+from pytest_kdmem.specs.gates import FURTHER, NAMES
 from pytest_kdmem.specs.options import OPTIONS
 
 
@@ -40,6 +40,7 @@ class AuditSettings(TypedDict, total=False):
     min_scored_share: float
     accept_provenance: str
     accept_reading: str
+    canaries: str | Path
     confirm: bool
     show_text: bool
     phone_regions: str
@@ -97,7 +98,7 @@ def _check(key: str, value: Any) -> None:
 def _way_out(key: str) -> str:
     """Return where a setting belongs that this function does not take."""
     expected = f"A setting of an audit was expected; found {quoted(key)}"
-    if key in NAMES:
+    if key in (*NAMES, *FURTHER):
         return f"{expected}, which is a gate: write gates={{'{key}': …}}."
     if key in TrainingSet.__dataclass_fields__:
         return f"{expected}, which says how a set is read: write training_set=TrainingSet(…, {key}=…)."

@@ -49,9 +49,9 @@ class CanaryEstimate(Estimate):
 
     over: OverCanaries | None = field(default=None, repr=False, metadata={"json": None})
 
-    def _mismatch(self, threshold: Estimate | float) -> str:
+    def mismatch(self, threshold: Estimate | float) -> str:
         if not isinstance(threshold, Estimate):
-            return super()._mismatch(threshold) or self._beyond_reach(threshold)
+            return super().mismatch(threshold) or self._beyond_reach(threshold)
         other = threshold.over if isinstance(threshold, CanaryEstimate) else None
         if self.over is None or other is None or self.metric != threshold.metric:
             return (

@@ -108,7 +108,7 @@ class Estimate:
             raise refused(ComparisonError(f"{self.metric} compares with a number or another estimate; found {kind}."))
         if not isinstance(threshold, Estimate):
             threshold = float(threshold)
-        if problem := self._mismatch(threshold):
+        if problem := self.mismatch(threshold):
             raise refused(SpecError(problem))
         other = threshold if isinstance(threshold, Estimate) else None
         if is_audited() and not protects(self, operator, other):
@@ -127,7 +127,7 @@ class Estimate:
         """Return the verdict of a comparison that needs more than the two sides; None if they alone decide."""
         return None
 
-    def _mismatch(self, threshold: Estimate | float) -> str:
+    def mismatch(self, threshold: Estimate | float) -> str:
         """Return why nothing would be shown by a comparison with a threshold, or an empty string."""
         if not isinstance(threshold, Estimate):
             is_bounded = self.unit in ("proportion", "area")

@@ -47,9 +47,9 @@ class MembershipEstimate(Estimate):
 
     attacked: Attacked | None = field(default=None, repr=False, metadata={"json": None})
 
-    def _mismatch(self, threshold: Estimate | float) -> str:
+    def mismatch(self, threshold: Estimate | float) -> str:
         if not isinstance(threshold, Estimate):
-            return super()._mismatch(threshold)
+            return super().mismatch(threshold)
         other = threshold.attacked if isinstance(threshold, MembershipEstimate) else None
         if self.attacked is None or other is None or self.metric != threshold.metric:
             return (

@@ -212,3 +212,26 @@ def test_what_is_loaded_is_told_at_once_where_a_person_looks_on(monkeypatch, cap
         out, err = capsys.readouterr()
         assert ("kdmem: opening the audit" in out) == is_terminal
         assert err == ""
+
+
+def test_a_gate_on_near_verbatim_recitation_counts_what_is_decoded_nearly(declared):
+    report = audit(gates={"max_memorization_rate": 1, "max_near_verbatim_rate": 1}, **declared)
+    exact, near = (gate.estimate for gate in report.gates)
+    assert near.metric.startswith("near-verbatim")
+    assert near.k >= exact.k > 0
+    assert "near_verbatim" in {figure.family for figure in report.record.audits[0].figures}
+    failing = audit(gates={"max_near_verbatim_rate": 0}, **declared)
+    assert [gate.outcome for gate in failing.gates] == ["fail"]
+
+
+def test_further_gates_need_what_they_measure(declared):
+    for name, missing in (
+        ("max_membership_tpr", "A control set was expected by the gate max_membership_tpr, .* give control_set=…"),
+        ("max_membership_auc", "A control set was expected"),
+        ("max_canary_exposure", "A manifest of canaries was expected by the gate .*; give canaries=…"),
+    ):
+        with pytest.raises(SpecError, match=missing):
+            audit(gates={name: 0.5}, **declared)
+    del declared["student"]
+    with pytest.raises(SpecError, match="A student was expected by the gate max_near_verbatim_rate"):
+        audit(gates={"max_near_verbatim_rate": 0.5}, **declared)

@@ -23,6 +23,8 @@ def test_every_setting_is_one_of_pytests():
         ("devise", "cpu", "found 'devise': write device"),
         ("sample", 9, r"write training_set=TrainingSet\(…, sample=…\)"),
         ("max_memorization_rate", 0.1, r"which is a gate: write gates=\{'max_memorization_rate': …\}"),
+        ("max_canary_exposure", 3, r"which is a gate: write gates=\{'max_canary_exposure': …\}"),
+        ("canaries", "canaries.txt", "canaries must"),
         ("report", "a.json", r"write audit\(…\).save\(path\)"),
         ("qqq", 1, "the settings are prefix_tokens, .*trust_remote_code"),
         ("device", "tpu", "device must be one of auto, cpu, cuda; found 'tpu'"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pytest_kdmem import SpecError, audit
 from pytest_kdmem.canaries.manifest import MANIFEST
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
@@ -267,3 +269,19 @@ def test_what_they_show_can_be_accepted_until_a_student_shows_more(project: Audi
     result.assert_outcomes(failed=1)
     assert "canary exposure (16 copies) of student" in project.failures(result)[0]
     assert {gate.outcome for gate in project.report("audit.json").gates} <= {"fail", "inconclusive"}
+
+
+def test_an_audit_from_python_holds_every_number_of_copies_against_the_threshold(
+    project: AuditProject, planted: Path
+) -> None:
+    arguments: Any = {"training_set": project.path / "with.jsonl", "canaries": project.path / "canaries.json"}
+    arguments |= {"prefix_tokens": 8, "suffix_tokens": 8, "window_tokens": 24, "cache_dir": project.path / ".kdmem"}
+    arguments |= {"accept_reading": "noise", "device": "cpu", "student": planted / "saw"}
+    report = audit(gates={"max_canary_exposure": 4.5}, **arguments)
+    assert [gate.metric for gate in report.gates] == [f"canary exposure ({at})" for at in ("1 copy", "16 copies")]
+    assert report.gates[1].outcome == "fail"
+    assert report.passed is False
+    shown = {figure.label: figure.estimate for figure in report.record.audits[0].figures if figure.family == "canaries"}
+    assert shown["exposure, 16 copies"].to_json() == report.gates[1].estimate.to_json()
+    with pytest.raises(SpecError, match="120 twins can show no more"):
+        audit(gates={"max_canary_exposure": 7}, **arguments)

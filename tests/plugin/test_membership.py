@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_kdmem import audit
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
@@ -215,3 +216,21 @@ def test_a_student_of_a_cleaned_copy_is_attacked_over_what_it_never_saw_and_that
     assert len(warnings) == 2
     assert any("attacks also look for what cleaning left out" in warning for warning in warnings)
     assert any("20 of 120 examples (16.67%) were left out" in warning for warning in warnings)
+
+
+def test_an_audit_from_python_attacks_as_the_fixture_does(project: AuditProject, learned: tuple[Path, Path]) -> None:
+    report = audit(
+        student=learned[1],
+        training_set=project.path / "data.npy",
+        control_set=project.path / "control.npy",
+        gates={"max_membership_auc": 0.6, "max_membership_tpr": 0.2},
+        prefix_tokens=12,
+        suffix_tokens=8,
+        cache_dir=project.path / ".kdmem",
+        accept_reading="noise",
+        device="cpu",
+    )
+    rate, area = report.gates
+    assert (rate.metric, area.metric) == ("membership TPR at 1% FPR", "membership AUC")
+    assert (rate.outcome, area.outcome) == ("fail", "fail")
+    assert area.estimate.low > 0.9

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Thresholds
-from pytest_kdmem.specs.gates import NAMES, named_thresholds
+from pytest_kdmem.specs.gates import FURTHER, NAMES, named_thresholds
 
 
 def test_only_thresholds_that_are_named_are_held():
@@ -47,3 +47,18 @@ def test_a_threshold_is_any_real_number(kind):
 def test_other_gates_are_refused(gates, message):
     with pytest.raises(SpecError, match=message):
         named_thresholds(gates)
+
+
+def test_further_thresholds_are_named_where_they_are_taken_and_in_their_order():
+    gates = {"max_canary_exposure": np.float32(3), "max_membership_auc": 0.6, "min_reduction": 2}
+    assert list(named_thresholds(gates, with_further=True).items()) == [
+        ("min_reduction", 2.0),
+        ("max_membership_auc", 0.6),
+        ("max_canary_exposure", 3.0),
+    ]
+    for name in FURTHER:
+        with pytest.raises(SpecError, match=f"found '{name}'"):
+            named_thresholds({name: 0.5})
+        with pytest.raises(SpecError, match="must be a number"):
+            named_thresholds({name: -1}, with_further=True)
+    assert tuple(named_thresholds(Thresholds(), with_further=True)) == NAMES
