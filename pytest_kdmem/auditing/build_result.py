@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from pytest_kdmem.auditing.figures.gather import gather_figures
+from pytest_kdmem.auditing.figures.gather import acceptable_figures, gather_figures
 from pytest_kdmem.auditing.recited_text import with_text
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate, HeldOutEntry
@@ -51,7 +51,7 @@ def build_result(
 
 
 def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:
-    """Build the record without single examples and without the figures of the families."""
+    """Build the record without single examples, and of the families' figures with those that can be accepted."""
     trained, held_out = scored.memorizations, scored.control_memorizations
     own = list(scored.own_memorizations.values())
     return replace(
@@ -76,6 +76,7 @@ def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Seque
         },
         inheritance=inheritance_entry(scored.inheritance) if scored.inheritance is not None else None,
         risk=risk_entry(scored.predicted_risk) if scored.predicted_risk is not None else None,
+        figures=acceptable_figures(scored),
         confirmation={label: confirmation_entry(check) for label, check in scored.confirmations.items()},
         warnings=scored.warnings,
     )

@@ -35,3 +35,8 @@ FAMILY_FIGURES: tuple[Callable[[ScoredAudit], tuple[FigureEntry, ...]], ...] = (
 def gather_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
     """Return the figures of each family in turn."""
     return in_order(figure for family_figures in FAMILY_FIGURES for figure in family_figures(scored))
+
+
+def acceptable_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
+    """Return the figures of those families that can be accepted; they take no time."""
+    return (*canary_figures(scored), *teacher_set_figures(scored))
