@@ -7,15 +7,15 @@ from dataclasses import asdict, fields
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import listed, quoted
-from pytest_kdmem.specs.checks import number, plain, require
+from pytest_kdmem.specs.checks import limit_of_share, number, plain, require
 from pytest_kdmem.specs.declared import Thresholds
 
 NAMES = tuple(field.name for field in fields(Thresholds))
 # Thresholds that only an audit from Python names; under pytest these gates are written as comparisons.
 FURTHER = {
-    "max_near_verbatim_rate": number(least=0, most=1),
-    "max_membership_tpr": number(least=0, most=1),
-    "max_membership_auc": number(least=0, most=1),
+    "max_near_verbatim_rate": limit_of_share,
+    "max_membership_tpr": limit_of_share,
+    "max_membership_auc": limit_of_share,
     "max_canary_exposure": number(least=0),
 }
 

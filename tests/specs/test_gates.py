@@ -59,6 +59,6 @@ def test_further_thresholds_are_named_where_they_are_taken_and_in_their_order():
     for name in FURTHER:
         with pytest.raises(SpecError, match=f"found '{name}'"):
             named_thresholds({name: 0.5})
-        with pytest.raises(SpecError, match="must be a number"):
+        with pytest.raises(SpecError, match=r"must be a (number|share) of at least 0"):
             named_thresholds({name: -1}, with_further=True)
     assert tuple(named_thresholds(Thresholds(), with_further=True)) == NAMES
