@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import DataEntry
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.roles import MODEL_ROLES, REFERENCES, TEACHER_SET_NAME
 
@@ -81,7 +82,7 @@ def _rates(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedMetr
                 result.memorized_examples.get(subject, ()),
                 result.ambiguous_examples.get(subject, ()),
                 result.models[subject].digest,
-                {"training set": data.digest} | lengths,
+                {"training set": data.digest} | _left_out(data) | lengths,
             )
 
 
@@ -127,10 +128,7 @@ def _over_teacher_set(result: AuditResult, lengths: dict[str, str]) -> Iterator[
     digests = {role: _digest(result, role) for role in MODEL_ROLES}
     if data is None or not all(digests.values()):
         return
-    comparable_on = {role: digests[role] for role in REFERENCES} | {
-        "teacher set": data.digest,
-        "number of examples left out of the teacher set": str(data.in_training_set),
-    }
+    comparable_on = {role: digests[role] for role in REFERENCES} | {"teacher set": data.digest} | _left_out(data)
     for figure in result.figures:
         if figure.family == "teacher_set" and figure.estimate.metric in OVER_TEACHER_SET:
             metric, estimate = figure.estimate.metric, figure.estimate
@@ -145,6 +143,11 @@ def _canaries(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedM
             metric, estimate = figure.estimate.metric, figure.estimate
             comparable_on = {"canaries or training set that holds them": figure.digest} | lengths
             yield TrackedMetric(metric, figure.subject, estimate, 0, None, (), digest, comparable_on)
+
+
+def _left_out(data: DataEntry) -> dict[str, str]:
+    """What is left out of a teacher set depends on the training set, and is the same in comparable figures."""
+    return {"number of examples left out of the teacher set": str(data.in_training_set)} if data.in_training_set else {}
 
 
 def _digest(result: AuditResult, role: str) -> str:

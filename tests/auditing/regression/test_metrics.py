@@ -38,6 +38,9 @@ def test_a_rate_over_another_set_has_the_digest_of_that_set() -> None:
     )
     metric = by_key(other)["memorization rate", label]
     assert (metric.n, metric.comparable_on["training set"]) == (9, "d9")
+    held = replace(other, other_sets={label: replace(other.other_sets[label], in_training_set=3)})
+    conditions = by_key(held)["memorization rate", label].comparable_on
+    assert conditions == metric.comparable_on | {"number of examples left out of the teacher set": "3"}
 
 
 def test_inheritance_gives_a_ratio_and_a_reduction() -> None:
