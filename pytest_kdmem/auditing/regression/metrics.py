@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import DataEntry
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.roles import MODEL_ROLES, REFERENCES, TEACHER_SET_NAME
 
@@ -82,7 +81,7 @@ def _rates(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedMetr
                 result.memorized_examples.get(subject, ()),
                 result.ambiguous_examples.get(subject, ()),
                 result.models[subject].digest,
-                {"training set": data.digest} | _left_out(data) | lengths,
+                {"training set": data.digest} | lengths,
             )
 
 
@@ -128,7 +127,8 @@ def _over_teacher_set(result: AuditResult, lengths: dict[str, str]) -> Iterator[
     digests = {role: _digest(result, role) for role in MODEL_ROLES}
     if data is None or not all(digests.values()):
         return
-    comparable_on = {role: digests[role] for role in REFERENCES} | {"teacher set": data.digest} | _left_out(data)
+    # The digest is of what is left of the set, without what the training set holds.
+    comparable_on = {role: digests[role] for role in REFERENCES} | {"teacher set": data.digest}
     for figure in result.figures:
         if figure.family == "teacher_set" and figure.estimate.metric in OVER_TEACHER_SET:
             metric, estimate = figure.estimate.metric, figure.estimate
@@ -143,11 +143,6 @@ def _canaries(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedM
             metric, estimate = figure.estimate.metric, figure.estimate
             comparable_on = {"canaries or training set that holds them": figure.digest} | lengths
             yield TrackedMetric(metric, figure.subject, estimate, 0, None, (), digest, comparable_on)
-
-
-def _left_out(data: DataEntry) -> dict[str, str]:
-    """What is left out of a teacher set depends on the training set, and is the same in comparable figures."""
-    return {"number of examples left out of the teacher set": str(data.in_training_set)} if data.in_training_set else {}
 
 
 def _digest(result: AuditResult, role: str) -> str:
