@@ -56,8 +56,8 @@ def prefilter(
 ) -> None:
     """Write a training set without the examples at risk, in its own format, and a manifest of what was left out.
 
-    An example at risk is left out with all its copies and near-duplicates. All other rows stay as they are, in their
-    order.
+    An example at risk is left out with all its copies and near-duplicates. What is too short to be scored and stands
+    several times is kept once. All other rows stay as they are, in their order.
     """
     settings = run.settings(dry_run=dry_run)
     with shown_progress(pair.opening()) as progress, store.opened() as opened:
@@ -79,10 +79,14 @@ def prefilter(
 def summary_lines(cleaned: CleanedSet, budget: Budget) -> list[str]:
     """Return what is printed: warnings, how much was left out and why, and what stays at risk."""
     from pytest_kdmem.base.text import count, percent
+    from pytest_kdmem.risk.removal import SHORT_COPY
 
     lines = [with_command_flags(f"warning: {warning}") for warning in cleaned.risk.warnings]
     dropped = cleaned.removal
-    reasons = ", ".join(f"{count(rows)} {reason}" for reason, rows in dropped.counts().items())
+    counts = dropped.counts()
+    short_copies = counts.pop(SHORT_COPY)
+    reasons = ", ".join(f"{count(rows)} {reason}" for reason, rows in counts.items())
+    reasons += f", {count(short_copies)} copies of what is too short" * bool(short_copies)
     lines.append(
         f"left out {count(len(dropped.rows))} of {count(cleaned.rows)} rows"
         f" ({percent(len(dropped.rows) / cleaned.rows)}): {reasons}; a risk of {dropped.threshold:.2g} or more, with"
@@ -95,10 +99,28 @@ def summary_lines(cleaned: CleanedSet, budget: Budget) -> list[str]:
             f"! {count(staying)} examples at risk (a risk of {cleaned.risk.threshold:.2g} or more) remain because"
             f" of the limit{limit}: raise --at-most, or use --recall instead"
         )
+    lines += repeated_lines(cleaned)
     lines.append(
         f"{count(cleaned.rows - len(dropped.rows))} rows in {cleaned.data}; what was left out and why in"
         f" {cleaned.folder}"
     )
+    return lines
+
+
+def repeated_lines(cleaned: CleanedSet) -> list[str]:
+    """Return what is printed of rows that were not looked at, and of examples that stay with their copies."""
+    from pytest_kdmem.base.text import count
+
+    short, repeated, lines = cleaned.risk.features.too_short, cleaned.repeated, []
+    if short:
+        stays = repeated.too_short
+        often = f", one of them {count(stays.most_copies)} times" if stays.most_copies > 1 else ""
+        lines.append(f"not looked at: {short}; {count(stays.rows)} of these rows stay{often}")
+    if repeated.examples:
+        lines.append(
+            f"{count(repeated.examples)} of the examples that stay still stand there several times (up to"
+            f" {count(repeated.most_copies)}): only copies of what is at risk, or too short, are left out"
+        )
     return lines
 
 

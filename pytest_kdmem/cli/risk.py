@@ -113,6 +113,8 @@ def write_results(predicted: PipelineResult, features: str, output: RiskOutput) 
         say(line)
     for warning in predicted.risk.warnings:
         say_warning(warning)
+    if short := predicted.risk.features.too_short:
+        say(f"not looked at: {short}")
     if output.save is not None:
         write_predictor(predicted.risk.predictor, output.save)
         say(f"wrote the predictor to {output.save}")

@@ -14,6 +14,7 @@ from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.metrics.distinct_rows import DistinctRows
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import PairTable
+from pytest_kdmem.scoring.too_short import TooShort, count_too_short
 from pytest_kdmem.specs.checks import choice, require
 from pytest_kdmem.specs.declared import Extraction
 from pytest_kdmem.specs.tokenizer_content import content_digest
@@ -89,7 +90,7 @@ class Features:
         copies: Number of copies of each example among those scored, int64 ``[n]``.
         recited_by_both: Whether teacher and baseline recite it, bool ``[n]``; ambiguous verdicts count as recited.
         exhaustive: Whether the whole training set was scored.
-        too_short: Number of examples that were too short to be scored.
+        too_short: What was too short to be scored.
         training_set_name: Name of the training set in messages.
         source: What the features were computed from.
     """
@@ -101,7 +102,7 @@ class Features:
     copies: ExampleIds
     recited_by_both: Flags
     exhaustive: bool
-    too_short: int
+    too_short: TooShort
     training_set_name: str
     source: FeatureSource
 
@@ -139,7 +140,7 @@ def extract_features(pair: PairTable, names: Sequence[str] = STUDY_FEATURES) -> 
         copies=copies,
         recited_by_both=teacher.flags("possible") & baseline.flags("possible"),
         exhaustive=pair.teacher.record.exhaustive,
-        too_short=pair.teacher.record.too_short,
+        too_short=count_too_short(pair.teacher),
         training_set_name=pair.teacher.training_set.name,
         source=FeatureSource(
             pair.teacher.checkpoint.digest,

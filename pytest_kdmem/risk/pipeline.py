@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pytest_kdmem.base.arrays import ExampleIds, Flags
+from pytest_kdmem.base.arrays import ExampleIds
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress, status_of
 from pytest_kdmem.corpus.chat_source import may_hold_conversations
@@ -218,25 +218,21 @@ class RiskPipeline:
         self.store.write_entry("near-duplicates", key, {"found": pairs})
         return pairs
 
-    def kept_documents(self, scores: ScoreTable, removed: ExampleIds) -> Flags:
-        """Return which documents of the source hold none of the examples at some positions, bool ``[documents]``.
+    def documents_of(self, scores: ScoreTable) -> ExampleIds:
+        """Return the index of the document of the source that holds each of the n examples, int64 ``[n]``.
 
         Args:
             scores: A score table of the training set.
-            removed: Positions of examples in the training set.
         """
-        kept = np.ones(scores.record.examples, dtype=bool)
-        kept[removed] = False
+        n = scores.record.examples
         if takes_every_document(self.training_set):
-            return kept
+            return np.arange(n)
         tokenizer = open_tokenizer(scores.model, scores.checkpoint, self.training_set)
         examples = stream_examples(self.training_set, tokenizer, scores.extraction, offline=self.run.offline)
         rows = np.array([example.row for example in examples], dtype=np.int64)
-        if len(rows) != len(kept):
+        if len(rows) != n:
             raise DataError(f"{self.training_set.source} was changed while it was cleaned; run the command again.")
-        documents = np.ones(int(rows[-1]) + 1, dtype=bool)  # every conversation holds an answer
-        documents[rows[~kept]] = False
-        return documents
+        return rows
 
     def _search_near_duplicates(self, scores: ScoreTable, digests: frozenset[str]) -> Iterator[NearDuplicate]:
         tokenizer = open_tokenizer(scores.model, scores.checkpoint, self.training_set)

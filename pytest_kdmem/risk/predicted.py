@@ -189,7 +189,7 @@ def _share_at_risk(
         exhaustive=features.exhaustive,
         confidence=confidence,
     )
-    return replace(share, too_short=features.too_short)
+    return replace(share, too_short=features.too_short.rows)
 
 
 def _expected_memorized(features: Features, risks: Values, refit_counts: _RefitCounts, confidence: float) -> Estimate:
@@ -207,5 +207,5 @@ def _expected_memorized(features: Features, risks: Values, refit_counts: _RefitC
         exhaustive=features.exhaustive,
         confidence=confidence,
         unit="examples",
-        too_short=features.too_short,
+        too_short=features.too_short.rows,
     )

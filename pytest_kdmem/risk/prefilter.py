@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pyarrow as pa
 
 from pytest_kdmem.base.digests import file_digest
@@ -28,6 +29,7 @@ from pytest_kdmem.risk.pipeline import RiskPipeline
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.risk.predictor_file import write_predictor
 from pytest_kdmem.risk.removal import Removal, plan_removal, removal_candidates, rows_within
+from pytest_kdmem.risk.short_copies import Repeated, find_repeated, find_short_copies
 from pytest_kdmem.specs.checks import number, require
 from pytest_kdmem.specs.declared import TrainingSet
 
@@ -87,6 +89,7 @@ class CleanedSet:
         risk: Predicted risk of the original training set.
         removal: The removed rows.
         rows: Number of rows of the original training set.
+        repeated: What stands several times in the copy.
     """
 
     folder: Path
@@ -94,6 +97,7 @@ class CleanedSet:
     risk: PredictedRisk
     removal: Removal
     rows: int
+    repeated: Repeated
 
 
 def prefilter(
@@ -107,7 +111,8 @@ def prefilter(
 ) -> CleanedSet:
     """Predict the risk of a training set and write it without what is at risk, whole or not at all.
 
-    A conversation of which any answer is at risk is removed as a whole. The new folder holds the data in the source's
+    A conversation of which any answer is at risk is removed as a whole. What is too short to have a risk, and stands
+    several times, is kept once. The new folder holds the data in the source's
     own format and name, ``manifest.json``, ``dropped.parquet`` (one row for each removed example) and
     ``predictor.json``, with which the cleaned set can be gated. ``report`` is called with a line that counts what is
     kept before anything is written.
@@ -127,8 +132,10 @@ def prefilter(
     max_rows = budget.max_rows(rows)
     candidates = risk.features.digests.take(pa.array(removal_candidates(risk, max_rows)))
     near_duplicates = pipeline.near_duplicates(pair.teacher, frozenset(candidates.to_pylist()))
-    removal = plan_removal(risk, pair.teacher.rows, near_duplicates, max_rows)
-    kept = pipeline.kept_documents(pair.teacher, removal.rows["example_id"].to_numpy())
+    all_rows, documents = pair.teacher.rows, pipeline.documents_of(pair.teacher)
+    removal = plan_removal(risk, all_rows, near_duplicates, max_rows, find_short_copies(all_rows, documents))
+    kept = np.ones(int(documents[-1]) + 1, dtype=bool)  # every conversation holds an answer
+    kept[documents[removal.rows["example_id"].to_numpy()]] = False
     if not kept.any():
         raise DataError(
             f"Some examples were expected to stay of {training_set.source}, and all are at risk; set a budget"
@@ -141,9 +148,10 @@ def prefilter(
             raise DataError(f"{training_set.source} was changed while it was cleaned; run the command again.")
         write_table(removal.rows, partial / REMOVED_ROWS_FILE)
         write_predictor(risk.predictor, partial / PREDICTOR_FILE)
-        partial_copy = CleanedSet(partial, data, risk, removal, rows)
+        repeated = find_repeated(all_rows.filter(pa.array(kept[documents])))
+        partial_copy = CleanedSet(partial, data, risk, removal, rows, repeated)
         write_json(_manifest(training_set, partial_copy, budget), partial / MANIFEST_FILE)
-    return CleanedSet(out, out / data.name, risk, removal, rows)
+    return CleanedSet(out, out / data.name, risk, removal, rows, repeated)
 
 
 def end_prefilter_dry_run(pipeline: RiskPipeline, label_source: LabelSource, out: Path) -> NoReturn:
@@ -232,6 +240,7 @@ def _manifest(training_set: TrainingSet, cleaned: CleanedSet, budget: Budget) ->
         "threshold": removal.threshold,
         "recall": removal.recall,
         "dropped": removal.counts(),
+        "repeated": asdict(cleaned.repeated),
         "expected_memorized": risk.expected_memorized.to_json(),
         "predictor": {
             "digest": risk.predictor_digest,

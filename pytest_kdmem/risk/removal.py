@@ -17,10 +17,13 @@ from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.corpus.near_duplicates import NearDuplicate
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.risk.predicted import PredictedRisk
+from pytest_kdmem.risk.short_copies import ShortCopies
 
-Reason = Literal["at risk", "exact duplicate", "near-duplicate"]
+Reason = Literal["at risk", "exact duplicate", "near-duplicate", "too short, exact duplicate"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
-# ``risk`` is null for rows that are too short to have one; ``of`` is the digest of the example at risk.
+SHORT_COPY: Reason = "too short, exact duplicate"
+# ``risk`` is null for rows that are too short to have one; ``of`` is the digest of the example at risk,
+# or of what is too short and stands several times.
 REMOVED_SCHEMA = pa.schema(
     [
         ("example_id", pa.int64()),
@@ -38,7 +41,7 @@ class Removal:
 
     Attributes:
         rows: Table of REMOVED_SCHEMA in the order of the training set: examples at risk, each at its first copy, their
-            further copies (exact duplicates), and their near-duplicates.
+            further copies (exact duplicates), their near-duplicates, and further copies of what is too short.
         threshold: The least risk of an example that is removed for its own risk.
         recall: Share of the memorized examples of this risk or more, by trials on held-out examples.
     """
@@ -68,15 +71,23 @@ def removal_candidates(risk: PredictedRisk, max_rows: float = math.inf) -> Examp
 
 
 def plan_removal(
-    risk: PredictedRisk, rows: pa.Table, near_duplicates: Sequence[NearDuplicate], max_rows: float = math.inf
+    risk: PredictedRisk,
+    rows: pa.Table,
+    near_duplicates: Sequence[NearDuplicate],
+    max_rows: float = math.inf,
+    short_copies: Sequence[ShortCopies] = (),
 ) -> Removal:
     """Choose the rows to remove: the candidates in order of their risk, each with its copies and near-duplicates.
+
+    Further copies of what is too short to have a risk come behind the riskiest example: leaving them out loses nothing,
+    and what stands often is recited first.
 
     Args:
         risk: Predicted risks.
         rows: ``example_id`` and ``digest`` of all rows of the training set.
         near_duplicates: Near-duplicates of the candidates.
         max_rows: Most rows to remove. The first candidate that would exceed it is kept, and all after it.
+        short_copies: Further copies of what is too short, most copies first.
 
     Raises:
         SpecError: Not even the riskiest example fits into ``max_rows``.
@@ -90,8 +101,18 @@ def plan_removal(
     all_digests = pa.array([*digests, *sorted({near.digest for near in near_duplicates} - set(digests))], pa.string())
     positions = _positions(rows, all_digests)
     removed: dict[str, str] = {}  # digest → digest of the example at risk because of which it is removed
+    removed_copies: dict[int, str] = {}  # position → digest of what is too short
+    candidates: list[tuple[int, str] | ShortCopies] = list(zip(order.tolist(), digests, strict=True))
     total, last_index = 0, None
-    for index, digest in zip(order, digests, strict=True):
+    for candidate in [*candidates[:1], *short_copies, *candidates[1:]]:
+        if isinstance(candidate, ShortCopies):
+            copies = {position: digest for position, digest in candidate.rows if digest not in removed}
+            if total + len(copies) > max_rows:
+                break
+            total += len(copies)
+            removed_copies |= copies
+            continue
+        index, digest = candidate
         new = {digest, *near_by_candidate[digest]} - removed.keys()
         new_rows = sum(len(positions[new_digest]) for new_digest in new)
         if total + new_rows > max_rows:
@@ -106,14 +127,14 @@ def plan_removal(
     threshold, recall = risk.threshold, risk.recall
     if last_index is not None and not math.isinf(max_rows):
         threshold = float(risk.risks[last_index])
-        recall = _recall_at(risk, int(last_index)) if threshold != risk.threshold else risk.recall
+        recall = _recall_at(risk, last_index) if threshold != risk.threshold else risk.recall
     indices = pc.index_in(all_digests, features.digests).to_pylist()
     risks = {
         digest: float(risk.risks[index])
         for digest, index in zip(all_digests.to_pylist(), indices, strict=True)
         if index is not None
     }
-    return Removal(_removed_rows(removed, positions, risks), threshold, recall)
+    return Removal(_removed_rows(removed, positions, risks, removed_copies), threshold, recall)
 
 
 def rows_within(share: float, rows: int) -> int:
@@ -141,19 +162,26 @@ def _recall_at(risk: PredictedRisk, index: int) -> float:
     return risk.predictor.recall_at(float(risk.predictor.log_odds(risk.features.values[index : index + 1])[0]))
 
 
-def _removed_rows(removed: dict[str, str], positions: dict[str, list[int]], risks: dict[str, float]) -> pa.Table:
+def _removed_rows(
+    removed: dict[str, str], positions: dict[str, list[int]], risks: dict[str, float], removed_copies: dict[int, str]
+) -> pa.Table:
     """Return the table of removed rows.
 
     Args:
         removed: Digest of each removed example → digest of the example at risk because of which it is removed.
         positions: Positions of the rows by digest.
         risks: Risks by digest.
+        removed_copies: Digest of each further copy of what is too short, by position.
     """
-    rows = []
+    rows: list[tuple[int, str, Reason, float | None, str]] = [
+        (position, digest, SHORT_COPY, None, digest)
+        for position, digest in removed_copies.items()
+        if digest not in removed
+    ]
     for digest, risky_digest in removed.items():
         for copy, example_id in enumerate(sorted(positions[digest])):
             is_near = digest != risky_digest
-            reason = "near-duplicate" if is_near else "exact duplicate" if copy else "at risk"
+            reason: Reason = "near-duplicate" if is_near else "exact duplicate" if copy else "at risk"
             rows.append((example_id, digest, reason, risks.get(digest), risky_digest))
     rows.sort()
     columns = [pa.array([row[index] for row in rows], field.type) for index, field in enumerate(REMOVED_SCHEMA)]

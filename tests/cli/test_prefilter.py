@@ -40,6 +40,24 @@ def test_a_cleaned_set_holds_the_other_lines_byte_for_byte(predict, training_lin
     assert not list(Path().glob(".cleaned*"))
 
 
+def test_what_stays_with_its_copies_and_what_was_not_looked_at_is_printed(predict, training_lines):
+    documents = [json.loads(line)["text"] for line in training_lines if line]
+    short = " ".join(documents[40].split()[:9])
+    texts = [*documents, *[documents[30]] * 3, documents[31], *[short] * 4, *[" ".join(documents[41].split()[:9])]]
+    Path("more.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    done = predict("prefilter", "--out=cleaned", data="more.jsonl")
+    assert done.code == 0
+    assert ", 3 copies of what is too short; a risk of " in done.out
+    assert (
+        "not looked at: 2 examples that are too short (5 rows, one stands 4 times); 2 of these rows stay\n" in done.out
+    )
+    assert "2 of the examples that stay still stand there several times (up to 4): only copies of " in done.out
+    kept = [json.loads(line)["text"] for line in Path("cleaned/more.jsonl").read_text().splitlines()]
+    assert (kept.count(short), kept.count(documents[30]), kept.count(documents[31])) == (1, 4, 2)
+    done = predict("risk", data="more.jsonl")
+    assert "not looked at: 2 examples that are too short (5 rows, one stands 4 times)\n" in done.out
+
+
 def test_the_saved_predictor_finds_no_risk_in_the_cleaned_set(predict):
     predict("prefilter", "--out=cleaned", "--recall=99%")
     done = predict("risk", data="cleaned/train.jsonl")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pytest_kdmem.corpus.near_duplicates import NearDuplicate
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.risk.removal import plan_removal, removal_candidates, rows_within
+from pytest_kdmem.risk.short_copies import ShortCopies
 
 
 def digest(number: int) -> str:
@@ -49,7 +50,12 @@ def test_an_example_at_risk_goes_with_its_copies_and_near_duplicates(predicted):
         (5, "exact duplicate", digest(0)),
     ]
     assert removal.rows["risk"].to_pylist() == [0.9, 0.6, 0.2, 0.9]
-    assert removal.counts() == {"at risk": 2, "exact duplicate": 1, "near-duplicate": 1}
+    assert removal.counts() == {
+        "at risk": 2,
+        "exact duplicate": 1,
+        "near-duplicate": 1,
+        "too short, exact duplicate": 0,
+    }
     assert (removal.threshold, removal.recall) == (0.5, predicted.recall)
 
 
@@ -58,6 +64,33 @@ def test_a_budget_removes_the_riskiest_first_and_reports_their_least_risk(predic
     removal = plan_removal(risk, rows, [], max_rows=3)
     assert removal.rows["example_id"].to_pylist() == [1, 2, 4]
     assert removal.threshold == 0.8
+
+
+def test_copies_of_what_is_too_short_go_behind_the_riskiest_and_within_the_budget(predicted):
+    risk, rows = with_risks(predicted, [0.9, 0.8, 0.2], [1, 1, 1])
+    short = [ShortCopies(2, ((11, digest(8)), (12, digest(8)))), ShortCopies(1, ((14, digest(9)),))]
+    removed = [
+        plan_removal(risk, rows, [], budget, short).rows["example_id"].to_pylist() for budget in (1, 2, 3, 4, 5, 6)
+    ]
+    assert removed == [[0], [0], [0, 11, 12], [0, 11, 12, 14], [0, 1, 11, 12, 14], [0, 1, 2, 11, 12, 14]]
+    last = plan_removal(risk, rows, [], short_copies=short)
+    assert last.rows.to_pylist()[-1] == {
+        "example_id": 14,
+        "digest": digest(9),
+        "reason": "too short, exact duplicate",
+        "risk": None,
+        "of": digest(9),
+    }
+    assert last.counts()["too short, exact duplicate"] == 3
+
+
+def test_a_short_near_duplicate_of_what_is_at_risk_goes_with_all_its_copies(predicted):
+    risk, rows = with_risks(predicted, [0.9, 0.2], [1, 1])
+    rows = pa.concat_tables([rows, pa.table({"example_id": [2, 3], "digest": [digest(7)] * 2})])
+    near = [NearDuplicate(2, digest(7), digest(0))]
+    removal = plan_removal(risk, rows, near, short_copies=[ShortCopies(1, ((3, digest(7)),))])
+    assert removal.rows["example_id"].to_pylist() == [0, 2, 3]
+    assert set(removal.rows["reason"].to_pylist()[1:]) == {"near-duplicate"}
 
 
 def test_a_budget_too_small_for_the_riskiest_is_refused(predicted):
