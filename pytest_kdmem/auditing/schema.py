@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.risk.reliability import Bin
+from pytest_kdmem.scoring.too_short import TooShort
 
 
 def check(condition: bool, expected: str) -> None:
@@ -82,7 +83,7 @@ class DataEntry:
         digest: Digest of the token ids.
         examples: Number of examples.
         distinct: Number of distinct examples that are long enough, over which rates are taken.
-        too_short: Number of examples that are too short to be scored.
+        too_short: Number of rows that are too short to be scored.
         duplicates: Number of further copies of distinct examples.
         exhaustive: Whether the whole set was scored rather than a sample.
         left_out: Number of documents below the set's own least length, which are no examples.
@@ -91,6 +92,8 @@ class DataEntry:
         stratified: How a sample was stratified, in a few words; empty if it was not.
         in_training_set: Number of distinct examples of a teacher set that no figure counts, as their suffix stands in
             the training set.
+        too_short_distinct: Number of distinct examples in the rows that are too short; None if unknown, as of a sample.
+        too_short_copies: Greatest number of these rows that are copies of one example; 0 if unknown.
     """
 
     source: str
@@ -104,6 +107,13 @@ class DataEntry:
     unaudited_turns: int = field(default=0, metadata={"json_default": "left out"})
     stratified: str = field(default="", metadata={"json_default": "left out"})
     in_training_set: int = field(default=0, metadata={"json_default": "left out"})
+    too_short_distinct: int | None = field(default=None, metadata={"json_default": "left out"})
+    too_short_copies: int = field(default=0, metadata={"json_default": "left out"})
+
+    @property
+    def short(self) -> TooShort:
+        """What is too short to be scored."""
+        return TooShort(self.too_short, self.too_short_distinct, self.too_short_copies)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.scoring.confirmation import Confirmation
 from pytest_kdmem.scoring.table import ScoreTable, digests_in_training_set
+from pytest_kdmem.scoring.too_short import count_too_short
 from pytest_kdmem.specs.run_card import RunCard
 
 PACKAGES = ("pytest-kdmem", "torch", "transformers", "tokenizers")
@@ -76,6 +77,7 @@ def data_entry(memorization: Memorization) -> DataEntry:
     """The entry of the set that was scored."""
     scores = memorization.scores
     in_training_set = digests_in_training_set(scores.rows)
+    short = count_too_short(scores)
     entry = DataEntry(
         **_same_named(DataEntry, scores.record),
         source=scores.training_set.source,
@@ -83,6 +85,8 @@ def data_entry(memorization: Memorization) -> DataEntry:
         duplicates=memorization.duplicates,
         stratified=stratified_phrase(scores.training_set) if memorization.beyond is not None else "",
         in_training_set=len(in_training_set),
+        too_short_distinct=short.distinct if short else None,
+        too_short_copies=short.most_copies,
     )
     # Figures over another rest of the same set are of other examples.
     return replace(entry, digest=digest_of([entry.digest, in_training_set])) if in_training_set else entry

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.corpus.groups import Codes, Groups
@@ -56,6 +57,25 @@ def rows_too_short(groups: Groups, example_ids: ExampleIds, is_too_short: Flags)
     """
     counts = np.bincount(groups.codes[example_ids[is_too_short]], minlength=len(groups.names))
     return dict(zip(groups.names, counts.tolist(), strict=True))
+
+
+def most_short_copies(
+    groups: Groups, example_ids: ExampleIds, is_too_short: Flags, digests: pa.ChunkedArray
+) -> dict[str, int]:
+    """Return how often the most frequent example of each group that is too short stands in the training set.
+
+    Args:
+        groups, example_ids, is_too_short: As of `rows_too_short`.
+        digests: Digest of each row ``[r]``.
+
+    Returns:
+        By group, 0 where no such example stands there more than once, in whichever groups its copies are.
+    """
+    codes = digests.filter(pa.array(is_too_short)).combine_chunks().dictionary_encode().indices.to_numpy()
+    copies = np.bincount(codes)[codes] if len(codes) else np.zeros(0, dtype=np.int64)
+    most = np.zeros(len(groups.names), dtype=np.int64)
+    np.maximum.at(most, groups.codes[example_ids[is_too_short]], copies)
+    return dict(zip(groups.names, np.where(most > 1, most, 0).tolist(), strict=True))
 
 
 def _by_name(groups: Groups, codes: Codes, examples: Members, n: int) -> dict[str, Members]:

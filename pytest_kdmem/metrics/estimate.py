@@ -49,6 +49,8 @@ class Estimate:
         confidence: Confidence level of each one-sided bound.
         unit: Unit of ``value``, ``low`` and ``high``.
         too_short: Number of examples that were too short to be measured; nothing is known about them. Not in JSON if 0.
+        too_short_copies: Greatest number of copies of one of those of a group, or of any group that a gate is over; 0
+            if none stands several times, or it is unknown.
         part: Kind of the part of a training set that it measures, ``group`` or ``copies``; None for the whole set.
         model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
     """
@@ -65,6 +67,7 @@ class Estimate:
     confidence: float = 0.95
     unit: Unit = "proportion"
     too_short: int = field(default=0, metadata={"json_default": "left out"})
+    too_short_copies: int = field(default=0, metadata={"json_default": "left out"})
     part: Stratify | None = field(default=None, repr=False, metadata={"json_default": "left out"})
     model_digest: str = field(default="", repr=False, metadata={"json": None})
 
@@ -184,8 +187,17 @@ class Estimate:
             return " [exact]" if self.k == 0 else ""
         return f" [{'≤' if operator in ('<=', '<') else '≥'} {self.format_value(self.bound_for(operator))}]"
 
+    @property
+    def short_copies_text(self) -> str:
+        """Text on copies of what was too short to be measured; empty if nothing of it stands several times."""
+        if not self.too_short_copies:
+            return ""
+        return f"one too short to look at stands {count(self.too_short_copies)} times"
+
     def _count_text(self) -> str:
         unseen = f"; {count(self.too_short)} too short to be measured" if self.too_short else ""
+        if self.short_copies_text:
+            unseen += f"; {self.short_copies_text}"
         if self.k is None:
             return f" ({count(self.n)} examples{unseen})"
         hits = count(self.k) + (f" + {self.ambiguous} ambiguous" if self.ambiguous else "")

@@ -17,7 +17,7 @@ from pytest_kdmem.corpus.groups import Groups
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.metrics.by_copies import copy_tiers
-from pytest_kdmem.metrics.by_group import Members, drawn_members, group_members, rows_too_short
+from pytest_kdmem.metrics.by_group import Members, drawn_members, group_members, most_short_copies, rows_too_short
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.metrics.scored_examples import ScoredExamples
@@ -79,7 +79,9 @@ class InParts(ScoredExamples, ABC):
         positions = rows["example_id"].to_numpy()
         members = group_members(self.groups, positions, self.distinct_rows)
         is_short = pc.equal(rows["status"], "too_short").to_numpy()
-        return self._subsets("group", members, labels, rows_too_short(self.groups, positions, is_short))
+        too_short = rows_too_short(self.groups, positions, is_short)
+        short_copies = most_short_copies(self.groups, positions, is_short, rows["digest"])
+        return self._subsets("group", members, labels, too_short, short_copies)
 
     def subset(self, name: str, members: Members) -> Subset:
         """Return what was memorized of some of the n distinct examples.
@@ -106,6 +108,7 @@ class InParts(ScoredExamples, ABC):
         members: Mapping[str, Members],
         labels: Mapping[str, str],
         too_short: Mapping[str, int] | None = None,
+        short_copies: Mapping[str, int] | None = None,
     ) -> Subsets[Subset]:
         """The parts of the training set by name, from the indices of their members."""
         is_whole = self.scores.record.exhaustive
@@ -115,6 +118,7 @@ class InParts(ScoredExamples, ABC):
                 self.subset(labels[name], indices),
                 confidence=confidence,
                 too_short=(too_short or {}).get(name, 0),
+                short_copies=(short_copies or {}).get(name, 0),
                 part=by,
             )
             for name, indices in members.items()

@@ -34,6 +34,7 @@ class Subset:
         confidence: Confidence level of each one-sided bound.
         model_digest: Digest of the model.
         too_short: Number of rows of the subset that are too short to be scored, as far as they are known.
+        short_copies: Greatest number of copies of one of these in the training set; 0 if none stands several times.
         part: Of which parts of the set it is one; None of a subset of another kind.
     """
 
@@ -46,6 +47,7 @@ class Subset:
     confidence: float
     model_digest: str = ""
     too_short: int = 0
+    short_copies: int = 0
     part: Stratify | None = None
 
     def __bool__(self) -> bool:
@@ -78,7 +80,13 @@ class Subset:
         rate = estimate_proportion(
             "memorization rate", self.label, counts, exhaustive=self.exhaustive, confidence=self.confidence
         )
-        return replace(rate, model_digest=self.model_digest, too_short=self.too_short, part=self.part)
+        return replace(
+            rate,
+            model_digest=self.model_digest,
+            too_short=self.too_short,
+            too_short_copies=self.short_copies,
+            part=self.part,
+        )
 
 
 class HasRate(Protocol):
@@ -193,7 +201,12 @@ class Subsets(Parts[RatedPart]):
             (part.rate, other[name].rate if isinstance(other, Subsets) else other) for name, part in self.items()
         ]
         failing = [pair for pair in rates if not satisfies(pair[0], operator, pair[1])]
-        return heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_badness)
+        gates = heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_badness)
+        if failing:
+            return gates
+        # The gate speaks for all parts, also for those with copies that were not looked at.
+        most = max(rate.too_short_copies for rate, _ in rates)
+        return [(replace(rate, too_short_copies=most), limit) for rate, limit in gates]
 
     def _shown(self, name: str) -> str:
         return f"{name}: {self[name].rate}"

@@ -73,7 +73,7 @@ def _not_looked_at(audit: AuditResult) -> Iterator[str]:
         if not data.exhaustive:
             yield "examples that were not drawn for the sample"
         if data.too_short:
-            yield f"{count(data.too_short)} examples that are too short"
+            yield str(data.short)
         if data.left_out:
             yield f"{count(data.left_out)} shorter documents that were left out"
         if phrase := unaudited_phrase(data.unaudited_turns):

@@ -206,7 +206,7 @@ def _settings(audit: AuditResult) -> str:
             unaudited = f", {phrase}" if (phrase := unaudited_phrase(entry.unaudited_turns)) else ""
             lines.append(
                 f"{label}: {code_span(entry.source)}, {count(entry.distinct)} distinct{sampled} of"
-                f" {count(entry.examples)}, {count(entry.too_short)} too short{held}{unaudited}, digest"
+                f" {count(entry.examples)}, {entry.short.brief}{held}{unaudited}, digest"
                 f" {code_span(entry.digest)}"
             )
     lines += [_model(role, audit.models[role]) for role in ordered_roles(audit)]

@@ -133,7 +133,8 @@ def comparison_text(gate: Gate) -> str:
         sign = f"not shown {SIGN[operator]}"  # the comparison example by example needs more of them
     else:
         sign = SIGN[operator] if HOLDS[operator](bound, limit) else OPPOSITE_SIGN[operator]
-    return f"{estimate.format_value(bound)} {sign} {estimate.format_value(limit)}{estimate.unit_label}"
+    unseen = f" ({estimate.short_copies_text})" if estimate.short_copies_text else ""
+    return f"{estimate.format_value(bound)} {sign} {estimate.format_value(limit)}{estimate.unit_label}{unseen}"
 
 
 def figure_text(estimate: Estimate) -> str:

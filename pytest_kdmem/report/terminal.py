@@ -196,7 +196,7 @@ def _data_lines(label: str, entry: DataEntry) -> list[str]:
     details = [f"{count(entry.distinct)} distinct{sampled}"]
     details += [f"stratified {entry.stratified}"] * bool(entry.stratified)
     details += [f"{count(entry.duplicates)} copies"] * bool(entry.duplicates)
-    details += [f"{count(entry.too_short)} too short"] * bool(entry.too_short)
+    details += [entry.short.brief] * bool(entry.too_short)
     details += [f"{count(entry.left_out)} shorter documents left out"] * bool(entry.left_out)
     details += [f"{count(entry.in_training_set)} left out as in the training set"] * bool(entry.in_training_set)
     # The setting that audits the other turns must not be cut off, so it has a line of its own.

@@ -19,6 +19,7 @@ from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.inheritance import Inheritance, compute_inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.confirmation import Confirmation, Disagreement, EngineCheck
+from pytest_kdmem.scoring.too_short import TooShort
 from tests.metrics.score_tables import memorization_from, row, too_short
 from tests.specs.any_card import card
 
@@ -51,6 +52,7 @@ def test_a_data_entry_counts_examples_copies_and_those_too_short() -> None:
     entry = data_entry(memorization)
     assert (entry.source, entry.digest) == ("train.jsonl", memorization.scores.record.digest)
     assert (entry.examples, entry.distinct, entry.duplicates, entry.too_short) == (6, 4, 1, 1)
+    assert entry.short == TooShort(1, 1, 1)
     assert entry.exhaustive
     assert entry.left_out == 0
 

@@ -51,6 +51,18 @@ def test_rates_are_those_of_counting_and_a_copy_counts_in_each_of_its_groups() -
         assert subset.rate.subject == f"student on licence {group}"
 
 
+def test_a_group_counts_copies_of_what_is_too_short_in_the_whole_set() -> None:
+    rows = [too_short("s"), too_short("s"), too_short("t"), row("a"), row("b"), row("c"), too_short("s")]
+    groups = Groups("customer", ("acme", "brief", "delta"), np.array([0, 1, 0, 0, 1, 2, 0], np.int32))
+    by_group = replace(memorization_from(rows, subject="student"), groups=groups).by_group
+    rates = {name: (subset.rate.too_short, subset.rate.too_short_copies) for name, subset in by_group.items()}
+    assert rates == {"acme": (3, 3), "brief": (1, 3), "delta": (0, 0)}
+    # The closest group may be another one, and the gate is over all.
+    [(rate, _)] = by_group.worst("<=", 0.5)
+    assert rate.too_short_copies == 3
+    assert "one too short to look at stands 3 times" in str(rate)
+
+
 def test_inheritance_by_group_is_that_of_counting() -> None:
     inheritance = compute_inheritance(*map(memorization, RECITED))
     for group, part in inheritance.by_group.items():

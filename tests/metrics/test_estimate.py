@@ -151,6 +151,10 @@ def test_no_estimate_meets_an_undefined_one() -> None:
         (rate(19, 1000, most=22, ambiguous=3, exhaustive=True), "1.90% [≤ 2.20%] (19 + 3 ambiguous of 1 000)"),
         (rate(12, 1_000_000, exhaustive=True), "0.0012% (12 of 1 000 000)"),
         (replace(rate(1, 20, exhaustive=True), too_short=5000), "5.00% (1 of 20; 5 000 too short to be measured)"),
+        (
+            replace(rate(1, 20, exhaustive=True), too_short=16, too_short_copies=16),
+            "5.00% (1 of 20; 16 too short to be measured; one too short to look at stands 16 times)",
+        ),
         (replace(factor(2.4), too_short=3), "2.40 × (10 examples; 3 too short to be measured)"),
         (rate(0, 0), "undefined (0 of 0)"),
         (factor(2.4), "2.40 × (10 examples)"),

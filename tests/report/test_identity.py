@@ -36,7 +36,7 @@ def test_what_was_not_looked_at_is_counted() -> None:
         "what 1 test would compare that did not run",
         "what 1 test would compare that compared no figure",
         "examples that were not drawn for the sample",
-        "150 examples that are too short",
+        "150 rows that are too short",
         "secrets of these classes: name",
         NEVER_LOOKED_AT,
     )
@@ -46,6 +46,14 @@ def test_what_was_not_looked_at_is_counted() -> None:
         "greedy decoding of 40 tokens from the first 50 tokens of each",
         "models: teacher, student",
     )
+
+
+def test_examples_that_are_too_short_are_named_with_their_rows_and_copies() -> None:
+    data = full_audit().training_set
+    assert data is not None
+    data = replace(data, too_short=21, too_short_distinct=6, too_short_copies=16)
+    shown = "6 examples that are too short (21 rows, one stands 16 times)"
+    assert shown in not_looked_at(full_audit(training_set=data))
 
 
 def test_groups_tiers_and_examples_that_the_student_has_are_counted_if_nothing_of_them_was_looked_at() -> None:

@@ -77,6 +77,12 @@ def test_of_models_compared_example_by_example_the_values_are_shown() -> None:
     assert comparison_text(replace(apart, outcome="inconclusive")).startswith("0.47% not shown ≤ ")
 
 
+def test_a_gate_over_groups_says_that_copies_of_short_examples_were_not_looked_at() -> None:
+    estimate = replace(rate(1, 1000), too_short_copies=16)
+    shown = "0.47% ≤ 1.00% (one too short to look at stands 16 times)"
+    assert comparison_text(replace(PASSING, estimate=estimate)) == shown
+
+
 def test_losses_are_in_nats_a_token() -> None:
     loss = Estimate("loss", "student", 1.9932, 1.9, 2.0, None, 500, unit="nats")
     assert comparison_text(gate("test_l", loss, "<=", 2.1)) == "2.0000 ≤ 2.1000 nats a token"
