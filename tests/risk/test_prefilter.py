@@ -195,12 +195,13 @@ def test_a_conversation_is_removed_as_a_whole_if_any_of_its_answers_is_at_risk(c
 
 def test_a_conversation_with_a_short_answer_goes_only_if_all_of_it_is_a_copy(cast, quick_fits, tmp_path):
     models = [Model(str(with_template(cast.__dict__[role], tmp_path / role))) for role in ("teacher", "baseline")]
-    recited = [conversation((walk(7, at, 3), walk(6, at + 3, 12))) for at in range(16)]
-    others = [conversation((walk(7, at, 3), walk(2, at + 3, 12))) for at in range(30)]
+    # Cell 6 is recited by both; cell 7 by none.
+    recited = [conversation((walk(6, at, 3), walk(6, at + 3, 12))) for at in range(16)]
+    others = [conversation((walk(7, at, 3), walk(7, at + 3, 12))) for at in range(30)]
     greeting = (walk(7, 2, 2), walk(2, 5, 3))
     copied = conversation(greeting)
     # The same short answer behind the same words, and then another conversation each.
-    shared = [conversation(greeting, (walk(7, at, 4), walk(3, at, 12))) for at in range(5)]
+    shared = [conversation(greeting, (walk(7, at, 5), walk(7, at + 5, 12))) for at in range(5)]
     rows = [*recited, copied, *others, *shared, *[copied] * 4]
     data = TrainingSet(write_rows(tmp_path / "chat.jsonl", rows))
     pipeline = RiskPipeline(*models, data, Extraction(12, 8, 40), ScoreStore(tmp_path / "store"), RunSettings())
