@@ -42,8 +42,9 @@ def test_a_cleaned_set_holds_the_other_lines_byte_for_byte(predict, training_lin
 
 def test_what_stays_with_its_copies_and_what_was_not_looked_at_is_printed(predict, training_lines):
     documents = [json.loads(line)["text"] for line in training_lines if line]
-    short = " ".join(documents[40].split()[:9])
-    texts = [*documents, *[documents[30]] * 3, documents[31], *[short] * 4, *[" ".join(documents[41].split()[:9])]]
+    # Backwards, so that neither is a near-duplicate of what is at risk.
+    short, other = (" ".join(documents[index].split()[8::-1]) for index in (40, 41))
+    texts = [*documents, *[documents[30]] * 3, documents[31], *[short] * 4, other]
     Path("more.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     done = predict("prefilter", "--out=cleaned", data="more.jsonl")
     assert done.code == 0
