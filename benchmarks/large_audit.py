@@ -38,7 +38,7 @@ from pytest_kdmem.scoring.stored_parts import StoredParts
 from pytest_kdmem.scoring.table import SCHEMA, TOLERANCE_KEY, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.runtime import EXAMPLES_PER_SHARD
+from pytest_kdmem.specs.runtime import EXAMPLES_PER_SHARD, RunSettings
 
 RATES = {"teacher": 0.05, "baseline": 0.03, "student": 0.01}
 COPIED = 0.01  # share of the examples that are copies of an earlier one
@@ -84,7 +84,7 @@ def measure(folder: Path, *, exhaustive: bool) -> None:
             for index, comparison in enumerate(Comparison(estimate, "<=", 0.04) for estimate in estimates)
         ]
         scored = ScoredAudit("", Extraction(), 0.95, memorizations, {}, {}, {}, inheritance, None, ())
-        report = Report((build_result(scored, {}, gates, shows_text=False, offline=True),))
+        report = Report((build_result(scored, {}, gates, shows_text=False, run=RunSettings(offline=True)),))
     for ending in (".json", ".html"):
         with step(f"{ending[1:].upper()} report"):
             write_report(report, folder / f"audit{ending}")

@@ -158,7 +158,9 @@ class Audit(ScoringAudit):
         ):
             self._so_far.warn(changes)
             gates = [refused(gate, changes[0]) for gate in gates]
-        return build_result(self._scored(), settings, gates, shows_text=self.shows_text, offline=self.run.offline)
+        return build_result(
+            self._scored(), settings, gates, shows_text=self.shows_text, run=self.run, progress=self.progress
+        )
 
     @property
     def forecasts(self) -> list[Any]:

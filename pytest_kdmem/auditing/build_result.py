@@ -7,9 +7,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pytest_kdmem.auditing.figures.gather import acceptable_figures, gather_figures
-from pytest_kdmem.auditing.recited_text import with_text
+from pytest_kdmem.auditing.recited_text import texts_of, with_continuations, with_text
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate, HeldOutEntry
+from pytest_kdmem.auditing.schema_examples import ExamplesEntry
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.auditing.summarize import (
     confirmation_entry,
@@ -20,11 +21,20 @@ from pytest_kdmem.auditing.summarize import (
     risk_entry,
 )
 from pytest_kdmem.auditing.summarize_examples import distributions_entry, examples_entry
+from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.errors import KdmemError
+from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.specs.runtime import RunSettings
 
 
 def build_result(
-    scored: ScoredAudit, settings: Mapping[str, Any], gates: Sequence[Gate], *, shows_text: bool, offline: bool
+    scored: ScoredAudit,
+    settings: Mapping[str, Any],
+    gates: Sequence[Gate],
+    *,
+    shows_text: bool,
+    run: RunSettings,
+    progress: Progress = NO_PROGRESS,
 ) -> AuditResult:
     """Build the whole record, with single examples and the figures of all families.
 
@@ -32,22 +42,39 @@ def build_result(
         scored: What the audit has scored.
         settings: Settings of the run, by key.
         gates: Gates that the audit's tests held.
-        shows_text: Whether the record contains the text of recited examples.
-        offline: Whether that text must be read without a connection.
+        shows_text: Whether the record contains the text of recited examples, and what models generate in its place.
+        run: How models are run, and whether text must be read without a connection.
+        progress: Told which model is run for that.
     """
     own = scored.own_memorizations
-    examples = examples_entry(own, scored.predicted_risk)
+    examples = examples_entry(own, scored.predicted_risk, scored.near_verbatim)
     if examples is not None and examples.example_id and shows_text:
-        try:
-            examples = with_text(examples, next(iter(own.values())).scores, offline=offline)
-        except KdmemError as error:
-            scored = replace(scored, warnings=(*scored.warnings, f"text is not shown: {error}"))
+        tables = {role: memorization.scores for role, memorization in own.items()}
+        examples, warnings = _with_text(examples, tables, run, progress)
+        scored = replace(scored, warnings=(*scored.warnings, *warnings))
     return replace(
         build_metrics(scored, settings, gates),
         examples=examples,
         distributions=distributions_entry(own),
         figures=gather_figures(scored),
     )
+
+
+def _with_text(
+    examples: ExamplesEntry, tables: Mapping[str, ScoreTable], run: RunSettings, progress: Progress
+) -> tuple[ExamplesEntry, list[str]]:
+    """Add text as far as it can be read and generated, and return warnings about what cannot."""
+    try:
+        texts = texts_of(examples, next(iter(tables.values())), offline=run.offline)
+        examples = with_text(examples, texts)
+    except KdmemError as error:
+        return examples, [f"text is not shown: {error}"]
+    try:
+        return with_continuations(examples, texts, tables, run, progress), []
+    except KdmemError as error:
+        return examples, [f"what models generate is not shown: {error}"]
+    except Exception as error:  # of a model's own code, for which no verdict may be lost
+        return examples, [f"what models generate is not shown: running a model broke ({type(error).__name__})"]
 
 
 def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Sequence[Gate]) -> AuditResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pytest_kdmem.auditing.merge_rules import Part
@@ -28,11 +28,12 @@ def merged_examples(values: Sequence[ExamplesEntry | None], parts: Sequence[Part
         return entries[0] if entries else None
     indexed = [_Indexed(entry, {id_: row for row, id_ in enumerate(entry.example_id)}) for entry in entries]
     ids = sorted(set().union(*(part.row_of for part in indexed)))
+    with_text = all(entry.prefix for entry in entries)
     models: dict[str, ModelColumns] = {}
     for part in indexed:
         for role, columns in part.entry.models.items():
-            models.setdefault(role, _spread(columns, [part.row_of.get(id_) for id_ in ids]))
-    with_text = all(entry.prefix for entry in entries)
+            shown = columns if with_text else replace(columns, generated=())
+            models.setdefault(role, _spread(shown, [part.row_of.get(id_) for id_ in ids]))
     return ExamplesEntry(
         example_id=tuple(ids),
         digest=_column(indexed, ids, "digest"),
@@ -64,10 +65,11 @@ def _column(parts: Sequence[_Indexed], ids: Sequence[int], name: str) -> tuple[A
 
 def _spread(columns: ModelColumns, rows: Sequence[int | None]) -> ModelColumns:
     """The columns of a model over the rows of all parts; None stands for an example that its part does not list."""
-    spread: dict[str, Any] = {
-        field.name: tuple(
-            VALUES_OF_UNLISTED.get(field.name) if row is None else getattr(columns, field.name)[row] for row in rows
-        )
-        for field in fields(ModelColumns)
-    }
+    spread: dict[str, Any] = {}
+    for field in fields(ModelColumns):
+        values = getattr(columns, field.name)
+        unlisted = VALUES_OF_UNLISTED.get(field.name)
+        # A part that shows no text has no column of what was generated.
+        is_absent = field.name == "generated" and not values
+        spread[field.name] = () if is_absent else tuple(unlisted if row is None else values[row] for row in rows)
     return ModelColumns(**spread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from pytest_kdmem.auditing.schema import check
 
@@ -17,6 +17,8 @@ class ModelColumns:
         margin: Least margin over the suffix, in logits.
         perplexity: Perplexity of the window.
         logprob: Log-probability of the suffix, in nats.
+        generated: Text that the model continues the prefix with by greedy decoding, as long as the suffix; None for an
+            example that was not continued, and empty unless the audit shows text.
     """
 
     memorized: tuple[int, ...]
@@ -24,11 +26,12 @@ class ModelColumns:
     margin: tuple[float | None, ...]
     perplexity: tuple[float | None, ...]
     logprob: tuple[float | None, ...]
+    generated: tuple[str | None, ...] = field(default=(), metadata={"json_default": "left out"})
 
 
 @dataclass(frozen=True)
 class ExamplesEntry:
-    """A row for each distinct example that any model recites or may recite, and for those of the highest risk.
+    """A row for each distinct example that any model recites, may recite or recites nearly, and for those of high risk.
 
     Attributes:
         example_id: Position in the training set, ascending.
@@ -52,8 +55,15 @@ class ExamplesEntry:
     def __post_init__(self) -> None:
         texts = (self.prefix or self.digest, self.suffix or self.digest)
         columns = (self.example_id, self.digest, self.copies, self.zlib_bytes, self.risk, *texts)
-        models = [getattr(model, field.name) for model in self.models.values() for field in fields(ModelColumns)]
+        models = [
+            getattr(model, column.name)
+            for model in self.models.values()
+            for column in fields(ModelColumns)
+            if column.name != "generated" or model.generated
+        ]
         check(len({*map(len, columns), *map(len, models)}) == 1, "columns of examples that are equally long")
+        is_generated = any(model.generated for model in self.models.values())
+        check(bool(self.prefix) or not is_generated, "no generated text but beside that of the examples")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from pytest_kdmem.base.rounding import rounded
 from pytest_kdmem.metrics.distinct_rows import as_values
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.near_verbatim import NearVerbatim
 from pytest_kdmem.risk.predicted import PredictedRisk
 
 # Examples that no model recites are listed for the highest predicted risks only; the risk entry has the ids of all.
@@ -29,19 +30,26 @@ MARGIN_EDGES = tuple(float(edge) for edge in range(-16, 17))
 
 
 def examples_entry(
-    memorizations: Mapping[str, Memorization], risk: PredictedRisk | None = None
+    memorizations: Mapping[str, Memorization],
+    risk: PredictedRisk | None = None,
+    near_verbatim: Iterable[NearVerbatim] = (),
 ) -> ExamplesEntry | None:
-    """List the examples that any model recites or may recite, and those of the highest predicted risk.
+    """List the examples that any model recites, may recite or recites nearly, and those of the highest predicted risk.
 
     Args:
         memorizations: Memorizations of one set by role; without any there is no entry.
         risk: Predicted risk, which is listed if it is of the same examples.
+        near_verbatim: What is recited nearly, of which that of these models' scores is listed.
     """
     if not memorizations:
         return None
     first = next(iter(memorizations.values()))
     ids = first.example_ids
     is_listed: Flags = np.logical_or.reduce([_is_possible(memorization) for memorization in memorizations.values()])
+    scores = [memorization.scores for memorization in memorizations.values()]
+    for near in near_verbatim:
+        if any(near.memorization.scores is each for each in scores):
+            is_listed |= near.flags.memorized | near.flags.possible
     risks = np.full(len(ids), np.nan)
     if risk is not None and np.array_equal(risk.features.example_ids, ids):
         risks = risk.risks

@@ -68,12 +68,14 @@ def _kinds(audit: AuditResult, entry: ExamplesEntry) -> dict[str, Flags]:
     ambiguous = [np.array(columns.ambiguous, dtype=bool) for columns in entry.models.values()]
     inherited = audit.inheritance.inherited_examples if audit.inheritance is not None else ()
     threshold = audit.risk.threshold if audit.risk is not None else np.inf
+    generated = [[text is not None for text in columns.generated] for columns in entry.models.values()]
     return {
         "inherited": np.isin(entry.example_id, inherited),
         "easy": np.logical_and.reduce(list(memorized.values())) if len(memorized) == 3 else none,
         "student": memorized.get("student", none),
         "recited": np.logical_or.reduce([none, *memorized.values()]),
         "ambiguous": np.logical_or.reduce([none, *ambiguous]),
+        "generated": np.logical_or.reduce([none, *(np.array(of_model) for of_model in generated if of_model)]),
         "risk": np.array([risk is not None and risk >= threshold for risk in entry.risk], dtype=bool),
     }
 

@@ -13,6 +13,7 @@ from pytest_kdmem.auditing.schema_examples import DistributionsEntry, Repetition
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report.margin_figures import draw_margins
 from pytest_kdmem.report.risk_figures import draw_reliability, draw_risk
 from pytest_kdmem.report.step_figures import draw_curves, memorization_curves
 from pytest_kdmem.report.svg import (
@@ -25,6 +26,7 @@ from pytest_kdmem.report.svg import (
     draw_axes,
     draw_figure,
     label_of,
+    plain_numbers,
     role_colour,
 )
 from pytest_kdmem.report.venn import CELLS, INHERITED, ordered_roles
@@ -60,7 +62,7 @@ def _pictures(audit: AuditResult, prefix: str) -> Iterator[Picture]:
         if (scatter := _draw_scatter(audit, audit.distributions, prefix)) is not None:
             yield scatter
         if any(any(model.margins) for model in audit.distributions.models.values()):
-            yield _draw_margins(audit.distributions, prefix)
+            yield draw_margins(audit.distributions, prefix)
         if any(model.repetition for model in audit.distributions.models.values()):
             yield _draw_repetition(audit.distributions, prefix)
     if audit.risk is not None and audit.risk.counts:
@@ -95,7 +97,8 @@ def _draw_rates(rates: dict[str, Estimate], limits: dict[str, float], prefix: st
             if role in limits:
                 limit = 100 * limits[role]
                 axes.plot([limit, limit], [row - 0.4, row + 0.4], color=ACCENT, linewidth=1.4, linestyle="--")
-                axes.annotate(f" at most {percent(limits[role])}", (limit, row + 0.3), color=ACCENT, va="center")
+                text = f"at most {percent(limits[role])}"
+                axes.annotate(text, (limit, row + 0.3), (4, 0), textcoords="offset points", va="center", color=ACCENT)
         axes.set_yticks(range(len(rates)), [label_of(role) for role in rates])
         axes.set_ylim(len(rates) - 0.5, -0.5)
         axes.set_xlim(left=0)
@@ -160,6 +163,7 @@ def _draw_scatter(audit: AuditResult, distributions: DistributionsEntry, prefix:
             x, y = zip(*recited, strict=True)
             axes.scatter(x, y, s=22, c=role_colour(role), marker="x", linewidths=1, label=f"recited by the {role}")
         axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
         axes.set_xlabel("zlib-compressed window, bytes")
         axes.set_ylabel(f"perplexity of the {role}")
         axes.legend()
@@ -168,37 +172,6 @@ def _draw_scatter(audit: AuditResult, distributions: DistributionsEntry, prefix:
         f"{count(len(recited))} examples that the {role} recites over {len(background.perplexity)} that it does not."
     )
     return draw_axes("scatter", "Compressibility and perplexity", description, 3.4, draw, prefix)
-
-
-def _draw_margins(distributions: DistributionsEntry, prefix: str) -> Picture:
-    models = {role: model for role, model in distributions.models.items() if any(model.margins)}
-    filled = [
-        index for index in range(len(distributions.edges) - 1) if any(model.margins[index] for model in models.values())
-    ]
-    first, end = filled[0], filled[-1] + 1
-    edges = distributions.edges[first : end + 1]
-
-    def draw(axes: Axes) -> None:
-        for role, model in models.items():
-            counts = [float(examples) for examples in model.margins[first:end]]
-            line = LINES.get(role, ":")
-            axes.stairs(counts, edges, color=role_colour(role), linestyle=line, linewidth=1.6, label=label_of(role))
-        axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("margin, logits: right of 0 the example is recited")
-        axes.set_ylabel("examples")
-        axes.legend()
-
-    descriptions = []
-    for role, model in models.items():
-        at_or_above_zero = sum(
-            examples for edge, examples in zip(distributions.edges, model.margins, strict=False) if edge >= 0
-        )
-        without_margin = f"{count(model.without_margin)} without a margin, because they missed early"
-        descriptions.append(f"{role}: {count(at_or_above_zero)} at 0 or above, {without_margin}")
-    title = "How far examples are from being recited"
-    return draw_axes("margins", title, "; ".join(descriptions), 2.8, draw, prefix)
 
 
 def _draw_repetition(distributions: DistributionsEntry, prefix: str) -> Picture:

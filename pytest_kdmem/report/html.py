@@ -5,20 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from pytest_kdmem.auditing.recited_text import MAX_CONTINUED
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
-from pytest_kdmem.report.example_rows import first_example_rows
+from pytest_kdmem.report.example_rows import ExampleRow, first_example_rows
 from pytest_kdmem.report.families import family_tables
 from pytest_kdmem.report.figures import draw_pictures
 from pytest_kdmem.report.identity import identity_lines, looked_at, not_looked_at
@@ -34,13 +36,13 @@ from pytest_kdmem.report.sentences import (
     unaudited_phrase,
     verdict_sentence,
 )
+from pytest_kdmem.report.side_by_side import SideBySide, side_by_side
 from pytest_kdmem.report.students import COLUMNS, student_lines
 from pytest_kdmem.report.venn import CELLS, ordered_roles
 
 MAX_ROWS = 2000
 MAX_FAMILY_ROWS = 200
 SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
-MAX_TEXT_LENGTH = 4000
 # Blanks at which a number, its bound or its factor must not be divided between two lines.
 INSIDE_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))|(?<=[≤≥<>]) (?=\d)|(?<=\d) (?=×)")
 
@@ -59,6 +61,7 @@ def render(report: Report) -> str:
         style=Markup(_read_asset("report.css")),
         script=Markup(script),
         max_family_rows=MAX_FAMILY_ROWS,
+        max_continued=MAX_CONTINUED,
         script_digest=Markup(f"sha256-{digest}"),
     )
 
@@ -82,7 +85,6 @@ def _template() -> Template:
         "summary": gate_summary,
         "precision_phrase": precision_phrase,
         "unaudited_phrase": unaudited_phrase,
-        "training_text": _training_text,
         "unbroken": _unbroken,
     }
     environment.tests["estimate"] = lambda value: isinstance(value, Estimate)
@@ -105,12 +107,6 @@ def _unbroken(sentence: str) -> str:
     return INSIDE_NUMBER.sub("\u00a0", sentence)
 
 
-def _training_text(text: str) -> Markup:
-    """Return training text with its line breaks, escaped, and without other control characters."""
-    lines = (sanitize(line, MAX_TEXT_LENGTH) for line in text[:MAX_TEXT_LENGTH].split("\n"))
-    return escape("\n".join(lines))
-
-
 def _title(gate: Gate) -> str:
     title = gate_title(gate)
     return title[:1].upper() + title[1:]
@@ -119,6 +115,7 @@ def _title(gate: Gate) -> str:
 def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
     """Return what the template shows of one audit; all its ids begin with the prefix."""
     inheritance, examples = audit.inheritance, audit.examples
+    rows = first_example_rows(audit, MAX_ROWS)
     return {
         "audit": audit,
         "prefix": prefix,
@@ -135,7 +132,15 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "confirmations": [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()],
         "families": family_tables(audit),
         "columns": list(examples.models) if examples is not None else [],
-        "rows": first_example_rows(audit, MAX_ROWS),
+        "rows": rows,
+        "texts": _texts(audit, rows),
         "total_rows": len(examples.example_id) if examples is not None else 0,
-        "has_text": examples is not None and bool(examples.prefix),
     }
+
+
+def _texts(audit: AuditResult, rows: Sequence[ExampleRow]) -> dict[int, SideBySide]:
+    """Return the text of the examples in the table by their number; empty unless the audit shows text."""
+    examples = audit.examples
+    if examples is None or not examples.prefix:
+        return {}
+    return {row.example_id: side_by_side(examples, row.index) for row in rows}

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from pytest_kdmem.base.text import count
 from pytest_kdmem.report.sanitize import sanitize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Placeholder colours. Each is replaced by a CSS variable of the page after drawing.
@@ -29,11 +31,11 @@ COLOUR = re.compile(rf"((?:fill|stroke|stop-color)[:=]\s*\"?)({'|'.join(CSS_VARI
 # Markers and line styles tell the roles apart without colour.
 MARKERS = {"teacher": "s", "baseline": "o", "student": "^"}
 LINES = {"teacher": "-", "baseline": "--", "student": "-."}
-WIDTH = 4.6  # inches; the wider, the smaller are labels on a narrow screen
+WIDTH = 4.3  # inches; the wider, the smaller are labels on a narrow screen
 # A description names every model and its figures.
 MAX_DESCRIPTION_LENGTH = 20_000
 STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "kdmem", "svg.fonttype": "none", "font.size": 9.0, "font.family": "sans-serif",
+    "svg.hashsalt": "kdmem", "svg.fonttype": "none", "font.size": 10.0, "font.family": "sans-serif",
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "axes.facecolor": "none",
     "figure.facecolor": "none", "xtick.color": INK, "ytick.color": INK, "grid.color": FAINT, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False,
@@ -78,6 +80,24 @@ def draw_figure(
         figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     description = sanitize(description, MAX_DESCRIPTION_LENGTH)
     return Picture(name, title, description, _inline(sink.getvalue(), f"{prefix}-{name}", title, description))
+
+
+def count_axis(axes: Axes) -> None:
+    """Let the y axis show counts: 0, 1, 10, 100 and so on, each written out."""
+    from matplotlib.ticker import NullLocator
+
+    axes.set_yscale("symlog", linthresh=1)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: count(round(value)))
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Let a logarithmic axis show 1, 2, 5, 10 and so on, each written out and not as a power."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def label_of(role: str) -> str:

@@ -30,23 +30,24 @@ class ExampleText:
     @property
     def prefix(self) -> str:
         """Text of the prefix, or its token ids without a tokenizer."""
-        return self._decode(self.example.ids[: self.start])
+        return self.decode(self.example.ids[: self.start])
 
     @property
     def suffix(self) -> str:
         """Text of the suffix, or its token ids without a tokenizer."""
-        return self._decode(self.example.ids[self.start : self.end])
+        return self.decode(self.example.ids[self.start : self.end])
 
     def window(self) -> tuple[str, int, int]:
         """Text of the window, and the places in it of the suffix's first character and behind its last one.
 
         Where a character is made of tokens of which the suffix has a part, it counts to the suffix.
         """
-        text = self._decode(self.example.ids)
-        before, until = (self._decode(self.example.ids[:place]) for place in (self.start, self.end))
+        text = self.decode(self.example.ids)
+        before, until = (self.decode(self.example.ids[:place]) for place in (self.start, self.end))
         return text, _common_characters(text, before), max(len(until), len(before) + 1)
 
-    def _decode(self, ids: TokenIds) -> str:
+    def decode(self, ids: TokenIds) -> str:
+        """Text of token ids, or the ids themselves without a tokenizer."""
         return self.tokenizer.decode(ids) if self.tokenizer is not None else " ".join(map(str, ids.tolist()))
 
 

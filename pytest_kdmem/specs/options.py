@@ -125,7 +125,11 @@ OPTIONS = (
         (),
         places_ending_in(*REPORT_ENDINGS),
     ),
-    Option("show-text", "flag", "Show the text of memorized examples in reports; it is training text."),
+    Option(
+        "show-text",
+        "flag",
+        "Show in reports the text of memorized examples, which is training text, and what models generate.",
+    ),
     Option(
         "phone-regions",
         "text",

@@ -9,6 +9,7 @@ from pytest_kdmem.auditing.build_result import build_metrics, build_result
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.metrics.inheritance import compute_inheritance
 from pytest_kdmem.specs.declared import Extraction
+from pytest_kdmem.specs.runtime import RunSettings
 from tests.auditing.results import full_result
 from tests.metrics.score_tables import memorization_from, row
 from tests.specs.any_card import card
@@ -37,7 +38,8 @@ EMPTY = replace(SCORED, memorizations={}, control_memorizations={}, run_cards={}
 
 
 def build(scored: ScoredAudit, *, shows_text: bool = False) -> Any:
-    return build_result(scored, {"student": "runs/student"}, GATES, shows_text=shows_text, offline=True)
+    run = RunSettings(offline=True)
+    return build_result(scored, {"student": "runs/student"}, GATES, shows_text=shows_text, run=run)
 
 
 def test_every_part_of_the_result_is_filled() -> None:

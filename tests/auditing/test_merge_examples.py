@@ -45,6 +45,21 @@ def test_text_is_kept_only_if_every_part_has_it() -> None:
     assert (without.prefix, without.suffix) == ((), ())
 
 
+def test_what_models_generate_is_kept_where_every_part_has_text() -> None:
+    student, teacher = entry("student", 3, text=True), entry("teacher", 3, 5, text=True)
+    columns = replace(teacher.models["teacher"], generated=("said", None))
+    teacher = replace(teacher, models={"teacher": columns})
+    merged = merged_examples([student, teacher], [])
+    assert merged is not None
+    assert {role: each.generated for role, each in merged.models.items()} == {"student": (), "teacher": ("said", None)}
+    wider = merged_examples([entry("student", 1, text=True), teacher], [])
+    assert wider is not None
+    assert wider.models["teacher"].generated == (None, "said", None)
+    silent = merged_examples([entry("student", 3), teacher], [])
+    assert silent is not None
+    assert silent.models["teacher"].generated == ()
+
+
 def test_of_a_model_in_two_parts_the_first_one_s_rows_are_kept() -> None:
     merged = merged_examples([entry("student", 3), entry("student", 5)], [])
     assert merged is not None

@@ -31,6 +31,15 @@ def test_a_models_columns_are_as_long_as_the_others() -> None:
         replace(AUDIT.examples, models={"student": student})
 
 
+def test_generated_text_stands_beside_the_text_of_examples_by_which_a_report_is_private() -> None:
+    assert AUDIT.examples is not None
+    rows = len(AUDIT.examples.example_id)
+    for generated, error in ((("said",) * rows, "no generated text but beside"), (("said",), "equally long")):
+        student = replace(AUDIT.examples.models["student"], generated=generated)
+        with pytest.raises(ValueError, match=error):
+            replace(AUDIT.examples, models={"student": student})
+
+
 @pytest.mark.parametrize(("memorized", "n"), [(-1, 3), (4, 3), (0, 0)])
 def test_a_bin_of_repetition_holds_what_is_memorized_of_it(memorized: int, n: int) -> None:
     with pytest.raises(ValueError, match="a bin of repetition"):

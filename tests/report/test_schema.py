@@ -213,7 +213,7 @@ RELATIONS = (
     "a confidence between", "no more ambiguous", "bounds that are", "no more hits", "proportions between",
     "finite tolerance", "tolerances in", "a perplexity of", "p-value between", "a threshold between",
     "no more memorized", "ascending edges", "a finite number", "edges between", "shares between", "finite perplexities",
-    "a bin that does not end", "risks between", "from 0 to",
+    "a bin that does not end", "risks between", "from 0 to", "no generated text but beside",
 )  # fmt: skip
 VALUES: dict[str, Any] = {
     "text": "x", "number": 0.5, "whole": 7, "truth": True, "nothing": None, "list": [], "object": {}, "endless": "inf",

@@ -2,7 +2,9 @@
 for (const tools of document.querySelectorAll(".tools")) {
   const table = document.getElementById(tools.dataset.table);
   const body = table.tBodies[0];
-  const rows = Array.from(body.rows);
+  const rows = Array.from(body.rows).filter((row) => row.dataset.kinds !== undefined);
+  // The text of an example stands in a row of its own below its figures.
+  const both = new Map(rows.map((row) => [row, row.nextElementSibling?.matches(".texts") ? [row, row.nextElementSibling] : [row]]));
   const search = tools.querySelector("input");
   const select = tools.querySelector("select");
   const status = tools.querySelector("output");
@@ -13,7 +15,7 @@ for (const tools of document.querySelectorAll(".tools")) {
     for (const row of rows) {
       const matches = row.cells[0].dataset.v.startsWith(wanted) || row.cells[1].dataset.v.startsWith(wanted);
       const kind = !select.value || row.dataset.kinds.split(" ").includes(select.value);
-      row.hidden = !(matches && kind);
+      for (const part of both.get(row)) part.hidden = !(matches && kind);
       shown += row.hidden ? 0 : 1;
     }
     status.textContent = `${shown} of ${rows.length} shown`;
@@ -30,7 +32,7 @@ for (const tools of document.querySelectorAll(".tools")) {
       const order = column === 1 ? (a < b ? -1 : a > b ? 1 : 0) : Number(a) - Number(b);
       return descending ? -order : order;
     };
-    body.append(...rows.slice().sort(compare));
+    body.append(...rows.slice().sort(compare).flatMap((row) => both.get(row)));
   };
 
   Array.from(table.tHead.rows[0].cells).forEach((header, column) => {

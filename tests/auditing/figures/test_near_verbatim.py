@@ -26,6 +26,10 @@ def test_near_rates_stand_below_the_exact_one():
 
 def test_they_are_in_the_record_and_only_where_they_were_asked_for():
     assert near_verbatim_figures(SCORED) == near_verbatim_figures(EMPTY) == ()
+    assert build(replace(EMPTY, memorizations={"student": NEAR.memorization})).examples.example_id == (0, 1)
+    near = build(replace(EMPTY, memorizations={"student": NEAR.memorization}, near_verbatim=(NEAR,))).examples
+    assert (near.example_id, near.models["student"].memorized) == ((0, 1, 2), (1, 1, 0))
+    assert build(replace(SCORED, near_verbatim=(NEAR,))).examples == build(SCORED).examples  # of other scores
     figures = build(replace(SCORED, near_verbatim=(NEAR,))).figures
     assert [figure.label for figure in figures if figure.family == "near_verbatim"] == [
         "exactly",
