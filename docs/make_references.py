@@ -44,9 +44,13 @@ def commands() -> str:
     ]
     for path, command in _commands("kdmem", typer.main.get_command(app)):
         context = command.context_class(command, info_name=path)
-        parts += [f"## {path}", command.help or "", f"```\n{command.get_usage(context).removeprefix('Usage: ')}\n```"]
+        parts += [
+            f"## {path}",
+            command.help or "",
+            f"``` {{ .text .no-copy }}\n{command.get_usage(context).removeprefix('Usage: ')}\n```",
+        ]
         records = [parameter.get_help_record(context) for parameter in command.params]
-        rows = [f"| `{names}` | {_cell(text)} |" for names, text in filter(None, records)]
+        rows = [f"| {_names(names)} | {_cell(text)} |" for names, text in filter(None, records)]
         if rows:
             parts.append("\n".join(["| argument or option | meaning |", "|---|---|", *rows]))
         if command.epilog:
@@ -62,6 +66,12 @@ def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
         return
     for name, inner in nested.items():
         yield from _commands(f"{path} {name}", inner)
+
+
+def _names(names: str) -> str:
+    """Return an option's names and what they take, each in quotes of its own."""
+    name, _, metavar = names.partition(" <")
+    return f"`{name}` `<{metavar}`" if metavar else f"`{name}`"
 
 
 def _cell(text: str) -> str:

@@ -172,6 +172,31 @@ def test_the_reference_of_commands_has_each_option_with_its_help(site: Path) -> 
     assert "Peak learning rate, followed by cosine decay. [default: 5e-05]" in words
 
 
+def test_what_the_site_lets_one_copy_can_be_run_as_it_is(site: Path) -> None:
+    """A block of a console is one of commands, without prompts, and one of what they print, which has no button."""
+    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("index.html")}
+    assert not [path for path, html in pages.items() if re.search(r"<code[^>]*>(<[^>]+>)*\$ ", html)]
+    tutorial = pages[site / "tutorial/index.html"]
+    blocks = re.findall(r'(?s)<div class="([^"]*)highlight"><pre>(.*?)</pre>', tutorial)
+    texts = [(classes, re.sub(r"<[^>]+>", "", content)) for classes, content in blocks]
+    commands = [text for classes, text in texts if "language-bash" in classes]
+    assert "python data.py\nwc -l data.jsonl control.jsonl\n" in commands
+    assert any(text.startswith("kdmem distill") and "\\\n    --init" in text for text in commands)
+    (printed,) = [classes for classes, text in texts if "  796 data.jsonl" in text]
+    assert {"no-copy", "output"} <= set(printed.split())
+
+
+def test_no_name_of_an_option_is_divided_on_a_narrow_screen(site: Path) -> None:
+    commands = (site / "reference/commands/index.html").read_text(encoding="utf-8")
+    option = '<code><span class="option">%s</span></code>'
+    assert f"<td>{option % '--window-tokens'} <code>&lt;int range&gt;</code></td>" in commands
+    assert f"<td>{option % '--dry-run'}</td>" in commands
+    settings = (site / "settings/index.html").read_text(encoding="utf-8")
+    for page in (commands, settings):
+        assert page.count("<table>") == page.count('<div class="options"><table>') > 1
+        assert "site.css" in page
+
+
 def test_every_file_that_the_readme_names_is_there() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     targets = {urlsplit(target) for target in re.findall(r"\]\(([^)\s]+)\)", readme)}

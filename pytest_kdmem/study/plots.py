@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_kdmem.base.text import percent
 from pytest_kdmem.study.findings import cluster, forced
 from pytest_kdmem.study.findings.examples import drawn
 from pytest_kdmem.study.findings.figures import spread
@@ -28,9 +29,18 @@ STYLES: dict[str, tuple[str, str, str]] = {
     "soft": ("#e69f00", "^", "-."),
     "hard": ("#a0a0a0", "D", ":"),
 }
-COLUMNS = 3
+# Two panels side by side, each little wider than its labels, so that these are legible on a narrow screen, too.
+COLUMNS = 2
+PANEL = (3.3, 3.0)  # inches
+STYLE: dict[Any, Any] = {
+    "font.size": 10.0, "axes.titlesize": 10.0, "legend.fontsize": 8.5, "legend.framealpha": 0.7,
+    "legend.handletextpad": 0.4, "axes.spines.top": False, "axes.spines.right": False,
+    # Ids and dates in an SVG would differ from run to run.
+    "svg.hashsalt": "kdmem", "svg.fonttype": "none",
+}  # fmt: skip
 MOST_DRAWN = 2000
-PANEL = (4.0, 3.4)  # inches
+LOST = "T∩B∖S"
+MEMORIZED = "memorized, % of distinct"
 Panel = Callable[["Axes"], None]
 
 
@@ -40,17 +50,25 @@ def write_plots(study: Study, out: Path) -> tuple[Path, ...]:
 
     drawings: dict[str, list[tuple[str, Panel]]] = {
         "rates": [
-            *((_name(each), _rates(each)) for each in rates(study)),
-            *((f"{_name(each)}, pilot", _rates(each)) for each in pilot(study)),
+            *((_name(each), _rates(each)) for each in rates(study) if _has_rate(each)),
+            *((f"{_name(each)}, pilot", _rates(each)) for each in pilot(study) if _has_rate(each)),
         ],
-        "zlib-perplexity": [(f"{each.setting}, seed {each.seed}", _cluster(each)) for each in cluster.points(study)],
-        "entropy-logprob": [(f"{e[0].setting}, seed {e[0].seed}", _forced(e)) for e in forced.points(study)],
-        "repetition": [(_name(each), _repetition(each)) for each in repetition(study)],
+        "zlib-perplexity": [
+            (f"{each.setting}, seed {each.seed}", _cluster(each))
+            for each in cluster.points(study)
+            if len(each.easy_zlib) + len(each.random_zlib)
+        ],
+        "entropy-logprob": [
+            (f"{groups[0].setting}, seed {groups[0].seed}", _forced(drawn_groups))
+            for groups in forced.points(study)
+            if (drawn_groups := [each for each in groups if _is_drawn(each) and len(each.entropy)])
+            and any(each.group == LOST for each in drawn_groups)
+        ],
+        "repetition": [(_name(each), _repetition(each)) for each in repetition(study) if _has_rate(each)],
         "temperature": [(f"{_name(each)}, seed {each.seed}", _temperature(each)) for each in temperature(study)],
     }
     paths = []
-    # Ids and dates in an SVG would differ from run to run.
-    with matplotlib.rc_context({"svg.hashsalt": "kdmem", "svg.fonttype": "none", "font.size": 9.0}):
+    with matplotlib.rc_context(STYLE):
         for name, panels in drawings.items():
             if panels:
                 paths.append(out / f"{name}.svg")
@@ -65,11 +83,11 @@ def _drawn(panels: Sequence[tuple[str, Panel]]) -> Figure:
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     drawing = Figure(figsize=(PANEL[0] * columns, PANEL[1] * lines), layout="constrained")
+    drawing.set_layout_engine("constrained", h_pad=0.1)  # of inches
     places = list(drawing.subplots(lines, columns, squeeze=False).flat)
     for axes, (title, draw) in zip(places, panels, strict=False):
         draw(axes)
         axes.set_title(title)
-        axes.spines[["top", "right"]].set_visible(False)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     return drawing
@@ -77,6 +95,15 @@ def _drawn(panels: Sequence[tuple[str, Panel]]) -> Figure:
 
 def _name(result: SettingRates | Repetition | Sweep) -> str:
     return f"{result.family}, {result.dataset}"
+
+
+def _has_rate(result: SettingRates | Repetition) -> bool:
+    parts = result.roles if isinstance(result, SettingRates) else result.buckets
+    return any(share.value is not None for part in parts for share in part.memorized)
+
+
+def _is_drawn(group: forced.CertaintyPoints) -> bool:
+    return group.group == LOST or (group.group, group.model) == ("random", "baseline")
 
 
 def _rates(setting: SettingRates) -> Panel:
@@ -87,12 +114,18 @@ def _rates(setting: SettingRates) -> Panel:
         for at, role in enumerate(setting.roles):
             rates = [share.value for share in role.memorized]
             values = [100 * rate for rate in rates if rate is not None]
-            axes.bar(at, 100 * (spread(rates).mean or 0.0), color="#e6e6e6", edgecolor="#808080", width=0.6)
+            mean, top = spread(rates).mean, max(values, default=0.0)
+            axes.bar(at, 100 * (mean or 0.0), color="#e6e6e6", edgecolor="#808080", width=0.6)
+            if mean is not None:
+                axes.annotate(percent(mean), (at, top), (0, 6), textcoords="offset points", ha="center", fontsize=8.5)
             colour, marker, _ = STYLES[role.role]
             beside = at + jitter.uniform(-0.15, 0.15, len(values))
-            axes.scatter(beside, values, c=colour, marker=marker, edgecolors="black", linewidths=0.6, zorder=3)
+            axes.scatter(
+                beside, values, c=colour, marker=marker, edgecolors="black", linewidths=0.6, zorder=3, clip_on=False
+            )
         axes.set_xticks(range(len(setting.roles)), [f"{role.role}\n(n = {len(role.seeds)})" for role in setting.roles])
-        axes.set_ylabel("memorized (% of distinct examples)")
+        axes.set_ylabel(MEMORIZED)
+        axes.margins(y=0.12)
         axes.set_ylim(bottom=0)
 
     return draw
@@ -107,11 +140,12 @@ def _cluster(points: cluster.ClusterPoints) -> Panel:
         axes.scatter(x, y, s=8, c="#b8b8b8", marker="o", linewidths=0, label=f"random ({len(x)})")
         x, y = points.easy_zlib, points.easy_perplexity
         axes.scatter(x, y, s=24, c="black", marker="x", linewidths=0.9, label=f"easy, T∩B∩S ({len(x)})")
-        axes.set_xlabel("zlib-compressed window (bytes)")
+        axes.set_xlabel("zlib-compressed window, bytes")
         axes.set_ylabel("perplexity of the baseline")
-        if len(points.easy_zlib) + len(points.random_zlib):  # a logarithmic axis of nothing has no ticks
-            axes.set_yscale("log")
-        axes.legend()
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_plain)
+        axes.margins(y=0.25)  # for the legend
+        axes.legend(loc="upper left")
 
     return draw
 
@@ -124,16 +158,17 @@ def _forced(groups: Sequence[forced.CertaintyPoints]) -> Panel:
             if (each.group, each.model) == ("random", "baseline"):
                 label = f"random, baseline ({len(each.entropy)})"
                 axes.scatter(each.entropy, each.logprob, s=8, c="#d0d0d0", marker=".", label=label, zorder=0)
-            elif each.group == "T∩B∖S":
+            elif each.group == LOST:
                 colour, marker, _ = STYLES[each.model]
                 label = f"T∩B∖S, {each.model} ({len(each.entropy)})"
                 axes.scatter(
                     each.entropy, each.logprob, s=20, facecolors="none", edgecolors=colour, marker=marker, label=label
                 )
-        axes.set_xlabel("mean entropy over the suffix (nats a token)")
-        axes.set_ylabel("log-probability of the suffix (nats)")
+        axes.set_xlabel("entropy over the suffix, nats a token")
+        axes.set_ylabel("log-probability of the suffix, nats")
         axes.set_yscale("symlog")
-        axes.legend()
+        axes.yaxis.set_major_formatter(_plain)
+        axes.legend(loc="upper right")
 
     return draw
 
@@ -150,12 +185,15 @@ def _repetition(result: Repetition) -> Panel:
             shown = [
                 (bucket.copies, 100 * mean) for bucket, mean in zip(of_role, means, strict=True) if mean is not None
             ]
-            axes.plot(*zip(*shown, strict=True), color=colour, marker=marker, linestyle=line, label=role)
+            if shown:
+                x, y = zip(*shown, strict=True)
+                axes.plot(x, y, color=colour, marker=marker, linestyle=line, label=role, clip_on=False)
         copies = sorted({bucket.copies for bucket in result.buckets})
         axes.set_xscale("log", base=2)
         axes.set_xticks(copies, [str(each) for each in copies])
         axes.set_xlabel("times in the training set")
-        axes.set_ylabel("memorized (% of distinct examples)")
+        axes.set_ylabel(MEMORIZED)
+        axes.set_ylim(bottom=0)
         axes.legend()
 
     return draw
@@ -168,10 +206,16 @@ def _temperature(sweep: Sweep) -> Panel:
         colour, marker, line = STYLES["soft"]
         temperatures = [point.temperature for point in sweep.points]
         rates = [100 * (point.memorized.value or 0.0) for point in sweep.points]
-        axes.plot(temperatures, rates, color=colour, marker=marker, linestyle=line, markeredgecolor="black")
+        (drawn_line,) = axes.plot(temperatures, rates, color=colour, marker=marker, linestyle=line, clip_on=False)
+        drawn_line.set_markeredgecolor("black")
         axes.set_xticks(temperatures, [f"{each:g}" for each in temperatures])
         axes.set_xlabel("temperature of distillation")
-        axes.set_ylabel("memorized (% of distinct examples)")
+        axes.set_ylabel(MEMORIZED)
         axes.set_ylim(bottom=0)
 
     return draw
+
+
+def _plain(value: float, _: object) -> str:
+    """Return a number of a logarithmic axis, written out and not as a power."""
+    return f"{value:g}"
