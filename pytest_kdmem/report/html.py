@@ -36,6 +36,7 @@ from pytest_kdmem.report.sentences import (
     unaudited_phrase,
     verdict_sentence,
 )
+from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.side_by_side import SideBySide, side_by_side
 from pytest_kdmem.report.students import COLUMNS, student_lines
 from pytest_kdmem.report.venn import CELLS, ordered_roles
@@ -114,6 +115,7 @@ def _title(gate: Gate) -> str:
 
 def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
     """Return what the template shows of one audit; all its ids begin with the prefix."""
+    audit = with_short_names(audit)
     inheritance, examples = audit.inheritance, audit.examples
     rows = first_example_rows(audit, MAX_ROWS)
     return {

@@ -25,6 +25,7 @@ from pytest_kdmem.report.sentences import (
     unaudited_phrase,
     verdict_sentence,
 )
+from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.students import COLUMNS, student_lines
 from pytest_kdmem.report.venn import CELLS, ordered_roles
 
@@ -112,6 +113,7 @@ def _titled_audit(audit: AuditResult, detail: Detail) -> str:
 
 
 def _audit(audit: AuditResult, detail: Detail) -> str:
+    audit = with_short_names(audit)
     risk = risk_lines(audit.risk) if audit.risk is not None else ()
     confirmations = [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()]
     changes = [change_line(change) for change in audit.metric_changes]

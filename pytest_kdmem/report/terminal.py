@@ -27,6 +27,7 @@ from pytest_kdmem.report.sentences import (
     precision_phrase,
     unaudited_phrase,
 )
+from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.students import student_lines
 from pytest_kdmem.report.tables import (
     STYLES,
@@ -92,6 +93,7 @@ def _print(parts: list[RenderableType], width: int, color: bool) -> str:
 
 
 def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int) -> list[RenderableType]:
+    result = with_short_names(result)
     panels: list[RenderableType] = [_gate_panel(gate, glyphs, width) for gate in result.failed]
     if verbosity < 0:
         return panels
