@@ -63,8 +63,10 @@ class Audit(ScoringAudit):
                 memorizations[role] = replace(memorization, subject=role)
         self._so_far.warn(model_warnings(**checkpoints))
         inheritance = compute_inheritance(**memorizations)
+        teacher_label, baseline_label, student_label = (each.label for each in memorizations.values())
         self._so_far.keep(
             inheritance,
+            (teacher_label, baseline_label, student_label),
             of_audit=models.items() <= self.roles.items(),
             over_own=is_own_set,
             over_teacher_set=training_set == self.teacher_set,

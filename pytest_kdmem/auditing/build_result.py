@@ -9,7 +9,7 @@ from typing import Any
 from pytest_kdmem.auditing.figures.gather import acceptable_figures, gather_figures
 from pytest_kdmem.auditing.recited_text import texts_of, with_continuations, with_text
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import Gate, HeldOutEntry
+from pytest_kdmem.auditing.schema import FurtherInheritance, Gate, HeldOutEntry
 from pytest_kdmem.auditing.schema_examples import ExamplesEntry
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.auditing.summarize import (
@@ -102,6 +102,9 @@ def build_metrics(scored: ScoredAudit, settings: Mapping[str, Any], gates: Seque
             for subject, memorization in held_out.items()
         },
         inheritance=inheritance_entry(scored.inheritance) if scored.inheritance is not None else None,
+        further_inheritances=tuple(
+            FurtherInheritance(*labels, inheritance_entry(each)) for labels, each in scored.further_inheritances.items()
+        ),
         risk=risk_entry(scored.predicted_risk) if scored.predicted_risk is not None else None,
         figures=acceptable_figures(scored),
         confirmation={label: confirmation_entry(check) for label, check in scored.confirmations.items()},

@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
-from pytest_kdmem.auditing.schema import DataEntry, Gate, InheritanceEntry, ModelEntry, RiskEntry
+from pytest_kdmem.auditing.schema import (
+    DataEntry,
+    FurtherInheritance,
+    Gate,
+    InheritanceEntry,
+    ModelEntry,
+    RiskEntry,
+)
 from pytest_kdmem.auditing.schema_figures import FigureEntry, in_order, with_sets_named
 from pytest_kdmem.specs.roles import MODEL_ROLES
 
@@ -65,6 +72,14 @@ def last_figures(values: Sequence[Sequence[FigureEntry]], parts: Sequence[Part])
     """
     figures = with_sets_named(chain.from_iterable(values))
     return in_order({figure.key: figure for figure in figures}.values())
+
+
+def last_of_models(
+    values: Sequence[Sequence[FurtherInheritance]], parts: Sequence[Part]
+) -> tuple[FurtherInheritance, ...]:
+    """All comparisons; of those of the same three models, the one of the last part."""
+    merged = {(each.teacher, each.baseline, each.student): each for each in chain.from_iterable(values)}
+    return tuple(merged.values())
 
 
 def in_sequence(values: Sequence[Sequence[Any]], parts: Sequence[Part]) -> tuple[Any, ...]:

@@ -16,11 +16,20 @@ from pytest_kdmem.auditing.merge_rules import (
     in_sequence,
     last_entries,
     last_figures,
+    last_of_models,
     merged_by,
     without_gate,
 )
 from pytest_kdmem.auditing.ranges import check_ranges
-from pytest_kdmem.auditing.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry, RiskEntry
+from pytest_kdmem.auditing.schema import (
+    DataEntry,
+    FurtherInheritance,
+    Gate,
+    HeldOutEntry,
+    InheritanceEntry,
+    ModelEntry,
+    RiskEntry,
+)
 from pytest_kdmem.auditing.schema_checks import ConfirmationEntry, MetricChange
 from pytest_kdmem.auditing.schema_examples import DistributionsEntry, ExamplesEntry
 from pytest_kdmem.auditing.schema_figures import FigureEntry
@@ -59,6 +68,7 @@ class AuditResult:
         confirmation: Outcome of the engine checks of each model.
         examples: Single examples.
         distributions: Distributions of scores.
+        further_inheritances: What tests compared beside the audit's own three models, in the order in which they did.
         figures: Figures of the families, such as rates by the number of copies.
         metric_changes: Metrics compared with their accepted values.
         gates: Gates of the audit's tests.
@@ -87,6 +97,9 @@ class AuditResult:
     confirmation: dict[str, ConfirmationEntry] = field(default_factory=dict, metadata=merged_by(last_entries))
     examples: ExamplesEntry | None = field(default=None, metadata=merged_by(merged_examples))
     distributions: DistributionsEntry | None = field(default=None, metadata=merged_by(merged_distributions))
+    further_inheritances: tuple[FurtherInheritance, ...] = field(
+        default=(), metadata=merged_by(last_of_models) | {"json_default": "left out"}
+    )
     figures: tuple[FigureEntry, ...] = field(
         default=(), metadata=merged_by(last_figures) | {"json_default": "left out"}
     )

@@ -160,6 +160,22 @@ class InheritanceEntry:
 
 
 @dataclass(frozen=True)
+class FurtherInheritance:
+    """What a test compared beside the audit's own teacher, baseline and student.
+
+    Attributes:
+        teacher, baseline, student: Labels of the models in the report: a role, or a source; with the set if that is not
+            the audit's own.
+        inheritance: The examples that they have in common.
+    """
+
+    teacher: str
+    baseline: str
+    student: str
+    inheritance: InheritanceEntry
+
+
+@dataclass(frozen=True)
 class RiskEntry:
     """What a future student is predicted to memorize of the training set.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.memberships import MeasuredMembership
 from pytest_kdmem.canaries.measured import MeasuredCanaries
@@ -32,6 +32,7 @@ class ScoredAudit:
         run_cards: Run card of each model; None if it has no card that can be trusted.
         confirmations: Engine checks by label.
         inheritance: The audit's own inheritance; None if no test asked for one.
+        further_inheritances: Inheritances of other models or sets, by the labels of teacher, baseline and student.
         predicted_risk: The audit's own predicted risk; None if no test asked for one.
         warnings: Warnings in the order in which they arose.
         student: Name of the student if the audit is of one of several.
@@ -60,6 +61,7 @@ class ScoredAudit:
     specific: tuple[Specific, ...] = ()
     teacher_set_inheritance: Inheritance | None = None
     canaries: tuple[MeasuredCanaries, ...] = ()
+    further_inheritances: Mapping[tuple[str, str, str], Inheritance] = field(default_factory=dict)
 
     @property
     def own_memorizations(self) -> dict[str, Memorization]:

@@ -25,6 +25,7 @@ class ScoredSoFar:
         memorizations: By model, digests of its weights and of the training set's source, training set, and metrics.
         confirmations: Engine checks by label.
         inheritance: The audit's own inheritance; None if no test asked for one.
+        further_inheritances: Inheritances of other models or sets, by the labels of teacher, baseline and student.
         teacher_set_inheritance: The audit's own inheritance over its teacher set; None if no test asked for one.
         predicted_risk: The audit's own predicted risk; None if no test asked for one.
         memberships: What attacks told, by what a test asked.
@@ -33,6 +34,7 @@ class ScoredSoFar:
     memorizations: dict[tuple[Model, str, str, TrainingSet, Metrics], Memorization] = field(default_factory=dict)
     confirmations: dict[str, Confirmation] = field(default_factory=dict)
     inheritance: Inheritance | None = None
+    further_inheritances: dict[tuple[str, str, str], Inheritance] = field(default_factory=dict)
     teacher_set_inheritance: Inheritance | None = None
     predicted_risk: PredictedRisk | None = None
     memberships: dict[MembershipRequest, MeasuredMembership] = field(default_factory=dict)
@@ -42,11 +44,20 @@ class ScoredSoFar:
         """Keep warnings, each once and in the order in which they arose."""
         self._warnings |= dict.fromkeys(warnings)
 
-    def keep(self, inheritance: Inheritance, *, of_audit: bool, over_own: bool, over_teacher_set: bool) -> None:
+    def keep(
+        self,
+        inheritance: Inheritance,
+        labels: tuple[str, str, str],
+        *,
+        of_audit: bool,
+        over_own: bool,
+        over_teacher_set: bool,
+    ) -> None:
         """Keep an inheritance for the report, which has the audit's own even if a test compares other models later.
 
         Args:
             inheritance: The inheritance.
+            labels: Labels of teacher, baseline and student.
             of_audit: Whether it is of the models that the audit declares.
             over_own: Whether it is over the training set that the audit declares.
             over_teacher_set: Whether it is over its teacher set.
@@ -54,7 +65,11 @@ class ScoredSoFar:
         if over_teacher_set:
             if of_audit or self.teacher_set_inheritance is None:
                 self.teacher_set_inheritance = inheritance
-        elif self.inheritance is None or (of_audit and over_own):
+            return
+        is_own = of_audit and over_own
+        if not is_own:
+            self.further_inheritances[labels] = inheritance
+        if is_own or self.inheritance is None:
             self.inheritance = inheritance
 
     def moment(self, audit: DeclaredAudit, run_cards: Mapping[Model, RunCard | None]) -> ScoredAudit:
@@ -76,6 +91,7 @@ class ScoredSoFar:
             run_cards=dict(run_cards),
             confirmations=dict(self.confirmations),
             inheritance=self.inheritance,
+            further_inheritances=dict(self.further_inheritances),
             predicted_risk=self.predicted_risk,
             warnings=tuple(self._warnings),
             student=audit.student,

@@ -29,6 +29,7 @@ from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.sentences import (
     comparison_text,
+    figure_text,
     gate_summary,
     gate_title,
     overall_outcome,
@@ -39,7 +40,7 @@ from pytest_kdmem.report.sentences import (
 from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.side_by_side import SideBySide, side_by_side
 from pytest_kdmem.report.students import COLUMNS, student_lines
-from pytest_kdmem.report.venn import CELLS, ordered_roles
+from pytest_kdmem.report.venn import CELLS, diagrams, ordered_roles
 
 MAX_ROWS = 2000
 MAX_FAMILY_ROWS = 200
@@ -87,6 +88,7 @@ def _template() -> Template:
         "precision_phrase": precision_phrase,
         "unaudited_phrase": unaudited_phrase,
         "unbroken": _unbroken,
+        "figure_text": figure_text,
     }
     environment.tests["estimate"] = lambda value: isinstance(value, Estimate)
     return environment.get_template("report.html.j2")
@@ -116,7 +118,7 @@ def _title(gate: Gate) -> str:
 def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
     """Return what the template shows of one audit; all its ids begin with the prefix."""
     audit = with_short_names(audit)
-    inheritance, examples = audit.inheritance, audit.examples
+    shown, examples = diagrams(audit), audit.examples
     rows = first_example_rows(audit, MAX_ROWS)
     return {
         "audit": audit,
@@ -128,7 +130,8 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "not_looked_at": not_looked_at(audit),
         "roles": ordered_roles(audit),
         "pictures": draw_pictures(audit, prefix),
-        "cells": [(cell, inheritance.cells.get(cell.key, 0)) for cell in CELLS] if inheritance is not None else [],
+        "diagrams": shown,
+        "cells": [(cell, [each.entry.cells.get(cell.key, 0) for each in shown]) for cell in CELLS] if shown else [],
         "risk": risk_lines(audit.risk) if audit.risk is not None else (),
         "changes": [(change.outcome, change_line(change)) for change in audit.metric_changes],
         "confirmations": [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()],

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import Gate, InheritanceEntry, ModelEntry
+from pytest_kdmem.auditing.schema import Gate, ModelEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
@@ -27,7 +27,7 @@ from pytest_kdmem.report.sentences import (
 )
 from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.students import COLUMNS, student_lines
-from pytest_kdmem.report.venn import CELLS, ordered_roles
+from pytest_kdmem.report.venn import CELLS, Diagram, diagrams, inheritance_line, ordered_roles
 
 Item = TypeVar("Item")
 SYMBOLS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️", "error": "❌"}
@@ -123,7 +123,7 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
         _list("Not run", *detail.limit(audit.not_run), code_span),
         _list("Warnings", *detail.limit(audit.warnings), escape_markdown),
         _models(audit, detail),
-        _inheritance(audit.inheritance, detail) if audit.inheritance is not None else "",
+        _inheritance(diagrams(audit), detail),
         _list("Predicted risk", risk, "", escape_markdown),
         _list("Compared with accepted figures", *detail.limit(changes), escape_markdown),
         _list("Confirmation", *detail.limit(confirmations), escape_markdown),
@@ -174,19 +174,29 @@ def _rate_cells(rate: Estimate) -> list[str]:
     return [recited, count(rate.n), rate.format_value(rate.value), bound, count(rate.ambiguous)]
 
 
-def _inheritance(entry: InheritanceEntry, detail: Detail) -> str:
+def _inheritance(shown: Sequence[Diagram], detail: Detail) -> str:
+    """Return the table of the diagrams, and figures of the first one and of the others."""
+    if not shown:
+        return ""
+    entry = shown[0].entry
     rows = [
-        (*(MEMBER_SYMBOLS[member] for member in cell.members), cell.label, count(entry.cells.get(cell.key, 0)))
+        (
+            *(MEMBER_SYMBOLS[member] for member in cell.members),
+            cell.label,
+            *(count(diagram.entry.cells.get(cell.key, 0)) for diagram in shown),
+        )
         for cell in CELLS
     ]
     estimates = f"inherited {entry.ratio}; easy {entry.easy_share}; reduction {entry.reduction}"
     lines = [f"{estimates}, McNemar p = {entry.p_value:.2g}"]
+    lines += [f"{diagram.name}: {inheritance_line(diagram.entry)}" for diagram in shown[1:]]
     ids = entry.inherited_examples
     if ids and detail.ids:
         rest = f" and {count(len(ids) - MAX_IDS)} more" if len(ids) > MAX_IDS else ""
         lines.append(f"inherited examples: {', '.join(map(str, ids[:MAX_IDS]))}{rest}")
     paragraphs = "".join(f"\n{escape_markdown(line)}\n" for line in lines)
-    return table(("T", "B", "S", "recited by", "examples"), rows) + paragraphs
+    headings = ("T", "B", "S", "recited by", *(escape_markdown(diagram.name) for diagram in shown))
+    return table(headings, rows) + paragraphs
 
 
 def _family(family: FamilyTable, detail: Detail) -> str:

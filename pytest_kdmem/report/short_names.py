@@ -57,6 +57,10 @@ def with_short_names(audit: AuditResult) -> AuditResult:
         ambiguous_examples=named(audit.ambiguous_examples),
         held_out=named(audit.held_out),
         confirmation=named(audit.confirmation),
+        further_inheritances=tuple(
+            replace(each, teacher=name(each.teacher), baseline=name(each.baseline), student=name(each.student))
+            for each in audit.further_inheritances
+        ),
         examples=examples and replace(examples, models=named(examples.models)),
         distributions=distributions and replace(distributions, models=named(distributions.models)),
         figures=tuple(map(of_figure, audit.figures)),

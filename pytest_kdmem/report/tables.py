@@ -172,12 +172,6 @@ def _margins_sparkline(distributions: DistributionsEntry | None, role: str, glyp
     return glyphs.sparkline(left[::-1]) + "|" + glyphs.sparkline(right)
 
 
-def inheritance_line(entry: InheritanceEntry) -> str:
-    """Return the inherited share, the easy share and the reduction in one line."""
-    reduction = entry.reduction.format_value(entry.reduction.value)
-    return f"inherited {entry.ratio}; easy {entry.easy_share}; reduction {reduction}"
-
-
 def inheritance_table(entry: InheritanceEntry, glyphs: Glyphs, width: int) -> Group:
     """Return a row per cell of the Venn diagram: who recites its examples, its label, its size, and a bar."""
     largest = max(entry.cells.get(cell.key, 0) for cell in CELLS)

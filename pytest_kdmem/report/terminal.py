@@ -32,12 +32,11 @@ from pytest_kdmem.report.students import student_lines
 from pytest_kdmem.report.tables import (
     STYLES,
     family_table,
-    inheritance_line,
     inheritance_table,
     models_table,
     students_table,
 )
-from pytest_kdmem.report.venn import ordered_roles
+from pytest_kdmem.report.venn import diagrams, inheritance_line, ordered_roles
 
 # A reason of ours is one sentence. Anything longer comes from elsewhere and would drown the rest.
 MAX_REASON_LENGTH = 600
@@ -110,6 +109,8 @@ def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int
         parts += [Text(), inheritance_table(result.inheritance, glyphs, width), Text()]
     elif result.inheritance is not None:
         parts.append(Text(glyphs.clean(inheritance_line(result.inheritance))))
+    for diagram in diagrams(result)[1:]:
+        parts.append(Text(glyphs.clean(f"{diagram.name}: {inheritance_line(diagram.entry)}")))
     if result.risk is not None:
         parts += [Text(glyphs.clean(line)) for line in risk_lines(result.risk)[: None if verbose else 1]]
     if verbose:

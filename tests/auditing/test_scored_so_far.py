@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pytest_kdmem.auditing.declared_audit import DeclaredAudit
 from pytest_kdmem.auditing.scored_so_far import ScoredSoFar
@@ -53,3 +54,20 @@ def test_a_moment_does_not_change_and_holds_each_warning_once() -> None:
     so_far.memorizations.clear()
     assert moment.warnings == ("first", "second")
     assert len(moment.memorizations) == 1
+
+
+def test_an_inheritance_of_other_models_is_kept_beside_the_audits_own() -> None:
+    own, again, other, of_teacher_set = (f"inheritance {number}" for number in range(4))
+    so_far: Any = ScoredSoFar()
+    roles = ("teacher", "baseline", "student")
+    so_far.keep(other, (*roles[:2], "runs/other"), of_audit=False, over_own=True, over_teacher_set=False)
+    assert so_far.inheritance is other  # until the audit's own is asked for
+    so_far.keep(own, roles, of_audit=True, over_own=True, over_teacher_set=False)
+    so_far.keep(again, ("t on x", "b on x", "s on x"), of_audit=True, over_own=False, over_teacher_set=False)
+    so_far.keep(of_teacher_set, roles, of_audit=True, over_own=False, over_teacher_set=True)
+    moment = so_far.moment(declared({}), {})
+    assert (moment.inheritance, moment.teacher_set_inheritance) == (own, of_teacher_set)
+    assert dict(moment.further_inheritances) == {
+        ("teacher", "baseline", "runs/other"): other,
+        ("t on x", "b on x", "s on x"): again,
+    }

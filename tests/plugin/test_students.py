@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -335,3 +336,21 @@ def test_a_school_has_students_of_its_own(pytester):
         """
     )
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_a_student_that_a_test_names_has_a_column_beside_the_audits_own(audit_project):
+    other = audit_project.path / "runs/other"
+    shutil.copytree(audit_project.cast.teacher, other)
+    audit_project.gates(
+        "from pytest_kdmem import Model\n\n"
+        "def test_own(inheritance):\n    assert inheritance().reduction >= 0.1\n\n"
+        f"def test_other(inheritance):\n    assert inheritance(student=Model({str(other)!r})).reduction >= 0.1\n"
+    )
+    result, report = run(audit_project, "--kdmem-report=audit.md")
+    (audited,) = report.audits
+    (further,) = audited.further_inheritances
+    assert (further.teacher, further.baseline, further.student) == ("teacher", "baseline", str(other))
+    assert audited.inheritance.cells["all"] == 2
+    assert further.inheritance.cells["all"] == 3  # it recites what the teacher does
+    assert "| recited by | student | other |" in (audit_project.path / "audit.md").read_text()
+    assert any(line.startswith("other: inherited") for line in result.outlines)

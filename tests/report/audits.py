@@ -14,7 +14,15 @@ import pytest
 from pytest_kdmem.auditing.gates import gate_from
 from pytest_kdmem.auditing.report import Report, read_report
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import DataEntry, Gate, HeldOutEntry, InheritanceEntry, ModelEntry, RiskEntry
+from pytest_kdmem.auditing.schema import (
+    DataEntry,
+    FurtherInheritance,
+    Gate,
+    HeldOutEntry,
+    InheritanceEntry,
+    ModelEntry,
+    RiskEntry,
+)
 from pytest_kdmem.auditing.schema_checks import ConfirmationEntry, EngineCheckEntry, MetricChange
 from pytest_kdmem.auditing.schema_examples import (
     DistributionsEntry,
@@ -203,7 +211,7 @@ def audit_with_examples(examples: int = 3, **changed: Any) -> AuditResult:
 
 def complete_audit() -> AuditResult:
     """An audit that holds a value of every type of the schema, and None wherever the schema allows it."""
-    columns = ModelColumns((1, 0), (0, 1), (0.5, None), (1.5, None), (-2.0, None))
+    columns = ModelColumns((1, 0), (0, 1), (0.5, None), (1.5, None), (-2.0, None), ("c", None))
     examples = ExamplesEntry(
         (3, 8), ("d", "e"), (1, 2), (90, None), (0.25, None), {"student": columns}, ("a", "b"), ("c", "d")
     )
@@ -216,4 +224,7 @@ def complete_audit() -> AuditResult:
     )
     pair = replace(PASSING, threshold=rate(1, 9, "baseline"))
     student = replace(audit.models["student"], run=RUN, revision=None)
-    return replace(audit, models=audit.models | {"student": student}, gates=(*audit.gates, pair))
+    assert audit.inheritance is not None
+    further = FurtherInheritance("teacher", "baseline", "runs/other", replace(audit.inheritance, model_digest="o"))
+    models, gates = audit.models | {"student": student}, (*audit.gates, pair)
+    return replace(audit, models=models, gates=gates, further_inheritances=(further,))

@@ -14,7 +14,8 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema_examples import DistributionsEntry, ModelDistributions
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
-from pytest_kdmem.report.tables import inheritance_line, inheritance_table, models_table
+from pytest_kdmem.report.tables import inheritance_table, models_table
+from pytest_kdmem.report.venn import inheritance_line
 from tests.report.audits import full_audit, million_examples_audit, rate
 
 WIDTHS = [60, 80, 120, 200]
