@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -44,6 +44,7 @@ from pytest_kdmem.report.venn import CELLS, diagrams, ordered_roles
 
 MAX_ROWS = 2000
 MAX_FAMILY_ROWS = 200
+MAX_PRINTED = 3  # examples with their text, the first and as many that differ, on a page of their own
 SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 # Blanks at which a number, its bound or its factor must not be divided between two lines.
 INSIDE_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))|(?<=[≤≥<>]) (?=\d)|(?<=\d) (?=×)")
@@ -120,6 +121,7 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
     audit = with_short_names(audit)
     shown, examples = diagrams(audit), audit.examples
     rows = first_example_rows(audit, MAX_ROWS)
+    texts = _texts(audit, rows)
     return {
         "audit": audit,
         "prefix": prefix,
@@ -138,9 +140,17 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "families": family_tables(audit),
         "columns": list(examples.models) if examples is not None else [],
         "rows": rows,
-        "texts": _texts(audit, rows),
+        "texts": texts,
+        "printed": _printed(texts),
         "total_rows": len(examples.example_id) if examples is not None else 0,
     }
+
+
+def _printed(texts: Mapping[int, SideBySide]) -> set[int]:
+    """Return the first examples that models continued, and the first of the others that one continues otherwise."""
+    continued = [example_id for example_id, text in texts.items() if text.generated]
+    others = [example_id for example_id in continued[MAX_PRINTED:] if texts[example_id].compared]
+    return {*continued[:MAX_PRINTED], *others[:MAX_PRINTED]}
 
 
 def _texts(audit: AuditResult, rows: Sequence[ExampleRow]) -> dict[int, SideBySide]:

@@ -171,6 +171,74 @@ def test_it_prints_a_page_to_sign(open_page: Any, saved: str) -> None:
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) <= 2
 
 
+def page_with_text(rows: int = 40) -> str:
+    """The page of a real audit with made-up text, of which the first rows are continued otherwise by one model."""
+    audit, entry = green_audit()
+    ids = entry.example_id
+    models = {
+        role: replace(
+            columns,
+            generated=tuple(
+                None if row >= rows else f"{'all say' if columns.memorized[row] else 'one says'} the same, number {id_}"
+                for row, id_ in enumerate(ids)
+            ),
+        )
+        for role, columns in entry.models.items()
+    }
+    prefixes = tuple(f"Once upon a time, for the {id_}th time, there was a sea that nobody had seen" for id_ in ids)
+    suffixes = tuple(f"all say the same, number {id_}" for id_ in ids)
+    examples = replace(entry, prefix=prefixes, suffix=suffixes, models=models)
+    return render(Report((replace(audit, examples=examples),)))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_violates_no_rule_of_accessibility(open_page: Any, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(page_with_text(), color_scheme=scheme, bypass_csp=True)
+    page.evaluate("document.querySelectorAll('table.examples tbody tr:nth-child(n+100)').forEach(row => row.remove())")
+    violations = Axe().run(page, context=".which").response["violations"]
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in violations] == []
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_prefix_expected_and_generated_text_are_seen_without_scrolling_sideways(open_page: Any, width: int) -> None:
+    page = open_page(page_with_text(), viewport={"width": width, "height": 900})
+    boxes = [part.bounding_box() for part in page.locator("tr.texts:has(del)").first.locator("dl > div").all()]
+    assert len(boxes) == 3
+    for box in boxes:
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    tops = {round(box["y"]) for box in boxes}
+    assert len(tops) == (1 if width == 1400 else 3)  # beside each other, or below each other
+    decorations = page.evaluate(
+        "['ins', 'del'].map(tag => getComputedStyle(document.querySelector(`.texts ${tag}`)).textDecorationLine)"
+    )
+    assert decorations == ["underline", "line-through"]
+
+
+def test_text_is_filtered_and_sorted_with_its_example(open_page: Any) -> None:
+    page = open_page(page_with_text())
+    page.locator("table.examples thead button").first.click()
+    page.get_by_label("Show").select_option("generated")
+    shown = page.locator("table.examples tbody tr:visible").all_inner_texts()
+    assert len(shown) == 80
+    for figures, text in zip(shown[::2], shown[1::2], strict=True):
+        number = figures.split()[0]
+        assert f"for the {number}th time" in text
+    ids = visible_ids(page)
+    assert ids == sorted(ids, reverse=True)
+
+
+def test_printed_text_follows_the_page_to_sign_on_a_page_of_its_own(open_page: Any) -> None:
+    page = open_page(page_with_text())
+    page.emulate_media(media="print")
+    assert page.locator("tr.texts:visible").count() == 6
+    assert page.locator("tr.texts:visible del").count() >= 3
+    assert page.locator("figure:visible").count() == 0
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) <= 3
+
+
 def test_the_heading_of_the_table_does_not_hide_the_example_that_is_linked_to(green_page: Any) -> None:
     green_page.locator("table.examples tbody a").nth(40).click()
     heading = green_page.locator("table.examples thead th").first.bounding_box()
