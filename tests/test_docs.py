@@ -179,7 +179,7 @@ def test_what_the_site_lets_one_copy_can_be_run_as_it_is(site: Path) -> None:
     tutorial = pages[site / "tutorial/index.html"]
     blocks = re.findall(r'(?s)<div class="([^"]*)highlight"><pre>(.*?)</pre>', tutorial)
     texts = [(classes, re.sub(r"<[^>]+>", "", content)) for classes, content in blocks]
-    commands = [text for classes, text in texts if "language-bash" in classes]
+    commands = [text for classes, text in texts if "no-copy" not in classes]
     assert "python data.py\nwc -l data.jsonl control.jsonl\n" in commands
     assert any(text.startswith("kdmem distill") and "\\\n    --init" in text for text in commands)
     (printed,) = [classes for classes, text in texts if "  796 data.jsonl" in text]
