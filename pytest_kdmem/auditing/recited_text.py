@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice, zip_longest
 
-from pytest_kdmem.auditing.schema_examples import ExamplesEntry, ModelColumns
+from pytest_kdmem.auditing.schema_examples import MAX_CONTINUED, ExamplesEntry, ModelColumns
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress, status_of
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors import EngineError
@@ -15,9 +15,6 @@ from pytest_kdmem.scoring.continuations import continuations
 from pytest_kdmem.scoring.example_texts import ExampleText, read_texts
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.runtime import RunSettings
-
-# Examples whose prefixes are continued: every model is loaded again for them, and decodes token by token.
-MAX_CONTINUED = 100
 
 
 def texts_of(entry: ExamplesEntry, scores: ScoreTable, *, offline: bool = False) -> list[ExampleText]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, fields
 
 from pytest_kdmem.auditing.schema import check
 
+# Examples whose prefixes are continued: every model is loaded again for them, and decodes token by token.
+MAX_CONTINUED = 100
+
 
 @dataclass(frozen=True)
 class ModelColumns:

@@ -13,10 +13,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pytest_kdmem.auditing.recited_text import MAX_CONTINUED
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
+from pytest_kdmem.auditing.schema_examples import MAX_CONTINUED
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line

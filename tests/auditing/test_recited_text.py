@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from pytest_kdmem.auditing.recited_text import (
-    MAX_CONTINUED,
     rows_to_continue,
     texts_of,
     with_continuations,
     with_text,
 )
-from pytest_kdmem.auditing.schema_examples import ExamplesEntry, ModelColumns
+from pytest_kdmem.auditing.schema_examples import MAX_CONTINUED, ExamplesEntry, ModelColumns
 from pytest_kdmem.errors import DataError, EngineError
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
