@@ -189,7 +189,7 @@ def test_a_page_shows_training_text_and_what_models_generate_only_if_the_record_
         assert text in page.words, text
     assert "of the <del>sea</del>" in html
     assert "of the <ins>&lt;i&gt;land</ins>" in html
-    assert page.example_rows == html.count('class="texts"') == 3
+    assert page.example_rows == html.count('<tr class="texts') == 3
 
 
 def test_inherited_examples_come_first_and_the_number_of_rows_is_limited() -> None:
