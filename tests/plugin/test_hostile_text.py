@@ -132,6 +132,18 @@ def test_with_text_shown_it_breaks_nothing_and_every_format_renders_from_its_sav
     assert shown[example][1].split(" ")[-1] == words[-1]
     assert "alert(1)" in (project.path / "out/audit.html").read_text(encoding="utf-8")
     assert "alert(1)" not in result.stdout.str()
+    generated = entry.models["student"].generated
+    assert generated[entry.example_id.index(example)] == shown[example][1]
+    others = [text for text, row in zip(generated, entry.example_id, strict=True) if text != shown[row][1]]
+    assert others  # of what the teacher recites, the student says something else
+    # What a model generates stands where the text of the training set may, and nowhere else.
+    files = [path for path in project.path.rglob("*") if path.is_file() and path.suffix not in (".jsonl", ".npy")]
+    assert any(".kdmem" in path.parts for path in files)
+    for text in others:
+        beginning = " ".join(text.split(" ")[:8])
+        spelled = {beginning, json.dumps(beginning)[1:-1], json.dumps(beginning, ensure_ascii=False)[1:-1]}
+        where = {path.name for path in files if any(each.encode() in path.read_bytes() for each in spelled)}
+        assert where <= {"audit.json"}  # in the page it is escaped and marked
     check_rendered_again(project.path / "out")
 
 
