@@ -261,7 +261,7 @@ def test_its_rates_can_be_accepted_and_what_is_left_out_must_be_as_then(project:
     np.save(project.path / "train.npy", project.cast.rows[[*STUDENTS, 11]])
     result = project.run(NOISE, accepted)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*cannot be held against what was accepted*"])
+    result.stdout.fnmatch_lines(["*cannot be compared with what was accepted*"])
 
 
 def test_groups_of_it_are_told(project: Any) -> None:
