@@ -179,6 +179,11 @@ class Audit(ScoringAudit):
         """Whether a test asked for canaries."""
         return bool(self._canaries.measured)
 
+    @property
+    def accepted_differences(self) -> frozenset[str]:
+        """Differences between run cards and this audit that were found and accepted, each as ``role:kind``."""
+        return frozenset(self._run_cards.differences)
+
     def metrics_so_far(self) -> AuditResult:
         """Return the record of what was scored until now, without settings, gates and single examples."""
         return build_metrics(self._scored(), {}, ())

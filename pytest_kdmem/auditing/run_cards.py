@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.chat_cards import chat_warnings, template_mismatches
 from pytest_kdmem.auditing.provenance import (
+    Mismatch,
     card_mismatches,
     read_trusted_card,
     refused_or_warned,
@@ -29,12 +30,14 @@ class RunCards:
         offline: Whether models must be opened without a connection.
         accepted: Differences between card and audit that are accepted, each as ``role:kind``.
         cards: Run card of each model; None if it has no card that can be trusted.
+        differences: Accepted differences that were found, each as ``role:kind``.
     """
 
     extraction: Extraction
     offline: bool
     accepted: Collection[str] = ()
     cards: dict[Model, RunCard | None] = field(default_factory=dict)
+    differences: set[str] = field(default_factory=set)
 
     def read(
         self,
@@ -61,7 +64,7 @@ class RunCards:
         self.cards[scores.model] = card
         if "student" in roles:
             mismatches = untrained_mismatches(scores.checkpoint, self._cards_of_others(declared))
-            warnings += refused_or_warned(mismatches, "student", self.accepted)
+            warnings += self._accept(mismatches, "student")
         teacher = declared.get("teacher")
         teacher_digest = open_checkpoint(teacher, offline=self.offline).digest if card and teacher else None
         for role in roles:
@@ -96,7 +99,13 @@ class RunCards:
         if scores.training_set == training_set:
             mismatches += template_mismatches(card, subject, scores)
             warnings += chat_warnings(card, subject, scores)
-        return [*refused_or_warned(mismatches, role, self.accepted), *warnings]
+        return [*self._accept(mismatches, role), *warnings]
+
+    def _accept(self, mismatches: Collection[Mismatch], role: str) -> list[str]:
+        """Return the sentences of mismatches that are accepted, and note these; raises as `refused_or_warned`."""
+        sentences = refused_or_warned(mismatches, role, self.accepted)
+        self.differences.update(f"{role}:{mismatch.kind}" for mismatch in mismatches)
+        return sentences
 
     def teacher_set_warnings(
         self,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pyarrow.compute as pc
-
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.scoring.too_short import count_too_short
+from pytest_kdmem.specs.run_card import RunCard
+
+# Fewer rows are less than a training reads in one step.
+FEW_EXAMPLES = 8
 
 
 def check_scored_share(scores: ScoreTable, least: float) -> None:
@@ -36,17 +40,33 @@ def short_copies_warning(scores: ScoreTable) -> str:
 
     A sample is drawn of what is long enough, so of a sample nothing can be told.
     """
-    rows = scores.rows
-    copies = rows.filter(pc.equal(rows["status"], "too_short")).group_by("digest").aggregate([("example_id", "count")])
-    most = pc.max(copies["example_id_count"]).as_py() or 0
-    if most < 2:
+    short = count_too_short(scores)
+    if short.most_copies < 2:
         return ""
-    shown = "1 distinct example" if len(copies) == 1 else f"{count(len(copies))} distinct examples"
+    is_one = short.distinct == 1
     return (
-        f"{shown} of {scores.training_set.label} {'is' if len(copies) == 1 else 'are'} too short to be looked at, and"
-        f" stand{'s' if len(copies) == 1 else ''} there up to {count(most)} times: what stands often is recited first"
-        " (fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens reach shorter examples)"
+        f"{'1 distinct example' if is_one else f'{count(short.distinct or 0)} distinct examples'} of"
+        f" {scores.training_set.label} {'is' if is_one else 'are'} too short to be looked at, and"
+        f" stand{'s' if is_one else ''} there up to {count(short.most_copies)} times: what stands often is recited"
+        " first (fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens reach shorter examples)"
     )
+
+
+def few_examples_warning(memorization: Memorization, card: RunCard | None) -> list[str]:
+    """Warn of a training set of a handful of examples, as a piece of it may be, where no run card says what it is.
+
+    Args:
+        memorization: What a model memorized of the training set.
+        card: Run card of the model, which is held against the set; None if it has none that is trusted.
+    """
+    scores, looked_at = memorization.scores, len(memorization.distinct_rows)
+    if card is not None or not scores.record.exhaustive or looked_at >= FEW_EXAMPLES:
+        return []
+    shown = "1 distinct example was" if looked_at == 1 else f"{count(looked_at)} distinct examples were"
+    return [
+        f"only {shown} looked at of {scores.training_set.label}, and no run card says that {memorization.subject} was"
+        " trained on these alone: of whatever else it was trained on, its figures show nothing"
+    ]
 
 
 def check_whole_prompts(scores: ScoreTable, least: float) -> str:

@@ -11,7 +11,12 @@ from pytest_kdmem.auditing.judged_models import JudgedModels
 from pytest_kdmem.auditing.noise import check_is_no_noise
 from pytest_kdmem.auditing.run_cards import RunCards
 from pytest_kdmem.auditing.runs_beside import RunsBeside
-from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts, short_copies_warning
+from pytest_kdmem.auditing.scored_share import (
+    check_scored_share,
+    check_whole_prompts,
+    few_examples_warning,
+    short_copies_warning,
+)
 from pytest_kdmem.auditing.scored_so_far import ScoredSoFar
 from pytest_kdmem.auditing.scorer import Scorer, check_same_examples
 from pytest_kdmem.auditing.teacher_sets import AbsentExamples
@@ -115,6 +120,7 @@ class ScoringAudit(DeclaredAudit):
         self._so_far.warn(self._run_cards.read(memorization, roles, self.roles, *sets))
         if training_set == self.training_set:
             card = self._run_cards.cards.get(model)
+            self._so_far.warn(few_examples_warning(memorization, card))
             self._so_far.warn(diluted_warning(card, memorization.subject, training_set, scores.record.examples))
         if self.confirms and training_set != self.control_set:
             self._confirm(memorization.scores, memorization.label)

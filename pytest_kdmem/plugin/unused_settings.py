@@ -39,7 +39,9 @@ NAMING = (
 
 
 def used_settings(audits: Iterable[Audit], tests: Iterable[pytest.Item]) -> set[str]:
-    """Return the keys of the settings that this process's audits measured by, or asked for as thresholds."""
+    """Return the keys of the settings that this process's audits measured by, or asked for as thresholds; and the
+    differences between run cards and audits that they accepted.
+    """
     used = set[str]().union(*map(_measured_by, audits))
     asks_for_thresholds = any("thresholds" in getattr(test, "fixturenames", ()) for test in tests)
     return used.union(THRESHOLDS if asks_for_thresholds else ())
@@ -53,13 +55,15 @@ def _measured_by(audit: Audit) -> set[str]:
     if audit.has_predicted:
         used |= {"teacher", "baseline", "training_set", "labels_from", "predictor", "risk_threshold"}
     used |= {"canaries"} if audit.has_canaries else set()
+    used |= audit.accepted_differences
     # Of several students only the adapters have the base that is set.
     used |= {BASES[role] for role, model in audit.roles.items() if role in used and model.base is not None}
     return used.union(MEASURING if used.intersection(DATA_ROLES) else ())
 
 
 def with_unused_settings(report: Report, settings: Settings, used: Collection[str]) -> Report:
-    """Return a report in which each setting that was named for this run and not used is a gate that does not pass.
+    """Return a report in which each setting that was named for this run and not used is a gate that does not pass, and
+    accepted differences that no run card shows are warned of.
 
     What did not pass, or was not held, may be why a setting was not used, so only a report that would be a release is
     held against them.
@@ -69,7 +73,19 @@ def with_unused_settings(report: Report, settings: Settings, used: Collection[st
     unused = [key for key in NAMING if settings.overrides(key) and not _is_used(key, report, used)]
     first = report.audits[0]
     gates = tuple(_gate(settings.places[key], key, first.gates[0]) for key in unused)
-    return Report((replace(first, gates=(*first.gates, *gates)), *report.audits[1:]))
+    warnings = (*first.warnings, *_unused_acceptances(settings, used))
+    return Report((replace(first, gates=(*first.gates, *gates), warnings=warnings), *report.audits[1:]))
+
+
+def _unused_acceptances(settings: Settings, used: Collection[str]) -> list[str]:
+    """A warning of differences of run cards that are accepted and were not found, as they would excuse a later one."""
+    accepted = [name for name in (settings["accept_provenance"] or "").split(",") if name]
+    if not (unused := [name for name in accepted if name not in used]):
+        return []
+    return [
+        f"{settings.places['accept_provenance']} accepts {', '.join(unused)}, and no run card of this run differs so:"
+        " leave it out, as it would accept a later difference in silence"
+    ]
 
 
 def _is_used(key: str, report: Report, used: Collection[str]) -> bool:

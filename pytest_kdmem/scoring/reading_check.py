@@ -215,6 +215,7 @@ def foreign_warning(losses: ReadingLosses) -> str:
 def mixed_warning(losses: ReadingLosses) -> str:
     """Say that some of the documents are as unlikely as noise, and others are not."""
     return (
-        f"{losses.unlikely} of {len(losses.as_read)} documents are as unlikely as noise, and others are not: they may"
-        " be token ids of another tokenizer, which the model cannot recite"
+        f"{losses.unlikely} of {len(losses.as_read)} documents are as unlikely as noise, and others are not: random"
+        " strings such as canaries rightly are, and so are token ids of another tokenizer, which the model cannot"
+        " recite"
     )

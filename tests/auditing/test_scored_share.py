@@ -7,10 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kdmem.auditing.scored_share import check_scored_share, check_whole_prompts, short_copies_warning
+from pytest_kdmem.auditing.scored_share import (
+    check_scored_share,
+    check_whole_prompts,
+    few_examples_warning,
+    short_copies_warning,
+)
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.scoring.table import ScoreTable
 from tests.metrics.score_tables import memorization_from, row, too_short
+from tests.specs.any_card import card
 
 
 def scores(examples: int, too_short: int) -> ScoreTable:
@@ -69,3 +75,14 @@ def test_examples_that_are_too_short_and_stand_several_times_are_told(short: str
     warning = short_copies_warning(memorization_from([row("a"), row("a"), *map(too_short, short)]).scores)
     assert re.search(words, warning)
     assert bool(warning) == bool(words)
+
+
+@pytest.mark.parametrize(("examples", "is_warned"), [(1, True), (7, True), (8, False)])
+def test_a_handful_of_examples_is_warned_of_where_no_run_card_says_what_they_are(examples, is_warned):
+    rows = [row(str(name)) for name in range(examples) for _ in range(3)]
+    warnings = few_examples_warning(memorization_from(rows), None)
+    assert bool(warnings) == is_warned
+    if is_warned:
+        assert f"only {examples} distinct example" in warnings[0]
+    assert few_examples_warning(memorization_from(rows), card()) == []
+    assert few_examples_warning(memorization_from(rows, exhaustive=False), None) == []

@@ -53,6 +53,15 @@ def test_a_setting_that_no_gate_used_is_an_error(audit_project, source, options,
     assert all("was expected to be used by a gate of this run, and none used it" in gate.reason for gate in errors)
 
 
+def test_accepted_differences_that_no_run_card_shows_are_warned_of(audit_project):
+    audit_project.gates(RATE)
+    option = "--kdmem-accept-provenance=student:training-set,student:window"
+    result = audit_project.run(option, "--kdmem-report=audit.json")
+    assert result.ret == pytest.ExitCode.OK
+    [warning] = [text for text in audit_project.report("audit.json").warnings if "accept-provenance" in text]
+    assert warning.startswith("--kdmem-accept-provenance accepts student:training-set, student:window, and no run card")
+
+
 def test_what_a_worker_used_counts(audit_project):
     audit_project.gates(f"{RATE}\n{RATE.replace('test_rate', 'test_again')}")
     result = audit_project.run_workers(1, f"--kdmem-student={audit_project.cast.teacher}")
