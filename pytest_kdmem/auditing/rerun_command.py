@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ LARGER_SAMPLE = 4
 SHOW_EXAMPLES = ["--kdmem-report=gate.html"]
 # Metrics that are lower for a student of a training set from which what is at risk was removed.
 CLEANED_AWAY = ("memorization rate", "inheritance ratio", "inherited share")
+# Lengths that an error recommends.
+RECOMMENDED = re.compile(r"--kdmem-(?:prefix|suffix|window)-tokens=\d+\b")
 # Settings that `kdmem prefilter` takes, too.
 OF_PREFILTER = (
     *("prefix-tokens", "suffix-tokens", "window-tokens", "text-column", "form", "eos", "add-special-tokens"),
@@ -55,7 +58,10 @@ def next_command(
     """
     if gate.metric == SHARE_AT_RISK and gate.outcome == "fail" and (prefilter := _prefilter_command(result, options)):
         return shlex.join(prefilter)
+    sharing = [other for other in result.gates if other.outcome == gate.outcome == "error" and _share(other, gate)]
     added = _added_options(gate, result)
+    if len(sharing) > 1 and not added:
+        return ""  # each of them would break again
     shows_again = added == SHOW_EXAMPLES and any(path.endswith(".html") for path in written)
     has_all = bool(added) and added != SHOW_EXAMPLES and set(added) <= set(options)
     is_alone = not added and {other.nodeid for other in result.gates} == {gate.nodeid} and not result.not_run
@@ -64,8 +70,14 @@ def next_command(
         return shlex.join(_prefilter_command(result, options)) if cleans else ""
     replaced = {option.split("=")[0] for option in added}
     kept = [option for option in options if option.split("=")[0] not in replaced]
-    nodeid = gate.nodeid if root == "." else f"{root}/{gate.nodeid}"
-    return shlex.join(["pytest", nodeid, *kept, *added])
+    tests = [gate.nodeid] if len(sharing) < 2 else dict.fromkeys(other.nodeid.split("::")[0] for other in sharing)
+    paths = [nodeid if root == "." else f"{root}/{nodeid}" for nodeid in tests]
+    return shlex.join(["pytest", *paths, *kept, *added])
+
+
+def _share(gate: Gate, other: Gate) -> bool:
+    """Whether one and the same error kept two gates from being evaluated."""
+    return gate.estimate is None and other.estimate is None and gate.reason == other.reason
 
 
 def _is_cleaned_away(gate: Gate) -> bool:
@@ -97,6 +109,8 @@ def _lengths(result: AuditResult) -> list[tuple[str, str]]:
 
 def _added_options(gate: Gate, result: AuditResult) -> list[str]:
     estimate, operator, threshold = gate.estimate, gate.operator, gate.threshold
+    if gate.outcome == "error" and estimate is None:
+        return list(dict.fromkeys(RECOMMENDED.findall(gate.reason)))
     if gate.outcome == "error" or estimate is None or operator is None or threshold is None:
         return []
     if math.isnan(estimate.value):

@@ -86,17 +86,23 @@ def kdmem(
     """Audit what distilled language models recite of their training data."""
 
 
+def add_command(group: typer.Typer, command: Callable[..., None], epilog: str | None = None) -> None:
+    """Add a command to a group, whose help lists it with its whole first sentence: typer cuts one that is too long."""
+    summary = (command.__doc__ or "").partition("\n\n")[0]
+    register = group.command(epilog=epilog, short_help=" ".join(summary.split()), options_metavar=usage_of(command))
+    register(typer_command(command))
+
+
 for command, example in EXAMPLES.items():
-    app.command(epilog=f"Example: {example}", options_metavar=usage_of(command))(typer_command(command))
+    add_command(app, command, f"Example: {example}")
 
 cache_app = typer.Typer(help="Look at the stored scores, or remove them.", no_args_is_help=True)
 for command in (cache.info, cache.prune):
-    cache_app.command(options_metavar=usage_of(command))(typer_command(command))
+    add_command(cache_app, command)
 app.add_typer(cache_app, name="cache")
 
-canaries_app = typer.Typer(
-    help="Put random strings into a training set, and measure what a model shows of them.", no_args_is_help=True
-)
+CANARIES = "Put random strings into a training set, and measure what a model shows of them."
+canaries_app = typer.Typer(help=CANARIES, short_help=CANARIES, no_args_is_help=True)
 canary_examples: dict[Callable[..., None], str] = {
     canaries.make: "kdmem canaries make runs/base --out canaries.json",
     canaries.inject: "kdmem canaries inject data/train.jsonl --model runs/base --manifest canaries.json"
@@ -104,7 +110,7 @@ canary_examples: dict[Callable[..., None], str] = {
     canaries.audit: "kdmem canaries audit runs/student data/with-canaries.jsonl --manifest canaries.json",
 }
 for command, example in canary_examples.items():
-    canaries_app.command(epilog=f"Example: {example}", options_metavar=usage_of(command))(typer_command(command))
+    add_command(canaries_app, command, f"Example: {example}")
 app.add_typer(canaries_app, name="canaries")
 
 

@@ -50,6 +50,13 @@ class Glyphs:
             return cleaned
         return cleaned[: max(0, width - len(self.ellipsis))] + self.ellipsis
 
+    def keep_end(self, text: str, width: int) -> str:
+        """Return the cleaned text, or of a longer one the last ``width`` characters, which tell paths apart."""
+        cleaned = self.clean(text)
+        if len(cleaned) <= width:
+            return cleaned
+        return self.ellipsis + cleaned[len(cleaned) - max(0, width - len(self.ellipsis)) :]
+
     def sparkline(self, counts: Sequence[int]) -> str:
         """Return one character per count, as high as its share of the greatest; no count above 0 looks empty."""
         greatest = max(counts, default=0)

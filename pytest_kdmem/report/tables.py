@@ -140,9 +140,14 @@ def _fitted_table(
         table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
     for name, cells, style in rows:
         shown = (cells[column] for column in names)
-        shown_name = glyphs.clean(name) if columns.wrap_names else glyphs.truncate(name, widest_name)
+        shown_name = glyphs.clean(name) if columns.wrap_names else _shortened(name, widest_name, glyphs)
         table.add_row(Text(shown_name), *shown, style=style or None)
     return table
+
+
+def _shortened(name: str, width: int, glyphs: Glyphs) -> str:
+    """A name that fits: of a path the end, which tells models apart, and of any other name the beginning."""
+    return glyphs.keep_end(name, width) if "/" in name else glyphs.truncate(name, width)
 
 
 def _cells(result: AuditResult, role: str, glyphs: Glyphs) -> list[str]:

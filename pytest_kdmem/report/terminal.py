@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.rule import Rule
@@ -41,6 +43,7 @@ from pytest_kdmem.report.venn import diagrams, inheritance_line, ordered_roles
 # A reason of ours is one sentence. Anything longer comes from elsewhere and would drown the rest.
 MAX_REASON_LENGTH = 600
 MAX_IDS = 12
+MIN_TEST_WIDTH = 20  # characters of a test's name that stay where the reason fills the line
 BORDER_WIDTH = 6  # columns around the title of a rule; a panel has two more
 
 
@@ -93,11 +96,11 @@ def _print(parts: list[RenderableType], width: int, color: bool) -> str:
 
 def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int) -> list[RenderableType]:
     result = with_short_names(result)
-    panels: list[RenderableType] = [_gate_panel(gate, glyphs, width) for gate in result.failed]
+    panels: list[RenderableType] = [_gate_panel(gates, glyphs, width) for gates in _by_error(result.failed)]
     if verbosity < 0:
         return panels
     verbose = verbosity > 0
-    header = "\n".join(glyphs.truncate(line, width) for line in _header_lines(result, verbose))
+    header = "\n".join(glyphs.truncate(line, MAX_REASON_LENGTH) for line in _header_lines(result, verbose))
     parts: list[RenderableType] = [Text(header)]
     if result.models:
         parts.append(models_table(result, glyphs, width))
@@ -122,9 +125,9 @@ def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int
         parts += [Text(glyphs.truncate(line, width)) for line in _id_lines(result)]
     passed = [gate for gate in result.gates if gate.outcome == "pass"]
     parts += [_gate_line(gate, glyphs, width) for gate in passed if not compared_nothing(gate)]
-    without_estimate = [f"- {gate.nodeid}: {gate.reason}" for gate in passed if compared_nothing(gate)]
-    parts += [Text(glyphs.truncate(line, width), style="yellow") for line in without_estimate]
-    parts += [Text(glyphs.truncate(f"- {nodeid}: not run", width), style="yellow") for nodeid in result.not_run]
+    undecided = [(gate.nodeid, gate.reason) for gate in passed if compared_nothing(gate)]
+    undecided += [(nodeid, "not run") for nodeid in result.not_run]
+    parts += [_undecided_line(nodeid, reason, glyphs, width) for nodeid, reason in undecided]
     return parts + panels
 
 
@@ -206,28 +209,57 @@ def _data_lines(label: str, entry: DataEntry) -> list[str]:
     return [f"{label:<14}{last_part(entry.source)}: {', '.join(details)}", unaudited_phrase(entry.unaudited_turns)]
 
 
+def _undecided_line(nodeid: str, reason: str, glyphs: Glyphs, width: int) -> Text:
+    """A line on a test that decided nothing: its reason stays whole, and so does the end of its name."""
+    told = f": {glyphs.truncate(reason, MAX_REASON_LENGTH)}"
+    name_width = max(MIN_TEST_WIDTH, width - len(f"- {told}"))
+    return Text(f"- {glyphs.keep_end(nodeid, name_width)}{told}", style="yellow")
+
+
 def _gate_line(gate: Gate, glyphs: Glyphs, width: int) -> Text:
-    comparison = glyphs.clean(comparison_text(gate))
-    name_width = max(1, width - 3 - len(comparison))
-    name = glyphs.truncate(gate_title(gate), name_width)
+    """A line of a gate that passed, or two where name and figures do not fit into one."""
+    comparison, name = glyphs.clean(comparison_text(gate)), glyphs.clean(gate_title(gate))
+    name_width = max(1, width - 3 - cell_len(comparison))
     passed = STYLES["pass"]
-    return Text.assemble((f"{glyphs.passed} ", passed), f"{name:<{name_width}} ", (comparison, passed))
+    if cell_len(name) > name_width:
+        figures = f"\n{comparison:>{width}}"
+        return Text.assemble((f"{glyphs.passed} ", passed), glyphs.truncate(name, MAX_REASON_LENGTH), (figures, passed))
+    return Text.assemble((f"{glyphs.passed} ", passed), set_cell_size(name, name_width), " ", (comparison, passed))
 
 
-def _gate_panel(gate: Gate, glyphs: Glyphs, width: int) -> Panel:
-    """Return a panel with the reason of a failed gate, what to do about it, and the command to run next."""
+def _by_error(failed: Sequence[Gate]) -> list[list[Gate]]:
+    """The gates of each panel: those that one and the same error kept from being evaluated share one."""
+    panels: dict[object, list[Gate]] = {}
+    for number, gate in enumerate(failed):
+        is_error = gate.outcome == "error" and gate.estimate is None
+        panels.setdefault((gate.reason, gate.next_step) if is_error else number, []).append(gate)
+    return list(panels.values())
+
+
+def _gate_panel(gates: Sequence[Gate], glyphs: Glyphs, width: int) -> Panel:
+    """Return a panel with the reason of a failed gate, what to do about it, and the command to run next.
+
+    Of several gates, which one error kept from being evaluated, it lists the names as well.
+    """
+    gate = gates[0]
     body = Text(glyphs.truncate(gate.reason, MAX_REASON_LENGTH))
+    if len(gates) > 1:
+        titles = dict.fromkeys(map(gate_title, gates))
+        body.append("".join(f"\n{glyphs.failed} {glyphs.truncate(title, MAX_REASON_LENGTH)}" for title in titles))
     if gate.next_step:
         body.append("\n" + glyphs.truncate(f"→ {gate.next_step}", MAX_REASON_LENGTH))
     if gate.command:
         body.append("\n" + glyphs.clean(f"$ {gate.command}"), style="bold")
     title_width = width - BORDER_WIDTH - 2
-    location = Text(glyphs.truncate(f"{gate.path}:{gate.line}", title_width)) if gate.path else None
+    location = glyphs.keep_end(f"{gate.path}:{gate.line}", title_width) if gate.path and len(gates) == 1 else ""
+    told = f": {gate.outcome}"
+    name = gate_title(gate) if len(gates) == 1 else f"{len(gates)} gates could not be evaluated"
+    shown_name = glyphs.truncate(f"{glyphs.failed} {name}", max(1, title_width - len(told)))
     return Panel(
         body,
-        title=Text(glyphs.truncate(f"{glyphs.failed} {gate_title(gate)}: {gate.outcome}", title_width)),
+        title=Text(glyphs.truncate(f"{shown_name}{told}", title_width)),
         title_align="left",
-        subtitle=location,
+        subtitle=Text(location) if location else None,
         subtitle_align="right",
         border_style=STYLES[gate.outcome],
         box=glyphs.panel,

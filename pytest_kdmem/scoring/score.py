@@ -135,14 +135,22 @@ def check_positions(model: Model, checkpoint: Checkpoint, extraction: Extraction
     """Raise SpecError if the lengths exceed the number of positions that the model has."""
     if checkpoint.positions is None:
         return
-    for what, tokens in (
-        ("prefix-tokens and suffix-tokens", extraction.scored_tokens),
-        ("window-tokens", extraction.window_tokens),
+    for what, tokens, way_out in (
+        (
+            "prefix-tokens and suffix-tokens ask",
+            extraction.scored_tokens,
+            "set shorter --kdmem-prefix-tokens and --kdmem-suffix-tokens",
+        ),
+        (
+            "window-tokens asks",
+            extraction.window_tokens,
+            f"set --kdmem-window-tokens={checkpoint.positions}, or as many as training had",
+        ),
     ):
         if tokens > checkpoint.positions:
             raise SpecError(
-                f"At most {checkpoint.positions} positions were expected by model {model.source}, and {what} ask for"
-                f" {tokens}; set shorter --kdmem-{what.replace(' and ', ' and --kdmem-')}."
+                f"At most {checkpoint.positions} positions were expected by model {model.source}, and {what} for"
+                f" {tokens}; {way_out}."
             )
 
 

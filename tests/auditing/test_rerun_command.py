@@ -91,6 +91,20 @@ def test_an_error_is_run_again_as_it_was() -> None:
     assert added(Gate("test_x", "a.py::test_x", "", None, None, None, "error", "broke")) == []
 
 
+def test_what_an_error_recommends_is_in_the_command_once_for_all_gates_of_that_error() -> None:
+    message = "At most 128 positions were expected; set --kdmem-window-tokens=128, or as many as training had."
+    gates = tuple(
+        Gate(name, f"{file}::{name}", "", None, None, None, "error", message)
+        for file, name in (("a.py", "test_x"), ("a.py", "test_y"), ("b.py", "test_z"))
+    )
+    assert added(gates[0]) == ["--kdmem-window-tokens=128"]
+    result = replace(RESULT, gates=gates)
+    commands = {each.command for each in with_commands(result, ["--kdmem-window-tokens=256", *OPTIONS], "up").gates}
+    assert commands == {"pytest up/a.py up/b.py --kdmem-sample=1000 --kdmem-dtype=bfloat16 --kdmem-window-tokens=128"}
+    useless = replace(RESULT, gates=tuple(replace(each, reason="A model was expected.") for each in gates))
+    assert {each.command for each in with_commands(useless, OPTIONS).gates} == {""}
+
+
 def test_options_of_the_run_are_repeated_unless_the_command_replaces_them() -> None:
     assert next_command(gate(rate(9, 1000), 0.01), RESULT, OPTIONS) == (
         "pytest a.py::test_x --kdmem-dtype=bfloat16 --kdmem-sample=4000"

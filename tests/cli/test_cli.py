@@ -40,6 +40,20 @@ def test_the_help_lists_every_command(kdmem):
     assert all(words.split()[0] in printed for words in commands())
 
 
+@pytest.mark.parametrize("group", ["", "cache", "canaries"])
+def test_no_summary_of_a_command_is_cut(kdmem, monkeypatch, group):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    printed = kdmem(*group.split(), "--help").out
+    summaries = printed.partition("Commands:")[2]
+    assert "..." not in summaries
+    assert "…" not in summaries
+    root = typer.main.get_command(app)
+    words = " ".join(summaries.split())
+    for command in commands_in(root.commands[group] if group else root).values():
+        assert " ".join((command.help or "").partition("\n\n")[0].split()) in words
+
+
 @pytest.mark.parametrize(("words", "command"), commands().items(), ids=list(commands()))
 def test_every_help_text_is_a_sentence_that_stands_alone(words, command):
     texts = {parameter.name: parameter.help for parameter in command.params if parameter.name != "help"}

@@ -36,6 +36,16 @@ def test_long_text_ends_with_an_ellipsis(glyphs: Glyphs) -> None:
     assert glyphs.truncate("abcdefgh", 6) == "abcdefgh"[: 6 - len(glyphs.ellipsis)] + glyphs.ellipsis
 
 
+@each_glyphs
+@given(text=TEXT, width=st.integers(0, 20))
+def test_of_a_long_path_the_end_stays(glyphs: Glyphs, text: str, width: int) -> None:
+    shortened = glyphs.keep_end(text, width)
+    assert len(shortened) <= max(width, len(glyphs.ellipsis))
+    assert glyphs.clean(text).endswith(shortened.removeprefix(glyphs.ellipsis))
+    if len(glyphs.clean(text)) <= width:
+        assert shortened == glyphs.clean(text)
+
+
 def test_a_sparkline_is_as_high_as_the_share_of_the_greatest_count() -> None:
     assert UNICODE.sparkline([0, 1, 50, 100]) == " ▁▄█"
     assert UNICODE.sparkline([0, 1, 10**9]) == " ▁█"  # a single example is still visible

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.report import terminal
 from tests.report.any_report import HOSTILE, random_reports
 from tests.report.audits import (
@@ -115,6 +116,51 @@ def test_the_panel_of_a_failed_gate_ends_with_the_command_to_run_next() -> None:
     command = "pytest 'a.py::test_student recites' --kdmem-report=audit.html"
     lines = render(million_examples_audit(gates=(replace(FAILING, command=command),)), width=100).splitlines()
     assert f"$ {command}" in lines[-2]
+
+
+SETUP_ERROR = "At most 128 positions were expected by model runs/student; set --kdmem-window-tokens=128."
+
+
+def broken(name: str, **changed: str) -> Gate:
+    return Gate(name, f"audits/test_a.py::{name}", "", None, None, None, "error", SETUP_ERROR, **changed)
+
+
+def test_an_error_of_the_set_up_stands_once_with_all_gates_that_it_kept_from_being_evaluated() -> None:
+    names = ["test_recites_little", "test_recites_less_than_the_baseline", "test_teacher_secrets_stay"]
+    other = replace(broken("test_other"), reason="Another error.")
+    gates = (*(broken(name, command="pytest audits --kdmem-window-tokens=128") for name in names), FAILING, other)
+    text = render(million_examples_audit(gates=gates), width=80, verbosity=-1)
+    assert text.count("At most 128 positions") == 1
+    assert text.count("╭") == 3
+    panel = text[: text.index("╰")].splitlines()
+    assert panel[0].startswith("╭─ ✗ 3 gates could not be evaluated: error ")
+    assert [line.strip("│ ") for line in panel[3:6]] == [
+        "✗ recites little", "✗ recites less than the baseline", "✗ teacher secrets stay",
+    ]  # fmt: skip
+    assert "$ pytest audits --kdmem-window-tokens=128" in panel[-1]
+    assert "✗ other: error" in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_neither_a_verdict_nor_the_name_of_a_gate_is_cut_off(width: int) -> None:
+    """The names are as long as descriptive ones are; figures are those of a gate on one group of many."""
+    name = "test_no_customer_of_the_second_quarter_is_recited_more_than_another"
+    passing = replace(PASSING, name=name)
+    audit = million_examples_audit(
+        gates=(passing, replace(FAILING, name=name)), not_run=(f"audits/releases/second/test_release.py::{name}",)
+    )
+    lines = render(audit, width=width).splitlines()
+    words = " ".join(" ".join(line.strip("│╭╮─✗✓ ") for line in lines).split())
+    assert name.removeprefix("test_").replace("_", " ") in words
+    [not_run] = [line for line in lines if line.endswith(": not run")]
+    assert not_run[-50:-9] == f"{name}"[-41:]
+    [title] = [line for line in lines if line.startswith("╭")]
+    assert ": fail " in title
+
+
+def test_of_a_path_that_names_a_model_the_end_is_shown() -> None:
+    lines = render(audit_named("/srv/models/of/the/team/second-student"), width=60).splitlines()
+    assert any(re.match(r"(…\S*/)?second-student +19 ", line) for line in lines)
 
 
 def test_without_colour_there_is_no_escape_sequence() -> None:

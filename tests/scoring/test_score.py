@@ -188,7 +188,7 @@ def test_lengths_beyond_the_positions_of_a_model_are_refused(tiny):
     check_positions(model, checkpoint, Extraction(128, 128, 256))
     with pytest.raises(SpecError, match=r"At most 256 positions .* prefix-tokens and suffix-tokens ask for 257"):
         check_positions(model, checkpoint, Extraction(128, 129, 257))
-    with pytest.raises(SpecError, match=r"window-tokens ask for 300; set shorter --kdmem-window-tokens"):
+    with pytest.raises(SpecError, match=r"window-tokens asks for 300; set --kdmem-window-tokens=256, or as many"):
         check_positions(model, checkpoint, Extraction(50, 50, 300))
 
 
