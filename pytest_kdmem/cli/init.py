@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,12 +54,13 @@ def init(
 ) -> None:
     """Write an audit of a model and a CI workflow that runs it.
 
-    Models and texts that you do not name become placeholders to fill in. If the training set exists, its first row
-    shows whether it holds conversations. If the student has a run card, the window and the way training read its set
-    (text column, form, EOS and the like) are taken from it, unless options set them. No file is overwritten: if one of
-    the files exists, nothing is written.
+    Models and texts that you do not name become placeholders to fill in, and paths that do not exist yet are listed. If
+    the training set exists, its first row shows whether it holds conversations. If the student has a run card, the
+    window and the way training read its set (text column, form, EOS and the like) are taken from it, unless options set
+    them. No file is overwritten: if one of the files exists, nothing is written.
     """
     from pytest_kdmem.auditing.card_readings import declared_settings, read_by, reading_of
+    from pytest_kdmem.cli.pytest_configuration import configured
     from pytest_kdmem.cli.starter import DATA_PLACEHOLDERS, WORKFLOWS, Starter, write_starter
     from pytest_kdmem.specs.declared import TrainingSet
 
@@ -75,12 +77,17 @@ def init(
     if sources.training_set is not None:
         is_chat = _holds_conversations(declared, default=is_chat)
     lengths = _lengths_of_training(card) | ({"window_tokens": window_tokens} if window_tokens else {})
+    lengths = {
+        name: tokens for name, tokens in lengths.items() if configured(f"kdmem_{name}", Path.cwd()) != str(tokens)
+    }
     options = [f"--kdmem-{name.replace('_', '-')}={tokens}" for name, tokens in lengths.items()]
     written = write_starter(
         Starter(folder, Path.cwd(), given, workflow, reading=declared.reading, is_chat=is_chat, options=tuple(options))
     )
     for path in written:
         say(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    for flag, source in _missing(given):
+        say(f"! {flag} names {source}, where nothing is yet: the audit fails until it is there")
     if workflow == "gitlab":
         say(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
     if taken := {name: value for name, value in by_card.items() if declared.reading.get(name) == value}:
@@ -89,6 +96,17 @@ def init(
         say(f"kdmem_{name} = {tokens} in the configuration of pytest makes every run audit what training saw")
     command = " ".join(["pytest", str(folder), *options])
     say(f"next: {command}" if given else f"next: name your models in {folder / 'conftest.py'}")
+
+
+def _missing(given: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The flag and the source of each model and text of this machine that is not there."""
+    from pytest_kdmem.corpus.presets import find_preset
+    from pytest_kdmem.specs.locations import looks_like_hub_id
+
+    for role, source in given.items():
+        is_elsewhere = is_address(source) or looks_like_hub_id(source) or find_preset(source) is not None
+        if not is_elsewhere and not exists(local_path(source)):
+            yield f"--{role.replace('_', '-')}", source
 
 
 def _card_of(student: str | None) -> RunCard | None:

@@ -187,7 +187,7 @@ def check_configuration(config: pytest.Config) -> None:
     if not spaced or named:
         return
     tested = [str((invocation.dir / argument.split("::")[0]).resolve()) for argument in config.args]
-    expected = _configuration_above(Path(os.path.commonpath(tested)) if tested else invocation.dir)
+    expected = configuration_above(Path(os.path.commonpath(tested)) if tested else invocation.dir)
     if expected is not None and (config.inipath is None or config.inipath.resolve() != expected):
         flag, value = spaced[0]
         raise usage_error(f"{flag} {value} keeps pytest from finding {expected}; write {flag}={value}.")
@@ -225,7 +225,7 @@ def _no_setting(name: str, valid_names: Iterable[str]) -> str:
     return f"{name}: a setting was expected, and there is none of this name; {nearest(name, valid_names)}?"
 
 
-def _configuration_above(folder: Path) -> Path | None:
+def configuration_above(folder: Path) -> Path | None:
     """Return the file that pytest would take for its configuration in a folder or the nearest one above it."""
     files = (parent / name for parent in (folder, *folder.parents) for name in CONFIGURATION_FILES)
     return next(filter(_is_configuration, files), None)

@@ -203,6 +203,36 @@ def test_a_window_that_is_given_goes_before_that_of_the_run_card(init, tiny):
     assert done.out.splitlines()[-1] == "next: pytest audits --kdmem-window-tokens=300"
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", "[tool.pytest]\nkdmem_window_tokens = 300\n"),
+        ("pyproject.toml", '[tool.pytest.ini_options]\nkdmem_window_tokens = "300"\n'),
+        ("pytest.ini", "[pytest]\nkdmem_window_tokens = 300\n"),
+    ],
+)
+def test_a_length_that_the_configuration_has_already_is_not_advised(init, file, text):
+    Path(file).write_text(text)
+    done = init("--window-tokens=300", "--student=gone/student", "--workflow=none")
+    assert "configuration" not in done.out
+    assert done.out.splitlines()[-1] == "next: pytest audits"
+    assert (
+        "kdmem_window_tokens = 200 in the configuration" in init("second", "--window-tokens=200", "--workflow=none").out
+    )
+
+
+def test_paths_at_which_nothing_is_are_told_and_the_audit_is_written_all_the_same(init, tiny):
+    shutil.copytree(tiny, "here")
+    models = ["--teacher=here", "--student=./gone", "--baseline=someone/model"]
+    done = init(*models, "--training-set=gone.jsonl", "--control-set=s3://bucket/a.jsonl", "--workflow=none")
+    assert done.code == 0
+    assert [line for line in done.out.splitlines() if line.startswith("!")] == [
+        "! --student names ./gone, where nothing is yet: the audit fails until it is there",
+        "! --training-set names gone.jsonl, where nothing is yet: the audit fails until it is there",
+    ]
+    assert Path("audits/conftest.py").is_file()
+
+
 def test_how_training_read_its_set_is_taken_from_the_run_card_for_every_set(init, tiny):
     reading = {"text_column": "body", "form": "blocks", "eos": "once", "group_column": "licence"}
     shutil.copytree(tiny, "student")
