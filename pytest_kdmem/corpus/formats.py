@@ -16,7 +16,7 @@ from pyarrow.fs import FileSystem
 
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.read_meter import ReadMeter
-from pytest_kdmem.corpus.row_reader import DeclaredColumns, RowReader, row_reader
+from pytest_kdmem.corpus.row_reader import DeclaredColumns, RowReader, missing_group, row_reader
 from pytest_kdmem.errors import DataError
 
 STREAMED = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".parquet")
@@ -191,6 +191,8 @@ def _split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _jsonl(file: File, declared: DeclaredColumns, meter: ReadMeter | None) -> Iterator[Document]:
+    first_keys: list[str] = []
+    has_group = False
     for number, line in _lines(file, meter):
         if not line.strip():
             continue
@@ -207,8 +209,11 @@ def _jsonl(file: File, declared: DeclaredColumns, meter: ReadMeter | None) -> It
         if not isinstance(row, dict):
             raise DataError(f"A JSON object was expected in {where}; found a {type(row).__name__}.")
         if declared.group is not None:
+            first_keys, has_group = first_keys or list(row), has_group or declared.group in row
             row.setdefault(declared.group, None)  # a line may lack its group, which is no mistake
         yield row_reader(list(row), declared, where).document(row, where)
+    if declared.group is not None and first_keys and not has_group:  # as of a file whose schema has no such column
+        raise missing_group(declared.group, first_keys, file.name)
 
 
 class RepeatedKey(Exception):

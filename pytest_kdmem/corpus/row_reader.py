@@ -106,10 +106,7 @@ def row_reader(names: Sequence[str], declared: DeclaredColumns, where: str) -> R
 
 def _group_reader(names: Sequence[str], declared: DeclaredColumns, column: str, where: str) -> RowReader:
     if column not in names:
-        raise DataError(
-            f"A column {quoted(column)} with groups was expected in {where}; found {listed(names)}: name the right one"
-            " with --kdmem-group-column."
-        )
+        raise missing_group(column, names, where)
     check_is_there_once((column,), names, where)
     is_found = declared.chat is None and declared.text == DEFAULT_TEXT_COLUMN
     if is_found and any(column in chat.names for chat in _found_by_themselves(names)):
@@ -118,6 +115,14 @@ def _group_reader(names: Sequence[str], declared: DeclaredColumns, column: str, 
             f" which holds the text of the examples in {where}, and reports show names of groups: name another column."
         )
     return RowReader((column,), is_group=True)
+
+
+def missing_group(column: str, names: Sequence[str], where: str) -> DataError:
+    """The error about a column of groups that is not among those of a file."""
+    return DataError(
+        f"A column {quoted(column)} with groups was expected in {where}; found {listed(names)}: name the right one with"
+        " --kdmem-group-column."
+    )
 
 
 def _found_by_themselves(names: Sequence[str]) -> list[ChatColumns]:

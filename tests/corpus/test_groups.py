@@ -63,8 +63,16 @@ def test_a_column_of_conversations_that_nobody_declared_names_no_groups(tmp_path
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".arrow"])
 def test_a_column_that_is_not_there_is_refused(tmp_path: Path, ending: str) -> None:
-    with pytest.raises(DataError, match=r"'owner'.*--kdmem-group-column"):
+    with pytest.raises(DataError, match=r"'owner'.*found text, licence: .*--kdmem-group-column"):
         read_groups(TrainingSet(write(tmp_path, ending), group_column="owner"))
+
+
+def test_lines_may_lack_their_group_and_a_column_may_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n\n{"text": "b", "licence": "MIT"}\n')
+    assert names(str(tmp_path / "a.jsonl")) == ["(none)", "MIT"]
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "licence": null}\n')
+    with pytest.raises(DataError, match="no row has a value there"):
+        names(str(tmp_path / "a.jsonl"))
 
 
 @pytest.mark.parametrize(
