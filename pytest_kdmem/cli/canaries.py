@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.base.text import last_part
+from pytest_kdmem.cli.first_checks import check_inputs, check_order
 from pytest_kdmem.cli.options import Base, EngineOptions, ExampleOptions, LoadingOptions, StoreOptions, check_outputs
 from pytest_kdmem.cli.output import say, say_warning, shown_progress
 from pytest_kdmem.cli.parameters import Spelling
+from pytest_kdmem.cli.trained_window import with_trained_window
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 
@@ -95,6 +97,7 @@ def inject(
 
         canaries, injected_set = MANIFEST.read(manifest), examples.training_set(training_set)
         opened = loading.model(model)
+        check_inputs([opened], [injected_set], offline=loading.offline)
         checkpoint = open_checkpoint(opened, offline=loading.offline)
         check_tokenizer(canaries, checkpoint, model)
         tokenizer = open_tokenizer(opened, checkpoint, injected_set)
@@ -119,22 +122,26 @@ def audit(
     if not 0 < fpr < 1:
         raise SpecError(f"--fpr must lie between 0 and 1; found {fpr:g}.")
     check_outputs({"--json": json}, {"the training set": training_set, "the manifest": str(manifest)})
+    declared, declared_set = run.model(model, base), examples.training_set(training_set)
     with shown_progress(f"opening {last_part(model)}") as progress, store.opened() as opened:
+        check_order("kdmem canaries audit", model, training_set)
+        check_inputs([declared], [declared_set], offline=run.offline)
+        examples = with_trained_window(examples, [declared], offline=run.offline)
         from pytest_kdmem.auditing.cleaned_students import trained_otherwise
         from pytest_kdmem.canaries.audit import audit_canaries
         from pytest_kdmem.canaries.manifest import MANIFEST
 
         audited = audit_canaries(
             MANIFEST.read(manifest),
-            run.model(model, base),
-            examples.training_set(training_set),
+            declared,
+            declared_set,
             examples.extraction,
             opened,
             settings=run.settings(),
             confidence=confidence,
             progress=progress,
         )
-    for warning in trained_otherwise(run.model(model, base), examples.training_set(training_set), offline=run.offline):
+    for warning in trained_otherwise(declared, declared_set, offline=run.offline):
         say_warning(warning)
     tiers = [Tier.of(audited, copies, fpr) for copies in audited.tiers]
     _show(audited, tiers)

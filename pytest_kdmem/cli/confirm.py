@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.base.text import last_part
+from pytest_kdmem.cli.first_checks import check_inputs, check_order
 from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions
 from pytest_kdmem.cli.output import say, say_warning, shown_progress
 from pytest_kdmem.cli.parameters import Spelling
+from pytest_kdmem.cli.trained_window import with_trained_window
 
 if TYPE_CHECKING:
     from pytest_kdmem.scoring.confirmation import Confirmation, Disagreement, EngineCheck
@@ -42,13 +44,17 @@ def confirm(
     if json is not None:
         with suppress(OSError):  # an error that matters comes again when the file is written
             json.unlink()  # results of an earlier run must not be taken for those of this one
+    declared, declared_set = run.model(model, base), examples.training_set(training_set)
     with shown_progress(f"opening {last_part(model)}") as progress, store.opened() as opened:
+        check_order("kdmem confirm", model, training_set)
+        check_inputs([declared], [declared_set], offline=run.offline)
+        examples = with_trained_window(examples, [declared], offline=run.offline)
         from pytest_kdmem.scoring.confirm import confirm as confirm_scores
         from pytest_kdmem.scoring.score import score
 
         scores = score(
-            run.model(model, base),
-            examples.training_set(training_set),
+            declared,
+            declared_set,
             examples.extraction,
             opened,
             settings=settings,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_kdmem.base.text import last_part
 from pytest_kdmem.cli.config_file import ConfigFile
 from pytest_kdmem.cli.options import Base, ExampleOptions, LoadingOptions
 from pytest_kdmem.cli.output import say, shown_progress
@@ -17,6 +18,7 @@ from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import DryRun
 
 if TYPE_CHECKING:
+    from pytest_kdmem.distill.job import DeclaredJob
     from pytest_kdmem.tracking.callback import MemorizationCallback
 
 
@@ -59,21 +61,13 @@ def distill(
     If a training was stopped, run the same command again: it continues from its last checkpoint.
     """
     del config  # its options are among the others
-    with shown_progress("loading PyTorch and transformers") as progress:
-        from pytest_kdmem.distill.job import DeclaredJob
+    with shown_progress(f"opening {last_part(files.init)} and the training set") as progress:
+        job = _checked_job(files, recipe, execution, examples, loading)
+        progress.status("loading PyTorch and transformers")
         from pytest_kdmem.distill.process_group import join_process_group
         from pytest_kdmem.distill.rehearsal import rehearse
         from pytest_kdmem.distill.run import distill as train_model
 
-        job = DeclaredJob(
-            recipe,
-            init=loading.model(files.init, files.init_base),
-            training_set=examples.training_set(files.training_set),
-            teacher=loading.model(files.teacher, files.teacher_base) if files.teacher else None,
-            # The order names samples of the training set alone.
-            held_out=replace(examples.training_set(files.held_out), order=None) if files.held_out else None,
-            extraction=examples.extraction,
-        )
         if dry_run:
             raise DryRun([rehearse(job, files.out, execution, offline=loading.offline)])
         trained = train_model(
@@ -92,7 +86,30 @@ def distill(
             callbacks=_measuring(files, recipe, examples, loading),
         )
     if join_process_group().is_first:
-        say(f"{recipe.mode} model in {trained.source}")
+        say(f"{recipe.training}: the model is in {trained.source}")
+
+
+def _checked_job(
+    files: TrainingFiles, recipe: Recipe, execution: Execution, examples: ExampleOptions, loading: LoadingOptions
+) -> DeclaredJob:
+    """The training that is asked for, with everything checked of it that needs no torch, which takes long to load."""
+    from pytest_kdmem.distill.job import DeclaredJob, open_job
+    from pytest_kdmem.distill.output_folder import check_output_folder
+    from pytest_kdmem.specs.trackers import check_installed
+
+    job = DeclaredJob(
+        recipe,
+        init=loading.model(files.init, files.init_base),
+        training_set=examples.training_set(files.training_set),
+        teacher=loading.model(files.teacher, files.teacher_base) if files.teacher else None,
+        # The order names samples of the training set alone.
+        held_out=replace(examples.training_set(files.held_out), order=None) if files.held_out else None,
+        extraction=examples.extraction,
+    )
+    check_output_folder(files.out)
+    check_installed(execution.trackers)
+    open_job(job, offline=loading.offline)  # files that were digested once are not read again
+    return job
 
 
 def _measuring(

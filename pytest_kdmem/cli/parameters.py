@@ -13,6 +13,7 @@ import inspect
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -29,6 +30,8 @@ SETTINGS = {option.key: option for option in OPTIONS}
 ORDER = {option.key: place for place, option in enumerate(OPTIONS)}
 # Commands read no other setting from the environment.
 READ_FROM_ENVIRONMENT = ("cache_dir",)
+# What the command that runs was called with.
+CONTEXT: ContextVar[typer.Context | None] = ContextVar("context", default=None)
 STOPPED = (
     "Ctrl-C stopped this command. What it had finished is kept; run the same command again to continue from there."
 )
@@ -112,21 +115,33 @@ def typer_command(command: Callable[..., None]) -> Callable[..., None]:
     """Return the function that typer registers for a command; it checks the settings and calls the command."""
     members = sorted(_flat_members(command), key=lambda member: member.place_in_help)
 
-    def call(**values: Any) -> None:
+    def call(context: typer.Context, **values: Any) -> None:
         for member in members:
             _check_paths(member, values[member.name])
             if member.setting and values[member.name] is not None:
                 if member.setting.kind == "truth":
                     values[member.name] = _truth(member.flag, values[member.name])
                 require(member.flag, values[member.name], member.setting.check)
+        before = CONTEXT.set(context)
         try:
             _construct(command, values)
         except KeyboardInterrupt:
             raise Interrupted(STOPPED, signal.SIGINT) from None
+        finally:
+            CONTEXT.reset(before)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
-    call.__signature__ = inspect.Signature([_parameter(member) for member in members])  # type: ignore[attr-defined]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    parameters = [context, *map(_parameter, members)]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return call
+
+
+def is_given(name: str) -> bool:
+    """Whether the command that runs was given a parameter, on its command line or in its file of options."""
+    context = CONTEXT.get()
+    source = context.get_parameter_source(name) if context is not None else None
+    return source is not None and source.name != "DEFAULT"
 
 
 def usage_of(command: Callable[..., None]) -> str:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_kdmem.base.text import last_part
+from pytest_kdmem.cli.first_checks import check_inputs
 from pytest_kdmem.cli.options import ExampleOptions, RunOptions
 from pytest_kdmem.cli.parameters import Spelling
+from pytest_kdmem.cli.trained_window import Examples, with_trained_window
 from pytest_kdmem.specs.checks import choice, require
+from pytest_kdmem.specs.declared import Model
 
 if TYPE_CHECKING:
     from pytest_kdmem.base.progress import Progress
@@ -34,6 +37,26 @@ class PairOptions:
     def opening(self) -> str:
         """Return the line that says what is opened first."""
         return f"opening {last_part(self.teacher)} and {last_part(self.baseline)}"
+
+    def check(self, predictor: PredictorOptions, examples: Examples, run: RunOptions) -> tuple[LabelSource, Examples]:
+        """Check that everything is where it is said to be.
+
+        Returns:
+            what the predictor learns from, and the examples, cut to the window of training.
+
+        Raises:
+            SpecError: A model is not there, or labels and a fitted predictor are both given.
+            DataError: The training set, the labels or the predictor are not there.
+        """
+        label_source = predictor.label_source()
+        models = [run.model(self.teacher, self.teacher_base), run.model(self.baseline, self.baseline_base)]
+        training_set = examples.training_set(self.training_set)
+        check_inputs(models, [training_set], offline=run.offline)
+        if isinstance(label_source.labels_from, Model):
+            check_inputs([label_source.labels_from], [], offline=run.offline)
+        examples = with_trained_window(examples, models, offline=run.offline)
+        label_source.check(training_set.lengths(examples.extraction))
+        return label_source, examples
 
     def pipeline(
         self,

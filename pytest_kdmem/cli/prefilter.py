@@ -61,11 +61,12 @@ def prefilter(
     """
     settings = run.settings(dry_run=dry_run)
     with shown_progress(pair.opening()) as progress, store.opened() as opened:
+        label_source, examples = pair.check(predictor, examples, run)
         from pytest_kdmem.risk.prefilter import end_prefilter_dry_run
         from pytest_kdmem.risk.prefilter import prefilter as write_cleaned
 
         budget = output.budget(predictor.risk_threshold)
-        label_source, feature_names = predictor.label_source(), predictor.feature_names()
+        feature_names = predictor.feature_names()
         pipeline = pair.pipeline(examples, run, opened, settings, progress)
         if dry_run:
             end_prefilter_dry_run(pipeline, label_source, output.out)

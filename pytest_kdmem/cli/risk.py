@@ -80,10 +80,10 @@ def _predict(
     from pytest_kdmem.risk.cutoff import Cutoff
 
     settings = run.settings(output.shard, dry_run=output.dry_run)
-    label_source, feature_names = predictor.label_source(), predictor.feature_names()
+    feature_names = predictor.feature_names()
     output.check(pair, predictor)
     cutoff = Cutoff(predictor.risk_threshold)
-    label_source.check(examples.extraction)
+    label_source, examples = pair.check(predictor, examples, run)
     with store.opened() as opened:
         pipeline = pair.pipeline(examples, run, opened, settings, progress)
         if output.dry_run:

@@ -10,9 +10,11 @@ import typer
 
 from pytest_kdmem.base.addresses import Place, ending, file_place
 from pytest_kdmem.base.text import last_part
+from pytest_kdmem.cli.first_checks import check_inputs, check_order
 from pytest_kdmem.cli.options import Base, EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
 from pytest_kdmem.cli.output import say, say_warning, shown_progress, with_command_flags
 from pytest_kdmem.cli.parameters import Spelling
+from pytest_kdmem.cli.trained_window import with_trained_window
 from pytest_kdmem.errors import SpecError
 
 if TYPE_CHECKING:
@@ -69,13 +71,17 @@ def score(
     output.check(training_set, no_cache=store.no_cache, offline=run.offline)
     if output.out is not None and not output.dry_run:
         _remove(file_place(output.out))  # a table of an earlier run must not be taken for the result of this one
+    declared, declared_set = run.model(model, base), examples.training_set(training_set)
     with shown_progress(f"opening {last_part(model)}") as progress, store.opened() as opened:
+        check_order("kdmem score", model, training_set)
+        check_inputs([declared], [declared_set], offline=run.offline)
+        examples = with_trained_window(examples, [declared], offline=run.offline)
         from pytest_kdmem.scoring.confirm import confirm as confirm_scores
         from pytest_kdmem.scoring.score import score as score_model
 
         scores = score_model(
-            run.model(model, base),
-            examples.training_set(training_set),
+            declared,
+            declared_set,
             examples.extraction,
             opened,
             settings=settings,

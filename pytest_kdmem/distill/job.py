@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.chat_source import chat_digests
 from pytest_kdmem.corpus.sources import check_source, training_fingerprint
-from pytest_kdmem.distill.lora import check_can_adapt
+from pytest_kdmem.distill.adaptable import check_can_adapt
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.model_place import check_model_place
 from pytest_kdmem.specs.tokenizer_content import different_tokenizers
 
 # What a training set need not declare.
@@ -118,15 +119,18 @@ def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:
             a model, or an adapter is asked for that cannot be trained.
         DataError: A training set is missing or of an unknown format.
     """
+    teacher_model = _declared_teacher(declared)
     for training_set in filter(None, (declared.training_set, declared.held_out)):
         check_source(training_set)
+    for model in filter(None, (declared.init, teacher_model)):  # before the weights of one are read and digested
+        check_model_place(model, offline=offline)
     init = OpenedModel(declared.init, open_checkpoint(declared.init, offline=offline))
     if declared.recipe.lora_rank is not None:
         check_can_adapt(init.checkpoint)
     _check_trainable(init.checkpoint)
-    teacher = _open_teacher(declared, init.checkpoint, offline=offline) if declared.recipe.needs_teacher else None
-    for model in filter(None, (init, teacher)):
-        _check_positions(model.checkpoint, declared.extraction)
+    teacher = _open_teacher(teacher_model, init.checkpoint, offline=offline) if teacher_model else None
+    for opened in filter(None, (init, teacher)):
+        _check_positions(opened.checkpoint, declared.extraction)
     return TrainingJob(
         declared.recipe,
         declared.training_set.lengths(declared.extraction),
@@ -137,19 +141,26 @@ def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:
     )
 
 
-def _open_teacher(declared: DeclaredJob, init: Checkpoint, *, offline: bool) -> OpenedModel:
+def _declared_teacher(declared: DeclaredJob) -> Model | None:
+    """The teacher to learn from; None if the recipe needs none."""
+    if not declared.recipe.needs_teacher:
+        return None
     if declared.teacher is None:
         raise SpecError(
             f"A teacher was expected for mode {declared.recipe.mode}, and none was given; name one with --teacher."
         )
-    checkpoint = open_checkpoint(declared.teacher, offline=offline)
+    return declared.teacher
+
+
+def _open_teacher(teacher: Model, init: Checkpoint, *, offline: bool) -> OpenedModel:
+    checkpoint = open_checkpoint(teacher, offline=offline)
     if differing := different_tokenizers(checkpoint, init):
         raise SpecError(
             f"Teacher {checkpoint.folder} and student {init.folder} were expected to share a tokenizer, and their"
             f" tokenizers differ ({differing}); distillation compares them token by token. Choose two models of one"
             " tokenizer."
         )
-    return OpenedModel(declared.teacher, checkpoint)
+    return OpenedModel(teacher, checkpoint)
 
 
 def _check_trainable(init: Checkpoint) -> None:

@@ -26,23 +26,6 @@ ALPHA_OF_RANK = 2
 ADAPTABLE = (nn.Linear, Conv1D, nn.Embedding)
 
 
-def check_can_adapt(init: Checkpoint) -> None:
-    """Raise SpecError if no adapter of a model can be trained here."""
-    if init.base is not None:
-        raise SpecError(
-            f"A whole model was expected as --init of a training with lora-rank, and {init.folder} is an adapter"
-            " itself; train an adapter of its base, or leave out lora-rank to train the merged model."
-        )
-    try:
-        with quiet_libraries():
-            import peft  # noqa: F401
-    except ImportError as error:
-        raise SpecError(
-            "The package peft was expected for a training with lora-rank, and it cannot be imported"
-            f" ({type(error).__name__}): pip install 'pytest-kdmem[peft]'."
-        ) from error
-
-
 def add_adapter(model: PreTrainedModel, recipe: Recipe) -> None:
     """Put a new adapter into a model, and freeze all other weights.
 

@@ -124,6 +124,11 @@ class Recipe:
         return self.mode != "baseline"
 
     @property
+    def training(self) -> str:
+        """The training in words; without a teacher, teachers and baselines are trained alike."""
+        return f"{self.mode} distillation" if self.needs_teacher else "training without a teacher"
+
+    @property
     def is_on_policy(self) -> bool:
         """Whether the student learns from text that it samples itself."""
         return self.mode == "on-policy"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count as numbers
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -18,18 +20,23 @@ from pytest_kdmem.corpus.sources import expected_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.distill.execution import Execution, StepSplit
 from pytest_kdmem.distill.job import DeclaredJob, TrainingJob, open_job
+from pytest_kdmem.distill.output_folder import check_output_folder
 from pytest_kdmem.distill.prepare import Prepared, prepare
 from pytest_kdmem.distill.process_group import ProcessGroup, join_process_group, require_one_machine
 from pytest_kdmem.distill.stop_request import StopRequest
 from pytest_kdmem.distill.train import train
-from pytest_kdmem.distill.training_folder import TrainingFolder, check_output_folder
+from pytest_kdmem.distill.training_folder import TrainingFolder
 from pytest_kdmem.distill.training_run import RunOptions, TrainingRun
 from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.specs.trackers import check_installed
 
-# Steps that are tried, of which the first is not timed; fewer if they take longer than so many seconds.
-STEPS = 5
+# Batches of rows that are tried, over and over.
+BATCHES = 5
+# Steps behind the first, which is not timed: no fewer than the least, and no more once they took so many seconds; but
+# of steps that take very long, only as many as end within the longest time, and at least one.
+LEAST_TIMED, MOST_TIMED = 3, 20
 TIMED_SECONDS = 5.0
+LONGEST_SECONDS = 60.0
 # Seconds after which no more of a training set is read to count its examples.
 READING_SECONDS = 20.0
 # Bytes of a checkpoint for each weight that is trained: itself and two moments of AdamW, in float32.
@@ -48,8 +55,7 @@ class TrainingForecast:
         is_exact: Whether that number is known; otherwise there are at least so many.
         steps: Number of steps.
         beginning_seconds: Seconds until the first step: models are loaded, and a teacher writes what is learned.
-        seconds_per_step: Seconds of a step.
-        timed: Number of steps that this was measured over.
+        step_seconds: Seconds of each step that was measured; empty if none was.
         model_bytes: Bytes of the trained model.
         beside_bytes: Bytes beside it while it trains: rows, and the checkpoint.
     """
@@ -60,10 +66,14 @@ class TrainingForecast:
     is_exact: bool
     steps: int
     beginning_seconds: float
-    seconds_per_step: float
-    timed: int
+    step_seconds: tuple[float, ...]
     model_bytes: float
     beside_bytes: float
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean of the steps that were measured."""
+        return sum(self.step_seconds) / max(len(self.step_seconds), 1)
 
     @property
     def seconds(self) -> float:
@@ -74,14 +84,23 @@ class TrainingForecast:
     def lines(self) -> tuple[str, ...]:
         """The forecast in lines for people."""
         at_least = "" if self.is_exact else "at least "
+        about = at_least or "about "
         return (
             self.title,
             *([f"  {self.share}"] if self.share else []),
             f"  {at_least}{count(self.examples)} examples, {at_least}{count(self.steps)} steps",
-            f"  {at_least}{duration(self.seconds)} ({duration(self.beginning_seconds)} to begin, then"
-            f" {self.seconds_per_step:.2g} s a step, measured over {self.timed})",
+            f"  {about}{duration(self.seconds)} ({duration(self.beginning_seconds)} to begin, then"
+            f" {self.seconds_per_step:.2g} s a step{self._spread})",
             f"  a model of {size(self.model_bytes)}, and {at_least}{size(self.beside_bytes)} beside it while it trains",
         )
+
+    @property
+    def _spread(self) -> str:
+        """How far the measured steps lie apart, in words."""
+        if len(self.step_seconds) < 2:
+            return ", measured over one"
+        shortest, longest = min(self.step_seconds), max(self.step_seconds)
+        return f", from {shortest:.2g} to {longest:.2g} s in {len(self.step_seconds)} steps measured"
 
 
 def rehearse(declared: DeclaredJob, out: Path, execution: Execution, *, offline: bool = False) -> TrainingForecast:
@@ -110,7 +129,7 @@ def rehearse(declared: DeclaredJob, out: Path, execution: Execution, *, offline:
     examples, is_exact = _count_examples(job, offline=offline)
     makes_rows = recipe.mode == "hard" or recipe.teacher_top_k is not None
     trial = _Trial(job, execution, processes, offline)
-    tried = STEPS * recipe.batch_size
+    tried = BATCHES * recipe.batch_size
     if makes_rows:  # what is written for more examples takes as much longer as they are more
         shorter, longer = (trial.run(rows, steps=False) for rows in (recipe.batch_size, 2 * recipe.batch_size))
         each = max(longer.beginning_seconds - shorter.beginning_seconds, 0.0) / recipe.batch_size
@@ -125,8 +144,7 @@ def rehearse(declared: DeclaredJob, out: Path, execution: Execution, *, offline:
         is_exact=is_exact,
         steps=recipe.epochs * ceil(examples / recipe.batch_size),
         beginning_seconds=beginning,
-        seconds_per_step=outcome.seconds_per_step,
-        timed=outcome.timed,
+        step_seconds=outcome.step_seconds,
         model_bytes=outcome.trained_weights * (FLOAT32_BYTES if is_adapter else BFLOAT16_BYTES),
         beside_bytes=outcome.trained_weights * CHECKPOINT_BYTES + outcome.bytes_per_example * examples,
     )
@@ -137,8 +155,7 @@ class _Outcome:
     beginning_seconds: float
     trained_weights: int
     bytes_per_example: float
-    seconds_per_step: float = 0.0
-    timed: int = 0
+    step_seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -153,7 +170,8 @@ class _Trial:
     def run(self, examples: int, *, steps: bool = True) -> _Outcome:
         """Prepare the first examples, and train on them unless ``steps`` is false."""
         clock = _Clock(self.processes)
-        job = replace(self.job, recipe=replace(self.job.recipe, epochs=1))
+        # As many epochs as few rows need for all steps; the clock ends them.
+        job = replace(self.job, recipe=replace(self.job.recipe, epochs=MOST_TIMED + 1))
         execution = replace(self.execution, report_to=None)
         options = RunOptions(execution, offline=self.offline, callbacks=(clock,), first_examples=examples)
         with (
@@ -167,11 +185,11 @@ class _Trial:
             prepared = prepare(run)
             seconds = time.monotonic() - began
             stored = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
-            if steps:
-                train(run, prepared, StopRequest())
+            if steps:  # without held-out text, whose loss is no part of a step
+                train(run, replace(prepared, held_out=None), StopRequest())
             self.processes.wait()  # until no other process needs the folder of the first
         each = stored / max(len(prepared.rows), 1)
-        return _Outcome(seconds, _trained_weights(prepared), each, clock.seconds_per_step, clock.timed)
+        return _Outcome(seconds, _trained_weights(prepared), each, clock.step_seconds)
 
 
 class _Clock(TrainerCallback):
@@ -180,34 +198,26 @@ class _Clock(TrainerCallback):
     def __init__(self, processes: ProcessGroup) -> None:
         self._processes = processes
         self._ends: list[float] = []
-        self._began = 0.0
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
-    ) -> None:
-        self._began = time.monotonic()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_context: Any
     ) -> None:
         self._ends.append(time.monotonic())
         control.should_save = False
-        is_long_enough = len(self._ends) > 1 and self._ends[-1] - self._ends[0] >= TIMED_SECONDS
-        if self._processes.any(is_long_enough):  # all stop at the same step, as each waits for the others
+        if self._processes.any(is_timed_enough(self.step_seconds)):  # all stop at the same step, as all share each
             control.should_training_stop = True
 
     @property
-    def timed(self) -> int:
-        """Number of timed steps."""
-        return max(len(self._ends) - 1, 1)
+    def step_seconds(self) -> tuple[float, ...]:
+        """Seconds of each step behind the first, in which memory is laid out and kernels are chosen."""
+        return tuple(after - before for before, after in pairwise(self._ends))
 
-    @property
-    def seconds_per_step(self) -> float:
-        """Mean of the steps behind the first, or of the first if there is no other; 0 if none was made."""
-        if not self._ends:
-            return 0.0
-        first = self._ends[0] if len(self._ends) > 1 else self._began
-        return (self._ends[-1] - first) / self.timed
+
+def is_timed_enough(step_seconds: Sequence[float]) -> bool:
+    """Whether steps that took so many seconds each tell how long a step takes."""
+    timed, seconds = len(step_seconds), sum(step_seconds)
+    is_long = seconds >= LONGEST_SECONDS or (timed >= LEAST_TIMED and seconds >= TIMED_SECONDS)
+    return timed >= MOST_TIMED or is_long
 
 
 def _count_examples(job: TrainingJob, *, offline: bool) -> tuple[int, bool]:
@@ -237,7 +247,7 @@ def _title(job: TrainingJob, processes: ProcessGroup) -> str:
     teacher = f" of {job.teacher.declared.name}" if job.teacher else ""
     parameters = f"{init.checkpoint.architecture}, {count(init.checkpoint.parameters)} parameters"
     return (
-        f"{recipe.mode} model{teacher} from {init.declared.name} ({parameters}{adapter}), in {recipe.precision} on"
+        f"{recipe.training}{teacher}, from {init.declared.name} ({parameters}{adapter}), in {recipe.precision} on"
         f" {processes.device}, over {job.training_set.declared.label}, {recipe.epochs} epochs of batches of"
         f" {recipe.batch_size}"
     )

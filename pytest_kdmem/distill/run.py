@@ -14,13 +14,14 @@ from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.distill.cache_folders import UNFINISHED, make_text_folder
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.job import DeclaredJob, TrainingJob, open_job
+from pytest_kdmem.distill.output_folder import check_output_folder
 from pytest_kdmem.distill.prepare import prepare
 from pytest_kdmem.distill.process_group import ProcessGroup, join_process_group, require_single_process
 from pytest_kdmem.distill.publish import publish
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.distill.stop_request import catch_stop_signals
 from pytest_kdmem.distill.train import train
-from pytest_kdmem.distill.training_folder import TrainingFolder, check_output_folder
+from pytest_kdmem.distill.training_folder import TrainingFolder
 from pytest_kdmem.distill.training_run import RunOptions, TrainingRun, no_report
 from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet

@@ -78,7 +78,7 @@ def train(run: TrainingRun, prepared: Prepared, stop: StopRequest) -> Trained:
         f"{count(number)} {unit}{'s' * (number != 1)}"
         for number, unit in ((len(rows), "example"), (recipe.epochs, "epoch"))
     )
-    run.options.report(f"{recipe.mode}: {examples}, {epochs}{resumption}")
+    run.options.report(f"{recipe.training}: {examples}, {epochs}{resumption}")
     folder.start_clock()
     compilation = Compilation(run.options.report) if _is_worth_compiling(run, trainer) else None
     if compilation is not None and prepared.teacher is not None:

@@ -17,6 +17,7 @@ from filelock import FileLock
 from pytest_kdmem.base.files import write_text
 from pytest_kdmem.distill.cache_folders import LOCK_FILE
 from pytest_kdmem.distill.checkpoints import checkpoint_step, latest_checkpoint
+from pytest_kdmem.distill.output_folder import check_output_folder
 from pytest_kdmem.distill.process_group import ProcessGroup
 from pytest_kdmem.errors import Interrupted, KdmemError, SpecError
 
@@ -111,15 +112,6 @@ class TrainingFolder:
     def _write(self) -> None:
         if self.processes.is_first:
             _write_record(self.path, self.record)
-
-
-def check_output_folder(out: Path) -> None:
-    """Raise SpecError if a trained model cannot be put there."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SpecError(
-            f"An empty or new folder was expected for the trained model; {out} is a file or holds files already; choose"
-            " another --out."
-        )
 
 
 def _remove_if_refused(path: Path, _kind: object, error: BaseException | None, _traceback: object) -> None:

@@ -25,7 +25,8 @@ def locate(model: Model, *, offline: bool = False) -> Path:
     if is_folder(folder) or (folder.suffix == ENDING and is_file(folder)):
         return folder.resolve()
     if not looks_like_hub_id(model.source):
-        raise SpecError(f"A model folder was expected at {named(model.source)}, and there is none; check the path.")
+        there = "a file is there" if is_file(folder) else "there is none"
+        raise SpecError(f"A model folder was expected at {named(model.source)}, and {there}; check the path.")
     from huggingface_hub import snapshot_download
 
     try:

@@ -83,7 +83,7 @@ def test_a_model_that_was_trained_on_another_set_or_a_cleaned_copy_is_told(
     whole, weights = training_fingerprint(TrainingSet("with.jsonl")), weights_digest(Path("cleaned-student"))
     for cleaned_from, told in ((whole, "a cleaned copy of with"), ("d" * 32, "this audit's training set has other")):
         origin = DataOrigin("cleaned.jsonl", "c" * 32, 100, 0, cleaned_from=cleaned_from)
-        write_run_card(card(weights=weights, training_set=origin), Path("cleaned-student"))
+        write_run_card(card(weights=weights, training_set=origin, extraction={}), Path("cleaned-student"))
         assert run("audit", "cleaned-student", "with.jsonl", *AUDIT) == 0
         [warning] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
         assert "cleaned-student was trained on cleaned.jsonl" in warning

@@ -85,10 +85,10 @@ def test_it_trains_and_prints_what_it_does(kdmem, tiny, data):
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     assert lines[0].startswith("learning from ")
-    assert lines[1] == "soft: 12 examples, 1 epochs"
+    assert lines[1] == "soft distillation: 12 examples, 1 epoch"
     assert lines[2].startswith("epoch 1 of 1: mean loss ")
     assert ", held-out loss " in lines[2]
-    assert lines[3] == "soft model in student"
+    assert lines[3] == "soft distillation: the model is in student"
     assert Path("student/model.safetensors").is_file()
     assert not Path(".student.training").exists()
 
@@ -121,7 +121,7 @@ def test_a_folder_that_holds_files_is_left_alone(kdmem, tiny, data):
         (["--mode", "baseline", "--lora-rank", "2", "--lora-target", "nothing"], "found 'nothing'."),
         (["--teacher-top-k", "0"], "teacher-top-k must be a whole number of at least 1"),
         (["--micro-batch-size", "0"], "micro-batch-size must be a whole number of at least 1"),
-        (["--micro-batch-size", "4"], "in passes of 4 was expected; found 6"),
+        (["--mode", "baseline", "--micro-batch-size", "4"], "in passes of 4 was expected; found 6"),
         (["--checkpoint-minutes", "-1"], "checkpoint-minutes must be a number of at least 0"),
         ([], "A teacher was expected for mode soft, and none was given; name one with --teacher."),
         (["--held-out", "nowhere.jsonl", "--mode", "baseline"], "nowhere.jsonl"),

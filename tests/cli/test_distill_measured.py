@@ -57,7 +57,7 @@ def test_a_measured_distillation_gives_the_same_model_and_its_curve(command, tmp
     ]
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "measured", dtype=torch.float32)
     assert card.memorization_curve[-1][1] == recited(model, np.load(rows), Extraction(8, 8, 24)) / 16
-    assert "soft model in" in capsys.readouterr().out
+    assert "soft distillation: the model is in" in capsys.readouterr().out
 
 
 def test_a_tracker_that_is_not_installed_is_named_before_anything_is_loaded(command, tmp_path, monkeypatch, capsys):

@@ -71,7 +71,7 @@ def test_each_epoch_is_reported_with_its_losses(train, seven_rows, four_steps):
     model = train(arguments={"report": lines.append, "held_out": TrainingSet(str(seven_rows))}, **four_steps)
     losses, held_out = dict(card(model).loss_curve), dict(card(model).held_out)
     assert set(losses) == {1, 2, 3, 4}
-    assert lines == ["baseline: 16 examples, 2 epochs"] + [
+    assert lines == ["training without a teacher: 16 examples, 2 epochs"] + [
         f"epoch {epoch} of 2: mean loss {(losses[step - 1] + losses[step]) / 2:.4f},"
         f" held-out loss {held_out[step]:.4f} nats per token"
         for epoch, step in ((1, 2), (2, 4))

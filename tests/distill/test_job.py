@@ -74,6 +74,16 @@ def test_a_student_needs_a_teacher(declared, mode):
         open_job(job, offline=True)
 
 
+def test_what_is_not_there_is_told_before_weights_are_read(declared, tmp_path):
+    broken = shutil.copytree(declared.init.source, tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"damaged")
+    job = replace(declared, init=Model(str(broken)))
+    with pytest.raises(SpecError, match="A teacher was expected"):
+        open_job(replace(job, teacher=None), offline=True)
+    with pytest.raises(SpecError, match="nowhere, and there is none"):
+        open_job(replace(job, teacher=Model(str(tmp_path / "nowhere"))), offline=True)
+
+
 def test_a_teacher_with_another_tokenizer_is_refused(declared, make_model):
     folder = make_model("pythia", seed=5)
     content = json.loads((folder / "tokenizer.json").read_text())

@@ -140,7 +140,7 @@ def launched(request, settings, sigterm_at):
         assert json.loads(plan_file.with_suffix(f".{rank}").read_text()) == [0, 0, 143, 0, 143, 143]
     assert process.stderr.count("Training stopped at step 3 of 6, as SIGTERM asked") == 6
     # Of the three trainings that end, the first process reports for both.
-    assert process.stdout.count("epoch 3 of 3") == process.stdout.count("soft model in") == 3
+    assert process.stdout.count("epoch 3 of 3") == process.stdout.count("soft distillation: the model is in") == 3
     return name
 
 

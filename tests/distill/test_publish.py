@@ -110,7 +110,7 @@ def test_a_model_that_cannot_be_written_costs_no_step(train, tmp_path, four_step
     shutil.rmtree(tmp_path / "out")
     lines: list[str] = []
     model = train(arguments={"report": lines.append}, **four_steps)
-    assert lines == ["baseline: 16 examples, 2 epochs, resuming at step 4"]
+    assert lines == ["training without a teacher: 16 examples, 2 epochs, resuming at step 4"]
     assert read_run_card(Path(model.source)).steps == 4
 
 

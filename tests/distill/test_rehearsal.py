@@ -16,7 +16,7 @@ from pytest_kdmem.distill import rehearsal
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.job import DeclaredJob
 from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.distill.rehearsal import TrainingForecast, rehearse
+from pytest_kdmem.distill.rehearsal import TrainingForecast, is_timed_enough, rehearse
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from tests.conftest import ROOT
@@ -43,7 +43,7 @@ def test_a_training_is_counted_and_timed_without_a_trace(
     forecast = rehearse(job, tmp_path / "student", Execution())
     assert (forecast.examples, forecast.is_exact) == (ROWS, True)
     assert forecast.steps == 3 * ceil(ROWS / 4)
-    assert forecast.timed >= 1
+    assert len(forecast.step_seconds) >= 3
     assert forecast.seconds >= forecast.steps * forecast.seconds_per_step > 0
     whole = sum(path.stat().st_size for path in Path(job.init.source).glob("*.safetensors"))  # float32
     assert (
@@ -77,12 +77,36 @@ def test_what_a_training_refuses_a_rehearsal_refuses(job: DeclaredJob, tmp_path:
         rehearse(job, tmp_path / "new", Execution(micro_batch_size=3))
 
 
+@pytest.mark.parametrize("changes", [{}, {"mode": "hard"}])
+def test_a_set_of_one_batch_is_timed_over_several_steps(
+    job: DeclaredJob, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    one_batch = replace(job, recipe=replace(RECIPE, batch_size=ROWS, epochs=2, **changes))  # type: ignore[arg-type]
+    with_held_out = replace(one_batch, held_out=job.training_set)
+    forecast = rehearse(with_held_out, tmp_path / "student", Execution())
+    assert forecast.steps == 2
+    assert len(forecast.step_seconds) >= 3
+
+
+@pytest.mark.parametrize(
+    ("each", "timed"),
+    [(0.01, 20), (0.5, 10), (2.0, 3), (10.0, 3), (19.0, 3), (25.0, 3), (40.0, 2), (300.0, 1)],
+)
+def test_at_least_three_steps_are_timed_unless_they_take_a_minute(each: float, timed: int) -> None:
+    """The first step, which is not timed, has ended before."""
+    assert next(n for n in range(100) if is_timed_enough([each] * n)) == timed
+
+
 def test_the_time_is_that_of_the_beginning_and_of_all_steps() -> None:
-    forecast = TrainingForecast("soft", "", 10, True, 20, 5.0, 0.5, 3, 1e6, 2e6)
+    forecast = TrainingForecast("soft", "", 10, True, 20, 5.0, (0.25, 0.5, 0.75), 1e6, 2e6)
     assert forecast.seconds == 15.0
     assert len(forecast.lines) == 4
     assert replace(forecast, share="two of them").lines[1] == "  two of them"
-    assert forecast.lines[2] == "  15 s (5.0 s to begin, then 0.5 s a step, measured over 3)"
+    assert (
+        forecast.lines[2] == "  about 15 s (5.0 s to begin, then 0.5 s a step, from 0.25 to 0.75 s in 3 steps measured)"
+    )
+    unknown = replace(forecast, is_exact=False, step_seconds=(0.5,))
+    assert unknown.lines[2] == "  at least 15 s (5.0 s to begin, then 0.5 s a step, measured over one)"
 
 
 @pytest.mark.slow
