@@ -34,6 +34,7 @@ def merged_examples(values: Sequence[ExamplesEntry | None], parts: Sequence[Part
         for role, columns in part.entry.models.items():
             shown = columns if with_text else replace(columns, generated=())
             models.setdefault(role, _spread(shown, [part.row_of.get(id_) for id_ in ids]))
+    with_groups = all(entry.groups or not entry.example_id for entry in entries)
     return ExamplesEntry(
         example_id=tuple(ids),
         digest=_column(indexed, ids, "digest"),
@@ -43,6 +44,7 @@ def merged_examples(values: Sequence[ExamplesEntry | None], parts: Sequence[Part
         models=models,
         prefix=_column(indexed, ids, "prefix") if with_text else (),
         suffix=_column(indexed, ids, "suffix") if with_text else (),
+        groups=_column(indexed, ids, "groups") if with_groups else (),
     )
 
 

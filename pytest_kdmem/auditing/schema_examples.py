@@ -44,6 +44,7 @@ class ExamplesEntry:
         risk: Predicted risk; None if none was predicted.
         models: Scores of each model, by role.
         prefix, suffix: Text of each example; empty unless the audit shows text.
+        groups: Names of the groups that copies of each example are of; empty if the set names no column of them.
     """
 
     example_id: tuple[int, ...]
@@ -54,10 +55,19 @@ class ExamplesEntry:
     models: dict[str, ModelColumns]
     prefix: tuple[str, ...] = ()
     suffix: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = field(default=(), metadata={"json_default": "left out"})
 
     def __post_init__(self) -> None:
         texts = (self.prefix or self.digest, self.suffix or self.digest)
-        columns = (self.example_id, self.digest, self.copies, self.zlib_bytes, self.risk, *texts)
+        columns = (
+            self.example_id,
+            self.digest,
+            self.copies,
+            self.zlib_bytes,
+            self.risk,
+            self.groups or self.digest,
+            *texts,
+        )
         models = [
             getattr(model, column.name)
             for model in self.models.values()

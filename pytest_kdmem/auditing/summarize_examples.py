@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +63,19 @@ def examples_entry(
         zlib_bytes=tuple(rows["zlib_bytes"].to_pylist()),
         risk=rounded(risks[is_listed]),
         models={role: _columns(memorization, is_listed) for role, memorization in memorizations.items()},
+        groups=_groups(first, ids[is_listed].tolist()),
     )
+
+
+def _groups(memorization: Memorization, example_ids: Sequence[int]) -> tuple[tuple[str, ...], ...]:
+    """Return the names of the groups of each example; empty without a column of them."""
+    if memorization.groups is None:
+        return ()
+    names: dict[int, list[str]] = {example_id: [] for example_id in example_ids}
+    for name, group in memorization.by_group.items():
+        for example_id in np.intersect1d(group.example_ids, example_ids).tolist():
+            names[example_id].append(name)
+    return tuple(map(tuple, names.values()))
 
 
 def distributions_entry(memorizations: Mapping[str, Memorization], *, seed: int = 0) -> DistributionsEntry | None:

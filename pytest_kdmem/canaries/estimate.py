@@ -106,8 +106,9 @@ class CanaryEstimate(Estimate):
             return Verdict("pass", basis=basis)
         return Verdict("fail", basis=basis, remedy=_MORE if first.value <= second.value else "")
 
-    def _count_text(self) -> str:
-        return super()._count_text() if self.k is not None else f" ({count(self.n)} canaries)"
+    @property
+    def counts(self) -> str:
+        return super().counts if self.k is not None else f"{count(self.n)} canaries"
 
 
 _MORE = f"{BOUND_MISSES}: make more canaries before the next training (kdmem canaries make --count)."

@@ -52,6 +52,9 @@ class Estimate:
         too_short_copies: Greatest number of copies of one of those of a group, or of any group that a gate is over; 0
             if none stands several times, or it is unknown.
         part: Kind of the part of a training set that it measures, ``group`` or ``copies``; None for the whole set.
+        part_name: Name of that part, with the column of a group; empty for the whole set, and in the first reports.
+        parts: Number of the parts that one comparison measured at once. This is the worst of them, or one that does not
+            hold; 0 if it was compared alone.
         model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
     """
 
@@ -69,6 +72,8 @@ class Estimate:
     too_short: int = field(default=0, metadata={"json_default": "left out"})
     too_short_copies: int = field(default=0, metadata={"json_default": "left out"})
     part: Stratify | None = field(default=None, repr=False, metadata={"json_default": "left out"})
+    part_name: str = field(default="", repr=False, metadata={"json_default": "left out"})
+    parts: int = field(default=0, repr=False, metadata={"json_default": "left out"})
     model_digest: str = field(default="", repr=False, metadata={"json": None})
 
     # NumPy leaves comparisons with its numbers to this class, and refuses them for its arrays.
@@ -153,7 +158,7 @@ class Estimate:
 
     def describe(self, operator: Operator) -> str:
         """Return the value, the bound that a comparison by ``operator`` reads, and the counts as text."""
-        return f"{self.format_value(self.value)}{self.unit_label}{self._bound_text(operator)}{self._count_text()}"
+        return f"{self.format_value(self.value)}{self.unit_label}{self._bound_text(operator)} ({self.counts})"
 
     @property
     def unit_label(self) -> str:
@@ -194,14 +199,16 @@ class Estimate:
             return ""
         return f"one too short to look at stands {count(self.too_short_copies)} times"
 
-    def _count_text(self) -> str:
+    @property
+    def counts(self) -> str:
+        """How many examples of how many it counts, or over how many it is taken."""
         unseen = f"; {count(self.too_short)} too short to be measured" if self.too_short else ""
         if self.short_copies_text:
             unseen += f"; {self.short_copies_text}"
         if self.k is None:
-            return f" ({count(self.n)} examples{unseen})"
+            return f"{count(self.n)} example{'s' * (self.n != 1)}{unseen}"
         hits = count(self.k) + (f" + {self.ambiguous} ambiguous" if self.ambiguous else "")
-        return f" ({hits} of {count(self.n)}{unseen})"
+        return f"{hits} of {count(self.n)}{unseen}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields for JSON, which has no NaN (written as null) and no infinity (written as its name)."""

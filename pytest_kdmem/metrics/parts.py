@@ -100,6 +100,7 @@ class InParts(ScoredExamples, ABC):
             exhaustive=self.scores.record.exhaustive,
             confidence=self.confidence,
             model_digest=self.scores.checkpoint.digest,
+            name=name,
         )
 
     def _subsets(

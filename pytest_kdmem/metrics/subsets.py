@@ -36,6 +36,7 @@ class Subset:
         too_short: Number of rows of the subset that are too short to be scored, as far as they are known.
         short_copies: Greatest number of copies of one of these in the training set; 0 if none stands several times.
         part: Of which parts of the set it is one; None of a subset of another kind.
+        name: Name of the subset alone, in reports.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Subset:
     too_short: int = 0
     short_copies: int = 0
     part: Stratify | None = None
+    name: str = ""
 
     def __bool__(self) -> bool:
         raise ComparisonError("A subset is neither true nor false; compare its rate with a threshold.")
@@ -86,6 +88,7 @@ class Subset:
             too_short=self.too_short,
             too_short_copies=self.short_copies,
             part=self.part,
+            part_name=self.name if self.part is not None else "",
         )
 
 
@@ -198,7 +201,8 @@ class Subsets(Parts[RatedPart]):
                 )
             )
         rates: list[tuple[Estimate, Estimate | float]] = [
-            (part.rate, other[name].rate if isinstance(other, Subsets) else other) for name, part in self.items()
+            (replace(part.rate, parts=len(self)), other[name].rate if isinstance(other, Subsets) else other)
+            for name, part in self.items()
         ]
         failing = [pair for pair in rates if not satisfies(pair[0], operator, pair[1])]
         gates = heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_badness)

@@ -15,6 +15,7 @@ from pytest_kdmem.auditing.gates import with_vacuous_gates
 from pytest_kdmem.auditing.regression.baseline_file import NOTHING_ACCEPTED, read_accepted, write_accepted
 from pytest_kdmem.auditing.regression.compare import metric_changes
 from pytest_kdmem.auditing.regression.metrics import tracked_metrics
+from pytest_kdmem.auditing.relative_paths import with_relative_paths
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.rerun_command import with_commands
 from pytest_kdmem.base.addresses import ending
@@ -85,7 +86,10 @@ def completed_report(report: Report, settings: Settings, invoked_from: Path) -> 
     root = Path(os.path.relpath(settings.root, invoked_from)).as_posix()
     options = [text for option in OPTIONS for text in _command_line_texts(option, settings)]
     audits = tuple(
-        with_commands(with_vacuous_gates(audit), options, root, settings["report"]) for audit in report.audits
+        with_relative_paths(
+            with_commands(with_vacuous_gates(audit), options, root, settings["report"]), settings.root, root
+        )
+        for audit in report.audits
     )
     path = settings.baseline_file
     if path is None or (settings["update_baseline_file"] and not path.exists()):

@@ -14,7 +14,7 @@ from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
 from pytest_kdmem.report.markdown import SYMBOLS, Detail
 from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table
-from pytest_kdmem.report.sentences import comparison_text, gate_title, overall_outcome, verdict_sentence
+from pytest_kdmem.report.sentences import gate_title, overall_outcome, scoped_comparison, verdict_sentence
 
 # GitHub refuses longer comments. It counts characters, of which there are never more than bytes.
 MAX_BYTES = 65_536
@@ -135,7 +135,7 @@ def _explanation(change: MetricChange) -> str:
 def _gates(audit: AuditResult, detail: Detail) -> str:
     gates, rest = detail.limit(sorted(audit.gates, key=lambda gate: gate.outcome == "pass"))
     rows = [
-        (SYMBOLS[gate.outcome], escape_markdown(gate_title(gate)), escape_markdown(comparison_text(gate)))
+        (SYMBOLS[gate.outcome], escape_markdown(gate_title(gate)), escape_markdown(scoped_comparison(gate)))
         for gate in gates
     ]
     not_run = f"\n{count(len(audit.not_run))} gates not run\n" if audit.not_run else ""

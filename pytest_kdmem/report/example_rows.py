@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema_examples import ExamplesEntry, ModelColumns
 from pytest_kdmem.base.arrays import Flags
+from pytest_kdmem.base.text import count
 
+MAX_GROUPS = 5  # named of an example
 # Examples of these kinds come first, in this order.
 KINDS_FIRST = ("inherited", "student", "recited", "ambiguous")
 
@@ -29,6 +32,7 @@ class ExampleRow:
 
     Attributes:
         index: Position of the example in the columns of `ExamplesEntry`.
+        groups: Names of its groups, the first few of very many; empty without groups.
         kinds: Names of the page's filters that show the example.
     """
 
@@ -40,6 +44,7 @@ class ExampleRow:
     risk: float | None
     kinds: tuple[str, ...]
     models: tuple[ModelCell, ...]
+    groups: str
 
 
 def first_example_rows(audit: AuditResult, most: int) -> list[ExampleRow]:
@@ -90,7 +95,13 @@ def _example_row(entry: ExamplesEntry, index: int, kinds: dict[str, Flags]) -> E
         risk=entry.risk[index],
         kinds=tuple(kind for kind, applies in kinds.items() if applies[index]),
         models=tuple(_model_cell(columns, index) for columns in entry.models.values()),
+        groups=_groups_text(entry.groups[index]) if entry.groups else "",
     )
+
+
+def _groups_text(names: Sequence[str]) -> str:
+    rest = len(names) - MAX_GROUPS
+    return ", ".join(names[:MAX_GROUPS]) + (f" and {count(rest)} more" if rest > 0 else "")
 
 
 def _model_cell(columns: ModelColumns, index: int) -> ModelCell:

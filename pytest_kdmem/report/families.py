@@ -107,6 +107,13 @@ def family_tables(audit: AuditResult) -> tuple[FamilyTable, ...]:
     return tuple(_table(family, by_family[family]) for family in FAMILIES if family in by_family)
 
 
+def gated_parts(audit: AuditResult) -> frozenset[Family]:
+    """Return the families of the parts of the training set that gates are about: groups, tiers of copies."""
+    return frozenset(
+        gate.estimate.part for gate in audit.gates if gate.estimate is not None and gate.estimate.part is not None
+    )
+
+
 def _table(family: Family, figures: Sequence[FigureEntry]) -> FamilyTable:
     rank = {role: position for position, role in enumerate(ROLE_ORDER)}
     subjects = sorted({figure.subject for figure in figures}, key=lambda role: (rank.get(role, len(rank)), role))

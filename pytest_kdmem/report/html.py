@@ -21,7 +21,7 @@ from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.example_rows import ExampleRow, first_example_rows
-from pytest_kdmem.report.families import family_tables
+from pytest_kdmem.report.families import family_tables, gated_parts
 from pytest_kdmem.report.figures import draw_pictures
 from pytest_kdmem.report.identity import identity_lines, looked_at, not_looked_at
 from pytest_kdmem.report.regression import change_line
@@ -34,8 +34,10 @@ from pytest_kdmem.report.sentences import (
     gate_title,
     overall_outcome,
     precision_phrase,
+    scope_text,
     unaudited_phrase,
     verdict_sentence,
+    without_repeated_advice,
 )
 from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.side_by_side import SideBySide, side_by_side
@@ -45,6 +47,7 @@ from pytest_kdmem.report.venn import CELLS, diagrams, ordered_roles
 MAX_ROWS = 2000
 MAX_FAMILY_ROWS = 200
 MAX_PRINTED = 3  # examples with their text, the first and as many that differ, on a page of their own
+MAX_PRINTED_ROWS = 40  # of a family that gates are about, which report.css knows, too
 SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 # Blanks at which a number, its bound or its factor must not be divided between two lines.
 INSIDE_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))|(?<=[≤≥<>]) (?=\d)|(?<=\d) (?=×)")
@@ -65,6 +68,7 @@ def render(report: Report) -> str:
         script=Markup(script),
         max_family_rows=MAX_FAMILY_ROWS,
         max_continued=MAX_CONTINUED,
+        max_printed_rows=MAX_PRINTED_ROWS,
         script_digest=Markup(f"sha256-{digest}"),
     )
 
@@ -83,6 +87,7 @@ def _template() -> Template:
     environment.filters |= {
         "count": lambda number: _unbroken(count(number)),
         "percent": percent,
+        "scope": lambda gate: _unbroken(scope_text(gate)),
         "comparison": lambda gate: _unbroken(comparison_text(gate)),
         "gate_title": _title,
         "summary": gate_summary,
@@ -122,11 +127,12 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
     shown, examples = diagrams(audit), audit.examples
     rows = first_example_rows(audit, MAX_ROWS)
     texts = _texts(audit, rows)
+    families, gated = family_tables(audit), gated_parts(audit)
     return {
         "audit": audit,
         "prefix": prefix,
         "name": audit.name or "the root",
-        "gates": sorted(audit.gates, key=lambda gate: gate.outcome == "pass"),
+        "gates": without_repeated_advice(sorted(audit.gates, key=lambda gate: gate.outcome == "pass")),
         "identity": identity_lines(audit),
         "looked_at": looked_at(audit),
         "not_looked_at": not_looked_at(audit),
@@ -137,7 +143,8 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "risk": risk_lines(audit.risk) if audit.risk is not None else (),
         "changes": [(change.outcome, change_line(change)) for change in audit.metric_changes],
         "confirmations": [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()],
-        "families": family_tables(audit),
+        "gated_families": [family for family in families if family.family in gated],
+        "families": [family for family in families if family.family not in gated],
         "columns": list(examples.models) if examples is not None else [],
         "rows": rows,
         "texts": texts,

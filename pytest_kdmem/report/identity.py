@@ -9,7 +9,7 @@ from pytest_kdmem.auditing.provenance import shorten_digest
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, ModelEntry
 from pytest_kdmem.base.text import count, last_part
-from pytest_kdmem.report.sentences import unaudited_phrase
+from pytest_kdmem.report.sentences import PART_KINDS, unaudited_phrase
 from pytest_kdmem.report.venn import ordered_roles
 
 # What no figure of an audit covers, whatever was scored.
@@ -24,7 +24,8 @@ def identity_lines(audit: AuditResult) -> tuple[tuple[str, str], ...]:
     lines = []
     if (student := audit.models.get("student")) is not None:
         lines.append(("student", _model_text(student)))
-        lines.append(("made by", training_text(student) or "unknown: there is no run card beside its weights"))
+        made_by = ", ".join(filter(None, [training_text(student), _cleaned_text(student, audit.training_set)]))
+        lines.append(("made by", made_by or "unknown: there is no run card beside its weights"))
     if audit.training_set is not None:
         lines.append(("training set", _data_text(audit.training_set)))
     versions = ", ".join(f"{name} {version}" for name, version in audit.versions.items())
@@ -41,6 +42,15 @@ def training_text(model: ModelEntry) -> str:
     parts = [run["mode"]] * (run["mode"] != "baseline") + [run["loss"]]
     parts += [f"teacher {shorten_digest(run['teacher']['digest'])}"] if run["teacher"] else []
     return ", ".join([*parts, f"{run['epochs']:g} epochs", f"{count(run['steps'])} steps"])
+
+
+def _cleaned_text(model: ModelEntry, data: DataEntry | None) -> str:
+    """Return on how much of a set a model was trained, if its run card says that this was a cleaned copy."""
+    trained_on = (model.run or {}).get("training_set") or {}
+    if not trained_on.get("cleaned_from"):
+        return ""
+    audited = f" (the audited set holds {count(data.examples)})" if data is not None else ""
+    return f"on {trained_on['source']}, cleaned to {_number(trained_on['examples'], 'example')}{audited}"
 
 
 def looked_at(audit: AuditResult) -> tuple[str, ...]:
@@ -75,10 +85,11 @@ def _not_looked_at(audit: AuditResult) -> Iterator[str]:
         if data.too_short:
             yield str(data.short)
         if data.left_out:
-            yield f"{count(data.left_out)} shorter documents that were left out"
+            shorter = "shorter document that was left out", "shorter documents that were left out"
+            yield _number(data.left_out, *shorter)
         if phrase := unaudited_phrase(data.unaudited_turns):
             yield phrase
-    for family, kind, kinds in (("group", "group", "groups"), ("copies", "tier of copies", "tiers of copies")):
+    for family, (kind, kinds) in PART_KINDS.items():
         unseen = {
             figure.label
             for figure in audit.figures

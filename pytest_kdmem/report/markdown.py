@@ -18,12 +18,13 @@ from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
-    comparison_text,
     gate_title,
     overall_outcome,
     precision_phrase,
+    scoped_comparison,
     unaudited_phrase,
     verdict_sentence,
+    without_repeated_advice,
 )
 from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.students import COLUMNS, student_lines
@@ -136,12 +137,12 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
 
 
 def _gates(audit: AuditResult, detail: Detail) -> str:
-    gates, rest = detail.limit(sorted(audit.gates, key=lambda gate: gate.outcome == "pass"))
+    gates, rest = detail.limit(without_repeated_advice(sorted(audit.gates, key=lambda gate: gate.outcome == "pass")))
     rows = [
         (
             SYMBOLS[gate.outcome],
             escape_markdown(gate_title(gate)),
-            escape_markdown(comparison_text(gate)),
+            escape_markdown(scoped_comparison(gate)),
             _explanation(gate),
         )
         for gate in gates

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import operator as operators
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from pytest_kdmem.auditing.messages import OPPOSITE_SIGN
@@ -16,6 +17,9 @@ from pytest_kdmem.metrics.direction import HIGHER_IS_BETTER, MIRRORED, Operator
 from pytest_kdmem.metrics.estimate import SIGN, Estimate
 
 UNKNOWN = "–"
+# What the metric of a rate under a sampler holds between the number of samples and the sampler.
+EXTRACTABLE = "-extractable rate "
+PART_KINDS = {"group": ("group", "groups"), "copies": ("tier of copies", "tiers of copies")}
 HOLDS: dict[Operator, Callable[[float, float], bool]] = {
     "<=": operators.le,
     "<": operators.lt,
@@ -115,9 +119,9 @@ def gate_title(gate: Gate) -> str:
 
 
 def comparison_text(gate: Gate) -> str:
-    """Return the bound that a gate compared and its threshold, or the gate's outcome if it compared nothing.
+    """Return the bound that a gate compared with what it counts, and its threshold; its outcome if it compared nothing.
 
-    The sign between them is true of the two numbers: what exceeds its limit reads 2.54% > 0.10%.
+    The sign between them is true of the two numbers: what exceeds its limit reads 2.54% (127 of 5 000) > 0.10%.
     """
     if gate.estimate is None or gate.operator is None or gate.threshold is None:
         return gate.reason if compared_nothing(gate) else gate.outcome
@@ -125,7 +129,7 @@ def comparison_text(gate: Gate) -> str:
     bound = estimate.bound_for(operator)
     limit = threshold.bound_for(MIRRORED[operator]) if isinstance(threshold, Estimate) else threshold
     if math.isnan(estimate.value) or math.isnan(limit):
-        return "undefined"
+        return f"undefined ({estimate.counts})"
     if isinstance(threshold, Estimate) and gate.outcome == "pass" and not HOLDS[operator](bound, limit):
         # The two models were compared example by example, which shows more than the bounds of each alone.
         bound, limit = estimate.value, threshold.value
@@ -133,8 +137,75 @@ def comparison_text(gate: Gate) -> str:
         sign = f"not shown {SIGN[operator]}"  # the comparison example by example needs more of them
     else:
         sign = SIGN[operator] if HOLDS[operator](bound, limit) else OPPOSITE_SIGN[operator]
-    unseen = f" ({estimate.short_copies_text})" if estimate.short_copies_text else ""
-    return f"{estimate.format_value(bound)} {sign} {estimate.format_value(limit)}{estimate.unit_label}{unseen}"
+    left = f"{estimate.format_value(bound)} {_counts(estimate, bound)}"
+    right = f"{estimate.format_value(limit)}{estimate.unit_label}"
+    if isinstance(threshold, Estimate):
+        other = _subject(threshold)
+        right += f" of {other}" * (other != _subject(estimate))
+        right += f" {_counts(replace(threshold, part=None, too_short_copies=0), limit)}"
+    return f"{left} {sign} {right}"
+
+
+def _counts(estimate: Estimate, shown: float) -> str:
+    """Return the examples that a figure rests on, and whether it is a bound rather than the value.
+
+    What of a whole set was too short to be measured is told once, and not of each of its gates.
+    """
+    if estimate.part is None:
+        estimate = replace(estimate, too_short=0)
+    return f"({'bound; ' * (shown != estimate.value)}{estimate.counts})"
+
+
+def _subject(estimate: Estimate) -> str:
+    return (
+        estimate.subject.removesuffix(f" on {part_name(estimate)}") if estimate.part is not None else estimate.subject
+    )
+
+
+def part_name(estimate: Estimate) -> str:
+    """Return the name of the group or tier that an estimate measures; empty of a whole set."""
+    if estimate.part is None:
+        return ""
+    # The first reports hold the name in the subject alone.
+    return estimate.part_name or estimate.subject.rpartition(" on ")[2]
+
+
+def scope_text(gate: Gate) -> str:
+    """Return which part of the training set, or which sampler, a gate is about; empty of a whole set as it is decoded.
+
+    Of a gate over all groups or tiers it says how many were compared, and the worst of them.
+    """
+    estimate = gate.estimate
+    if estimate is None:
+        return ""
+    if EXTRACTABLE in estimate.metric:
+        return estimate.metric.replace(EXTRACTABLE, "-extractable ")
+    if estimate.part is None:
+        return ""
+    if not estimate.parts:
+        return part_name(estimate)
+    kinds = PART_KINDS[estimate.part]
+    worst = "worst " * (gate.outcome == "pass")
+    return f"{worst}of {count(estimate.parts)} {kinds[estimate.parts != 1]}, {part_name(estimate)}"
+
+
+def scoped_comparison(gate: Gate) -> str:
+    """Return what a gate compared in one line: the part of the set or the sampler that it is about, and the figures."""
+    scope = scope_text(gate)
+    return f"{scope}: {comparison_text(gate)}" if scope else comparison_text(gate)
+
+
+def without_repeated_advice(gates: Iterable[Gate]) -> list[Gate]:
+    """Return gates in their order, of which none repeats the advice and the command of an earlier one."""
+    title_by_advice: dict[tuple[str, str], str] = {}
+    shown = []
+    for gate in gates:
+        advice = gate.next_step, gate.command
+        if any(advice) and advice in title_by_advice:
+            gate = replace(gate, next_step=f"As above: {title_by_advice[advice]}.", command="")
+        title_by_advice.setdefault(advice, gate_title(gate))
+        shown.append(gate)
+    return shown
 
 
 def figure_text(estimate: Estimate) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
@@ -23,11 +24,12 @@ from pytest_kdmem.report.regression import change_lines
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
     compared_nothing,
-    comparison_text,
     gate_title,
     overall_outcome,
     precision_phrase,
+    scoped_comparison,
     unaudited_phrase,
+    without_repeated_advice,
 )
 from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.students import student_lines
@@ -96,7 +98,11 @@ def _print(parts: list[RenderableType], width: int, color: bool) -> str:
 
 def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int) -> list[RenderableType]:
     result = with_short_names(result)
-    panels: list[RenderableType] = [_gate_panel(gates, glyphs, width) for gates in _by_error(result.failed)]
+    by_error = _by_error(result.failed)
+    first = without_repeated_advice(gates[0] for gates in by_error)
+    panels: list[RenderableType] = [
+        _gate_panel([gate, *gates[1:]], glyphs, width) for gate, gates in zip(first, by_error, strict=True)
+    ]
     if verbosity < 0:
         return panels
     verbose = verbosity > 0
@@ -216,15 +222,17 @@ def _undecided_line(nodeid: str, reason: str, glyphs: Glyphs, width: int) -> Tex
     return Text(f"- {glyphs.keep_end(nodeid, name_width)}{told}", style="yellow")
 
 
-def _gate_line(gate: Gate, glyphs: Glyphs, width: int) -> Text:
-    """A line of a gate that passed, or two where name and figures do not fit into one."""
-    comparison, name = glyphs.clean(comparison_text(gate)), glyphs.clean(gate_title(gate))
-    name_width = max(1, width - 3 - cell_len(comparison))
-    passed = STYLES["pass"]
-    if cell_len(name) > name_width:
-        figures = f"\n{comparison:>{width}}"
-        return Text.assemble((f"{glyphs.passed} ", passed), glyphs.truncate(name, MAX_REASON_LENGTH), (figures, passed))
-    return Text.assemble((f"{glyphs.passed} ", passed), set_cell_size(name, name_width), " ", (comparison, passed))
+def _gate_line(gate: Gate, glyphs: Glyphs, width: int) -> RenderableType:
+    """Return name and comparison of a gate that passed, in two lines if one has no room for both."""
+    comparison, passed = glyphs.truncate(scoped_comparison(gate), MAX_REASON_LENGTH), STYLES["pass"]
+    name = glyphs.truncate(gate_title(gate), max(1, width - 2))
+    name_width = width - 3 - cell_len(comparison)
+    if cell_len(name) <= name_width:
+        padding = " " * (name_width - cell_len(name) + 1)
+        return Text.assemble((f"{glyphs.passed} ", passed), name, padding, (comparison, passed))
+    head = Text.assemble((f"{glyphs.passed} ", passed), name)
+    # Whatever a group is called, no line of it begins where that of a gate does.
+    return Group(head, Padding(Text(comparison, style=passed), (0, 0, 0, 4)))
 
 
 def _by_error(failed: Sequence[Gate]) -> list[list[Gate]]:

@@ -60,6 +60,16 @@ def test_what_models_generate_is_kept_where_every_part_has_text() -> None:
     assert silent.models["teacher"].generated == ()
 
 
+def test_groups_are_kept_if_every_part_with_an_example_has_them() -> None:
+    of_customers = replace(entry("student", 3), groups=(("acme",),))
+    merged = merged_examples([of_customers, replace(entry("teacher", 5), groups=(("b", "c"),)), entry("baseline")], [])
+    assert merged is not None
+    assert merged.groups == (("acme",), ("b", "c"))
+    without = merged_examples([of_customers, entry("teacher", 5)], [])
+    assert without is not None
+    assert without.groups == ()
+
+
 def test_of_a_model_in_two_parts_the_first_one_s_rows_are_kept() -> None:
     merged = merged_examples([entry("student", 3), entry("student", 5)], [])
     assert merged is not None

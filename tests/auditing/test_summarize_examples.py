@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pytest_kdmem.auditing.summarize_examples import MARGIN_EDGES, distributions_entry, examples_entry
+from pytest_kdmem.corpus.groups import Groups
 from pytest_kdmem.metrics.memorization import Memorization
 from tests.metrics.score_tables import memorization_from, row
 
@@ -35,6 +37,17 @@ def test_examples_that_any_model_recites_or_may_recite_are_listed_once() -> None
     assert entry.models["teacher"].perplexity == (4.482,) * 3  # e^1.5 to four digits
     assert entry.risk == (None, None, None)
     assert entry.prefix == ()
+
+
+def test_groups_of_all_copies_of_an_example_are_listed() -> None:
+    groups = Groups("customer", ("x", "y", "z"), np.array([0, 1, 0, 1, 2, 2, 0, 0], np.int32))
+    entry = examples_entry({"student": replace(memorization_of("bd"), groups=groups)})
+    assert entry is not None
+    assert entry.digest == ("b", "d")
+    assert entry.groups == (("x", "y"), ("z",))
+    without = examples_entry({"student": memorization_of("bd")})
+    assert without is not None
+    assert without.groups == ()
 
 
 def test_metrics_that_were_not_scored_are_none() -> None:

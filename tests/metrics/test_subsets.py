@@ -15,7 +15,7 @@ def flags(text: str) -> np.ndarray:
 
 SUBSET = Subset(
     "student on acme", np.array([3, 5, 8, 9]), flags("1010"), flags("1000"), flags("1011"),
-    exhaustive=True, confidence=0.95, model_digest="digest",
+    exhaustive=True, confidence=0.95, model_digest="digest", part="group", name="customer acme",
 )  # fmt: skip
 SUBSETS = Subsets("group", {"acme": SUBSET})
 
@@ -25,6 +25,14 @@ def test_the_rate_is_of_the_examples_of_the_subset() -> None:
     assert (rate.k, rate.n, rate.low, rate.high) == (2, 4, 0.25, 0.75)
     assert (rate.ambiguous, rate.subject, rate.model_digest) == (2, "student on acme", "digest")
     assert (SUBSET.count, SUBSET.examples) == (2, [3, 8])
+
+
+def test_only_what_was_compared_at_once_is_the_worst_of_several() -> None:
+    both = Subsets("group", {"acme": SUBSET, "b": SUBSET})
+    ((worst, _),) = both.worst("<=", 1.0)
+    assert (worst.part, worst.part_name, worst.parts) == ("group", "customer acme", 2)
+    assert [rate.parts for rate, _ in both.worst("<=", 0.1)] == [2, 2]
+    assert (SUBSET.rate.part_name, SUBSET.rate.parts) == ("customer acme", 0)
 
 
 def test_a_name_without_examples_is_refused_and_names_are_listed() -> None:

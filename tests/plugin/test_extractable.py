@@ -69,7 +69,9 @@ def test_a_model_that_is_decoded_greedily_gives_away_what_it_recites(project, ca
             assert rate.k == memorization(student).count
         """
     )
-    project.run("--kdmem-report", "report.json").assert_outcomes(passed=1)
+    result = project.run("--kdmem-report", "report.json")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*(100, 0.5)-extractable by greedy decoding (generation_config.json): *"])
     (figure,) = (each for each in project.report("report.json").figures if each.family == "sampler")
     assert figure.label == "(100, 0.5) by greedy decoding (generation_config.json)"
     assert "does not set do_sample" in figure.note

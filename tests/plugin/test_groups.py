@@ -26,7 +26,8 @@ def test_groups_are_gated_and_shown(audit_project: Any) -> None:
     (audit_project.path / "grouped.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     audit_project.gates(GATES)
     arguments = ("--kdmem-training-set=grouped.jsonl", "--kdmem-group-column=customer", "--kdmem-report=audit.json")
-    audit_project.run(*arguments)
+    result = audit_project.run(*arguments)
+    result.stdout.fnmatch_lines(["✓ no group is recited more*", "*worst of 2 groups, customer *% of teacher (* of 10)"])
     report = audit_project.report("audit.json")
     figures = {figure.key: figure.estimate for figure in report.figures if figure.family == "group"}
     for role in ("teacher", "baseline", "student"):
@@ -37,6 +38,9 @@ def test_groups_are_gated_and_shown(audit_project: Any) -> None:
         gate.estimate for gate in report.gates if gate.name == "test_no_group_is_recited" and gate.estimate is not None
     ]
     assert {estimate.subject for estimate in failed} == {"student on customer acme", "student on customer (none)"}
+    assert {(estimate.part, estimate.part_name, estimate.parts) for estimate in failed} == {
+        ("group", "customer acme", 2), ("group", "customer (none)", 2)
+    }  # fmt: skip
     assert len([gate for gate in report.gates if gate.name == "test_no_group_is_recited"]) == len(failed) == 2
     inherited = {figure.label: figure.estimate for figure in report.figures if " " in figure.label}
     assert {"acme, inheritance ratio", "(none), reduction"} <= set(inherited)

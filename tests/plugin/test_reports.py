@@ -157,11 +157,21 @@ def test_summary_shows_models_and_gates(audit_project):
             "*baseline *7 *20 *35.00%*exact*",
             "*student *5 *20 *25.00%*exact*",
             "inherited 25.00% (1 of 4); *",
-            "*rate *25.00% ≤ 25.00%*",
+            "*rate *25.00% (5 of 20) ≤ 25.00%*",
             "*✗ reduction: fail*",
             "*reduction of student 1.40 × (20 examples) < 2.00 ×*",
         ]
     )
+
+
+def test_paths_below_the_root_are_relative_in_every_report(audit_project):
+    shutil.copytree(audit_project.cast.student, audit_project.path / "runs/student")
+    audit_project.declare(student=audit_project.path / "runs/student")
+    audit_project.gates(AUDIT)
+    audit_project.run("--kdmem-report=audit.json", f"--kdmem-report={audit_project.path / 'audit.html'}")
+    assert audit_project.report("audit.json").models["student"].source == "runs/student"
+    for name in ("audit.json", "audit.html"):
+        assert f"{audit_project.path}/" not in (audit_project.path / name).read_text()
 
 
 def test_quiet_says_nothing_of_a_green_audit(audit_project):

@@ -213,7 +213,15 @@ def complete_audit() -> AuditResult:
     """An audit that holds a value of every type of the schema, and None wherever the schema allows it."""
     columns = ModelColumns((1, 0), (0, 1), (0.5, None), (1.5, None), (-2.0, None), ("c", None))
     examples = ExamplesEntry(
-        (3, 8), ("d", "e"), (1, 2), (90, None), (0.25, None), {"student": columns}, ("a", "b"), ("c", "d")
+        (3, 8),
+        ("d", "e"),
+        (1, 2),
+        (90, None),
+        (0.25, None),
+        {"student": columns},
+        ("a", "b"),
+        ("c", "d"),
+        (("acme",), ("acme", "borealis")),
     )
     spread = ModelDistributions((1, 2), 3, (RepetitionBin(1, 1, 2, 9),), (90,), (1.5,))
     reliability = (Bin(0.0, 0.1, 9, 0.05, 0.0, 0.1, 0.0),)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.report.html import MAX_ROWS, render
+from pytest_kdmem.auditing.schema_figures import FigureEntry
+from pytest_kdmem.report.html import MAX_PRINTED_ROWS, MAX_ROWS, render
 from tests.report.any_report import HOSTILE, random_reports
 from tests.report.audits import (
     BROKEN,
@@ -21,6 +22,8 @@ from tests.report.audits import (
     each_saved_report,
     example_columns,
     full_audit,
+    gate,
+    rate,
     render_audits,
     render_saved,
 )
@@ -84,6 +87,46 @@ def html() -> str:
 @pytest.fixture(scope="session")
 def page(html: str) -> Page:
     return Page(html)
+
+
+def by_part(gate_text: str, parts: int = 4) -> AuditResult:
+    """An audit with one gate, over all groups, and 60 groups."""
+    of_part = replace(rate(0, 66, "student on customer acme", exhaustive=True), part="group", parts=parts)
+    figures = [FigureEntry("group", "student", f"group {index}", rate(0, 66, exhaustive=True)) for index in range(60)]
+    return full_audit(gates=(gate(gate_text, of_part, "<=", 0.01),), figures=tuple(figures))
+
+
+def test_a_gate_about_groups_puts_their_table_on_the_page_to_sign() -> None:
+    text = render_audits(render, by_part("test_no_group_is_recited"))
+    gated, signature = text.index('<div class="family gated">'), text.index('<dl class="signature"')
+    assert gated < signature < text.index('<div class="evidence">')
+    assert gated < text.index("group 59") < signature
+    assert text.count("group 59") == 1  # and not in the evidence once more
+    assert "The first 40 of 60 rows are printed" in text
+    assert f"nth-child(n + {MAX_PRINTED_ROWS + 1})" in text
+    page = Page(text)
+    assert_well_formed(page)
+    assert "worst of 4 groups, customer acme: 0.00% (0 of 66) ≤ 1.00%" in page.text.replace("\u00a0", " ")
+    without_gate = render_audits(render, full_audit(gates=(PASSING,)))
+    assert "family gated" not in without_gate
+
+
+def test_each_example_names_its_groups() -> None:
+    many = tuple(f"customer {index}" for index in range(7))
+    page = Page(render_audits(render, audit_with_examples(groups=(("acme",), many, ("borealis", "acme")))))
+    assert_well_formed(page)
+    assert "borealis, acme" in page.text
+    assert "customer 4 and 2 more" in page.text
+    assert "Group" not in Page(render_audits(render, audit_with_examples())).text.partition("Which examples")[2]
+
+
+def test_one_example_is_not_several() -> None:
+    assert "1 example is recited by a model, may be, is recited nearly, or is at high risk." in render_audits(
+        render, audit_with_examples(1)
+    )
+    assert "3 examples are recited by a model, may be, are recited nearly, or are" in render_audits(
+        render, audit_with_examples(3)
+    )
 
 
 def test_the_verdict_comes_first_and_each_failed_gate_gives_its_reason(page: Page) -> None:

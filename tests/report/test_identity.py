@@ -24,6 +24,14 @@ def test_the_lines_name_student_training_set_date_and_versions() -> None:
     }
 
 
+def test_a_student_of_a_cleaned_set_is_said_to_have_seen_no_more_than_that() -> None:
+    cleaned = RUN | {"training_set": RUN["training_set"] | {"cleaned_from": "f", "examples": 214}}
+    audit = full_audit(models={"student": replace(STUDENT, run=cleaned)})
+    made_by = "4 epochs, 1 752 steps, on train.jsonl, cleaned to 214 examples (the audited set holds 1 200)"
+    assert dict(identity_lines(audit))["made by"].endswith(made_by)
+    assert dict(identity_lines(replace(audit, training_set=None)))["made by"].endswith("cleaned to 214 examples")
+
+
 def test_a_student_without_a_run_card_is_said_to_have_none() -> None:
     assert training_text(STUDENT) == ""
     assert "no run card" in dict(identity_lines(full_audit()))["made by"]

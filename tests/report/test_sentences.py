@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report import html, markdown, terminal
 from pytest_kdmem.report.sentences import (
     comparison_text,
     gate_summary,
     gate_title,
     overall_outcome,
+    scope_text,
+    scoped_comparison,
     verdict_sentence,
+    without_repeated_advice,
 )
-from tests.report.audits import BROKEN, FAILING, PASSING, UNDECIDED, full_audit, gate, rate
+from pytest_kdmem.specs.sampler import DeployedSampler, Draws, Sampler
+from tests.report.audits import BROKEN, FAILING, PASSING, UNDECIDED, full_audit, gate, rate, render_audits
 
 GREEN = full_audit(gates=(PASSING,), not_run=())
+GREEDY = DeployedSampler(Sampler(temperature=0), "generation_config.json")
 WITHOUT_ESTIMATE = replace(PASSING, estimate=None, operator=None, threshold=None)
 
 
@@ -55,42 +62,107 @@ def test_summaries_of_one_audit() -> None:
 
 
 def test_a_comparison_shows_the_bounds_that_were_compared() -> None:
-    assert comparison_text(PASSING) == "0.47% ≤ 1.00%"
-    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.01)) == "1.25% ≥ 1.00%"
+    assert comparison_text(PASSING) == "0.47% (bound; 1 of 1 000) ≤ 1.00%"
+    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.01)) == "1.25% (bound; 19 of 1 000) ≥ 1.00%"
     pair = gate("test_p", rate(1, 1000), "<=", rate(40, 1000, "baseline"))
     low = rate(40, 1000, "baseline")
-    assert comparison_text(pair) == f"0.47% ≤ {low.format_value(low.low)}"
+    assert (
+        comparison_text(pair)
+        == f"0.47% (bound; 1 of 1 000) ≤ {low.format_value(low.low)} of baseline (bound; 40 of 1 000)"
+    )
 
 
 def test_what_exceeds_its_limit_is_not_said_to_be_below_it() -> None:
-    assert comparison_text(FAILING) == "2.78% > 1.00%"
-    assert comparison_text(UNDECIDED) == "63.16% > 2.00%"
-    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.02)) == "1.25% < 2.00%"
-    assert comparison_text(gate("test_r", rate(20, 1000, exhaustive=True), "<", 0.02)) == "2.00% ≥ 2.00%"
+    assert comparison_text(FAILING) == "2.78% (bound; 19 of 1 000) > 1.00%"
+    assert comparison_text(UNDECIDED) == "63.16% (bound; 0 of 3) > 2.00%"
+    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.02)) == "1.25% (bound; 19 of 1 000) < 2.00%"
+    assert comparison_text(gate("test_r", rate(20, 1000, exhaustive=True), "<", 0.02)) == "2.00% (20 of 1 000) ≥ 2.00%"
 
 
 def test_of_models_compared_example_by_example_the_values_are_shown() -> None:
     overlapping = gate("test_p", rate(15, 1000), "<=", rate(20, 1000, "baseline"))
-    assert comparison_text(replace(overlapping, outcome="pass")) == "1.50% ≤ 2.00%"
+    assert (
+        comparison_text(replace(overlapping, outcome="pass")) == "1.50% (15 of 1 000) ≤ 2.00% of baseline (20 of 1 000)"
+    )
     assert " > " in comparison_text(replace(overlapping, outcome="fail"))
     apart = gate("test_p", rate(1, 1000), "<=", rate(40, 1000, "baseline"))
-    assert comparison_text(replace(apart, outcome="inconclusive")).startswith("0.47% not shown ≤ ")
+    assert comparison_text(replace(apart, outcome="inconclusive")).startswith("0.47% (bound; 1 of 1 000) not shown ≤ ")
 
 
 def test_a_gate_over_groups_says_that_copies_of_short_examples_were_not_looked_at() -> None:
     estimate = replace(rate(1, 1000), too_short_copies=16)
-    shown = "0.47% ≤ 1.00% (one too short to look at stands 16 times)"
+    shown = "0.47% (bound; 1 of 1 000; one too short to look at stands 16 times) ≤ 1.00%"
     assert comparison_text(replace(PASSING, estimate=estimate)) == shown
 
 
 def test_losses_are_in_nats_a_token() -> None:
     loss = Estimate("loss", "student", 1.9932, 1.9, 2.0, None, 500, unit="nats")
-    assert comparison_text(gate("test_l", loss, "<=", 2.1)) == "2.0000 ≤ 2.1000 nats a token"
+    assert comparison_text(gate("test_l", loss, "<=", 2.1)) == "2.0000 (bound; 500 examples) ≤ 2.1000 nats a token"
 
 
 def test_a_gate_without_a_comparison_shows_its_outcome() -> None:
     assert comparison_text(BROKEN) == "error"
-    assert comparison_text(replace(UNDECIDED, estimate=rate(0, 0), threshold=math.inf)) == "undefined"
+    assert comparison_text(replace(UNDECIDED, estimate=rate(0, 0), threshold=math.inf)) == "undefined (0 of 0)"
+
+
+def test_what_was_too_short_is_told_of_a_part_and_once() -> None:
+    whole = [
+        replace(rate(k, 66, f"{who} on a", exhaustive=True), too_short=3)
+        for k, who in ((0, "student"), (5, "baseline"))
+    ]
+    student, baseline = (replace(estimate, part="group", part_name="a") for estimate in whole)
+    text = comparison_text(gate("test_g", student, "<=", baseline))
+    assert text == "0.00% (0 of 66; 3 too short to be measured) ≤ 7.58% of baseline (5 of 66)"
+    assert comparison_text(gate("test_g", whole[0], "<=", 0.01)) == "0.00% (0 of 66) ≤ 1.00%"
+
+
+@pytest.mark.parametrize(
+    ("k", "part", "name", "parts", "scope"),
+    [
+        (0, "group", "customer acme", 4, "worst of 4 groups, customer acme"),
+        (9, "group", "customer acme", 4, "of 4 groups, customer acme"),
+        (0, "group", "customer acme", 1, "worst of 1 group, customer acme"),
+        (0, "group", "customer acme", 0, "customer acme"),
+        (0, "copies", "16+ copies", 3, "worst of 3 tiers of copies, 16+ copies"),
+    ],
+)
+def test_a_gate_over_parts_of_a_set_says_how_many_were_compared_and_which_is_the_worst(
+    k: int, part: Any, name: str, parts: int, scope: str
+) -> None:
+    of_part = replace(rate(k, 66, f"student on {name}", exhaustive=True), part=part, part_name=name, parts=parts)
+    of_baseline = replace(of_part, subject=f"baseline on {name}", parts=0)
+    assert scope_text(gate("test_g", of_part, "<=", 0.01)) == scope
+    assert comparison_text(gate("test_g", of_part, "<=", of_baseline)).endswith(f"of baseline ({k} of 66)")
+    first_reports = replace(of_part, part_name="")
+    assert scope_text(gate("test_g", first_reports, "<=", 0.01)) == scope
+
+
+def test_a_gate_under_a_sampler_names_it() -> None:
+    sampled = replace(rate(0, 215, exhaustive=True), metric=f"{Draws(100, 0.5)}-extractable rate {GREEDY}")
+    line = scoped_comparison(gate("test_s", sampled, "<=", 0.01))
+    assert line == "(100, 0.5)-extractable by greedy decoding (generation_config.json): 0.00% (0 of 215) ≤ 1.00%"
+    assert scoped_comparison(PASSING) == comparison_text(PASSING)
+    assert scope_text(BROKEN) == ""
+
+
+def test_the_same_advice_stands_once() -> None:
+    clean = "kdmem prefilter data --out=cleaned"
+    first, second = (replace(FAILING, name=name, command=clean) for name in ("test_a", "test_b"))
+    other = replace(second, command="pytest x")
+    shown = without_repeated_advice([first, PASSING, second, other, PASSING])
+    assert [gate.command for gate in shown] == [clean, PASSING.command, "", "pytest x", PASSING.command]
+    assert shown[2] == replace(second, next_step="As above: a.", command="")
+    assert [shown[index] for index in (0, 1, 3, 4)] == [first, PASSING, other, PASSING]
+
+
+@pytest.mark.parametrize(
+    "render", [terminal.render, html.render, markdown.render], ids=["terminal", "html", "markdown"]
+)
+def test_no_report_repeats_advice(render: Any) -> None:
+    gates = tuple(replace(FAILING, name=name, command="kdmem prefilter data") for name in ("test_a", "test_b"))
+    text = render_audits(render, full_audit(gates=gates))
+    assert text.count("kdmem prefilter data") == 1
+    assert text.count("Deduplicate the training set") == text.count("As above: a.") == 1
 
 
 def test_the_title_of_a_gate_is_its_test_s_name_in_words() -> None:

@@ -29,7 +29,7 @@ for (const tools of document.querySelectorAll(".tools")) {
     const compare = (first, second) => {
       const [a, b] = [key(first), key(second)];
       if (a === "" || b === "") return (a === "") - (b === "");
-      const order = column === 1 ? (a < b ? -1 : a > b ? 1 : 0) : Number(a) - Number(b);
+      const order = "text" in header.dataset ? (a < b ? -1 : a > b ? 1 : 0) : Number(a) - Number(b);
       return descending ? -order : order;
     };
     body.append(...rows.slice().sort(compare).flatMap((row) => both.get(row)));
