@@ -225,7 +225,7 @@ def _undecided_line(nodeid: str, reason: str, glyphs: Glyphs, width: int) -> Tex
 def _gate_line(gate: Gate, glyphs: Glyphs, width: int) -> RenderableType:
     """Return name and comparison of a gate that passed, in two lines if one has no room for both."""
     comparison, passed = glyphs.truncate(scoped_comparison(gate), MAX_REASON_LENGTH), STYLES["pass"]
-    name = glyphs.truncate(gate_title(gate), max(1, width - 2))
+    name = glyphs.truncate(gate_title(gate), MAX_REASON_LENGTH)
     name_width = width - 3 - cell_len(comparison)
     if cell_len(name) <= name_width:
         padding = " " * (name_width - cell_len(name) + 1)
