@@ -80,7 +80,7 @@ def test_a_model_that_is_decoded_greedily_gives_away_what_it_recites(project, ca
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ('memorization(student, metrics="all").extractable(100, 0.5)', "*repetition_penalty = 1.2 changes what is*"),
+        ('memorization(student, metrics="all").extractable(100, 0.5)', "*repetition_penalty = 1.2 changes the draws*"),
         ('memorization(student, metrics="all").extractable(0, 0.5, top_k=5)', "*n ≥ 1*found n = 0*"),
         ('memorization(student, metrics="all").extractable(9, 0.5, top_k=0)', "*expected as top_k; found 0*"),
         ("memorization(student).extractable(9, 0.5, temperature=1.0)", '*shortfall was expected*metrics="all"*'),

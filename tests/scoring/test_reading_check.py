@@ -168,15 +168,13 @@ def test_every_reading_is_said_in_one_sentence_that_names_the_way_out(reading):
 def test_one_document_is_one_piece():
     sentence = likelier_error(compared([2.0]), "runs/student", "train.jsonl")
     assert "(a loss of 1.00 instead of 3.00 over 1 piece)" in sentence
-    assert sentence.startswith(
-        "Training set train.jsonl was expected to be read as training read it, and it is likelier"
-    )
-    assert " to model runs/student " in sentence
+    assert sentence.startswith("Training set train.jsonl was expected to be read as training read it, and model ")
+    assert " model runs/student finds it more likely " in sentence
 
 
 def test_a_reading_that_was_accepted_is_said_with_its_gain():
     warning = likelier_warning(compared([0.5, 0.7] * 4))
-    assert warning == f"the text is likelier {READINGS['bos-first'][0]}, by 0.60 nats a token, which was accepted"
+    assert warning == f"the text is more likely {READINGS['bos-first'][0]}, by 0.60 nats a token, which was accepted"
 
 
 @pytest.mark.parametrize(
