@@ -36,16 +36,14 @@ def check_scored_share(scores: ScoreTable, least: float) -> None:
 
 
 def short_copies_warning(scores: ScoreTable) -> str:
-    """Return a warning of examples that are too short and stand several times, as these are recited first; else "".
-
-    A sample is drawn of what is long enough, so of a sample nothing can be told.
-    """
+    """Return a warning of examples that are too short and stand several times, as these are recited first; else ""."""
     short = count_too_short(scores)
     if short.most_copies < 2:
         return ""
     is_one = short.distinct == 1
+    distinct = f"{count(short.rows)} rows" if short.distinct is None else f"{count(short.distinct)} distinct examples"
     return (
-        f"{'1 distinct example' if is_one else f'{count(short.distinct or 0)} distinct examples'} of"
+        f"{'1 distinct example' if is_one else distinct} of"
         f" {scores.training_set.label} {'is' if is_one else 'are'} too short to be looked at, and"
         f" stand{'s' if is_one else ''} there up to {count(short.most_copies)} times: what stands often is recited"
         " first (fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens reach shorter examples)"

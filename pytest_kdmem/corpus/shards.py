@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,9 @@ from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 from pytest_kdmem.specs.runtime import EXAMPLES_PER_SHARD
+
+# So many distinct examples that are too short are told apart, in some 100 MB.
+MOST_SHORT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ class CorpusRecord:
             the assistant's.
         copies: Positions of the first and the further copies of each example of a sample that has any.
         strata: The strata of a stratified sample; none of any other.
+        short_distinct: Number of distinct examples among those that are too short; None in records of earlier versions,
+            and of more than a million.
+        short_copies: Greatest number of copies of one of these, as far as they were counted.
     """
 
     examples: int
@@ -71,6 +78,8 @@ class CorpusRecord:
     unaudited_turns: int = 0
     copies: tuple[tuple[int, ...], ...] = ()
     strata: tuple[Stratum, ...] = ()
+    short_distinct: int | None = None
+    short_copies: int = 0
 
     @property
     def digest(self) -> str:
@@ -90,6 +99,7 @@ class CorpusRecord:
             TypeError, ValueError: The content is no corpus record.
         """
         later = {"read_as": "", "cut_prompts": 0, "unaudited_turns": 0, "copies": [], "strata": []}
+        later |= {"short_distinct": None, "short_copies": 0}
         return from_json(CorpusRecord, later | content, complete=True)
 
 
@@ -127,6 +137,7 @@ class CorpusReader:
         self._open_stream = stream
         self._stream = stream(self._selection)
         self._examples = self._too_short = self._cut_prompts = self._unaudited = 0
+        self._short: Counter[str] = Counter()  # copies of what is too short, by digest
         self._exhaustive = True
         self._shards: list[str] = []
         self._copies: tuple[tuple[int, ...], ...] = ()
@@ -168,12 +179,17 @@ class CorpusReader:
             unaudited_turns=self._unaudited,
             copies=self._copies,
             strata=self._strata,
+            short_distinct=len(self._short) if len(self._short) < MOST_SHORT else None,
+            short_copies=max(self._short.values(), default=0),
         )
 
     def _counted(self) -> Iterator[Example]:
         for example in self._stream:
             self._examples += 1
-            self._too_short += not example.is_scored(self._extraction)
+            if not example.is_scored(self._extraction):
+                self._too_short += 1
+                if len(self._short) < MOST_SHORT or example.digest in self._short:
+                    self._short[example.digest] += 1
             self._cut_prompts += example.is_cut and example.is_scored(self._extraction)
             self._unaudited += example.unaudited
             yield example

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pytest_kdmem.base.arrays import Flags
@@ -16,7 +17,7 @@ from pytest_kdmem.corpus.drawing import Stratum
 from pytest_kdmem.corpus.groups import Groups
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import without_commands
-from pytest_kdmem.metrics.by_copies import copy_tiers
+from pytest_kdmem.metrics.by_copies import copy_tiers, short_copies_by_tier
 from pytest_kdmem.metrics.by_group import Members, drawn_members, group_members, most_short_copies, rows_too_short
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.recorder import refused
@@ -55,7 +56,16 @@ class InParts(ScoredExamples, ABC):
             members = {tiers[index]: members[tiers[index]] for index in strata}
         elif self.scores.record.exhaustive:
             members = {tier: indices for tier, indices in members.items() if len(indices)}
-        return self._subsets("copies", members, TIER_NAMES)
+        return self._subsets("copies", members, TIER_NAMES, short_copies=short_copies_by_tier(self._copies_of_short))
+
+    @property
+    def _copies_of_short(self) -> npt.NDArray[np.int64]:
+        """Number of copies of each example that is too short ``[s]``; of a sample, of the one that has the most."""
+        if self.is_drawn:
+            most = self.scores.record.short_copies
+            return np.array([most] if most else [], dtype=np.int64)
+        short = self.scores.rows.filter(pc.equal(self.scores.rows["status"], "too_short"))["digest"]
+        return np.asarray(pc.value_counts(short).field("counts").to_numpy(zero_copy_only=False), dtype=np.int64)
 
     @cached_property
     def by_group(self) -> Subsets[Subset]:

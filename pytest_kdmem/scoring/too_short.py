@@ -17,7 +17,7 @@ class TooShort:
 
     Attributes:
         rows: Number of rows.
-        distinct: Number of distinct examples in them; None if only a sample was scored, which holds none of them.
+        distinct: Number of distinct examples in them; None if it is unknown.
         most_copies: Greatest number of rows that one of them has; 0 if there is none, or it is unknown.
     """
 
@@ -30,7 +30,8 @@ class TooShort:
 
     def __str__(self) -> str:
         if self.distinct is None:
-            return f"{count(self.rows)} {'row that is' if self.rows == 1 else 'rows that are'} too short"
+            often = f", one stands {count(self.most_copies)} times" if self.most_copies > 1 else ""
+            return f"{count(self.rows)} {'row that is' if self.rows == 1 else 'rows that are'} too short{often}"
         shown = f"{count(self.distinct)} {'example that is' if self.distinct == 1 else 'examples that are'} too short"
         if self.most_copies < 2:
             return shown
@@ -54,10 +55,10 @@ def count_short_rows(rows: pa.Table) -> TooShort:
 
 
 def count_too_short(scores: ScoreTable) -> TooShort:
-    """Count what is too short in the training set of a score table.
-
-    A sample is drawn of what is long enough, so that of a sample only the number of rows is known.
-    """
-    if not scores.record.exhaustive:
-        return TooShort(scores.record.too_short, None if scores.record.too_short else 0)
+    """Count what is too short in the training set of a score table, also if a sample was drawn of the rest."""
+    record = scores.record
+    if record.short_distinct is not None or record.short_copies:
+        return TooShort(record.too_short, record.short_distinct, record.short_copies)
+    if not record.exhaustive or scores.training_set.sample is not None:  # a record of an earlier version
+        return TooShort(record.too_short, None if record.too_short else 0)
     return count_short_rows(scores.rows)

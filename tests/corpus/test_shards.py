@@ -9,14 +9,16 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from pytest_kdmem.auditing.scored_share import short_copies_warning
 from pytest_kdmem.corpus.examples import stream_examples
 from pytest_kdmem.corpus.presets import Selection
-from pytest_kdmem.corpus.shards import CorpusReader
+from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.too_short import TooShort, count_too_short
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 
 
@@ -92,6 +94,25 @@ def test_a_sample_is_drawn_from_what_is_left_and_counts_all_that_was_left_out(ti
     reader = CorpusReader(data, load_tokenizer(tiny), Extraction(5, 5, 20))
     assert sum(len(shard.examples) for shard in reader) == 3
     assert (reader.record.examples, reader.record.left_out) == (12, 18)
+
+
+@pytest.mark.parametrize("sample", [None, 3, 100])
+def test_copies_of_what_is_too_short_are_counted_also_where_a_sample_is_drawn(tiny, mixed, tmp_path, sample):
+    data, extraction, store = TrainingSet(mixed, sample=sample), Extraction(5, 5, 20), ScoreStore(tmp_path / "s")
+    for _ in range(2):  # read, and remembered
+        scores = score(Model(str(tiny)), data, extraction, store)
+        assert count_too_short(scores) == TooShort(18, 1, 18)
+        assert "1 distinct example of" in short_copies_warning(scores)
+        assert "stands there up to 18 times" in short_copies_warning(scores)
+    assert CorpusRecord.from_json(scores.record.to_json()) == scores.record
+
+
+def test_more_kinds_of_short_examples_than_are_told_apart_are_counted_as_rows(tiny, mixed, monkeypatch):
+    monkeypatch.setattr("pytest_kdmem.corpus.shards.MOST_SHORT", 1)
+    reader = CorpusReader(TrainingSet(mixed, sample=3), load_tokenizer(tiny), Extraction(5, 5, 20))
+    assert sum(len(shard.examples) for shard in reader) == 3
+    record = reader.record
+    assert (record.too_short, record.short_distinct, record.short_copies) == (18, None, 18)
 
 
 def test_all_too_short_is_an_error_before_anything_is_scored(tiny, mixed, tmp_path):

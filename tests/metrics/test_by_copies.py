@@ -9,8 +9,8 @@ import pytest
 
 from pytest_kdmem.corpus.copy_tiers import TIERS
 from pytest_kdmem.errors import ComparisonError, SpecError
-from pytest_kdmem.metrics.by_copies import copy_tiers
-from tests.metrics.score_tables import memorization_from, row
+from pytest_kdmem.metrics.by_copies import copy_tiers, short_copies_by_tier
+from tests.metrics.score_tables import memorization_from, row, too_short
 
 
 def test_every_example_is_of_one_tier() -> None:
@@ -20,6 +20,14 @@ def test_every_example_is_of_one_tier() -> None:
         "1": [1], "2-3": [2, 3], "4-15": [4, 15], "16+": [16, 17, 1000],
     }  # fmt: skip
     assert list(tiers) == list(TIERS)
+
+
+def test_the_most_copies_of_what_is_too_short_are_told_by_tier() -> None:
+    assert short_copies_by_tier(np.array([1, 1, 2, 5, 12, 30, 17])) == {"2-3": 2, "4-15": 12, "16+": 30}
+    assert short_copies_by_tier(np.array([], dtype=np.int64)) == {}
+    rows = [*[row("a")] * 4, row("b"), *[too_short("c")] * 12, too_short("d")]
+    by_copies = memorization_from(rows).by_copies
+    assert {tier: subset.rate.too_short_copies for tier, subset in by_copies.items()} == {"1": 0, "4-15": 12}
 
 
 def test_rates_are_those_of_counting_row_by_row() -> None:

@@ -34,6 +34,7 @@ def test_rows_that_are_too_short_are_counted_one_by_one(drawn):
         (TooShort(1, 1, 1), "1 example that is too short"),
         (TooShort(6, 6, 1), "6 examples that are too short"),
         (TooShort(21, None), "21 rows that are too short"),
+        (TooShort(21, None, 16), "21 rows that are too short, one stands 16 times"),
         (TooShort(1, None), "1 row that is too short"),
     ],
 )
