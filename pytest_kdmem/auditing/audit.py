@@ -82,6 +82,8 @@ class Audit(ScoringAudit):
         """
         if request.reference is not None:
             self._judged.add_reference(request.reference)
+            if not self.roles_of(request.reference):
+                self._scorer.references.add(request.reference)
         if self.run.holds_no_gate:
             models = {*request.models, *self.roles.values()}
             with self._scorer.going_on():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from pytest_kdmem.base.progress import Progress
@@ -20,6 +20,7 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
+from pytest_kdmem.specs.other_readings import READINGS
 from pytest_kdmem.specs.runtime import RunSettings
 
 
@@ -33,6 +34,8 @@ class Scorer:
         store: Where scores are kept.
         progress: Shows the progress of scoring.
         forecasts: In a dry run, what each run of a model would take.
+        references: Models without a role that calibrate others. They were not trained on what they are asked about, so
+            how likely they find a reading of it shows nothing, and is only noted.
     """
 
     extraction: Extraction
@@ -40,6 +43,7 @@ class Scorer:
     store: ScoreStore
     progress: Progress
     forecasts: list[Any] = field(default_factory=list)
+    references: set[Model] = field(default_factory=set)
     _scored_parts: set[tuple[Model, str, TrainingSet, Metrics]] = field(default_factory=set)
 
     def open(self, model: Model) -> Checkpoint:
@@ -59,10 +63,16 @@ class Scorer:
             self.extraction,
             self.store,
             checkpoint=checkpoint,
-            settings=self.run,
+            settings=self._settings_of(model),
             metrics=metrics,
             progress=self.progress,
         )
+
+    def _settings_of(self, model: Model) -> RunSettings:
+        if model not in self.references:
+            return self.run
+        accepted = dict.fromkeys((*self.run.accepted_readings, *READINGS))
+        return replace(self.run, accept_reading=",".join(accepted))
 
     def score_strata(self, scores: ScoreTable, metrics: Metrics) -> ScoreTable | None:
         """Score what strata take beyond a random sample that was scored; None if it is not stratified, or is the whole

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pytest_kdmem.auditing.scorer import Scorer
+from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.corpus.reading_source import DOCUMENTS_READ
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.scoring.score import score
@@ -132,6 +134,19 @@ def test_a_beginning_token_that_training_had(model_of, rows, tmp_path):
     assert "declare add_special_tokens=True" in sentence
     declared = run(folder, rows(texts_of(), add_special_tokens=True), tmp_path / "store")
     assert share_recited(declared) == 1
+
+
+def test_a_model_that_calibrates_others_is_not_stopped_and_one_of_the_audit_is(model_of, rows, tmp_path):
+    """It was not trained on the set, so that what it finds likely is no sign of how training read it."""
+    tokenizer = byte_level(TEXTS, adds_bos=True)
+    model = Model(str(model_of("bos", tokenizer, ids_of(tokenizer))))
+    scorer = Scorer(EXTRACTION, RunSettings(accept_reading="noise"), ScoreStore(tmp_path / "store"), NO_PROGRESS)
+    arguments = (model, scorer.open(model), rows(texts_of(), add_special_tokens=False), "verdict")
+    with pytest.raises(SpecError, match="declare add_special_tokens=True"):
+        scorer.score(*arguments)
+    scorer.references.add(model)
+    [note] = scorer.score(*arguments).notes
+    assert "with the special tokens that the tokenizer adds" in note
 
 
 def test_a_beginning_token_that_training_had_and_no_tokenizer_adds(model_of, rows, tmp_path):
