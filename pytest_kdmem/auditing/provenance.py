@@ -20,6 +20,7 @@ from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import OTHER_TRAINER, RunCard, read_run_card
 
 SHOWN_DIGITS = 4
+OTHER_WEIGHTS = "belongs to other weights"
 Kind = Literal["training-set", "teacher", "role", "window", "template"]
 
 
@@ -53,15 +54,20 @@ def read_trusted_card(
     try:
         card = read_run_card(scored.folder)
     except DataError as error:
-        return None, [f"run card of {subject} cannot be read: {error}"]
+        return None, [card_warning(subject, f"cannot be read: {error}")]
     if card is None:
         return None, []
     reopened = open_checkpoint(model, offline=offline)
     if card.weights != reopened.weights_digest:
-        return None, [f"run card of {subject} belongs to other weights"]
+        return None, [card_warning(subject, OTHER_WEIGHTS)]
     if reopened.digest != scored.digest:
-        return None, [f"run card of {subject} is not used, because its folder was changed after the model was scored"]
+        return None, [card_warning(subject, "is not used, because its folder was changed after the model was scored")]
     return card, []
+
+
+def card_warning(subject: str, problem: str) -> str:
+    """Return the warning of a run card that is not trusted, by which reports know it."""
+    return f"run card of {subject} {problem}"
 
 
 def model_warnings(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> Iterator[str]:

@@ -25,9 +25,11 @@ def card(
 ) -> None:
     """Write the student's results into its model card: the front matter, where model hubs read them, and a table.
 
+    Below the table stand the audit's warnings, and how much was too short to be looked at.
+
     The rest of the card stays as it is. Results of an earlier audit are replaced; the first table goes to the end of
     the card. If there is no card, one is created.
-    Only results and the names of training sets are written: no text, no examples, no paths.
+    Only results, warnings and the names of training sets are written: no text, no examples, no paths.
     """
     from pytest_kdmem.auditing.report import read_report
     from pytest_kdmem.base.files import write_text

@@ -1,4 +1,4 @@
-"""Writes an audit's results into the text of a model card, as a table for people between two marks."""
+"""Writes an audit's results into the text of a model card, as a table and warnings for people between two marks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pytest_kdmem.auditing.schema import DataEntry
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report.identity import too_short_text
+from pytest_kdmem.report.markdown import titled_list
 from pytest_kdmem.report.markdown_text import escape_markdown, table
 from pytest_kdmem.report.model_card import LINE_BREAK, audited_model
 from pytest_kdmem.report.sentences import figure_text
@@ -19,6 +21,8 @@ BEGIN, END = "<!-- pytest-kdmem: begin of the last audit -->", "<!-- pytest-kdme
 LINE_END = r"(?=[\r\n]|\Z)"
 SECTION = re.compile(rf"(?m)^{BEGIN}{LINE_END}[\s\S]*?^{END}{LINE_END}|^(?:{BEGIN}|{END}){LINE_END}")
 HEADINGS = ("measured", "value", "over", "examples")
+# The folders of an absolute path or an address, from where a word may begin.
+FOLDERS = re.compile(r"(?<![^\s'\"=(\[,])(?:\w[\w+.-]*:|~|\.\.?)?[/\\](?=\S)(?:[^\s/\\]*[/\\])*")
 
 
 def insert_table(text: str, audit: AuditResult) -> str:
@@ -43,10 +47,25 @@ def insert_table(text: str, audit: AuditResult) -> str:
 def _section(audit: AuditResult) -> str:
     day = escape_markdown(audit.created.partition("T")[0])
     rows = table(HEADINGS, _rows(audit))
-    return (
-        f"{BEGIN}\n## Memorization audit\n\n{rows}\nMeasured by [pytest-kdmem](https://pypi.org/project/pytest-kdmem/)"
-        f" on {day}; in brackets, the bound at the confidence of the audit.\n{END}"
+    too_short = too_short_text(audit)
+    measured_by = (
+        "Measured by [pytest-kdmem](https://pypi.org/project/pytest-kdmem/)"
+        f" on {day}; in brackets, the bound at the confidence of the audit.\n"
     )
+    not_looked_at = f"Not looked at: {escape_markdown(too_short)}.\n" if too_short else ""
+    warnings = titled_list("Warnings", (_without_folders(each, audit) for each in audit.warnings), "", escape_markdown)
+    body = "\n".join(filter(None, [rows, measured_by, not_looked_at, warnings]))
+    return f"{BEGIN}\n## Memorization audit\n\n{body}{END}"
+
+
+def _without_folders(warning: str, audit: AuditResult) -> str:
+    """Return a warning without the folders of paths: a card is public, and they tell of the machine."""
+    sets = (audit.training_set, audit.control_set, audit.teacher_set, *audit.other_sets.values())
+    sources = {*(model.source for model in audit.models.values()), *(data.source for data in sets if data is not None)}
+    for source in sorted(sources, key=len, reverse=True):
+        if last_part(source) != source:
+            warning = warning.replace(source, last_part(source))
+    return FOLDERS.sub("", warning)
 
 
 def _rows(audit: AuditResult) -> Iterator[list[str]]:

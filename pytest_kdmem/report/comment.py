@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from pytest_kdmem.auditing.regression.compare import metric_changes
@@ -12,14 +12,16 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
-from pytest_kdmem.report.markdown import SYMBOLS, Detail
+from pytest_kdmem.report.identity import too_short_text
+from pytest_kdmem.report.markdown import SYMBOLS, Detail, gate_cell, titled_list
 from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table
-from pytest_kdmem.report.sentences import gate_title, overall_outcome, scoped_comparison, verdict_sentence
+from pytest_kdmem.report.sentences import overall_outcome, scoped_comparison, verdict_sentence
 
 # GitHub refuses longer comments. It counts characters, of which there are never more than bytes.
 MAX_BYTES = 65_536
 # The most rows of each table, tried in this order until the comment fits.
 ROWS = (None, 100, 30, 10, 3, 1)
+MAX_WARNINGS = 3
 SHOWN_OF_COMMIT = 12
 
 
@@ -90,7 +92,17 @@ def _verdict(report: Report | None, context: CommentContext) -> str:
 
 def _audit(audit: AuditResult, report: Report, context: CommentContext, detail: Detail) -> str:
     title = f"### {escape_markdown(audit.name or 'the root')}\n\n" if len(report.audits) > 1 else ""
-    return title + "\n".join(filter(None, [_figures(audit, report, context, detail), _gates(audit, detail)]))
+    parts = [_figures(audit, report, context, detail), _gates(audit, detail), _unseen(audit, detail)]
+    return title + "\n".join(filter(None, parts))
+
+
+def _unseen(audit: AuditResult, detail: Detail) -> str:
+    """Return the first warnings, and what of the training set was too short to be looked at."""
+    few = replace(detail, max_rows=min(MAX_WARNINGS, detail.max_rows or MAX_WARNINGS))
+    too_short = too_short_text(audit)
+    not_looked_at = f"Not looked at: {escape_markdown(too_short)}\n" if too_short else ""
+    warnings = titled_list("Warnings", *few.limit(audit.warnings), escape_markdown)
+    return "\n".join(filter(None, [warnings, not_looked_at]))
 
 
 def _figures(audit: AuditResult, report: Report, context: CommentContext, detail: Detail) -> str:
@@ -134,10 +146,7 @@ def _explanation(change: MetricChange) -> str:
 
 def _gates(audit: AuditResult, detail: Detail) -> str:
     gates, rest = detail.limit(sorted(audit.gates, key=lambda gate: gate.outcome == "pass"))
-    rows = [
-        (SYMBOLS[gate.outcome], escape_markdown(gate_title(gate)), escape_markdown(scoped_comparison(gate)))
-        for gate in gates
-    ]
+    rows = [(SYMBOLS[gate.outcome], gate_cell(gate), escape_markdown(scoped_comparison(gate))) for gate in gates]
     not_run = f"\n{count(len(audit.not_run))} gates not run\n" if audit.not_run else ""
     return (table(("", "gate", "figure"), rows, rest) if rows else "No gate was run.\n") + not_run
 

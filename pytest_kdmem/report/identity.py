@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pytest_kdmem.auditing.provenance import shorten_digest
+from pytest_kdmem.auditing.provenance import OTHER_WEIGHTS, card_warning, shorten_digest
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, ModelEntry
 from pytest_kdmem.base.text import count, last_part
@@ -25,7 +25,7 @@ def identity_lines(audit: AuditResult) -> tuple[tuple[str, str], ...]:
     if (student := audit.models.get("student")) is not None:
         lines.append(("student", _model_text(student)))
         made_by = ", ".join(filter(None, [training_text(student), _cleaned_text(student, audit.training_set)]))
-        lines.append(("made by", made_by or "unknown: there is no run card beside its weights"))
+        lines.append(("made by", made_by or f"unknown: {_no_card_text(audit, student)}"))
     if audit.training_set is not None:
         lines.append(("training set", _data_text(audit.training_set)))
     versions = ", ".join(f"{name} {version}" for name, version in audit.versions.items())
@@ -42,6 +42,17 @@ def training_text(model: ModelEntry) -> str:
     parts = [run["mode"]] * (run["mode"] != "baseline") + [run["loss"]]
     parts += [f"teacher {shorten_digest(run['teacher']['digest'])}"] if run["teacher"] else []
     return ", ".join([*parts, f"{run['epochs']:g} epochs", f"{count(run['steps'])} steps"])
+
+
+def _no_card_text(audit: AuditResult, model: ModelEntry) -> str:
+    """Return whether the run card beside a model's weights is not trusted, or there is none."""
+    # A model of several roles is warned of in one of them.
+    subjects = [subject for subject, entry in audit.models.items() if entry.digest == model.digest]
+    if any(card_warning(subject, OTHER_WEIGHTS) in audit.warnings for subject in subjects):
+        return "the run card beside its weights is of other weights"
+    if any(warning.startswith(card_warning(subject, "")) for subject in subjects for warning in audit.warnings):
+        return "the run card beside its weights is not used, as a warning says"
+    return "there is no run card beside its weights"
 
 
 def _cleaned_text(model: ModelEntry, data: DataEntry | None) -> str:
@@ -63,6 +74,18 @@ def not_looked_at(audit: AuditResult) -> tuple[str, ...]:
     return tuple(_not_looked_at(audit))
 
 
+def too_short_text(audit: AuditResult) -> str:
+    """Return what of the training set was too short to be looked at; empty if nothing was."""
+    return "; ".join(_too_short(audit.training_set)) if audit.training_set is not None else ""
+
+
+def _too_short(data: DataEntry) -> Iterator[str]:
+    if data.too_short:
+        yield str(data.short)
+    if data.left_out:
+        yield _number(data.left_out, "shorter document that was left out", "shorter documents that were left out")
+
+
 def _looked_at(audit: AuditResult) -> Iterator[str]:
     yield f"{_number(sum(gate.estimate is not None for gate in audit.gates), 'gate')} that compared a figure"
     if (data := audit.training_set) is not None:
@@ -82,11 +105,7 @@ def _not_looked_at(audit: AuditResult) -> Iterator[str]:
     if (data := audit.training_set) is not None:
         if not data.exhaustive:
             yield "examples that were not drawn for the sample"
-        if data.too_short:
-            yield str(data.short)
-        if data.left_out:
-            shorter = "shorter document that was left out", "shorter documents that were left out"
-            yield _number(data.left_out, *shorter)
+        yield from _too_short(data)
         if phrase := unaudited_phrase(data.unaudited_turns):
             yield phrase
     for family, (kind, kinds) in PART_KINDS.items():

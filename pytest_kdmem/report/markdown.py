@@ -19,6 +19,7 @@ from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
     gate_title,
+    measured_text,
     overall_outcome,
     precision_phrase,
     scoped_comparison,
@@ -121,15 +122,15 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
     parts = [
         _bullets([f"{name}: {escape_markdown(text)}" for name, text in identity_lines(audit)]),
         _gates(audit, detail),
-        _list("Not run", *detail.limit(audit.not_run), code_span),
-        _list("Warnings", *detail.limit(audit.warnings), escape_markdown),
+        titled_list("Not run", *detail.limit(audit.not_run), code_span),
+        titled_list("Warnings", *detail.limit(audit.warnings), escape_markdown),
         _models(audit, detail),
         _inheritance(diagrams(audit), detail),
-        _list("Predicted risk", risk, "", escape_markdown),
-        _list("Compared with accepted figures", *detail.limit(changes), escape_markdown),
-        _list("Confirmation", *detail.limit(confirmations), escape_markdown),
-        _list("Looked at", looked_at(audit), "", escape_markdown),
-        _list("Not looked at", not_looked_at(audit), "", escape_markdown),
+        titled_list("Predicted risk", risk, "", escape_markdown),
+        titled_list("Compared with accepted figures", *detail.limit(changes), escape_markdown),
+        titled_list("Confirmation", *detail.limit(confirmations), escape_markdown),
+        titled_list("Looked at", looked_at(audit), "", escape_markdown),
+        titled_list("Not looked at", not_looked_at(audit), "", escape_markdown),
         *(_family(family, detail) for family in family_tables(audit)),
         _settings(audit) if detail.settings else "",
     ]
@@ -141,13 +142,19 @@ def _gates(audit: AuditResult, detail: Detail) -> str:
     rows = [
         (
             SYMBOLS[gate.outcome],
-            escape_markdown(gate_title(gate)),
+            gate_cell(gate),
             escape_markdown(scoped_comparison(gate)),
             _explanation(gate),
         )
         for gate in gates
     ]
     return table(("", "gate", "figure", "why, and what next"), rows, rest) if rows else "No gate was run.\n"
+
+
+def gate_cell(gate: Gate) -> str:
+    """Return the name of a gate, and below it in small text what was measured."""
+    measured = measured_text(gate)
+    return escape_markdown(gate_title(gate)) + (f"<br><sub>{escape_markdown(measured)}</sub>" if measured else "")
 
 
 def _explanation(gate: Gate) -> str:
@@ -204,7 +211,7 @@ def _family(family: FamilyTable, detail: Detail) -> str:
     rows, rest = replace(detail, max_rows=min(MAX_FAMILY_ROWS, detail.max_rows or MAX_FAMILY_ROWS)).limit(family.rows)
     cells = [map(escape_markdown, (row.label, row.examples, *row.cells)) for row in rows]
     shown = table(("", "examples", *map(escape_markdown, family.subjects)), map(tuple, cells), rest)
-    notes = _list("Notes", *detail.limit(family.notes), escape_markdown)
+    notes = titled_list("Notes", *detail.limit(family.notes), escape_markdown)
     return f"<details><summary>{family.title}</summary>\n\n{family.meaning}\n\n{shown}\n{notes}</details>\n"
 
 
@@ -237,7 +244,8 @@ def _model(role: str, model: ModelEntry) -> str:
     return f"{escape_markdown(role)}: {source}, {escape_markdown(engine)}"
 
 
-def _list(title: str, items: Iterable[str], rest: str, escape: Callable[[str], str]) -> str:
+def titled_list(title: str, items: Iterable[str], rest: str, escape: Callable[[str], str]) -> str:
+    """Return a list below its title, which ends with what is left out of it; empty if there is nothing to list."""
     lines = [*map(escape, items), *filter(None, [rest])]
     return f"**{title}**\n\n{_bullets(lines)}" if lines else ""
 

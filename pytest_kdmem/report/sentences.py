@@ -118,8 +118,28 @@ def gate_title(gate: Gate) -> str:
     return gate.name.removeprefix("test_").replace("_", " ")
 
 
+def measured_text(gate: Gate) -> str:
+    """Return which metric of which model, over which examples, a gate compared; empty if it compared nothing.
+
+    The name of a gate's test is free, and may say something else.
+    """
+    estimate = gate.estimate
+    if estimate is None:
+        return ""
+    measured = f"{estimate.metric} of {_subject(estimate)}"
+    if estimate.part is None:
+        return measured
+    if estimate.parts:
+        return f"{measured}, in each {PART_KINDS[estimate.part][0]}"
+    name = part_name(estimate)
+    if estimate.part == "group":
+        return f"{measured}, examples of {name}"
+    tier = name.removesuffix(" copies").removesuffix(" copy")
+    return f"{measured}, examples that stand {'once' if tier == '1' else f'{tier} times'}"
+
+
 def comparison_text(gate: Gate) -> str:
-    """Return the bound that a gate compared with what it counts, and its threshold; its outcome if it compared nothing.
+    """Return the figure that a gate compared, its bound if that decides, and its threshold; its outcome if none.
 
     The sign between them is true of the two numbers: what exceeds its limit reads 2.54% (127 of 5 000) > 0.10%.
     """
@@ -137,23 +157,31 @@ def comparison_text(gate: Gate) -> str:
         sign = f"not shown {SIGN[operator]}"  # the comparison example by example needs more of them
     else:
         sign = SIGN[operator] if HOLDS[operator](bound, limit) else OPPOSITE_SIGN[operator]
-    left = f"{estimate.format_value(bound)} {_counts(estimate, bound)}"
-    right = f"{estimate.format_value(limit)}{estimate.unit_label}"
-    if isinstance(threshold, Estimate):
-        other = _subject(threshold)
-        right += f" of {other}" * (other != _subject(estimate))
-        right += f" {_counts(replace(threshold, part=None, too_short_copies=0), limit)}"
-    return f"{left} {sign} {right}"
+    left = f"{estimate.format_value(estimate.value)} ({_counts(estimate)})"
+    if bound != estimate.value:
+        left += f", bound {estimate.format_value(bound)}"
+    return f"{left} {sign} {_limit_text(estimate, threshold, limit)}"
 
 
-def _counts(estimate: Estimate, shown: float) -> str:
-    """Return the examples that a figure rests on, and whether it is a bound rather than the value.
+def _limit_text(estimate: Estimate, threshold: Estimate | float, limit: float) -> str:
+    """Return what a figure was held against: a number, or a figure with its examples or with the bound that decides."""
+    shown = f"{estimate.format_value(limit)}{estimate.unit_label}"
+    if not isinstance(threshold, Estimate):
+        return shown
+    other = _subject(threshold)
+    shown += f" of {other}" * (other != _subject(estimate))
+    counts = _counts(replace(threshold, part=None, too_short_copies=0))
+    if limit == threshold.value:
+        return f"{shown} ({counts})"
+    return f"bound {shown} ({threshold.format_value(threshold.value)}, {counts})"
+
+
+def _counts(estimate: Estimate) -> str:
+    """Return the examples that a figure rests on.
 
     What of a whole set was too short to be measured is told once, and not of each of its gates.
     """
-    if estimate.part is None:
-        estimate = replace(estimate, too_short=0)
-    return f"({'bound; ' * (shown != estimate.value)}{estimate.counts})"
+    return (replace(estimate, too_short=0) if estimate.part is None else estimate).counts
 
 
 def _subject(estimate: Estimate) -> str:

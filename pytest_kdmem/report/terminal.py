@@ -25,6 +25,7 @@ from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
     compared_nothing,
     gate_title,
+    measured_text,
     overall_outcome,
     precision_phrase,
     scoped_comparison,
@@ -130,7 +131,7 @@ def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int
     if verbose:
         parts += [Text(glyphs.truncate(line, width)) for line in _id_lines(result)]
     passed = [gate for gate in result.gates if gate.outcome == "pass"]
-    parts += [_gate_line(gate, glyphs, width) for gate in passed if not compared_nothing(gate)]
+    parts += [_gate_line(gate, glyphs, width, verbose) for gate in passed if not compared_nothing(gate)]
     undecided = [(gate.nodeid, gate.reason) for gate in passed if compared_nothing(gate)]
     undecided += [(nodeid, "not run") for nodeid in result.not_run]
     parts += [_undecided_line(nodeid, reason, glyphs, width) for nodeid, reason in undecided]
@@ -222,17 +223,23 @@ def _undecided_line(nodeid: str, reason: str, glyphs: Glyphs, width: int) -> Tex
     return Text(f"- {glyphs.keep_end(nodeid, name_width)}{told}", style="yellow")
 
 
-def _gate_line(gate: Gate, glyphs: Glyphs, width: int) -> RenderableType:
-    """Return name and comparison of a gate that passed, in two lines if one has no room for both."""
+def _gate_line(gate: Gate, glyphs: Glyphs, width: int, verbose: bool) -> RenderableType:
+    """Return name and comparison of a gate that passed, in two lines if one has no room for both.
+
+    What was measured stands below if more is asked for.
+    """
+    # Whatever a group is called, no line of it begins where that of a gate does.
+    indent = (0, 0, 0, 4)
+    measured = Text(glyphs.truncate(measured_text(gate), MAX_REASON_LENGTH), style="dim")
+    below: list[RenderableType] = [Padding(measured, indent)] if verbose else []
     comparison, passed = glyphs.truncate(scoped_comparison(gate), MAX_REASON_LENGTH), STYLES["pass"]
     name = glyphs.truncate(gate_title(gate), MAX_REASON_LENGTH)
     name_width = width - 3 - cell_len(comparison)
     if cell_len(name) <= name_width:
         padding = " " * (name_width - cell_len(name) + 1)
-        return Text.assemble((f"{glyphs.passed} ", passed), name, padding, (comparison, passed))
+        return Group(Text.assemble((f"{glyphs.passed} ", passed), name, padding, (comparison, passed)), *below)
     head = Text.assemble((f"{glyphs.passed} ", passed), name)
-    # Whatever a group is called, no line of it begins where that of a gate does.
-    return Group(head, Padding(Text(comparison, style=passed), (0, 0, 0, 4)))
+    return Group(head, *below, Padding(Text(comparison, style=passed), indent))
 
 
 def _by_error(failed: Sequence[Gate]) -> list[list[Gate]]:

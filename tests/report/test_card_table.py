@@ -62,6 +62,37 @@ def test_a_source_is_text_and_tells_of_no_folder(name: str) -> None:
     assert text.count(BEGIN) == text.count(END) == 1
 
 
+def test_all_warnings_stand_below_the_table_and_what_was_too_short() -> None:
+    warnings = ("run card of student belongs to other weights", *(f"warning {number}" for number in range(20)))
+    text = insert_table("# Title\n", full_audit(warnings=warnings))
+    _, title, listed = text.partition("**Warnings**\n\n")
+    assert title
+    assert listed == "".join(f"- {warning}\n" for warning in warnings) + f"{END}\n"
+    assert "\nNot looked at: 150 rows that are too short.\n" in text
+    assert "Warnings" not in insert_table(text, full_audit(warnings=()))
+
+
+@pytest.mark.parametrize(
+    ("warning", "shown"),
+    [
+        ("no gate of /home/me/a b/train.jsonl, 4 / 5", "no gate of train.jsonl, 4 / 5"),
+        ("it is not at /srv/x/card.json: broken", "it is not at card.json: broken"),
+        ("read from '/srv/x/data.npy'", "read from 'data.npy'"),
+        (
+            "read from s3://team/x/data.npy or ~/data.npy or ../up/data.npy",
+            "read from data.npy or data.npy or data.npy",
+        ),
+        (r"read from C:\Users\me\data.npy and/or not", "read from data.npy and/or not"),
+        ("the model runs/student is small", "the model student is small"),
+    ],
+)
+def test_warnings_in_a_card_tell_of_no_folder(warning: str, shown: str) -> None:
+    audit = full_audit(warnings=(warning,))
+    assert audit.training_set is not None
+    audit = replace(audit, training_set=replace(audit.training_set, source="/home/me/a b/train.jsonl"))
+    assert f"**Warnings**\n\n- {shown}\n" in insert_table("", audit).replace("\u2060", "")
+
+
 def test_what_was_not_measured_has_no_row() -> None:
     audit: AuditResult = replace(full_audit(), inheritance=None, risk=None, held_out={})
     assert insert_table("", audit).count("\n| ") == 3

@@ -55,6 +55,19 @@ def test_an_exit_code_of_0_makes_no_release_of_gates_that_did_not_pass() -> None
     assert verdict(render(undecided, replace(CONTEXT, exit_code=0))).startswith("## ⚠️ Not decided")
 
 
+def test_the_first_warnings_stand_in_a_comment_and_what_was_too_short() -> None:
+    data = replace(full_audit().training_set, too_short=99, too_short_distinct=27, too_short_copies=24, left_out=3)
+    shown = render(green(training_set=data, warnings=tuple(f"warning {name}" for name in "abcde")), CONTEXT)
+    assert "**Warnings**\n\n- warning a\n- warning b\n- warning c\n- … and 2 more\n" in shown
+    assert "warning d" not in shown
+    too_short = "27 examples that are too short (99 rows, one stands 24 times)"
+    assert f"\nNot looked at: {too_short}; 3 shorter documents that were left out\n" in shown
+    whole = replace(data, too_short=0, left_out=0)
+    silent = render(green(training_set=whole, warnings=()), CONTEXT)
+    assert "Warnings" not in silent
+    assert "Not looked at" not in silent
+
+
 def test_accepted_figures_are_shown_before_those_of_now() -> None:
     comment = render(Report((full_audit(),)), replace(CONTEXT, before=saved_report("green.json")))
     assert "| figure | before (accepted figures) | now | change |" in comment

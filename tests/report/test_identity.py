@@ -34,7 +34,23 @@ def test_a_student_of_a_cleaned_set_is_said_to_have_seen_no_more_than_that() -> 
 
 def test_a_student_without_a_run_card_is_said_to_have_none() -> None:
     assert training_text(STUDENT) == ""
-    assert "no run card" in dict(identity_lines(full_audit()))["made by"]
+    assert _made_by(full_audit(warnings=())) == "unknown: there is no run card beside its weights"
+
+
+def test_a_run_card_of_other_weights_is_not_said_to_be_missing() -> None:
+    of_student, of_teacher = (f"run card of {role} belongs to other weights" for role in ("student", "teacher"))
+    other_weights = "unknown: the run card beside its weights is of other weights"
+    assert _made_by(full_audit(warnings=(of_student,))) == other_weights
+    assert _made_by(full_audit(warnings=(of_teacher,))) == "unknown: there is no run card beside its weights"
+    # A model that is both is warned of once.
+    both = full_audit(models=dict.fromkeys(("teacher", "student"), STUDENT), warnings=(of_teacher,))
+    assert _made_by(both) == other_weights
+    unread = full_audit(warnings=("run card of student cannot be read: it is no JSON",))
+    assert _made_by(unread) == "unknown: the run card beside its weights is not used, as a warning says"
+
+
+def _made_by(audit: AuditResult) -> str:
+    return dict(identity_lines(audit))["made by"]
 
 
 def test_what_was_not_looked_at_is_counted() -> None:

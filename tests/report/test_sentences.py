@@ -12,10 +12,13 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report import html, markdown, terminal
+from pytest_kdmem.report.comment import CommentContext
+from pytest_kdmem.report.comment import render as render_comment
 from pytest_kdmem.report.sentences import (
     comparison_text,
     gate_summary,
     gate_title,
+    measured_text,
     overall_outcome,
     scope_text,
     scoped_comparison,
@@ -62,20 +65,20 @@ def test_summaries_of_one_audit() -> None:
 
 
 def test_a_comparison_shows_the_bounds_that_were_compared() -> None:
-    assert comparison_text(PASSING) == "0.47% (bound; 1 of 1 000) ≤ 1.00%"
-    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.01)) == "1.25% (bound; 19 of 1 000) ≥ 1.00%"
+    assert comparison_text(PASSING) == "0.10% (1 of 1 000), bound 0.47% ≤ 1.00%"
+    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.01)) == "1.90% (19 of 1 000), bound 1.25% ≥ 1.00%"
     pair = gate("test_p", rate(1, 1000), "<=", rate(40, 1000, "baseline"))
     low = rate(40, 1000, "baseline")
     assert (
         comparison_text(pair)
-        == f"0.47% (bound; 1 of 1 000) ≤ {low.format_value(low.low)} of baseline (bound; 40 of 1 000)"
+        == f"0.10% (1 of 1 000), bound 0.47% ≤ bound {low.format_value(low.low)} of baseline (4.00%, 40 of 1 000)"
     )
 
 
 def test_what_exceeds_its_limit_is_not_said_to_be_below_it() -> None:
-    assert comparison_text(FAILING) == "2.78% (bound; 19 of 1 000) > 1.00%"
-    assert comparison_text(UNDECIDED) == "63.16% (bound; 0 of 3) > 2.00%"
-    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.02)) == "1.25% (bound; 19 of 1 000) < 2.00%"
+    assert comparison_text(FAILING) == "1.90% (19 of 1 000), bound 2.78% > 1.00%"
+    assert comparison_text(UNDECIDED) == "0.00% (0 of 3), bound 63.16% > 2.00%"
+    assert comparison_text(gate("test_r", rate(19, 1000), ">=", 0.02)) == "1.90% (19 of 1 000), bound 1.25% < 2.00%"
     assert comparison_text(gate("test_r", rate(20, 1000, exhaustive=True), "<", 0.02)) == "2.00% (20 of 1 000) ≥ 2.00%"
 
 
@@ -86,18 +89,22 @@ def test_of_models_compared_example_by_example_the_values_are_shown() -> None:
     )
     assert " > " in comparison_text(replace(overlapping, outcome="fail"))
     apart = gate("test_p", rate(1, 1000), "<=", rate(40, 1000, "baseline"))
-    assert comparison_text(replace(apart, outcome="inconclusive")).startswith("0.47% (bound; 1 of 1 000) not shown ≤ ")
+    assert comparison_text(replace(apart, outcome="inconclusive")).startswith(
+        "0.10% (1 of 1 000), bound 0.47% not shown ≤ bound "
+    )
 
 
 def test_a_gate_over_groups_says_that_copies_of_short_examples_were_not_looked_at() -> None:
     estimate = replace(rate(1, 1000), too_short_copies=16)
-    shown = "0.47% (bound; 1 of 1 000; one too short to look at stands 16 times) ≤ 1.00%"
+    shown = "0.10% (1 of 1 000; one too short to look at stands 16 times), bound 0.47% ≤ 1.00%"
     assert comparison_text(replace(PASSING, estimate=estimate)) == shown
 
 
 def test_losses_are_in_nats_a_token() -> None:
     loss = Estimate("loss", "student", 1.9932, 1.9, 2.0, None, 500, unit="nats")
-    assert comparison_text(gate("test_l", loss, "<=", 2.1)) == "2.0000 (bound; 500 examples) ≤ 2.1000 nats a token"
+    assert (
+        comparison_text(gate("test_l", loss, "<=", 2.1)) == "1.9932 (500 examples), bound 2.0000 ≤ 2.1000 nats a token"
+    )
 
 
 def test_a_gate_without_a_comparison_shows_its_outcome() -> None:
@@ -143,6 +150,43 @@ def test_a_gate_under_a_sampler_names_it() -> None:
     assert line == "(100, 0.5)-extractable by greedy decoding (generation_config.json): 0.00% (0 of 215) ≤ 1.00%"
     assert scoped_comparison(PASSING) == comparison_text(PASSING)
     assert scope_text(BROKEN) == ""
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "parts", "measured"),
+    [
+        (None, "", 0, "memorization rate of student"),
+        ("copies", "1 copy", 0, "memorization rate of student, examples that stand once"),
+        ("copies", "4-15 copies", 0, "memorization rate of student, examples that stand 4-15 times"),
+        ("copies", "4-15 copies", 3, "memorization rate of student, in each tier of copies"),
+        ("group", "customer acme", 0, "memorization rate of student, examples of customer acme"),
+        ("group", "customer acme", 2, "memorization rate of student, in each group"),
+    ],
+)
+def test_every_page_says_of_a_passing_gate_what_was_measured_whatever_its_test_is_called(
+    part: Any, name: str, parts: int, measured: str
+) -> None:
+    subject = f"student on {name}" if part else "student"
+    estimate = replace(rate(0, 66, subject, exhaustive=True), part=part, part_name=name, parts=parts)
+    passing = gate("test_teacher_secrets_stay", estimate, "<=", 0.01)
+    assert measured_text(passing) == measured
+    audit = full_audit(gates=(passing,), warnings=())
+    assert f'<p class="measured"><bdi>{measured}</bdi></p>' in render_audits(html.render, audit).replace("\u00a0", " ")
+    assert f"| teacher secrets stay<br><sub>{measured}</sub> |" in render_audits(markdown.render, audit)
+    comment = render_audits(lambda report: render_comment(report, CommentContext(name="a")), audit)
+    assert f"| teacher secrets stay<br><sub>{measured}</sub> |" in comment
+    assert f"\n    {measured}\n" in render_audits(terminal.render, audit, verbosity=1)
+    assert f"\n    {measured}\n" not in render_audits(terminal.render, audit)
+
+
+def test_what_was_measured_names_the_metric_with_its_rate_of_false_positives() -> None:
+    metric = "membership TPR at 1% FPR by loss"
+    found = Estimate(metric, "student", 35 / 325, 0.08, 0.1538, 35, 325)
+    passing = gate("test_membership", found, "<=", 0.2)
+    assert measured_text(passing) == "membership TPR at 1% FPR by loss of student"
+    assert comparison_text(passing) == "10.77% (35 of 325), bound 15.38% ≤ 20.00%"
+    assert measured_text(BROKEN) == ""
+    assert 'class="measured"' not in render_audits(html.render, full_audit(gates=(BROKEN,)))
 
 
 def test_the_same_advice_stands_once() -> None:
