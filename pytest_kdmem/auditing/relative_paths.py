@@ -35,8 +35,11 @@ def with_relative_paths(result: AuditResult, root: Path, from_here: str = ".") -
     def command(value: str) -> str:
         return prefix.sub(lambda _: "" if from_here == "." else f"{from_here}/", value)
 
+    def reading_of(entry: DataEntry) -> dict[str, Any]:
+        return {name: _changed(value, text) for name, value in entry.reading.items()}
+
     def of_set(entry: DataEntry | None) -> DataEntry | None:
-        return entry and replace(entry, source=text(entry.source))
+        return entry and replace(entry, source=text(entry.source), reading=reading_of(entry))
 
     return replace(
         result,
@@ -45,7 +48,7 @@ def with_relative_paths(result: AuditResult, root: Path, from_here: str = ".") -
         training_set=of_set(result.training_set),
         control_set=of_set(result.control_set),
         teacher_set=of_set(result.teacher_set),
-        other_sets={label: replace(entry, source=text(entry.source)) for label, entry in result.other_sets.items()},
+        other_sets={label: replaced for label, entry in result.other_sets.items() if (replaced := of_set(entry))},
         gates=tuple(_gate(gate, text, command) for gate in result.gates),
         warnings=tuple(map(text, result.warnings)),
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pytest_kdmem.auditing.messages import can_be_stratum
+from pytest_kdmem.auditing.prefilter_command import prefilter_command
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.verdict import examples_needed
@@ -22,12 +23,6 @@ SHOW_EXAMPLES = ["--kdmem-report=gate.html"]
 CLEANED_AWAY = ("memorization rate", "inheritance ratio", "inherited share")
 # Lengths that an error recommends.
 RECOMMENDED = re.compile(r"--kdmem-(?:prefix|suffix|window)-tokens=\d+\b")
-# Settings that `kdmem prefilter` takes, too.
-OF_PREFILTER = (
-    *("prefix-tokens", "suffix-tokens", "window-tokens", "text-column", "form", "eos", "add-special-tokens"),
-    *("tokenizer", "chat-columns", "chat-turns", "chat-roles", "answer-tokens", "chat-template", "dtype", "device"),
-    *("teacher-base", "baseline-base", "batch-size", "cache-dir", "offline", "trust-remote-code"),
-)
 
 
 def with_commands(
@@ -56,7 +51,7 @@ def next_command(
     Returns:
         the command, quoted for a shell; empty if it would be this run's own.
     """
-    if gate.metric == SHARE_AT_RISK and gate.outcome == "fail" and (prefilter := _prefilter_command(result, options)):
+    if gate.metric == SHARE_AT_RISK and gate.outcome == "fail" and (prefilter := prefilter_command(result, options)):
         return shlex.join(prefilter)
     sharing = [other for other in result.gates if other.outcome == gate.outcome == "error" and _share(other, gate)]
     added = _added_options(gate, result)
@@ -67,7 +62,7 @@ def next_command(
     is_alone = not added and {other.nodeid for other in result.gates} == {gate.nodeid} and not result.not_run
     if shows_again or has_all or is_alone:
         cleans = gate.outcome == "fail" and _is_cleaned_away(gate)
-        return shlex.join(_prefilter_command(result, options)) if cleans else ""
+        return shlex.join(prefilter_command(result, options)) if cleans else ""
     replaced = {option.split("=")[0] for option in added}
     kept = [option for option in options if option.split("=")[0] not in replaced]
     tests = [gate.nodeid] if len(sharing) < 2 else dict.fromkeys(other.nodeid.split("::")[0] for other in sharing)
@@ -84,27 +79,6 @@ def _is_cleaned_away(gate: Gate) -> bool:
     """Whether a gate would hold for a student of a cleaned training set sooner: one of what a student recites."""
     estimate = gate.estimate
     return estimate is not None and estimate.metric in CLEANED_AWAY and estimate.subject not in ("teacher", "baseline")
-
-
-def _prefilter_command(result: AuditResult, options: Sequence[str]) -> list[str]:
-    """The command that cleans the training set; empty if the report does not hold all that it takes."""
-    teacher, baseline = result.models.get("teacher"), result.models.get("baseline")
-    if result.training_set is None or teacher is None or baseline is None:
-        return []
-    models = [f"--teacher={teacher.source}", f"--baseline={baseline.source}"]
-    given = {f"--kdmem-{name}": f"--{name}={result.settings[key]}" for name, key in _lengths(result)}
-    given |= {
-        option.split("=")[0]: option.replace("--kdmem-", "--", 1)
-        for option in options
-        if option.split("=")[0].removeprefix("--kdmem-") in OF_PREFILTER
-    }
-    return ["kdmem", "prefilter", result.training_set.source, *models, *given.values(), "--out=cleaned"]
-
-
-def _lengths(result: AuditResult) -> list[tuple[str, str]]:
-    """Lengths that the configuration gives: names of their options, and their keys among the settings."""
-    keys = ("prefix_tokens", "suffix_tokens", "window_tokens")
-    return [(key.replace("_", "-"), key) for key in keys if key in result.settings]
 
 
 def _added_options(gate: Gate, result: AuditResult) -> list[str]:

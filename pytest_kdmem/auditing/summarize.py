@@ -87,6 +87,7 @@ def data_entry(memorization: Memorization) -> DataEntry:
         in_training_set=len(in_training_set),
         too_short_distinct=short.distinct if short else None,
         too_short_copies=short.most_copies,
+        reading=scores.training_set.declared_reading,
     )
     # Figures over another rest of the same set are of other examples.
     return replace(entry, digest=digest_of([entry.digest, in_training_set])) if in_training_set else entry

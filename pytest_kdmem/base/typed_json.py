@@ -77,7 +77,11 @@ def _fields(kind: Any) -> list[Field[Any]]:
 def _entries(value: Any) -> list[tuple[Field[Any], Any]]:
     """The fields of a dataclass that its JSON holds, with their values."""
     entries = ((field, getattr(value, field.name)) for field in _fields(value))
-    return [(key, entry) for key, entry in entries if "json_default" not in key.metadata or entry != key.default]
+    return [(key, entry) for key, entry in entries if "json_default" not in key.metadata or entry != _default(key)]
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _key(field: Field[Any]) -> str:

@@ -67,8 +67,9 @@ def check_classes(labels: Flags, source: str) -> None:
     if positives < FEWEST_PER_CLASS:
         raise DataError(
             f"At least {FEWEST_PER_CLASS} memorized examples are needed to learn what is at risk; found {positives} of"
-            f" {count(len(labels))}, by {source}: label from a model that memorizes more (--labels-from), or use a"
-            " predictor fitted to other data (--predictor)."
+            f" {count(len(labels))}, by {source}: label by a model that memorizes more (--labels-from STUDENT, such as"
+            " an earlier student), set shorter --kdmem-prefix-tokens and --kdmem-suffix-tokens, or use a predictor"
+            " fitted to other data (--predictor)."
         )
     if negatives < FEWEST_PER_CLASS:
         raise DataError(

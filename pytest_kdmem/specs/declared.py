@@ -188,6 +188,13 @@ class TrainingSet:
         return {name: values[name] for name in READ_BY_TRAINING if values[name] != defaults[name]}
 
     @property
+    def declared_reading(self) -> dict[str, str | int | bool]:
+        """All settings by which an audit reads the whole set that are not the default, by name."""
+        sampling = ("source", "sample", "seed", "stratify", "stratum_sample", "group_column")
+        declared = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, default) in declared.items() if name not in sampling and value != default}
+
+    @property
     def label(self) -> str:
         """The source and all settings that are not the default, which tell apart sets of one source."""
         changed = [

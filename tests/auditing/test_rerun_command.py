@@ -123,7 +123,7 @@ def test_a_command_is_quoted_for_a_shell(nodeid: str) -> None:
 
 def test_a_share_at_risk_that_is_too_high_is_lowered_by_a_cleaned_set() -> None:
     failed = gate(estimate_proportion("share at risk", "training", Counts(5, 10), exhaustive=True), 0.1)
-    models = RESULT.models | {"baseline": RESULT.models["student"]}
+    models = RESULT.models | {"baseline": replace(RESULT.models["student"], revision=None)}
     assert next_command(failed, replace(RESULT, models=models), OPTIONS) == (
         "kdmem prefilter train.jsonl --teacher=runs/teacher --baseline=runs/student --prefix-tokens=50"
         " --dtype=bfloat16 --out=cleaned"
@@ -153,7 +153,7 @@ def test_no_sample_is_larger_than_the_set(value: Estimate) -> None:
 )
 def test_a_command_that_was_run_is_followed_by_a_cleaned_set(failed: Gate, options: list[str]) -> None:
     """The run wrote an HTML report, or was in full precision and confirmed."""
-    models = RESULT.models | {"baseline": RESULT.models["student"]}
+    models = RESULT.models | {"baseline": replace(RESULT.models["student"], revision=None)}
     command = next_command(failed, replace(RESULT, models=models), options, written=["audit.json", "gate.html"])
     assert command.startswith("kdmem prefilter train.jsonl --teacher=runs/teacher --baseline=runs/student")
     assert next_command(failed, RESULT, options, written=["gate.html"]) == ""  # as this audit has no baseline

@@ -156,6 +156,34 @@ def test_the_panel_of_a_failed_gate_ends_with_a_command_that_runs(project):
     assert (project.path / "gate.html").exists()
 
 
+def test_the_command_that_cleans_the_set_reads_it_as_the_audit_did(project, capsys):
+    """The baseline recites too little to learn from, so that labels come from the student."""
+    import json
+    import shlex
+
+    from pytest_kdmem.cli import main
+
+    rows = rows_of_cells(**{"student": 15, "all": 2, "none": 30})
+    texts = [" ".join(f"zq{token:03d}x" for token in row) for row in rows.tolist()]
+    (project.path / "notes.jsonl").write_text("".join(json.dumps({"body": text}) + "\n" for text in texts))
+    project.declare(data='TrainingSet("notes.jsonl", text_column="body")')
+    project.gates(
+        "def test_rates(memorization, teacher, student, baseline):\n"
+        "    assert memorization(teacher).rate <= 0.5\n"
+        "    assert memorization(baseline).rate <= 0.5\n"
+        "    assert memorization(student).rate <= 0.01"
+    )
+    project.run("--kdmem-report=audit.json", "--kdmem-report=audit.html")
+    [gate] = project.report("audit.json").failed
+    program, *arguments = shlex.split(gate.command)
+    assert (program, arguments[0]) == ("kdmem", "prefilter")
+    assert {"--text-column=body", f"--labels-from={project.cast.student}"} <= {*arguments}
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert not end.value.code, capsys.readouterr().err
+    assert (project.path / "cleaned" / "notes.jsonl").is_file()
+
+
 def test_an_undecided_gate_says_the_sample_that_would_decide_it(project):
     project.configure(kdmem_accept_reading="noise")
     project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.001")

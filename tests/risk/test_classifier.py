@@ -50,7 +50,7 @@ def test_the_correction_for_sampling_gives_the_log_odds_of_a_fit_to_all_examples
     ("positives", "message"),
     [
         (0, "At least 10 memorized examples are needed to learn what is at risk; found 0 of 100, by a student"),
-        (9, "found 9 of 100, by a student: label from a model that memorizes more"),
+        (9, "found 9 of 100, by a student: label by a model that memorizes more .--labels-from STUDENT"),
         (91, "At least 10 examples that are not memorized are needed .* found 9 of 100"),
         (100, "found 0 of 100, by a student: a classifier cannot be fitted to one class alone"),
     ],

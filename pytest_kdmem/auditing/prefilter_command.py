@@ -1,0 +1,78 @@
+"""The command that cleans an audit's training set, with all by which the audit read it and scored its models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.risk.classifier import FEWEST_PER_CLASS
+from pytest_kdmem.specs.options import OPTIONS
+
+# Settings of a run that `kdmem prefilter` takes, too.
+LENGTHS = ("prefix-tokens", "suffix-tokens", "window-tokens")
+OF_RUN = (
+    *(*LENGTHS, "dtype", "device", "batch-size", "screen-dtype"),
+    *("teacher-base", "baseline-base", "accept-reading", "cache-dir", "offline", "trust-remote-code"),
+    *("labels-from", "predictor"),
+)
+# Flags by the arguments of a training set; one with another argument is read by no command.
+OF_READING = {
+    name: f"--{name.replace('_', '-')}"
+    for name in (
+        *("text_column", "split", "form", "eos", "add_special_tokens", "tokenizer", "eos_id", "order"),
+        *("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template"),
+    )
+} | {"dtype": "--token-dtype"}
+LABELS = ("--labels-from", "--predictor")
+
+
+def prefilter_command(result: AuditResult, options: Sequence[str]) -> list[str]:
+    """The command that cleans the training set; empty if the report does not hold all that it takes, or it would fail.
+
+    Args:
+        result: The result of an audit.
+        options: Options of the audit's command line.
+    """
+    teacher, baseline, data = result.models.get("teacher"), result.models.get("baseline"), result.training_set
+    if data is None or teacher is None or baseline is None or teacher.revision or baseline.revision:
+        return []
+    if not data.reading.keys() <= OF_READING.keys():
+        return []
+    by_set = {OF_READING[name]: _text(value) for name, value in data.reading.items()}
+    given = dict(_settings(result)) | by_set | dict(_given(options))
+    if not any(flag in given for flag in LABELS) and _recites_too_little(result, "baseline"):
+        student = result.models.get("student")
+        if student is None or student.revision or _recites_too_little(result, "student"):
+            return []
+        given["--labels-from"] = student.source
+    flags = [flag if value is None else f"{flag}={value}" for flag, value in given.items()]
+    models = [f"--teacher={teacher.source}", f"--baseline={baseline.source}"]
+    return ["kdmem", "prefilter", data.source, *models, *flags, "--out=cleaned"]
+
+
+def _settings(result: AuditResult) -> Iterator[tuple[str, str | None]]:
+    """Flags and values of lengths, and of what the configuration sets otherwise than by default."""
+    for option in OPTIONS:
+        value = result.settings.get(option.key)
+        is_set = value is not None and value is not False and str(value) != str(option.default)
+        if option.name in OF_RUN and (is_set or (option.name in LENGTHS and value is not None)):
+            yield f"--{option.name}", None if option.kind == "flag" else _text(value)
+
+
+def _given(options: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Flags and values that the command line of the audit has, as far as the command takes them."""
+    taken = {f"--{name}" for name in OF_RUN} | {*OF_READING.values()}
+    for option in options:
+        flag, has_value, value = option.replace("--kdmem-", "--", 1).partition("=")
+        if flag in taken:
+            yield flag, value if has_value else None
+
+
+def _recites_too_little(result: AuditResult, role: str) -> bool:
+    """Whether a model is known to recite fewer examples than a predictor is learned from."""
+    rate = result.memorization.get(role)
+    return rate is not None and rate.k is not None and rate.k + rate.ambiguous < FEWEST_PER_CLASS
+
+
+def _text(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
