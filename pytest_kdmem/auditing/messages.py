@@ -13,6 +13,7 @@ from pytest_kdmem.specs.roles import TEACHER_SET_NAME
 
 INHERITANCE_RATIO = "inheritance ratio"
 MEMORIZATION_RATE = "memorization rate"
+REDUCTION = "reduction"
 OPPOSITE_SIGN: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
 UNDEFINED = "There is no memorized example to compute it from, or student and baseline are the same model: check both."
 UNDEFINED_OVER_A_SAMPLE = (
@@ -38,6 +39,8 @@ def reason(comparison: Comparison, verdict: Verdict) -> str:
         return _regression_reason(figure, limit, verdict)
     if verdict.outcome == "pass":
         return f"{figure} {SIGN[operator]} {limit}{verdict.basis and f', {verdict.basis}'}"
+    if _has_nothing_to_reduce(estimate):
+        return f"{figure}: the baseline recites none of {count(estimate.n)} examples, so there is nothing to reduce"
     if not verdict.defined:
         return f"{figure}: nothing to compare with {limit}"
     if verdict.examples_needed:
@@ -55,6 +58,8 @@ def next_step(comparison: Comparison, verdict: Verdict) -> str:
         return ACCEPT
     if verdict.remedy:
         return verdict.remedy
+    if _has_nothing_to_reduce(comparison.estimate):
+        return _without_baseline(comparison.estimate)
     if not verdict.defined:
         return _undefined(comparison.estimate)
     if verdict.examples_needed:
@@ -83,6 +88,20 @@ def _undefined(estimate: Estimate) -> str:
     if estimate.metric == MEMORIZATION_RATE and not estimate.n:
         return NONE_LONG_ENOUGH if estimate.exhaustive else NONE_DRAWN
     return UNDEFINED if estimate.exhaustive else UNDEFINED_OVER_A_SAMPLE
+
+
+def _has_nothing_to_reduce(estimate: Estimate) -> bool:
+    """Whether a figure is a reduction of what is 0: the baseline recites nothing of what was looked at."""
+    return estimate.metric == REDUCTION and estimate.n > 0 and (math.isnan(estimate.value) or estimate.value == 0)
+
+
+def _without_baseline(estimate: Estimate) -> str:
+    larger = "" if estimate.exhaustive else "raise --kdmem-sample, "
+    return (
+        "A reduction needs a baseline that recites something: drop this gate where a lower limit of the memorization"
+        f" rate (--kdmem-max-memorization-rate) says the same, {larger}or audit with shorter --kdmem-prefix-tokens and"
+        " --kdmem-suffix-tokens."
+    )
 
 
 def can_be_stratum(estimate: Estimate) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_kdmem.auditing import messages
 from pytest_kdmem.auditing.verdict import judge
 from pytest_kdmem.base.text import count
-from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
+from pytest_kdmem.metrics.bounds import Counts, PairedCounts, PairedTable, estimate_proportion, estimate_quotient
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from tests.auditing.estimates import rate, reduction
@@ -59,6 +59,24 @@ def test_an_undefined_figure_is_called_undefined(exhaustive: bool) -> None:
     undefined = rate(0, 0, exhaustive=exhaustive)
     assert reason(undefined, "<=", 0.5).endswith("undefined (0 of 0): nothing to compare with 50.00%")
     assert ("--kdmem-sample" in next_step(undefined, "<=", 0.5)) is not exhaustive
+
+
+@pytest.mark.parametrize("student", [0, 3])
+@pytest.mark.parametrize("exhaustive", [True, False])
+def test_a_reduction_of_nothing_says_that_the_baseline_recites_nothing(student: int, exhaustive: bool) -> None:
+    counts = PairedCounts(0, 0, student)
+    table = PairedTable(counts, counts, counts, n=1325)
+    nothing = estimate_quotient("reduction", "student", table, exhaustive=exhaustive)
+    assert reason(nothing, ">=", 2.0).endswith(
+        "the baseline recites none of 1 325 examples, so there is nothing to reduce"
+    )
+    shown = next_step(nothing, ">=", 2.0)
+    assert "drop this gate where a lower limit of the memorization rate" in shown
+    assert "shorter --kdmem-prefix-tokens" in shown
+    assert ("--kdmem-sample" in shown) is not exhaustive
+    some = PairedCounts(0, 1, 3)
+    defined = estimate_quotient("reduction", "student", PairedTable(some, some, some, n=9), exhaustive=True)
+    assert "raise the temperature" in next_step(defined, ">=", 2.0)
 
 
 @given(st.floats(1e-5, 0.5))

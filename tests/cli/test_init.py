@@ -32,6 +32,8 @@ def test_the_written_audit_audits_the_models_named(audit_project, init):
     models = [f"--{role}={getattr(audit_project.cast, role)}" for role in MODELS]
     done = init("gates/release", *models, "--training-set=data.npy", "--workflow=none")
     assert (done.code, done.out.splitlines()[-1]) == (0, "next: pytest gates/release")
+    [written] = Path("gates/release").glob("test_*.py")
+    assert "# A baseline that recites nothing leaves nothing to reduce" in written.read_text()
     (audit_project.path / "conftest.py").unlink()
     audit_project.configure(kdmem_max_memorization_rate=0.25, **LIMITS)
     audit_project.run("gates/release").assert_outcomes(passed=3)
