@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pytest_kdmem.specs.declared import TrainingSet
     from pytest_kdmem.specs.run_card import RunCard
 
+# Sets beside the training set, whose columns may have other names.
+OTHER_SETS = ("control_set", "teacher_set")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
@@ -62,6 +65,7 @@ def init(
     from pytest_kdmem.auditing.card_readings import declared_settings, read_by, reading_of
     from pytest_kdmem.cli.pytest_configuration import configured
     from pytest_kdmem.cli.starter import DATA_PLACEHOLDERS, WORKFLOWS, Starter, write_starter
+    from pytest_kdmem.cli.starter.own_columns import own_columns
     from pytest_kdmem.specs.declared import TrainingSet
 
     require("--workflow", workflow, choice(*WORKFLOWS, "none"))
@@ -81,13 +85,28 @@ def init(
         name: tokens for name, tokens in lengths.items() if configured(f"kdmem_{name}", Path.cwd()) != str(tokens)
     }
     options = [f"--kdmem-{name.replace('_', '-')}={tokens}" for name, tokens in lengths.items()]
-    written = write_starter(
-        Starter(folder, Path.cwd(), given, workflow, reading=declared.reading, is_chat=is_chat, options=tuple(options))
+    others = {role: own_columns(given[role], declared.reading) for role in OTHER_SETS if role in given}
+    starter = Starter(
+        folder,
+        Path.cwd(),
+        given,
+        workflow,
+        reading=declared.reading,
+        columns={role: own.settings for role, own in others.items()},
+        is_chat=is_chat,
+        options=tuple(options),
     )
+    written = write_starter(starter)
     for path in written:
         say(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     for flag, source in _missing(given):
         say(f"! {flag} names {source}, where nothing is yet: the audit fails until it is there")
+    for role, own in others.items():
+        if own.columns:
+            say(
+                f"! --{role.replace('_', '-')} {given[role]} has the columns {own.columns}: name the one that holds its"
+                f" text in {folder / 'conftest.py'} (text_column)"
+            )
     if workflow == "gitlab":
         say(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
     if taken := {name: value for name, value in by_card.items() if declared.reading.get(name) == value}:

@@ -93,6 +93,20 @@ def read_columns(batches: Iterator[pa.RecordBatch], reader: RowReader, name: str
             row += 1
 
 
+def first_object(file: File) -> dict[str, Any] | None:
+    """The first object of a file of JSON lines; None if there is none that can be read.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    line = next((line for _, line in _lines(file) if line.strip()), "")
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
 def _to_values(column: pa.Array) -> list[Any]:
     """The values of a column; lists of whole numbers, as token ids are, become arrays without a Python number each."""
     kind = column.type

@@ -154,6 +154,33 @@ def test_of_text_and_of_what_is_not_there_yet_it_says_nothing_of_turns(init, row
 
 
 @pytest.mark.parametrize(
+    ("row", "written", "is_told"),
+    [
+        ({"body": "Ann.", "text": "Ann."}, ', text_column="body"', False),
+        ({"text": "Ann.", "note": "Ann."}, "", False),
+        ({"id": 1, "note": "Ann."}, ', text_column="note"', False),
+        ({"input_ids": [1, 2]}, "", False),
+        ({"messages": CONVERSATION}, "", False),
+        ({"note": "Ann.", "other": "Bob."}, ', text_column="body"', True),
+        ({"id": 1}, ', text_column="body"', True),
+        (None, ', text_column="body"', False),
+    ],
+)
+@pytest.mark.parametrize("role", ["control", "teacher"])
+def test_other_sets_have_columns_of_their_own(init, role, row, written, is_told):
+    write_rows(Path("data.jsonl"), [{"body": "Ann."}])
+    if row is not None:
+        write_rows(Path("other.jsonl"), [row])
+    done = init("--training-set=data.jsonl", f"--{role}-set=other.jsonl", "--text-column=body", "--form=blocks")
+    assert done.code == 0
+    text = Path("audits/conftest.py").read_text()
+    assert 'TrainingSet(ROOT / "data.jsonl", text_column="body", form="blocks")' in text
+    assert f'TrainingSet(ROOT / "other.jsonl"{written}, form="blocks")' in text
+    told = f"! --{role}-set other.jsonl has the columns {', '.join(row or ())}: name the one that holds its text"
+    assert (told in done.out) == is_told
+
+
+@pytest.mark.parametrize(
     ("row", "way_out"),
     [
         ({"body": "Ann."}, "name the right one with --text-column, or those of conversations with --chat-columns"),

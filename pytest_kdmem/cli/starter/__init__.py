@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pytest_kdmem.base.files import write_text
+from pytest_kdmem.cli.starter.own_columns import OF_COLUMNS
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.locations import looks_like_hub_id
 from pytest_kdmem.specs.roles import DATA_ROLES
@@ -37,6 +38,7 @@ class Starter:
             a placeholder.
         workflow: CI service whose workflow is written, a key of WORKFLOWS; or "none".
         reading: Settings by which training read the training set, by the argument of a training set.
+        columns: Settings that name the columns of other sets, by their roles; those of the training set if not given.
         is_chat: Whether the training set holds conversations.
         options: Options of pytest that every run of the audit needs.
     """
@@ -46,6 +48,7 @@ class Starter:
     sources: Mapping[str, str] = field(default_factory=dict)
     workflow: str = "github"
     reading: Mapping[str, Setting] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
     is_chat: bool = False
     options: Sequence[str] = ()
 
@@ -79,9 +82,7 @@ class Starter:
             "models": model_expressions,
             "data": data_expressions,
             "reading": _arguments(self.reading),
-            "reading_of_others": _arguments(
-                {name: value for name, value in self.reading.items() if name not in OF_TRAINING_SET_ALONE}
-            ),
+            "reading_of": {role: _arguments(self._reading_of(role)) for role in DATA_ROLES},
             "explains_chat_roles": self.is_chat and "chat_roles" not in self.reading,
             "options": "".join(f" {option}" for option in self.options),
             "levels_below_root": len(inner_path.parts) if inner_path is not None else 0,
@@ -94,6 +95,12 @@ class Starter:
             "has_teacher_set": "teacher_set" in data,
             "audits": inner_path.as_posix() if inner_path is not None else str(self.folder),
         }
+
+    def _reading_of(self, role: str) -> dict[str, Setting]:
+        """How another set than the training set is read: as that one, but for its own columns."""
+        own = self.columns.get(role)
+        left_out = (*OF_TRAINING_SET_ALONE, *(OF_COLUMNS if own is not None else ()))
+        return dict(own or {}) | {name: value for name, value in self.reading.items() if name not in left_out}
 
     def _expression(self, source: str) -> str:
         """Return a source as a Python expression: relative to ROOT if it lies below, or else a string."""
