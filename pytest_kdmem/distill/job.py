@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.chat_source import chat_digests
@@ -10,6 +11,7 @@ from pytest_kdmem.corpus.sources import check_source, training_fingerprint
 from pytest_kdmem.distill.adaptable import check_can_adapt
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
+from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.model_place import check_model_place
@@ -103,12 +105,32 @@ class TrainingJob:
         return digest_of([*parts, *([TRAINING_VERSION] if TRAINING_VERSION > 1 else [])])
 
     @property
+    def settings(self) -> dict[str, str]:
+        """What the digest is made of, by names that users know, so that another training can tell what differs."""
+        settings: dict[str, Any] = asdict(self.recipe) | asdict(self.extraction)
+        models = {"init": self.init, "teacher": self.teacher}
+        for name, model in models.items():
+            settings[name] = _content(model.declared.source, model.checkpoint.digest) if model else None
+        if self.teacher is not None:
+            settings["teacher dtype"] = self.teacher.declared.dtype
+        for name, data in {"training set": self.training_set, "held-out set": self.held_out}.items():
+            settings[name] = _content(data.declared.label, data.digest) if data else None
+            settings[f"{name}, template"] = (
+                digest_of(chat_digests(data.declared, self.init.checkpoint)) if data else None
+            )
+        return {name: str(value) for name, value in settings.items()}
+
+    @property
     def teacher_digest(self) -> str | None:
         """Digest of the teacher as it is run: of its checkpoint, and of its dtype unless that is ``auto``."""
         if self.teacher is None:
             return None
         digest, dtype = self.teacher.checkpoint.digest, self.teacher.declared.dtype
         return digest if dtype == "auto" else digest_of([digest, dtype])
+
+
+def _content(source: str, digest: str) -> str:
+    return f"{named(source)} ({digest[:12]})"
 
 
 def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:

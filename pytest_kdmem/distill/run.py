@@ -138,7 +138,7 @@ def _run_job(
     job: TrainingJob, out: Path, options: RunOptions, processes: ProcessGroup, unfinished: Path | None = None
 ) -> Model:
     """Prepare, train and publish; what is unfinished lies in the folder ``unfinished``, or else beside ``out``."""
-    with TrainingFolder.open(out, job.digest, processes, unfinished) as folder:
+    with TrainingFolder.open(out, job.digest, processes, unfinished, job.settings) as folder:
         run = TrainingRun(job, options if processes.is_first else options.silenced(), processes, folder)
         prepared = prepare(run)
         # Until the model is written: a signal that arrives after the last step must not interrupt the writing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,7 @@ class TrainingFolder:
         path: The folder.
         processes: The processes that use it; the first one writes.
         record: ``run`` is the digest of the job, ``seconds`` the time trained so far, ``resumed_at`` the steps at
-            which training was resumed.
+            which training was resumed, ``settings`` what the job's digest is made of; earlier records have none.
     """
 
     path: Path
@@ -43,7 +43,11 @@ class TrainingFolder:
     @staticmethod
     @contextmanager
     def open(
-        out: Path, job_digest: str, processes: ProcessGroup, parent: Path | None = None
+        out: Path,
+        job_digest: str,
+        processes: ProcessGroup,
+        parent: Path | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Iterator[TrainingFolder]:
         """Lock the folder that belongs to the model folder ``out``, and create it if it is missing.
 
@@ -52,6 +56,7 @@ class TrainingFolder:
             job_digest: Digest of the job.
             processes: The processes that use the folder.
             parent: Folder that the folder is in; that of ``out`` if None.
+            settings: What the digest is made of, by name, to tell what differs in another job; None tells nothing.
 
         Raises:
             SpecError: The folder holds a checkpoint of another job, or cannot be written; or ``out`` holds files.
@@ -62,13 +67,14 @@ class TrainingFolder:
                 stack.callback(_acquire_lock(path).release)
                 stack.push(partial(_remove_if_refused, path))
                 check_output_folder(out)  # again, because another run may have ended while this one waited
-                _begin_record(path, job_digest)
+                _begin_record(path, job_digest, settings or {})
             processes.wait()
             record = json.loads((path / RECORD_FILE).read_text(encoding="utf-8"))
             if record["run"] != job_digest:
                 raise SpecError(
                     f"A training of the same recipe, models and data was expected in {path}, which holds an unfinished"
-                    " training of others; delete it, or choose another --out."
+                    f" training of others{_differences(record.get('settings', {}), settings or {})}; set the same to"
+                    " go on with it, delete it, or choose another --out."
                 )
             processes.wait()
             yield TrainingFolder(path, processes, record)
@@ -134,7 +140,16 @@ def _acquire_lock(path: Path) -> FileLock:
     return lock
 
 
-def _begin_record(path: Path, job_digest: str) -> None:
+def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The settings of which an unfinished training had others, in words; empty if it does not tell."""
+    if not before or not now:
+        return ""
+    names = [name for name in now if before.get(name) != now[name]]
+    told = [f"{name} was {before.get(name, 'not set')}, and is {now[name]} now" for name in names]
+    return f": {'; '.join(told)}" * bool(told)
+
+
+def _begin_record(path: Path, job_digest: str, settings: Mapping[str, str]) -> None:
     """Write a new record, unless there is one of this job; what a job without a checkpoint left is deleted first."""
     if (path / RECORD_FILE).is_file():
         record = json.loads((path / RECORD_FILE).read_text(encoding="utf-8"))
@@ -145,7 +160,8 @@ def _begin_record(path: Path, job_digest: str) -> None:
                 shutil.rmtree(child)
             elif child.name != LOCK_FILE:
                 child.unlink()
-    _write_record(path, {"run": job_digest, "resumed_at": [], "seconds": 0.0})
+    told = {"settings": dict(settings)} if settings else {}
+    _write_record(path, {"run": job_digest, "resumed_at": [], "seconds": 0.0} | told)
 
 
 def _write_record(path: Path, record: dict[str, Any]) -> None:

@@ -65,29 +65,39 @@ def other_arguments(teacher, seven_rows):
 
 
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "told"),
     [
-        {"learning_rate": 1e-3},
-        {"seed": 1},
-        {"epochs": 4},
-        {"init": 1},
-        {"training_set": 1},
-        {"held_out": 1},
-        {"extraction": 1},
+        ({"learning_rate": 1e-3}, r"learning_rate was 0\.01, and is 0\.001 now"),
+        ({"seed": 1}, "seed was 0, and is 1 now"),
+        ({"epochs": 4}, "epochs was 2, and is 4 now"),
+        ({"init": 1}, r"init was \S+ \(\w+\), and is \S+ \(\w+\) now"),
+        ({"training_set": 1}, r"training set was \S+ \(\w+\), and is \S+seven\S* \(\w+\) now"),
+        ({"held_out": 1}, r"held-out set was None, and is \S+ \(\w+\) now; held-out set, template was None.*"),
+        ({"extraction": 1}, "(.*; )?window_tokens was [0-9]+, and is 20 now"),
     ],
-    ids=lambda changed: next(iter(changed)),
+    ids=lambda changed: next(iter(changed)) if isinstance(changed, dict) else "",
 )
 def test_an_unfinished_training_of_another_job_is_not_resumed(
-    train, interrupted, tmp_path, other_arguments, four_steps, changed
+    train, interrupted, tmp_path, other_arguments, four_steps, changed, told
 ):
     arguments = {name: other_arguments[name] for name in changed if name in other_arguments}
     recipe = four_steps | {name: value for name, value in changed.items() if name not in other_arguments}
     with pytest.raises(
-        SpecError, match=r"expected in .*\.out\.training, which holds an unfinished training of others; delete"
+        SpecError,
+        match=rf"expected in .*\.out\.training, which holds an unfinished training of others: {told}; set the same",
     ):
         train(arguments=arguments, **recipe)
     assert not (tmp_path / "out").exists()
     assert (interrupted / "checkpoint-2").is_dir()
+
+
+def test_of_a_training_of_an_earlier_version_nothing_is_told(tmp_path):
+    shutil.copytree(RECORD / "unfinished", tmp_path / ".out.training")
+    with (
+        pytest.raises(SpecError, match="holds an unfinished training of others; set the same to go on"),
+        TrainingFolder.open(tmp_path / "out", "other", ALONE, settings={"epochs": "3"}),
+    ):
+        pass
 
 
 def test_a_training_without_a_checkpoint_makes_room_for_another_job(train, tmp_path):
