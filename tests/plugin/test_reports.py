@@ -12,6 +12,7 @@ import pytest
 
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.report.identity import identity_lines
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, ModelOrigin, RunCard, write_run_card
@@ -255,6 +256,9 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     assert audit.models["student"].run["last_held_out"] == 2.5
     assert (audit.models["baseline"].run, audit.models["teacher"].run) == (None, None)
     assert audit.warnings == ("run card of baseline belongs to other weights",)
+    mixed_up = replace(audit, models=dict.fromkeys(("student", "baseline"), audit.models["baseline"]))
+    made_by = dict(identity_lines(mixed_up))["made by"]
+    assert made_by == "unknown: the run card beside its weights is of other weights"
     result.stdout.fnmatch_lines(
         [
             f"student: soft, forward KL, T = 2, teacher {teacher[:4]}…, 4 epochs, 1 752 steps",
