@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING
 
 from pytest_kdmem.base.text import count
-from pytest_kdmem.scoring.table import ScoreTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pytest_kdmem.scoring.table import ScoreTable
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class TooShort:
 
 def count_short_rows(rows: pa.Table) -> TooShort:
     """Count what is too short among the rows of a whole training set, by their columns ``digest`` and ``status``."""
+    import pyarrow.compute as pc  # reports are read without it
+
     short = rows["digest"].filter(pc.equal(rows["status"], "too_short"))
     copies = pc.value_counts(short).field("counts").to_numpy(zero_copy_only=False) if len(short) else ()
     return TooShort(len(short), len(copies), max(map(int, copies), default=0))

@@ -42,7 +42,7 @@ def test_a_figure_of_another_audits_model_is_refused_on_either_side() -> None:
     looked_at = refuse_foreign(kept, audit)
     assert [isinstance(entry, Refused) for entry in looked_at] == [False, True, True, True, False, False]
     assert looked_at[0] is kept[0]
-    assert "one of another audit's baseline was kept" in looked_at[2].reason
+    assert "one was kept from another audit's baseline" in looked_at[2].reason
 
 
 def test_an_audit_that_measured_nothing_has_no_figure_of_its_own() -> None:

@@ -83,7 +83,7 @@ def test_a_bucket_that_there_is_not_is_one_sentence(bucket, act):
 
 
 def test_a_private_file_has_no_address(bucket):
-    with pytest.raises(DataError, match="its owner alone may read"), atomic_file(ADDRESS, private=True):
+    with pytest.raises(DataError, match="only its owner may read"), atomic_file(ADDRESS, private=True):
         pass
     assert bucket.files == []
 

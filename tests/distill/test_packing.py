@@ -38,7 +38,7 @@ def build_model(build):
 
 @pytest.mark.parametrize("build", LEAKS.values(), ids=LEAKS)
 def test_models_in_which_packed_examples_see_each_other_are_refused(build):
-    with pytest.raises(EngineError, match=r"keeps packed examples apart was expected.*train without packing"):
+    with pytest.raises(EngineError, match=r"keeps packed examples apart was expected.*train without --packing"):
         check_packing(build_model(build))
 
 

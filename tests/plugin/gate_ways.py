@@ -115,7 +115,7 @@ RIGHT = {
     "numpy on the left": "assert np.float64(0.3) >= rate",
     "small numpy on the left": "assert np.float32(0.3) > rate",
     "a fraction": "assert rate <= Fraction(3, 10)",
-    "a whole number": "assert rate <= 1",
+    "a whole number": "assert rate < 1",
     "a message": "assert rate <= 0.3, 'the student recites'",
     "brackets": "assert (rate <= 0.3)",
     "two": "assert rate <= 0.3\nassert reduction >= 1.2",

@@ -38,7 +38,7 @@ def test_parts_hold_no_gate_and_together_are_one_run(unscored_project, shards_of
         result = unscored_project.run(f"--kdmem-shard={part}/4")
         assert result.ret == pytest.ExitCode.OK
         result.assert_outcomes(skipped=3)
-        result.stdout.fnmatch_lines([f"*part {part}/4 is scored, and no gate was held*"])
+        result.stdout.fnmatch_lines([f"*part {part}/4 is scored, and no gate was evaluated*"])
         assert seen < scores(unscored_project)
         seen = scores(unscored_project)
     assert seen == whole
@@ -135,7 +135,7 @@ def test_workers_of_a_part_are_heard(audit_project):
     result = audit_project.run_workers(1, "--kdmem-shard=1/1")
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(skipped=3)
-    result.stdout.fnmatch_lines(["*part 1/1 is scored, and no gate was held*"])
+    result.stdout.fnmatch_lines(["*part 1/1 is scored, and no gate was evaluated*"])
 
 
 def test_an_error_in_a_part_is_an_error(audit_project):

@@ -40,7 +40,7 @@ def test_a_gate_that_is_not_held_is_no_release(holding_project, source):
     holding_project.gates(f"{PYTEST}{HOLDS}\n\n{source}")
     result = holding_project.run("-p", "no:warnings", "--kdmem-report=audit.md")
     assert result.ret == NOT_DECIDED
-    assert "Exit code 10: this is no release" in printed(result)
+    assert "This is no release (exit code 10)" in printed(result)
     assert "Not decided" in (holding_project.path / "audit.md").read_text()
     assert holding_project.run("-p", "no:warnings", "--kdmem-partial").ret == pytest.ExitCode.OK
 

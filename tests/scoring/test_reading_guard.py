@@ -258,7 +258,7 @@ def test_token_ids_of_another_tokenizer_among_others(right, plain, rows, tmp_pat
     foreign = [{"input_ids": ids} for ids in ids_of(byte_level(secrets(seed=9)))]
     table = run(plain, rows([*own_rows(right), *foreign, *own_rows(12)]), tmp_path / "store")
     assert "documents are about as unlikely as noise, where others are not" in table.noise
-    assert "they are of another tokenizer" in table.noise
+    assert "they come from another tokenizer" in table.noise
     assert table.notes == (table.noise,)
 
 

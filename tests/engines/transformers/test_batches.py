@@ -52,7 +52,10 @@ def test_memory_that_runs_out_ends_threads_first_and_halves_batches_then(two_thr
     assert len(warned) == 2
     assert [row for batch in rows for row in batch] == list(range(11))
     assert batches.size == 2
-    with pytest.raises(EngineError, match="runs out of memory with one example"), pytest.warns(match="on with 1;"):
+    with (
+        pytest.raises(EngineError, match="runs out of memory with one example"),
+        pytest.warns(match="continues with 1;"),
+    ):
         batches.run(1, lambda batch: needs_memory(slice(0, 9)))
 
 

@@ -214,7 +214,7 @@ def test_memory_running_out_halves_the_batch_and_changes_no_verdict(family):
     with pytest.warns(UserWarning, match="runs out of memory on cpu with .* examples") as warnings:
         assert np.array_equal(scored(engine, ids).memorized, before.memorized)
     assert [str(warning.message).split("; ")[-1] for warning in warnings] == [
-        f"--kdmem-batch-size {size} starts with that" for size in (8, 4, 2)
+        f"--kdmem-batch-size {size} starts with that number" for size in (8, 4, 2)
     ]
     assert sizes[:4] == [16, 8, 4, 2]
     assert max(sizes[3:]) == 2
