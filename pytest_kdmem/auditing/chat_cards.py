@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_kdmem.auditing.provenance import Mismatch, shorten_digest
+from pytest_kdmem.auditing.card_warnings import shorten_digest
+from pytest_kdmem.auditing.provenance import Mismatch
 from pytest_kdmem.corpus.chat_source import may_hold_conversations, used_template
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.run_card import RunCard

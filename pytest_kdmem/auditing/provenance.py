@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_kdmem.auditing.card_readings import difference, other_settings, read_by
+from pytest_kdmem.auditing.card_warnings import OTHER_WEIGHTS, card_warning, shorten_digest
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.corpus.special_tokens import possible_fingerprints
@@ -19,8 +20,6 @@ from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import OTHER_TRAINER, RunCard, read_run_card
 
-SHOWN_DIGITS = 4
-OTHER_WEIGHTS = "belongs to other weights"
 Kind = Literal["training-set", "teacher", "role", "window", "template"]
 
 
@@ -63,11 +62,6 @@ def read_trusted_card(
     if reopened.digest != scored.digest:
         return None, [card_warning(subject, "is not used, because its folder was changed after the model was scored")]
     return card, []
-
-
-def card_warning(subject: str, problem: str) -> str:
-    """Return the warning of a run card that is not trusted, by which reports know it."""
-    return f"run card of {subject} {problem}"
 
 
 def model_warnings(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> Iterator[str]:
@@ -205,8 +199,3 @@ def _training_set_sentences(card: RunCard, subject: str, role: str, training_set
         yield (f"{trained}'s training set is called {training_set.name}; whether their content is the same is unknown")
     elif other:
         yield read_otherwise
-
-
-def shorten_digest(digest: str) -> str:
-    """The first digits of a digest, enough to tell two models apart at a glance."""
-    return f"{digest[:SHOWN_DIGITS]}…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pytest_kdmem.auditing.provenance import OTHER_WEIGHTS, card_warning, shorten_digest
+from pytest_kdmem.auditing.card_warnings import OTHER_WEIGHTS, card_warning, shorten_digest
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, ModelEntry
 from pytest_kdmem.base.text import count, last_part
