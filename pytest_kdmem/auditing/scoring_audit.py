@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from pytest_kdmem.auditing.cleaned_students import diluted_warning
 from pytest_kdmem.auditing.declared_audit import DeclaredAudit
 from pytest_kdmem.auditing.groups_of_sets import GroupsOfSets, looked_at_warnings
 from pytest_kdmem.auditing.judged_models import JudgedModels
 from pytest_kdmem.auditing.noise import check_is_no_noise
+from pytest_kdmem.auditing.provenance import read_trusted_card
+from pytest_kdmem.auditing.reading_first import reading_first
 from pytest_kdmem.auditing.run_cards import RunCards
 from pytest_kdmem.auditing.runs_beside import RunsBeside
 from pytest_kdmem.auditing.scored_share import (
@@ -27,7 +30,9 @@ from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.secrets.examples import SecretsOfExamples
 from pytest_kdmem.secrets.search import SecretSearch
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.run_card import RunCard
 
 
 @dataclass
@@ -86,10 +91,17 @@ class ScoringAudit(DeclaredAudit):
                 return memorization
         if self.run.holds_no_gate:
             self._scorer.score_part({model, *self.roles.values()}, training_set, metrics)
-        scores = self._scorer.score(model, checkpoint, training_set, metrics)
-        if training_set == self.teacher_set:
-            scores = self._absent.of(scores, self.training_set)
-        return self._remember(scores, source_digest, metrics)
+        with reading_first(self.subject(model), training_set, partial(self._card_of, model, checkpoint, training_set)):
+            scores = self._scorer.score(model, checkpoint, training_set, metrics)
+            if training_set == self.teacher_set:
+                scores = self._absent.of(scores, self.training_set)
+            return self._remember(scores, source_digest, metrics)
+
+    def _card_of(self, model: Model, checkpoint: Checkpoint, training_set: TrainingSet) -> RunCard | None:
+        """The trusted run card of a model, if it may name the set."""
+        if training_set != self.training_set:
+            return None
+        return read_trusted_card(self.subject(model), model, checkpoint, offline=self.run.offline)[0]
 
     def _remember(self, scores: ScoreTable, source_digest: str, metrics: Metrics) -> Memorization:
         """Check a model's scores as far as the audit asks for it, and keep them."""

@@ -374,3 +374,15 @@ def test_a_student_that_was_trained_on_another_set_is_not_judged_over_this_one(a
     [warning] = audit_project.report("audit.json").warnings
     assert warning.startswith("according to its run card, student was trained on other.npy")
     assert audit_project.run("--kdmem-training-set=other.npy").ret == pytest.ExitCode.OK
+
+
+def test_a_set_that_is_too_short_by_its_column_names_the_others_before_lengths(unscored_project):
+    rows = [json.dumps({"client": "zq001x", "body": text}) for text in unscored_project.cast.texts]
+    (unscored_project.path / "notes.jsonl").write_text("\n".join(rows))
+    unscored_project.declare(data='TrainingSet("notes.jsonl", text_column="client")')
+    unscored_project.gates("def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.5")
+    result = unscored_project.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    text = result.stdout.str()
+    assert "Column 'client' of notes.jsonl is read as its text, and it also has body: if another one was" in text
+    assert "all 20 are shorter" in text
