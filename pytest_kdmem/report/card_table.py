@@ -10,11 +10,10 @@ from pytest_kdmem.auditing.schema import DataEntry
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.report.identity import too_short_text
-from pytest_kdmem.report.markdown import titled_list
-from pytest_kdmem.report.markdown_text import escape_markdown, table
+from pytest_kdmem.report.markdown_text import escape_markdown, table, titled_list
 from pytest_kdmem.report.model_card import LINE_BREAK, audited_model
 from pytest_kdmem.report.sentences import figure_text
+from pytest_kdmem.report.too_short import too_short_text
 
 BEGIN, END = "<!-- pytest-kdmem: begin of the last audit -->", "<!-- pytest-kdmem: end of the last audit -->"
 # Marks stand on lines of their own: in a sentence that speaks of them they are text.

@@ -12,10 +12,10 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
-from pytest_kdmem.report.identity import too_short_text
-from pytest_kdmem.report.markdown import SYMBOLS, Detail, gate_cell, titled_list
-from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table
+from pytest_kdmem.report.markdown import SYMBOLS, Detail, gate_cell
+from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table, titled_list
 from pytest_kdmem.report.sentences import overall_outcome, scoped_comparison, verdict_sentence
+from pytest_kdmem.report.too_short import too_short_text
 
 # GitHub refuses longer comments. It counts characters, of which there are never more than bytes.
 MAX_BYTES = 65_536

@@ -10,6 +10,7 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, ModelEntry
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.report.sentences import PART_KINDS, unaudited_phrase
+from pytest_kdmem.report.too_short import number, too_short_phrases
 from pytest_kdmem.report.venn import ordered_roles
 
 # What no figure of an audit covers, whatever was scored.
@@ -61,7 +62,7 @@ def _cleaned_text(model: ModelEntry, data: DataEntry | None) -> str:
     if not trained_on.get("cleaned_from"):
         return ""
     audited = f" (the audited set holds {count(data.examples)})" if data is not None else ""
-    return f"on {trained_on['source']}, cleaned to {_number(trained_on['examples'], 'example')}{audited}"
+    return f"on {trained_on['source']}, cleaned to {number(trained_on['examples'], 'example')}{audited}"
 
 
 def looked_at(audit: AuditResult) -> tuple[str, ...]:
@@ -74,20 +75,8 @@ def not_looked_at(audit: AuditResult) -> tuple[str, ...]:
     return tuple(_not_looked_at(audit))
 
 
-def too_short_text(audit: AuditResult) -> str:
-    """Return what of the training set was too short to be looked at; empty if nothing was."""
-    return "; ".join(_too_short(audit.training_set)) if audit.training_set is not None else ""
-
-
-def _too_short(data: DataEntry) -> Iterator[str]:
-    if data.too_short:
-        yield str(data.short)
-    if data.left_out:
-        yield _number(data.left_out, "shorter document that was left out", "shorter documents that were left out")
-
-
 def _looked_at(audit: AuditResult) -> Iterator[str]:
-    yield f"{_number(sum(gate.estimate is not None for gate in audit.gates), 'gate')} that compared a figure"
+    yield f"{number(sum(gate.estimate is not None for gate in audit.gates), 'gate')} that compared a figure"
     if (data := audit.training_set) is not None:
         yield f"{count(data.distinct)} distinct examples of {last_part(data.source)}{_sampled(data)}"
     prefix, suffix = audit.settings.get("prefix_tokens"), audit.settings.get("suffix_tokens")
@@ -99,13 +88,13 @@ def _looked_at(audit: AuditResult) -> Iterator[str]:
 
 def _not_looked_at(audit: AuditResult) -> Iterator[str]:
     if audit.not_run:
-        yield f"what {_number(len(audit.not_run), 'test')} would compare that did not run"
+        yield f"what {number(len(audit.not_run), 'test')} would compare that did not run"
     if without := sum(gate.estimate is None for gate in audit.gates):
-        yield f"what {_number(without, 'test')} would compare that compared no figure"
+        yield f"what {number(without, 'test')} would compare that compared no figure"
     if (data := audit.training_set) is not None:
         if not data.exhaustive:
             yield "examples that were not drawn for the sample"
-        yield from _too_short(data)
+        yield from too_short_phrases(data)
         if phrase := unaudited_phrase(data.unaudited_turns):
             yield phrase
     for family, (kind, kinds) in PART_KINDS.items():
@@ -115,7 +104,7 @@ def _not_looked_at(audit: AuditResult) -> Iterator[str]:
             if figure.family == family and figure.estimate.metric == "memorization rate" and not figure.estimate.n
         }
         if unseen:
-            yield f"any example of {_number(len(unseen), kind, kinds)}"
+            yield f"any example of {number(len(unseen), kind, kinds)}"
     if (teacher_set := audit.teacher_set) is not None and teacher_set.in_training_set:
         held = count(teacher_set.in_training_set)
         yield f"{held} examples of {last_part(teacher_set.source)} whose suffix stands in the training set"
@@ -139,7 +128,3 @@ def _data_text(data: DataEntry) -> str:
 
 def _sampled(data: DataEntry) -> str:
     return f" of {count(data.examples)} examples" if data.exhaustive else f" sampled of {count(data.examples)} examples"
-
-
-def _number(things: int, name: str, several: str = "") -> str:
-    return f"{count(things)} {name if things == 1 else several or f'{name}s'}"

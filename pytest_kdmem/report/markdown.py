@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.families import FamilyTable, family_tables
 from pytest_kdmem.report.identity import identity_lines, looked_at, not_looked_at
-from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table
+from pytest_kdmem.report.markdown_text import bullets, code_span, escape_markdown, table, titled_list
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
@@ -120,7 +120,7 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
     confirmations = [confirmation_line(subject, entry) for subject, entry in audit.confirmation.items()]
     changes = [change_line(change) for change in audit.metric_changes]
     parts = [
-        _bullets([f"{name}: {escape_markdown(text)}" for name, text in identity_lines(audit)]),
+        bullets([f"{name}: {escape_markdown(text)}" for name, text in identity_lines(audit)]),
         _gates(audit, detail),
         titled_list("Not run", *detail.limit(audit.not_run), code_span),
         titled_list("Warnings", *detail.limit(audit.warnings), escape_markdown),
@@ -232,7 +232,7 @@ def _settings(audit: AuditResult) -> str:
     lines += [_model(role, audit.models[role]) for role in ordered_roles(audit)]
     values = (*audit.settings.items(), *audit.versions.items())
     lines += [f"{escape_markdown(name)}: {code_span(str(value))}" for name, value in values]
-    return f"<details><summary>Settings, versions and digests</summary>\n\n{_bullets(lines)}\n</details>\n"
+    return f"<details><summary>Settings, versions and digests</summary>\n\n{bullets(lines)}\n</details>\n"
 
 
 def _model(role: str, model: ModelEntry) -> str:
@@ -242,13 +242,3 @@ def _model(role: str, model: ModelEntry) -> str:
     quantized = f" (quantized: {escape_markdown(model.quantization)})" if model.quantization else ""
     source = f"{code_span(model.source)}{revision}{adapter}{quantized}, digest {code_span(model.digest)}"
     return f"{escape_markdown(role)}: {source}, {escape_markdown(engine)}"
-
-
-def titled_list(title: str, items: Iterable[str], rest: str, escape: Callable[[str], str]) -> str:
-    """Return a list below its title, which ends with what is left out of it; empty if there is nothing to list."""
-    lines = [*map(escape, items), *filter(None, [rest])]
-    return f"**{title}**\n\n{_bullets(lines)}" if lines else ""
-
-
-def _bullets(lines: Iterable[str]) -> str:
-    return "".join(f"- {line}\n" for line in lines)

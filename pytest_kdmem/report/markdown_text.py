@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pytest_kdmem.report.sanitize import sanitize
 
@@ -41,3 +41,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], rest: str = ""
     """Return a table of cells that are Markdown already, and below it a note on the rows that are left out."""
     lines = (headings, ["---"] * len(headings), *rows)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + (f"\n{rest}\n" if rest else "")
+
+
+def titled_list(title: str, items: Iterable[str], rest: str, escape: Callable[[str], str]) -> str:
+    """Return a list below its title, which ends with what is left out of it; empty if there is nothing to list."""
+    lines = [*map(escape, items), *filter(None, [rest])]
+    return f"**{title}**\n\n{bullets(lines)}" if lines else ""
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Return a list of lines that are Markdown already."""
+    return "".join(f"- {line}\n" for line in lines)
