@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from pytest_kdmem.corpus.column_names import column_names
-from pytest_kdmem.corpus.row_reader import columns_of, row_reader
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.errors.harmless import listed
 from pytest_kdmem.specs.declared import TrainingSet
@@ -34,6 +32,9 @@ def own_columns(source: str, reading: Mapping[str, Setting]) -> OwnColumns:
         source: The set, on this machine or elsewhere; of what cannot be looked at, those of the training set are taken.
         reading: Settings by which the training set is read.
     """
+    from pytest_kdmem.corpus.column_names import column_names
+    from pytest_kdmem.corpus.row_reader import columns_of, row_reader
+
     of_training = {name: reading[name] for name in OF_COLUMNS if name in reading}
     names = column_names(source)
     if names is None:
