@@ -26,16 +26,13 @@ class Command:
     printed: tuple[str, ...]
 
 
-def write_files(page: str, folder: Path) -> None:
+def commands_of(page: str, folder: Path) -> Iterator[Command]:
+    """The commands of a page in order, each once the files that the page shows before it are written to a folder."""
     for block in BLOCK.finditer(page):
         if block["title"]:
             path = folder / block["title"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block["content"], encoding="utf-8")
-
-
-def commands_of(page: str) -> Iterator[Command]:
-    for block in BLOCK.finditer(page):
         if block["kind"] == "console":
             for part in re.split(r"(?m)^\$ ", block["content"])[1:]:
                 line, *printed = part.replace("\\\n", "").splitlines()
@@ -48,13 +45,12 @@ def words(text: str) -> str:
 
 
 def run_page(name: str, folder: Path) -> dict[str, str]:
-    """Run the commands of a page, in a folder with its files, and return what each printed.
+    """Run the commands of a page in order, in a folder with its files so far, and return what each printed.
 
     An audit without options is the one that a page shows failing; nothing else may fail.
     """
     page = (ROOT / name).read_text(encoding="utf-8")
     (folder / "fixtures").symlink_to(ROOT / "fixtures")
-    write_files(page, folder)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -63,7 +59,7 @@ def run_page(name: str, folder: Path) -> dict[str, str]:
         "NO_COLOR": "1",
     }
     outputs = {}
-    for command in commands_of(page):
+    for command in commands_of(page, folder):
         run = subprocess.run(
             shlex.split(command.line), cwd=folder, env=environment, capture_output=True, text=True, timeout=900
         )
