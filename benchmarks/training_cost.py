@@ -1,8 +1,8 @@
 """Seconds that each way of training takes for the same rows: `python benchmarks/training_cost.py`.
 
 Trains the shipped small Pythia model, from the shipped teacher, for an epoch over the same rows in each mode, several
-times in turn, and prints the seconds of training beside those of the soft student. On the models of `studies/cpu.toml`
-the first epoch of a hard student also holds the writing of the teacher's text, which later epochs use again.
+times in turn, and prints the seconds of training beside those of the soft student. The teacher's writing for a hard
+student comes before its training and is not counted.
 """
 
 from __future__ import annotations
