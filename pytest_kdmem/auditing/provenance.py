@@ -188,10 +188,10 @@ def _training_set_sentences(card: RunCard, subject: str, role: str, training_set
     if fingerprint is not None and trained_on.fingerprint is not None:
         possible = possible_fingerprints(training_set)
         # A student of a cleaned set is audited over the whole: its teacher may have passed on what was removed.
-        known = {trained_on.fingerprint, trained_on.cleaned_from if role == "student" else None} - {None}
-        if known & possible:
+        trained_fingerprints = {trained_on.fingerprint, trained_on.cleaned_from if role == "student" else None} - {None}
+        if trained_fingerprints & possible:
             return
-        if other and known & possible_fingerprints(read_by(training_set, other)):
+        if other and trained_fingerprints & possible_fingerprints(read_by(training_set, other)):
             yield read_otherwise
         else:
             yield f"{trained}'s training set has other content, or is read in another way"

@@ -43,9 +43,9 @@ def with_trained_window(examples: Examples, models: Sequence[Model], *, offline:
     windows = {name: card.extraction.get("window_tokens") for name, card in cards.items()}
     by_card = {name: window for name, window in windows.items() if window is not None}
     if len(set(by_card.values())) > 1:
-        told = ", ".join(f"{window} ({name})" for name, window in by_card.items())
+        by_name = ", ".join(f"{window} ({name})" for name, window in by_card.items())
         raise SpecError(
-            f"One window was expected in the run cards of all models, and they were trained on {told} tokens; choose"
+            f"One window was expected in the run cards of all models, and they were trained on {by_name} tokens; choose"
             " one by --window-tokens."
         )
     for name, window in by_card.items():

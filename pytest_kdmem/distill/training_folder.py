@@ -145,8 +145,8 @@ def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     if not before or not now:
         return ""
     names = [name for name in now if before.get(name) != now[name]]
-    told = [f"{name} was {before.get(name, 'not set')}, and is {now[name]} now" for name in names]
-    return f": {'; '.join(told)}" * bool(told)
+    changes = [f"{name} was {before.get(name, 'not set')}, and is {now[name]} now" for name in names]
+    return f": {'; '.join(changes)}" * bool(changes)
 
 
 def _begin_record(path: Path, job_digest: str, settings: Mapping[str, str]) -> None:
@@ -160,8 +160,8 @@ def _begin_record(path: Path, job_digest: str, settings: Mapping[str, str]) -> N
                 shutil.rmtree(child)
             elif child.name != LOCK_FILE:
                 child.unlink()
-    told = {"settings": dict(settings)} if settings else {}
-    _write_record(path, {"run": job_digest, "resumed_at": [], "seconds": 0.0} | told)
+    kept_settings = {"settings": dict(settings)} if settings else {}
+    _write_record(path, {"run": job_digest, "resumed_at": [], "seconds": 0.0} | kept_settings)
 
 
 def _write_record(path: Path, record: dict[str, Any]) -> None:

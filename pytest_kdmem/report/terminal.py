@@ -218,9 +218,9 @@ def _data_lines(label: str, entry: DataEntry) -> list[str]:
 
 def _undecided_line(nodeid: str, reason: str, glyphs: Glyphs, width: int) -> Text:
     """A line on a test that decided nothing: its reason stays whole, and so does the end of its name."""
-    told = f": {glyphs.truncate(reason, MAX_REASON_LENGTH)}"
-    name_width = max(MIN_TEST_WIDTH, width - len(f"- {told}"))
-    return Text(f"- {glyphs.keep_end(nodeid, name_width)}{told}", style="yellow")
+    shown_reason = f": {glyphs.truncate(reason, MAX_REASON_LENGTH)}"
+    name_width = max(MIN_TEST_WIDTH, width - len(f"- {shown_reason}"))
+    return Text(f"- {glyphs.keep_end(nodeid, name_width)}{shown_reason}", style="yellow")
 
 
 def _gate_line(gate: Gate, glyphs: Glyphs, width: int, verbose: bool) -> RenderableType:
@@ -267,12 +267,12 @@ def _gate_panel(gates: Sequence[Gate], glyphs: Glyphs, width: int) -> Panel:
         body.append("\n" + glyphs.clean(f"$ {gate.command}"), style="bold")
     title_width = width - BORDER_WIDTH - 2
     location = glyphs.keep_end(f"{gate.path}:{gate.line}", title_width) if gate.path and len(gates) == 1 else ""
-    told = f": {gate.outcome}"
+    shown_outcome = f": {gate.outcome}"
     name = gate_title(gate) if len(gates) == 1 else f"{len(gates)} gates could not be evaluated"
-    shown_name = glyphs.truncate(f"{glyphs.failed} {name}", max(1, title_width - len(told)))
+    shown_name = glyphs.truncate(f"{glyphs.failed} {name}", max(1, title_width - len(shown_outcome)))
     return Panel(
         body,
-        title=Text(glyphs.truncate(f"{shown_name}{told}", title_width)),
+        title=Text(glyphs.truncate(f"{shown_name}{shown_outcome}", title_width)),
         title_align="left",
         subtitle=Text(location) if location else None,
         subtitle_align="right",

@@ -35,11 +35,11 @@ def named_thresholds(gates: Mapping[str, float] | Thresholds, *, with_further: b
         return asdict(gates)
     if not isinstance(gates, Mapping):
         raise SpecError(f"Gates must be a mapping from names to thresholds, or a Thresholds; found {quoted(gates)}.")
-    known = (*NAMES, *FURTHER) if with_further else NAMES
-    if unknown := [name for name in gates if name not in known]:
-        raise SpecError(f"Gates must be of {listed(known)}; found {quoted(unknown[0])}.")
+    valid_names = (*NAMES, *FURTHER) if with_further else NAMES
+    if unknown := [name for name in gates if name not in valid_names]:
+        raise SpecError(f"Gates must be of {listed(valid_names)}; found {quoted(unknown[0])}.")
     thresholds = asdict(Thresholds(**{name: gates[name] for name in NAMES if name in gates}))
     for name in FURTHER.keys() & gates.keys():
         thresholds[name] = plain(gates[name])
         require(name.replace("_", "-"), thresholds[name], FURTHER[name])
-    return {name: thresholds[name] for name in known if name in gates}
+    return {name: thresholds[name] for name in valid_names if name in gates}

@@ -93,8 +93,8 @@ def test_a_cleaned_copy_is_told_to_be_read_otherwise(training_set: TrainingSet) 
 def test_what_leaves_the_examples_as_they_are_is_no_difference(
     training_set: TrainingSet, trained: dict[str, Any], audited: dict[str, Any], names: list[str]
 ) -> None:
-    found = other_settings(origin(replace(training_set, **trained)), replace(training_set, **audited))
-    assert found == {name: trained.get(name) for name in names}
+    differing = other_settings(origin(replace(training_set, **trained)), replace(training_set, **audited))
+    assert differing == {name: trained.get(name) for name in names}
 
 
 def test_text_in_place_of_a_column_is_told_by_its_length(training_set: TrainingSet) -> None:
