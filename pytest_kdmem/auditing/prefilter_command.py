@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.errors.harmless import is_name
 from pytest_kdmem.risk.classifier import FEWEST_PER_CLASS
 from pytest_kdmem.specs.options import OPTIONS
 
@@ -45,6 +46,9 @@ def prefilter_command(result: AuditResult, options: Sequence[str]) -> list[str]:
         if student is None or student.revision or _recites_too_little(result, "student"):
             return []
         given["--labels-from"] = student.source
+    # Reports tell a value that may be a text by its length alone, and no command can be made of it.
+    if not all(is_name(value) for value in given.values() if value is not None):
+        return []
     flags = [flag if value is None else f"{flag}={value}" for flag, value in given.items()]
     models = [f"--teacher={teacher.source}", f"--baseline={baseline.source}"]
     return ["kdmem", "prefilter", data.source, *models, *flags, "--out=cleaned"]

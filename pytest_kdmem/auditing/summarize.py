@@ -18,6 +18,7 @@ from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.corpus.strata_of import stratified_phrase
+from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.risk.predicted import PredictedRisk
@@ -87,7 +88,10 @@ def data_entry(memorization: Memorization) -> DataEntry:
         in_training_set=len(in_training_set),
         too_short_distinct=short.distinct if short else None,
         too_short_copies=short.most_copies,
-        reading=scores.training_set.declared_reading,
+        reading={
+            name: named(value) if isinstance(value, str) else value
+            for name, value in scores.training_set.declared_reading.items()
+        },
     )
     # Figures over another rest of the same set are of other examples.
     return replace(entry, digest=digest_of([entry.digest, in_training_set])) if in_training_set else entry

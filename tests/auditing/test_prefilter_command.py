@@ -11,6 +11,7 @@ from pytest_kdmem.auditing.prefilter_command import OF_READING, OF_RUN, prefilte
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.cli import prefilter as command
 from pytest_kdmem.cli.parameters import _flat_members
+from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.declared import TrainingSet
 from tests.auditing.estimates import rate
 from tests.auditing.results import full_result
@@ -52,6 +53,12 @@ def test_the_set_is_read_as_the_audit_declared_it() -> None:
     assert not {"--text-column=body", "--sample=9", "--prefix-tokens=15"} & {*words}
     configured = result(settings={"dtype": "float32", "device": "auto", "offline": False, "window_tokens": 256})
     assert prefilter_command(configured, [])[5:-1] == ["--window-tokens=256", "--dtype=float32"]
+
+
+def test_none_is_printed_with_a_value_that_may_be_a_text_of_the_set() -> None:
+    document = "a document of more than four words"
+    assert prefilter_command(result({"text_column": named(document)}), []) == []
+    assert prefilter_command(result(), [f"--kdmem-text-column={document}"]) == []
 
 
 @pytest.mark.parametrize("reading", [{"minimum_tokens": 9}, {"config": "x"}, {"text_column": "a", "revision": "b"}])
