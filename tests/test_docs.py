@@ -66,10 +66,11 @@ def test_the_glossary_says_each_word_in_one_sentence() -> None:
         assert re.fullmatch(r"[A-Z][^.]*\.", meaning), word
 
 
-def test_the_page_of_settings_lists_every_setting() -> None:
+def test_the_page_of_settings_lists_every_setting_once_with_its_default() -> None:
     text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"(?m)^\| `([a-z-]+)` \| (.*) \| ", text))
-    assert rows == {option.name: option.help for option in OPTIONS}
+    rows = re.findall(r"(?m)^\| `([a-z-]+)` \| (.*) \| (.*) \|$", text)
+    defaults = {option.name: "" if option.default in (None, ()) else f"`{option.default}`" for option in OPTIONS}
+    assert sorted(rows) == sorted((option.name, option.help, defaults[option.name]) for option in OPTIONS)
 
 
 def test_every_promise_of_the_threat_model_names_tests_that_exist() -> None:
