@@ -81,7 +81,7 @@ def recitation(audit: Audit, names: list[str]) -> str:
     [first, *_] = memorizations.values()
     rows = [
         [
-            f"{tier} copies",
+            "1 copy" if tier == "1" else f"{tier} copies",
             *(f"{part.by_copies[tier].count} of {part.by_copies[tier].rate.n}" for part in memorizations.values()),
         ]
         for tier in first.by_copies

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from benchmarks import planted
 from benchmarks.planted import (
     BASES,
     CLASSES,
@@ -264,3 +266,10 @@ def test_the_shipped_audit_passes_and_reports_every_family(audit: Audit, tmp_pat
     [report] = read_report(str(tmp_path / "audit.json")).audits
     families = {figure.family for figure in report.figures}
     assert {"context", "near_verbatim", "specific", "group", "copies", "class", "membership", "canaries"} <= families
+
+
+@pytest.mark.parametrize("table", [planted.recitation, planted.exposure, planted.membership])
+def test_the_page_on_reliability_has_the_tables_that_the_benchmark_prints(
+    table: Callable[[Audit, list[str]], str], audit: Audit
+) -> None:
+    assert table(audit, [*planted.MODELS, *BASES]) in (ROOT / "docs/reliability.md").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from pytest_kdmem import audit
 from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.metrics.inheritance import compute_inheritance
@@ -50,6 +50,11 @@ def decoded_verdicts(folder: Path, examples: list[Example], extraction: Extracti
         for prefixes in whole[:, : extraction.prefix_tokens].split(ROWS_PER_BATCH)
     ]
     return (torch.cat(decoded) == whole).all(dim=1).tolist()
+
+
+def without_margins(line: str) -> str:
+    """A line without the small picture of margins: it has more bars where more than verdicts was stored."""
+    return re.sub(r"[▁-█]+\|?[▁-█]*$", "", line).rstrip()
 
 
 @pytest.fixture(scope="session")
@@ -223,21 +228,20 @@ def test_the_same_seed_gives_the_shipped_corpus(shipped, tmp_path, monkeypatch):
             assert made.read() == kept.read()
 
 
-def test_students_are_told_apart_as_the_how_to_shows(memorization_of, shipped, store):
-    models = {
-        name: str(shipped / "models/pythia" / name) for name in ("teacher", "baseline", "student", "student-hard")
-    }
-    for name in models:
+@pytest.mark.parametrize("page", ["audit-from-python", "choose-among-students"])
+def test_the_program_of_a_page_prints_what_the_page_shows(
+    page, memorization_of, shipped, store, tmp_path, monkeypatch, capsys
+):
+    for name in ("teacher", "baseline", "student", "student-hard"):
         memorization_of(f"pythia/{name}")
-    report = audit(
-        teacher=models["teacher"],
-        baseline=models["baseline"],
-        students={"soft": models["student"], "hard": models["student-hard"]},
-        training_set=shipped / "corpus/training.jsonl.gz",
-        gates={"max_memorization_rate": 0.02, "min_reduction": 2.0, "max_inheritance_ratio": 0.02},
-        window_tokens=EXTRACTION.window_tokens,
-        cache_dir=store.root,
-    )
-    rows = [(row.rate.k, round(row.reduction.value, 2), row.ratio.k, row.failed) for row in report.record.students]
-    assert rows == [(47, 2.43, 0, 0), (129, 0.88, 18, 3)]
-    assert report.passed is False
+    text = (shipped.parent / f"docs/how-to/{page}.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"(?s)```python\n(from pytest_kdmem import .*?)```", text)
+    (shown,) = re.findall(r"(?s)```\n((?:training set|student ) .*?)```", text)
+    (tmp_path / "fixtures").symlink_to(shipped)
+    (tmp_path / ".kdmem").symlink_to(store.root)
+    monkeypatch.chdir(tmp_path)
+    exec(program, {})  # reads nothing but the fixtures
+    printed = [without_margins(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [without_margins(line) for line in shown.splitlines() if line != "…"]
+    assert len(lines) >= 6
+    assert not [line for line in lines if line not in printed]
