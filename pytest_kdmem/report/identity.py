@@ -16,7 +16,7 @@ from pytest_kdmem.report.venn import ordered_roles
 # What no figure of an audit covers, whatever was scored.
 NEVER_LOOKED_AT = (
     "prompts other than the examples' own first tokens; filters, system prompts and tools around the model;"
-    " paraphrases of what it was trained on"
+    " paraphrases of what it was trained on (“What a pass does not say” in the documentation of pytest-kdmem)"
 )
 
 
