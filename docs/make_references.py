@@ -1,6 +1,7 @@
 """Makes the site's references of commands, fixtures and Python names from the code; mkdocs calls it as a hook.
 
-The pages are no files of the repository: they are made while the site is built, so they are never older than the code.
+The pages are made while the site is built, so they are never older than the code. In their place the repository has
+short pages that say what prints the same in a clone.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ RETURNED = (
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages to those of the folder."""
+    """Add the pages to those of the folder, in place of the short ones for a clone."""
     for name, text in (("commands", commands()), ("fixtures", fixtures()), ("python", python_names())):
-        files.append(File.generated(config, f"reference/{name}.md", content=text))
+        page = File.generated(config, f"reference/{name}.md", content=text)
+        if (in_clone := files.get_file_from_path(page.src_uri)) is not None:
+            files.remove(in_clone)
+        files.append(page)
     return files
 
 

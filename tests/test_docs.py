@@ -198,9 +198,33 @@ def test_no_name_of_an_option_is_divided_on_a_narrow_screen(site: Path) -> None:
         assert "site.css" in page
 
 
-def test_every_file_that_the_readme_names_is_there() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    targets = {urlsplit(target) for target in re.findall(r"\]\(([^)\s]+)\)", readme)}
-    local = {target.path for target in targets if not target.scheme and target.path}
-    assert len(local) > 20
-    assert not {path for path in local if not (ROOT / path).exists()}
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"(?m)^#+ (.+)$", text)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> set[str]:
+    """Links of a page that lead nowhere in a clone: no such file, or no such heading in it."""
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    broken = set()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        parts = urlsplit(target)
+        file = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+        if not parts.scheme and (not file.exists() or (parts.fragment and parts.fragment not in anchors_of(file))):
+            broken.add(target)
+    return broken
+
+
+@pages
+def test_every_link_of_a_page_leads_somewhere_in_a_clone(page: Path) -> None:
+    assert not broken_links(page)
+
+
+def test_broken_links_of_a_page_are_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# What `it` does, and how\n")
+    (tmp_path / "page.md").write_text(
+        "[.](other.md#what-it-does-and-how) [.](other.md#gone) [.](none.md) [.](https://x.org/#y) [.](#top)\n"
+    )
+    assert broken_links(tmp_path / "page.md") == {"other.md#gone", "none.md", "#top"}
