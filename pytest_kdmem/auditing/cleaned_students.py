@@ -70,7 +70,8 @@ def trained_otherwise(model: Model, training_set: TrainingSet, *, offline: bool)
     Raises:
         KdmemError: The model cannot be opened.
     """
-    card, warnings = read_trusted_card(model.name, model, open_checkpoint(model, offline=offline), offline=offline)
+    found = read_trusted_card(model.name, model, open_checkpoint(model, offline=offline), offline=offline)
+    card, warnings = found.card, found.told
     if card is None:
         return warnings
     # Whatever its role: that of a student is the one that may be audited over more than it was trained on.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pytest_kdmem.auditing.card_readings import difference, other_settings, read_by
 from pytest_kdmem.auditing.card_warnings import OTHER_WEIGHTS, card_warning, shorten_digest
@@ -18,9 +18,10 @@ from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.metrics.inheritance import is_same_model
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
-from pytest_kdmem.specs.run_card import OTHER_TRAINER, RunCard, read_run_card
+from pytest_kdmem.specs.run_card import FILE_NAME, OTHER_TRAINER, RunCard, read_run_card
+from pytest_kdmem.specs.weights import weights_digest
 
-Kind = Literal["training-set", "teacher", "role", "window", "template"]
+Kind = Literal["training-set", "teacher", "role", "window", "template", "weights"]
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,34 @@ class Mismatch:
     Attributes:
         kind: What differs.
         sentence: What the card says, and what the audit does.
+        refusal: What was expected and found where, and the way out; empty if the sentence says enough.
     """
 
     kind: Kind
     sentence: str
+    refusal: str = ""
 
 
-def read_trusted_card(
-    subject: str, model: Model, scored: Checkpoint, *, offline: bool = False
-) -> tuple[RunCard | None, list[str]]:
+class ReadCard(NamedTuple):
+    """What was found where the run card of a model lies.
+
+    Attributes:
+        card: The card; None if there is none that is trusted.
+        warnings: Why a card is not trusted.
+        mismatches: That the card belongs to other weights, as where the files of two models were mixed up.
+    """
+
+    card: RunCard | None
+    warnings: list[str]
+    mismatches: list[Mismatch]
+
+    @property
+    def told(self) -> list[str]:
+        """Everything that is wrong, as warnings: for commands, which judge nothing."""
+        return [*self.warnings, *(mismatch.sentence for mismatch in self.mismatches)]
+
+
+def read_trusted_card(subject: str, model: Model, scored: Checkpoint, *, offline: bool = False) -> ReadCard:
     """Read the run card beside the weights of a model that was scored.
 
     Args:
@@ -46,22 +66,44 @@ def read_trusted_card(
         model: The declared model, which is opened again to see whether its folder was changed after it was scored.
         scored: The checkpoint that was scored.
         offline: Whether the hub must not be asked.
-
-    Returns:
-        the card, or None if there is none that is trusted; and the reason why a card is not trusted.
     """
     try:
         card = read_run_card(scored.folder)
     except DataError as error:
-        return None, [card_warning(subject, f"cannot be read: {error}")]
+        return ReadCard(None, [card_warning(subject, f"cannot be read: {error}")], [])
     if card is None:
-        return None, []
+        return ReadCard(None, [], [])
     reopened = open_checkpoint(model, offline=offline)
     if card.weights != reopened.weights_digest:
-        return None, [card_warning(subject, OTHER_WEIGHTS)]
+        if _is_of_what_was_converted(card, reopened):
+            return ReadCard(
+                None, [card_warning(subject, "is of the weights beside its GGUF file, and is not used")], []
+            )
+        return ReadCard(None, [], [_other_weights(subject, scored)])
     if reopened.digest != scored.digest:
-        return None, [card_warning(subject, "is not used, because its folder was changed after the model was scored")]
-    return card, []
+        changed = "is not used, because its folder was changed after the model was scored"
+        return ReadCard(None, [card_warning(subject, changed)], [])
+    return ReadCard(card, [], [])
+
+
+def _is_of_what_was_converted(card: RunCard, checkpoint: Checkpoint) -> bool:
+    """Whether a card is of the safetensors in whose folder a converter wrote the GGUF file that is audited."""
+    if checkpoint.gguf is None or not list(checkpoint.folder.glob("*.safetensors")):
+        return False
+    try:
+        return weights_digest(checkpoint.folder) == card.weights
+    except SpecError:  # other weights than those of a whole model
+        return False
+
+
+def _other_weights(subject: str, scored: Checkpoint) -> Mismatch:
+    """That the card of a model belongs to other weights; whether these are a copy in another form cannot be known."""
+    refusal = (
+        f"The run card of {subject} was expected to be of the weights beside it, and {scored.folder / FILE_NAME}"
+        " belongs to other weights, as where the files of two models were mixed up; audit the model that the card was"
+        " written for, or, if its weights were saved again since (in another dtype, quantized, merged),"
+    )
+    return Mismatch("weights", card_warning(subject, OTHER_WEIGHTS), refusal)
 
 
 def model_warnings(teacher: Checkpoint, baseline: Checkpoint, student: Checkpoint) -> Iterator[str]:
@@ -162,10 +204,11 @@ def refused_or_warned(mismatches: Iterable[Mismatch], role: str, accepted: Colle
     for mismatch in mismatches:
         name = f"{role}:{mismatch.kind}"
         if name not in accepted:
-            raise SpecError(
+            refusal = mismatch.refusal or (
                 f"A model that was trained as it is audited was expected, and {mismatch.sentence}; audit what it was"
-                f" trained on, or accept this difference by --kdmem-accept-provenance={name}."
+                " trained on, or"
             )
+            raise SpecError(f"{refusal} accept this difference by --kdmem-accept-provenance={name}.")
         warnings.append(mismatch.sentence)
     return warnings
 

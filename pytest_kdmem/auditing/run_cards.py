@@ -60,8 +60,11 @@ class RunCards:
             SpecError: The card says something else than the audit, and that is not accepted.
         """
         scores = memorization.scores
-        card, warnings = read_trusted_card(memorization.subject, scores.model, scores.checkpoint, offline=self.offline)
+        found = read_trusted_card(memorization.subject, scores.model, scores.checkpoint, offline=self.offline)
+        card, warnings = found.card, list(found.warnings)
         self.cards[scores.model] = card
+        for role in roles:
+            warnings += self._accept(found.mismatches, role)
         if "student" in roles:
             mismatches = untrained_mismatches(scores.checkpoint, self._cards_of_others(declared))
             warnings += self._accept(mismatches, "student")
@@ -78,7 +81,7 @@ class RunCards:
         """The trusted cards of teacher and baseline, by role."""
         for role in ("teacher", "baseline"):
             if (model := declared.get(role)) is not None:
-                card, _ = read_trusted_card(role, model, open_checkpoint(model, offline=self.offline))
+                card = read_trusted_card(role, model, open_checkpoint(model, offline=self.offline)).card
                 if card is not None:
                     yield role, card
 

@@ -101,7 +101,7 @@ class ScoringAudit(DeclaredAudit):
         """The trusted run card of a model, if it may name the set."""
         if training_set != self.training_set:
             return None
-        return read_trusted_card(self.subject(model), model, checkpoint, offline=self.run.offline)[0]
+        return read_trusted_card(self.subject(model), model, checkpoint, offline=self.run.offline).card
 
     def _remember(self, scores: ScoreTable, source_digest: str, metrics: Metrics) -> Memorization:
         """Check a model's scores as far as the audit asks for it, and keep them."""

@@ -68,9 +68,9 @@ def _cards(models: Sequence[Model], *, offline: bool) -> dict[str, RunCard]:
 
     cards = {}
     for model in models:
-        card, warnings = read_trusted_card(model.name, model, open_checkpoint(model, offline=offline), offline=offline)
-        for warning in warnings:
+        found = read_trusted_card(model.name, model, open_checkpoint(model, offline=offline), offline=offline)
+        for warning in found.told:
             say_warning(warning)
-        if card is not None:
-            cards[model.name] = card
+        if found.card is not None:
+            cards[model.name] = found.card
     return cards

@@ -18,7 +18,7 @@ from pytest_kdmem.base.paths import can_be_path
 from pytest_kdmem.errors import SpecError
 
 # What a run card may say otherwise than an audit.
-PROVENANCE_KINDS = ("training-set", "teacher", "role", "window", "template")
+PROVENANCE_KINDS = ("training-set", "teacher", "role", "window", "template", "weights")
 # Returns what was expected instead of a value ("a whole number of at least 1"), or "" if the value is right.
 Check = Callable[[Any], str]
 

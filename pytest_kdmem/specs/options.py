@@ -99,7 +99,7 @@ OPTIONS = (
         "accept-provenance",
         "text",
         "Differences between run cards and this audit that are accepted, as ROLE:KIND, such as student:training-set,"
-        " separated by commas; a kind is training-set, teacher, role, window or template.",
+        " separated by commas; a kind is training-set, teacher, role, window, template or weights.",
         None,
         provenance_names,
     ),

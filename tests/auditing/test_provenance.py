@@ -25,6 +25,7 @@ from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.run_card import FILE_NAME, DataOrigin, ModelOrigin, RunCard, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
+from tests.quantized_models import train, write_gguf
 from tests.specs.any_card import card
 
 
@@ -52,24 +53,48 @@ def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any
     def believed() -> Any:
         return read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
 
-    assert believed() == (None, [])
+    assert believed() == (None, [], [])
     made = card(weights=weights_digest(model))
     write_run_card(made, model)
-    assert believed() == (made, [])
+    assert believed() == (made, [], [])
     shutil.copy(make_model(seed=1) / "model.safetensors", model)
-    assert believed() == (None, ["run card of student belongs to other weights"])
+    read_card, warnings, [mismatch] = believed()
+    assert (read_card, warnings, mismatch.kind) == (None, [], "weights")
+    assert believed().told == [mismatch.sentence] == ["run card of student belongs to other weights"]
+    assert str(model / FILE_NAME) in mismatch.refusal
     (model / FILE_NAME).write_text("{")
-    read_card, [warning] = believed()
-    assert read_card is None
+    read_card, [warning], mismatches = believed()
+    assert (read_card, mismatches) == (None, [])
     assert warning.startswith("run card of student cannot be read")
+
+
+def test_a_card_of_the_weights_that_a_gguf_file_was_made_from_is_no_mix_up(make_model: Any, tmp_path: Path) -> None:
+    """Converters write the file into the model's folder; a file that came with another folder's card is refused."""
+    full, folder = train(tmp_path / "full", steps=0), tmp_path / "converted"
+    write_gguf("Q8_0")(full, folder)
+    file = Model(str(folder / "model.gguf"))
+
+    def kinds() -> list[str]:
+        return [found.kind for found in read_trusted_card("student", file, open_checkpoint(file)).mismatches]
+
+    write_run_card(card(weights=weights_digest(full)), folder)
+    assert kinds() == ["weights"], "the card's own weights lie elsewhere"
+    shutil.copy(full / "model.safetensors", folder)
+    read_card, [warning], mismatches = read_trusted_card("student", file, open_checkpoint(file))
+    assert (read_card, mismatches) == (None, [])
+    assert warning == "run card of student is of the weights beside its GGUF file, and is not used"
+    shutil.copy(make_model(seed=1) / "model.safetensors", folder)
+    assert kinds() == ["weights"]
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    assert kinds() == ["weights"]
 
 
 def test_a_card_that_came_with_other_weights_after_scoring_is_not_believed(model: Path, make_model: Any) -> None:
     scored = open_checkpoint(Model(model))
     shutil.copy(make_model(seed=1) / "model.safetensors", model)
     write_run_card(card(weights=weights_digest(model)), model)
-    read_card, [warning] = read_trusted_card("student", Model(model), scored)
-    assert read_card is None
+    read_card, [warning], mismatches = read_trusted_card("student", Model(model), scored)
+    assert (read_card, mismatches) == (None, [])
     assert "changed after the model was scored" in warning
 
 
@@ -165,8 +190,8 @@ HOSTILE = {
 def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None:
     content = json.dumps({**card(weights=weights_digest(model)).to_json(), part: "HERE"})
     (model / FILE_NAME).write_text(content.replace('"HERE"', wrong))
-    read_card, [warning] = read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
-    assert read_card is None
+    read_card, [warning], mismatches = read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
+    assert (read_card, mismatches) == (None, [])
     assert warning.startswith("run card of student cannot be read")
     assert "\n" not in warning
     assert len(warning) < 1000

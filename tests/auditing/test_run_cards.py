@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model
-from pytest_kdmem.specs.run_card import write_run_card
+from pytest_kdmem.specs.run_card import FILE_NAME, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
 from tests.metrics.score_tables import memorization_from, row
 from tests.specs.any_card import card
@@ -51,10 +52,24 @@ def test_a_card_is_compared_with_every_role(memorization: Memorization) -> None:
 
 def test_a_card_of_other_weights_is_not_kept(memorization: Memorization) -> None:
     write_run_card(card(), memorization.scores.checkpoint.folder)
-    cards = RunCards(Extraction(), offline=True)
-    [warning] = cards.read(memorization, ["student"], {}, None)
-    assert "belongs to other weights" in warning
+    cards = RunCards(Extraction(), True, {"student:weights", "teacher:weights"})
+    # In both roles it is the same sentence, which an audit tells once.
+    warnings = cards.read(memorization, ["student", "teacher"], {}, None)
+    assert set(warnings) == {"run card of student belongs to other weights"}
     assert cards.cards == {memorization.scores.model: None}
+    assert cards.differences == {"student:weights", "teacher:weights"}
+
+
+@pytest.mark.parametrize("accepted", [(), {"teacher:weights"}, {"student:role", "teacher:weights"}])
+def test_a_card_of_other_weights_stops_an_audit_unless_it_is_accepted_in_each_role(
+    memorization: Memorization, accepted: Collection[str]
+) -> None:
+    write_run_card(card(), memorization.scores.checkpoint.folder)
+    where = memorization.scores.checkpoint.folder / FILE_NAME
+    cards = RunCards(Extraction(), True, accepted)
+    with pytest.raises(SpecError, match=r"belongs to other weights.*accept-provenance=student:weights\.$") as error:
+        cards.read(memorization, ["teacher", "student"] if accepted else ["student"], {}, None)
+    assert str(where) in str(error.value)
 
 
 def test_a_student_that_is_the_start_of_another_model_is_refused(memorization: Memorization, tmp_path: Path) -> None:

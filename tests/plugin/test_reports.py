@@ -250,7 +250,10 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     write_run_card(student, folders["baseline"])  # of other weights
     audit_project.declare(**folders)
     audit_project.gates(AUDIT)
-    result = audit_project.run("-v", "--kdmem-report=audit.json")
+    refused = audit_project.run()
+    refused.stdout.fnmatch_lines(["*The run card of baseline was expected to be of the weights beside it, and *"])
+    assert refused.ret == pytest.ExitCode.TESTS_FAILED
+    result = audit_project.run("-v", "--kdmem-report=audit.json", "--kdmem-accept-provenance=baseline:weights")
     audit = audit_project.report("audit.json")
     assert audit.models["student"].run == student.summary()
     assert audit.models["student"].run["last_held_out"] == 2.5
@@ -268,7 +271,7 @@ def test_how_models_were_made_is_told_from_their_run_cards(audit_project, tmp_pa
     apart = replace(student, teacher=ModelOrigin("t", "f" * 32), training_set=DataOrigin("d.npy", "0" * 32, 1, 1))
     write_run_card(apart, folders["student"])
     before = len(audit_project.shards)
-    accepted = "--kdmem-accept-provenance=student:teacher,student:training-set"
+    accepted = "--kdmem-accept-provenance=student:teacher,student:training-set,baseline:weights"
     assert audit_project.run("--kdmem-report=audit.json", accepted).ret == result.ret
     assert len(audit_project.shards) == before, "a card changes nothing that is scored"
     of_teacher, of_data = [
