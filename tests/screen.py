@@ -1,8 +1,23 @@
-"""A terminal's screen, as far as progress needs it: what stands on it after some output."""
+"""A terminal, as far as progress needs it: what a program writes to it, and what stands on its screen afterwards."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+# A program of its own session, whose terminal this is, so that Ctrl-C reaches it and all that it started.
+OWNS_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 TOKEN = re.compile(r"\x1b\[(?P<arguments>[?\d;]*)(?P<command>[A-Za-z])|(?P<text>.)", re.DOTALL)
 
@@ -35,3 +50,35 @@ def screen_of(output: str, columns: int) -> list[str]:
         while len(lines) <= row:
             lines.append([])
     return "\n".join("".join(line).rstrip() for line in lines).rstrip("\n").splitlines()
+
+
+def output_on_terminal(command: Sequence[str], columns: int, cwd: Path, *, ctrl_c_after: str = "") -> str:
+    """What a command writes to a terminal of so many columns.
+
+    Args:
+        command: Executable and arguments.
+        columns: Width of the terminal.
+        cwd: Folder in which it runs.
+        ctrl_c_after: What it has written when Ctrl-C is pressed, once; "" presses nothing.
+    """
+    reading, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "CI", "NO_COLOR")}
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNS_TERMINAL, *command],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=cwd,
+        start_new_session=True,
+        env=environment | {"TERM": "xterm"},
+    ):
+        os.close(terminal)
+        output, is_to_press = b"", bool(ctrl_c_after)
+        with suppress(OSError):  # how a terminal says that its last process has ended
+            while part := os.read(reading, 1 << 16):
+                output += part
+                if is_to_press and ctrl_c_after.encode() in output:
+                    is_to_press = os.write(reading, b"\x03") == 0
+    os.close(reading)
+    return output.decode()

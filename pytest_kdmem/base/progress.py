@@ -129,11 +129,14 @@ class Lines:
         task.advance(examples)
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            about = "about " if task.is_estimate else ""
-            total = f" of {about}{count(task.total)}" if task.total else ""
-            left = f", {seconds:.0f} s left" if (seconds := task.seconds_left) is not None else ""
-            noted = f", {task.note}" if task.note else ""
-            self._write(f"kdmem: {task.what} {count(task.done)}{total} examples, {task.rate or 0:.0f}/s{left}{noted}")
+            state = task.state
+            about = "about " if state.is_estimate else ""
+            total = f" of {about}{count(state.total)}" if state.total else ""
+            left = f", {seconds:.0f} s left" if (seconds := state.seconds_left) is not None else ""
+            noted = f", {state.note}" if state.note else ""
+            self._write(
+                f"kdmem: {state.what} {count(state.done)}{total} examples, {state.rate or 0:.0f}/s{left}{noted}"
+            )
 
     def note(self, text: str) -> None:
         self._task.note = text

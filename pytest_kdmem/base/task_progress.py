@@ -4,12 +4,48 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import dataclass
 
 # The rate is that of this last stretch.
 RATE_SECONDS = 30.0
 # What is done so soon after the start was done by an earlier run, and says nothing of the rate of this one.
 AT_ONCE_SECONDS = 0.05
 SECONDS_BETWEEN_SAMPLES = 0.5
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """How a task stands at one moment; its values are plain, so that another process can be told.
+
+    Args:
+        what: Name of the task; "" before it has begun.
+        total: Number of its examples; None if it is unknown.
+        is_estimate: Whether the total is estimated.
+        done: Number of examples done.
+        rate: Examples per second; None if it is unknown.
+        note: How the task stands beside that, such as a loss.
+        status: What is being done before the first example is; "" once it is done.
+    """
+
+    what: str
+    total: int | None
+    is_estimate: bool
+    done: int
+    rate: float | None
+    note: str
+    status: str
+
+    @property
+    def headline(self) -> str:
+        """What is being done, with the name of the task."""
+        return ": ".join(part for part in (self.what, self.status) if part)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all is done; None if that is unknown."""
+        if self.total is None or self.rate is None:
+            return None
+        return max(0, self.total - self.done) / self.rate
 
 
 class TaskProgress:
@@ -61,20 +97,12 @@ class TaskProgress:
         self.status = text
 
     @property
-    def headline(self) -> str:
-        """What is being done, with the name of the task."""
-        return ": ".join(part for part in (self.what, self.status) if part)
+    def state(self) -> TaskState:
+        """How the task stands now."""
+        return TaskState(self.what, self.total, self.is_estimate, self.done, self._rate, self.note, self.status)
 
     @property
-    def rate(self) -> float | None:
+    def _rate(self) -> float | None:
         """Examples per second of the last half minute; None if nothing was done in it."""
         (began, before), (ended, after) = self._samples[0], self._samples[-1]
         return (after - before) / max(ended - began, 1e-6) if after > before else None
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds until all is done; None if that is unknown."""
-        rate = self.rate
-        if self.total is None or rate is None:
-            return None
-        return max(0, self.total - self.done) / rate

@@ -107,9 +107,14 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Without a cache, workers of pytest-xdist share the controller's folder, or each would score every model."""
-    from pytest_kdmem.plugin.session import session_of
+    """Let a worker of pytest-xdist share what it does; without a cache, it also shares the controller's folder.
 
+    Otherwise each worker would score every model.
+    """
+    from pytest_kdmem.plugin.session import session_of
+    from pytest_kdmem.plugin.workers_line import watch_worker
+
+    watch_worker(node)
     session = session_of(node.config)
     if session.settings["no_cache"]:
         node.workerinput["kdmem_scratch"] = str(session.cache_dir)

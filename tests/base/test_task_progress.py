@@ -27,7 +27,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_nothing_is_known_before_anything_is_done(clock: Clock) -> None:
     task = TaskProgress("student", 10)
-    assert (task.rate, task.seconds_left) == (None, None)
+    assert (task.state.rate, task.state.seconds_left) == (None, None)
 
 
 def test_the_rate_tells_the_time_left_where_there_is_a_total(clock: Clock) -> None:
@@ -35,20 +35,20 @@ def test_the_rate_tells_the_time_left_where_there_is_a_total(clock: Clock) -> No
     for _ in range(4):
         clock.now += 1
         task.advance(5)
-    assert task.rate == 5
-    assert task.seconds_left is None
+    assert task.state.rate == 5
+    assert task.state.seconds_left is None
     task.expect(100, is_estimate=False)
-    assert task.seconds_left == 16
+    assert task.state.seconds_left == 16
 
 
 def test_what_an_earlier_run_did_does_not_count_for_the_rate(clock: Clock) -> None:
     task = TaskProgress("student", 1_000_000)
     task.advance(500_000)
     task.advance(1000)
-    assert task.rate is None
+    assert task.state.rate is None
     clock.now += 1
     task.advance(10)
-    assert task.rate == 10
+    assert task.state.rate == 10
 
 
 def test_what_is_found_stored_in_between_does_not_count_for_long(clock: Clock) -> None:
@@ -58,7 +58,7 @@ def test_what_is_found_stored_in_between_does_not_count_for_long(clock: Clock) -
     for _ in range(200):
         clock.now += 1
         task.advance(10)
-    assert task.rate == 10
+    assert task.state.rate == 10
 
 
 def test_many_steps_a_second_keep_few_samples(clock: Clock) -> None:
@@ -66,20 +66,20 @@ def test_many_steps_a_second_keep_few_samples(clock: Clock) -> None:
     for _ in range(100_000):
         clock.now += 0.001
         task.advance(1)
-    assert task.rate == pytest.approx(1000, rel=0.01)
+    assert task.state.rate == pytest.approx(1000, rel=0.01)
     assert len(task._samples) < 100
 
 
 def test_the_time_that_a_model_takes_to_load_slows_no_rate(clock: Clock) -> None:
     task = TaskProgress("student", 100)
     task.set_status("loading the model")
-    assert task.headline == "student: loading the model"
+    assert task.state.headline == "student: loading the model"
     clock.now += 60
     task.set_status("")
     clock.now += 1
     task.advance(10)
-    assert task.rate == 10
-    assert task.headline == "student"
+    assert task.state.rate == 10
+    assert task.state.headline == "student"
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,16 @@
-"""Progress is a bar on a terminal, lines in a log, and nothing in a quiet run."""
+"""Progress is a live line on a terminal and lines in a log; a quiet log shows none."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import pty
-import struct
-import subprocess
 import sys
-import termios
 
 import pytest
 
-from pytest_kdmem.base.progress import NO_PROGRESS, Lines
+from pytest_kdmem.base.progress import Lines
 from pytest_kdmem.base.progress_bar import Bar
 from pytest_kdmem.plugin.progress import progress_of
 from tests.audit_project import ALONE
-from tests.screen import screen_of
+from tests.screen import output_on_terminal, screen_of
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
@@ -27,14 +20,12 @@ def test_progress_fits_where_it_is_shown(pytester, is_terminal):
     assert isinstance(progress_of(config), Bar if is_terminal else Lines)
 
 
-def test_a_quiet_run_shows_none(pytester):
-    assert progress_of(pytester.parseconfigure(*ALONE, "-q")) is NO_PROGRESS
-
-
-def test_a_worker_shows_none(pytester):
-    config = pytester.parseconfigure(*ALONE)
-    config.workerinput = {}
-    assert progress_of(config) is NO_PROGRESS
+@pytest.mark.parametrize(("options", "is_shown"), [(["-q"], True), (["-qq"], False), (["--log-cli-level=INFO"], False)])
+def test_a_quiet_run_shows_it_on_a_terminal_alone(pytester, options, is_shown):
+    config = pytester.parseconfigure(*ALONE, *options)
+    assert isinstance(progress_of(config), Lines) == (options[0][:2] == "--")
+    config.pluginmanager.get_plugin("terminalreporter").isatty = True
+    assert isinstance(progress_of(config), Bar) == is_shown
 
 
 PLUGIN = '''
@@ -66,27 +57,12 @@ def screen_of_run(pytester, columns: int, *options: str) -> list[str]:
     """What stands on a terminal of so many columns after a run of pytest, below the header."""
     pytester.makeconftest(PLUGIN)
     pytester.makepyfile(test_release=TESTS)
-    reading, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "CI", "NO_COLOR")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--color=no", *ALONE, *options],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        cwd=pytester.path,
-        env=environment | {"TERM": "xterm"},
-    ):
-        os.close(terminal)
-        output = b""
-        with contextlib.suppress(OSError):  # how a terminal says that its last process has ended
-            while part := os.read(reading, 1 << 16):
-                output += part
-    os.close(reading)
-    assert b"kdmem: opening student" in output
-    assert b"2/4" in output
-    screen = screen_of(output.decode(), columns)
-    first = next(at for at, line in enumerate(screen) if line.startswith("collected"))
+    command = [sys.executable, "-m", "pytest", "--color=no", *ALONE, *options]
+    output = output_on_terminal(command, columns, pytester.path)
+    assert "kdmem: opening student" in output
+    assert "2/4" in output
+    screen = screen_of(output, columns)
+    first = next((at for at, line in enumerate(screen) if line.startswith("collected")), -1)
     return [line for line in screen[first + 1 :] if line]
 
 
@@ -95,6 +71,12 @@ def test_what_pytest_has_written_still_stands_when_the_bar_has_gone(pytester, co
     lines, summary = screen_of_run(pytester, columns)
     assert lines.split() == ["test_release.py", ".....", "[100%]"]
     assert "5 passed" in summary
+
+
+def test_a_quiet_run_is_left_as_it_was(pytester):
+    lines, summary = screen_of_run(pytester, 80, "-q")
+    assert lines.split() == [".....", "[100%]"]
+    assert summary.startswith("5 passed")
 
 
 def test_a_test_keeps_its_name_and_its_outcome(pytester):
