@@ -7,7 +7,9 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import numpy as np
 import pytest
@@ -110,7 +112,10 @@ def cast(make_model: Callable[..., Path]) -> Cast:
 
 @pytest.fixture(scope="session")
 def imported(cast: Cast) -> None:
-    """What an audit imports, imported here: pytester drops from memory what a run inside this process imports."""
+    """What an audit imports, imported here: pytester drops from memory what a run inside this process imports.
+
+    That goes for what the plugin itself imports late, too: all of the modules that render and decide.
+    """
     import datasets  # noqa: F401
     import matplotlib.backends.backend_svg
     import matplotlib.figure  # noqa: F401
@@ -120,11 +125,15 @@ def imported(cast: Cast) -> None:
     import sklearn.preprocessing  # noqa: F401
     import typer.main  # noqa: F401
 
-    import pytest_kdmem.auditing.audit
+    import pytest_kdmem.auditing
     import pytest_kdmem.cli
     import pytest_kdmem.engines.transformers.engine
-    import pytest_kdmem.plugin.gates
-    import pytest_kdmem.plugin.reporting  # noqa: F401
+    import pytest_kdmem.plugin
+    import pytest_kdmem.report
+
+    for package in (pytest_kdmem.auditing, pytest_kdmem.plugin, pytest_kdmem.report):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
 
 
 @pytest.fixture

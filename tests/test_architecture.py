@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -57,8 +58,15 @@ def imported_modules(path: Path) -> set[str]:
     return imported
 
 
-GRAPH = {name: imported_modules(path) for name, path in MODULES.items()}
-OWN = {name: {other for other in imported if other in MODULES} - {name} for name, imported in GRAPH.items()}
+@cache
+def graph() -> dict[str, set[str]]:
+    """What each module imports; read when a test asks, as every process of pytest-xdist imports this file."""
+    return {name: imported_modules(path) for name, path in MODULES.items()}
+
+
+def own_graph() -> dict[str, set[str]]:
+    """Which other modules of the package each of them imports."""
+    return {name: {other for other in imported if other in MODULES} - {name} for name, imported in graph().items()}
 
 
 def floor(name: str) -> int:
@@ -72,27 +80,28 @@ def test_the_package_holds_its_floors_and_three_files() -> None:
 
 
 def test_imports_run_downward() -> None:
+    own = own_graph()
     upward = [
         f"{name} imports {other}"
-        for name in sorted(OWN.keys() - ENTRANCES)
-        for other in sorted(OWN[name])
+        for name in sorted(own.keys() - ENTRANCES)
+        for other in sorted(own[name])
         if other in ENTRANCES or floor(other) > floor(name)
     ]
     assert upward == []
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    TopologicalSorter(OWN).prepare()  # raises CycleError with the modules of the circle
+    TopologicalSorter(own_graph()).prepare()  # raises CycleError with the modules of the circle
 
 
 def test_nothing_below_the_plugin_imports_pytest() -> None:
-    below = [name for name in OWN.keys() - ENTRANCES if floor(name) < FLOORS.index("plugin")]
-    roots = {name: {imported.partition(".")[0] for imported in GRAPH[name]} for name in below}
+    below = [name for name in graph().keys() - ENTRANCES if floor(name) < FLOORS.index("plugin")]
+    roots = {name: {imported.partition(".")[0] for imported in graph()[name]} for name in below}
     assert [name for name in sorted(below) if roots[name] & {"pytest", "_pytest", "pluggy", "xdist"}] == []
 
 
 def test_the_graph_is_read_as_a_whole() -> None:
     """A reader of imports that misses those in functions, or for annotations, would find nothing wrong anywhere."""
-    assert "pytest_kdmem.plugin.hooks" in GRAPH["pytest_kdmem.plugin"]
-    assert "pytest_kdmem.metrics.estimate" in GRAPH["pytest_kdmem"]
-    assert "pytest" in GRAPH["pytest_kdmem.plugin"]
+    assert "pytest_kdmem.plugin.hooks" in graph()["pytest_kdmem.plugin"]
+    assert "pytest_kdmem.metrics.estimate" in graph()["pytest_kdmem"]
+    assert "pytest" in graph()["pytest_kdmem.plugin"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from pytest_kdmem.auditing.schema_checks import ConfirmationEntry, EngineCheckEn
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import last_part
 from pytest_kdmem.base.typed_json import to_json
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.corpus.strata_of import stratified_phrase
 from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.metrics.inheritance import Inheritance
@@ -37,7 +37,7 @@ def empty_result(settings: Mapping[str, Any], gates: Sequence[Gate], name: str =
     return AuditResult(
         name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={package: version(package) for package in PACKAGES},
+        versions={package: installed_version(package) for package in PACKAGES},
         settings=dict(settings),
         gates=tuple(gates),
         student=student,

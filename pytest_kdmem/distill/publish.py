@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.distributed.checkpoint.state_dict import get_model_state_dict
 from transformers import GenerationConfig, PreTrainedModel
 
 from pytest_kdmem.base.files import atomic_folder
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.corpus.chat_source import chat_training
 from pytest_kdmem.corpus.cleaned import cleaned_from
 from pytest_kdmem.distill.checkpoints import WHOLE_STATE, without_frozen
@@ -76,7 +76,7 @@ def _run_card(run: TrainingRun, rows: Dataset, trained: Trained) -> RunCard:
         seconds=round(run.folder.seconds, 3),
         processes=run.processes.count,
         resumed_at=run.folder.resumed_at,
-        versions={name: version(name) for name in RECORDED_PACKAGES},
+        versions={name: installed_version(name) for name in RECORDED_PACKAGES},
         loss_curve=trained.loss_curve,
         held_out=trained.held_out,
         memorization_curve=trained.memorization_curve,

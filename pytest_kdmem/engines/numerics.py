@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.engines.vllm.configurations import uncompared_setting
 from pytest_kdmem.engines.vllm.versions import SUPPORTED_ARCHITECTURES, TESTED, check_vllm, installed_vllm
@@ -107,8 +108,9 @@ def resolve_numerics(
         if reason := unfit_for_vllm(model, checkpoint):
             raise EngineError(f"{reason}: use --kdmem-engine transformers.")
     quantization = None if checkpoint.quantization is None else quantization_here(checkpoint, device)
+    torch_version, transformers_version = map(installed_version, ("torch", "transformers"))
     return Numerics(
-        engine, device, named_dtype, version("torch"), version("transformers"), vllm_version, screen, quantization
+        engine, device, named_dtype, torch_version, transformers_version, vllm_version, screen, quantization
     )
 
 
@@ -126,7 +128,7 @@ def quantization_here(checkpoint: Checkpoint, device: str) -> str:
             " no CPU; audit it on a machine with a GPU, or audit the model before it was quantized."
         )
     try:
-        versions = [f"{package} {version(package)}" for package in quantization.packages]
+        versions = [f"{package} {installed_version(package)}" for package in quantization.packages]
     except PackageNotFoundError as error:
         raise EngineError(
             f"The package {error.name} was expected to load the model in {checkpoint.folder}, which is quantized by"
@@ -192,7 +194,7 @@ def installed_engines() -> tuple[str, ...]:
 def has_gpu() -> bool:
     """Whether torch will find an NVIDIA GPU, judged by the driver's files and the version of the torch wheel."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return not hidden and "+cpu" not in version("torch") and NVIDIA_DRIVER.exists()
+    return not hidden and "+cpu" not in installed_version("torch") and NVIDIA_DRIVER.exists()
 
 
 def has_bfloat16_units() -> bool:

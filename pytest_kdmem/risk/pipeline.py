@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 from pytest_kdmem.base.arrays import ExampleIds
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress, status_of
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.corpus.chat_source import may_hold_conversations
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.examples import Example, stream_examples
@@ -198,7 +198,8 @@ class RiskPipeline:
         source = asdict(features.source)
         del source["tokenizer_content"]
         inputs = [features.names, source, labels.source, labels.digest]
-        key = digest_of([FITTING_VERSION, version("scikit-learn"), version("scipy"), *digests, *inputs])
+        libraries = map(installed_version, ("scikit-learn", "scipy"))
+        key = digest_of([FITTING_VERSION, *libraries, *digests, *inputs])
         with suppress(DataError):
             if (content := self.store.read_entry("predictors", key)) is not None:
                 return predictor_from_json(content)

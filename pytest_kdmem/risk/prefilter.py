@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.base.files import atomic_folder, write_json, write_table
 from pytest_kdmem.base.text import count, size
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.corpus.cleaned import KIND, MANIFEST_FILE
 from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.megatron import index_path
@@ -222,7 +222,7 @@ def _manifest(training_set: TrainingSet, cleaned: CleanedSet, budget: Budget) ->
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": version("pytest-kdmem"),
+        "version": installed_version("pytest-kdmem"),
         "training_set": {
             "source": training_set.source,
             "digest": risk.features.source.training_set,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.engines.load import device_to_itself, open_engine
@@ -107,7 +108,7 @@ def _vllm_device() -> str | None:
     """The one device that the installed vLLM was built for, read from the name and version of its wheel."""
     for name in DISTRIBUTIONS:
         with suppress(PackageNotFoundError):
-            return "cpu" if name.endswith("cpu") or "+cpu" in version(name) else "cuda"
+            return "cpu" if name.endswith("cpu") or "+cpu" in installed_version(name) else "cuda"
     return None
 
 

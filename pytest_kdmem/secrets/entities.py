@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pytest_kdmem.base.digests import digest_of, file_digest
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.secrets.patterns import Span
 from pytest_kdmem.specs.declared import Model
@@ -52,7 +52,7 @@ class EntityModel:
     def identity(self) -> str:
         """Digest of its files, and of the version of the library that runs it."""
         files = sorted(path for pattern in FILES for path in self.folder.glob(pattern))
-        return digest_of([version("transformers"), *((path.name, file_digest(path)) for path in files)])
+        return digest_of([installed_version("transformers"), *((path.name, file_digest(path)) for path in files)])
 
     @cached_property
     def class_of_label(self) -> dict[int, str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
+
+from pytest_kdmem.base.versions import installed_version
 
 # First character of a secret and the one behind its last, in a text.
 Span = tuple[int, int]
@@ -45,7 +46,7 @@ def library_version(secret_class: str) -> str:
     if secret_class not in LIBRARIES:
         return ""
     distribution = LIBRARIES[secret_class][1]
-    return f"{distribution} {version(distribution)}"
+    return f"{distribution} {installed_version(distribution)}"
 
 
 def pattern_finders(regions: tuple[str, ...]) -> dict[str, Finder]:

@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.corpus.cleaned import cleaned_from
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
@@ -130,7 +130,7 @@ class TrainingCards:
             seconds=round(time.monotonic() - self.started, 3),
             processes=arguments.world_size,
             resumed_at=(),
-            versions={name: version(name) for name in packages},
+            versions={name: installed_version(name) for name in packages},
             loss_curve=curve_of(state.log_history, "loss"),
             held_out=curve_of(state.log_history, "eval_loss"),
             memorization_curve=curve_of(state.log_history, figure_name(RATE, self.role)),

@@ -15,6 +15,19 @@ def _no_settings(no_settings_from_outside: None) -> None:
     pass
 
 
+@pytest.fixture(scope="module")
+def store_of_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of scores for the tests of one file."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def one_store(store_of_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Projects of a file keep their scores in one folder, as what its tests are of comes after scoring."""
+    monkeypatch.setenv("KDMEM_CACHE_DIR", str(store_of_file))
+    return store_of_file
+
+
 @pytest.fixture
 def folder(audit_project):
     """Writes a folder of audits: what its conftest declares by name and source, and its tests."""

@@ -48,7 +48,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(unscored_project: AuditProject, planted: Path) -> AuditProject:
+def project(unscored_project: AuditProject, planted: Path, one_store: Path) -> AuditProject:
     """An audit of a student that saw no canary, beside a baseline that saw them."""
     for name in ("with.jsonl", "canaries.json"):
         shutil.copy(planted / name, unscored_project.path / name)

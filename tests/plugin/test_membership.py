@@ -57,7 +57,7 @@ def learned(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def project(unscored_project: AuditProject, learned: tuple[Path, Path]) -> AuditProject:
+def project(unscored_project: AuditProject, learned: tuple[Path, Path], one_store: Path) -> AuditProject:
     unseen, overfit = learned
     halves = text_of(2 * ROWS, seed=0)
     np.save(unscored_project.path / "data.npy", halves[:ROWS])

@@ -37,7 +37,7 @@ RATE = "def test_rate(memorization, student, teacher_set): assert memorization(s
 
 
 @pytest.fixture
-def project(unscored_project: Any) -> Any:
+def project(unscored_project: Any, one_store: Path) -> Any:
     declare(unscored_project)
     return unscored_project
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pytest_kdmem.auditing.schema_examples import DistributionsEntry, ModelDistributions
 from pytest_kdmem.report.margin_figures import draw_margins
 
 
-def drawn(monkeypatch: pytest.MonkeyPatch, edges: tuple[float, ...], **margins: tuple[int, ...]) -> tuple[str, list]:
-    """The picture, and left edge, height and colour of each bar."""
-    from matplotlib.axes import Axes
-
-    bars = []
-    bar = Axes.bar
-
-    def record(axes: Axes, x: float, height: int, width: float, **style: object) -> object:
-        bars.append((x, height, style["color"]))
-        return bar(axes, x, height, width, **style)
-
-    monkeypatch.setattr(Axes, "bar", record)
+def drawn(edges: tuple[float, ...], **margins: tuple[int, ...]) -> str:
     models = {role: ModelDistributions(counts, 1000, (), (), ()) for role, counts in margins.items()}
-    return str(draw_margins(DistributionsEntry(edges, models), "p").svg), bars
+    return str(draw_margins(DistributionsEntry(edges, models), "p").svg)
 
 
-def test_bars_from_zero_on_are_of_another_colour_and_both_sides_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    svg, bars = drawn(monkeypatch, (-2.0, -1.0, 0.0, 1.0, 2.0), student=(40, 2, 0, 7), baseline=(50, 0, 6, 0))
+def test_bars_from_zero_on_are_of_another_colour_and_both_sides_are_counted(bars: list) -> None:
+    svg = drawn((-2.0, -1.0, 0.0, 1.0, 2.0), student=(40, 2, 0, 7), baseline=(50, 0, 6, 0))
     for text in ("student: 1 042 below 0", "7 recited", "baseline: 1 050 below 0", "6 recited"):
         assert f">{text}<" in svg, text
     heights = [(x, height) for x, height, _ in bars]
@@ -36,12 +23,12 @@ def test_bars_from_zero_on_are_of_another_colour_and_both_sides_are_counted(monk
     assert len({of_side[0] for of_side in colours}) == 3  # what is missed is of one colour in both
 
 
-def test_the_bar_is_seen_where_no_margin_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    svg, bars = drawn(monkeypatch, (-9.0, -8.0, -7.0, -6.0), student=(0, 5, 0))
+def test_the_bar_is_seen_where_no_margin_reaches_it(bars: list) -> None:
+    svg = drawn((-9.0, -8.0, -7.0, -6.0), student=(0, 5, 0))
     assert ">0 recited<" in svg
     assert bars == [(-8.0, 5, bars[0][2])]
 
 
-def test_a_model_without_margins_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    svg, _ = drawn(monkeypatch, (-1.0, 0.0, 1.0), student=(3, 4), teacher=(0, 0))
+def test_a_model_without_margins_is_left_out() -> None:
+    svg = drawn((-1.0, 0.0, 1.0), student=(3, 4), teacher=(0, 0))
     assert "teacher" not in svg

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from pytest_kdmem.report.risk_figures import draw_reliability, draw_risk
 from pytest_kdmem.risk.reliability import Bin
 from tests.report.audits import risk_entry
@@ -20,17 +18,7 @@ ENTRY = replace(
 )
 
 
-def test_what_is_at_risk_is_counted_and_of_another_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.axes import Axes
-
-    bars = []
-    bar = Axes.bar
-
-    def record(axes: Axes, x: float, height: int, width: float, **style: object) -> object:
-        bars.append((x, height, style["color"]))
-        return bar(axes, x, height, width, **style)
-
-    monkeypatch.setattr(Axes, "bar", record)
+def test_what_is_at_risk_is_counted_and_of_another_colour(bars: list) -> None:
     svg = draw_risk(ENTRY, "p").svg
     assert ">10 at risk from 0.1 on<" in svg
     assert [(x, height) for x, height, _ in bars] == [(0.0005, 1000), (0.001, 100), (0.01, 40), (0.1, 10)]

@@ -47,5 +47,5 @@ def test_the_identity_is_of_the_version_of_transformers_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = model_with(tmp_path, {"id2label": {"0": "PER"}}).identity
-    monkeypatch.setattr(module, "version", lambda distribution: f"another of {distribution}")
+    monkeypatch.setattr(module, "installed_version", lambda distribution: f"another of {distribution}")
     assert model_with(tmp_path, {"id2label": {"0": "PER"}}).identity != identity

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.engines.vllm.configurations import COMPARED
 from pytest_kdmem.errors import EngineError
 
@@ -21,7 +22,7 @@ def installed_vllm() -> str | None:
     """Version of the installed vLLM without its build label, such as ``+cpu``; None if it is not installed."""
     for name in DISTRIBUTIONS:
         try:
-            return version(name).partition("+")[0]
+            return installed_version(name).partition("+")[0]
         except PackageNotFoundError:
             continue
     return None

@@ -11,12 +11,12 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.corpus.formats import first_line
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.errors import EngineError, KdmemError
@@ -132,7 +132,8 @@ class WorkerPool:
         worker = _Worker(self._actor_class.remote())
         self._workers.append(worker)
         self._pending[worker.actor.placed.remote()] = worker, None
-        self._pending[worker.actor.load.remote(self._task, version("pytest-kdmem"), self._threads)] = worker, None
+        loading = worker.actor.load.remote(self._task, installed_version("pytest-kdmem"), self._threads)
+        self._pending[loading] = worker, None
         self._last_start = time.monotonic()
 
     def _give(self, worker: _Worker, shard: Shard) -> None:

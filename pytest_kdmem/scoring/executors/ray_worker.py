@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import asdict, replace
-from importlib.metadata import version
 
 import pyarrow as pa
 
+from pytest_kdmem.base.versions import installed_version
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.errors import EngineError, SpecError
@@ -36,7 +36,7 @@ class RayWorker:
         Raises:
             EngineError: A model or a version on this node differs from the driver's, or a model cannot be loaded.
         """
-        if (installed := version("pytest-kdmem")) != release:
+        if (installed := installed_version("pytest-kdmem")) != release:
             raise EngineError(
                 f"pytest-kdmem {release} was expected on node {platform.node()}, as on the one that began the run;"
                 f" found {installed}: install the same version on all nodes."
