@@ -24,13 +24,14 @@ from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.distill.architectures import write_untrained
 from pytest_kdmem.distill.shapes import Size
 from pytest_kdmem.engines.numerics import Numerics
+from pytest_kdmem.risk.budget import Budget
 from pytest_kdmem.risk.features import extract_features
 from pytest_kdmem.risk.fitting import fit_predictor
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.labels import labels_from_both_models
 from pytest_kdmem.risk.pipeline import RiskPipeline
 from pytest_kdmem.risk.predicted import apply_predictor
-from pytest_kdmem.risk.prefilter import Budget, CleanedSet, prefilter
+from pytest_kdmem.risk.prefilter import CleanedSet, prefilter
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import KL_SCHEMA, SCHEMA, PairTable, ScoreTable
 from pytest_kdmem.specs.checkpoint import Checkpoint

@@ -15,7 +15,8 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import quoted
 
 if TYPE_CHECKING:
-    from pytest_kdmem.risk.prefilter import Budget, CleanedSet
+    from pytest_kdmem.risk.budget import Budget
+    from pytest_kdmem.risk.prefilter import CleanedSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class CleanedOutput:
         Raises:
             SpecError: More than one limit is given, or one is no percentage.
         """
-        from pytest_kdmem.risk.prefilter import Budget
+        from pytest_kdmem.risk.budget import Budget
 
         return Budget(threshold, parse_percentage("--recall", self.recall), parse_percentage("--at-most", self.at_most))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,61 +21,18 @@ from pytest_kdmem.corpus.filtered_copy import check_copyable, copy_documents
 from pytest_kdmem.corpus.megatron import index_path
 from pytest_kdmem.corpus.sources import fingerprint, training_fingerprint
 from pytest_kdmem.errors import DataError, DryRun, SpecError
-from pytest_kdmem.risk.cutoff import DEFAULT_RECALL, Cutoff
+from pytest_kdmem.risk.budget import Budget
 from pytest_kdmem.risk.features import STUDY_FEATURES
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.pipeline import RiskPipeline
 from pytest_kdmem.risk.predicted import PredictedRisk
 from pytest_kdmem.risk.predictor_file import write_predictor
-from pytest_kdmem.risk.removal import Removal, plan_removal, removal_candidates, rows_within
+from pytest_kdmem.risk.removal import Removal, plan_removal, removal_candidates
 from pytest_kdmem.risk.short_copies import Repeated, find_repeated, find_short_copies
-from pytest_kdmem.specs.checks import number, require
 from pytest_kdmem.specs.declared import TrainingSet
 
 SCHEMA_VERSION = 1
 REMOVED_ROWS_FILE, PREDICTOR_FILE = "dropped.parquet", "predictor.json"
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much is removed; at most one limit is given. By default 95 % of what is memorized is to be found.
-
-    Attributes:
-        threshold: Examples of this risk or more are removed.
-        recall: Examples are removed down to the risk that finds this share of what is memorized.
-        at_most: The riskiest examples are removed, with their copies, up to this share of the rows.
-
-    Raises:
-        SpecError: Two limits are given, or one is not between 0 and 1.
-    """
-
-    threshold: float | None = None
-    recall: float | None = None
-    at_most: float | None = None
-
-    def __post_init__(self) -> None:
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        if len(given) > 1:
-            options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise SpecError(f"One of --threshold, --recall and --at-most was expected; found {options}: keep one.")
-        for name, value in given.items():
-            require(name.replace("_", "-"), value, number(above=0, below=1))
-
-    def __str__(self) -> str:
-        if self.threshold is not None:
-            return f"risk of {self.threshold:g} or more"
-        if self.at_most is not None:
-            return f"at most {100 * self.at_most:g}% of the rows"
-        return f"{100 * (self.recall or DEFAULT_RECALL):g}% of what is memorized"
-
-    @property
-    def cutoff(self) -> Cutoff:
-        """How the threshold is chosen at or above which an example is at risk."""
-        return Cutoff(self.threshold, self.recall or DEFAULT_RECALL)
-
-    def max_rows(self, rows: int) -> float:
-        """Return the most of this number of rows that may be removed; infinity without a limit."""
-        return math.inf if self.at_most is None else rows_within(self.at_most, rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,9 +23,10 @@ from pytest_kdmem.distill.shapes import Family
 from pytest_kdmem.engines.transformers.quiet import quiet
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.risk.budget import Budget
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.pipeline import RiskPipeline
-from pytest_kdmem.risk.prefilter import REMOVED_ROWS_FILE, Budget, prefilter
+from pytest_kdmem.risk.prefilter import REMOVED_ROWS_FILE, prefilter
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections import Counter
 from dataclasses import replace
@@ -19,10 +18,11 @@ from pytest_kdmem.base.digests import file_digest
 from pytest_kdmem.corpus.cleaned import cleaned_from
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.risk.budget import Budget
 from pytest_kdmem.risk.label_source import LabelSource
 from pytest_kdmem.risk.pipeline import RiskPipeline
 from pytest_kdmem.risk.predictor_file import predictor_digest, read_predictor
-from pytest_kdmem.risk.prefilter import Budget, prefilter
+from pytest_kdmem.risk.prefilter import prefilter
 from pytest_kdmem.risk.short_copies import Repeated
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.too_short import TooShort
@@ -43,39 +43,6 @@ def pipeline(cast, tmp_path_factory) -> RiskPipeline:
     training_set = TrainingSet(str(folder / "train.jsonl"))
     models = Model(str(cast.teacher)), Model(str(cast.baseline))
     return RiskPipeline(*models, training_set, Extraction(12, 8, 20), ScoreStore(folder / "store"), RunSettings())
-
-
-@pytest.mark.parametrize(
-    ("limits", "text"),
-    [
-        ({}, "95% of what is memorized"),
-        ({"recall": 0.9}, "90% of what is memorized"),
-        ({"threshold": 0.25}, "risk of 0.25 or more"),
-        ({"at_most": 0.005}, "at most 0.5% of the rows"),
-    ],
-)
-def test_a_budget_is_named_in_the_manifest(limits, text):
-    assert str(Budget(**limits)) == text
-
-
-def test_a_budget_sets_the_cutoff_and_the_most_rows():
-    assert (Budget().cutoff.threshold, Budget().cutoff.recall, Budget().max_rows(1000)) == (None, 0.95, math.inf)
-    assert Budget(threshold=0.25).cutoff.threshold == 0.25
-    assert Budget(recall=0.9).cutoff.recall == 0.9
-    assert Budget(at_most=0.005).max_rows(1000) == 5
-
-
-@pytest.mark.parametrize(
-    ("limits", "message"),
-    [
-        ({"threshold": 0.5, "recall": 0.9}, "found --threshold and --recall: keep one"),
-        ({"at_most": 1.0}, "at-most must be a number above 0 and below 1; found 1"),
-        ({"recall": 0.0}, "recall must be a number above 0 and below 1; found 0"),
-    ],
-)
-def test_a_budget_has_at_most_one_limit_between_0_and_1(limits, message):
-    with pytest.raises(SpecError, match=message):
-        Budget(**limits)
 
 
 def test_the_cleaned_set_has_the_other_rows_and_a_manifest(pipeline, quick_fits, tmp_path):
