@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.sampled import Extractable
-from pytest_kdmem.scoring.beside import examples_at
+from pytest_kdmem.scoring.chosen_run import examples_at
 from pytest_kdmem.scoring.sampled import may_be_extractable, sampled_suffixes
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore

@@ -1,27 +1,18 @@
-"""Runs of a model beside its pass, over all examples that the pass has scored or over some of them."""
+"""Runs of a model beside its pass: which model, by what it is run, and under which keys its rows are stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pytest_kdmem.base.digests import digest_of
-from pytest_kdmem.base.progress import Progress
-from pytest_kdmem.corpus.examples import Example
-from pytest_kdmem.corpus.shards import Shard, rows_digest
+from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.engines.load import ModelToLoad, open_decider
 from pytest_kdmem.engines.numerics import numerics_of_run
-from pytest_kdmem.scoring.check_sample import Expected
-from pytest_kdmem.scoring.confirm import read_examples
-from pytest_kdmem.scoring.job import Job, Task
-from pytest_kdmem.scoring.run import executor_of
-from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.job import Job
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.runtime import RunSettings
 
@@ -65,95 +56,6 @@ class BesideScorer:
 
     def close(self) -> None:
         self._engine.close()
-
-
-# The shards of some of the chunks that examples are stored in.
-MakeShards = Callable[[list[pa.Table]], Iterator[Shard]]
-EXAMPLES_PER_CHUNK = 512
-
-
-@dataclass(frozen=True)
-class ChosenRun:
-    """A run over those examples that the pass leaves open, which are stored in chunks.
-
-    Attributes:
-        task: What they are scored with.
-        keys: The store's key of each of the tables that the task fills.
-        store: Where rows are read and stored.
-        progress: Receives the number of examples done.
-        title: What is done, for the progress.
-    """
-
-    task: Task
-    keys: tuple[str, ...]
-    store: ScoreStore
-    progress: Progress
-    title: str
-
-    def tables(self, chosen: pa.Table, make_shards: MakeShards) -> list[pa.Table]:
-        """Read from the store what it holds of some examples, and score the others.
-
-        Args:
-            chosen: Position and digest of each example, as `distinct_rows` gives them.
-            make_shards: Reads the examples of chunks from the training set.
-
-        Returns:
-            The rows of the examples in each of the task's tables.
-
-        Raises:
-            KdmemError: The model cannot be run, or the training set has changed.
-        """
-        chunks = {rows_digest(chunk): chunk for chunk in _chunks(chosen)}
-        with self.store.lock(self.keys[0]):
-            stored = {digest: [self.store.read_shard(key, digest) for key in self.keys] for digest in chunks}
-            missing = [digest for digest, tables in stored.items() if any(table is None for table in tables)]
-            if missing:
-                wanted = [chunks[digest] for digest in missing]
-                job = self.task.jobs[0]
-                self.progress.start(self.title, sum(map(len, wanted)))
-                try:
-                    run = executor_of(job.settings).score(self.task, make_shards(wanted), self.progress)
-                    with closing(run) as scored:
-                        for digest, rows in scored:
-                            stored[digest] = list(self.task.split(rows))
-                            for key, table in zip(self.keys, stored[digest], strict=True):
-                                self.store.write_shard(key, digest, table)
-                finally:
-                    self.progress.finish()
-        parts = [
-            [table.replace_schema_metadata(None) for tables in stored.values() if (table := tables[place]) is not None]
-            for place in range(len(self.keys))
-        ]
-        return [
-            pa.concat_tables([schema.empty_table(), *part])
-            for schema, part in zip(self.task.schemas, parts, strict=True)
-        ]
-
-
-def distinct_rows(rows: pa.Table, is_chosen: pa.ChunkedArray) -> pa.Table:
-    """Position and digest of each distinct example of which a row is chosen, at the first such copy."""
-    chosen = rows.filter(is_chosen).select(["example_id", "digest"]).combine_chunks()
-    _, first = np.unique(chosen["digest"].to_numpy(), return_index=True)
-    return chosen.take(pa.array(np.sort(first)))
-
-
-def examples_at(scores: ScoreTable, positions: set[int], *, offline: bool) -> dict[int, Example]:
-    """Read examples of a table from the training set again, by their positions.
-
-    Raises:
-        EngineError: They are missing there, or others than were scored.
-    """
-    wanted = scores.rows.filter(pc.is_in(scores.rows["example_id"], pa.array(sorted(positions), pa.int64())))
-    expected = [
-        Expected(position, digest, False, False, None)
-        for position, digest in zip(wanted["example_id"].to_pylist(), wanted["digest"].to_pylist(), strict=True)
-    ]
-    return {example.position: example for example in read_examples(scores, expected, offline=offline)}
-
-
-def _chunks(chosen: pa.Table) -> Iterator[pa.Table]:
-    for start in range(0, len(chosen), EXAMPLES_PER_CHUNK):
-        yield chosen.slice(start, EXAMPLES_PER_CHUNK)
 
 
 def job_beside(scores: ScoreTable, settings: RunSettings) -> Job:

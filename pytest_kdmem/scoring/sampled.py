@@ -6,9 +6,8 @@ the suffix is at most under any sampler. Only what may be extracted within that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +17,8 @@ from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.errors import SpecError
-from pytest_kdmem.scoring.beside import (
-    BesideScorer,
-    BesideTask,
-    ChosenRun,
-    distinct_rows,
-    examples_at,
-    job_beside,
-    key_beside,
-)
+from pytest_kdmem.scoring.beside import BesideScorer, BesideTask, job_beside, key_beside
+from pytest_kdmem.scoring.chosen_run import ChosenRun
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.runtime import RunSettings
@@ -79,10 +71,9 @@ def sampled_suffixes(
     job = job_beside(scores, settings or RunSettings())
     task = SampledTask(job, tuple(samplers))
     keys = tuple(key_beside(job, scores, "sampled", PROTOCOL, to_digest(sampler)) for sampler in samplers)
-    run = ChosenRun(task, keys, store, progress, f"{job.model.name} as it is sampled")
+    run = ChosenRun(scores, task, keys, store, progress, f"{job.model.name} as it is sampled")
     is_chosen = np.logical_or.reduce([may_be_extractable(scores, sampler, draws) for sampler in samplers])
-    make_shards = partial(_shards, scores, offline=job.settings.offline)
-    return run.tables(distinct_rows(scores.rows, pa.chunked_array([pa.array(is_chosen)])), make_shards)
+    return run.tables(pa.chunked_array([pa.array(is_chosen)]))
 
 
 def may_be_extractable(scores: ScoreTable, sampler: Sampler, draws: Draws) -> Flags:
@@ -161,11 +152,3 @@ class SampledScorer(BesideScorer):
 def _column(name: str, place: int) -> str:
     """The column of one of several samplers."""
     return f"{name} {place}"
-
-
-def _shards(scores: ScoreTable, chunks: list[pa.Table], *, offline: bool) -> Iterator[Shard]:
-    """Read the examples of some chunks from the training set."""
-    positions = {position for chunk in chunks for position in chunk["example_id"].to_pylist()}
-    examples = examples_at(scores, positions, offline=offline)
-    for chunk in chunks:
-        yield Shard(tuple(examples[position] for position in chunk["example_id"].to_pylist()))

@@ -5,9 +5,8 @@ Only what is recited is scored again, so the run is as small as the memorization
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +16,8 @@ from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import Shard
-from pytest_kdmem.scoring.beside import (
-    BesideScorer,
-    BesideTask,
-    ChosenRun,
-    distinct_rows,
-    examples_at,
-    job_beside,
-    key_beside,
-)
+from pytest_kdmem.scoring.beside import BesideScorer, BesideTask, job_beside, key_beside
+from pytest_kdmem.scoring.chosen_run import ChosenRun, Chunk
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.scoring.unrelated_prefixes import DRAWS, POOL, SEED, UnrelatedPrefixes, draw_pool
@@ -70,10 +62,19 @@ def suffixes_alone(
     job = job_beside(scores, settings or RunSettings())
     task = SuffixTask(job)
     key = key_beside(job, scores, "without prefix", PROTOCOL, scores.record.digest, [SEED, DRAWS, POOL])
-    run = ChosenRun(task, (key,), store, progress, f"{job.model.name} without prefixes")
+    run = ChosenRun(scores, task, (key,), store, progress, f"{job.model.name} without prefixes")
     is_possible = pc.fill_null(pc.or_(scores.rows["memorized"], scores.rows["ambiguous"]), False)
-    make_shards = partial(_shards, scores, offline=job.settings.offline)
-    return run.tables(distinct_rows(scores.rows, is_possible), make_shards)[0]
+
+    def pool() -> list[int]:
+        return draw_pool(scores.rows)
+
+    def with_prefixes(chunks: Iterator[Chunk], examples: Mapping[int, Example]) -> Iterator[SuffixShard]:
+        prefixes = UnrelatedPrefixes([examples[position] for position in pool()], scores.extraction)
+        for chunk in chunks:
+            yield SuffixShard(chunk, tuple(prefixes.of(example) for example in chunk))
+
+    [table] = run.tables(is_possible, with_prefixes, beside=pool)
+    return table
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,3 @@ class SuffixScorer(BesideScorer):
             for name in ("memorized", "ambiguous", "logprob")
         }
         return pa.table(self._task.columns(shard) | columns, SUFFIX_SCHEMA)
-
-
-def _shards(scores: ScoreTable, chunks: list[pa.Table], *, offline: bool) -> Iterator[SuffixShard]:
-    """Read the examples of some chunks, and the pool, from the training set."""
-    pool = draw_pool(scores.rows)
-    positions = {*pool, *(position for chunk in chunks for position in chunk["example_id"].to_pylist())}
-    examples = examples_at(scores, positions, offline=offline)
-    prefixes = UnrelatedPrefixes([examples[position] for position in pool], scores.extraction)
-    for chunk in chunks:
-        of_chunk = tuple(examples[position] for position in chunk["example_id"].to_pylist())
-        yield SuffixShard(of_chunk, tuple(prefixes.of(example) for example in of_chunk))

@@ -13,7 +13,7 @@ from pytest_kdmem.errors import EngineError
 from pytest_kdmem.metrics.bounds import lower_bound, upper_bound
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.sampled import Extractable
-from pytest_kdmem.scoring.beside import examples_at
+from pytest_kdmem.scoring.chosen_run import examples_at
 from pytest_kdmem.scoring.sampled import SAMPLED_SCHEMA, may_be_extractable, sampled_suffixes
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
