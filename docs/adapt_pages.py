@@ -19,6 +19,8 @@ CODE = re.compile(r"(?<!<pre>)(?<!</span>)<code>([^<]+)</code>")
 OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 NOT_DIVIDED = r'<span class="option">\g<0></span>'
 PAGES_OF_OPTIONS = ("settings.md", "reference/commands.md")
+# A table up to the end of its header.
+HEADER = re.compile(r"(?s)<table>(.*?)</thead>")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -31,7 +33,13 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     html = CODE.sub(lambda code: f"<code>{OPTION.sub(NOT_DIVIDED, code[1])}</code>", html)
     if page.file.src_uri not in PAGES_OF_OPTIONS:
         return html
-    return html.replace("<table>", '<div class="options"><table>').replace("</table>", "</table></div>")
+    return HEADER.sub(_stacked, html).replace("</table>", "</table></div>")
+
+
+def _stacked(header: re.Match[str]) -> str:
+    """A table that is stacked on narrow screens, where a column of defaults has no header of its own."""
+    classes = "options defaults" if "<th>default</th>" in header[1] else "options"
+    return f'<div class="{classes}">{header[0]}'
 
 
 def _blocks(lines: list[str]) -> Iterator[str]:

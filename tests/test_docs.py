@@ -194,8 +194,10 @@ def test_no_name_of_an_option_is_divided_on_a_narrow_screen(site: Path) -> None:
     assert f"<td>{option % '--dry-run'}</td>" in commands
     settings = (site / "settings/index.html").read_text(encoding="utf-8")
     for page in (commands, settings):
-        assert page.count("<table>") == page.count('<div class="options"><table>') > 1
+        assert page.count("<table>") == len(re.findall('<div class="options( defaults)?"><table>', page)) > 1
         assert "site.css" in page
+    text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    assert settings.count('<div class="options defaults">') == text.count("| name | what it sets | default |") > 1
 
 
 def anchors_of(page: Path) -> set[str]:
