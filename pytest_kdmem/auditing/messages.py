@@ -33,7 +33,7 @@ ACCEPT = "If you want to ship this, accept it: --kdmem-update-baseline-file, and
 def reason(comparison: Comparison, verdict: Verdict) -> str:
     """Returns one line with the figure, its bound and counts, the threshold, and how they compare."""
     estimate, operator = comparison.estimate, comparison.operator
-    figure = f"{estimate.metric} of {estimate.subject} {estimate.describe(operator)}"
+    figure = f"{estimate.name} {estimate.describe(operator)}"
     limit = _threshold_text(comparison)
     if isinstance(verdict, RegressionVerdict):
         return _regression_reason(figure, limit, verdict)
@@ -70,7 +70,7 @@ def next_step(comparison: Comparison, verdict: Verdict) -> str:
 def _threshold_text(comparison: Comparison) -> str:
     threshold = comparison.threshold
     if isinstance(threshold, Estimate):
-        return f"{threshold.describe(MIRRORED[comparison.operator])} of {threshold.subject}"
+        return f"{threshold.describe(MIRRORED[comparison.operator])} of {threshold.on_set(threshold.subject)}"
     return comparison.estimate.format_value(threshold)
 
 

@@ -81,3 +81,9 @@ class MetricChange:
     p_value: float | None
     outcome: Literal["better", "same", "worse", "undecided", "new", "unused", "refused"]
     reason: str
+
+    @property
+    def name(self) -> str:
+        """What was measured of which model, and over which set, if that is not the audit's own training set."""
+        value = self.accepted if self.measured is None else self.measured
+        return f"{self.metric} of {self.subject if value is None else value.on_set(self.subject)}"

@@ -32,6 +32,7 @@ from pytest_kdmem.secrets.examples import SecretsOfExamples
 from pytest_kdmem.secrets.search import SecretSearch
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model, TrainingSet
+from pytest_kdmem.specs.roles import CONTROL_SET_NAME
 from pytest_kdmem.specs.run_card import RunCard
 
 
@@ -115,10 +116,11 @@ class ScoringAudit(DeclaredAudit):
             scores,
             self.confidence,
             other_set,
-            self._secrets,
+            secrets=self._secrets,
             groups=groups,
             least_share=self.min_scored_share,
             sampling=self.beside,
+            over=CONTROL_SET_NAME if training_set == self.control_set else "",
         )
         if (strata_scores := self._scorer.score_strata(scores, metrics)) is not None:
             memorization = replace(memorization, beyond=replace(memorization, scores=strata_scores))

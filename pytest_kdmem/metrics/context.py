@@ -127,5 +127,6 @@ def longest_run(memorization: Windowed) -> Estimate:
         confidence=memorization.confidence,
         unit="tokens",
         too_short=memorization.too_short,
+        over=memorization.over,
         model_digest=scores.checkpoint.digest,
     )

@@ -55,6 +55,8 @@ class Estimate:
         part_name: Name of that part, with the column of a group; empty for the whole set, and in the first reports.
         parts: Number of the parts that one comparison measured at once. This is the worst of them, or one that does not
             hold; 0 if it was compared alone.
+        over: What kind of set it is over, ``control set``, if that is not a training set; a subject names any other set
+            than the audit's own training set. Not in JSON if empty.
         model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
     """
 
@@ -74,6 +76,7 @@ class Estimate:
     part: Stratify | None = field(default=None, repr=False, metadata={"json_default": "left out"})
     part_name: str = field(default="", repr=False, metadata={"json_default": "left out"})
     parts: int = field(default=0, repr=False, metadata={"json_default": "left out"})
+    over: str = field(default="", repr=False, metadata={"json_default": "left out"})
     model_digest: str = field(default="", repr=False, metadata={"json": None})
 
     # NumPy leaves comparisons with its numbers to this class, and refuses them for its arrays.
@@ -152,6 +155,15 @@ class Estimate:
                 f" {threshold.metric}."
             )
         return ""
+
+    @property
+    def name(self) -> str:
+        """What was measured of which model, and over which set, if that is not the audit's own training set."""
+        return f"{self.metric} of {self.on_set(self.subject)}"
+
+    def on_set(self, subject: str) -> str:
+        """Return how sentences call a subject over the set of this estimate."""
+        return f"{subject} on {self.over}" if self.over else subject
 
     def __str__(self) -> str:
         return self.describe(">=" if self.unit == "factor" else "<=")

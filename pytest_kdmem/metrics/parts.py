@@ -111,6 +111,7 @@ class InParts(ScoredExamples, ABC):
             confidence=self.confidence,
             model_digest=self.scores.checkpoint.digest,
             name=name,
+            over=self.over,
         )
 
     def _subsets(

@@ -37,6 +37,7 @@ class Subset:
         short_copies: Greatest number of copies of one of these in the training set; 0 if none stands several times.
         part: Of which parts of the set it is one; None of a subset of another kind.
         name: Name of the subset alone, in reports.
+        over: What kind of set it is a subset of, as `Estimate.over`; empty for a training set.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Subset:
     short_copies: int = 0
     part: Stratify | None = None
     name: str = ""
+    over: str = ""
 
     def __bool__(self) -> bool:
         raise ComparisonError("A subset is neither true nor false; compare its rate with a threshold.")
@@ -89,6 +91,7 @@ class Subset:
             too_short_copies=self.short_copies,
             part=self.part,
             part_name=self.name if self.part is not None else "",
+            over=self.over,
         )
 
 

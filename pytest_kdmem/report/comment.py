@@ -14,7 +14,7 @@ from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
 from pytest_kdmem.report.markdown import SYMBOLS, Detail, gate_cell
 from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table, titled_list
-from pytest_kdmem.report.sentences import overall_outcome, scoped_comparison, verdict_sentence
+from pytest_kdmem.report.sentences import measured_text, overall_outcome, scoped_comparison, verdict_sentence
 from pytest_kdmem.report.too_short import too_short_text
 
 # GitHub refuses longer comments. It counts characters, of which there are never more than bytes.
@@ -133,7 +133,7 @@ def _same_audit(audit: AuditResult, report: Report, before: Report | None) -> Au
 
 
 def _name(change: MetricChange) -> str:
-    return escape_markdown(f"{change.metric} of {change.subject}")
+    return escape_markdown(change.name)
 
 
 def _value(estimate: object) -> str:
@@ -146,7 +146,7 @@ def _explanation(change: MetricChange) -> str:
 
 def _gates(audit: AuditResult, detail: Detail) -> str:
     gates, rest = detail.limit(sorted(audit.gates, key=lambda gate: gate.outcome == "pass"))
-    rows = [(SYMBOLS[gate.outcome], gate_cell(gate), escape_markdown(scoped_comparison(gate))) for gate in gates]
+    rows = [(SYMBOLS[gate.outcome], gate_cell(gate, measured_text(gate)), escape_markdown(scoped_comparison(gate))) for gate in gates]
     not_run = f"\n{count(len(audit.not_run))} gates not run\n" if audit.not_run else ""
     return (table(("", "gate", "figure"), rows, rest) if rows else "No gate was run.\n") + not_run
 

@@ -19,7 +19,7 @@ from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
     gate_title,
-    measured_text,
+    measured_below,
     overall_outcome,
     precision_phrase,
     scoped_comparison,
@@ -142,7 +142,7 @@ def _gates(audit: AuditResult, detail: Detail) -> str:
     rows = [
         (
             SYMBOLS[gate.outcome],
-            gate_cell(gate),
+            gate_cell(gate, measured_below(gate)),
             escape_markdown(scoped_comparison(gate)),
             _explanation(gate),
         )
@@ -151,9 +151,8 @@ def _gates(audit: AuditResult, detail: Detail) -> str:
     return table(("", "gate", "figure", "why, and what next"), rows, rest) if rows else "No gate was run.\n"
 
 
-def gate_cell(gate: Gate) -> str:
+def gate_cell(gate: Gate, measured: str) -> str:
     """Return the name of a gate, and below it in small text what was measured."""
-    measured = measured_text(gate)
     return escape_markdown(gate_title(gate)) + (f"<br><sub>{escape_markdown(measured)}</sub>" if measured else "")
 
 

@@ -30,15 +30,14 @@ def change_lines(changes: Sequence[MetricChange], *, show_unchanged: bool = True
 
 def change_line(change: MetricChange) -> str:
     """Return the outcome, the metric, its accepted and its new value, their difference, and the reason."""
-    metric = f"{change.metric} of {change.subject}"
     if change.measured is None or change.accepted is None:
         estimate = change.accepted if change.measured is None else change.measured
         value = estimate.format_value(estimate.value) if estimate is not None else ""
-        return f"{change.outcome}: {metric} {value} ({change.reason})"
+        return f"{change.outcome}: {change.name} {value} ({change.reason})"
     values = (
         f"{change.accepted.format_value(change.accepted.value)} → {change.measured.format_value(change.measured.value)}"
     )
-    return f"{change.outcome}: {metric} {values}{_difference(change, change.measured)} ({change.reason})"
+    return f"{change.outcome}: {change.name} {values}{_difference(change, change.measured)} ({change.reason})"
 
 
 def _difference(change: MetricChange, estimate: Estimate) -> str:

@@ -126,7 +126,7 @@ def measured_text(gate: Gate) -> str:
     estimate = gate.estimate
     if estimate is None:
         return ""
-    measured = f"{estimate.metric} of {_subject(estimate)}"
+    measured = f"{estimate.metric} of {estimate.on_set(_subject(estimate))}"
     if estimate.part is None:
         return measured
     if estimate.parts:
@@ -136,6 +136,19 @@ def measured_text(gate: Gate) -> str:
         return f"{measured}, examples of {name}"
     tier = name.removesuffix(" copies").removesuffix(" copy")
     return f"{measured}, examples that stand {'once' if tier == '1' else f'{tier} times'}"
+
+
+def measured_below(gate: Gate) -> str:
+    """Return what stands below a gate whose reason is shown: what was measured, unless the reason begins with it."""
+    is_told = gate.outcome != "pass" and gate.estimate is not None and gate.reason.startswith(gate.estimate.name)
+    return "" if is_told else measured_text(gate)
+
+
+def other_set_text(gate: Gate) -> str:
+    """Return which set a gate is about; empty if that is the audit's training set."""
+    if gate.estimate is None:
+        return ""
+    return gate.estimate.over or _subject(gate.estimate).partition(" on ")[2]
 
 
 def comparison_text(gate: Gate) -> str:
@@ -169,6 +182,8 @@ def _limit_text(estimate: Estimate, threshold: Estimate | float, limit: float) -
     if not isinstance(threshold, Estimate):
         return shown
     other = _subject(threshold)
+    if threshold.over != estimate.over:
+        other = threshold.on_set(other)
     shown += f" of {other}" * (other != _subject(estimate))
     counts = _counts(replace(threshold, part=None, too_short_copies=0))
     if limit == threshold.value:

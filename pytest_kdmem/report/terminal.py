@@ -26,6 +26,7 @@ from pytest_kdmem.report.sentences import (
     compared_nothing,
     gate_title,
     measured_text,
+    other_set_text,
     overall_outcome,
     precision_phrase,
     scoped_comparison,
@@ -226,13 +227,15 @@ def _undecided_line(nodeid: str, reason: str, glyphs: Glyphs, width: int) -> Tex
 def _gate_line(gate: Gate, glyphs: Glyphs, width: int, verbose: bool) -> RenderableType:
     """Return name and comparison of a gate that passed, in two lines if one has no room for both.
 
-    What was measured stands below if more is asked for.
+    What was measured stands below if more is asked for, and names the set; else that stands before the figures.
     """
     # Whatever a group is called, no line of it begins where that of a gate does.
     indent = (0, 0, 0, 4)
     measured = Text(glyphs.truncate(measured_text(gate), MAX_REASON_LENGTH), style="dim")
     below: list[RenderableType] = [Padding(measured, indent)] if verbose else []
-    comparison, passed = glyphs.truncate(scoped_comparison(gate), MAX_REASON_LENGTH), STYLES["pass"]
+    other_set = "" if verbose else other_set_text(gate)
+    scoped = f"{other_set}: {scoped_comparison(gate)}" if other_set else scoped_comparison(gate)
+    comparison, passed = glyphs.truncate(scoped, MAX_REASON_LENGTH), STYLES["pass"]
     name = glyphs.truncate(gate_title(gate), MAX_REASON_LENGTH)
     name_width = width - 3 - cell_len(comparison)
     if cell_len(name) <= name_width:

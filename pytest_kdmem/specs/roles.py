@@ -10,6 +10,8 @@ DATA_ROLES = ("training_set", "control_set", "teacher_set")
 ROLES = MODEL_ROLES + DATA_ROLES
 # In the names of figures over the teacher set.
 TEACHER_SET_NAME = "teacher set"
+# In sentences about figures over the control set.
+CONTROL_SET_NAME = "control set"
 
 # The order in which reports name the models.
 ROLE_ORDER = ("teacher", "baseline", "student")

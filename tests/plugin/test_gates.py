@@ -231,8 +231,8 @@ def test_utility_gate_compares_losses_on_the_control_set(audit_project):
     result.assert_outcomes(passed=1, failed=1)
     [line] = audit_project.failures(result)
     expected = (
-        f"loss of student {losses['student']:.4f} nats a token (6 examples)"
-        f" > {losses['baseline']:.4f} nats a token (6 examples) of baseline"
+        f"loss of student on control set {losses['student']:.4f} nats a token (6 examples)"
+        f" > {losses['baseline']:.4f} nats a token (6 examples) of baseline on control set"
     )
     assert expected in line
 

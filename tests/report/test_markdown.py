@@ -90,7 +90,8 @@ def test_the_verdict_comes_first() -> None:
 def test_failed_gates_come_first_with_reason_and_next_step() -> None:
     table = [cells for cells in rows(show(full_audit(figures=()))) if len(cells) == 4][1:]
     assert [cells[0] for cells in table] == ["❌", "⚠️", "❌", "✅"]
-    assert table[0][1] == "student recites little<br><sub>memorization rate of student</sub>"
+    assert table[0][1] == "student recites little"  # whose reason says what was measured
+    assert table[-1][1] == "baseline recites little<br><sub>memorization rate of baseline</sub>"
     assert table[2][1] == "broken"
     assert table[0][3] == f"{FAILING.reason}<br>{FAILING.next_step}<br>{FAILING.command}"
     assert table[1][3] == f"{UNDECIDED.reason}<br>{UNDECIDED.next_step}".replace("://", f":{WORD_JOINER}//")

@@ -189,6 +189,33 @@ def test_what_was_measured_names_the_metric_with_its_rate_of_false_positives() -
     assert 'class="measured"' not in render_audits(html.render, full_audit(gates=(BROKEN,)))
 
 
+@pytest.mark.parametrize("subject", ["student", "student on teacher set", "student on more.jsonl"])
+def test_a_gate_over_another_set_names_it_in_every_report(subject: str) -> None:
+    over = "" if " on " in subject else "control set"
+    on_set = subject.partition(" on ")[2] or over
+    estimate = replace(rate(3, 200, subject, exhaustive=True), over=over)
+    passing, failing = (gate(f"test_{limit}", estimate, "<=", limit) for limit in (0.02, 0.01))
+    measured = f"memorization rate of student on {on_set}"
+    assert measured_text(passing) == measured_text(failing) == measured
+    audit = full_audit(gates=(passing, failing), warnings=(), not_run=())
+    comment = render_audits(lambda report: render_comment(report, CommentContext(name="a")), audit)
+    for text in (*(render_audits(module.render, audit) for module in (html, markdown)), comment):
+        assert text.replace("\u00a0", " ").count(measured) == 2  # once for each gate
+    assert f" {on_set}: 1.50% (3 of 200) ≤ 2.00%" in render_audits(terminal.render, audit)
+    verbose = render_audits(terminal.render, audit, verbosity=1)
+    assert f"\n    {measured}\n" in verbose
+    assert f"{on_set}: 1.50%" not in verbose
+
+
+def test_a_limit_that_is_a_figure_over_another_set_names_it() -> None:
+    on_controls = replace(rate(1, 100, "baseline", exhaustive=True), over="control set")
+    own, same_set = (replace(rate(0, 100, exhaustive=True), over=over) for over in ("", "control set"))
+    assert comparison_text(gate("test_a", own, "<=", on_controls)).endswith("1.00% of baseline on control set (1 of 100)")
+    assert comparison_text(gate("test_a", same_set, "<=", on_controls)).endswith("1.00% of baseline (1 of 100)")
+    failing = gate("test_a", replace(on_controls, subject="student"), "<=", own)
+    assert failing.reason.startswith("memorization rate of student on control set 1.00%")
+
+
 def test_the_same_advice_stands_once() -> None:
     clean = "kdmem prefilter data --out=cleaned"
     first, second = (replace(FAILING, name=name, command=clean) for name in ("test_a", "test_b"))

@@ -88,13 +88,13 @@ class Accepted(ComparesItself):
         accepted = _with_key(self.metrics, estimate)
         if accepted is None:
             raise SpecError(
-                f"An accepted {estimate.metric} of {estimate.subject} was expected, and there is none; accept that of"
+                f"An accepted {estimate.name} was expected, and there is none; accept that of"
                 " this run with --kdmem-update-baseline-file."
             )
         change = metric_change(accepted, measured)
         if change.outcome == "refused":
             raise SpecError(
-                f"{estimate.metric.capitalize()} of {estimate.subject} cannot be compared with what was accepted:"
+                f"{estimate.name[:1].upper()}{estimate.name[1:]} cannot be compared with what was accepted:"
                 f" {change.reason}; audit with the same settings as then, or accept this run's figure with"
                 " --kdmem-update-baseline-file."
             )
@@ -125,13 +125,13 @@ class Accepted(ComparesItself):
         measured = _with_key(self.measure(), estimate)
         if measured is None:
             raise SpecError(
-                f"A figure that can be accepted was expected, and {estimate.metric} of {estimate.subject} is none:"
+                f"A figure that can be accepted was expected, and {estimate.name} is none:"
                 " these are rates over training sets, inheritance ratio, reduction, share at risk, held-out loss, and"
                 " figures of canaries."
             )
         if measured.estimate.to_json() != estimate.to_json():
             raise SpecError(
-                f"The {estimate.metric} of {estimate.subject} that this audit reports was expected"
+                f"The {estimate.name} that this audit reports was expected"
                 f" ({measured.estimate}), and another was compared ({estimate}): only what is taken over the audit's"
                 " own sets and models can be held against what was accepted; hold this one against a number."
             )
