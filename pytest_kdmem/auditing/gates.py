@@ -10,28 +10,39 @@ from typing import cast
 from pytest_kdmem.auditing.messages import next_step, reason
 from pytest_kdmem.auditing.regression.accepted import Accepted
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import Gate
+from pytest_kdmem.auditing.schema import Gate, GatePart
 from pytest_kdmem.auditing.verdict import judge
 from pytest_kdmem.metrics.direction import MIRRORED, Operator, protects, wrong_way_round
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.metrics.recorder import Recorded, Refused
 from pytest_kdmem.metrics.subsets import Subset, Subsets
+from pytest_kdmem.metrics.verdict import Verdict
 
 
 def gate_from(name: str, nodeid: str, comparison: Comparison) -> Gate:
     """The gate that a comparison makes in the test ``name``."""
-    verdict = judge(comparison)
+    (worst, verdict), *further = _judged(comparison)
     return Gate(
         name,
         nodeid,
-        comparison.estimate.metric,
-        comparison.estimate,
-        comparison.operator,
-        comparison.threshold,
+        worst.estimate.metric,
+        worst.estimate,
+        worst.operator,
+        worst.threshold,
         verdict.outcome,
-        reason(comparison, verdict),
-        next_step(comparison, verdict),
+        reason(worst, verdict),
+        next_step(worst, verdict),
+        further_parts=tuple(
+            GatePart(part.estimate, part.threshold, of_part.outcome, reason(part, of_part)) for part, of_part in further
+        ),
+        parts_not_held=comparison.parts_not_held,
     )
+
+
+def _judged(comparison: Comparison) -> list[tuple[Comparison, Verdict]]:
+    """A comparison and those of further parts, each with its verdict: those that fail before what is undecided."""
+    judged = [(each, judge(each)) for each in (comparison, *comparison.further)]
+    return sorted(judged, key=lambda each: each[1].outcome != "fail")
 
 
 def vacuous_warning(gate: Gate) -> str:
@@ -68,11 +79,11 @@ def _unheld(entry: Recorded) -> str:
     other = entry.threshold if isinstance(entry.threshold, Estimate) else None
     if not protects(entry.estimate, entry.operator, other):
         return wrong_way_round(entry.estimate, entry.operator, other)
-    verdict = judge(entry)
+    worst, verdict = _judged(entry)[0]
     if verdict.outcome == "pass":
         return ""
     return (
-        f"{reason(entry, verdict)}: every comparison of an estimate is a gate of its audit, and this one does not hold"
+        f"{reason(worst, verdict)}: every comparison of an estimate is a gate of its audit, and this one does not hold"
     )
 
 
@@ -80,27 +91,22 @@ def explain(operator: str, left: object, right: object) -> list[str] | None:
     """Explain a failed ``assert left operator right`` with an estimate, or figures of parts, on either side.
 
     Returns:
-        the reason of each gate and, if there is one, the next step; None if this is no comparison of an estimate.
+        the reason of each part that does not hold and, if there is one, the next step; None if this is no comparison
+        of an estimate.
     """
-    comparisons = _comparisons(operator, left, right)
-    judged = [(comparison, judge(comparison)) for comparison in comparisons]
+    comparison = _comparison(operator, left, right)
+    judged = [] if comparison is None else _judged(comparison)
     lines = [*(reason(*each) for each in judged), *dict.fromkeys(next_step(*each) for each in judged)]
     return [line for line in lines if line] or None
 
 
-def _comparisons(operator: str, left: object, right: object) -> list[Comparison]:
-    """The comparisons that an expression makes, one for each of its gates; none if it compares no estimate."""
+def _comparison(operator: str, left: object, right: object) -> Comparison | None:
+    """The comparison that an expression makes, with its estimate on the left; None if it makes none."""
     if operator in MIRRORED and not isinstance(left, Subsets) and isinstance(right, Subsets):
         operator, left, right = MIRRORED[cast(Operator, operator)], right, left
     if operator in ("<=", "<") and isinstance(left, Subsets) and isinstance(right, Subsets | Real):
         sign = cast(Operator, operator)
-        return [rate.compare(sign, limit) for rate, limit in left.worst(sign, cast("Subsets[Subset] | float", right))]
-    comparison = _comparison(operator, left, right)
-    return [] if comparison is None else [comparison]
-
-
-def _comparison(operator: str, left: object, right: object) -> Comparison | None:
-    """The comparison that an expression makes, with its estimate on the left; None if it makes none."""
+        return left.as_gate(sign, cast("Subsets[Subset] | float", right))
     if operator not in MIRRORED:
         return None
     if isinstance(left, Estimate):

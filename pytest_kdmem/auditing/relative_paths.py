@@ -66,4 +66,11 @@ def _model(subject: str, entry: ModelEntry, text: Callable[[str], str]) -> Model
 
 
 def _gate(gate: Gate, text: Callable[[str], str], command: Callable[[str], str]) -> Gate:
-    return replace(gate, reason=text(gate.reason), next_step=text(gate.next_step), command=command(gate.command))
+    parts = tuple(replace(part, reason=text(part.reason)) for part in gate.further_parts)
+    return replace(
+        gate,
+        reason=text(gate.reason),
+        next_step=text(gate.next_step),
+        command=command(gate.command),
+        further_parts=parts,
+    )

@@ -223,15 +223,37 @@ class RiskEntry:
         check(len(self.edges) == len(self.counts) + bool(self.counts), "one edge more than counts of risk")
 
 
+Outcome = Literal["pass", "fail", "inconclusive", "error"]
+
+
+@dataclass(frozen=True)
+class GatePart:
+    """A further part of a training set, as a group, that does not meet the threshold of one gate over all parts.
+
+    Attributes:
+        estimate: Figure of the part.
+        threshold: What it was compared with.
+        outcome: Outcome of the part alone.
+        reason: Reason for the outcome, in one line.
+    """
+
+    estimate: Estimate
+    threshold: Estimate | float
+    outcome: Outcome
+    reason: str
+
+
 @dataclass(frozen=True)
 class Gate:
     """One comparison of an audit, or the outcome of a test that made none.
+
+    A comparison of all groups at once is one gate, whether it holds or not.
 
     Attributes:
         name: Name of the test.
         nodeid: Node id of the test.
         metric: Name of the metric; empty if there is no comparison.
-        estimate: Left-hand side.
+        estimate: Left-hand side; of a gate over parts of a training set, that of the worst part.
         operator: Operator between the two sides.
         threshold: Right-hand side: a number, another model's estimate, or an accepted value.
         outcome: Outcome of the comparison or the test.
@@ -240,6 +262,8 @@ class Gate:
         command: Command to run next about a gate that did not pass.
         path: File of the test, relative to the root; empty in the first reports.
         line: Line in the file, from 1; 0 in the first reports.
+        further_parts: The next parts that do not hold either, the first of very many, if the gate is over several.
+        parts_not_held: Number of all parts that do not hold; 0 if the gate is not over parts, and in the first reports.
     """
 
     name: str
@@ -248,9 +272,11 @@ class Gate:
     estimate: Estimate | None
     operator: Operator | None
     threshold: Estimate | float | None
-    outcome: Literal["pass", "fail", "inconclusive", "error"]
+    outcome: Outcome
     reason: str
     next_step: str = ""
     command: str = ""
     path: str = ""
     line: int = 0
+    further_parts: tuple[GatePart, ...] = field(default=(), metadata={"json_default": "left out"})
+    parts_not_held: int = field(default=0, metadata={"json_default": "left out"})

@@ -120,7 +120,7 @@ class ScoringAudit(DeclaredAudit):
             groups=groups,
             least_share=self.min_scored_share,
             sampling=self.beside,
-            over=CONTROL_SET_NAME if training_set == self.control_set else "",
+            set_name=CONTROL_SET_NAME if training_set == self.control_set else "",
         )
         if (strata_scores := self._scorer.score_strata(scores, metrics)) is not None:
             memorization = replace(memorization, beyond=replace(memorization, scores=strata_scores))

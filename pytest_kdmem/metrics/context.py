@@ -31,6 +31,8 @@ class Windowed(Protocol):
     @property
     def too_short(self) -> int: ...
     @property
+    def set_name(self) -> str: ...
+    @property
     def example_ids(self) -> ExampleIds: ...
     @property
     def window_hits(self) -> WindowHits: ...
@@ -127,6 +129,6 @@ def longest_run(memorization: Windowed) -> Estimate:
         confidence=memorization.confidence,
         unit="tokens",
         too_short=memorization.too_short,
-        over=memorization.over,
+        set_name=memorization.set_name,
         model_digest=scores.checkpoint.digest,
     )

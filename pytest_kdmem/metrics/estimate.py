@@ -55,7 +55,7 @@ class Estimate:
         part_name: Name of that part, with the column of a group; empty for the whole set, and in the first reports.
         parts: Number of the parts that one comparison measured at once. This is the worst of them, or one that does not
             hold; 0 if it was compared alone.
-        over: What kind of set it is over, ``control set``, if that is not a training set; a subject names any other set
+        set_name: Name of the set that it is over, ``control set``, if that is not a training set; a subject names any other set
             than the audit's own training set. Not in JSON if empty.
         model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
     """
@@ -76,7 +76,7 @@ class Estimate:
     part: Stratify | None = field(default=None, repr=False, metadata={"json_default": "left out"})
     part_name: str = field(default="", repr=False, metadata={"json_default": "left out"})
     parts: int = field(default=0, repr=False, metadata={"json_default": "left out"})
-    over: str = field(default="", repr=False, metadata={"json_default": "left out"})
+    set_name: str = field(default="", repr=False, metadata={"json_default": "left out"})
     model_digest: str = field(default="", repr=False, metadata={"json": None})
 
     # NumPy leaves comparisons with its numbers to this class, and refuses them for its arrays.
@@ -114,6 +114,17 @@ class Estimate:
         """Compare with a number or another estimate, and record the comparison as a gate."""
         if isinstance(threshold, ComparesItself):
             return NotImplemented  # type: ignore[no-any-return]  # Python asks the other side then
+        comparison = self.as_gate(operator, threshold)
+        record(comparison)
+        return comparison.holds
+
+    def as_gate(self, operator: Operator, threshold: Estimate | float) -> Comparison:
+        """Return the comparison with a number or another estimate, as a gate holds it, without recording it.
+
+        Raises:
+            ComparisonError: The other side is neither, or the direction of an audit's gate does not protect.
+            SpecError: The comparison would show nothing.
+        """
         if not isinstance(threshold, Estimate | Real) or isinstance(threshold, bool):
             kind = quoted(threshold) if isinstance(threshold, bool) else type(threshold).__name__
             raise refused(ComparisonError(f"{self.metric} compares with a number or another estimate; found {kind}."))
@@ -124,11 +135,7 @@ class Estimate:
         other = threshold if isinstance(threshold, Estimate) else None
         if is_audited() and not protects(self, operator, other):
             raise refused(ComparisonError(wrong_way_round(self, operator, other)))
-        comparison = self.compare(operator, threshold)
-        record(comparison)
-        if comparison.verdict is not None:
-            return comparison.verdict.outcome == "pass"
-        return satisfies(self, operator, threshold)
+        return self.compare(operator, threshold)
 
     def compare(self, operator: Operator, threshold: Estimate | float) -> Comparison:
         """Return the comparison with a number or another estimate, without recording it."""
@@ -163,7 +170,7 @@ class Estimate:
 
     def on_set(self, subject: str) -> str:
         """Return how sentences call a subject over the set of this estimate."""
-        return f"{subject} on {self.over}" if self.over else subject
+        return f"{subject} on {self.set_name}" if self.set_name else subject
 
     def __str__(self) -> str:
         return self.describe(">=" if self.unit == "factor" else "<=")
@@ -237,12 +244,23 @@ class Comparison(Recorded):
         operator: Operator between the two sides.
         threshold: Right-hand side, a number or another estimate.
         verdict: Verdict that rests on more than the two sides, as on paired examples; None if they alone decide.
+        further: Comparisons of the next parts of a training set that do not hold, if one comparison is of all parts.
+        parts_not_held: Number of all parts that do not hold, this one included; 0 of a comparison without parts.
     """
 
     estimate: Estimate
     operator: Operator
     threshold: Estimate | float
     verdict: Verdict | None = None
+    further: tuple[Comparison, ...] = ()
+    parts_not_held: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the data show it."""
+        if self.verdict is not None:
+            return self.verdict.outcome == "pass"
+        return satisfies(self.estimate, self.operator, self.threshold)
 
 
 def satisfies(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> bool:

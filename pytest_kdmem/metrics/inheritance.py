@@ -49,7 +49,7 @@ class Inheritance:
         example_ids: Positions of the n examples in the training set, int64 ``[n]``.
         comparable_on: Digests of the training set, the teacher and the baseline. Estimates of two runs are comparable
             only where these agree.
-        over: What kind of set they are examples of, as `Estimate.over`; empty for a training set.
+        set_name: Name of the set that they are examples of, as `Estimate.set_name`; empty for a training set.
         model_digest: Digest of the student.
         same_model: Whether student and baseline are the same model. If so, ratio and shares are undefined, and the
             reduction is 1.
@@ -66,7 +66,7 @@ class Inheritance:
     memorizations: tuple[Memorization, Memorization, Memorization] | None = field(default=None, repr=False)
     example_ids: ExampleIds = field(default_factory=lambda: np.empty(0, np.int64))
     comparable_on: Mapping[str, str] = field(default_factory=dict)
-    over: str = ""
+    set_name: str = ""
     model_digest: str = ""
     same_model: bool = False
     same_reference: bool = False
@@ -190,7 +190,7 @@ class Inheritance:
         return self._of_student(estimate)
 
     def _of_student(self, estimate: Estimate) -> Estimate:
-        return replace(estimate, too_short=self.too_short, over=self.over, model_digest=self.model_digest)
+        return replace(estimate, too_short=self.too_short, set_name=self.set_name, model_digest=self.model_digest)
 
 
 def is_same_model(first: Checkpoint, second: Checkpoint) -> bool:
@@ -232,7 +232,7 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
             "teacher": teacher.scores.checkpoint.digest,
             "baseline": baseline.scores.checkpoint.digest,
         },
-        over=student.over,
+        set_name=student.set_name,
         model_digest=student.scores.checkpoint.digest,
         same_model=is_same_model(student.scores.checkpoint, baseline.scores.checkpoint),
         same_reference=is_same_model(teacher.scores.checkpoint, baseline.scores.checkpoint),

@@ -111,7 +111,7 @@ class InParts(ScoredExamples, ABC):
             confidence=self.confidence,
             model_digest=self.scores.checkpoint.digest,
             name=name,
-            over=self.over,
+            set_name=self.set_name,
         )
 
     def _subsets(

@@ -27,14 +27,14 @@ class ScoredExamples:
         scores: Score table of the model over the training set.
         confidence: Confidence level of each one-sided bound.
         other_set: Name of the data set if it is not one that the audit declares, otherwise empty.
-        over: What kind of set it is, as `Estimate.over`; empty for a training set.
+        set_name: Name of the set, as `Estimate.set_name`; empty for a training set.
     """
 
     subject: str
     scores: ScoreTable
     confidence: float = 0.95
     other_set: str = ""
-    over: str = ""
+    set_name: str = ""
 
     @property
     def label(self) -> str:
@@ -86,7 +86,9 @@ class ScoredExamples:
         return self._of_model(estimate)
 
     def _of_model(self, estimate: Estimate) -> Estimate:
-        return replace(estimate, too_short=self.too_short, over=self.over, model_digest=self.scores.checkpoint.digest)
+        return replace(
+            estimate, too_short=self.too_short, set_name=self.set_name, model_digest=self.scores.checkpoint.digest
+        )
 
     def column(self, name: str) -> Values:
         """Return a metric of each distinct example, float64 ``[n]``, read at its first copy.

@@ -14,12 +14,12 @@ from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.errors.harmless import listed, quoted, without_commands
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.direction import Operator
-from pytest_kdmem.metrics.estimate import Estimate, satisfies
-from pytest_kdmem.metrics.recorder import refused
+from pytest_kdmem.metrics.estimate import Comparison, Estimate, satisfies
+from pytest_kdmem.metrics.recorder import record, refused
 from pytest_kdmem.specs.reading_kinds import Stratify
 
-# Gates of one comparison of all parts, and parts that a failed assertion shows.
-MOST_GATES, MOST_SHOWN = 20, 5
+# Parts that do not hold of one comparison of all, and parts that a failed assertion shows.
+MOST_NOT_HELD, MOST_SHOWN = 20, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Subset:
         short_copies: Greatest number of copies of one of these in the training set; 0 if none stands several times.
         part: Of which parts of the set it is one; None of a subset of another kind.
         name: Name of the subset alone, in reports.
-        over: What kind of set it is a subset of, as `Estimate.over`; empty for a training set.
+        set_name: Name of the set that it is a subset of, as `Estimate.set_name`; empty for a training set.
     """
 
     label: str
@@ -52,7 +52,7 @@ class Subset:
     short_copies: int = 0
     part: Stratify | None = None
     name: str = ""
-    over: str = ""
+    set_name: str = ""
 
     def __bool__(self) -> bool:
         raise ComparisonError("A subset is neither true nor false; compare its rate with a threshold.")
@@ -91,7 +91,7 @@ class Subset:
             too_short_copies=self.short_copies,
             part=self.part,
             part_name=self.name if self.part is not None else "",
-            over=self.over,
+            set_name=self.set_name,
         )
 
 
@@ -178,13 +178,15 @@ class Subsets(Parts[RatedPart]):
         return self._compare("<", other)
 
     def _compare(self, operator: Operator, other: Subsets[RatedPart] | float) -> bool:
-        """Compare part by part; those that `worst` returns are gates, and it raises what that raises."""
-        pairs = self.worst(operator, other)
-        outcomes = [rate <= limit if operator == "<=" else rate < limit for rate, limit in pairs]
-        return all(outcomes)
+        """Compare part by part, and record one gate of all parts; raises as `as_gate`."""
+        comparison = self.as_gate(operator, other)
+        record(comparison)
+        return comparison.holds
 
-    def worst(self, operator: Operator, other: Subsets[RatedPart] | float) -> list[tuple[Estimate, Estimate | float]]:
-        """Return rates with what each is compared with: the worst that do not hold, or else the closest to its limit.
+    def as_gate(self, operator: Operator, other: Subsets[RatedPart] | float) -> Comparison:
+        """Return the comparison of the worst part, with those of the others that do not hold, without recording it.
+
+        If all hold, the worst is the one closest to its limit.
 
         Raises:
             ComparisonError: The other side is neither a number nor figures of parts.
@@ -207,13 +209,14 @@ class Subsets(Parts[RatedPart]):
             (replace(part.rate, parts=len(self)), other[name].rate if isinstance(other, Subsets) else other)
             for name, part in self.items()
         ]
-        failing = [pair for pair in rates if not satisfies(pair[0], operator, pair[1])]
-        gates = heapq.nlargest(MOST_GATES if failing else 1, failing or rates, key=_badness)
-        if failing:
-            return gates
-        # The gate speaks for all parts, also for those with copies that were not looked at.
-        most = max(rate.too_short_copies for rate, _ in rates)
-        return [(replace(rate, too_short_copies=most), limit) for rate, limit in gates]
+        not_held = [pair for pair in rates if not satisfies(pair[0], operator, pair[1])]
+        worst = heapq.nlargest(MOST_NOT_HELD if not_held else 1, not_held or rates, key=_badness)
+        if not not_held:
+            # The gate speaks for all parts, also for those with copies that were not looked at.
+            most = max(rate.too_short_copies for rate, _ in rates)
+            worst = [(replace(rate, too_short_copies=most), limit) for rate, limit in worst]
+        first, *others = (rate.as_gate(operator, limit) for rate, limit in worst)
+        return replace(first, further=tuple(others), parts_not_held=len(not_held))
 
     def _shown(self, name: str) -> str:
         return f"{name}: {self[name].rate}"

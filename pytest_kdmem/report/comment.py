@@ -10,11 +10,18 @@ from pytest_kdmem.auditing.regression.compare import metric_changes
 from pytest_kdmem.auditing.regression.metrics import tracked_metrics
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
 from pytest_kdmem.report.markdown import SYMBOLS, Detail, gate_cell
 from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table, titled_list
-from pytest_kdmem.report.sentences import measured_text, overall_outcome, scoped_comparison, verdict_sentence
+from pytest_kdmem.report.sentences import (
+    further_parts,
+    measured_text,
+    overall_outcome,
+    scoped_comparison,
+    verdict_sentence,
+)
 from pytest_kdmem.report.too_short import too_short_text
 
 # GitHub refuses longer comments. It counts characters, of which there are never more than bytes.
@@ -22,6 +29,7 @@ MAX_BYTES = 65_536
 # The most rows of each table, tried in this order until the comment fits.
 ROWS = (None, 100, 30, 10, 3, 1)
 MAX_WARNINGS = 3
+MAX_PARTS = 3  # of a gate over groups, beside the worst
 SHOWN_OF_COMMIT = 12
 
 
@@ -146,9 +154,13 @@ def _explanation(change: MetricChange) -> str:
 
 def _gates(audit: AuditResult, detail: Detail) -> str:
     gates, rest = detail.limit(sorted(audit.gates, key=lambda gate: gate.outcome == "pass"))
-    rows = [(SYMBOLS[gate.outcome], gate_cell(gate, measured_text(gate)), escape_markdown(scoped_comparison(gate))) for gate in gates]
+    rows = [(SYMBOLS[gate.outcome], gate_cell(gate, measured_text(gate)), _figure_cell(gate)) for gate in gates]
     not_run = f"\n{count(len(audit.not_run))} gates not run\n" if audit.not_run else ""
     return (table(("", "gate", "figure"), rows, rest) if rows else "No gate was run.\n") + not_run
+
+
+def _figure_cell(gate: Gate) -> str:
+    return "<br>".join(map(escape_markdown, [scoped_comparison(gate), *further_parts(gate, MAX_PARTS)]))
 
 
 def _footer(context: CommentContext) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.report.sanitize import sanitize
+from pytest_kdmem.report.sentences import further_parts
 
 # GitHub drops a job's summary above 1 MiB. Some of that is left to other writers.
 MAX_SUMMARY_BYTES = 1024 * 1024 - 16 * 1024
@@ -15,6 +16,7 @@ MAX_SUMMARY_BYTES = 1024 * 1024 - 16 * 1024
 MAX_ANNOTATIONS = 10
 MAX_TITLE_LENGTH, MAX_MESSAGE_LENGTH = 200, 1000
 MAX_NAMED_TESTS = 5
+MAX_PARTS = 3  # of a gate over groups, beside the worst
 TITLE = "memorization audit"
 
 
@@ -64,7 +66,7 @@ def _annotation(gate: Gate, root: str) -> str:
     location = {"file": sanitize(path), "line": str(max(1, gate.line))} if gate.path else {}
     properties = location | {"title": sanitize(f"{gate.outcome}: {gate.name}", MAX_TITLE_LENGTH)}
     encoded = ",".join(f"{name}={_encode_property(value)}" for name, value in properties.items())
-    parts = (gate.reason, gate.next_step, gate.command and f"$ {gate.command}")
+    parts = (gate.reason, *further_parts(gate, MAX_PARTS), gate.next_step, gate.command and f"$ {gate.command}")
     message = "\n".join(sanitize(part, MAX_MESSAGE_LENGTH) for part in parts if part)
     return f"::error {encoded}::{_encode_data(message)}"
 

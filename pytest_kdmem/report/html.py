@@ -30,6 +30,7 @@ from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.sentences import (
     comparison_text,
     figure_text,
+    further_parts,
     gate_summary,
     gate_title,
     measured_below,
@@ -89,6 +90,7 @@ def _template() -> Template:
         "count": lambda number: _unbroken(count(number)),
         "percent": percent,
         "scope": lambda gate: _unbroken(scope_text(gate)),
+        "further_parts": lambda gate: [_unbroken(line) for line in further_parts(gate)],
         "comparison": lambda gate: _unbroken(comparison_text(gate)),
         "gate_title": _title,
         "measured": lambda gate: _unbroken(measured_below(gate)),

@@ -13,6 +13,7 @@ from pytest_kdmem.errors.harmless import REPLACEMENT
 from pytest_kdmem.metrics.direction import MIRRORED
 from pytest_kdmem.metrics.estimate import SIGN, Estimate
 from pytest_kdmem.report.sanitize import sanitize
+from pytest_kdmem.report.sentences import further_parts
 
 ELEMENTS = {"fail": "failure", "inconclusive": "failure", "error": "error"}
 # Unicode noncharacters, which are no control characters, but which no XML may hold.
@@ -69,7 +70,8 @@ def _case(gate: Gate) -> ElementTree.Element:
     case = ElementTree.Element("testcase", _test_address(gate.nodeid))
     if element := ELEMENTS.get(gate.outcome):
         failure = ElementTree.SubElement(case, element, type=f"kdmem.{gate.outcome}", message=_xml_text(gate.reason))
-        failure.text = "\n".join(_xml_text(line) for line in (gate.reason, gate.next_step, gate.command) if line)
+        lines = (gate.reason, *further_parts(gate), gate.next_step, gate.command)
+        failure.text = "\n".join(_xml_text(line) for line in lines if line)
     # The schema allows properties of suites only. Readers of JUnit take those of cases in this form.
     output = ElementTree.SubElement(case, "system-out")
     output.text = "\n".join(f"[[PROPERTY|{name}={value}]]" for name, value in gate_properties(gate))

@@ -18,6 +18,7 @@ from pytest_kdmem.report.markdown_text import bullets, code_span, escape_markdow
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
+    further_parts,
     gate_title,
     measured_below,
     overall_outcome,
@@ -160,7 +161,8 @@ def _explanation(gate: Gate) -> str:
     if gate.outcome == "pass":
         return ""
     command = code_span(gate.command) if gate.command else ""
-    return "<br>".join(filter(None, [escape_markdown(gate.reason), escape_markdown(gate.next_step), command]))
+    sentences = [gate.reason, *further_parts(gate), gate.next_step]
+    return "<br>".join(filter(None, [*map(escape_markdown, sentences), command]))
 
 
 def _models(audit: AuditResult, detail: Detail) -> str:

@@ -16,6 +16,7 @@ from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.sanitize import sanitize
+from pytest_kdmem.report.sentences import further_parts
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 NOT_HELD = "not-held"
@@ -73,7 +74,7 @@ def _result(gate: Gate, rule_index: int, fingerprint: str) -> dict[str, Any]:
         "ruleIndex": rule_index,
         "level": "error",
         "kind": "fail",
-        "message": {"text": _message(gate.reason, gate.next_step) or gate.outcome},
+        "message": {"text": _message(gate.reason, *further_parts(gate), gate.next_step) or gate.outcome},
         "locations": _locations(gate),
         "partialFingerprints": {"gate/v1": fingerprint},
         "properties": {

@@ -148,7 +148,7 @@ def other_set_text(gate: Gate) -> str:
     """Return which set a gate is about; empty if that is the audit's training set."""
     if gate.estimate is None:
         return ""
-    return gate.estimate.over or _subject(gate.estimate).partition(" on ")[2]
+    return gate.estimate.set_name or _subject(gate.estimate).partition(" on ")[2]
 
 
 def comparison_text(gate: Gate) -> str:
@@ -182,7 +182,7 @@ def _limit_text(estimate: Estimate, threshold: Estimate | float, limit: float) -
     if not isinstance(threshold, Estimate):
         return shown
     other = _subject(threshold)
-    if threshold.over != estimate.over:
+    if threshold.set_name != estimate.set_name:
         other = threshold.on_set(other)
     shown += f" of {other}" * (other != _subject(estimate))
     counts = _counts(replace(threshold, part=None, too_short_copies=0))
@@ -228,14 +228,35 @@ def scope_text(gate: Gate) -> str:
     if not estimate.parts:
         return part_name(estimate)
     kinds = PART_KINDS[estimate.part]
-    worst = "worst " * (gate.outcome == "pass")
-    return f"{worst}of {count(estimate.parts)} {kinds[estimate.parts != 1]}, {part_name(estimate)}"
+    of_all = f"of {count(estimate.parts)} {kinds[estimate.parts != 1]}, "
+    if gate.outcome == "pass":
+        return f"worst {of_all}{part_name(estimate)}"
+    # The first reports have a gate for each part that does not hold, and do not count them.
+    not_held = f"{count(gate.parts_not_held)} " * bool(gate.parts_not_held)
+    return f"{not_held}{of_all}{'worst ' * (gate.parts_not_held > 1)}{part_name(estimate)}"
 
 
 def scoped_comparison(gate: Gate) -> str:
     """Return what a gate compared in one line: the part of the set or the sampler that it is about, and the figures."""
     scope = scope_text(gate)
     return f"{scope}: {comparison_text(gate)}" if scope else comparison_text(gate)
+
+
+def further_parts(gate: Gate, most: int | None = None) -> list[str]:
+    """Return a line for each further part of the set that does not hold, and one that counts those not shown.
+
+    Args:
+        gate: The gate.
+        most: Greatest number of parts; None shows all that the report has.
+    """
+    shown = gate.further_parts[:most]
+    lines = [
+        f"{part_name(part.estimate)}: "
+        + comparison_text(replace(gate, estimate=part.estimate, threshold=part.threshold, outcome=part.outcome))
+        for part in shown
+    ]
+    rest = gate.parts_not_held - 1 - len(shown)
+    return [*lines, *[f"and {count(rest)} more"] * (rest > 0)]
 
 
 def without_repeated_advice(gates: Iterable[Gate]) -> list[Gate]:

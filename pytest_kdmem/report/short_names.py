@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import Gate
+from pytest_kdmem.auditing.schema import Gate, GatePart
 from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.students import short_names
@@ -38,7 +38,13 @@ def with_short_names(audit: AuditResult) -> AuditResult:
     def of_gate(gate: Gate) -> Gate:
         estimate = None if gate.estimate is None else of_estimate(gate.estimate)
         threshold = of_estimate(gate.threshold) if isinstance(gate.threshold, Estimate) else gate.threshold
-        return replace(gate, estimate=estimate, threshold=threshold)
+        return replace(
+            gate, estimate=estimate, threshold=threshold, further_parts=tuple(map(of_part, gate.further_parts))
+        )
+
+    def of_part(part: GatePart) -> GatePart:
+        threshold = of_estimate(part.threshold) if isinstance(part.threshold, Estimate) else part.threshold
+        return replace(part, estimate=of_estimate(part.estimate), threshold=threshold)
 
     def of_figure(figure: FigureEntry) -> FigureEntry:
         label = figure.label

@@ -24,6 +24,7 @@ from pytest_kdmem.report.regression import change_lines
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
     compared_nothing,
+    further_parts,
     gate_title,
     measured_text,
     other_set_text,
@@ -264,6 +265,7 @@ def _gate_panel(gates: Sequence[Gate], glyphs: Glyphs, width: int) -> Panel:
     if len(gates) > 1:
         titles = dict.fromkeys(map(gate_title, gates))
         body.append("".join(f"\n{glyphs.failed} {glyphs.truncate(title, MAX_REASON_LENGTH)}" for title in titles))
+    body.append("".join(f"\n{glyphs.truncate(line, MAX_REASON_LENGTH)}" for line in further_parts(gate)))
     if gate.next_step:
         body.append("\n" + glyphs.truncate(f"→ {gate.next_step}", MAX_REASON_LENGTH))
     if gate.command:

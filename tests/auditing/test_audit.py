@@ -77,10 +77,10 @@ def test_other_sets_and_the_control_set_stand_apart(make_audit: Callable[..., Au
     assert result.control_set is not None
     assert result.control_set.source == audit.control_set.source
     on_controls = audit.memorization(audit.roles["student"], audit.control_set, "all")
-    assert [each.over for each in (on_controls.rate, on_controls.by_copies["1"].rate, on_controls.loss)] == (
+    assert [each.set_name for each in (on_controls.rate, on_controls.by_copies["1"].rate, on_controls.loss)] == (
         3 * ["control set"]
     )
-    assert result.memorization["student"].over == ""
+    assert result.memorization["student"].set_name == ""
 
 
 def test_the_report_keeps_the_inheritance_of_the_audits_own_models(make_audit: Callable[..., Audit]) -> None:

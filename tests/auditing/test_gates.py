@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,19 @@ def test_a_failed_assert_of_parts_is_explained_by_each_of_its_gates() -> None:
     assert lines is not None
     assert len([line for line in lines if line.startswith("memorization rate of ")]) == 2
     assert explain("==", subsets, 0.25) is None
+
+
+def test_a_comparison_of_all_parts_is_one_gate_of_the_part_that_fails_most() -> None:
+    parts = {name: rate(k, n, subject=name) for name, k, n in (("few", 0, 2), ("some", 300, 1000), ("many", 900, 1000))}
+    worst, *others = (Comparison(replace(parts[name], part="group"), "<=", 0.2) for name in ("few", "many", "some"))
+    made = gate_from("t", "a.py::t", replace(worst, further=tuple(others), parts_not_held=7))
+    assert (made.outcome, made.estimate and made.estimate.subject, made.parts_not_held) == ("fail", "many", 7)
+    assert [(part.estimate.subject, part.outcome) for part in made.further_parts] == [
+        ("some", "fail"), ("few", "inconclusive")
+    ]  # fmt: skip
+    assert [part.reason.partition(" of ")[2][:4] for part in made.further_parts] == ["some", "few "]
+    assert unheld_reason([replace(worst, further=tuple(others))]).startswith("memorization rate of many")
+    assert gate_from("t", "a.py::t", Comparison(parts["few"], "<=", 1.0)).further_parts == ()
 
 
 def test_a_passing_assert_needs_no_next_step() -> None:

@@ -58,7 +58,7 @@ def test_a_group_counts_copies_of_what_is_too_short_in_the_whole_set() -> None:
     rates = {name: (subset.rate.too_short, subset.rate.too_short_copies) for name, subset in by_group.items()}
     assert rates == {"acme": (3, 3), "brief": (1, 3), "delta": (0, 0)}
     # The closest group may be another one, and the gate is over all.
-    [(rate, _)] = by_group.worst("<=", 0.5)
+    rate = by_group.as_gate("<=", 0.5).estimate
     assert rate.too_short_copies == 3
     assert "one too short to look at stands 3 times" in str(rate)
 

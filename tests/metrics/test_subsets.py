@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,10 +31,26 @@ def test_the_rate_is_of_the_examples_of_the_subset() -> None:
 
 def test_only_what_was_compared_at_once_is_the_worst_of_several() -> None:
     both = Subsets("group", {"acme": SUBSET, "b": SUBSET})
-    ((worst, _),) = both.worst("<=", 1.0)
+    held = both.as_gate("<=", 1.0)
+    worst = held.estimate
     assert (worst.part, worst.part_name, worst.parts) == ("group", "customer acme", 2)
-    assert [rate.parts for rate, _ in both.worst("<=", 0.1)] == [2, 2]
+    assert (held.holds, held.further, held.parts_not_held) == (True, (), 0)
+    failing = both.as_gate("<=", 0.1)
+    assert [each.estimate.parts for each in (failing, *failing.further)] == [2, 2]
+    assert (failing.holds, failing.parts_not_held) == (False, 2)
     assert (SUBSET.rate.part_name, SUBSET.rate.parts) == ("customer acme", 0)
+
+
+def test_of_very_many_parts_that_do_not_hold_all_are_counted_and_the_worst_are_kept() -> None:
+    shares = ["1" + "0" * size for size in range(30)]  # one of 1, of 2, of 3 …
+    parts = {
+        share: replace(SUBSET, example_ids=np.arange(len(share)), memorized=flags(share), sure=flags(share),
+                       possible=flags(share))
+        for share in shares
+    }  # fmt: skip
+    comparison = Subsets("group", parts).as_gate("<=", 0.0)
+    kept = [comparison.estimate.n, *(part.estimate.n for part in comparison.further)]
+    assert (kept, comparison.parts_not_held) == ([*range(1, 21)], 30)
 
 
 def test_a_name_without_examples_is_refused_and_names_are_listed() -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from html import unescape
 from typing import Any
 
 import pytest
 
+from pytest_kdmem.auditing.gates import gate_from
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.metrics.estimate import Estimate
-from pytest_kdmem.report import html, markdown, terminal
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
+from pytest_kdmem.report import github, html, junit, markdown, sarif, terminal
 from pytest_kdmem.report.comment import CommentContext
 from pytest_kdmem.report.comment import render as render_comment
 from pytest_kdmem.report.sentences import (
     comparison_text,
+    further_parts,
     gate_summary,
     gate_title,
     measured_text,
@@ -144,6 +148,30 @@ def test_a_gate_over_parts_of_a_set_says_how_many_were_compared_and_which_is_the
     assert scope_text(gate("test_g", first_reports, "<=", 0.01)) == scope
 
 
+def test_further_parts_that_do_not_hold_stand_below_their_one_gate_in_every_report() -> None:
+    parts = [
+        replace(rate(k, 66, f"student on {name}", exhaustive=True), part="group", part_name=name, parts=9)
+        for k, name in ((9, "customer acme"), (7, "customer beta"), (5, "customer gamma"))
+    ]
+    worst, *others = (Comparison(estimate, "<=", 0.01) for estimate in parts)
+    failing = gate_from("test_g", "a.py::test_g", replace(worst, further=tuple(others), parts_not_held=5))
+    assert scope_text(failing) == "5 of 9 groups, worst customer acme"
+    lines = ["customer beta: 10.61% (7 of 66) > 1.00%", "customer gamma: 7.58% (5 of 66) > 1.00%", "and 2 more"]
+    assert further_parts(failing) == lines
+    assert further_parts(failing, 1) == [lines[0], "and 3 more"]
+    assert further_parts(PASSING) == further_parts(BROKEN) == []
+    audit = full_audit(gates=(failing, PASSING), not_run=())
+    assert verdict_sentence(Report((audit,))) == "Do not ship: 1 of 2 gates did not pass"
+    comment = render_audits(lambda report: render_comment(report, CommentContext(name="a")), audit)
+    pages = [render_audits(module.render, audit) for module in (html, markdown, terminal, junit)]
+    for page in (comment, *pages, github.workflow_commands(Report((audit,))).replace("%25", "%")):
+        text = unescape(page).replace("\u00a0", " ").replace("\\", "")
+        assert [line in text for line in lines] == [True] * 3
+    [run] = json.loads(sarif.render(Report((audit,))))["runs"]
+    [result] = run["results"]
+    assert result["message"]["text"].splitlines()[1:4] == lines
+
+
 def test_a_gate_under_a_sampler_names_it() -> None:
     sampled = replace(rate(0, 215, exhaustive=True), metric=f"{Draws(100, 0.5)}-extractable rate {GREEDY}")
     line = scoped_comparison(gate("test_s", sampled, "<=", 0.01))
@@ -193,7 +221,7 @@ def test_what_was_measured_names_the_metric_with_its_rate_of_false_positives() -
 def test_a_gate_over_another_set_names_it_in_every_report(subject: str) -> None:
     over = "" if " on " in subject else "control set"
     on_set = subject.partition(" on ")[2] or over
-    estimate = replace(rate(3, 200, subject, exhaustive=True), over=over)
+    estimate = replace(rate(3, 200, subject, exhaustive=True), set_name=over)
     passing, failing = (gate(f"test_{limit}", estimate, "<=", limit) for limit in (0.02, 0.01))
     measured = f"memorization rate of student on {on_set}"
     assert measured_text(passing) == measured_text(failing) == measured
@@ -208,9 +236,11 @@ def test_a_gate_over_another_set_names_it_in_every_report(subject: str) -> None:
 
 
 def test_a_limit_that_is_a_figure_over_another_set_names_it() -> None:
-    on_controls = replace(rate(1, 100, "baseline", exhaustive=True), over="control set")
-    own, same_set = (replace(rate(0, 100, exhaustive=True), over=over) for over in ("", "control set"))
-    assert comparison_text(gate("test_a", own, "<=", on_controls)).endswith("1.00% of baseline on control set (1 of 100)")
+    on_controls = replace(rate(1, 100, "baseline", exhaustive=True), set_name="control set")
+    own, same_set = (replace(rate(0, 100, exhaustive=True), set_name=over) for over in ("", "control set"))
+    assert comparison_text(gate("test_a", own, "<=", on_controls)).endswith(
+        "1.00% of baseline on control set (1 of 100)"
+    )
     assert comparison_text(gate("test_a", same_set, "<=", on_controls)).endswith("1.00% of baseline (1 of 100)")
     failing = gate("test_a", replace(on_controls, subject="student"), "<=", own)
     assert failing.reason.startswith("memorization rate of student on control set 1.00%")
