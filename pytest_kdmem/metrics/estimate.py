@@ -55,8 +55,8 @@ class Estimate:
         part_name: Name of that part, with the column of a group; empty for the whole set, and in the first reports.
         parts: Number of the parts that one comparison measured at once. This is the worst of them, or one that does not
             hold; 0 if it was compared alone.
-        set_name: Name of the set that it is over, ``control set``, if that is not a training set; a subject names any other set
-            than the audit's own training set. Not in JSON if empty.
+        set_name: Name of the set that it is over, ``control set``, if that is not a training set; any other set than
+            the audit's own is named in the subject. Not in JSON if empty.
         model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
     """
 

@@ -138,7 +138,8 @@ def test_a_comparison_of_all_parts_is_one_gate_of_the_part_that_fails_most() -> 
     parts = {name: rate(k, n, subject=name) for name, k, n in (("few", 0, 2), ("some", 300, 1000), ("many", 900, 1000))}
     worst, *others = (Comparison(replace(parts[name], part="group"), "<=", 0.2) for name in ("few", "many", "some"))
     made = gate_from("t", "a.py::t", replace(worst, further=tuple(others), parts_not_held=7))
-    assert (made.outcome, made.estimate and made.estimate.subject, made.parts_not_held) == ("fail", "many", 7)
+    assert made.estimate is not None
+    assert (made.outcome, made.estimate.subject, made.parts_not_held) == ("fail", "many", 7)
     assert [(part.estimate.subject, part.outcome) for part in made.further_parts] == [
         ("some", "fail"), ("few", "inconclusive")
     ]  # fmt: skip
