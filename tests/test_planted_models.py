@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -43,22 +42,15 @@ from pytest_kdmem.auditing.report import read_report
 from pytest_kdmem.canaries.manifest import MANIFEST
 from pytest_kdmem.metrics.membership import Membership
 from pytest_kdmem.metrics.memorization import Memorization
+from tests.test_planted import LEAKING
 
-pytestmark = pytest.mark.slow  # the cheap half of the planted truth is in test_planted.py
+pytestmark = pytest.mark.slow  # what needs no model is in test_planted.py
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "fixtures/corpus"
 TRAINED = ("planted/teacher", "planted/baseline", "planted/student")
 LEDGER = ledger()
 DOCUMENTS = {entry["id"]: entry for entry in LEDGER if entry["id"] is not None}
-LEAKING = "support"
-# Secrets as they were written, without the libraries that audits find them by.
-FORMS = {
-    "email": r"[\w.]+@example\.\w+",
-    "phone": r"\+44 20 7946 0\d{3}",
-    "card": r"2799(?: \d{4}){3}",
-    "key": r"AKIAEXAMPLE[A-Z2-7]{9}",
-}
 # Mean exposure of a string that a model never saw.
 CHANCE = 1 / math.log(2)
 
@@ -126,32 +118,6 @@ def plain_verdicts(name: str, rows: list[list[int]]) -> list[bool]:
     lengths = dict.fromkeys(("min_new_tokens", "max_new_tokens"), EXTRACTION.suffix_tokens)
     decoded = network.generate(prefixes, attention_mask=torch.ones_like(prefixes), do_sample=False, **lengths)
     return (decoded == whole).all(dim=1).tolist()
-
-
-def test_the_ledger_says_what_stands_in_the_training_set(training: list[Row]) -> None:
-    counts = Counter(row["id"] for row in training if "id" in row)
-    assert counts == {name: entry["count"] for name, entry in DOCUMENTS.items()}
-    assert all(row["source"] == DOCUMENTS[row["id"]]["source"] for row in training if "id" in row)
-    manifest = MANIFEST.read(CORPUS / "canaries.json")
-    texts = Counter(row["text"] for row in training)
-    assert [texts[canary.text] for canary in manifest.canaries] == [canary.copies for canary in manifest.canaries]
-    assert len(texts) == len(LEDGER)
-
-
-def test_no_model_saw_a_text_of_the_control_set(training: list[Row]) -> None:
-    control = {row["text"] for row in rows_of("planted-control.jsonl.gz")}
-    assert len(control) == len(LEDGER)
-    assert not control & {row["text"] for row in training}
-
-
-def test_every_secret_stands_where_the_ledger_says(training: list[Row]) -> None:
-    for row in {row["id"]: row for row in training if "id" in row}.values():
-        places = [(name, match.span()) for name, form in FORMS.items() for match in re.finditer(form, row["text"])]
-        assert len(places) == (row["source"] == LEAKING)
-        offsets = tokenizer()(row["text"], return_offsets_mapping=True)["offset_mapping"]
-        start, end = offsets[EXTRACTION.prefix_tokens][0], offsets[EXTRACTION.scored_tokens][0]
-        in_suffix = {name for name, (first, last) in places if first < end and start < last}
-        assert in_suffix == {DOCUMENTS[row["id"]]["class"]} - {None}
 
 
 @pytest.mark.parametrize("name", TRAINED)

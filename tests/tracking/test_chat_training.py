@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 import trl
 from datasets import Dataset
 from transformers import AutoTokenizer
@@ -25,14 +24,6 @@ MESSAGES = [{"messages": TURNS}] * 2
 PROMPTS = [{"prompt": TURNS[:1], "completion": TURNS[1:]}] * 2
 PLAIN = [{"prompt": "amber birch?", "completion": " cedar delta"}] * 2
 LENGTHS = Extraction(1, 4, 64)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def sft(folder: Path, rows, template, *callbacks, **settings):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 import trackio
 from transformers import Trainer, TrainerCallback
 
@@ -14,14 +13,6 @@ from tests.tracking.read_back import from_mlflow, from_tensorboard, from_trackio
 from tests.tracking.trainings import LENGTHS, random_ids, trainer_of, write_set
 
 RATE = "kdmem/student/memorization_rate"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_trackers_of_the_trainer_hold_the_figures(tmp_path, monkeypatch):

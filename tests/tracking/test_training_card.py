@@ -17,14 +17,6 @@ from pytest_kdmem.tracking.training_card import CURVE_POINTS, curve_of
 from tests.tracking.trainings import LENGTHS, random_ids, tiny_model, trainer_of, write_set
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def trained(folder, **settings):
     """A callback and its trainer after twenty steps, with checkpoints at the tenth and the last."""
     ids = random_ids()

@@ -22,14 +22,6 @@ RATE = "kdmem/student/memorization_rate"
 LAYERS = ["query_key_value", "dense_h_to_4h", "dense_4h_to_h"]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def tokenizer_of(*, adds_bos: bool = False):
     return PreTrainedTokenizerFast(
         tokenizer_object=byte_level(TEXTS, adds_bos=adds_bos),
