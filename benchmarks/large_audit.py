@@ -42,7 +42,6 @@ from pytest_kdmem.specs.runtime import EXAMPLES_PER_SHARD, RunSettings
 
 RATES = {"teacher": 0.05, "baseline": 0.03, "student": 0.01}
 COPIED = 0.01  # share of the examples that are copies of an earlier one
-DIGEST_FACTOR = 0x9E3779B97F4A7C15F39CC0605CEDC835
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import pyarrow as pa
 
@@ -41,17 +41,21 @@ class BesideTask:
         }
 
 
-class BesideScorer:
+OneTask = TypeVar("OneTask", bound=BesideTask)
+
+
+class BesideScorer(Generic[OneTask]):
     """A loaded model that is run again.
 
     Args:
-        job: The model and how it is run.
+        task: The model, how it is run, and what is asked of it.
 
     Raises:
         EngineError: The model cannot be loaded.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, task: OneTask) -> None:
+        self._task, job = task, task.job
         self._engine = open_decider(ModelToLoad(job.model, job.checkpoint, job.numerics), job.settings)
 
     def close(self) -> None:

@@ -109,12 +109,8 @@ class NearTask(BesideTask):
         return pa.table(self.columns(shard) | nulls, NEAR_SCHEMA)
 
 
-class NearScorer(BesideScorer):
+class NearScorer(BesideScorer[NearTask]):
     """A loaded model that decodes shards."""
-
-    def __init__(self, task: NearTask) -> None:
-        super().__init__(task.job)
-        self._task = task
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
         """Rows by NEAR_SCHEMA of a `NearShard`; exact duplicates are decoded once."""

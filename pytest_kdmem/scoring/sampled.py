@@ -128,12 +128,8 @@ class SampledTask(BesideTask):
         )
 
 
-class SampledScorer(BesideScorer):
+class SampledScorer(BesideScorer[SampledTask]):
     """A loaded model that scores suffixes under samplers."""
-
-    def __init__(self, task: SampledTask) -> None:
-        super().__init__(task.job)
-        self._task = task
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
         """Rows of a shard of distinct examples, with the columns of each sampler."""

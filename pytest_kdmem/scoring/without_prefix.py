@@ -103,12 +103,8 @@ class SuffixTask(BesideTask):
         return pa.table(self.columns(shard), SUFFIX_SCHEMA)
 
 
-class SuffixScorer(BesideScorer):
+class SuffixScorer(BesideScorer[SuffixTask]):
     """A loaded model that scores suffixes after other prefixes."""
-
-    def __init__(self, task: SuffixTask) -> None:
-        super().__init__(task.job)
-        self._task = task
 
     def rows(self, shard: Shard, advance: Callable[[int], None]) -> pa.Table:
         """Rows by SUFFIX_SCHEMA of a `SuffixShard`."""

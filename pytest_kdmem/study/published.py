@@ -72,9 +72,6 @@ PREDICTION: Final[dict[Setting, dict[str, float]]] = {
     OLMO_FINEWEB: {"roc_auc": 0.9999},
     QWEN_FINEWEB: {"roc_auc": 0.9999},
 }
-PREDICTION_DEVIATIONS: Final[dict[Setting, dict[str, float]]] = {
-    PYTHIA_FINEWEB: {"roc_auc": 0.0005, "precision": 0.0059}
-}
 COEFFICIENTS: Final[dict[Setting, dict[str, float]]] = {
     PYTHIA_FINEWEB: {
         "teacher_perplexity": -0.3341,

@@ -10,7 +10,6 @@ from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from tests.plugin.held_gates import FAILS, HOLDS, extend_conftest, printed
 
 METHOD_FAILS = "    def test_fails(self, memorization, student):\n        assert memorization(student).rate <= 0.01\n"
-METHOD_HOLDS = "    def test_holds(self, memorization, student):\n        assert memorization(student).rate <= 0.25\n"
 PYTEST = "import pytest\n\n"
 
 
