@@ -83,12 +83,7 @@ def audit(
     by_name = {} if students is None else named_students(students)
     given_beside = [*["student"] * bool(by_name), *["canaries"] * (values["canaries"] is not None)]
     check_gates(thresholds, [*declared, *given_beside])
-    if by_name and [*thresholds] == [OF_NO_STUDENT]:
-        raise SpecError(
-            f"A gate of each student was expected, and {OF_NO_STUDENT} belongs to none of them; name another gate"
-            " beside it, such as max_memorization_rate, or leave students out."
-        )
-    _check_used(settings, thresholds)
+    _check_used(settings, thresholds, has_students=bool(by_name))
     given = {key: _shown(value) for key, value in settings.items()} | thresholds
     leave_out_notices()
     progress = progress_for_onlooker()
@@ -96,13 +91,8 @@ def audit(
         run = _Run(values, given, cache_dir, progress)
         if not by_name:
             return AuditReport(Report((run.result("", declared, thresholds),)))
-        shared = {name: value for name, value in thresholds.items() if name == OF_NO_STUDENT}
-        own = {name: value for name, value in thresholds.items() if name != OF_NO_STUDENT}
-        results = [run.result("", declared, shared)] if shared else []
-        results += [
-            run.result(name, {**declared, "student": _model(model, settings)}, own) for name, model in by_name.items()
-        ]
-        return AuditReport(Report(with_same_models_told(results)))
+        given_students = {name: _model(model, settings) for name, model in by_name.items()}
+        return AuditReport(Report(with_same_models_told(run.results(given_students, declared, thresholds))))
 
 
 @dataclass(frozen=True)
@@ -120,6 +110,15 @@ class _Run:
     given: Mapping[str, Any]
     cache_dir: Path
     progress: Progress
+
+    def results(
+        self, by_name: Mapping[str, Model], declared: Mapping[str, Model | TrainingSet], thresholds: Mapping[str, float]
+    ) -> list[AuditResult]:
+        """Score what is declared with each of several students; the gate that needs none of them is held before."""
+        shared = {name: value for name, value in thresholds.items() if name == OF_NO_STUDENT}
+        own = {name: value for name, value in thresholds.items() if name != OF_NO_STUDENT}
+        results = [self.result("", declared, shared)] if shared else []
+        return results + [self.result(name, {**declared, "student": model}, own) for name, model in by_name.items()]
 
     def result(
         self, student_name: str, declared: Mapping[str, Model | TrainingSet], thresholds: Mapping[str, float]
@@ -146,7 +145,13 @@ def _training_set(value: SetSource) -> TrainingSet:
     return value if isinstance(value, TrainingSet) else TrainingSet(os.fspath(value))
 
 
-def _check_used(settings: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
+def _check_used(settings: Mapping[str, Any], thresholds: Mapping[str, float], *, has_students: bool) -> None:
+    """Raise SpecError if no gate is of what is declared: of students, or of a setting."""
+    if has_students and [*thresholds] == [OF_NO_STUDENT]:
+        raise SpecError(
+            f"A gate of each student was expected, and {OF_NO_STUDENT} belongs to none of them; name another gate"
+            " beside it, such as max_memorization_rate, or leave students out."
+        )
     unused = [key for key in OF_RISK if key in settings]
     if unused and OF_NO_STUDENT not in thresholds:
         raise SpecError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +17,10 @@ from pytest_kdmem.specs.checks import choice, require
 from pytest_kdmem.specs.reading_kinds import EndOfDocument, Form
 
 if TYPE_CHECKING:
+    from pytest_kdmem.cli.starter import Starter
+    from pytest_kdmem.cli.starter.own_columns import OwnColumns
     from pytest_kdmem.specs.declared import TrainingSet
-    from pytest_kdmem.specs.run_card import RunCard
+    from pytest_kdmem.specs.run_card import RunCard, Setting
 
 # Sets beside the training set, whose columns may have other names.
 OTHER_SETS = ("control_set", "teacher_set")
@@ -62,8 +64,7 @@ def init(
     window and the way training read its set (text column, form, EOS and the like) are taken from it, unless options set
     them. No file is overwritten: if one of the files exists, nothing is written.
     """
-    from pytest_kdmem.auditing.card_readings import declared_settings, read_by, reading_of
-    from pytest_kdmem.cli.pytest_configuration import configured
+    from pytest_kdmem.auditing.card_readings import read_by, reading_of
     from pytest_kdmem.cli.starter import DATA_PLACEHOLDERS, WORKFLOWS, Starter, write_starter
     from pytest_kdmem.cli.starter.own_columns import own_columns
     from pytest_kdmem.specs.declared import TrainingSet
@@ -80,11 +81,7 @@ def init(
     is_chat = declared.chat_columns not in (None, NONE)
     if sources.training_set is not None:
         is_chat = _holds_conversations(declared, default=is_chat)
-    lengths = _lengths_of_training(card) | ({"window_tokens": window_tokens} if window_tokens else {})
-    lengths = {
-        name: tokens for name, tokens in lengths.items() if configured(f"kdmem_{name}", Path.cwd()) != str(tokens)
-    }
-    options = [f"--kdmem-{name.replace('_', '-')}={tokens}" for name, tokens in lengths.items()]
+    lengths = _lengths_to_set(card, window_tokens)
     others = {role: own_columns(given[role], declared.reading) for role in OTHER_SETS if role in given}
     starter = Starter(
         folder,
@@ -94,30 +91,45 @@ def init(
         reading=declared.reading,
         columns={role: own.settings for role, own in others.items()},
         is_chat=is_chat,
-        options=tuple(options),
+        options=tuple(f"--kdmem-{name.replace('_', '-')}={tokens}" for name, tokens in lengths.items()),
     )
-    written = write_starter(starter)
-    for path in written:
+    for path in write_starter(starter):
         say(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
-    for flag, source in _missing(given):
-        say(f"! {flag} names {source}, where nothing is yet: the audit fails until it is there")
-    for role, own in others.items():
-        if own.columns:
-            say(
-                f"! --{role.replace('_', '-')} {given[role]} has the columns {own.columns}: name the one that holds its"
-                f" text in {folder / 'conftest.py'} (text_column)"
-            )
-    if workflow == "gitlab":
-        say(f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[workflow]} }}")
-    if taken := {name: value for name, value in by_card.items() if declared.reading.get(name) == value}:
-        say(f"read as the student's run card says: {', '.join(declared_settings(taken))}")
-    for name, tokens in lengths.items():
-        say(f"kdmem_{name} = {tokens} in the configuration of pytest makes every run audit what training saw")
-    command = " ".join(["pytest", str(folder), *options])
+    for line in (*_left_to_do(starter, others), *_taken_from_card(declared, by_card, lengths)):
+        say(line)
+    command = " ".join(["pytest", str(folder), *starter.options])
     say(f"next: {command}" if given else f"next: name your models in {folder / 'conftest.py'}")
 
 
-def _missing(given: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _left_to_do(starter: Starter, others: Mapping[str, OwnColumns]) -> Iterator[str]:
+    """What the written audit still needs: sources that are not there yet, the column of a text, the job's inclusion."""
+    from pytest_kdmem.cli.starter import WORKFLOWS
+
+    for flag, source in _missing(starter.sources):
+        yield f"! {flag} names {source}, where nothing is yet: the audit fails until it is there"
+    for role, own in others.items():
+        if own.columns:
+            yield (
+                f"! --{role.replace('_', '-')} {starter.sources[role]} has the columns {own.columns}: name the one that"
+                f" holds its text in {starter.folder / 'conftest.py'} (text_column)"
+            )
+    if starter.workflow == "gitlab":
+        yield f"include the job in .gitlab-ci.yml:  include: {{ local: {WORKFLOWS[starter.workflow]} }}"
+
+
+def _taken_from_card(
+    declared: TrainingSet, by_card: Mapping[str, Setting], lengths: Mapping[str, int]
+) -> Iterator[str]:
+    """What the written audit has of a run card, and the lengths that a configuration would give to every run."""
+    from pytest_kdmem.auditing.card_readings import declared_settings
+
+    if taken := {name: value for name, value in by_card.items() if declared.reading.get(name) == value}:
+        yield f"read as the student's run card says: {', '.join(declared_settings(taken))}"
+    for name, tokens in lengths.items():
+        yield f"kdmem_{name} = {tokens} in the configuration of pytest makes every run audit what training saw"
+
+
+def _missing(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The flag and the source of each model and text of this machine that is not there."""
     from pytest_kdmem.corpus.presets import find_preset
     from pytest_kdmem.specs.locations import looks_like_hub_id
@@ -142,12 +154,22 @@ def _card_of(student: str | None) -> RunCard | None:
         return None
 
 
-def _lengths_of_training(card: RunCard | None) -> dict[str, int]:
-    """The lengths, by name, in which a run card differs from the defaults."""
+def _lengths_to_set(card: RunCard | None, window_tokens: int | None) -> dict[str, int]:
+    """The lengths, by name, in which training differs from the defaults, and that the configuration has not already.
+
+    Args:
+        card: The student's run card.
+        window_tokens: The window if it is given, which counts before that of the card.
+    """
+    from pytest_kdmem.cli.pytest_configuration import configured
     from pytest_kdmem.specs.declared import Extraction
 
     trained = card.extraction if card is not None else {}
-    return {name: trained[name] for name, tokens in asdict(Extraction()).items() if trained.get(name, tokens) != tokens}
+    lengths = {
+        name: trained[name] for name, tokens in asdict(Extraction()).items() if trained.get(name, tokens) != tokens
+    }
+    lengths |= {"window_tokens": window_tokens} if window_tokens else {}
+    return {name: tokens for name, tokens in lengths.items() if configured(f"kdmem_{name}", Path.cwd()) != str(tokens)}
 
 
 def _holds_conversations(training_set: TrainingSet, *, default: bool) -> bool:
