@@ -14,20 +14,16 @@ BEFORE, BEHIND = "before each text", "behind each text"
 PROBE = "a"
 
 
-class Reading(Protocol):
-    """One way to turn text into token ids and back.
+class Vocabulary(Protocol):
+    """The tokens of a tokenizer, however it reads text.
 
     Attributes:
-        name: What it is, in messages.
         eos_id: Token id of end-of-sequence; None if there is none.
         eos_token: Its text.
         size: Number of tokens in the vocabulary, added tokens included.
         special_ids: Token ids of special tokens that stand in no text, such as BOS, EOS and padding.
-        knows_special_tokens: Whether it tells which special tokens are added around a text.
     """
 
-    @property
-    def name(self) -> str: ...
     @property
     def eos_id(self) -> int | None: ...
     @property
@@ -36,6 +32,18 @@ class Reading(Protocol):
     def size(self) -> int: ...
     @property
     def special_ids(self) -> frozenset[int]: ...
+
+
+class Reading(Vocabulary, Protocol):
+    """One way to turn text into token ids and back.
+
+    Attributes:
+        name: What it is, in messages.
+        knows_special_tokens: Whether it tells which special tokens are added around a text.
+    """
+
+    @property
+    def name(self) -> str: ...
     @property
     def knows_special_tokens(self) -> bool: ...
     def encode(self, texts: list[str], *, add_special_tokens: bool) -> list[list[int]]: ...

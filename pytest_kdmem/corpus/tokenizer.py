@@ -17,7 +17,7 @@ from pytest_kdmem.corpus.file_readings import (
     SentencePieceReading,
 )
 from pytest_kdmem.corpus.read_tokenizer import ReadTokenizer
-from pytest_kdmem.corpus.readings import Reading
+from pytest_kdmem.corpus.readings import Reading, Vocabulary
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint
@@ -26,14 +26,10 @@ from pytest_kdmem.specs.reading_kinds import Reading as DeclaredReading
 from pytest_kdmem.specs.tokenizer_files import has_tokenizer
 
 
-class Tokenizer(Protocol):
+class Tokenizer(Vocabulary, Protocol):
     """Converts text to token ids exactly as training did, and back.
 
     Attributes:
-        eos_id: Token id of end-of-sequence; None if the tokenizer has none.
-        eos_token: Its text.
-        size: Number of tokens in the vocabulary, added tokens included.
-        special_ids: Token ids of special tokens that stand in no text, such as BOS, EOS and padding.
         adds: The special tokens that it adds around a text by itself, in words; "" if it adds none.
         promises: Settings by which it would add special tokens that it does not add; "" if there are none.
         is_one_pipeline: Whether the folder's own files and transformers turn text into token ids by the same steps.
@@ -42,14 +38,6 @@ class Tokenizer(Protocol):
 
     had_special_tokens: bool | None
 
-    @property
-    def eos_id(self) -> int | None: ...
-    @property
-    def eos_token(self) -> str | None: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def special_ids(self) -> frozenset[int]: ...
     @property
     def adds(self) -> str: ...
     @property
