@@ -7,7 +7,7 @@ import os
 import stat
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
+from pytest_kdmem.base.locks import acquire
 from pytest_kdmem.engines.numerics import Numerics
 from pytest_kdmem.engines.protocol import Engine, files_changed
 from pytest_kdmem.engines.screened import ScreenedEngine
@@ -178,17 +179,25 @@ def _check_unchanged_bytes(model: Model, checkpoint: Checkpoint) -> None:
 
 
 @contextmanager
-def device_to_itself(device: str) -> Iterator[None]:
+def device_to_itself(device: str, on_wait: Callable[[], object] | None = None) -> Iterator[None]:
     """Hold a device while a model is loaded, so that only one process of a user takes its memory and time.
 
     Processes with different CUDA_VISIBLE_DEVICES do not wait for each other.
+
+    Args:
+        device: Device to hold.
+        on_wait: Called before this process waits for another one that holds the device.
 
     Raises:
         EngineError: The folder for locks cannot be made, or another user can write to it.
     """
     visible = hashlib.sha256(os.environ.get("CUDA_VISIBLE_DEVICES", "").encode()).hexdigest()[:8]
-    with FileLock(_lock_folder() / f"{device}-{visible}.lock"):
+    lock = FileLock(_lock_folder() / f"{device}-{visible}.lock")
+    acquire(lock, on_wait)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _lock_folder() -> Path:

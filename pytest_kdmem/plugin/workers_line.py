@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from threading import Event, RLock, Thread
 from typing import Any
@@ -12,10 +12,13 @@ import pytest
 from pytest_kdmem.base.live_line import LiveLine
 from pytest_kdmem.base.task_progress import TaskState
 from pytest_kdmem.plugin.progress import below_current_line, can_draw, console_on, open_terminal
+from pytest_kdmem.plugin.screen import lines_on_screen
+from pytest_kdmem.plugin.session import session_of
 from pytest_kdmem.plugin.worker_progress import CHANNEL, Message
 
 PLUGIN_NAME = "kdmem-workers-line"
 SECONDS_BETWEEN_LOOKS = 0.1
+CLOSING = TaskState("", None, False, 0, None, "", "ending the workers and writing the report")
 
 
 class WorkersLine:
@@ -30,6 +33,7 @@ class WorkersLine:
     def __init__(self, config: pytest.Config) -> None:
         self._states: dict[str, TaskState] = {}
         self._followed = ""
+        self._closing: TaskState | None = None  # what is done once no worker does anything that it tells
         self._terminal = open_terminal(config)  # in the main thread, as pytest captures nothing meanwhile
         self._line = LiveLine(
             self._shown, lambda: console_on(self._terminal), below_current_line(config), takes_prints=False
@@ -39,6 +43,7 @@ class WorkersLine:
         self._written: dict[str, Callable[..., None]] = {}
         self._thread: Thread | None = None
         self._ended = Event()
+        self._is_interrupted = False
 
     def watch(self, node: Any) -> None:
         """Give a worker that is about to start a channel for its progress."""
@@ -58,13 +63,29 @@ class WorkersLine:
             self._thread.join()
         self._terminal.close()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_keyboard_interrupt(self) -> None:
-        self.end()
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Show that workers end and the report is written, until that is done."""
+        self._closing = CLOSING
+        try:
+            return (yield)
+        finally:
+            self.end()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        self.end()
+    def pytest_keyboard_interrupt(self) -> None:
+        self._closing = CLOSING
+        self._is_interrupted = True
+
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+        """Say how an interrupted audit goes on, as no worker has handed over anything that could be reported."""
+        if self._is_interrupted and self._thread is not None and session_of(config).published is None:
+            terminalreporter.section("memorization audit")
+            for part in lines_on_screen(
+                f"Interrupted, and no gate was evaluated. Exit code {int(exitstatus)}: this is no release. The same"
+                " command goes on with what the cache holds by now.",
+                config,
+            ):
+                terminalreporter.write_line(part, yellow=True, bold=True)
 
     def pytest_unconfigure(self) -> None:
         self.end()
@@ -89,7 +110,7 @@ class WorkersLine:
     def _draw_until_ended(self) -> None:
         while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
             with self._lock:
-                if self._states and not self._ended.is_set():
+                if (self._states or self._closing) and not self._ended.is_set():
                     self._line.draw()
                 else:
                     self._line.erase()
@@ -103,6 +124,8 @@ class WorkersLine:
         return written
 
     def _shown(self) -> TaskState | None:
+        if self._closing is not None:
+            return self._closing
         states = dict(self._states)
         self._followed = followed_worker(states, self._followed)
         return beside_others(states, self._followed) if self._followed else None

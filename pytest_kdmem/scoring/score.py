@@ -214,7 +214,10 @@ def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> Ru
     guard = ReadingGuard(DocumentsGuard(task, scoring.training_set, scoring.store, run.executor, run.record_key()))
     # Parts have locks of their own, so that they do not wait for each other.
     part = f"-{settings.part.number}-of-{settings.part.count}" if settings.part else ""
-    with scoring.store.lock(keys[-1][-1] + part):
+    names = " and ".join(job.model.name for job in task.jobs)
+    with scoring.store.lock(
+        keys[-1][-1] + part, lambda: scoring.progress.status(f"waiting for another process that scores {names}")
+    ):
         try:
             result = run.read_all() or run.score_missing(guard)
         except UndeclaredSpecialTokens as error:
@@ -222,9 +225,9 @@ def _run(task: Task, keys: tuple[tuple[str, ...], ...], scoring: _Scoring) -> Ru
         if result is not None or settings.part is not None:
             guard.check()
     if settings.part is not None:
-        names = " and ".join(job.model.source for job in task.jobs)
+        sources = " and ".join(job.model.source for job in task.jobs)
         raise PartScored(
-            f"Part {settings.part} of {names} over {source} is scored; its figures are computed once all parts are."
+            f"Part {settings.part} of {sources} over {source} is scored; its figures are computed once all parts are."
         )
     if result is None:
         raise EngineError(

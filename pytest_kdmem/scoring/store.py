@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from pytest_kdmem.base.files import PRIVATE_FILE, make_folder
+from pytest_kdmem.base.locks import acquire
 from pytest_kdmem.corpus.shards import CorpusRecord
 from pytest_kdmem.scoring.common_columns import CommonColumns
 from pytest_kdmem.scoring.entries import Entries, EntryKind
@@ -144,8 +145,12 @@ class ScoreStore:
         self._entries.write(kind, key, content)
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str, on_wait: Callable[[], object] | None = None) -> Iterator[None]:
         """Hold a key while it is scored, so that of several processes one scores and the others read.
+
+        Args:
+            key: The key to hold.
+            on_wait: Called before this process waits for another one that holds the key.
 
         Raises:
             StoreError: The folder cannot be written.
@@ -154,7 +159,7 @@ class ScoreStore:
         lock = FileLock(path, mode=PRIVATE_FILE)
         try:
             make_folder(path.parent, private=True)
-            lock.acquire()
+            acquire(lock, on_wait)
         except OSError as error:
             raise unusable_folder(self.root, error.strerror) from error
         self._shards.forget_listings()  # others may have written while this process waited

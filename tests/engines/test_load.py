@@ -23,7 +23,7 @@ from pytest_kdmem.specs.runtime import RunSettings
 HOLDER = """
 import sys
 from pytest_kdmem.engines.load import device_to_itself
-with device_to_itself(sys.argv[1]):
+with device_to_itself(sys.argv[1], lambda: print("waits", flush=True)):
     print("held", flush=True)
     sys.stdin.readline()
     print("let go", flush=True)
@@ -56,6 +56,7 @@ def test_a_second_process_waits_for_the_device(hold):
     first = hold("cpu")
     assert first.stdout.readline() == "held\n"
     second = hold("cpu")
+    assert second.stdout.readline() == "waits\n"
     with pytest.raises(subprocess.TimeoutExpired):
         second.wait(1)
     first.stdin.write("\n")

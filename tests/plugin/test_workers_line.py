@@ -100,6 +100,8 @@ def test_ctrl_c_leaves_nothing_of_the_line(pytester):
     screen = screen_of(output, 80)
     assert not [line for line in screen if "kdmem: " in line]
     assert any("KeyboardInterrupt" in line for line in screen)
+    assert "ending the workers" in output
+    assert "Interrupted, and no gate was evaluated. Exit code 2: this is no release." in " ".join(screen)
 
 
 def test_nothing_is_drawn_in_a_log(pytester):

@@ -31,8 +31,12 @@ class LocalExecutor:
         remaining = iter(shards)
         if (first := next(remaining, None)) is None:
             return
-        progress.status("loading the model" if len(task.jobs) == 1 else "loading the models")
-        with device_to_itself(task.jobs[0].numerics.device), closing(task.open()) as scorer:
-            progress.status("")
-            for shard in chain([first], remaining):
-                yield shard.digest, scorer.rows(shard, progress.advance)
+        device, several = task.jobs[0].numerics.device, len(task.jobs) > 1
+        loading = "loading the models" if several else "loading the model"
+        progress.status(loading)
+        with device_to_itself(device, lambda: progress.status(f"waiting until another process frees the {device}")):
+            progress.status(loading)
+            with closing(task.open()) as scorer:
+                progress.status("")
+                for shard in chain([first], remaining):
+                    yield shard.digest, scorer.rows(shard, progress.advance)
