@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 import types
-from dataclasses import replace
 
 import mlflow  # noqa: F401 - a run inside this process would take what it changes of imports away again
 import pytest
 
-from pytest_kdmem.auditing.schema_figures import FigureEntry
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs import trackers as installed_trackers
-from pytest_kdmem.specs.trackers import check_installed, tracker_names
 from pytest_kdmem.tracking.audit_figures import audit_figures, audit_parameters
 from pytest_kdmem.tracking.trackers import log_audit
-from tests.report.audits import complete_audit, full_audit, rate
+from tests.report.audits import full_audit
 from tests.tracking.read_back import from_mlflow, from_tensorboard, from_trackio
 
 AUDIT = """
@@ -89,16 +86,6 @@ def test_a_missing_package_is_named_before_anything_is_scored(unscored_project, 
     assert unscored_project.shards == []
 
 
-@pytest.mark.parametrize("value", ["comet", "wandb,comet", "mlflow,mlflow", "", " , "])
-def test_other_trackers_are_refused(value):
-    assert tracker_names(value) == "names of tensorboard, mlflow, trackio, wandb, separated by commas"
-
-
-def test_trackers_are_named_with_commas():
-    assert tracker_names("mlflow, trackio") == ""
-    check_installed(("mlflow", "trackio", "tensorboard"))
-
-
 def test_wandb_gets_a_run_with_figures_and_parameters(monkeypatch):
     """By the shape of its interface: the package is not installed here."""
     calls = []
@@ -134,28 +121,3 @@ def test_a_tracker_that_is_not_installed_is_refused(monkeypatch):
     monkeypatch.setitem(installed_trackers.TRACKERS, "wandb", ("no_such_module", "wandb"))
     with pytest.raises(SpecError, match="pip install wandb"):
         log_audit(full_audit(), "wandb")
-
-
-def test_figures_that_are_not_finite_are_left_out_and_names_made_harmless():
-    audit = replace(full_audit(), memorization={"student": rate(0, 0), "a model/of mine: x": rate(1, 10)})
-    figures = audit_figures(audit)
-    assert "kdmem/student/memorization_rate" not in figures
-    assert figures["kdmem/student/memorization_rate_high"] == 1.0
-    assert figures["kdmem/a model_of mine_ x/memorization_rate"] == 0.1
-    assert "kdmem/predicted_share_at_risk" in audit_figures(complete_audit())
-
-
-def test_figures_of_canaries_are_named_by_model_and_number_of_copies():
-    found = {"exposure, 16 copies": 5.5, "TPR at 0.1% FPR, 1 copy": 0.25, "recited, 1 copy, manifest 0a1b2c3d": 0.0}
-    entries = [
-        FigureEntry("canaries", "student", label, replace(rate(1, 12), value=value)) for label, value in found.items()
-    ]
-    figures = audit_figures(replace(full_audit(), figures=(*entries, replace(entries[0], family="copies"))))
-    shown = {
-        name: value for name, value in figures.items() if "canary" in name and not name.endswith(("_low", "_high"))
-    }
-    assert shown == {
-        "kdmem/student/canary_exposure_16_copies": 5.5,
-        "kdmem/student/canary_tpr_at_0_1_fpr_1_copy": 0.25,
-        "kdmem/student/canary_recited_1_copy_manifest_0a1b2c3d": 0.0,
-    }
