@@ -70,6 +70,6 @@ def write_questions(study: Study, out: Path) -> tuple[Path, ...]:
 
 def to_markdown(study: Study, results: dict[str, Any]) -> str:
     """A heading and a table for each question; “not run” where the study has nothing for it."""
-    blocks = [f"# Further questions to the models of study {cell(study.name)}", LEGEND, f"**Direction.** {RULE}"]
+    blocks = [f"# Further questions: study {cell(study.name)}", LEGEND, f"**Direction.** {RULE}"]
     blocks += [data_of(study), "## Models", models_of(study), *sections(results, QUESTIONS)]
     return "\n\n".join(blocks) + "\n"
