@@ -4,6 +4,8 @@ from __future__ import annotations
 
 SHOWN_DIGITS = 4
 OTHER_WEIGHTS = "belongs to other weights"
+# Begins what a warning says of a training set that is not that of a run card.
+OTHER_SET = "and this audit's training set"
 
 
 def card_warning(subject: str, problem: str) -> str:

@@ -35,9 +35,10 @@ def cleaned_warning(card: RunCard | None, subject: str, training_set: TrainingSe
     known, trained_on = possible_fingerprints(training_set), card.training_set
     if trained_on.cleaned_from not in known or trained_on.fingerprint in known:
         return []
+    copy = f"{last_part(trained_on.source)}, " * (trained_on.name != training_set.name)
     return [
-        f"according to its run card, {subject} was trained on {last_part(trained_on.source)}, a cleaned copy of"
-        f" {training_set.name}: {consequence}"
+        f"according to its run card, {subject} was trained on {copy}a cleaned copy of {training_set.name}:"
+        f" {consequence}"
     ]
 
 
@@ -54,9 +55,7 @@ def diluted_warning(card: RunCard | None, subject: str, training_set: TrainingSe
     if seen >= (1 - MOST_LEFT_OUT) * examples:
         return []
     left_out = f"{count(examples - seen)} of {count(examples)} examples ({percent(1 - seen / examples)}) were left out"
-    return cleaned_warning(
-        card, subject, training_set, f"{left_out}, and its rates are over all of them, which it could not all recite"
-    )
+    return cleaned_warning(card, subject, training_set, f"{left_out} before, and its rates are over all of them")
 
 
 def trained_otherwise(model: Model, training_set: TrainingSet, *, offline: bool) -> list[str]:

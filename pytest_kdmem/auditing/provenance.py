@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pytest_kdmem.auditing.card_readings import difference, other_settings, read_by
-from pytest_kdmem.auditing.card_warnings import OTHER_WEIGHTS, card_warning, shorten_digest
+from pytest_kdmem.auditing.card_warnings import OTHER_SET, OTHER_WEIGHTS, card_warning, shorten_digest
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.corpus.special_tokens import possible_fingerprints
@@ -225,9 +225,11 @@ def _mode_sentences(card: RunCard, subject: str, role: str) -> Iterator[str]:
 
 def _training_set_sentences(card: RunCard, subject: str, role: str, training_set: TrainingSet) -> Iterator[str]:
     fingerprint, trained_on = training_fingerprint(training_set), card.training_set
-    trained = f"according to its run card, {subject} was trained on {last_part(trained_on.source)}, and this audit"
+    trained = f"according to its run card, {subject} was trained on {last_part(trained_on.source)},"
     other = other_settings(trained_on, training_set)
-    read_otherwise = f"{trained} {difference(other, training_set)}: its examples are not those of training"
+    read_otherwise = (
+        f"{trained} and this audit {difference(other, training_set)}: its examples are not those of training"
+    )
     if fingerprint is not None and trained_on.fingerprint is not None:
         possible = possible_fingerprints(training_set)
         # A student of a cleaned set is audited over the whole: its teacher may have passed on what was removed.
@@ -237,8 +239,8 @@ def _training_set_sentences(card: RunCard, subject: str, role: str, training_set
         if other and trained_fingerprints & possible_fingerprints(read_by(training_set, other)):
             yield read_otherwise
         else:
-            yield f"{trained}'s training set has other content, or is read in another way"
+            yield f"{trained} {OTHER_SET} has other content, or is read in another way"
     elif trained_on.name != training_set.name:
-        yield (f"{trained}'s training set is called {training_set.name}; whether their content is the same is unknown")
+        yield (f"{trained} {OTHER_SET} is called {training_set.name}; whether their content is the same is unknown")
     elif other:
         yield read_otherwise

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pytest_kdmem.auditing.card_warnings import OTHER_WEIGHTS, card_warning, shorten_digest
+from pytest_kdmem.auditing.card_warnings import OTHER_SET, OTHER_WEIGHTS, card_warning, shorten_digest
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, ModelEntry
 from pytest_kdmem.base.text import count, last_part
-from pytest_kdmem.report.sentences import PART_KINDS, unaudited_phrase
+from pytest_kdmem.report.gate_text import PART_KINDS
+from pytest_kdmem.report.sentences import unaudited_phrase
 from pytest_kdmem.report.too_short import number, too_short_phrases
 from pytest_kdmem.report.venn import ordered_roles
 
@@ -25,10 +26,12 @@ def identity_lines(audit: AuditResult) -> tuple[tuple[str, str], ...]:
     lines = []
     if (student := audit.models.get("student")) is not None:
         lines.append(("student", _model_text(student)))
-        made_by = ", ".join(filter(None, [training_text(student), _cleaned_text(student, audit.training_set)]))
-        lines.append(("made by", made_by or f"unknown: {_no_card_text(audit, student)}"))
+        lines.append(("made by", training_text(student) or f"unknown: {_no_card_text(audit, student)}"))
+    trained_on = _cleaned_text(audit)
+    lines += [("trained on", trained_on)] * bool(trained_on)
     if audit.training_set is not None:
-        lines.append(("training set", _data_text(audit.training_set)))
+        label = "rates over" if trained_on else "training set"
+        lines.append((label, _data_text(audit.training_set, "before cleaning, " * bool(trained_on))))
     versions = ", ".join(f"{name} {version}" for name, version in audit.versions.items())
     lines.append(("audited", f"{audit.created[:16].replace('T', ' ')}{' with ' if versions else ''}{versions}"))
     return tuple(lines)
@@ -56,13 +59,23 @@ def _no_card_text(audit: AuditResult, model: ModelEntry) -> str:
     return "there is no run card beside its weights"
 
 
-def _cleaned_text(model: ModelEntry, data: DataEntry | None) -> str:
-    """Return on how much of a set a model was trained, if its run card says that this was a cleaned copy."""
-    trained_on = (model.run or {}).get("training_set") or {}
+def _cleaned_text(audit: AuditResult) -> str:
+    """Return what the student was trained on, if its run card says that this was a cleaned copy of a set."""
+    student, data = audit.models.get("student"), audit.training_set
+    trained_on = ((student.run if student is not None else None) or {}).get("training_set") or {}
     if not trained_on.get("cleaned_from"):
         return ""
-    audited = f" (the audited set holds {count(data.examples)})" if data is not None else ""
-    return f"on {trained_on['source']}, cleaned to {number(trained_on['examples'], 'example')}{audited}"
+    copy, examples = last_part(trained_on["source"]), number(trained_on["examples"], "example")
+    # A card of another set stops an audit, or a warning tells.
+    is_of_other_set = any(OTHER_SET in warning and " student was trained on " in warning for warning in audit.warnings)
+    if data is not None and data.examples == trained_on["examples"]:
+        return ""  # the audited set is the cleaned one, or nothing was left out
+    if data is None or is_of_other_set:
+        return f"{copy} ({examples}), a cleaned copy of another set"
+    audited = last_part(data.source)
+    if copy == audited:
+        return f"a cleaned copy of {audited} ({examples} of {count(data.examples)})"
+    return f"{copy} ({examples}), a cleaned copy of {audited} ({count(data.examples)})"
 
 
 def looked_at(audit: AuditResult) -> tuple[str, ...]:
@@ -122,8 +135,8 @@ def _model_text(model: ModelEntry) -> str:
     return f"{model.source}{revision}{adapter}, {count(model.parameters)} parameters, digest {model.digest}"
 
 
-def _data_text(data: DataEntry) -> str:
-    return f"{data.source}, {count(data.distinct)} distinct{_sampled(data)}, digest {data.digest}"
+def _data_text(data: DataEntry, read: str = "") -> str:
+    return f"{data.source}, {read}{count(data.distinct)} distinct{_sampled(data)}, digest {data.digest}"
 
 
 def _sampled(data: DataEntry) -> str:

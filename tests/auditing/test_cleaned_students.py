@@ -29,8 +29,10 @@ def cleaned(whole: TrainingSet, **changed: Any) -> RunCard:
 
 def test_a_figure_over_the_whole_set_of_a_model_of_the_cleaned_copy_is_told(whole: TrainingSet) -> None:
     [warning] = cleaned_warning(cleaned(whole), "student", whole, CANARIES)
-    trained = "according to its run card, student was trained on train.jsonl, a cleaned copy of train"
+    trained = "according to its run card, student was trained on a cleaned copy of train"
     assert warning == f"{trained}: {CANARIES}"
+    [warning] = cleaned_warning(cleaned(whole, source="cleaned/few.jsonl"), "student", whole, CANARIES)
+    assert "was trained on few.jsonl, a cleaned copy of train: " in warning
 
 
 def test_of_another_set_and_of_other_models_nothing_is_told(whole: TrainingSet, tmp_path: Path) -> None:

@@ -25,11 +25,20 @@ def test_the_lines_name_student_training_set_date_and_versions() -> None:
 
 
 def test_a_student_of_a_cleaned_set_is_said_to_have_seen_no_more_than_that() -> None:
-    cleaned = RUN | {"training_set": RUN["training_set"] | {"cleaned_from": "f", "examples": 214}}
-    audit = full_audit(models={"student": replace(STUDENT, run=cleaned)})
-    made_by = "4 epochs, 1 752 steps, on train.jsonl, cleaned to 214 examples (the audited set holds 1 200)"
-    assert dict(identity_lines(audit))["made by"].endswith(made_by)
-    assert dict(identity_lines(replace(audit, training_set=None)))["made by"].endswith("cleaned to 214 examples")
+    def lines(*, warnings: tuple[str, ...] = (), **trained_on: object) -> dict[str, str]:
+        cleaned = RUN | {"training_set": RUN["training_set"] | {"cleaned_from": "f", "examples": 214} | trained_on}
+        return dict(identity_lines(full_audit(models={"student": replace(STUDENT, run=cleaned)}, warnings=warnings)))
+
+    shown = lines(source="clean.jsonl")
+    assert shown["trained on"] == "clean.jsonl (214 examples), a cleaned copy of train.jsonl (1 200)"
+    over = "data/train.jsonl, before cleaning, 1 000 distinct sampled of 1 200 examples, digest d2"
+    assert (shown["rates over"], "training set" in shown) == (over, False)
+    assert lines()["trained on"] == "a cleaned copy of train.jsonl (214 examples of 1 200)"
+    # What is audited is the cleaned set itself.
+    assert "training set" in lines(examples=1200)
+    assert "trained on" not in lines(examples=1200)
+    other = "according to its run card, student was trained on train.jsonl, and this audit's training set has other …"
+    assert lines(warnings=(other,))["trained on"] == "train.jsonl (214 examples), a cleaned copy of another set"
 
 
 def test_a_student_without_a_run_card_is_said_to_have_none() -> None:
