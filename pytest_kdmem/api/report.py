@@ -11,6 +11,7 @@ from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.errors import ComparisonError, GateError
 from pytest_kdmem.report.sentences import overall_outcome, verdict_sentence
+from pytest_kdmem.report.short_names import with_short_names
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -54,7 +55,7 @@ class AuditReport:
             GateError: A gate does not hold, or none was asked for.
         """
         if not self.passed:
-            reasons = [gate.reason for gate in self.gates if gate.outcome != "pass"]
+            reasons = [gate.reason for audit in self.record.audits for gate in with_short_names(audit).failed]
             raise GateError(f"{verdict_sentence(self.record)}{''.join(f'; {reason}' for reason in reasons)}.")
 
     def save(self, path: str | Path) -> None:

@@ -13,15 +13,11 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
+from pytest_kdmem.report.gate_text import further_parts, measured_text, scoped_comparison
 from pytest_kdmem.report.markdown import SYMBOLS, Detail, gate_cell
 from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table, titled_list
-from pytest_kdmem.report.sentences import (
-    further_parts,
-    measured_text,
-    overall_outcome,
-    scoped_comparison,
-    verdict_sentence,
-)
+from pytest_kdmem.report.sentences import overall_outcome, verdict_sentence
+from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.too_short import too_short_text
 
 # GitHub refuses longer comments. It counts characters, of which there are never more than bytes.
@@ -125,10 +121,12 @@ def _figures(audit: AuditResult, report: Report, context: CommentContext, detail
 def _changes(audit: AuditResult, report: Report, before: Report | None) -> tuple[Sequence[MetricChange], str]:
     """Return the change of each figure, and what it is compared with; an empty string if with nothing."""
     if audit.metric_changes:
-        return audit.metric_changes, "accepted figures"
+        return with_short_names(audit).metric_changes, "accepted figures"
     earlier = _same_audit(audit, report, before)
     changes = metric_changes(tracked_metrics(earlier) if earlier is not None else (), tracked_metrics(audit))
-    return changes, "base branch" if earlier is not None else ""
+    return with_short_names(
+        replace(audit, metric_changes=tuple(changes))
+    ).metric_changes, "base branch" if earlier is not None else ""
 
 
 def _same_audit(audit: AuditResult, report: Report, before: Report | None) -> AuditResult | None:
@@ -153,7 +151,7 @@ def _explanation(change: MetricChange) -> str:
 
 
 def _gates(audit: AuditResult, detail: Detail) -> str:
-    gates, rest = detail.limit(sorted(audit.gates, key=lambda gate: gate.outcome == "pass"))
+    gates, rest = detail.limit(sorted(with_short_names(audit).gates, key=lambda gate: gate.outcome == "pass"))
     rows = [(SYMBOLS[gate.outcome], gate_cell(gate, measured_text(gate)), _figure_cell(gate)) for gate in gates]
     not_run = f"\n{count(len(audit.not_run))} gates not run\n" if audit.not_run else ""
     return (table(("", "gate", "figure"), rows, rest) if rows else "No gate was run.\n") + not_run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,8 @@ import numpy as np
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema_examples import ExamplesEntry, ModelColumns
 from pytest_kdmem.base.arrays import Flags
-from pytest_kdmem.base.text import count
+from pytest_kdmem.report.example_groups import groups_text
 
-MAX_GROUPS = 5  # named of an example
 # Examples of these kinds come first, in this order.
 KINDS_FIRST = ("inherited", "student", "recited", "ambiguous")
 
@@ -95,13 +93,8 @@ def _example_row(entry: ExamplesEntry, index: int, kinds: dict[str, Flags]) -> E
         risk=entry.risk[index],
         kinds=tuple(kind for kind, applies in kinds.items() if applies[index]),
         models=tuple(_model_cell(columns, index) for columns in entry.models.values()),
-        groups=_groups_text(entry.groups[index]) if entry.groups else "",
+        groups=groups_text(entry.groups[index]) if entry.groups else "",
     )
-
-
-def _groups_text(names: Sequence[str]) -> str:
-    rest = len(names) - MAX_GROUPS
-    return ", ".join(names[:MAX_GROUPS]) + (f" and {count(rest)} more" if rest > 0 else "")
 
 
 def _model_cell(columns: ModelColumns, index: int) -> ModelCell:

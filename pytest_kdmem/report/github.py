@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.schema import Gate
+from pytest_kdmem.report.gate_text import further_parts
 from pytest_kdmem.report.sanitize import sanitize
-from pytest_kdmem.report.sentences import further_parts
+from pytest_kdmem.report.short_names import with_short_names
 
 # GitHub drops a job's summary above 1 MiB. Some of that is left to other writers.
 MAX_SUMMARY_BYTES = 1024 * 1024 - 16 * 1024
@@ -50,7 +51,7 @@ def workflow_commands(report: Report, root: str = ".") -> str:
         report: The report to annotate.
         root: Path from the top of the repository to the folder that the gates' paths are relative to.
     """
-    failed = report.failed
+    failed = [gate for audit in report.audits for gate in with_short_names(audit).failed]
     shown = failed if len(failed) <= MAX_ANNOTATIONS else failed[: MAX_ANNOTATIONS - 1]
     lines = [_annotation(gate, root) for gate in shown]
     if len(shown) < len(failed):

@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
-from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.schema_examples import MAX_CONTINUED
 from pytest_kdmem.base.text import count, percent
 from pytest_kdmem.metrics.estimate import Estimate
@@ -23,23 +22,19 @@ from pytest_kdmem.report.confirmation import confirmation_line
 from pytest_kdmem.report.example_rows import ExampleRow, first_example_rows
 from pytest_kdmem.report.families import family_tables, gated_parts
 from pytest_kdmem.report.figures import draw_pictures
+from pytest_kdmem.report.gate_text import comparison_text, further_parts, measured_below, scope_text, shown_gates
+from pytest_kdmem.report.held_out import held_out_text
 from pytest_kdmem.report.identity import identity_lines, looked_at, not_looked_at
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sanitize import sanitize
 from pytest_kdmem.report.sentences import (
-    comparison_text,
     figure_text,
-    further_parts,
     gate_summary,
-    gate_title,
-    measured_below,
     overall_outcome,
     precision_phrase,
-    scope_text,
     unaudited_phrase,
     verdict_sentence,
-    without_repeated_advice,
 )
 from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.side_by_side import SideBySide, side_by_side
@@ -92,7 +87,7 @@ def _template() -> Template:
         "scope": lambda gate: _unbroken(scope_text(gate)),
         "further_parts": lambda gate: [_unbroken(line) for line in further_parts(gate)],
         "comparison": lambda gate: _unbroken(comparison_text(gate)),
-        "gate_title": _title,
+        "capitalized": _capitalized,
         "measured": lambda gate: _unbroken(measured_below(gate)),
         "summary": gate_summary,
         "precision_phrase": precision_phrase,
@@ -120,8 +115,7 @@ def _unbroken(sentence: str) -> str:
     return INSIDE_NUMBER.sub("\u00a0", sentence)
 
 
-def _title(gate: Gate) -> str:
-    title = gate_title(gate)
+def _capitalized(title: str) -> str:
     return title[:1].upper() + title[1:]
 
 
@@ -136,11 +130,12 @@ def _section(audit: AuditResult, prefix: str) -> dict[str, Any]:
         "audit": audit,
         "prefix": prefix,
         "name": audit.name or "the root",
-        "gates": without_repeated_advice(sorted(audit.gates, key=lambda gate: gate.outcome == "pass")),
+        "gates": shown_gates(sorted(audit.gates, key=lambda gate: gate.outcome == "pass")),
         "identity": identity_lines(audit),
         "looked_at": looked_at(audit),
         "not_looked_at": not_looked_at(audit),
         "roles": ordered_roles(audit),
+        "held_out": held_out_text(audit),
         "pictures": draw_pictures(audit, prefix),
         "diagrams": shown,
         "cells": [(cell, [each.entry.cells.get(cell.key, 0) for each in shown]) for cell in CELLS] if shown else [],

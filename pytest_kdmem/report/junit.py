@@ -12,8 +12,9 @@ from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.errors.harmless import REPLACEMENT
 from pytest_kdmem.metrics.direction import MIRRORED
 from pytest_kdmem.metrics.estimate import SIGN, Estimate
+from pytest_kdmem.report.gate_text import further_parts
 from pytest_kdmem.report.sanitize import sanitize
-from pytest_kdmem.report.sentences import further_parts
+from pytest_kdmem.report.short_names import with_short_names
 
 ELEMENTS = {"fail": "failure", "inconclusive": "failure", "error": "error"}
 # Unicode noncharacters, which are no control characters, but which no XML may hold.
@@ -59,7 +60,7 @@ def _suite(audit: AuditResult) -> ElementTree.Element:
     }
     attributes = {name: str(number) for name, number in counts.items()} | _timestamp(audit.created)
     suite = ElementTree.Element("testsuite", attributes, name=_xml_text(audit.name) or "audit")
-    suite.extend([_case(gate) for gate in audit.gates])
+    suite.extend([_case(gate) for gate in with_short_names(audit).gates])
     for nodeid in audit.not_run:
         case = ElementTree.SubElement(suite, "testcase", _test_address(nodeid))
         ElementTree.SubElement(case, "skipped", type="kdmem.not_run", message="not run")

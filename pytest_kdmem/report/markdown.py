@@ -9,24 +9,31 @@ from typing import TypeVar
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate, ModelEntry
+from pytest_kdmem.auditing.schema_examples import ExamplesEntry
 from pytest_kdmem.base.text import count
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.report.confirmation import confirmation_line
+from pytest_kdmem.report.example_groups import named_examples
 from pytest_kdmem.report.families import FamilyTable, family_tables
+from pytest_kdmem.report.gate_text import (
+    ShownGate,
+    further_parts,
+    gate_title,
+    measured_below,
+    scoped_comparison,
+    shown_gates,
+)
+from pytest_kdmem.report.held_out import held_out_text
 from pytest_kdmem.report.identity import identity_lines, looked_at, not_looked_at
 from pytest_kdmem.report.markdown_text import bullets, code_span, escape_markdown, table, titled_list
 from pytest_kdmem.report.regression import change_line
 from pytest_kdmem.report.risk import risk_lines
 from pytest_kdmem.report.sentences import (
-    further_parts,
-    gate_title,
-    measured_below,
+    figure_text,
     overall_outcome,
     precision_phrase,
-    scoped_comparison,
     unaudited_phrase,
     verdict_sentence,
-    without_repeated_advice,
 )
 from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.students import COLUMNS, student_lines
@@ -126,7 +133,7 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
         titled_list("Not run", *detail.limit(audit.not_run), code_span),
         titled_list("Warnings", *detail.limit(audit.warnings), escape_markdown),
         _models(audit, detail),
-        _inheritance(diagrams(audit), detail),
+        _inheritance(diagrams(audit), audit.examples, detail),
         titled_list("Predicted risk", risk, "", escape_markdown),
         titled_list("Compared with accepted figures", *detail.limit(changes), escape_markdown),
         titled_list("Confirmation", *detail.limit(confirmations), escape_markdown),
@@ -139,15 +146,15 @@ def _audit(audit: AuditResult, detail: Detail) -> str:
 
 
 def _gates(audit: AuditResult, detail: Detail) -> str:
-    gates, rest = detail.limit(without_repeated_advice(sorted(audit.gates, key=lambda gate: gate.outcome == "pass")))
+    gates, rest = detail.limit(shown_gates(sorted(audit.gates, key=lambda gate: gate.outcome == "pass")))
     rows = [
         (
-            SYMBOLS[gate.outcome],
-            gate_cell(gate, measured_below(gate)),
-            escape_markdown(scoped_comparison(gate)),
-            _explanation(gate),
+            SYMBOLS[shown.gate.outcome],
+            _name_cell(shown),
+            escape_markdown(scoped_comparison(shown.gate)),
+            _explanation(shown.gate),
         )
-        for gate in gates
+        for shown in gates
     ]
     return table(("", "gate", "figure", "why, and what next"), rows, rest) if rows else "No gate was run.\n"
 
@@ -155,6 +162,12 @@ def _gates(audit: AuditResult, detail: Detail) -> str:
 def gate_cell(gate: Gate, measured: str) -> str:
     """Return the name of a gate, and below it in small text what was measured."""
     return escape_markdown(gate_title(gate)) + (f"<br><sub>{escape_markdown(measured)}</sub>" if measured else "")
+
+
+def _name_cell(shown: ShownGate) -> str:
+    if shown.titles:
+        return "<br>".join(map(escape_markdown, [shown.title, *shown.titles]))
+    return gate_cell(shown.gate, measured_below(shown.gate))
 
 
 def _explanation(gate: Gate) -> str:
@@ -166,14 +179,15 @@ def _explanation(gate: Gate) -> str:
 
 
 def _models(audit: AuditResult, detail: Detail) -> str:
-    headings = ("model", "recited", "of", "rate", "bound", "ambiguous", "held-out perplexity")
+    headings = ("model", "recited", "of", "rate", "bound", "ambiguous", "held-out loss")
     roles, rest = detail.limit(ordered_roles(audit))
     rows = []
     for role in roles:
         rate, held_out = audit.memorization.get(role), audit.held_out.get(role)
         rate_cells = _rate_cells(rate) if rate is not None else ["–"] * 5
-        rows.append((escape_markdown(role), *rate_cells, f"{held_out.perplexity:.2f}" if held_out else "–"))
-    return table(headings, rows, rest) if rows else ""
+        rows.append((escape_markdown(role), *rate_cells, figure_text(held_out.loss) if held_out else "–"))
+    legend = held_out_text(audit)
+    return table(headings, rows, rest) + (f"\n{escape_markdown(legend)}\n" if legend else "") if rows else ""
 
 
 def _rate_cells(rate: Estimate) -> list[str]:
@@ -183,7 +197,7 @@ def _rate_cells(rate: Estimate) -> list[str]:
     return [recited, count(rate.n), rate.format_value(rate.value), bound, count(rate.ambiguous)]
 
 
-def _inheritance(shown: Sequence[Diagram], detail: Detail) -> str:
+def _inheritance(shown: Sequence[Diagram], examples: ExamplesEntry | None, detail: Detail) -> str:
     """Return the table of the diagrams, and figures of the first one and of the others."""
     if not shown:
         return ""
@@ -202,7 +216,7 @@ def _inheritance(shown: Sequence[Diagram], detail: Detail) -> str:
     ids = entry.inherited_examples
     if ids and detail.ids:
         rest = f" and {count(len(ids) - MAX_IDS)} more" if len(ids) > MAX_IDS else ""
-        lines.append(f"inherited examples: {', '.join(map(str, ids[:MAX_IDS]))}{rest}")
+        lines.append(f"inherited examples: {', '.join(named_examples(examples, ids[:MAX_IDS]))}{rest}")
     paragraphs = "".join(f"\n{escape_markdown(line)}\n" for line in lines)
     headings = ("T", "B", "S", "recited by", *(escape_markdown(diagram.name) for diagram in shown))
     return table(headings, rows) + paragraphs

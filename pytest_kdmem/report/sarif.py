@@ -15,8 +15,9 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.base.typed_json import to_json
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report.gate_text import further_parts
 from pytest_kdmem.report.sanitize import sanitize
-from pytest_kdmem.report.sentences import further_parts
+from pytest_kdmem.report.short_names import with_short_names
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 NOT_HELD = "not-held"
@@ -46,7 +47,7 @@ def _run(audit: AuditResult) -> dict[str, Any]:
         "invocations": [invocation],
         "results": [
             _result(gate, rules.index(_rule_id(gate)), fingerprint)
-            for gate, fingerprint in zip(audit.gates, _fingerprints(audit), strict=True)
+            for gate, fingerprint in zip(with_short_names(audit).gates, _fingerprints(audit), strict=True)
             if gate.outcome != "pass"
         ],
     }

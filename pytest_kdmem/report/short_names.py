@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from pytest_kdmem.auditing.relative_paths import BEFORE_PATH
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate, GatePart
 from pytest_kdmem.auditing.schema_figures import FigureEntry
@@ -13,13 +15,14 @@ from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.students import short_names
 
 Value = TypeVar("Value")
+AFTER_PATH = r"(?![^\s'\"=)\],:;])"  # anything else is a part of a longer path
 ON_SET = " on "  # between a model and a set that is not the audit's own
 
 
 def with_short_names(audit: AuditResult) -> AuditResult:
     """Return an audit in which each model without a role is named by the shortest end of its source that is its own.
 
-    Sentences that were written during the audit keep the source.
+    So do the reasons of its gates. Warnings keep the source, by which a reader finds the model.
     """
     names = _short_names(audit)
     if not names:
@@ -32,6 +35,13 @@ def with_short_names(audit: AuditResult) -> AuditResult:
     def named(entries: Mapping[str, Value], change: Callable[[Value], Value] = lambda value: value) -> dict[str, Value]:
         return {name(subject): change(value) for subject, value in entries.items()}
 
+    def sentence(text: str, *sides: Estimate | float | None) -> str:
+        for side in sides:
+            source = side.subject.partition(ON_SET)[0] if isinstance(side, Estimate) else ""
+            if source in names:
+                text = _without_folders(text, source, names[source])
+        return text
+
     def of_estimate(estimate: Estimate) -> Estimate:
         return replace(estimate, subject=name(estimate.subject))
 
@@ -39,12 +49,17 @@ def with_short_names(audit: AuditResult) -> AuditResult:
         estimate = None if gate.estimate is None else of_estimate(gate.estimate)
         threshold = of_estimate(gate.threshold) if isinstance(gate.threshold, Estimate) else gate.threshold
         return replace(
-            gate, estimate=estimate, threshold=threshold, further_parts=tuple(map(of_part, gate.further_parts))
+            gate,
+            estimate=estimate,
+            threshold=threshold,
+            reason=sentence(gate.reason, gate.estimate, gate.threshold),
+            further_parts=tuple(map(of_part, gate.further_parts)),
         )
 
     def of_part(part: GatePart) -> GatePart:
         threshold = of_estimate(part.threshold) if isinstance(part.threshold, Estimate) else part.threshold
-        return replace(part, estimate=of_estimate(part.estimate), threshold=threshold)
+        reason = sentence(part.reason, part.estimate, part.threshold)
+        return replace(part, estimate=of_estimate(part.estimate), threshold=threshold, reason=reason)
 
     def of_figure(figure: FigureEntry) -> FigureEntry:
         label = figure.label
@@ -70,8 +85,16 @@ def with_short_names(audit: AuditResult) -> AuditResult:
         examples=examples and replace(examples, models=named(examples.models)),
         distributions=distributions and replace(distributions, models=named(distributions.models)),
         figures=tuple(map(of_figure, audit.figures)),
+        metric_changes=tuple(replace(change, subject=name(change.subject)) for change in audit.metric_changes),
         gates=tuple(map(of_gate, audit.gates)),
     )
+
+
+def _without_folders(text: str, source: str, name: str) -> str:
+    """Return a sentence with the name of a model in place of its source, or of what a relative path leaves of that."""
+    parts = source.split("/")
+    ends = "|".join(re.escape("/".join(parts[first:])) for first in range(len(parts) - 1))
+    return re.sub(f"{BEFORE_PATH}(?:{ends}){AFTER_PATH}", lambda _: name, text) if ends else text
 
 
 def _short_names(audit: AuditResult) -> dict[str, str]:

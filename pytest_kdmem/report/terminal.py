@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -17,23 +16,22 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, Gate
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.report.confirmation import confirmation_line
+from pytest_kdmem.report.example_groups import named_examples
 from pytest_kdmem.report.families import family_tables
-from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
-from pytest_kdmem.report.identity import training_text
-from pytest_kdmem.report.regression import change_lines
-from pytest_kdmem.report.risk import risk_lines
-from pytest_kdmem.report.sentences import (
-    compared_nothing,
+from pytest_kdmem.report.gate_text import (
+    ShownGate,
     further_parts,
     gate_title,
     measured_text,
     other_set_text,
-    overall_outcome,
-    precision_phrase,
     scoped_comparison,
-    unaudited_phrase,
-    without_repeated_advice,
+    shown_gates,
 )
+from pytest_kdmem.report.glyphs import ASCII, UNICODE, Glyphs
+from pytest_kdmem.report.identity import training_text
+from pytest_kdmem.report.regression import change_lines
+from pytest_kdmem.report.risk import risk_lines
+from pytest_kdmem.report.sentences import compared_nothing, overall_outcome, precision_phrase, unaudited_phrase
 from pytest_kdmem.report.short_names import with_short_names
 from pytest_kdmem.report.students import student_lines
 from pytest_kdmem.report.tables import (
@@ -101,11 +99,7 @@ def _print(parts: list[RenderableType], width: int, color: bool) -> str:
 
 def _audit_parts(result: AuditResult, glyphs: Glyphs, width: int, verbosity: int) -> list[RenderableType]:
     result = with_short_names(result)
-    by_error = _by_error(result.failed)
-    first = without_repeated_advice(gates[0] for gates in by_error)
-    panels: list[RenderableType] = [
-        _gate_panel([gate, *gates[1:]], glyphs, width) for gate, gates in zip(first, by_error, strict=True)
-    ]
+    panels: list[RenderableType] = [_gate_panel(shown, glyphs, width) for shown in shown_gates(result.failed)]
     if verbosity < 0:
         return panels
     verbose = verbosity > 0
@@ -164,14 +158,14 @@ def _training_lines(result: AuditResult) -> list[str]:
 
 
 def _id_lines(result: AuditResult) -> list[str]:
-    """Return lines with the ids of inherited and recited examples, the first few of each."""
+    """Return lines with the ids of inherited and recited examples, the first few of each, with their groups."""
     inherited = result.inheritance.inherited_examples if result.inheritance else ()
     ids_by_label = {
         "inherited": inherited,
         "recited by the student": result.memorized_examples.get("student", ()),
     }
     return [
-        f"{label}: examples {', '.join(map(str, ids[:MAX_IDS]))}"
+        f"{label}: examples {', '.join(named_examples(result.examples, ids[:MAX_IDS]))}"
         + (f" and {count(len(ids) - MAX_IDS)} more" if len(ids) > MAX_IDS else "")
         for label, ids in ids_by_label.items()
         if ids
@@ -246,35 +240,24 @@ def _gate_line(gate: Gate, glyphs: Glyphs, width: int, verbose: bool) -> Rendera
     return Group(head, *below, Padding(Text(comparison, style=passed), indent))
 
 
-def _by_error(failed: Sequence[Gate]) -> list[list[Gate]]:
-    """The gates of each panel: those that one and the same error kept from being evaluated share one."""
-    panels: dict[object, list[Gate]] = {}
-    for number, gate in enumerate(failed):
-        is_error = gate.outcome == "error" and gate.estimate is None
-        panels.setdefault((gate.reason, gate.next_step) if is_error else number, []).append(gate)
-    return list(panels.values())
-
-
-def _gate_panel(gates: Sequence[Gate], glyphs: Glyphs, width: int) -> Panel:
+def _gate_panel(shown: ShownGate, glyphs: Glyphs, width: int) -> Panel:
     """Return a panel with the reason of a failed gate, what to do about it, and the command to run next.
 
     Of several gates, which one error kept from being evaluated, it lists the names as well.
     """
-    gate = gates[0]
+    gate = shown.gate
     body = Text(glyphs.truncate(gate.reason, MAX_REASON_LENGTH))
-    if len(gates) > 1:
-        titles = dict.fromkeys(map(gate_title, gates))
-        body.append("".join(f"\n{glyphs.failed} {glyphs.truncate(title, MAX_REASON_LENGTH)}" for title in titles))
+    titles = dict.fromkeys(shown.titles)
+    body.append("".join(f"\n{glyphs.failed} {glyphs.truncate(title, MAX_REASON_LENGTH)}" for title in titles))
     body.append("".join(f"\n{glyphs.truncate(line, MAX_REASON_LENGTH)}" for line in further_parts(gate)))
     if gate.next_step:
         body.append("\n" + glyphs.truncate(f"→ {gate.next_step}", MAX_REASON_LENGTH))
     if gate.command:
         body.append("\n" + glyphs.clean(f"$ {gate.command}"), style="bold")
     title_width = width - BORDER_WIDTH - 2
-    location = glyphs.keep_end(f"{gate.path}:{gate.line}", title_width) if gate.path and len(gates) == 1 else ""
+    location = glyphs.keep_end(f"{gate.path}:{gate.line}", title_width) if gate.path and not titles else ""
     shown_outcome = f": {gate.outcome}"
-    name = gate_title(gate) if len(gates) == 1 else f"{len(gates)} gates could not be evaluated"
-    shown_name = glyphs.truncate(f"{glyphs.failed} {name}", max(1, title_width - len(shown_outcome)))
+    shown_name = glyphs.truncate(f"{glyphs.failed} {shown.title}", max(1, title_width - len(shown_outcome)))
     return Panel(
         body,
         title=Text(glyphs.truncate(f"{shown_name}{shown_outcome}", title_width)),

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema_examples import ExamplesEntry, ModelColumns
-from pytest_kdmem.report.example_rows import KINDS_FIRST, MAX_GROUPS, ModelCell, first_example_rows
+from pytest_kdmem.report.example_groups import MAX_GROUPS
+from pytest_kdmem.report.example_rows import KINDS_FIRST, ModelCell, first_example_rows
 from tests.report.audits import full_audit, risk_entry
 
 N, THRESHOLD = 60, 0.5

@@ -8,8 +8,9 @@ import pytest
 
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import GatePart
 from pytest_kdmem.auditing.schema_figures import FigureEntry
-from pytest_kdmem.report import html, markdown, terminal
+from pytest_kdmem.report import github, html, junit, markdown, sarif, terminal
 from pytest_kdmem.report.short_names import with_short_names
 from tests.report.any_report import random_reports
 from tests.report.audits import audit_with_examples, full_audit, gate, rate
@@ -70,11 +71,33 @@ def test_every_part_of_an_audit_has_the_names() -> None:
         "terminal": terminal.render(Report((audit,)), verbosity=1, width=200),
     }
     assert LONG in pages["html"]
-    assert pages["html"].count(LONG) == 1 + pages["html"].count(f"of {LONG}")  # among the sources, and in the reason
+    assert pages["html"].count(LONG) == 1  # among the sources
     for text in pages.values():
         assert "model" in text
         assert f"reference {LONG}" not in text
         assert "reference model" in text
+
+
+@pytest.mark.parametrize("source", ["/mnt/releases/2026/model", "hub/model"])
+def test_no_reason_shows_the_folders_of_a_model(source: str) -> None:
+    """Neither the whole path, nor what is left of it where an audit runs above the model."""
+    left, right = rate(90, 1000, source), rate(9, 1000, f"{source}2")
+    made = gate("test_x", left, "<=", right)
+    part = GatePart(right, 0.001, "fail", gate("test_x", right, "<=", 0.001).reason)
+    relative = replace(made, reason=made.reason.replace(source, "2026/model")) if source == LONG else made
+    audit = with_sources(source, f"{source}2", audit=full_audit(gates=(made, relative)))
+    audit = replace(audit, gates=tuple(replace(each, further_parts=(part,)) for each in audit.gates))
+    for short in with_short_names(audit).gates:
+        assert short.reason == (
+            "memorization rate of model 9.00% [≤ 10.63%] (90 of 1 000) > 0.90% [≥ 0.47%] (9 of 1 000) of model2"
+        )
+        assert short.further_parts[0].reason.startswith("memorization rate of model2 0.90%")
+    for module in (html, markdown, terminal, junit, sarif):
+        page = module.render(Report((replace(audit, models={}, memorization={}),)))
+        assert source in page  # nothing says that this is a model
+        assert f"rate of {source}" not in module.render(Report((audit,)))
+        assert "rate of model" in module.render(Report((audit,))).replace("\u00a0", " ")
+    assert f"of {source}" not in github.workflow_commands(Report((audit,)))
 
 
 def test_an_audit_whose_models_have_roles_stays_as_it_is() -> None:
