@@ -7,20 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pytest_kdmem.base.text import last_part
+from pytest_kdmem.cli.first_checks import check_inputs, check_models_first
 from pytest_kdmem.cli.options import EngineOptions, SampledExampleOptions, StoreOptions, check_outputs
-from pytest_kdmem.cli.output import print_table, say, shown_progress, with_command_flags
-from pytest_kdmem.errors import SpecError
+from pytest_kdmem.cli.output import print_tables, say, shown_progress, with_command_flags
+from pytest_kdmem.cli.trained_window import with_trained_window
+from pytest_kdmem.errors import DryRun, SpecError
 
 if TYPE_CHECKING:
     from pytest_kdmem.base.progress import Progress
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.metrics.model_comparison import ModelDifference
     from pytest_kdmem.specs.declared import Model, TrainingSet
+    from pytest_kdmem.specs.runtime import RunSettings
 
 TOO_MANY = 1
 MOST_SHOWN = 20
@@ -53,6 +56,7 @@ def compare_models(
     examples: SampledExampleOptions,
     run: EngineOptions,
     store: StoreOptions,
+    dry_run: bool,
     base: Annotated[
         str | None,
         typer.Option(
@@ -71,18 +75,24 @@ def compare_models(
     if len(models) < 2:
         raise SpecError(f"Two models or more were expected to be compared; found {len(models)}.")
     check_outputs({"--json": output.json}, {"the training set": training_set})
-    if output.json is not None:
+    if output.json is not None and not dry_run:
         with suppress(OSError):  # an error that matters comes again when the file is written
             output.json.unlink()  # a comparison of an earlier run must not be taken for this one
     with shown_progress(f"opening {len(models)} models") as progress:
+        check_models_first(models, training_set)
+        first_looks = [run.model(source) for source in models]
+        declared_set = examples.training_set(training_set)
+        check_inputs(first_looks, [declared_set], offline=run.offline)
+        declared = _with_base(first_looks, base, offline=run.offline)
+        examples = with_trained_window(examples, declared, offline=run.offline)
         from pytest_kdmem.base.files import write_json
         from pytest_kdmem.metrics.model_comparison import compare_models as compare
-        from pytest_kdmem.report.model_comparison import comparison_record, comparison_table
+        from pytest_kdmem.report.model_comparison import comparison_record, comparison_tables
 
-        declared = _with_base([run.model(source) for source in models], base, offline=run.offline)
-        compared = _score_all(declared, examples.training_set(training_set), examples, run, store, progress)
+        settings = run.settings(dry_run=dry_run)
+        compared = _score_all(declared, declared_set, examples, settings, store, progress)
     differences = compare(compared)
-    print_table(lambda glyphs: comparison_table(compared, differences, glyphs))
+    print_tables(lambda glyphs, width: comparison_tables(compared, differences, glyphs, width))
     for line in _lines(compared, differences, show_ids=output.show_ids):
         say(line)
     if output.json is not None:
@@ -107,25 +117,30 @@ def _score_all(
     models: list[Model],
     training_set: TrainingSet,
     examples: SampledExampleOptions,
-    run: EngineOptions,
+    settings: RunSettings,
     store: StoreOptions,
     progress: Progress,
 ) -> list[Memorization]:
-    """What each model recites of a training set; nothing is scored unless all are of one tokenizer."""
+    """What each model recites of a training set; nothing is scored unless all are of one tokenizer.
+
+    Raises:
+        DryRun: Only a forecast was asked for; it holds one of each model.
+    """
     from pytest_kdmem.metrics.memorization import Memorization
     from pytest_kdmem.scoring.score import score
     from pytest_kdmem.specs.checkpoint import open_checkpoint
     from pytest_kdmem.specs.tokenizer_content import check_same_tokenizer
 
-    settings, names = run.settings(), _names([model.source for model in models])
-    checkpoints = [open_checkpoint(model, offline=run.offline) for model in models]
+    names = _names([model.source for model in models])
+    checkpoints = [open_checkpoint(model, offline=settings.offline) for model in models]
     for name, checkpoint in zip(names[1:], checkpoints[1:], strict=True):
         check_same_tokenizer({names[0]: checkpoints[0], name: checkpoint})
+    compared: list[Memorization] = []
+    forecasts: list[Any] = []
     with store.opened() as opened:
-        return [
-            Memorization(
-                name,
-                score(
+        for name, model, checkpoint in zip(names, models, checkpoints, strict=True):
+            try:
+                scores = score(
                     model,
                     training_set,
                     examples.extraction,
@@ -134,10 +149,14 @@ def _score_all(
                     settings=settings,
                     metrics="verdict",  # what is compared rests on verdicts alone
                     progress=progress,
-                ),
-            )
-            for name, model, checkpoint in zip(names, models, checkpoints, strict=True)
-        ]
+                )
+            except DryRun as dry_run:
+                forecasts += dry_run.forecasts
+            else:
+                compared.append(Memorization(name, scores))
+    if settings.dry_run:
+        raise DryRun(forecasts)
+    return compared
 
 
 def _names(sources: list[str]) -> list[str]:

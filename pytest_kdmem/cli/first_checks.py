@@ -14,7 +14,7 @@ def check_inputs(models: Sequence[Model | None], training_sets: Sequence[Trainin
 
     Raises:
         SpecError: A model is not there, or something else is; or a training set is not declared as it must be.
-        DataError: A training set is not there, or of an unknown format.
+        DataError: A training set is not there, of an unknown format, or its first row cannot be read as declared.
     """
     from pytest_kdmem.corpus.sources import check_source
     from pytest_kdmem.specs.model_place import check_model_place
@@ -24,6 +24,21 @@ def check_inputs(models: Sequence[Model | None], training_sets: Sequence[Trainin
     for model in models:
         if model is not None:
             check_model_place(model, offline=offline)
+    for training_set in training_sets:
+        check_first_row(training_set)
+
+
+def check_first_row(training_set: TrainingSet) -> None:
+    """Check that the first row of a file of rows on this machine can be read as declared.
+
+    Raises:
+        DataError: It has other columns, or holds something else in them.
+    """
+    from pytest_kdmem.corpus.column_names import column_names
+    from pytest_kdmem.corpus.sources import read_documents
+
+    if column_names(training_set.source) is not None:  # what else there is, only reading tells
+        next(read_documents(training_set), None)
 
 
 def check_order(command: str, model: str, training_set: str) -> None:
@@ -37,13 +52,41 @@ def check_order(command: str, model: str, training_set: str) -> None:
     Raises:
         SpecError: They are the other way round.
     """
-    from pytest_kdmem.corpus.sources import file_ending
     from pytest_kdmem.specs.model_place import holds_model
 
     first, second = local_path(model), local_path(training_set)
-    is_data_first = is_file(first) and file_ending(first) is not None
-    if is_data_first or (holds_model(second) and not holds_model(first)):
+    if is_data_file(model) or (holds_model(second) and not holds_model(first)):
         raise SpecError(
             f"A model was expected first, and a training set second; found {model} and {training_set}: write"
             f" {command} {training_set} {model}."
         )
+
+
+def check_models_first(models: Sequence[str], training_set: str) -> None:
+    """Refuse a training set among the models, and a model in the place of the training set.
+
+    Args:
+        models: What stands in the places of models.
+        training_set: What ``--training-set`` names.
+
+    Raises:
+        SpecError: One of them is something else.
+    """
+    from pytest_kdmem.specs.model_place import holds_model
+
+    misplaced = [f"a training set among the models ({model})" for model in models if is_data_file(model)]
+    if holds_model(local_path(training_set)):
+        misplaced.append(f"a model as --training-set ({training_set})")
+    if misplaced:
+        raise SpecError(
+            f"Models were expected first, and the training set as --training-set; found {' and '.join(misplaced)}:"
+            " write kdmem compare-models MODEL MODEL --training-set SET."
+        )
+
+
+def is_data_file(source: str) -> bool:
+    """Whether a file with the ending of a training set lies there."""
+    from pytest_kdmem.corpus.sources import file_ending
+
+    path = local_path(source)
+    return is_file(path) and file_ending(path) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
@@ -88,13 +88,19 @@ def say_warning(note: str) -> None:
     say(with_command_flags(f"warning: {note}"))
 
 
-def print_table(draw: Callable[[Glyphs], Table]) -> None:
-    """Print a table, drawn with the characters that the terminal has; no number is cut where it is narrow."""
+def print_tables(draw: Callable[[Glyphs, int], Sequence[Table]]) -> None:
+    """Print tables, drawn with the characters that the terminal has; no number is cut where it is narrow.
+
+    Args:
+        draw: Draws tables that fit so many columns as far as numbers allow; a file or a pipe has any number.
+    """
     from rich.measure import Measurement
 
     from pytest_kdmem.report.glyphs import ASCII, UNICODE
 
     console = shared_console()
-    table = draw(UNICODE if (console.encoding or "ascii").startswith("utf") else ASCII)
-    needed = Measurement.get(console, console.options.update(width=WIDEST), table).maximum
-    console.print(table, width=max(console.width, needed), crop=False)
+    glyphs = UNICODE if (console.encoding or "ascii").startswith("utf") else ASCII
+    for table in draw(glyphs, console.width if console.is_terminal else WIDEST):
+        needed = Measurement.get(console, console.options.update(width=WIDEST), table)
+        width = needed.maximum if not console.is_terminal else max(console.width, needed.minimum)
+        console.print(table, width=width, crop=False)

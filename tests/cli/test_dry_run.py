@@ -23,6 +23,16 @@ def test_a_dry_run_of_scoring_leaves_the_table_of_an_earlier_run(kdmem, tiny, da
         assert tree(Path.cwd()) == before
 
 
+def test_a_dry_run_of_a_comparison_tells_of_each_model(kdmem, tiny, data):
+    Path("compared.json").write_text("of an earlier run")
+    before = tree(Path.cwd())
+    done = kdmem("compare-models", tiny, tiny, "--training-set", data, "--dry-run", "--json=compared.json")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("12 examples, 0 of them scored already") == 2
+    assert done.out.endswith("dry run: nothing was written\n")
+    assert tree(Path.cwd()) == before
+
+
 def test_a_dry_run_of_risk_tells_of_the_student_that_gives_the_labels(predict, cast):
     before = tree(Path.cwd())
     done = predict("risk", "--dry-run", f"--labels-from={cast.student}", "--out", "risk.parquet")

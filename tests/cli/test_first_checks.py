@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pytest_kdmem.cli.first_checks import check_order
@@ -39,6 +41,12 @@ SLIPS = {
     "confirm broken nowhere.jsonl": "nothing is there",
     "canaries audit data.jsonl broken --manifest=canaries.json": "write kdmem canaries audit broken data.jsonl.",
     "canaries audit ./none data.jsonl --manifest=canaries.json": "./none, and there is none",
+    "compare-models broken ./none --training-set=data.jsonl": "./none, and there is none",
+    "compare-models broken data.jsonl --training-set=data.jsonl": "found a training set among the models (data.jsonl)",
+    "compare-models data.jsonl broken --training-set=broken": "(data.jsonl) and a model as --training-set (broken)",
+    "compare-models broken broken --training-set=data.jsonl --text-column=body": "Column 'body' was expected in line 1",
+    "score broken data.jsonl --out=scores.parquet --text-column=body": "Column 'body' was expected in line 1",
+    "score broken data.parquet --out=scores.parquet": "Column 'text' was expected in",
     "risk data.jsonl --teacher=broken --baseline=./none": "./none, and there is none",
     "prefilter data.jsonl --teacher=broken --baseline=./none --out=new": "./none, and there is none",
     "prefilter data.jsonl --teacher=broken --baseline=broken --labels-from=./none --out=new": "./none, and there is",
@@ -51,6 +59,7 @@ def test_a_slip_is_told_before_anything_large_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "broken" / "config.json").write_text("{}")
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"damaged")
     (tmp_path / "data.jsonl").write_text('{"text": "words"}\n')
+    pq.write_table(pa.table({"body": ["words"]}), tmp_path / "data.parquet")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     done = subprocess.run(

@@ -50,6 +50,13 @@ def test_the_window_of_the_run_card_is_taken_and_told(kdmem, trained, few):
     assert scored_window("scores.parquet") == 24
 
 
+def test_a_comparison_takes_it_too(kdmem, trained, few):
+    models = [trained("model", 24), trained("other", 24)]
+    done = kdmem("compare-models", *models, "--training-set", few, *LENGTHS)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[0] == "window of 24 tokens, as the run card of model says"
+
+
 def test_a_window_that_is_given_is_kept_and_another_is_warned_of(kdmem, trained, few):
     model = trained("model", 24)
     for window, is_other in (("256", True), ("24", False)):
