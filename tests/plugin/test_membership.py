@@ -87,6 +87,38 @@ def test_what_a_model_overfits_is_found_and_what_none_saw_is_chance(project: Aud
     assert "membership TPR at 5% FPR of student" in project.failures(turned)[0]
 
 
+def test_figures_can_be_accepted_and_are_held_against_the_same_members_controls_and_attacks(
+    project: AuditProject, learned: tuple[Path, Path]
+) -> None:
+    project.configure(kdmem_control_set="control.npy", kdmem_baseline_file="accepted.json")
+    project.gates("""
+def test_area(membership, student, accepted):
+    assert membership(student).auc <= accepted
+
+def test_rate(membership, student, accepted):
+    assert membership(student).tpr() <= accepted + 0.01
+""")
+    project.run(NOISE, "--kdmem-update-baseline-file").assert_outcomes(passed=2)
+    project.run(NOISE).assert_outcomes(passed=2)
+
+    unseen, overfit = learned
+    project.declare(teacher=None, student=overfit, baseline=unseen)
+    worse = project.run(NOISE)
+    worse.assert_outcomes(failed=2)
+    assert all("worse than accepted" in failure for failure in project.failures(worse))
+
+    project.gates("""
+def test_area(membership, student, accepted):
+    assert membership(student, attack="loss").auc <= accepted
+""")
+    project.declare(teacher=None, student=unseen)
+    project.run(NOISE).assert_outcomes(passed=1)  # which was accepted beside the strongest attack
+    np.save(project.path / "control.npy", np.load(project.path / "control.npy")[:-1])
+    refused = project.run(NOISE)
+    refused.assert_outcomes(errors=1)
+    assert "another members, controls, attacks or reference than was accepted" in project.failures(refused)[0]
+
+
 def project_model(audit, role: str) -> Path:
     return Path(audit.models[role].source)
 

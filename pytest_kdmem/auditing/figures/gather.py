@@ -39,4 +39,4 @@ def gather_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
 
 def acceptable_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
     """Return the figures of those families that can be accepted; they take no time."""
-    return (*canary_figures(scored), *teacher_set_figures(scored))
+    return (*membership_figures(scored), *canary_figures(scored), *teacher_set_figures(scored))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pytest_kdmem.auditing.memberships import Against, MeasuredMembership
 from pytest_kdmem.auditing.schema_figures import FigureEntry, with_sets_named
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.text import count
 from pytest_kdmem.errors.harmless import without_commands
 from pytest_kdmem.metrics.attacks import ATTACK_NAMES
@@ -37,6 +38,11 @@ def _over(against: Against) -> dict[str, str]:
     return {kind: without_commands(name) for kind, name in names.items() if name}
 
 
+def _taken_over(membership: Membership) -> str:
+    """Digest of members, controls, reference and attacks: figures of two runs are comparable where these agree."""
+    return digest_of([membership.examples, *sorted(membership.attacks)])
+
+
 def _figures(measured: MeasuredMembership) -> Iterator[FigureEntry]:
     membership, blind_test = measured.membership, measured.blind_test
     note = (
@@ -50,8 +56,9 @@ def _figures(measured: MeasuredMembership) -> Iterator[FigureEntry]:
 
 
 def _rows(membership: Membership, attack: str, note: str) -> Iterator[FigureEntry]:
-    yield FigureEntry("membership", membership.subject, f"AUC, {attack}", membership.auc, note)
+    digest = _taken_over(membership)
+    yield FigureEntry("membership", membership.subject, f"AUC, {attack}", membership.auc, note, digest=digest)
     for rate in FALSE_POSITIVE_RATES:
         if membership.controls * rate >= 1 - 1e-9:
             label = f"TPR at {100 * rate:g}% FPR, {attack}"
-            yield FigureEntry("membership", membership.subject, label, membership.tpr(rate))
+            yield FigureEntry("membership", membership.subject, label, membership.tpr(rate), digest=digest)

@@ -127,7 +127,7 @@ class Accepted(ComparesItself):
             raise SpecError(
                 f"A figure that can be accepted was expected, and {estimate.name} is none:"
                 " these are rates over training sets, inheritance ratio, reduction, share at risk, held-out loss, and"
-                " figures of canaries."
+                " figures of membership and of canaries."
             )
         if measured.estimate.to_json() != estimate.to_json():
             raise SpecError(

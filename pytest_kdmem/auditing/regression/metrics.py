@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema_figures import Family
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.roles import MODEL_ROLES, REFERENCES, TEACHER_SET_NAME
 
@@ -49,7 +50,11 @@ class TrackedMetric:
 
 
 def tracked_metrics(result: AuditResult) -> tuple[TrackedMetric, ...]:
-    """Memorization rates, inheritance ratio and reduction, share at risk, held-out losses and canaries of an audit."""
+    """Return the figures of an audit that can be accepted.
+
+    These are memorization rates, inheritance ratio and reduction, share at risk, held-out losses, and the figures of
+    membership and canaries.
+    """
     tokens = (str(result.settings.get(f"{part}_tokens")) for part in ("prefix", "suffix", "window"))
     lengths = {"lengths": ", ".join(tokens)}
     rates = tuple(_rates(result, lengths))
@@ -59,7 +64,8 @@ def tracked_metrics(result: AuditResult) -> tuple[TrackedMetric, ...]:
         *_over_teacher_set(result, lengths),
         *_risk(result, lengths),
         *_held_out(result, lengths),
-        *_canaries(result, lengths),
+        *_of_family(result, "membership", "members, controls, attacks or reference", lengths),
+        *_of_family(result, "canaries", "canaries or training set that holds them", lengths),
     )
 
 
@@ -137,11 +143,20 @@ def _over_teacher_set(result: AuditResult, lengths: dict[str, str]) -> Iterator[
             )
 
 
-def _canaries(result: AuditResult, lengths: dict[str, str]) -> Iterator[TrackedMetric]:
+def _of_family(
+    result: AuditResult, family: Family, taken_over: str, lengths: dict[str, str]
+) -> Iterator[TrackedMetric]:
+    """The figures of a family that know what they were taken over, which ``taken_over`` names.
+
+    Of several that have one name, as over several control sets, the first can be accepted.
+    """
+    names: set[tuple[str, str]] = set()
     for figure in result.figures:
-        if figure.family == "canaries" and figure.digest and (digest := _digest(result, figure.subject)):
-            metric, estimate = figure.estimate.metric, figure.estimate
-            comparable_on = {"canaries or training set that holds them": figure.digest} | lengths
+        metric, estimate = figure.estimate.metric, figure.estimate
+        is_first = (metric, figure.subject) not in names
+        if figure.family == family and is_first and figure.digest and (digest := _digest(result, figure.subject)):
+            names.add((metric, figure.subject))
+            comparable_on = {taken_over: figure.digest} | lengths
             yield TrackedMetric(metric, figure.subject, estimate, 0, None, (), digest, comparable_on)
 
 

@@ -102,6 +102,18 @@ def test_inheritance_over_the_teacher_set_has_the_digest_of_that_set_among_its_c
     assert ("inheritance ratio", subject) not in by_key(replace(whole, models={"student": student}))
 
 
+def test_of_several_memberships_of_one_name_the_first_can_be_accepted() -> None:
+    area = replace(rate(1, 12), metric="membership AUC", unit="area", k=None)
+    first, second = (
+        FigureEntry("membership", "student", f"AUC, controls {name}", area, digest=name) for name in ("a", "b")
+    )
+    metric = by_key(replace(full_result(), figures=(first, second)))["membership AUC", "student"]
+    assert metric.comparable_on == {"members, controls, attacks or reference": "a"} | LENGTHS
+    # Reports of earlier versions do not say over what.
+    old = replace(first, digest="")
+    assert ("membership AUC", "student") not in by_key(replace(full_result(), figures=(old,)))
+
+
 def test_canaries_have_the_digest_of_manifest_and_set_among_their_conditions() -> None:
     exposure = replace(rate(1, 12), metric="canary exposure (16 copies)", unit="bits", k=None)
     figure = FigureEntry("canaries", "student", "exposure, 16 copies", exposure, digest="m1")
