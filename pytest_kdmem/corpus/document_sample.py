@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pytest_kdmem.corpus.columns import Document
@@ -39,6 +39,15 @@ class DocumentSample:
             return self._watch(read(training_set, offline=offline))
 
         return documents
+
+    @property
+    def drawn(self) -> Sequence[Document] | None:
+        """The drawn documents; None unless a whole source has been read."""
+        return tuple(self._drawn) if self._is_complete else None
+
+    def take(self, documents: Sequence[Document]) -> None:
+        """Take the documents that another sample of the same seed drew of the same source."""
+        self._drawn, self._is_complete = list(documents), True
 
     def documents(self, read: Callable[[], Iterator[Document]]) -> list[Document]:
         """The drawn documents; the source is read for them if no run has read all of it."""

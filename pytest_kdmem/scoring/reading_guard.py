@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.document_sample import DocumentSample
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.corpus.sources import ReadDocuments
@@ -32,6 +33,15 @@ class ReadingGuard:
     def watched(self, read: ReadDocuments) -> ReadDocuments:
         """The function that reads the training set for the run, whose documents are drawn from as they pass."""
         return self._sample.watched(read)
+
+    @property
+    def drawn_documents(self) -> Sequence[Document] | None:
+        """The documents that were drawn as they passed; None unless all of the training set was read."""
+        return self._sample.drawn
+
+    def take_drawn(self, documents: Sequence[Document]) -> None:
+        """Check the documents that a run of another model drew of the same training set."""
+        self._sample.take(documents)
 
     def with_losses(self, shards: Iterator[Shard]) -> Iterator[Shard]:
         """The shards of a run, and among them the sequences that check the reading, if they are needed.

@@ -17,6 +17,7 @@ from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.scoring.documents_guard import ReadingNotes
+from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, DrawnSet
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Task
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
@@ -95,6 +96,29 @@ class ScoreRun:
             KdmemError: The source cannot be read, or a model cannot be loaded or run.
         """
         record_key = self.record_key()
+        drawn = DRAWN_SETS.find(self._drawn_key(record_key)) if record_key is not None else None
+        shards = ShardsToScore(self.task, self._stored, self.progress)
+        names = " and ".join(job.model.name for job in self.task.jobs)
+        expected = expected_examples(self.training_set, self.task.jobs[0].extraction.window_tokens)
+        self.progress.start(names, expected)
+        try:
+            if drawn is None:
+                record = self._read(shards, guard, record_key, is_known=expected is not None)
+            else:
+                record = self._score_again(shards, drawn, guard)
+        finally:
+            self.progress.finish()
+        scored_now = shards.finish()
+        if record_key is not None and record_key == self.record_key():  # the source has not changed meanwhile
+            self.store.write_record(record_key, record)
+        if not all(shard in shards.tables for shard in record.shards):
+            return None
+        return RunResult(self._stored.join(shards.tables, record.shards), record, scored_now)
+
+    def _read(
+        self, shards: ShardsToScore, guard: ReadingGuard | None, record_key: str | None, *, is_known: bool
+    ) -> CorpusRecord:
+        """Read the training set and score what is missing; a sample that is drawn is kept for other models."""
         job = self.task.jobs[0]
         reader = CorpusReader(
             self.training_set,
@@ -104,23 +128,27 @@ class ScoreRun:
             read=guard.watched(self._documents) if guard is not None else self._documents,
             examples_per_shard=job.settings.examples_per_shard,
         )
-        shards = ShardsToScore(self.task, self._stored, self.progress)
-        names = " and ".join(job.model.name for job in self.task.jobs)
-        expected = expected_examples(self.training_set, job.extraction.window_tokens)
-        self.progress.start(names, expected)
         self.progress.status("reading the training set")
         self._draws = self.training_set.sample is not None
-        try:
-            self._score(shards, self._counted(reader, is_known=expected is not None), guard)
-        finally:
-            self.progress.finish()
-        scored_now = shards.finish()
+        drawn: list[Shard] = []
+        self._score(shards, self._counted(reader, drawn, is_known=is_known), guard)
         record = replace(reader.record, read_as=record_key or "")
-        if record_key is not None and record_key == self.record_key():  # the source has not changed meanwhile
-            self.store.write_record(record_key, record)
-        if not all(shard in shards.tables for shard in record.shards):
-            return None
-        return RunResult(self._stored.join(shards.tables, record.shards), record, scored_now)
+        if drawn and record_key is not None and record_key == self.record_key():
+            documents = guard.drawn_documents if guard is not None else None
+            DRAWN_SETS.keep(self._drawn_key(record_key), record, drawn, documents)
+        return record
+
+    def _score_again(self, shards: ShardsToScore, drawn: DrawnSet, guard: ReadingGuard | None) -> CorpusRecord:
+        """Score what is missing of a sample that was drawn for another model."""
+        if guard is not None and drawn.documents is not None:
+            guard.take_drawn(drawn.documents)
+        self.progress.expect(sum(len(shard.examples) for shard in drawn.shards), is_estimate=False)
+        self._score(shards, iter(drawn.shards), guard)
+        return drawn.record
+
+    def _drawn_key(self, record_key: str) -> tuple[str, bool]:
+        """What a sample is kept under: all that decides which shards it has, and whether code of a model read it."""
+        return record_key, self.task.jobs[0].model.trust_remote_code
 
     def _score(self, shards: ShardsToScore, all_shards: Iterator[Shard], guard: ReadingGuard | None) -> None:
         """Score the shards that are not stored."""
@@ -141,19 +169,22 @@ class ScoreRun:
                 self.progress.status(f"reading the training set, {self._meter.share:.0%} so far")
             yield document
 
-    def _counted(self, reader: CorpusReader, *, is_known: bool) -> Iterator[Shard]:
+    def _counted(self, reader: CorpusReader, drawn: list[Shard], *, is_known: bool) -> Iterator[Shard]:
         """The shards of a reader; with each, the number of examples is estimated for the progress unless it is known.
 
-        Once all are read, it is known, although some of them may still be scored.
+        Once all are read, it is known, although some of them may still be scored. Those of a sample are added to
+        ``drawn``.
         """
-        drawn = 0
+        examples_read = 0
         for shard in reader:
             self._draws = False
-            drawn += len(shard.examples)
-            if not is_known and (examples := self._meter.estimate(drawn)) is not None:
+            examples_read += len(shard.examples)
+            if not is_known and (examples := self._meter.estimate(examples_read)) is not None:
                 self.progress.expect(examples, is_estimate=True)
+            if self.training_set.sample is not None:
+                drawn.append(shard)
             yield shard
-        self.progress.expect(drawn, is_estimate=False)
+        self.progress.expect(examples_read, is_estimate=False)
 
     @property
     def _stored(self) -> StoredParts:

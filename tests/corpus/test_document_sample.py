@@ -46,3 +46,15 @@ def test_a_source_that_no_run_has_read_to_its_end_is_read():
     sample = DocumentSample(0, first=10, size=4)
     list(islice(sample.watched(lambda training_set, *, offline: numbered(30))(SET, offline=True), 20))
     assert [str(number) for number in drawn(30)] == sample.documents(lambda: numbered(30))
+
+
+def test_what_another_sample_drew_is_taken_in_place_of_reading():
+    first = DocumentSample(0, first=10, size=4)
+    assert first.drawn is None
+    watched = first.watched(lambda training_set, *, offline: numbered(30))(SET, offline=True)
+    next(watched)
+    assert first.drawn is None, "not all of the source has passed"
+    list(watched)
+    second = DocumentSample(0, first=10, size=4)
+    second.take(first.drawn)
+    assert second.documents(lambda: numbered(0)) == [str(number) for number in drawn(30)]
