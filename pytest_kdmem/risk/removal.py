@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -99,26 +99,8 @@ def plan_removal(
     for near in near_duplicates:
         near_by_candidate[near.duplicate_of].add(near.digest)
     all_digests = pa.array([*digests, *sorted({near.digest for near in near_duplicates} - set(digests))], pa.string())
-    positions = _positions(rows, all_digests)
-    removed: dict[str, str] = {}  # digest → digest of the example at risk because of which it is removed
-    removed_copies: dict[int, str] = {}  # position → digest of what is too short
-    candidates: list[tuple[int, str] | ShortCopies] = list(zip(order.tolist(), digests, strict=True))
-    total, last_index = 0, None
-    for candidate in [*candidates[:1], *short_copies, *candidates[1:]]:
-        if isinstance(candidate, ShortCopies):
-            copies = {position: digest for position, digest in candidate.rows if digest not in removed}
-            if total + len(copies) > max_rows:
-                break
-            total += len(copies)
-            removed_copies |= copies
-            continue
-        index, digest = candidate
-        new = {digest, *near_by_candidate[digest]} - removed.keys()
-        new_rows = sum(len(positions[new_digest]) for new_digest in new)
-        if total + new_rows > max_rows:
-            break
-        total, last_index = total + new_rows, index
-        removed |= dict.fromkeys(new, digest) | {digest: digest}
+    chosen = _Chosen(near_by_candidate, _positions(rows, all_digests), max_rows)
+    last_index = chosen.take_first(list(zip(order.tolist(), digests, strict=True)), short_copies)
     if last_index is None and not math.isinf(max_rows):
         raise SpecError(
             f"A budget for at least one example was expected, and {count(int(max_rows))} rows are fewer than the"
@@ -134,7 +116,67 @@ def plan_removal(
         for digest, index in zip(all_digests.to_pylist(), indices, strict=True)
         if index is not None
     }
-    return Removal(_removed_rows(removed, positions, risks, removed_copies), threshold, recall)
+    return Removal(_removed_rows(chosen, risks), threshold, recall)
+
+
+@dataclass
+class _Chosen:
+    """What is removed, as far as it fits into a number of rows.
+
+    Attributes:
+        near_by_candidate: Digests of the near-duplicates of each example at risk.
+        positions: Positions of all rows by digest.
+        max_rows: Most rows to remove.
+        removed: Digest of each removed example → digest of the example at risk because of which it is removed.
+        removed_copies: Digest of each further copy of what is too short, by position.
+    """
+
+    near_by_candidate: Mapping[str, set[str]]
+    positions: Mapping[str, list[int]]
+    max_rows: float
+    removed: dict[str, str] = field(default_factory=dict)
+    removed_copies: dict[int, str] = field(default_factory=dict)
+    _total: int = 0
+
+    def take_first(self, candidates: Sequence[tuple[int, str]], short_copies: Sequence[ShortCopies]) -> int | None:
+        """Take the riskiest candidate, short copies and the other candidates, up to the first that does not fit.
+
+        Args:
+            candidates: Index and digest of each example at risk, highest risk first.
+            short_copies: Further copies of what is too short, most copies first.
+
+        Returns:
+            Index of the last candidate that was taken; None if none was.
+        """
+        last_index = None
+        in_order: list[tuple[int, str] | ShortCopies] = [*candidates[:1], *short_copies, *candidates[1:]]
+        for candidate in in_order:
+            if isinstance(candidate, ShortCopies):
+                if not self._take_copies(candidate):
+                    break
+            elif self._take_example(candidate[1]):
+                last_index = candidate[0]
+            else:
+                break
+        return last_index
+
+    def _take_copies(self, short_copies: ShortCopies) -> bool:
+        copies = {position: digest for position, digest in short_copies.rows if digest not in self.removed}
+        if self._total + len(copies) > self.max_rows:
+            return False
+        self._total += len(copies)
+        self.removed_copies |= copies
+        return True
+
+    def _take_example(self, digest: str) -> bool:
+        """Take an example with its near-duplicates, and all copies of these; False if they do not fit."""
+        new = {digest, *self.near_by_candidate.get(digest, ())} - self.removed.keys()
+        new_rows = sum(len(self.positions[new_digest]) for new_digest in new)
+        if self._total + new_rows > self.max_rows:
+            return False
+        self._total += new_rows
+        self.removed |= dict.fromkeys(new, digest) | {digest: digest}
+        return True
 
 
 def rows_within(share: float, rows: int) -> int:
@@ -162,24 +204,15 @@ def _recall_at(risk: PredictedRisk, index: int) -> float:
     return risk.predictor.recall_at(float(risk.predictor.log_odds(risk.features.values[index : index + 1])[0]))
 
 
-def _removed_rows(
-    removed: dict[str, str], positions: dict[str, list[int]], risks: dict[str, float], removed_copies: dict[int, str]
-) -> pa.Table:
-    """Return the table of removed rows.
-
-    Args:
-        removed: Digest of each removed example → digest of the example at risk because of which it is removed.
-        positions: Positions of the rows by digest.
-        risks: Risks by digest.
-        removed_copies: Digest of each further copy of what is too short, by position.
-    """
+def _removed_rows(chosen: _Chosen, risks: Mapping[str, float]) -> pa.Table:
+    """Return the table of removed rows; the risks are by digest."""
     rows: list[tuple[int, str, Reason, float | None, str]] = [
         (position, digest, SHORT_COPY, None, digest)
-        for position, digest in removed_copies.items()
-        if digest not in removed
+        for position, digest in chosen.removed_copies.items()
+        if digest not in chosen.removed
     ]
-    for digest, risky_digest in removed.items():
-        for copy, example_id in enumerate(sorted(positions[digest])):
+    for digest, risky_digest in chosen.removed.items():
+        for copy, example_id in enumerate(sorted(chosen.positions[digest])):
             is_near = digest != risky_digest
             reason: Reason = "near-duplicate" if is_near else "exact duplicate" if copy else "at risk"
             rows.append((example_id, digest, reason, risks.get(digest), risky_digest))
