@@ -14,8 +14,7 @@ import time
 from itertools import cycle, islice
 from pathlib import Path
 
-from pytest_kdmem.scoring import run as run_module
-from pytest_kdmem.scoring.drawn_sets import DrawnSets
+from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -36,12 +35,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train.jsonl"
         write_rows(path, options.rows)
-        training_set = TrainingSet(path, sample=options.sample)
+        training_set = TrainingSet(str(path), sample=options.sample)
         digests = set()
         for name in MODELS:
             if options.apart:
-                run_module.DRAWN_SETS = DrawnSets()
-            model, store = Model(FIXTURES / "models/pythia" / name), ScoreStore(Path(folder) / "store")
+                DRAWN_SETS.forget()
+            model, store = Model(str(FIXTURES / "models/pythia" / name)), ScoreStore(Path(folder) / "store")
             wall, cpu = time.perf_counter(), time.process_time()
             table = score(model, training_set, EXTRACTION, store, settings=settings, metrics="verdict")
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -25,7 +25,7 @@ from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.metrics.specific import Specific
 from pytest_kdmem.scoring.beside import job_beside
 from pytest_kdmem.scoring.check_sample import Expected
-from pytest_kdmem.scoring.confirm import read_examples
+from pytest_kdmem.scoring.read_examples import read_examples
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.without_prefix import suffixes_alone

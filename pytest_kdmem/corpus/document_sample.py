@@ -41,7 +41,7 @@ class DocumentSample:
         return documents
 
     @property
-    def drawn(self) -> Sequence[Document] | None:
+    def drawn(self) -> tuple[Document, ...] | None:
         """The drawn documents; None unless a whole source has been read."""
         return tuple(self._drawn) if self._is_complete else None
 

@@ -15,8 +15,8 @@ from pytest_kdmem.base.progress import Progress
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import Shard, rows_digest
 from pytest_kdmem.scoring.check_sample import Expected
-from pytest_kdmem.scoring.confirm import read_examples
 from pytest_kdmem.scoring.job import Task
+from pytest_kdmem.scoring.read_examples import read_examples
 from pytest_kdmem.scoring.run import executor_of
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable

@@ -12,22 +12,20 @@ import numpy as np
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.progress import NO_PROGRESS, Progress
 from pytest_kdmem.base.versions import installed_version
-from pytest_kdmem.corpus.examples import Example, stream_examples
-from pytest_kdmem.corpus.tokenizer import open_tokenizer
+from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.engines.load import device_to_itself, open_engine
 from pytest_kdmem.engines.numerics import Numerics, installed_engines, resolve_numerics, unfit_for_vllm
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.engines.vllm.versions import DISTRIBUTIONS
-from pytest_kdmem.errors import EngineError
 from pytest_kdmem.scoring.check_sample import (
     AMBIGUOUS_SAMPLE,
     CONTROL_SAMPLE,
     CheckSample,
-    Expected,
     choose_sample,
     without_screened_margins,
 )
 from pytest_kdmem.scoring.confirmation import Confirmation, EngineVerdicts, compare_verdicts
+from pytest_kdmem.scoring.read_examples import read_examples
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.specs.runtime import RunSettings
@@ -110,31 +108,6 @@ def _vllm_device() -> str | None:
         with suppress(PackageNotFoundError):
             return "cpu" if name.endswith("cpu") or "+cpu" in installed_version(name) else "cuda"
     return None
-
-
-def read_examples(scores: ScoreTable, rows: Sequence[Expected], *, offline: bool) -> list[Example]:
-    """Read the sampled examples from the training set, no further than the last of them.
-
-    A position counts the whole training set, sampled or not, so the sample need not be drawn again.
-
-    Raises:
-        EngineError: An example is missing, or holds other tokens than when it was scored.
-    """
-    tokenizer = open_tokenizer(scores.model, scores.checkpoint, scores.training_set)
-    positions = {row.example_id for row in rows}
-    examples: list[Example] = []
-    for example in stream_examples(scores.training_set, tokenizer, scores.extraction, offline=offline):
-        if example.position in positions:
-            examples.append(example)
-            if len(examples) == len(positions):
-                break
-    digests = {example.position: example.digest for example in examples}
-    if changed := [row.example_id for row in rows if digests.get(row.example_id) != row.digest]:
-        raise EngineError(
-            f"The examples of {scores.training_set.source} were expected as they were scored, and {len(changed)} of the"
-            f" {len(rows)} to read again are missing or changed (first: example {changed[0]}); score it again as it is."
-        )
-    return examples
 
 
 def with_other_batches(settings: RunSettings, examples: int) -> RunSettings:

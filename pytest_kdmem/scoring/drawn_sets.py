@@ -6,16 +6,24 @@ All of a training set is read to draw a sample of it, which takes longer than sc
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_kdmem.corpus.columns import Document
+from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import CorpusRecord, Shard
+from pytest_kdmem.specs.declared import Model
 
 # A sample and what its strata take beyond it, of a training set and a control set.
 MOST_SETS = 4
 MOST_TOKENS = 25_000_000  # 100 MB for each of them
+# Digest of the source's content and of all that divides it into shards, and whether code of a model read it.
+Key = tuple[str, bool]
+
+
+def drawn_key(record_key: str, model: Model) -> Key:
+    """What a sample is kept under that a run of this model draws, or could draw."""
+    return record_key, model.trust_remote_code
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,39 +31,47 @@ class DrawnSet:
     """What was read of a training set to draw a sample of it.
 
     Attributes:
+        content: Digest of the source's content and of how it is read, as `fingerprint` gives it.
         record: Counts and digests of the training set.
         shards: The shards of the sample.
         documents: The documents that check how the training set is read; None if they were not drawn of all of it.
     """
 
+    content: str
     record: CorpusRecord
     shards: tuple[Shard, ...]
     documents: tuple[Document, ...] | None
+
+    def examples_at(self, positions: Collection[int]) -> list[Example]:
+        """Those examples of the sample that have one of the positions, in the order of the training set."""
+        return [example for shard in self.shards for example in shard.examples if example.position in positions]
 
 
 class DrawnSets:
     """The sets that were drawn last, by all that they depend on."""
 
     def __init__(self) -> None:
-        self._sets: OrderedDict[Any, DrawnSet] = OrderedDict()
+        self._sets: OrderedDict[Key, DrawnSet] = OrderedDict()
 
-    def keep(
-        self, key: Any, record: CorpusRecord, shards: Sequence[Shard], documents: Sequence[Document] | None
-    ) -> None:
+    def keep(self, key: Key, drawn: DrawnSet) -> None:
         """Keep a set in place of the one that was drawn longest ago; none that would take much memory is kept."""
-        if sum(len(example.ids) for shard in shards for example in shard.examples) > MOST_TOKENS:
+        if sum(len(example.ids) for shard in drawn.shards for example in shard.examples) > MOST_TOKENS:
             return
-        self._sets[key] = DrawnSet(record, tuple(shards), None if documents is None else tuple(documents))
+        self._sets[key] = drawn
         self._sets.move_to_end(key)
         while len(self._sets) > MOST_SETS:
             self._sets.popitem(last=False)
 
-    def find(self, key: Any) -> DrawnSet | None:
+    def find(self, key: Key) -> DrawnSet | None:
         """The set that was drawn under a key; None if it is not kept, or has other shards than its record."""
         drawn = self._sets.get(key)
         if drawn is None or drawn.record.shards != tuple(shard.digest for shard in drawn.shards):
             return None
         return drawn
+
+    def forget(self) -> None:
+        """Free the memory of all of them."""
+        self._sets.clear()
 
 
 DRAWN_SETS = DrawnSets()

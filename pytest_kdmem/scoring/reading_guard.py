@@ -35,7 +35,7 @@ class ReadingGuard:
         return self._sample.watched(read)
 
     @property
-    def drawn_documents(self) -> Sequence[Document] | None:
+    def drawn_documents(self) -> tuple[Document, ...] | None:
         """The documents that were drawn as they passed; None unless all of the training set was read."""
         return self._sample.drawn
 

@@ -17,7 +17,7 @@ from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.scoring.documents_guard import ReadingNotes
-from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, DrawnSet
+from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, DrawnSet, drawn_key
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Task
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
@@ -96,7 +96,7 @@ class ScoreRun:
             KdmemError: The source cannot be read, or a model cannot be loaded or run.
         """
         record_key = self.record_key()
-        drawn = DRAWN_SETS.find(self._drawn_key(record_key)) if record_key is not None else None
+        drawn = DRAWN_SETS.find(drawn_key(record_key, self.task.jobs[0].model)) if record_key is not None else None
         shards = ShardsToScore(self.task, self._stored, self.progress)
         names = " and ".join(job.model.name for job in self.task.jobs)
         expected = expected_examples(self.training_set, self.task.jobs[0].extraction.window_tokens)
@@ -134,8 +134,8 @@ class ScoreRun:
         self._score(shards, self._counted(reader, drawn, is_known=is_known), guard)
         record = replace(reader.record, read_as=record_key or "")
         if drawn and record_key is not None and record_key == self.record_key():
-            documents = guard.drawn_documents if guard is not None else None
-            DRAWN_SETS.keep(self._drawn_key(record_key), record, drawn, documents)
+            content, documents = fingerprint(self.training_set), guard.drawn_documents if guard is not None else None
+            DRAWN_SETS.keep(drawn_key(record_key, job.model), DrawnSet(content or "", record, tuple(drawn), documents))
         return record
 
     def _score_again(self, shards: ShardsToScore, drawn: DrawnSet, guard: ReadingGuard | None) -> CorpusRecord:
@@ -145,10 +145,6 @@ class ScoreRun:
         self.progress.expect(sum(len(shard.examples) for shard in drawn.shards), is_estimate=False)
         self._score(shards, iter(drawn.shards), guard)
         return drawn.record
-
-    def _drawn_key(self, record_key: str) -> tuple[str, bool]:
-        """What a sample is kept under: all that decides which shards it has, and whether code of a model read it."""
-        return record_key, self.task.jobs[0].model.trust_remote_code
 
     def _score(self, shards: ShardsToScore, all_shards: Iterator[Shard], guard: ReadingGuard | None) -> None:
         """Score the shards that are not stored."""

@@ -13,13 +13,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pytest_kdmem.corpus.examples import stream_examples
-from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
-from pytest_kdmem.errors import DataError, EngineError
+from pytest_kdmem.errors import EngineError
 from pytest_kdmem.scoring import confirm as confirm_module
-from pytest_kdmem.scoring.check_sample import choose_sample
-from pytest_kdmem.scoring.confirm import confirm, engines_to_run, read_examples, with_other_batches
+from pytest_kdmem.scoring.confirm import confirm, engines_to_run, with_other_batches
 from pytest_kdmem.scoring.confirmation import Confirmation, Disagreement
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
@@ -239,19 +236,6 @@ def test_every_installed_engine_that_runs_the_model_is_run(scores, tmp_path, mon
 def test_batches_of_a_check_have_another_size_and_no_larger_one(batch_size, examples, expected):
     settings = RunSettings(batch_size=batch_size, device="cpu")
     assert with_other_batches(settings, examples) == replace(settings, batch_size=expected)
-
-
-def test_the_set_is_read_no_further_than_the_last_example_to_check(scores, tiny, data, tmp_path):
-    """A malformed line stands far behind it, where a reader that goes on fails."""
-    lines = [f'{{"input_ids": {row.tolist()}}}' for row in np.load(data)]
-    path = tmp_path / "rows.jsonl"
-    path.write_text("\n".join([*lines[:24], *lines * 10, "{"]))
-    moved = replace(scores, training_set=TrainingSet(str(path)))
-    rows = choose_sample(scores.rows, seed=0).rows
-    examples = read_examples(moved, (rows[3], rows[20]), offline=False)
-    assert [example.position for example in examples] == [rows[3].example_id, rows[20].example_id]
-    with pytest.raises(DataError, match="malformed"):
-        list(stream_examples(moved.training_set, load_tokenizer(tiny), EXTRACTION))
 
 
 @pytest.mark.parametrize("change", ["other order", "shorter"])

@@ -17,9 +17,8 @@ from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import CorpusRecord, Shard
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.scoring import drawn_sets
-from pytest_kdmem.scoring import run as run_module
 from pytest_kdmem.scoring.documents_guard import DocumentsGuard
-from pytest_kdmem.scoring.drawn_sets import MOST_SETS, DrawnSets
+from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, MOST_SETS, DrawnSet, DrawnSets
 from pytest_kdmem.scoring.executors.local import LocalExecutor
 from pytest_kdmem.scoring.job import Job
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
@@ -44,8 +43,8 @@ class CountingExecutor(LocalExecutor):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_drawn_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "DRAWN_SETS", DrawnSets())
+def _nothing_drawn_before() -> None:
+    DRAWN_SETS.forget()
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +91,13 @@ def losses_of(guard: ReadingGuard) -> list[Any]:
 
 
 def test_a_second_model_reads_nothing_and_gives_what_it_gives_alone(
-    models: list[Path], training_set: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: list[Path], training_set: TrainingSet, tmp_path: Path
 ) -> None:
     _, _, readings = scored(models[0], training_set, tmp_path / "store")
     assert readings == 1
     shared, shared_guard, readings = scored(models[1], training_set, tmp_path / "store")
     assert readings == 0
-    monkeypatch.setattr(run_module, "DRAWN_SETS", DrawnSets())
+    DRAWN_SETS.forget()
     alone, alone_guard, readings = scored(models[1], training_set, tmp_path / "alone")
     assert readings == 1
     assert shared.record == alone.record
@@ -160,22 +159,23 @@ def test_a_sample_of_an_unknown_content_is_not_kept(
         assert executor.readings == readings
 
 
-def shards_of(number: int, tokens: int = 4) -> tuple[CorpusRecord, tuple[Shard, ...]]:
+def drawn(number: int, tokens: int = 4) -> DrawnSet:
+    """A sample of one example, which stands at a position of this number."""
     shards = (Shard((Example(number, np.full(tokens, number, np.int32)),)),)
-    return CorpusRecord(1, 0, False, tuple(shard.digest for shard in shards)), shards
+    return DrawnSet("content", CorpusRecord(1, 0, False, tuple(shard.digest for shard in shards)), shards, None)
 
 
 def test_the_sets_that_were_drawn_last_are_kept() -> None:
     sets = DrawnSets()
     for number in range(MOST_SETS + 1):
-        sets.keep(number, *shards_of(number), None)
-    sets.keep(1, *shards_of(1), None)
-    sets.keep("new", *shards_of(9), ["a"])
-    kept = [key for key in (*range(MOST_SETS + 1), "new") if sets.find(key) is not None]
-    assert kept == [1, *range(3, MOST_SETS + 1), "new"]
-    new = sets.find("new")
-    assert new is not None
-    assert new.documents == ("a",)
+        sets.keep((str(number), False), drawn(number))
+    sets.keep(("1", False), drawn(1))
+    new = drawn(9)
+    sets.keep(("new", False), new)
+    kept = [name for name in (*map(str, range(MOST_SETS + 1)), "new") if sets.find((name, False)) is not None]
+    assert kept == ["1", *map(str, range(3, MOST_SETS + 1)), "new"]
+    assert sets.find(("new", False)) is new
+    assert sets.find(("new", True)) is None
 
 
 def test_a_set_that_takes_much_memory_or_is_not_that_of_its_record_is_not_given(
@@ -183,7 +183,14 @@ def test_a_set_that_takes_much_memory_or_is_not_that_of_its_record_is_not_given(
 ) -> None:
     monkeypatch.setattr(drawn_sets, "MOST_TOKENS", 10)
     sets = DrawnSets()
-    sets.keep("large", *shards_of(0, tokens=11), None)
-    sets.keep("fits", *shards_of(0, tokens=10), None)
-    sets.keep("other", shards_of(1)[0], shards_of(2)[1], None)
-    assert [sets.find(key) is not None for key in ("large", "fits", "other", "unknown")] == [False, True, False, False]
+    sets.keep(("large", False), drawn(0, tokens=11))
+    sets.keep(("fits", False), drawn(0, tokens=10))
+    sets.keep(("other", False), replace(drawn(1), shards=drawn(2).shards))
+    found = [sets.find((name, False)) is not None for name in ("large", "fits", "other", "unknown")]
+    assert found == [False, True, False, False]
+
+
+def test_examples_of_a_sample_are_found_by_position() -> None:
+    both = replace(drawn(3), shards=(*drawn(3).shards, *drawn(7).shards))
+    assert [example.position for example in both.examples_at({7, 3, 5})] == [3, 7]
+    assert both.examples_at(set()) == []
