@@ -38,6 +38,7 @@ class AuditSettings(TypedDict, total=False):
     labels_from: Model | str | Path
     predictor: str | Path
     min_scored_share: float
+    max_short_copies: int
     accept_provenance: str
     accept_reading: str
     canaries: str | Path

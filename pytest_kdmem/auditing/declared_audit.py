@@ -34,6 +34,7 @@ class DeclaredAudit:
         secret_settings: How the text of recited examples is searched for secrets.
         accepted_provenance: Differences between run cards and this audit that are accepted, each as ``role:kind``.
         min_scored_share: Least share of a set's examples that must be long enough to be scored.
+        max_short_copies: Greatest number of copies of an example that is too short, with which gates still pass.
     """
 
     extraction: Extraction
@@ -52,6 +53,7 @@ class DeclaredAudit:
     secret_settings: SecretSettings = field(default_factory=SecretSettings)
     accepted_provenance: Collection[str] = ()
     min_scored_share: float = 0.5
+    max_short_copies: int = 3
 
     def subject(self, model: Model) -> str:
         """Return the model's role in this audit, ``student`` if that is one of several; or its source."""

@@ -45,6 +45,7 @@ def audit_by_settings(values: SettingValues, place: str, student: str, cache_dir
         secret_settings=SecretSettings(values["phone_regions"], values["ner_model"]),
         accepted_provenance=frozenset((values["accept_provenance"] or "").split(",")),
         min_scored_share=values["min_scored_share"],
+        max_short_copies=values["max_short_copies"],
     )
 
 

@@ -23,6 +23,7 @@ from pytest_kdmem.auditing.scored_share import (
 from pytest_kdmem.auditing.scored_so_far import ScoredSoFar
 from pytest_kdmem.auditing.scorer import Scorer, check_same_examples
 from pytest_kdmem.auditing.teacher_sets import AbsentExamples
+from pytest_kdmem.auditing.unseen import left_out_warning, unseen_copies
 from pytest_kdmem.corpus.sources import fingerprint
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.metrics.memorization import Memorization
@@ -132,8 +133,12 @@ class ScoringAudit(DeclaredAudit):
         self._so_far.warn(f"{over}: {note}" for note in scores.notes)
         sets = self.training_set, self.teacher_set
         self._so_far.warn(self._run_cards.read(memorization, roles, self.roles, *sets))
+        card = self._run_cards.cards.get(model)
+        if training_set != self.control_set:
+            unseen = unseen_copies(scores, card, self.max_short_copies)
+            self._so_far.warn(left_out_warning(unseen))
+            memorization = replace(memorization, unseen=unseen)
         if training_set == self.training_set:
-            card = self._run_cards.cards.get(model)
             self._so_far.warn(few_examples_warning(memorization, card))
             self._so_far.warn(diluted_warning(card, memorization.subject, training_set, scores.record.examples))
         if self.confirms and training_set != self.control_set:

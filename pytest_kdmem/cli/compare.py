@@ -43,6 +43,7 @@ def compare(
     from pytest_kdmem.auditing.report import Report, read_report
     from pytest_kdmem.report.formats import check_ending, write_report
     from pytest_kdmem.report.regression import OUTCOME_STYLES, change_line
+    from pytest_kdmem.report.too_short import too_short_text
 
     for path in to or ():
         check_ending(path)
@@ -58,6 +59,8 @@ def compare(
     counted = Counter[str](change.outcome for change in regressed)
     outcome = ", ".join(f"{counted[name]} {meaning}" for name, meaning in MEANINGS.items() if counted[name])
     say(f"{sum(len(section.changes) for section in sections)} figures: {outcome or 'none has grown worse'}")
+    for text in dict.fromkeys(filter(None, map(too_short_text, measured.audits))):
+        say(f"not looked at: {text}")
     for path in to or ():
         changes = {section.audit: section.changes for section in sections}
         write_report(

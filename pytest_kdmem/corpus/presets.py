@@ -7,10 +7,10 @@ Nemotron-CC-v2, all articles of WikiText-103, the least length of 256 tokens, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.errors import DataError, SpecError
@@ -35,6 +35,7 @@ class Selection:
         take: Number of documents to select after them; None selects all.
         taken: Number of documents selected so far.
         left_out: Number of documents left out so far.
+        on_left_out: Called with each of these; None if nobody asks.
     """
 
     source: str
@@ -43,6 +44,8 @@ class Selection:
     take: int | None = None
     taken: int = 0
     left_out: int = 0
+    on_left_out: Callable[[Any], None] | None = field(default=None, repr=False, compare=False)
+    _is_skipping: bool = field(default=False, init=False, repr=False, compare=False)
 
     def select(self, documents: Iterable[Tokens]) -> Iterator[Tokens]:
         """The selected documents, in order; reading stops after the last of them.
@@ -53,8 +56,10 @@ class Selection:
             DataError: There are fewer documents than were to be selected, or all are too short.
         """
         long_enough = self._long_enough(documents)
+        self._is_skipping = True
         for _ in islice(long_enough, self.skip):
             pass
+        self._is_skipping = False
         self.taken = self.left_out = 0
         for document in islice(long_enough, self.take):
             self.taken += 1
@@ -81,6 +86,8 @@ class Selection:
         for document in documents:
             if len(document) < self.minimum_tokens:
                 self.left_out += 1
+                if self.on_left_out is not None and not self._is_skipping:
+                    self.on_left_out(document)
             else:
                 yield document
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.base.typed_json import from_json, to_json
+from pytest_kdmem.corpus.copy_counts import CopyCount, CopyCounter
 from pytest_kdmem.corpus.drawing import StrataDraw, Stratum, draw
 from pytest_kdmem.corpus.examples import Example, in_batches, stream_examples
 from pytest_kdmem.corpus.groups import check_one_example_a_row, read_groups
@@ -23,9 +23,6 @@ from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.specs.declared import Extraction, TrainingSet
 from pytest_kdmem.specs.runtime import EXAMPLES_PER_SHARD
-
-# So many distinct examples that are too short are told apart, in some 100 MB.
-MOST_SHORT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -63,9 +60,8 @@ class CorpusRecord:
             the assistant's.
         copies: Positions of the first and the further copies of each example of a sample that has any.
         strata: The strata of a stratified sample; none of any other.
-        short_distinct: Number of distinct examples among those that are too short; None in records of earlier versions,
-            and of more than a million.
-        short_copies: Greatest number of copies of one of these, as far as they were counted.
+        short: The examples that are too short, by the number of their copies; none in records of earlier versions.
+        shorter: The documents that were left out, in the same way.
     """
 
     examples: int
@@ -78,8 +74,13 @@ class CorpusRecord:
     unaudited_turns: int = 0
     copies: tuple[tuple[int, ...], ...] = ()
     strata: tuple[Stratum, ...] = ()
-    short_distinct: int | None = None
-    short_copies: int = 0
+    short: tuple[CopyCount, ...] = ()
+    shorter: tuple[CopyCount, ...] = ()
+
+    @property
+    def counts_copies(self) -> bool:
+        """Whether it says how often stands what no model is asked for; records of earlier versions do not."""
+        return bool(self.short) == bool(self.too_short) and bool(self.shorter) == bool(self.left_out)
 
     @property
     def digest(self) -> str:
@@ -99,7 +100,7 @@ class CorpusRecord:
             TypeError, ValueError: The content is no corpus record.
         """
         later = {"read_as": "", "cut_prompts": 0, "unaudited_turns": 0, "copies": [], "strata": []}
-        later |= {"short_distinct": None, "short_copies": 0}
+        later |= {"short": [], "shorter": []}
         return from_json(CorpusRecord, later | content, complete=True)
 
 
@@ -129,6 +130,8 @@ class CorpusReader:
         self._extraction = extraction
         self._examples_per_shard = examples_per_shard
         _, self._selection = resolve(training_set)
+        self._short, self._shorter = CopyCounter(), CopyCounter()
+        self._selection.on_left_out = self._shorter.add_ids
         self._offline = offline
 
         def stream(selection: Selection) -> Iterator[Example]:
@@ -137,7 +140,6 @@ class CorpusReader:
         self._open_stream = stream
         self._stream = stream(self._selection)
         self._examples = self._too_short = self._cut_prompts = self._unaudited = 0
-        self._short: Counter[str] = Counter()  # copies of what is too short, by digest
         self._exhaustive = True
         self._shards: list[str] = []
         self._copies: tuple[tuple[int, ...], ...] = ()
@@ -179,8 +181,8 @@ class CorpusReader:
             unaudited_turns=self._unaudited,
             copies=self._copies,
             strata=self._strata,
-            short_distinct=len(self._short) if len(self._short) < MOST_SHORT else None,
-            short_copies=max(self._short.values(), default=0),
+            short=self._short.counts(),
+            shorter=self._shorter.counts(),
         )
 
     def _counted(self) -> Iterator[Example]:
@@ -188,8 +190,7 @@ class CorpusReader:
             self._examples += 1
             if not example.is_scored(self._extraction):
                 self._too_short += 1
-                if len(self._short) < MOST_SHORT or example.digest in self._short:
-                    self._short[example.digest] += 1
+                self._short.add(example.digest, len(example.learned))
             self._cut_prompts += example.is_cut and example.is_scored(self._extraction)
             self._unaudited += example.unaudited
             yield example

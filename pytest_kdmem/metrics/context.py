@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pytest_kdmem.base.arrays import ExampleIds, Flags
 from pytest_kdmem.base.text import percent
-from pytest_kdmem.metrics.direction import Operator
-from pytest_kdmem.metrics.estimate import Estimate, satisfies
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.verdict import Verdict
 from pytest_kdmem.metrics.window_hits import WindowHits
@@ -33,40 +32,13 @@ class Windowed(Protocol):
     @property
     def set_name(self) -> str: ...
     @property
+    def not_shown(self) -> Verdict | None: ...
+    @property
     def example_ids(self) -> ExampleIds: ...
     @property
     def window_hits(self) -> WindowHits: ...
     def flags(self, column: FlagColumn) -> Flags: ...
     def rate_of(self, metric: str, flags: Mapping[FlagColumn, Flags], measured: int) -> Estimate: ...
-
-
-@dataclass(frozen=True, eq=False)
-class RateOfFew(Estimate):
-    """A rate over so few of a set's examples that it shows nothing of the set, so that no gate passes by it.
-
-    Attributes:
-        share: Share of the set's examples that were long enough; not in JSON.
-        least: Share that was expected; not in JSON.
-    """
-
-    share: float = field(default=0.0, metadata={"json": None})
-    least: float = field(default=0.0, metadata={"json": None})
-
-    def verdict_against(self, operator: Operator, threshold: Estimate | float) -> Verdict | None:
-        """Return that a comparison which would hold is inconclusive; one that does not hold fails as any other."""
-        if not satisfies(self, operator, threshold):
-            return None
-        return Verdict(
-            "inconclusive",
-            basis=(
-                f"because only {percent(self.share)} of the examples hold a suffix after such a prefix, and"
-                f" {percent(self.least)} were expected"
-            ),
-            remedy=(
-                "Set a longer --kdmem-window-tokens if the texts are longer, compare a shorter prefix, or lower"
-                " --kdmem-min-scored-share."
-            ),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +67,29 @@ def rates_at(memorization: Windowed, lengths: Sequence[int]) -> list[AtPrefix]:
         rate = memorization.rate_of(f"memorization rate at prefix {length}", flags, measured)
         share = _share_of_set(memorization, measured)
         if length != hits.own_prefix and share < memorization.least_share:
-            values = {entry.name: getattr(rate, entry.name) for entry in fields(Estimate)}
-            rate = RateOfFew(**values, share=share, least=memorization.least_share)
+            rate = replace(rate, not_shown=rate.not_shown or _of_few(share, memorization.least_share))
         at_lengths.append(AtPrefix(length, rate, ids[flags["memorized"]].tolist()))
     return at_lengths
+
+
+def _of_few(share: float, least: float) -> Verdict:
+    """The verdict of comparisons of a rate over so few of a set's examples that it shows nothing of the set.
+
+    Args:
+        share: Share of the set's examples that were long enough.
+        least: Share that was expected.
+    """
+    return Verdict(
+        "inconclusive",
+        basis=(
+            f"because only {percent(share)} of the examples hold a suffix after such a prefix, and {percent(least)}"
+            " were expected"
+        ),
+        remedy=(
+            "Set a longer --kdmem-window-tokens if the texts are longer, compare a shorter prefix, or lower"
+            " --kdmem-min-scored-share."
+        ),
+    )
 
 
 def _share_of_set(memorization: Windowed, measured: int) -> float:
@@ -131,4 +122,5 @@ def longest_run(memorization: Windowed) -> Estimate:
         too_short=memorization.too_short,
         set_name=memorization.set_name,
         model_digest=scores.checkpoint.digest,
+        not_shown=memorization.not_shown,
     )

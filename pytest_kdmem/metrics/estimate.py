@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Number, Real
 from typing import Any, ClassVar, Literal
 
@@ -58,6 +58,8 @@ class Estimate:
         set_name: Name of the set that it is over, ``control set``, if that is not a training set; any other set than
             the audit's own is named in the subject. Not in JSON if empty.
         model_digest: Digest of the model that was measured, by which an audit knows its own; not in JSON.
+        not_shown: Verdict of a comparison that would hold, if something that the figure is about was not looked at;
+            None if it was. Not in JSON.
     """
 
     metric: str
@@ -78,6 +80,7 @@ class Estimate:
     parts: int = field(default=0, repr=False, metadata={"json_default": "left out"})
     set_name: str = field(default="", repr=False, metadata={"json_default": "left out"})
     model_digest: str = field(default="", repr=False, metadata={"json": None})
+    not_shown: Verdict | None = field(default=None, repr=False, metadata={"json": None})
 
     # NumPy leaves comparisons with its numbers to this class, and refuses them for its arrays.
     __array_ufunc__: ClassVar[None] = None
@@ -139,7 +142,7 @@ class Estimate:
 
     def compare(self, operator: Operator, threshold: Estimate | float) -> Comparison:
         """Return the comparison with a number or another estimate, without recording it."""
-        return Comparison(self, operator, threshold, self.verdict_against(operator, threshold))
+        return Comparison(self, operator, threshold, self.verdict_against(operator, threshold)).held_back()
 
     def verdict_against(self, operator: Operator, threshold: Estimate | float) -> Verdict | None:
         """Return the verdict of a comparison that needs more than the two sides; None if they alone decide."""
@@ -261,6 +264,12 @@ class Comparison(Recorded):
         if self.verdict is not None:
             return self.verdict.outcome == "pass"
         return satisfies(self.estimate, self.operator, self.threshold)
+
+    def held_back(self) -> Comparison:
+        """Return the comparison, which no longer holds if something that a side is about was not looked at."""
+        sides = [side for side in (self.estimate, self.threshold) if isinstance(side, Estimate)]
+        not_shown = next((side.not_shown for side in sides if side.not_shown is not None), None)
+        return replace(self, verdict=not_shown) if not_shown is not None and self.holds else self
 
 
 def satisfies(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> bool:

@@ -25,6 +25,7 @@ from pytest_kdmem.metrics.memorized_flags import MemorizedFlags, count_pairs
 from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.metrics.share import estimate_share
 from pytest_kdmem.metrics.subsets import Parts
+from pytest_kdmem.metrics.verdict import Verdict
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.weight_copies import are_copies
 
@@ -53,6 +54,7 @@ class Inheritance:
         model_digest: Digest of the student.
         same_model: Whether student and baseline are the same model. If so, ratio and shares are undefined, and the
             reduction is 1.
+        not_shown: Verdict of a comparison that would hold, if something stands often that was not looked at; else None.
         same_reference: Whether teacher and baseline are the same model. If so, ratio and shares are undefined.
     """
 
@@ -70,6 +72,7 @@ class Inheritance:
     model_digest: str = ""
     same_model: bool = False
     same_reference: bool = False
+    not_shown: Verdict | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         raise ComparisonError(
@@ -167,6 +170,7 @@ class Inheritance:
                 exhaustive=student.exhaustive,
                 confidence=student.confidence,
                 too_short=student.too_short,
+                not_shown=teachers[name].not_shown or baselines[name].not_shown or student.not_shown,
                 subject=student.label,
                 example_ids=student.example_ids,
                 memorizations=None,
@@ -190,7 +194,13 @@ class Inheritance:
         return self._of_student(estimate)
 
     def _of_student(self, estimate: Estimate) -> Estimate:
-        return replace(estimate, too_short=self.too_short, set_name=self.set_name, model_digest=self.model_digest)
+        return replace(
+            estimate,
+            too_short=self.too_short,
+            set_name=self.set_name,
+            model_digest=self.model_digest,
+            not_shown=self.not_shown,
+        )
 
 
 def is_same_model(first: Checkpoint, second: Checkpoint) -> bool:
@@ -225,6 +235,7 @@ def compute_inheritance(teacher: Memorization, baseline: Memorization, student: 
         subject=student.label,
         confidence=student.confidence,
         too_short=teacher.too_short,
+        not_shown=teacher.not_shown or baseline.not_shown or student.not_shown,
         memorizations=models if teacher.groups is not None else None,
         example_ids=teacher.example_ids,
         comparable_on={

@@ -15,6 +15,7 @@ from pytest_kdmem.metrics.membership_estimate import Attacked, MembershipEstimat
 from pytest_kdmem.metrics.membership_sides import Sides
 from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.metrics.roc_bounds import AttackScores, auc_bounds, hits_at, placements, tpr_bounds
+from pytest_kdmem.metrics.verdict import Verdict
 
 
 class BoundsFunction(Protocol):
@@ -38,6 +39,7 @@ class Membership:
             are compared where these agree.
         model_digest: Digest of the model.
         shared: Number of distinct examples that occur in both sets, and were left out of both.
+        not_shown: Verdict of a comparison that would hold, if members stand often that were not attacked; else None.
         near: Number of distinct controls that are near-duplicates of an example of the training set, and were left out
             with these.
         left_out: Why an attack has no scores, by the attack; empty if one was named.
@@ -51,6 +53,7 @@ class Membership:
     shared: int = 0
     left_out: Mapping[Attack, str] = field(default_factory=dict)
     near: int = 0
+    not_shown: Verdict | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         raise ComparisonError("A membership is neither true nor false; compare its tpr(…) or auc with a threshold.")
@@ -132,6 +135,7 @@ class Membership:
             exhaustive=self._any.exhaustive,
             confidence=self.confidence,
             model_digest=self.model_digest,
+            not_shown=self.not_shown,
             attacked=Attacked(attacks, self.examples, fpr, strongest),
         )
 
@@ -171,4 +175,5 @@ def compute_membership(sides: Sides, attack: Attack | None = None, reference: Si
         shared=sides.shared,
         near=sides.near,
         left_out=left_out,
+        not_shown=sides.members.not_shown,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,8 +24,10 @@ from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
 from pytest_kdmem.metrics.recorder import refused
 from pytest_kdmem.metrics.scored_examples import ScoredExamples
 from pytest_kdmem.metrics.subsets import Subset, Subsets
+from pytest_kdmem.metrics.verdict import Verdict
 from pytest_kdmem.specs.reading_kinds import Stratify
 
+NONE = np.empty(0, np.int64)
 TIER_NAMES = {tier: "1 copy" if tier == "1" else f"{tier} copies" for tier in TIERS}
 
 
@@ -56,14 +59,26 @@ class InParts(ScoredExamples, ABC):
             members = {tiers[index]: members[tiers[index]] for index in strata}
         elif self.scores.record.exhaustive:
             members = {tier: indices for tier, indices in members.items() if len(indices)}
-        return self._subsets("copies", members, TIER_NAMES, short_copies=short_copies_by_tier(self._copies_of_short))
+        not_shown = self._not_shown_by_tier()
+        # Of what stands so often nothing may have been long enough, so that the tier would be missing.
+        members = {tier: members.get(tier, NONE) for tier in TIERS if tier in members or tier in not_shown}
+        short_copies = short_copies_by_tier(self._copies_of_short)
+        return self._subsets("copies", members, TIER_NAMES, short_copies=short_copies, not_shown=not_shown)
+
+    def _not_shown_by_tier(self) -> dict[str, Verdict]:
+        """Verdict of comparisons of each tier with examples that stand too often and were not looked at."""
+        ends = [*(least - 1 for least in list(TIERS.values())[1:]), math.inf]
+        verdicts = {
+            tier: self.unseen.verdict(least, most) if self.unseen is not None else None
+            for (tier, least), most in zip(TIERS.items(), ends, strict=True)
+        }
+        return {tier: verdict for tier, verdict in verdicts.items() if verdict is not None}
 
     @property
     def _copies_of_short(self) -> npt.NDArray[np.int64]:
-        """Number of copies of each example that is too short ``[s]``; of a sample, of the one that has the most."""
-        if self.is_drawn:
-            most = self.scores.record.short_copies
-            return np.array([most] if most else [], dtype=np.int64)
+        """Number of copies of each example that is too short ``[s]``."""
+        if short := self.scores.record.short:
+            return np.repeat([each.copies for each in short], [each.distinct for each in short])
         short = self.scores.rows.filter(pc.equal(self.scores.rows["status"], "too_short"))["digest"]
         return np.asarray(pc.value_counts(short).field("counts").to_numpy(zero_copy_only=False), dtype=np.int64)
 
@@ -85,13 +100,17 @@ class InParts(ScoredExamples, ABC):
         labels = {name: without_commands(f"{column} {name}") for name in self.groups.names}
         if self.is_drawn:
             members = drawn_members(self.groups, self.example_ids, self.scores.record.copies)
-            return self._subsets("group", members, labels)
+            # Whose the examples are that are too short is not known of a sample.
+            not_shown = dict.fromkeys(members, self.not_shown)
+            return self._subsets("group", members, labels, not_shown=not_shown)
         positions = rows["example_id"].to_numpy()
         members = group_members(self.groups, positions, self.distinct_rows)
         is_short = pc.equal(rows["status"], "too_short").to_numpy()
         too_short = rows_too_short(self.groups, positions, is_short)
         short_copies = most_short_copies(self.groups, positions, is_short, rows["digest"])
-        return self._subsets("group", members, labels, too_short, short_copies)
+        unseen = self.unseen
+        not_shown = {name: unseen.verdict_of_group(most) for name, most in short_copies.items()} if unseen else {}
+        return self._subsets("group", members, labels, too_short, short_copies, not_shown)
 
     def subset(self, name: str, members: Members) -> Subset:
         """Return what was memorized of some of the n distinct examples.
@@ -121,6 +140,7 @@ class InParts(ScoredExamples, ABC):
         labels: Mapping[str, str],
         too_short: Mapping[str, int] | None = None,
         short_copies: Mapping[str, int] | None = None,
+        not_shown: Mapping[str, Verdict | None] | None = None,
     ) -> Subsets[Subset]:
         """The parts of the training set by name, from the indices of their members."""
         is_whole = self.scores.record.exhaustive
@@ -131,6 +151,7 @@ class InParts(ScoredExamples, ABC):
                 confidence=confidence,
                 too_short=(too_short or {}).get(name, 0),
                 short_copies=(short_copies or {}).get(name, 0),
+                not_shown=(not_shown or {}).get(name),
                 part=by,
             )
             for name, indices in members.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,8 @@ from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.distinct_rows import DistinctRows, as_values, distinct_rows
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.recorder import refused
+from pytest_kdmem.metrics.unseen import UnseenCopies
+from pytest_kdmem.metrics.verdict import Verdict
 from pytest_kdmem.scoring.table import ScoreTable
 
 
@@ -28,6 +30,7 @@ class ScoredExamples:
         confidence: Confidence level of each one-sided bound.
         other_set: Name of the data set if it is not one that the audit declares, otherwise empty.
         set_name: Name of the set, as `Estimate.set_name`; empty for a training set.
+        unseen: What of the set no model was asked for; None outside of audits, and of a control set.
     """
 
     subject: str
@@ -35,6 +38,7 @@ class ScoredExamples:
     confidence: float = 0.95
     other_set: str = ""
     set_name: str = ""
+    unseen: UnseenCopies | None = field(default=None, repr=False)
 
     @property
     def label(self) -> str:
@@ -83,7 +87,12 @@ class ScoredExamples:
         """Estimate the share of examples that are hits, as a figure of this model."""
         exhaustive = self.scores.record.exhaustive
         estimate = estimate_proportion(metric, self.label, counts, exhaustive=exhaustive, confidence=self.confidence)
-        return self._of_model(estimate)
+        return replace(self._of_model(estimate), not_shown=self.not_shown)
+
+    @property
+    def not_shown(self) -> Verdict | None:
+        """Verdict of comparisons of what is recited, if something stands often that was not looked at; else None."""
+        return self.unseen.verdict() if self.unseen is not None else None
 
     def _of_model(self, estimate: Estimate) -> Estimate:
         return replace(

@@ -14,8 +14,9 @@ from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.errors.harmless import listed, quoted, without_commands
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
 from pytest_kdmem.metrics.direction import Operator
-from pytest_kdmem.metrics.estimate import Comparison, Estimate, satisfies
+from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.metrics.recorder import record, refused
+from pytest_kdmem.metrics.verdict import Verdict
 from pytest_kdmem.specs.reading_kinds import Stratify
 
 # Parts that do not hold of one comparison of all, and parts that a failed assertion shows.
@@ -35,6 +36,7 @@ class Subset:
         model_digest: Digest of the model.
         too_short: Number of rows of the subset that are too short to be scored, as far as they are known.
         short_copies: Greatest number of copies of one of these in the training set; 0 if none stands several times.
+        not_shown: Verdict of a comparison that would hold, if it has examples that stand often and were not looked at.
         part: Of which parts of the set it is one; None of a subset of another kind.
         name: Name of the subset alone, in reports.
         set_name: Name of the set that it is a subset of, as `Estimate.set_name`; empty for a training set.
@@ -50,6 +52,7 @@ class Subset:
     model_digest: str = ""
     too_short: int = 0
     short_copies: int = 0
+    not_shown: Verdict | None = None
     part: Stratify | None = None
     name: str = ""
     set_name: str = ""
@@ -89,6 +92,7 @@ class Subset:
             model_digest=self.model_digest,
             too_short=self.too_short,
             too_short_copies=self.short_copies,
+            not_shown=self.not_shown,
             part=self.part,
             part_name=self.name if self.part is not None else "",
             set_name=self.set_name,
@@ -209,7 +213,7 @@ class Subsets(Parts[RatedPart]):
             (replace(part.rate, parts=len(self)), other[name].rate if isinstance(other, Subsets) else other)
             for name, part in self.items()
         ]
-        not_held = [pair for pair in rates if not satisfies(pair[0], operator, pair[1])]
+        not_held = [pair for pair in rates if not pair[0].compare(operator, pair[1]).holds]
         worst = heapq.nlargest(MOST_NOT_HELD if not_held else 1, not_held or rates, key=_badness)
         if not not_held:
             # The gate speaks for all parts, also for those with copies that were not looked at.

@@ -78,7 +78,7 @@ class ScoreRun:
         """All rows from the store, or None if any is missing: no text is tokenized and no model loaded."""
         record_key = self.record_key()
         record = self.store.read_record(record_key) if record_key else None
-        if record is None:
+        if record is None or not record.counts_copies:
             return None
         tables = self._stored.read_all(record.shards)
         return None if tables is None else RunResult(tables, record, 0)

@@ -61,8 +61,8 @@ def count_short_rows(rows: pa.Table) -> TooShort:
 def count_too_short(scores: ScoreTable) -> TooShort:
     """Count what is too short in the training set of a score table, also if a sample was drawn of the rest."""
     record = scores.record
-    if record.short_distinct is not None or record.short_copies:
-        return TooShort(record.too_short, record.short_distinct, record.short_copies)
+    if record.short:
+        return TooShort(record.too_short, sum(each.distinct for each in record.short), record.short[-1].copies)
     if not record.exhaustive or scores.training_set.sample is not None:  # a record of an earlier version
         return TooShort(record.too_short, None if record.too_short else 0)
     return count_short_rows(scores.rows)

@@ -12,6 +12,7 @@ from pytest_kdmem.specs.checks import (
     path_ending_in,
     places_ending_in,
     provenance_names,
+    whole_number,
 )
 from pytest_kdmem.specs.input_options import INPUT_OPTIONS
 from pytest_kdmem.specs.option import Option
@@ -94,6 +95,15 @@ OPTIONS = (
         " the training set unless 300 are; an audit with fewer is refused.",
         0.5,
         number(least=0, most=1),
+    ),
+    Option(
+        "max-short-copies",
+        "count",
+        "How often an example of a set may stand in it that is too short to be looked at, or that minimum_tokens leaves"
+        " out and training had; if one stands there more often, gates on what models recite of the set are"
+        " inconclusive.",
+        3,
+        whole_number(0),
     ),
     Option(
         "accept-provenance",

@@ -107,12 +107,31 @@ def test_copies_of_what_is_too_short_are_counted_also_where_a_sample_is_drawn(ti
     assert CorpusRecord.from_json(scores.record.to_json()) == scores.record
 
 
-def test_more_kinds_of_short_examples_than_are_told_apart_are_counted_as_rows(tiny, mixed, monkeypatch):
-    monkeypatch.setattr("pytest_kdmem.corpus.shards.MOST_SHORT", 1)
-    reader = CorpusReader(TrainingSet(mixed, sample=3), load_tokenizer(tiny), Extraction(5, 5, 20))
-    assert sum(len(shard.examples) for shard in reader) == 3
-    record = reader.record
-    assert (record.too_short, record.short_distinct, record.short_copies) == (18, None, 18)
+def test_records_of_earlier_versions_count_no_copies_and_are_read_again(tiny, mixed, tmp_path):
+    data, extraction, store = TrainingSet(mixed, minimum_tokens=2), Extraction(5, 5, 20), ScoreStore(tmp_path / "s")
+    scores = score(Model(str(tiny)), data, extraction, store)
+    whole = scores.record
+    assert whole.counts_copies
+    content = whole.to_json()
+    del content["short"], content["shorter"]
+    earlier = CorpusRecord.from_json(content)
+    assert not earlier.counts_copies
+    store.write_record(whole.read_as, earlier)
+    again = score(Model(str(tiny)), data, extraction, store)
+    assert (again.record, again.scored_now) == (whole, 0)
+    assert CorpusRecord(5, 0, True, ()).counts_copies
+    assert not CorpusRecord(5, 0, True, (), left_out=1).counts_copies
+
+
+@pytest.mark.parametrize("sample", [None, 3])
+def test_copies_of_what_a_least_length_leaves_out_are_counted(tiny, mixed, sample):
+    reader = CorpusReader(
+        TrainingSet(mixed, minimum_tokens=30, sample=sample), load_tokenizer(tiny), Extraction(5, 5, 20)
+    )
+    list(reader)
+    [shorter] = reader.record.shorter
+    assert (shorter.copies, shorter.distinct, reader.record.left_out) == (18, 1, 18)
+    assert shorter.fewest_tokens == shorter.most_tokens < 30
 
 
 def test_all_too_short_is_an_error_before_anything_is_scored(tiny, mixed, tmp_path):

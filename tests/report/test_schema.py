@@ -84,8 +84,10 @@ def without_descriptions(schema: Any) -> Any:
 def nested_dataclasses(annotation: Any) -> Iterator[Any]:
     if is_dataclass(annotation):
         yield annotation
-        for hint in get_type_hints(annotation).values():
-            yield from nested_dataclasses(hint)
+        hints = get_type_hints(annotation)
+        for field in fields(annotation):
+            if json_key(field) is not None:
+                yield from nested_dataclasses(hints[field.name])
     for argument in get_args(annotation):
         yield from nested_dataclasses(argument)
 

@@ -87,4 +87,4 @@ def _inherited(inheritance: Inheritance, memorization: Memorization, name: str) 
         exhaustive=inheritance.exhaustive,
         confidence=inheritance.confidence,
     )
-    return replace(estimate, too_short=inheritance.too_short)
+    return replace(estimate, too_short=inheritance.too_short, not_shown=inheritance.not_shown)

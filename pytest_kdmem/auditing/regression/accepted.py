@@ -84,7 +84,7 @@ class Accepted(ComparesItself):
         self._check_direction(estimate, operator)
         measured = self._measured(estimate)
         if self.updating:
-            return Comparison(estimate, operator, estimate.bound_for(operator), RegressionVerdict("pass"))
+            return Comparison(estimate, operator, estimate.bound_for(operator), RegressionVerdict("pass")).held_back()
         accepted = _with_key(self.metrics, estimate)
         if accepted is None:
             raise SpecError(
@@ -99,7 +99,7 @@ class Accepted(ComparesItself):
                 " --kdmem-update-baseline-file."
             )
         limit = accepted_limit(accepted, self.allowed)
-        return Comparison(estimate, operator, limit, judge_change(change, limit))
+        return Comparison(estimate, operator, limit, judge_change(change, limit)).held_back()
 
     def _check_direction(self, estimate: Estimate, operator: Operator) -> None:
         """Raise SpecError for a comparison in the wrong direction, or one that allows too much."""
