@@ -16,7 +16,7 @@ from pytest_kdmem.base.paths import is_file, local_path
 from pytest_kdmem.canaries.check import check_copies, count_copies
 from pytest_kdmem.canaries.copiers import ENDINGS, FOLDER, copier_of, ending_of
 from pytest_kdmem.canaries.manifest import Canary, Manifest
-from pytest_kdmem.corpus.formats import UNREADABLE
+from pytest_kdmem.corpus.file_lines import UNREADABLE
 from pytest_kdmem.corpus.megatron import index_path
 from pytest_kdmem.corpus.tokenizer import Tokenizer
 from pytest_kdmem.errors import DataError, SpecError

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from pytest_kdmem.corpus.columns import Document
-from pytest_kdmem.corpus.formats import UNREADABLE, first_line, read_columns
+from pytest_kdmem.corpus.file_lines import UNREADABLE, first_line
+from pytest_kdmem.corpus.formats import read_columns
 from pytest_kdmem.corpus.row_reader import DeclaredColumns, row_reader
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.errors.harmless import listed, quoted

@@ -12,7 +12,8 @@ from pyarrow.fs import LocalFileSystem
 from pytest_kdmem.base.addresses import is_address
 from pytest_kdmem.base.paths import is_file, local_path
 from pytest_kdmem.corpus.arrow_files import open_arrow
-from pytest_kdmem.corpus.formats import UNREADABLE, File, first_object
+from pytest_kdmem.corpus.file_lines import UNREADABLE, File
+from pytest_kdmem.corpus.formats import first_object
 from pytest_kdmem.corpus.sources import file_ending
 from pytest_kdmem.errors import DataError
 

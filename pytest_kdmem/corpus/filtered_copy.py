@@ -13,7 +13,8 @@ from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.base.paths import exists, local_path
 from pytest_kdmem.corpus.arrays import array_chunks, array_header
 from pytest_kdmem.corpus.arrow_files import open_arrow
-from pytest_kdmem.corpus.formats import ROWS_AT_ONCE, UNREADABLE, first_line
+from pytest_kdmem.corpus.file_lines import UNREADABLE, first_line
+from pytest_kdmem.corpus.formats import ROWS_AT_ONCE
 from pytest_kdmem.corpus.line_copies import copy_lines
 from pytest_kdmem.corpus.presets import find_preset
 from pytest_kdmem.corpus.sources import check_source, file_ending

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, Self, TypeVar
 import numpy as np
 
 from pytest_kdmem.base.arrays import TokenIds
-from pytest_kdmem.corpus.formats import File
+from pytest_kdmem.corpus.file_lines import File
 from pytest_kdmem.corpus.number_files import (
     LARGEST_ID,
     BinaryFile,

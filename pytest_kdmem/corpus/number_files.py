@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_kdmem.base.paths import is_file
-from pytest_kdmem.corpus.formats import File
+from pytest_kdmem.corpus.file_lines import File
 from pytest_kdmem.errors import DataError
 
 # A file on this machine, or one at an address.

@@ -9,7 +9,8 @@ from functools import partial
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
 from pytest_kdmem.base.addresses import check_address
-from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, DocumentReader, File, find_ending, first_line, read_file
+from pytest_kdmem.corpus.file_lines import UNREADABLE, File, first_line
+from pytest_kdmem.corpus.formats import STREAMED, DocumentReader, find_ending, read_file
 from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.row_reader import columns_of
 from pytest_kdmem.errors import DataError

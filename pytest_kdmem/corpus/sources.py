@@ -17,7 +17,8 @@ from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
 from pytest_kdmem.corpus.arrays import number_of_rows, read_rows
 from pytest_kdmem.corpus.arrow_files import read_arrow, read_saved_folder
 from pytest_kdmem.corpus.columns import Document
-from pytest_kdmem.corpus.formats import STREAMED, UNREADABLE, DocumentReader, File, find_ending, read_file
+from pytest_kdmem.corpus.file_lines import UNREADABLE, File
+from pytest_kdmem.corpus.formats import STREAMED, DocumentReader, find_ending, read_file
 from pytest_kdmem.corpus.hub import hub_readers
 from pytest_kdmem.corpus.object_store import list_files, uri_readers
 from pytest_kdmem.corpus.presets import HELD_OUT, PRESETS, find_preset, resolve

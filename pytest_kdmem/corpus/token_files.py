@@ -14,8 +14,8 @@ from pytest_kdmem.base.addresses import is_address
 from pytest_kdmem.base.arrays import TokenIds
 from pytest_kdmem.base.paths import exists, is_file, is_folder, local_path
 from pytest_kdmem.corpus.arrow_files import SPLITS, STATE
+from pytest_kdmem.corpus.file_lines import UNREADABLE, first_line
 from pytest_kdmem.corpus.flat_files import check_flat, number_of_tokens, read_flat
-from pytest_kdmem.corpus.formats import UNREADABLE, first_line
 from pytest_kdmem.corpus.megatron import INDEX, index_path, open_pair, read_pair
 from pytest_kdmem.corpus.number_files import BinaryFile, is_there
 from pytest_kdmem.corpus.object_store import TOKENS, check_reachable, list_files, names_token_files

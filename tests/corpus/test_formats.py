@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
-from pytest_kdmem.corpus import formats
-from pytest_kdmem.corpus.formats import File, find_ending, first_line, read_columns, read_file
+from pytest_kdmem.corpus.file_lines import File
+from pytest_kdmem.corpus.formats import find_ending, read_columns, read_file
 from pytest_kdmem.corpus.row_reader import DeclaredColumns, RowReader
 from pytest_kdmem.errors import DataError
 
@@ -72,11 +72,6 @@ def test_rows_are_numbered_over_batches():
         next(documents)
 
 
-def test_an_error_is_shortened_to_its_first_line():
-    assert first_line(ValueError("cannot read.\nTraceback: …")) == "cannot read"
-    assert first_line(ValueError()) == "ValueError"
-
-
 def test_columns_of_the_same_name_are_refused(tmp_path):
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
     pq.write_table(table, tmp_path / "twice.parquet")
@@ -89,19 +84,6 @@ def test_a_key_that_an_object_has_twice_is_refused(tmp_path, line):
     (tmp_path / "twice.jsonl").write_text(f'{{"text": "first"}}\n{line}\n')
     with pytest.raises(DataError, match=r"Each key was expected once in the object in line 2 of .*twice\.jsonl"):
         list(read_file(file(tmp_path / "twice.jsonl"), DeclaredColumns()))
-
-
-@pytest.mark.parametrize("ending", [".jsonl.gz", ".jsonl.zst", ".jsonl"])
-def test_a_line_that_would_fill_any_memory_is_refused(tmp_path, monkeypatch, ending):
-    monkeypatch.setattr(formats, "LONGEST_LINE", 1 << 21)
-    path, content = tmp_path / f"a{ending}", b'{"text": "' + b"x" * (1 << 23)
-    if ending == ".jsonl":
-        path.write_bytes(content)
-    else:
-        with pa.CompressedOutputStream(str(path), {".jsonl.gz": "gzip", ".jsonl.zst": "zstd"}[ending]) as sink:
-            sink.write(content)
-    with pytest.raises(DataError, match="a line of more than 2097152 bytes"):
-        list(read_file(file(path), DeclaredColumns()))
 
 
 @pytest.mark.parametrize(

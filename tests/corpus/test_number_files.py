@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
-from pytest_kdmem.corpus.formats import File
+from pytest_kdmem.corpus.file_lines import File
 from pytest_kdmem.corpus.number_files import BinaryFile, NumberFile, is_there, open_numbers, read_exactly, size_of
 from pytest_kdmem.errors import DataError
 

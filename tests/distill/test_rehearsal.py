@@ -16,7 +16,7 @@ from pytest_kdmem.distill import rehearsal
 from pytest_kdmem.distill.execution import Execution
 from pytest_kdmem.distill.job import DeclaredJob
 from pytest_kdmem.distill.recipe import Recipe
-from pytest_kdmem.distill.rehearsal import TrainingForecast, is_timed_enough, rehearse
+from pytest_kdmem.distill.rehearsal import is_timed_enough, rehearse
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from tests.conftest import ROOT
@@ -95,18 +95,6 @@ def test_a_set_of_one_batch_is_timed_over_several_steps(
 def test_at_least_three_steps_are_timed_unless_they_take_a_minute(each: float, timed: int) -> None:
     """The first step, which is not timed, has ended before."""
     assert next(n for n in range(100) if is_timed_enough([each] * n)) == timed
-
-
-def test_the_time_is_that_of_the_beginning_and_of_all_steps() -> None:
-    forecast = TrainingForecast("soft", "", 10, True, 20, 5.0, (0.25, 0.5, 0.75), 1e6, 2e6)
-    assert forecast.seconds == 15.0
-    assert len(forecast.lines) == 4
-    assert replace(forecast, share="two of them").lines[1] == "  two of them"
-    assert (
-        forecast.lines[2] == "  about 15 s (5.0 s to begin, then 0.5 s a step, from 0.25 to 0.75 s in 3 steps measured)"
-    )
-    unknown = replace(forecast, is_exact=False, step_seconds=(0.5,))
-    assert unknown.lines[2] == "  at least 15 s (5.0 s to begin, then 0.5 s a step, measured over one)"
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pytest_kdmem.corpus.formats import first_line
+from pytest_kdmem.corpus.file_lines import first_line
 from pytest_kdmem.errors import EngineError
 
 SECONDS_TO_ANSWER = 5.0

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from pytest_kdmem.base.versions import installed_version
-from pytest_kdmem.corpus.formats import first_line
+from pytest_kdmem.corpus.file_lines import first_line
 from pytest_kdmem.corpus.shards import Shard
 from pytest_kdmem.errors import EngineError, KdmemError
 from pytest_kdmem.scoring.executors.ray_reading import cause_of
