@@ -22,7 +22,7 @@ from pytest_kdmem.base.progress import Progress, progress_for_onlooker, status_o
 from pytest_kdmem.errors import KdmemError, SpecError
 from pytest_kdmem.errors.harmless import harmless, named
 from pytest_kdmem.specs.declared import Model, Thresholds, TrainingSet
-from pytest_kdmem.specs.gates import named_thresholds
+from pytest_kdmem.specs.gates import named_thresholds, split_references
 from pytest_kdmem.specs.roles import ROLES
 from pytest_kdmem.specs.students import named_students
 
@@ -42,7 +42,7 @@ def audit(
     training_set: SetSource,
     control_set: SetSource | None = None,
     teacher_set: SetSource | None = None,
-    gates: Mapping[str, float] | Thresholds | None = None,
+    gates: Mapping[str, float | str] | Thresholds | None = None,
     **settings: Unpack[AuditSettings],
 ) -> AuditReport:
     """Score models over their training set, evaluate gates on what they recite, and return the report.
@@ -63,8 +63,10 @@ def audit(
         gates: Thresholds by name: ``max_memorization_rate``, ``max_inheritance_ratio``, ``min_reduction`` and
             ``max_predicted_risk``; of the student alone ``max_near_verbatim_rate`` (a tenth of the tokens edited),
             ``max_membership_tpr`` (at 1 % false positives) and ``max_membership_auc`` over the control set, and
-            ``max_canary_exposure`` in bits, for each number of copies of the setting ``canaries``. Only those that are
-            named are evaluated; a `Thresholds` names all of its own.
+            ``max_canary_exposure`` in bits, for each number of copies of the setting ``canaries``. Each of the latter
+            four may name a model in place of a number, ``"baseline"`` or ``"teacher"``: the student's figure must then
+            be shown to be at most that of this model, for membership and canaries by a paired test over the same
+            examples. Only those that are named are evaluated; a `Thresholds` names all of its own.
         settings: Settings by the names that they have under pytest, such as ``window_tokens``, ``device``, ``dtype``
             and ``cache_dir``. Neither the environment nor a configuration is read.
 
@@ -75,7 +77,8 @@ def audit(
     if student is not None and students is not None:
         raise SpecError("Either student or students was expected; found both: leave one of them out.")
     values = setting_values(settings)
-    thresholds = named_thresholds(gates if gates is not None else {}, with_further=True)
+    numbers, references = split_references(gates if gates is not None else {})
+    thresholds: dict[str, float | str] = {**named_thresholds(numbers, with_further=True), **references}
     models = {"teacher": teacher, "student": student, "baseline": baseline}
     sets = {"training_set": training_set, "control_set": control_set, "teacher_set": teacher_set}
     declared: Declared = {role: _model(value, settings) for role, value in models.items() if value is not None}
@@ -112,7 +115,10 @@ class _Run:
     progress: Progress
 
     def results(
-        self, by_name: Mapping[str, Model], declared: Mapping[str, Model | TrainingSet], thresholds: Mapping[str, float]
+        self,
+        by_name: Mapping[str, Model],
+        declared: Mapping[str, Model | TrainingSet],
+        thresholds: Mapping[str, float | str],
     ) -> list[AuditResult]:
         """Score what is declared with each of several students; the gate that needs none of them is held before."""
         shared = {name: value for name, value in thresholds.items() if name == OF_NO_STUDENT}
@@ -121,7 +127,7 @@ class _Run:
         return results + [self.result(name, {**declared, "student": model}, own) for name, model in by_name.items()]
 
     def result(
-        self, student_name: str, declared: Mapping[str, Model | TrainingSet], thresholds: Mapping[str, float]
+        self, student_name: str, declared: Mapping[str, Model | TrainingSet], thresholds: Mapping[str, float | str]
     ) -> AuditResult:
         """Score what is declared, and return the record with the gates."""
         audit = audit_by_settings(self.values, "", student_name, self.cache_dir, self.progress)
@@ -145,7 +151,7 @@ def _training_set(value: SetSource) -> TrainingSet:
     return value if isinstance(value, TrainingSet) else TrainingSet(os.fspath(value))
 
 
-def _check_used(settings: Mapping[str, Any], thresholds: Mapping[str, float], *, has_students: bool) -> None:
+def _check_used(settings: Mapping[str, Any], thresholds: Mapping[str, float | str], *, has_students: bool) -> None:
     """Raise SpecError if no gate is of what is declared: of students, or of a setting."""
     if has_students and [*thresholds] == [OF_NO_STUDENT]:
         raise SpecError(

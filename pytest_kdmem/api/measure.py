@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from pytest_kdmem.auditing.audit import Audit
@@ -12,10 +13,12 @@ from pytest_kdmem.auditing.memberships import MembershipRequest
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.base.paths import local_path
 from pytest_kdmem.canaries.manifest import MANIFEST
+from pytest_kdmem.canaries.measured import MeasuredCanaries
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.direction import Operator
 from pytest_kdmem.metrics.estimate import Comparison, Estimate
 from pytest_kdmem.metrics.inheritance import Inheritance
+from pytest_kdmem.metrics.membership import Membership
 from pytest_kdmem.risk.label_source import parse_label_source
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.nearness import Nearness
@@ -50,14 +53,16 @@ WORDS = {"control_set": "control set", "canaries": "manifest of canaries"}
 MEMBERSHIP_FPR = 0.01
 
 
-def check_gates(thresholds: Collection[str], roles: Collection[str]) -> None:
+def check_gates(thresholds: Mapping[str, float | str], roles: Collection[str]) -> None:
     """Check that the models are declared that gates need.
 
     Raises:
         SpecError: One is missing, or there is no model at all.
     """
-    for name in thresholds:
-        if missing := [role for role in KINDS[name].roles if role not in roles]:
+    for name, threshold in thresholds.items():
+        compared_with = (threshold,) if isinstance(threshold, str) else ()
+        needed = (*KINDS[name].roles, *compared_with)
+        if missing := [role for role in needed if role not in roles]:
             raise SpecError(
                 f"A {WORDS.get(missing[0], missing[0])} was expected by the gate {name}, and none is declared; give"
                 f" {missing[0]}=…, or leave the gate out."
@@ -71,7 +76,7 @@ def compares(roles: Collection[str], thresholds: Collection[str]) -> bool:
     return set(MODEL_ROLES) <= set(roles) or "max_predicted_risk" in thresholds
 
 
-def measured_gates(audit: Audit, thresholds: Mapping[str, float], values: Mapping[str, Any]) -> list[Gate]:
+def measured_gates(audit: Audit, thresholds: Mapping[str, float | str], values: Mapping[str, Any]) -> list[Gate]:
     """Measure what an audit declares, and return its gates.
 
     Raises:
@@ -91,15 +96,15 @@ def measured_gates(audit: Audit, thresholds: Mapping[str, float], values: Mappin
         if audit.roles.keys() == set(MODEL_ROLES):
             audit.inheritance(**audit.roles, training_set=teacher_set)
     return [
-        gate_from(name, _nodeid(name, audit), _compare(estimate, kind.operator, thresholds[name]))
+        gate_from(name, _nodeid(name, audit), _compare(estimate, kind.operator, limit))
         for name, kind in KINDS.items()
-        for of_gate, estimate in estimates
-        if of_gate == name and name in thresholds
+        for of_gate, estimate, limit in estimates
+        if of_gate == name
     ]
 
 
-def _compare(estimate: Estimate, operator: Operator, threshold: float) -> Comparison:
-    """Compare a figure with a threshold, by which something must be shown.
+def _compare(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> Comparison:
+    """Compare a figure with a threshold, or with that of another model, by which something must be shown.
 
     Raises:
         SpecError: Whatever the figure is, nothing would be shown.
@@ -110,40 +115,56 @@ def _compare(estimate: Estimate, operator: Operator, threshold: float) -> Compar
 
 
 def _estimates(
-    audit: Audit, training_set: TrainingSet, thresholds: Collection[str], values: Mapping[str, Any]
-) -> Iterator[tuple[str, Estimate]]:
-    """Yield what each threshold is held against.
+    audit: Audit, training_set: TrainingSet, thresholds: Mapping[str, float | str], values: Mapping[str, Any]
+) -> Iterator[tuple[str, Estimate, Estimate | float]]:
+    """Yield name, figure and limit of each gate that is named.
 
     Risk, near-verbatim rates and membership are measured for their gates alone, as that takes its time.
     """
     roles = audit.roles
+
+    def held(name: str, measure: Callable[[str], Estimate]) -> Iterator[tuple[str, Estimate, Estimate | float]]:
+        """Measure the student for a gate if it is named, and the model that it is compared with."""
+        if name in thresholds:
+            threshold = thresholds[name]
+            yield name, measure("student"), measure(threshold) if isinstance(threshold, str) else threshold
+
     if "max_predicted_risk" in thresholds:
         labels = parse_label_source(values["labels_from"], values["predictor"])
         risk = audit.predicted_risk(roles["teacher"], roles["baseline"], training_set, labels, values["risk_threshold"])
-        yield "max_predicted_risk", risk.share_at_risk
+        yield from held("max_predicted_risk", lambda _: risk.share_at_risk)
     if "student" in roles:
-        yield "max_memorization_rate", audit.memorization(roles["student"], training_set).rate
+        yield from held("max_memorization_rate", lambda role: audit.memorization(roles[role], training_set).rate)
     for model in roles.values():
         audit.memorization(model, training_set)
     if roles.keys() == set(MODEL_ROLES):
         inheritance: Inheritance = audit.inheritance(**roles, training_set=training_set)
-        yield "min_reduction", inheritance.reduction
-        yield "max_inheritance_ratio", inheritance.ratio
+        yield from held("min_reduction", lambda _: inheritance.reduction)
+        yield from held("max_inheritance_ratio", lambda _: inheritance.ratio)
     if values["canaries"] is not None:
         manifest = MANIFEST.read(local_path(str(values["canaries"])))
-        for role, model in roles.items():
-            canaries = audit.canaries(model, training_set, manifest)
-            if role == "student":  # every number of copies is held against the threshold
-                yield from (("max_canary_exposure", canaries.exposure(copies)) for copies in canaries.tiers)
-    if "max_near_verbatim_rate" in thresholds:
-        memorization = audit.memorization(roles["student"], training_set)
-        yield "max_near_verbatim_rate", audit.beside.near_verbatim(memorization, Nearness()).rate
-    if {"max_membership_tpr", "max_membership_auc"}.intersection(thresholds):
-        assert audit.control_set is not None
-        membership = audit.membership(MembershipRequest(roles["student"], training_set, audit.control_set))
-        if "max_membership_tpr" in thresholds:  # which needs many controls
-            yield "max_membership_tpr", membership.tpr(MEMBERSHIP_FPR)
-        yield "max_membership_auc", membership.auc
+        canaries = {role: audit.canaries(model, training_set, manifest) for role, model in roles.items()}
+        for copies in canaries["student"].tiers if "student" in canaries else ():
+            yield from held("max_canary_exposure", partial(_exposure, canaries, copies))
+    yield from held("max_near_verbatim_rate", lambda role: _near_verbatim(audit, role, training_set))
+    attacked = cache(partial(_membership, audit, training_set))
+    # Which needs many controls.
+    yield from held("max_membership_tpr", lambda role: attacked(role).tpr(MEMBERSHIP_FPR))
+    yield from held("max_membership_auc", lambda role: attacked(role).auc)
+
+
+def _exposure(canaries: Mapping[str, MeasuredCanaries], copies: int, role: str) -> Estimate:
+    return canaries[role].exposure(copies)
+
+
+def _near_verbatim(audit: Audit, role: str, training_set: TrainingSet) -> Estimate:
+    memorization = audit.memorization(audit.roles[role], training_set)
+    return audit.beside.near_verbatim(memorization, Nearness()).rate
+
+
+def _membership(audit: Audit, training_set: TrainingSet, role: str) -> Membership:
+    assert audit.control_set is not None
+    return audit.membership(MembershipRequest(audit.roles[role], training_set, audit.control_set))
 
 
 def _nodeid(name: str, audit: Audit) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from typing import cast
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import listed, quoted
 from pytest_kdmem.specs.checks import limit_of_share, number, plain, require
 from pytest_kdmem.specs.declared import Thresholds
+from pytest_kdmem.specs.roles import REFERENCES
 
 NAMES = tuple(field.name for field in fields(Thresholds))
 # Thresholds that only an audit from Python names; under pytest these gates are written as comparisons.
@@ -18,6 +20,30 @@ FURTHER = {
     "max_membership_auc": limit_of_share,
     "max_canary_exposure": number(least=0),
 }
+
+
+def split_references(
+    gates: Mapping[str, float | str] | Thresholds,
+) -> tuple[Mapping[str, float] | Thresholds, dict[str, str]]:
+    """Return the gates whose threshold is a number, and by name those whose threshold is the figure of another model.
+
+    Raises:
+        SpecError: A gate that is a word names no such model, or its figure is not compared with that of another.
+    """
+    if not isinstance(gates, Mapping):
+        return gates, {}
+    # Unknown names are refused with the numbers.
+    references = {name: value for name, value in gates.items() if isinstance(value, str) and name in (*NAMES, *FURTHER)}
+    for name, value in references.items():
+        if name in FURTHER and value not in REFERENCES:
+            raise SpecError(f"{name} must be a number, or one of {listed(REFERENCES)}; found {quoted(value)}.")
+        if name in NAMES:
+            raise SpecError(
+                f"{name} must be a number; found {quoted(value)}: figures of two models are compared by"
+                f" {listed(FURTHER)}, and rates by min_reduction."
+            )
+    numbers = {name: cast(float, value) for name, value in gates.items() if name not in references}
+    return numbers, references
 
 
 def named_thresholds(gates: Mapping[str, float] | Thresholds, *, with_further: bool = False) -> dict[str, float]:

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pytest_kdmem import audit
 from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.errors import SpecError
+from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
@@ -248,6 +251,31 @@ def test_a_student_of_a_cleaned_copy_is_attacked_over_what_it_never_saw_and_that
     assert len(warnings) == 2
     assert any("attacks also look for what cleaning left out" in warning for warning in warnings)
     assert any("20 of 120 examples (16.67%) were left out" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(("turned", "outcome"), [(False, "pass"), (True, "fail")])
+def test_an_audit_from_python_compares_two_models_by_pairs_as_the_fixture_does(
+    project: AuditProject, learned: tuple[Path, Path], turned: bool, outcome: str
+) -> None:
+    student, baseline = reversed(learned) if turned else learned
+    project.declare(teacher=None, student=student, baseline=baseline)
+    project.gates("""
+def test_membership(membership, student, baseline):
+    assert membership(student).auc <= membership(baseline).auc
+""")
+    project.run(NOISE, "--kdmem-report=report.json")
+    [expected] = project.report("report.json").gates
+    arguments: dict[str, Any] = {"student": student, "training_set": project.path / "data.npy", "device": "cpu"}
+    arguments |= {"control_set": project.path / "control.npy", "prefix_tokens": 12, "suffix_tokens": 8}
+    arguments |= {"cache_dir": project.path / ".kdmem", "accept_reading": "noise"}
+    gates = {"max_membership_auc": "baseline", "max_near_verbatim_rate": 0.99}
+    _, area = audit(gates=gates, baseline=baseline, **arguments).gates
+    assert "paired over the same 120 members and 120 controls" in area.reason
+    assert (area.outcome, area.reason, area.operator) == (outcome, expected.reason, "<=")
+    assert isinstance(area.threshold, Estimate)
+    assert area.threshold.subject == "baseline"
+    with pytest.raises(SpecError, match="A baseline was expected by the gate max_membership_auc"):
+        audit(gates=gates, **arguments)
 
 
 def test_an_audit_from_python_attacks_as_the_fixture_does(project: AuditProject, learned: tuple[Path, Path]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Thresholds
-from pytest_kdmem.specs.gates import FURTHER, NAMES, named_thresholds
+from pytest_kdmem.specs.gates import FURTHER, NAMES, named_thresholds, split_references
 
 
 def test_only_thresholds_that_are_named_are_held():
@@ -62,3 +62,29 @@ def test_further_thresholds_are_named_where_they_are_taken_and_in_their_order():
         with pytest.raises(SpecError, match=r"must be a (number|share) of at least 0"):
             named_thresholds({name: -1}, with_further=True)
     assert tuple(named_thresholds(Thresholds(), with_further=True)) == NAMES
+
+
+def test_a_gate_may_be_the_figure_of_another_model() -> None:
+    gates = {"max_membership_auc": "baseline", "min_reduction": 2, "max_near_verbatim_rate": "teacher"}
+    numbers, references = split_references(gates)
+    assert numbers == {"min_reduction": 2}
+    assert references == {"max_membership_auc": "baseline", "max_near_verbatim_rate": "teacher"}
+    assert split_references(Thresholds()) == (Thresholds(), {})
+
+
+@pytest.mark.parametrize(
+    ("gates", "message"),
+    [
+        ({"max_membership_auc": "student"}, "max_membership_auc must be a number, or one of teacher, baseline; found"),
+        ({"max_membership_auc": "0.5"}, "found '0.5'"),
+        ({"max_memorization_rate": "baseline"}, "max_memorization_rate must be a number; .*rates by min_reduction"),
+    ],
+)
+def test_another_word_is_no_threshold(gates: dict[str, float | str], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        split_references(gates)
+
+
+def test_an_unknown_gate_is_refused_whatever_its_threshold_is() -> None:
+    with pytest.raises(SpecError, match="Gates must be of"):
+        named_thresholds(split_references({"max_rate": "baseline"})[0], with_further=True)
