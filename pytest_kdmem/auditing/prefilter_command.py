@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import ModelEntry
 from pytest_kdmem.errors.harmless import is_name
 from pytest_kdmem.risk.classifier import FEWEST_PER_CLASS
 from pytest_kdmem.specs.options import OPTIONS
@@ -39,19 +40,40 @@ def prefilter_command(result: AuditResult, options: Sequence[str]) -> list[str]:
         return []
     if not data.reading.keys() <= OF_READING.keys():
         return []
+    by_models, run_models = _of_models(teacher, baseline), [teacher, baseline]
     by_set = {OF_READING[name]: _text(value) for name, value in data.reading.items()}
-    given = dict(_settings(result)) | by_set | dict(_given(options))
+    given = by_models | dict(_settings(result)) | _threshold(result) | by_set | dict(_given(options))
+    names_labels = "--labels-from" in given
     if not any(flag in given for flag in LABELS) and _recites_too_little(result, "baseline"):
         student = result.models.get("student")
-        if student is None or student.revision or _recites_too_little(result, "student"):
+        if student is None or student.revision or "base" in student.declared or _recites_too_little(result, "student"):
             return []
         given["--labels-from"] = student.source
+        run_models.append(student)
+    # The command runs the code of all of its models or of none, and nothing is known of one that is named for labels.
+    trusts = {model.declared.get("trust_remote_code", False) for model in run_models}
+    if "--trust-remote-code" not in given and True in trusts:
+        if len(trusts) > 1 or names_labels:
+            return []
+        given["--trust-remote-code"] = None
     # Reports tell a value that may be a text by its length alone, and no command can be made of it.
     if not all(is_name(value) for value in given.values() if value is not None):
         return []
     flags = [flag if value is None else f"{flag}={value}" for flag, value in given.items()]
     models = [f"--teacher={teacher.source}", f"--baseline={baseline.source}"]
     return ["kdmem", "prefilter", data.source, *models, *flags, "--out=cleaned"]
+
+
+def _of_models(teacher: ModelEntry, baseline: ModelEntry) -> dict[str, str | None]:
+    """Flags and values of the bases that are declared for adapters."""
+    roles = {"teacher": teacher, "baseline": baseline}
+    return {f"--{role}-base": model.declared["base"] for role, model in roles.items() if "base" in model.declared}
+
+
+def _threshold(result: AuditResult) -> dict[str, str | None]:
+    """The threshold that the predicted risk was compared with, if it was given and not derived."""
+    requested = result.risk.comparable_on.get("risk threshold", "") if result.risk is not None else ""
+    return {"--threshold": requested} if requested and not requested.startswith("recall") else {}
 
 
 def _settings(result: AuditResult) -> Iterator[tuple[str, str | None]]:

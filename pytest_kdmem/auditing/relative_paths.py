@@ -62,7 +62,8 @@ def _changed(value: Any, text: Callable[[str], str]) -> Any:
 
 def _model(subject: str, entry: ModelEntry, text: Callable[[str], str]) -> ModelEntry:
     has_role = subject.partition(" on ")[0] != entry.source
-    return replace(entry, source=text(entry.source)) if has_role else entry
+    declared = {name: _changed(value, text) for name, value in entry.declared.items()}
+    return replace(entry, source=text(entry.source), declared=declared) if has_role else entry
 
 
 def _gate(gate: Gate, text: Callable[[str], str], command: Callable[[str], str]) -> Gate:

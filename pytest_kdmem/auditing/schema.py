@@ -57,6 +57,8 @@ class ModelEntry:
         base: Last part of the source of the model that this adapter is merged into; None of a whole model.
         quantization: Packages that quantized weights were loaded by, and whether they were dequantized; None of plain
             weights.
+        declared: How it is loaded otherwise than by default, by the argument of a model: ``base``,
+            ``trust_remote_code``.
     """
 
     source: str
@@ -72,6 +74,7 @@ class ModelEntry:
     screening: ScreeningEntry | None = field(default=None, metadata={"json_default": "left out"})
     base: str | None = field(default=None, metadata={"json_default": "left out"})
     quantization: str | None = field(default=None, metadata={"json_default": "left out"})
+    declared: dict[str, Any] = field(default_factory=dict, metadata={"json_default": "left out"})
 
 
 @dataclass(frozen=True)

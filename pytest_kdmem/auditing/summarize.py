@@ -28,6 +28,8 @@ from pytest_kdmem.scoring.too_short import count_too_short
 from pytest_kdmem.specs.run_card import RunCard
 
 PACKAGES = ("pytest-kdmem", "torch", "transformers", "tokenizers")
+# Arguments of a model that say how it is loaded, and that no digest of its files tells.
+LOADED_BY = ("base", "trust_remote_code")
 # Edges of the histogram of risks between 0 and 1, five to a power of ten from 0.0001 on.
 RISK_EDGES = [0.0, *(10 ** (step / 5) for step in range(-20, 1))]
 
@@ -61,6 +63,7 @@ def model_entry(scores: ScoreTable, card: RunCard | None) -> ModelEntry:
         screening=_screening_entry(scores),
         base=last_part(checkpoint.base_source) if checkpoint.base_source else None,
         quantization=numerics.quantization,
+        declared={name: value for name in LOADED_BY if (value := getattr(model, name))},
     )
 
 

@@ -15,6 +15,7 @@ from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.declared import TrainingSet
 from tests.auditing.estimates import rate
 from tests.auditing.results import full_result
+from tests.report.audits import risk_entry
 
 FULL = full_result()
 STUDENT = replace(FULL.models["student"], revision=None)
@@ -70,6 +71,43 @@ def test_none_is_printed_for_a_set_that_the_command_cannot_read_so(reading: dict
 def test_none_is_printed_for_a_revision_that_the_command_cannot_name(role: str) -> None:
     models = result().models
     assert prefilter_command(result(models=models | {role: replace(models[role], revision="v1")}), []) == []
+
+
+def test_bases_that_are_declared_are_those_of_the_command() -> None:
+    models = result().models
+    adapters = {role: replace(models[role], declared={"base": f"runs/{role}-base"}) for role in ("teacher", "baseline")}
+    words = prefilter_command(result(models=models | adapters), [])
+    assert {"--teacher-base=runs/teacher-base", "--baseline-base=runs/baseline-base"} <= {*words}
+    chosen = prefilter_command(result(models=models | adapters), ["--kdmem-teacher-base=other"])
+    assert "--teacher-base=other" in chosen
+    assert "--teacher-base=runs/teacher-base" not in chosen
+
+
+def test_code_of_models_is_run_if_all_of_them_declare_it_and_else_there_is_no_command() -> None:
+    trusting = {name: replace(model, declared={"trust_remote_code": True}) for name, model in result().models.items()}
+    assert "--trust-remote-code" in prefilter_command(result(models=trusting), [])
+    one = result(models=result().models | {"teacher": trusting["teacher"]})
+    assert prefilter_command(one, []) == []
+    assert "--trust-remote-code" in prefilter_command(one, ["--kdmem-trust-remote-code"])
+    little = {"baseline": rate(9, 1000), "student": rate(10, 1000)}
+    pair = result().models | {role: trusting[role] for role in ("teacher", "baseline")}
+    assert prefilter_command(result(models=pair, memorization=little), []) == []
+    assert prefilter_command(result(models=pair), ["--kdmem-labels-from=runs/other"]) == []
+    assert "--trust-remote-code" in prefilter_command(result(models=trusting, memorization=little), [])
+
+
+def test_labels_of_an_adapter_whose_base_the_command_cannot_name_are_not_proposed() -> None:
+    models = result().models
+    student = replace(models["student"], declared={"base": "runs/base"})
+    little = {"baseline": rate(9, 1000), "student": rate(10, 1000)}
+    assert prefilter_command(result(models=models | {"student": student}, memorization=little), []) == []
+
+
+@pytest.mark.parametrize(("requested", "words"), [("0.3", {"--threshold=0.3"}), ("recall of 95.00%", set())])
+def test_the_threshold_of_the_gate_is_that_of_the_command(requested: str, words: set[str]) -> None:
+    risk = replace(risk_entry(), comparable_on={"risk threshold": requested})
+    found = prefilter_command(result(risk=risk), [])
+    assert {word for word in found if word.startswith("--threshold")} == words
 
 
 def test_a_baseline_that_recites_too_little_is_no_source_of_labels() -> None:

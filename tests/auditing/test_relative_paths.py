@@ -18,7 +18,9 @@ def audit_below(folder: str) -> AuditResult:
     """An audit whose sources are declared by absolute paths."""
     audit = full_audit()
     assert audit.training_set is not None
-    student = replace(audit.models["student"], source=f"{folder}/runs/student")
+    student = replace(
+        audit.models["student"], source=f"{folder}/runs/student", declared={"base": f"{folder}/runs/base"}
+    )
     data = replace(audit.training_set, source=f"{folder}/data/train.jsonl")
     command = f"kdmem prefilter {folder}/data/train.jsonl --teacher={folder}/runs/teacher '--out={folder}/a b'"
     failing = replace(FAILING, reason=f"A model was expected at {folder}/runs/x.", command=command)
@@ -38,6 +40,7 @@ def audit_below(folder: str) -> AuditResult:
 def test_paths_below_the_root_are_relative_to_it() -> None:
     result = with_relative_paths(audit_below(str(ROOT)), ROOT)
     assert result.models["student"].source == "runs/student"
+    assert result.models["student"].declared == {"base": "runs/base"}
     sets = (result.training_set, result.control_set, result.teacher_set, result.other_sets["other"])
     assert {entry.source for entry in sets if entry is not None} == {"data/train.jsonl"}
     assert result.settings == {"report": ["a.html"], "cache_dir": "cache", "seed": 1}

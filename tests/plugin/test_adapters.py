@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from pytest_kdmem.auditing.report import read_report
-from tests.audit_project import AuditProject
+from pytest_kdmem.cli import main
+from pytest_kdmem.risk import fitting
+from tests.audit_project import AuditProject, rows_of_cells
 from tests.plugin.audit_folders import extend, fixture
 
 STRICT = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.1\n"
@@ -74,6 +78,37 @@ def test_another_place_of_the_base_is_an_option_or_a_setting(
     audit_project.declare(student=None)
     audit_project.configure(kdmem_student=str(adapter), kdmem_student_base=str(moved))
     audit_project.run().assert_outcomes(passed=1)
+
+
+def test_the_command_that_cleans_reads_an_adapter_over_the_declared_base(
+    audit_project: AuditProject,
+    base: Path,
+    adapter: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The command of the failed gate is run; without the base it would be refused, as the adapter names another."""
+    monkeypatch.setattr(fitting, "TRIALS", 20)
+    monkeypatch.setattr(fitting, "REFITS", 20)
+    moved = base.rename(audit_project.path / "moved")
+    np.save(audit_project.path / "data.npy", rows_of_cells(**{"teacher+student": 10, "all": 15, "none": 37}))
+    audit_project.declare(student=None, baseline=None)
+    extend(audit_project, fixture("baseline", f"return Model({str(adapter)!r}, base={str(moved)!r})"))
+    audit_project.gates(
+        "def test_risk(predicted_risk):\n    assert predicted_risk(threshold=0.4).share_at_risk <= 0.001\n"
+    )
+    audit_project.run("--kdmem-report=audit.json")
+    audit = audit_project.report("audit.json")
+    assert audit.models["baseline"].declared == {"base": "moved"}
+    [gate] = audit.failed
+    _, *arguments = shlex.split(gate.command)
+    assert {"--baseline-base=moved", "--threshold=0.4"} <= {*arguments}
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    captured = capsys.readouterr()
+    assert not end.value.code, captured.err
+    assert (audit_project.path / "cleaned" / "data.npy").is_file()
+    assert "a risk of 0.4 or more" in captured.out
 
 
 def test_a_second_audit_loads_no_model(
