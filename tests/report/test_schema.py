@@ -231,15 +231,14 @@ def test_the_schema_and_the_reader_refuse_the_same_changes(change: str) -> None:
     refused = accepted = 0
     for path in different_paths(content):
         with changed(content, path, change) as other_content:
-            error_message, is_valid = read_error(other_content), VALIDATOR.is_valid(other_content)
-        if any(relation in error_message for relation in RELATIONS):
-            continue
-        if error_message:
-            refused += 1
-            assert not is_valid, path
-        if is_valid and change in HARMLESS:
-            accepted += 1
-            assert not error_message, path
+            error_message = read_error(other_content)
+            if any(relation in error_message for relation in RELATIONS):
+                continue
+            if error_message:
+                refused += 1
+                assert not VALIDATOR.is_valid(other_content), path
+            elif change in HARMLESS:  # of other changes, the schema may refuse more than the reader does
+                accepted += VALIDATOR.is_valid(other_content)
     assert refused > 20
     assert accepted > 20 or change not in HARMLESS
     assert content == json.loads(json.dumps(complete_audit().to_json()))
