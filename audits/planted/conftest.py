@@ -1,4 +1,7 @@
-"""The models in fixtures/ whose training set holds canaries and records of known copies. Point these at your own."""
+"""The models in fixtures/ whose training set holds canaries and records of known copies. Point these at your own.
+
+Canaries and keys are random strings, which a model rightly finds as unlikely as noise: a warning says so in one line.
+"""
 
 from pathlib import Path
 

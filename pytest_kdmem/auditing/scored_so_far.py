@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pytest_kdmem.auditing.declared_audit import DeclaredAudit
 from pytest_kdmem.auditing.memberships import MeasuredMembership, MembershipRequest
 from pytest_kdmem.auditing.scored_audit import ScoredAudit
+from pytest_kdmem.auditing.shared_notes import with_shared_notes
 from pytest_kdmem.engines.protocol import Metrics
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
@@ -93,7 +94,7 @@ class ScoredSoFar:
             inheritance=self.inheritance,
             further_inheritances=dict(self.further_inheritances),
             predicted_risk=self.predicted_risk,
-            warnings=tuple(self._warnings),
+            warnings=with_shared_notes(self._warnings),
             student=audit.student,
             memberships=tuple(self.memberships.values()),
             teacher_set_inheritance=self.teacher_set_inheritance,

@@ -39,6 +39,11 @@ KNOWN, UNLIKELY = 0.8, 0.95
 FOREIGN = 0.9
 # Nats a token by which text in its order is likelier than its shuffled tokens to a model that knows it.
 LEAST_ORDER = 0.1
+# Follows how many of the documents it is said of.
+MIXED = (
+    "documents are as unlikely as noise, and others are not: random strings such as canaries rightly are, and so are"
+    " token ids of another tokenizer, which the model cannot recite"
+)
 
 
 @dataclass(frozen=True)
@@ -214,8 +219,4 @@ def foreign_warning(losses: ReadingLosses) -> str:
 
 def mixed_warning(losses: ReadingLosses) -> str:
     """Say that some of the documents are as unlikely as noise, and others are not."""
-    return (
-        f"{losses.unlikely} of {len(losses.as_read)} documents are as unlikely as noise, and others are not: random"
-        " strings such as canaries rightly are, and so are token ids of another tokenizer, which the model cannot"
-        " recite"
-    )
+    return f"{losses.unlikely} of {len(losses.as_read)} {MIXED}"
