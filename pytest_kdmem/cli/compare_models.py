@@ -168,6 +168,7 @@ def _names(sources: list[str]) -> list[str]:
 
 def _lines(models: Sequence[Memorization], differences: Sequence[ModelDifference], *, show_ids: bool) -> Iterator[str]:
     """What is printed below the table."""
+    from pytest_kdmem.auditing.scored_share import short_copies_warning
     from pytest_kdmem.base.text import count
 
     first = models[0]
@@ -176,6 +177,8 @@ def _lines(models: Sequence[Memorization], differences: Sequence[ModelDifference
         f"{examined} {count(first.rate.n)} distinct examples of {first.scores.training_set.name},"
         f" {count(first.too_short)} too short; lost and gained by comparison with {first.subject}"
     )
+    if warning := short_copies_warning(first.scores):
+        yield with_command_flags(f"warning: {warning}")
     for model, difference in zip(models, [None, *differences], strict=True):
         for note in model.scores.notes:
             yield with_command_flags(f"warning: {model.subject}: {note}")

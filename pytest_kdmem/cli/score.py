@@ -108,6 +108,7 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pla
     Raises:
         EngineError: The confirmation contradicts the scores; no table is written.
     """
+    from pytest_kdmem.auditing.scored_share import short_copies_warning
     from pytest_kdmem.auditing.summarize import confirmation_entry
     from pytest_kdmem.base.files import write_table
     from pytest_kdmem.metrics.memorization import Memorization
@@ -125,6 +126,8 @@ def write_scores(scores: ScoreTable, confirmation: Confirmation | None, out: Pla
     say(f"{rate.metric} of {memorization.subject}: {rate}{shorter}")
     if phrase := unaudited_phrase(scores.record.unaudited_turns):
         say(with_command_flags(phrase))
+    if warning := short_copies_warning(scores):
+        say_warning(warning)
     for note in scores.notes:
         say_warning(note)
     say(f"{len(scores.rows)} rows in {out}")

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from peft import LoraConfig
 from scipy.stats import binomtest
@@ -47,6 +49,14 @@ def compare(kdmem, models, tmp_path):
     return lambda *options, of=models: kdmem(
         "compare-models", *of, "--training-set=data.npy", "--cache-dir=cache", *LENGTHS, *options
     )
+
+
+def test_what_is_too_short_and_stands_several_times_is_warned_of(kdmem, models, tmp_path):
+    rows = sequences()[:3].tolist()
+    pq.write_table(pa.table({"input_ids": [*rows, *[rows[0][:-1]] * 5]}), tmp_path / "data.parquet")
+    done = kdmem("compare-models", models[0], models[1], "--training-set=data.parquet", "--cache-dir=cache", *LENGTHS)
+    assert done.code == 0
+    assert "too short to be looked at, and stands there up to 5 times" in " ".join(done.out.split())
 
 
 def test_sets_overlap_and_p_values_are_those_of_independent_decoding(compare, models, recited):

@@ -105,6 +105,11 @@ def test_short_examples_and_copies_are_counted(kdmem, tiny, rows, tmp_path):
     assert columns["memorized"] == [True, None, True, False]
     assert columns["digest"][0] == columns["digest"][2]
     assert "(1 of 2; 1 too short to be measured)" in done.out
+    assert "warning" not in done.out
+    pq.write_table(pa.table({"input_ids": [*examples, examples[1]]}), tmp_path / "train.parquet")
+    done = kdmem("score", tiny, "train.parquet", "--out", "scores.parquet")
+    assert "is too short to be looked at, and stands there up to 2 times" in done.out
+    assert "(fewer --prefix-tokens and --suffix-tokens reach shorter examples)" in done.out
 
 
 def test_the_same_seed_draws_the_same_sample(kdmem, tiny, data):
