@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pytest_kdmem.corpus.presets import PRESETS
+from pytest_kdmem.corpus.shards import CorpusReader
 from pytest_kdmem.corpus.sources import read_documents
+from pytest_kdmem.corpus.tokenizer import load_tokenizer
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.scoring.executors.ray import RayExecutor
 from pytest_kdmem.scoring.executors.ray_cluster import cluster
@@ -104,6 +106,21 @@ def test_what_ray_cannot_do_is_one_sentence():
     assert "\n" not in str(raised.value)
     assert "the text" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("reading", [{}, {"sample": 2}, {"minimum_tokens": 6}])
+def test_copies_of_what_is_too_short_are_counted_as_without_ray(tiny, tmp_path, reading):
+    texts = [*(" ".join(f"word{number}{place}" for place in range(200)) for number in range(4)), *["a b"] * 16]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    records = []
+    for read in (RayExecutor().documents, read_documents):
+        data = TrainingSet(tmp_path / "data.jsonl", **reading)
+        reader = CorpusReader(data, load_tokenizer(tiny), EXTRACTION, read=read)
+        list(reader)
+        records.append(reader.record)
+    assert records[0] == records[1]
+    [unseen] = (*records[0].short, *records[0].shorter)
+    assert (unseen.copies, unseen.distinct) == (16, 1)
 
 
 def test_scoring_that_holds_every_cpu_waits_for_no_reading_that_waits_for_it(hub_copy, tiny, tmp_path):
