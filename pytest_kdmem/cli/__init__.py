@@ -138,7 +138,8 @@ def main(arguments: list[str] | None = None) -> Any:
         say_error(str(interruption))
         sys.exit(interruption.exit_code)
     except KdmemError as error:
-        say_error(str(error))
+        for mistake in getattr(error, "errors", [error]):
+            say_error(str(mistake))
         sys.exit(USAGE_ERROR)
     except Exception as error:
         sentence = out_of_memory_sentence() if is_out_of_memory(error) else breakage_sentence(error)

@@ -93,8 +93,9 @@ def _checked_job(
     files: TrainingFiles, recipe: Recipe, execution: Execution, examples: ExampleOptions, loading: LoadingOptions
 ) -> DeclaredJob:
     """The training that is asked for, with everything checked of it that needs no torch, which takes long to load."""
-    from pytest_kdmem.distill.job import DeclaredJob, open_job
+    from pytest_kdmem.distill.job import DeclaredJob, check_job, open_job
     from pytest_kdmem.distill.output_folder import check_output_folder
+    from pytest_kdmem.errors.mistakes import Mistakes
     from pytest_kdmem.specs.trackers import check_installed
 
     job = DeclaredJob(
@@ -106,8 +107,14 @@ def _checked_job(
         held_out=replace(examples.training_set(files.held_out), order=None) if files.held_out else None,
         extraction=examples.extraction,
     )
-    check_output_folder(files.out)
-    check_installed(execution.trackers)
+    mistakes = Mistakes()
+    with mistakes.collected():
+        check_output_folder(files.out)
+    with mistakes.collected():
+        check_installed(execution.trackers)
+    with mistakes.collected():
+        check_job(job, offline=loading.offline)
+    mistakes.raise_all()
     open_job(job, offline=loading.offline)  # files that were digested once are not read again
     return job
 

@@ -7,14 +7,17 @@ from typing import Any
 
 from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.chat_source import chat_digests
+from pytest_kdmem.corpus.first_row import check_first_row
 from pytest_kdmem.corpus.sources import check_source, training_fingerprint
 from pytest_kdmem.distill.adaptable import check_can_adapt
 from pytest_kdmem.distill.recipe import Recipe
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.errors.harmless import named
+from pytest_kdmem.errors.mistakes import Mistakes
 from pytest_kdmem.specs.checkpoint import Checkpoint, open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
 from pytest_kdmem.specs.model_place import check_model_place
+from pytest_kdmem.specs.positions import positions_at_a_look
 from pytest_kdmem.specs.tokenizer_content import different_tokenizers
 
 # What a training set need not declare.
@@ -141,18 +144,14 @@ def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:
             a model, or an adapter is asked for that cannot be trained.
         DataError: A training set is missing or of an unknown format.
     """
-    teacher_model = _declared_teacher(declared)
-    for training_set in filter(None, (declared.training_set, declared.held_out)):
-        check_source(training_set)
-    for model in filter(None, (declared.init, teacher_model)):  # before the weights of one are read and digested
-        check_model_place(model, offline=offline)
+    teacher_model = check_job(declared, offline=offline)  # before the weights of a model are read and digested
     init = OpenedModel(declared.init, open_checkpoint(declared.init, offline=offline))
     if declared.recipe.lora_rank is not None:
         check_can_adapt(init.checkpoint)
     _check_trainable(init.checkpoint)
     teacher = _open_teacher(teacher_model, init.checkpoint, offline=offline) if teacher_model else None
     for opened in filter(None, (init, teacher)):
-        _check_positions(opened.checkpoint, declared.extraction)
+        _check_positions(opened.checkpoint.positions, str(opened.checkpoint.folder), declared.extraction)
     return TrainingJob(
         declared.recipe,
         declared.training_set.lengths(declared.extraction),
@@ -161,6 +160,33 @@ def open_job(declared: DeclaredJob, *, offline: bool) -> TrainingJob:
         OpenedData(declared.training_set, training_fingerprint(declared.training_set)),
         OpenedData(declared.held_out, training_fingerprint(declared.held_out)) if declared.held_out else None,
     )
+
+
+def check_job(declared: DeclaredJob, *, offline: bool) -> Model | None:
+    """Check all that a look at files tells, without reading weights, and tell every mistake at once.
+
+    Returns:
+        the teacher to learn from; None if the recipe needs none.
+
+    Raises:
+        SpecError: A model or the teacher is missing, or the window is too long for a model.
+        DataError: A training set is missing, of an unknown format, or its first row cannot be read as declared.
+        SeveralErrors: Several of these.
+    """
+    mistakes = Mistakes()
+    teacher: Model | None = None
+    with mistakes.collected():
+        teacher = _declared_teacher(declared)
+    for training_set in filter(None, (declared.training_set, declared.held_out)):
+        with mistakes.collected():
+            check_source(training_set)
+            check_first_row(training_set)
+    for model in filter(None, (declared.init, teacher)):
+        with mistakes.collected():
+            check_model_place(model, offline=offline)
+            _check_positions(positions_at_a_look(model, offline=offline), model.source, declared.extraction)
+    mistakes.raise_all()
+    return teacher
 
 
 def _declared_teacher(declared: DeclaredJob) -> Model | None:
@@ -193,9 +219,9 @@ def _check_trainable(init: Checkpoint) -> None:
         )
 
 
-def _check_positions(checkpoint: Checkpoint, extraction: Extraction) -> None:
-    if checkpoint.positions is not None and extraction.window_tokens > checkpoint.positions:
+def _check_positions(positions: int | None, model: str, extraction: Extraction) -> None:
+    if positions is not None and extraction.window_tokens > positions:
         raise SpecError(
-            f"A window of at most {checkpoint.positions} tokens was expected, because {checkpoint.folder} has"
+            f"A window of at most {positions} tokens was expected, because {model} has"
             f" no more positions; window-tokens is {extraction.window_tokens}: set shorter --window-tokens."
         )

@@ -23,6 +23,7 @@ from pytest_kdmem.specs.layout import (
 )
 from pytest_kdmem.specs.locations import locate
 from pytest_kdmem.specs.model_settings import declared_dtype, first_whole_number
+from pytest_kdmem.specs.positions import positions_by_config, text_config_of
 from pytest_kdmem.specs.quantization import GGUF, MODELOPT_FILE, Quantization, read_quantization
 from pytest_kdmem.specs.quantized_parameters import count_parameters
 from pytest_kdmem.specs.run_card import FILE_NAME, read_run_card
@@ -31,7 +32,6 @@ from pytest_kdmem.specs.weights import compute_weights, read_weights, weight_fil
 
 # Settings that do not change the output of a model, or only through the settings of the engine (dtype, cache).
 INERT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache")
-POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
 @dataclass(frozen=True)
@@ -209,8 +209,6 @@ def _check_trained_on(merged: Checkpoint, base: Checkpoint) -> None:
 def _read_checkpoint(folder: Path) -> Checkpoint:
     config = read_model_json(folder / CONFIG, "a model's configuration")
     check_no_redirects(config, folder)
-    inner = config.get("text_config")
-    text_config = {**config, **inner} if isinstance(inner, dict) else config
     weights, text = read_weights(folder), text_digest(folder)
     settings = {key: value for key, value in config.items() if key not in INERT_CONFIG_KEYS}
     code = [(str(file.relative_to(folder)), file_digest(file)) for file in sorted(folder.rglob("*.py"))]
@@ -221,8 +219,8 @@ def _read_checkpoint(folder: Path) -> Checkpoint:
         tokenizer_digest=digest_tokenizer(folder),
         text_digest=text,
         parameters=count_parameters(weight_files(folder), config) if quantization else weights.parameters,
-        vocabulary=first_whole_number(text_config, ("vocab_size",), folder) or 0,
-        positions=first_whole_number(text_config, POSITION_KEYS, folder),
+        vocabulary=first_whole_number(text_config_of(config), ("vocab_size",), folder) or 0,
+        positions=positions_by_config(config, folder),
         dtype=declared_dtype(config, folder) or weights.dtype,
         architecture=str(architectures[0] if isinstance(architectures, list) and architectures else "unknown"),
         quantization=quantization,

@@ -28,13 +28,23 @@ for command in json.loads(sys.argv[1]):
 """
 
 TRAIN = "distill --prefix-tokens=8 --suffix-tokens=8 --window-tokens=24 --init=broken --offline --out="
-SLIPS = {
+SLIPS: dict[str, str | tuple[str, ...]] = {
     TRAIN + "new --train=data.jsonl": "A teacher was expected for mode soft, and none was given; name one with",
     TRAIN + "new --train=data.jsonl --teacher=no/teacher": "Model no/teacher was expected as a folder or on the hub",
     TRAIN + "new --train=data.jsonl --teacher=./none": "./none, and there is none",
     TRAIN + "new --train=nowhere.jsonl --mode=baseline": "nothing is there",
     TRAIN + "full --train=data.jsonl --mode=baseline": "An empty or new folder was expected",
     TRAIN + "new --train=data.jsonl --mode=baseline --report-to=none": "report-to must be names of",
+    TRAIN + "full --train=data.jsonl --text-column=body --teacher=short": (
+        "An empty or new folder was expected",
+        "Column 'body' was expected in line 1",
+        "A window of at most 16 tokens was expected, because short has no more",
+    ),
+    TRAIN + "new --train=nowhere.jsonl --held-out=data.jsonl --text-column=body": (
+        "A teacher was expected for mode soft",
+        "nothing is there",
+        "Column 'body' was expected in line 1",
+    ),
     "score ./none data.jsonl --out=scores.parquet": "./none, and there is none",
     "score data.jsonl broken --out=scores.parquet": "write kdmem score broken data.jsonl.",
     "confirm data.jsonl broken": "write kdmem confirm broken data.jsonl.",
@@ -58,6 +68,9 @@ def test_a_slip_is_told_before_anything_large_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{}")
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"damaged")
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short" / "config.json").write_text('{"max_position_embeddings": 16}')
+    (tmp_path / "short" / "model.safetensors").write_bytes(b"damaged")
     (tmp_path / "data.jsonl").write_text('{"text": "words"}\n')
     pq.write_table(pa.table({"body": ["words"]}), tmp_path / "data.parquet")
     (tmp_path / "full").mkdir()
@@ -72,8 +85,11 @@ def test_a_slip_is_told_before_anything_large_is_loaded(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     ends = [json.loads(line) for line in done.stdout.splitlines()]
-    for (command, message), (told, loaded) in zip(SLIPS.items(), ends, strict=True):
-        assert message in told, (command, told)
+    for (command, expected), (told, loaded) in zip(SLIPS.items(), ends, strict=True):
+        messages = (expected,) if isinstance(expected, str) else expected
+        for message in messages:
+            assert message in told, (command, told)
+        assert told.count("kdmem: ") - told.count("kdmem: opening") == len(messages), told
         assert loaded == [], command
 
 
