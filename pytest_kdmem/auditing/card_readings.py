@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pytest_kdmem.corpus.special_tokens import possible_ends
 from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, RunCard, Setting
@@ -28,9 +29,7 @@ def other_settings(trained_on: DataOrigin, training_set: TrainingSet) -> dict[st
     trained, audited = read_by(TrainingSet(training_set.source), trained_on.reading), training_set
     names = {*trained.reading, *audited.reading} - {*OF_NO_ACCOUNT}
     return {
-        name: getattr(trained, name)
-        for name in sorted(names)
-        if not _is_same(name, getattr(trained, name), getattr(audited, name))
+        name: getattr(trained, name) for name in sorted(names) if not _is_same(name, getattr(trained, name), audited)
     }
 
 
@@ -66,8 +65,11 @@ def declared_settings(settings: Mapping[str, Setting]) -> list[str]:
     ]
 
 
-def _is_same(name: str, trained: Setting, audited: Setting) -> bool:
+def _is_same(name: str, trained: Setting, training_set: TrainingSet) -> bool:
     """Whether the values of a setting make no difference; where one is undeclared, what would make one is refused."""
+    if name == "eos":
+        return trained in possible_ends(training_set)
+    audited: Setting = getattr(training_set, name)
     if name == "tokenizer":
         return trained == audited or None in (trained, audited)
     if name == "add_special_tokens":

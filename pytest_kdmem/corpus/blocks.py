@@ -70,7 +70,8 @@ def _with_eos(
     end = np.array([eos_id], dtype=np.int32)
     for number, ids in enumerate(sequences, start=1):
         last = int(ids[-1]) if len(ids) else None
-        if training_set.eos is None and last in special_ids:
+        # Where none does, it makes no difference whether training left one out there (`special_tokens.possible_ends`).
+        if training_set.eos is None and (last == eos_id or last in special_ids):
             raise SpecError(
                 f"Documents without an EOS of their own were expected in {training_set.source}, as blocks put one"
                 f" behind each; found the special token {last} at the end of document {number}: declare whether"

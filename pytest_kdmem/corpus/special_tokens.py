@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pytest_kdmem.corpus.sources import training_fingerprint
+from pytest_kdmem.corpus.token_files import is_stream
 from pytest_kdmem.errors import DataError, SpecError
 from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import TrainingSet
-from pytest_kdmem.specs.reading_kinds import Reading
+from pytest_kdmem.specs.reading_kinds import EndOfDocument, Reading
 from pytest_kdmem.specs.run_card import RunCard, read_run_card
 
 
@@ -83,6 +84,19 @@ def possible_fingerprints(training_set: TrainingSet) -> set[str | None]:
     return {training_fingerprint(declared) for special in specials for declared in _readings(training_set, special)}
 
 
+def possible_ends(training_set: TrainingSet) -> tuple[EndOfDocument | None, ...]:
+    """The rules for an EOS behind documents of which each gives the examples that this set is read as, or none is read.
+
+    Blocks whose rule is not declared are refused where a document ends in EOS, and elsewhere one is put behind each, as
+    ``always`` and ``once`` do. Behind completions, what is not declared is ``once``.
+    """
+    if training_set.form == "blocks" and not is_stream(training_set) and training_set.eos is None:
+        return None, "always", "once"
+    if training_set.form == "documents" and training_set.eos in (None, "once"):
+        return None, "once"
+    return (training_set.eos,)
+
+
 def _names(card: RunCard, training_set: TrainingSet, special: bool) -> bool:
     return any(
         training_fingerprint(declared) == card.training_set.fingerprint for declared in _readings(training_set, special)
@@ -93,4 +107,5 @@ def _readings(training_set: TrainingSet, special: bool) -> Iterator[TrainingSet]
     declared = training_set.tokenizer
     readings: tuple[Reading | None, ...] = (None, "file", "auto") if declared is None else (declared, None)
     for reading in readings:
-        yield replace(training_set, add_special_tokens=special, tokenizer=reading)
+        for end in possible_ends(training_set):
+            yield replace(training_set, add_special_tokens=special, tokenizer=reading, eos=end)

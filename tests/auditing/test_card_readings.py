@@ -44,15 +44,33 @@ def test_another_column_form_or_eos_than_that_of_training_is_told_with_what_to_d
     trained = replace(training_set, **TRAINED)
     trained_on = origin(trained) if is_known else origin(trained, fingerprint=None)
     assert sentences(trained_on, trained) == []
-    default = getattr(training_set, name)
+    default = "always" if name == "eos" else getattr(training_set, name)
     [sentence] = sentences(trained_on, replace(trained, **{name: default}))
     shown = f'"{default}"' if default is not None else "None"
     assert f'reads it by {name}={shown}, where training had {name}="{TRAINED[name]}"' in sentence
 
 
 def test_all_settings_that_differ_are_told_at_once(training_set: TrainingSet) -> None:
-    [sentence] = sentences(origin(replace(training_set, **TRAINED)), training_set)
+    [sentence] = sentences(origin(replace(training_set, **TRAINED)), replace(training_set, eos="never"))
     assert 'eos="once", form="blocks", text_column="body" (declare that' in sentence
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(
+    ("form", "trained", "audited", "is_same"),
+    [
+        ("blocks", "once", None, True), ("blocks", "always", None, True), ("blocks", "never", None, False),
+        # Nothing is checked of what another trainer read by no declared rule.
+        ("blocks", None, "once", False), ("blocks", None, "always", False), ("blocks", "once", "always", False),
+        ("documents", "once", None, True), ("documents", None, "once", True), ("documents", "always", None, False),
+    ],
+)  # fmt: skip
+def test_an_undeclared_end_of_documents_is_no_difference_where_every_reading_that_is_not_refused_is_the_same(
+    training_set: TrainingSet, form: Any, trained: Any, audited: Any, is_same: bool, is_known: bool
+) -> None:
+    read, declared = (replace(training_set, form=form, eos=end) for end in (trained, audited))
+    trained_on = origin(read) if is_known else origin(read, fingerprint=None)
+    assert (sentences(trained_on, declared) == []) == is_same
 
 
 def test_other_content_is_told_as_such_however_it_is_read(training_set: TrainingSet) -> None:

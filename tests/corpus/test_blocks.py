@@ -51,6 +51,22 @@ def test_documents_that_end_in_a_special_token_are_refused_until_it_is_declared(
         joined([[1, 2], [3, last]], None)
 
 
+def test_undeclared_it_is_read_as_both_rules_that_put_one_or_not_at_all():
+    """Also where the tokenizer does not count its EOS among the special tokens."""
+    drawn = np.random.default_rng(0)
+    same = 0
+    for _ in range(300):
+        documents = [drawn.integers(5, 10, drawn.integers(0, 4)).tolist() for _ in range(drawn.integers(1, 4))]
+        for special in (frozenset({8, EOS}), frozenset({8})):
+            try:
+                undeclared = joined(documents, None, Ends(special_ids=special))
+            except SpecError:
+                continue
+            assert undeclared == joined(documents, "always") == joined(documents, "once")
+            same += 1
+    assert 50 < same < 550
+
+
 @pytest.mark.parametrize("tokenizer", [None, Ends(eos_id=None)])
 def test_without_an_eos_documents_are_joined_by_none(tokenizer):
     with pytest.raises(SpecError, match='joined by EOS, and the model\'s tokenizer names none; declare eos="never"'):
