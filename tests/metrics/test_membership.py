@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pytest_kdmem.corpus.copy_counts import CopyCount
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.membership import Membership, compute_membership
 from pytest_kdmem.metrics.membership_sides import match_sides
 from pytest_kdmem.metrics.memorization import Memorization
+from pytest_kdmem.metrics.unseen import UnseenCopies
 from pytest_kdmem.specs.declared import TrainingSet
 from tests.metrics.score_tables import memorization_from, row
 
@@ -54,6 +56,19 @@ def test_figures_are_those_of_the_strongest_attack() -> None:
     assert area.value == pytest.approx(roc_auc_score(labels, np.concatenate([scores.members, scores.controls])))
     assert area.metric == "membership AUC by loss"
     assert str(membership.tpr(0.02)).endswith("of 400)")
+
+
+def test_members_that_stand_often_and_were_not_attacked_hold_back_what_would_pass() -> None:
+    """Of the control set they are of no account: nobody was trained on it."""
+    losses = np.random.default_rng(0).normal(5, 1, size=900)
+    members, controls = scored("train", losses[:400]), scored("control", losses[400:])
+    short = UnseenCopies("train.jsonl", (CopyCount(16, 1, 5, 5),), (), 3)
+    for hidden, is_shown in ((replace(members, unseen=short), False), (members, True)):
+        membership = compute_membership(match_sides(hidden, replace(controls, unseen=short)))
+        assert membership.auc.compare("<=", 0.9).holds == is_shown
+        assert membership.tpr(0.01).compare("<=", 0.5).holds == is_shown
+        assert membership.by_attack["loss"].auc.compare("<=", 0.9).holds == is_shown
+        assert not membership.auc.compare("<=", 0.1).holds
 
 
 def test_a_false_positive_rate_needs_as_many_controls() -> None:
