@@ -18,10 +18,17 @@ EVERYTHING = (*MODEL_ROLES, "control_set", "canaries")
 @pytest.mark.parametrize("gate", KINDS)
 def test_a_gate_needs_each_of_its_models_and_no_other(gate: str) -> None:
     needed = KINDS[gate].roles
-    check_gates([gate], needed)
+    check_gates({gate: 0.1}, needed)
     for missing in needed:
         with pytest.raises(SpecError, match=re.escape(f"was expected by the gate {gate}, and none is declared; give")):
-            check_gates([gate], [role for role in EVERYTHING if role != missing])
+            check_gates({gate: 0.1}, [role for role in EVERYTHING if role != missing])
+
+
+def test_a_gate_that_compares_with_another_model_needs_that_model() -> None:
+    gate, roles = "max_membership_auc", ("student", "control_set")
+    check_gates({gate: "baseline"}, (*roles, "baseline"))
+    with pytest.raises(SpecError, match=f"A baseline was expected by the gate {gate}"):
+        check_gates({gate: "baseline"}, roles)
 
 
 def test_every_threshold_that_can_be_named_has_its_gate() -> None:
@@ -31,7 +38,7 @@ def test_every_threshold_that_can_be_named_has_its_gate() -> None:
 
 def test_an_audit_of_no_model_is_refused() -> None:
     with pytest.raises(SpecError, match="A model was expected to be audited"):
-        check_gates([], ["training_set", "control_set"])
+        check_gates({}, ["training_set", "control_set"])
 
 
 def test_models_are_compared_if_all_are_there_or_risk_is_asked_for() -> None:
