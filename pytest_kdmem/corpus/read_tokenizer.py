@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_kdmem.base.arrays import TokenIds
+from pytest_kdmem.base.digests import digest_of
 from pytest_kdmem.corpus.auto_reading import AutoReading
 from pytest_kdmem.corpus.chat_template import ChatTemplate
 from pytest_kdmem.corpus.file_readings import tokenizer_settings
@@ -39,7 +41,13 @@ class ReadTokenizer:
         pipelines = [getattr(reading, "pipeline", None) for reading in readings]
         is_known = pipelines[0] is not None and len(pipelines) > 1
         self.is_one_pipeline = is_known and pipelines.count(pipelines[0]) == len(pipelines)
+        self.identity = None if None in pipelines else digest_of([pipelines, *self._known_of(readings)])
         self._agreed: set[bool] = set()
+
+    def _known_of(self, readings: Sequence[Reading]) -> list[object]:
+        """What is known of the tokenizer beside the steps of its readings."""
+        names = [reading.name for reading in readings]
+        return [names, self.eos_id, self.eos_token, self.size, sorted(self.special_ids), self.adds, self.promises]
 
     def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
         first, *others = self._readings

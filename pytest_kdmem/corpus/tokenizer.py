@@ -33,6 +33,8 @@ class Tokenizer(Vocabulary, Protocol):
         adds: The special tokens that it adds around a text by itself, in words; "" if it adds none.
         promises: Settings by which it would add special tokens that it does not add; "" if there are none.
         is_one_pipeline: Whether the folder's own files and transformers turn text into token ids by the same steps.
+        identity: Digest of all that decides what it makes of a text, which is that of every tokenizer that makes the
+            same; None if it does more than its steps tell.
         had_special_tokens: Whether training had these, by the model's run card; None if that is not known.
     """
 
@@ -44,6 +46,8 @@ class Tokenizer(Vocabulary, Protocol):
     def promises(self) -> str: ...
     @property
     def is_one_pipeline(self) -> bool: ...
+    @property
+    def identity(self) -> str | None: ...
 
     def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
         """Token ids of each text.

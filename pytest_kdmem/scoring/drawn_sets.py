@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import CorpusRecord, Shard
+from pytest_kdmem.corpus.tokenizer import Tokenizer
+from pytest_kdmem.specs.checkpoint import Checkpoint
 from pytest_kdmem.specs.declared import Model
 
 # A sample and what its strata take beyond it, of a training set and a control set.
@@ -26,6 +28,17 @@ def drawn_key(record_key: str, model: Model) -> Key:
     return record_key, model.trust_remote_code
 
 
+def reader_of(tokenizer: Tokenizer | None, checkpoint: Checkpoint) -> str:
+    """Digest of what turns text into token ids; "" of a model without a tokenizer.
+
+    The files of a tokenizer do not tell: transformers also follows the configuration of the model when it makes a class
+    of them, and code beside it.
+    """
+    if tokenizer is None:
+        return ""
+    return tokenizer.identity or checkpoint.digest
+
+
 @dataclass(frozen=True, eq=False)
 class DrawnSet:
     """What was read of a training set to draw a sample of it.
@@ -35,12 +48,14 @@ class DrawnSet:
         record: Counts and digests of the training set.
         shards: The shards of the sample.
         documents: The documents that check how the training set is read; None if they were not drawn of all of it.
+        read_by: What turned its text into token ids, as `reader_of` gives it.
     """
 
     content: str
     record: CorpusRecord
     shards: tuple[Shard, ...]
     documents: tuple[Document, ...] | None
+    read_by: str
 
     def examples_at(self, positions: Collection[int]) -> list[Example]:
         """Those examples of the sample that have one of the positions, in the order of the training set."""

@@ -15,9 +15,9 @@ from pytest_kdmem.corpus.read_meter import ReadMeter
 from pytest_kdmem.corpus.shards import CorpusReader, CorpusRecord, Shard
 from pytest_kdmem.corpus.sources import expected_examples, fingerprint
 from pytest_kdmem.corpus.special_tokens import special_tokens_by_card
-from pytest_kdmem.corpus.tokenizer import open_tokenizer
+from pytest_kdmem.corpus.tokenizer import Tokenizer, open_tokenizer
 from pytest_kdmem.scoring.documents_guard import ReadingNotes
-from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, DrawnSet, drawn_key
+from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, DrawnSet, drawn_key, reader_of
 from pytest_kdmem.scoring.executors.protocol import Executor
 from pytest_kdmem.scoring.job import Task
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
@@ -96,14 +96,16 @@ class ScoreRun:
             KdmemError: The source cannot be read, or a model cannot be loaded or run.
         """
         record_key = self.record_key()
-        drawn = DRAWN_SETS.find(drawn_key(record_key, self.task.jobs[0].model)) if record_key is not None else None
+        job = self.task.jobs[0]
+        tokenizer = open_tokenizer(job.model, job.checkpoint, self.training_set)
+        drawn = self._drawn_before(record_key, tokenizer)
         shards = ShardsToScore(self.task, self._stored, self.progress)
-        names = " and ".join(job.model.name for job in self.task.jobs)
-        expected = expected_examples(self.training_set, self.task.jobs[0].extraction.window_tokens)
+        names = " and ".join(each.model.name for each in self.task.jobs)
+        expected = expected_examples(self.training_set, job.extraction.window_tokens)
         self.progress.start(names, expected)
         try:
             if drawn is None:
-                record = self._read(shards, guard, record_key, is_known=expected is not None)
+                record = self._read(shards, guard, record_key, tokenizer, is_known=expected is not None)
             else:
                 record = self._score_again(shards, drawn, guard)
         finally:
@@ -115,14 +117,28 @@ class ScoreRun:
             return None
         return RunResult(self._stored.join(shards.tables, record.shards), record, scored_now)
 
+    def _drawn_before(self, record_key: str | None, tokenizer: Tokenizer | None) -> DrawnSet | None:
+        """The sample as a run of another model drew it, if the same tokenizer read it; else None."""
+        if record_key is None:
+            return None
+        job = self.task.jobs[0]
+        drawn = DRAWN_SETS.find(drawn_key(record_key, job.model))
+        return drawn if drawn is not None and drawn.read_by == reader_of(tokenizer, job.checkpoint) else None
+
     def _read(
-        self, shards: ShardsToScore, guard: ReadingGuard | None, record_key: str | None, *, is_known: bool
+        self,
+        shards: ShardsToScore,
+        guard: ReadingGuard | None,
+        record_key: str | None,
+        tokenizer: Tokenizer | None,
+        *,
+        is_known: bool,
     ) -> CorpusRecord:
         """Read the training set and score what is missing; a sample that is drawn is kept for other models."""
         job = self.task.jobs[0]
         reader = CorpusReader(
             self.training_set,
-            open_tokenizer(job.model, job.checkpoint, self.training_set),
+            tokenizer,
             job.extraction,
             offline=job.settings.offline,
             read=guard.watched(self._documents) if guard is not None else self._documents,
@@ -135,7 +151,9 @@ class ScoreRun:
         record = replace(reader.record, read_as=record_key or "")
         if drawn and record_key is not None and record_key == self.record_key():
             content, documents = fingerprint(self.training_set), guard.drawn_documents if guard is not None else None
-            DRAWN_SETS.keep(drawn_key(record_key, job.model), DrawnSet(content or "", record, tuple(drawn), documents))
+            read_by = reader_of(tokenizer, job.checkpoint)
+            kept = DrawnSet(content or "", record, tuple(drawn), documents, read_by)
+            DRAWN_SETS.keep(drawn_key(record_key, job.model), kept)
         return record
 
     def _score_again(self, shards: ShardsToScore, drawn: DrawnSet, guard: ReadingGuard | None) -> CorpusRecord:

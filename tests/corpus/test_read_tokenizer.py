@@ -73,6 +73,22 @@ def test_a_text_that_one_reading_ends_earlier_differs_from_there_on() -> None:
     assert differs.value.difference == "2 tokens by file and 3 by auto, which differ from token 3 on"
 
 
+def test_its_identity_is_that_of_every_tokenizer_that_makes_the_same_of_text() -> None:
+    same = Letters("file", pipeline="p"), Letters("auto", pipeline="p")
+    identity = tokenizer(*same).identity
+    assert identity == tokenizer(*same, folder=Path("elsewhere")).identity
+    for changed in (
+        Letters("auto", pipeline="q"),
+        Letters("other class", pipeline="p"),
+        Letters("auto", pipeline="p", eos_id=None),
+        Letters("auto", pipeline="p", special_ids=frozenset({BOS, EOS})),
+        Letters("auto", pipeline="p", before=(BOS,)),
+    ):
+        assert tokenizer(same[0], changed).identity not in (identity, None)
+    assert tokenizer(same[0]).identity not in (identity, None)
+    assert tokenizer(same[0], Letters("does more")).identity is None
+
+
 def test_of_one_pipeline_a_batch_is_compared_once_for_each_way() -> None:
     first, second = Letters("file", pipeline="p"), Letters("auto", pipeline="p")
     read = tokenizer(first, second)

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 from pytest_kdmem.base.progress import NO_PROGRESS
 from pytest_kdmem.corpus.columns import Document
 from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import CorpusRecord, Shard
+from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
 from pytest_kdmem.scoring import drawn_sets
 from pytest_kdmem.scoring.documents_guard import DocumentsGuard
-from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, MOST_SETS, DrawnSet, DrawnSets
+from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, MOST_SETS, DrawnSet, DrawnSets, reader_of
 from pytest_kdmem.scoring.executors.local import LocalExecutor
 from pytest_kdmem.scoring.job import Job
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
@@ -149,6 +151,41 @@ def test_what_is_read_otherwise_is_read_again(
     assert executor.readings == 1
 
 
+def test_a_model_of_which_transformers_makes_another_class_of_the_same_files_has_its_own_token_ids(
+    training_set: TrainingSet, tmp_path: Path, make_model
+) -> None:
+    training_set = replace(training_set, tokenizer="auto")
+    texts = [json.loads(line)["text"] for line in Path(training_set.source).read_text().splitlines()]
+    digests = set()
+    for seed, named in ((6, "GPTNeoXTokenizer"), (7, "LlamaTokenizer")):
+        folder = make_model(seed=seed)
+        for name, changed in (("tokenizer_config.json", {"tokenizer_class": None}), ("config.json", {})):
+            content = json.loads((folder / name).read_text()) | (changed or {"tokenizer_class": named})
+            (folder / name).write_text(json.dumps(content))
+        result, _, readings = scored(folder, training_set, tmp_path / "store")
+        assert readings == 1
+        auto = AutoTokenizer.from_pretrained(folder)
+        assert type(auto).__name__ == named
+        rows = result.tables[0][0].to_pylist()
+        for row in rows:
+            ids = auto(texts[row["example_id"]], add_special_tokens=False)["input_ids"][: EXTRACTION.window_tokens]
+            assert row["digest"] == Example(0, np.array(ids, np.int32)).digest
+        digests.add(open_checkpoint(Model(folder)).text_digest)
+    assert len(digests) == 1
+
+
+def test_what_its_steps_do_not_tell_of_a_tokenizer_is_that_of_one_model_alone(
+    models: list[Path], training_set: TrainingSet
+) -> None:
+    first, second = (open_checkpoint(Model(folder)) for folder in models)
+    tokenizer = open_tokenizer(Model(models[0]), first, training_set)
+    assert tokenizer is not None
+    assert reader_of(tokenizer, first) == reader_of(tokenizer, second)
+    tokenizer.identity = None  # type: ignore[misc]
+    assert reader_of(tokenizer, first) != reader_of(tokenizer, second)
+    assert reader_of(None, first) == reader_of(None, second) == ""
+
+
 def test_a_sample_of_an_unknown_content_is_not_kept(
     models: list[Path], training_set: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +199,9 @@ def test_a_sample_of_an_unknown_content_is_not_kept(
 def drawn(number: int, tokens: int = 4) -> DrawnSet:
     """A sample of one example, which stands at a position of this number."""
     shards = (Shard((Example(number, np.full(tokens, number, np.int32)),)),)
-    return DrawnSet("content", CorpusRecord(1, 0, False, tuple(shard.digest for shard in shards)), shards, None)
+    return DrawnSet(
+        "content", CorpusRecord(1, 0, False, tuple(shard.digest for shard in shards)), shards, None, "reader"
+    )
 
 
 def test_the_sets_that_were_drawn_last_are_kept() -> None:
