@@ -6,8 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import ModelEntry
+from pytest_kdmem.base.addresses import is_address
+from pytest_kdmem.base.paths import exists, local_path
+from pytest_kdmem.corpus.presets import find_preset
 from pytest_kdmem.errors.harmless import is_name
 from pytest_kdmem.risk.classifier import FEWEST_PER_CLASS
+from pytest_kdmem.specs.locations import looks_like_hub_id
 from pytest_kdmem.specs.options import OPTIONS
 
 # Settings of a run that `kdmem prefilter` takes, too.
@@ -17,11 +21,12 @@ OF_RUN = (
     *("teacher-base", "baseline-base", "accept-reading", "cache-dir", "offline", "trust-remote-code"),
     *("labels-from", "predictor"),
 )
-# Flags by the arguments of a training set; one with another argument is read by no command.
+# Flags by the arguments of a training set; one with another argument is cleaned by no command. Blocks and samples of a
+# training (form, order) hold parts of several documents, of which none can be left out.
 OF_READING = {
     name: f"--{name.replace('_', '-')}"
     for name in (
-        *("text_column", "split", "form", "eos", "add_special_tokens", "tokenizer", "eos_id", "order"),
+        *("text_column", "split", "eos", "add_special_tokens", "tokenizer", "eos_id"),
         *("chat_columns", "chat_turns", "chat_roles", "answer_tokens", "chat_template"),
     )
 } | {"dtype": "--token-dtype"}
@@ -38,7 +43,7 @@ def prefilter_command(result: AuditResult, options: Sequence[str]) -> list[str]:
     teacher, baseline, data = result.models.get("teacher"), result.models.get("baseline"), result.training_set
     if data is None or teacher is None or baseline is None or teacher.revision or baseline.revision:
         return []
-    if not data.reading.keys() <= OF_READING.keys():
+    if not data.reading.keys() <= OF_READING.keys() or not _is_on_this_machine(data.source):
         return []
     by_models, run_models = _of_models(teacher, baseline), [teacher, baseline]
     by_set = {OF_READING[name]: _text(value) for name, value in data.reading.items()}
@@ -62,6 +67,12 @@ def prefilter_command(result: AuditResult, options: Sequence[str]) -> list[str]:
     flags = [flag if value is None else f"{flag}={value}" for flag, value in given.items()]
     models = [f"--teacher={teacher.source}", f"--baseline={baseline.source}"]
     return ["kdmem", "prefilter", data.source, *models, *flags, "--out=cleaned"]
+
+
+def _is_on_this_machine(source: str) -> bool:
+    """Whether a source is none of an object store or of the hub, which the command does not copy."""
+    is_of_hub = looks_like_hub_id(source) and not exists(local_path(source))
+    return not is_address(source) and not is_of_hub and find_preset(source) is None
 
 
 def _of_models(teacher: ModelEntry, baseline: ModelEntry) -> dict[str, str | None]:

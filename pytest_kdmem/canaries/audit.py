@@ -14,7 +14,7 @@ from pytest_kdmem.canaries.manifest import Manifest
 from pytest_kdmem.canaries.measured import MeasuredCanaries
 from pytest_kdmem.canaries.strings import strings_alone
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
-from pytest_kdmem.errors import DataError, SpecError
+from pytest_kdmem.errors import DataError, DryRun, SpecError
 from pytest_kdmem.scoring.score import score
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.scoring.table import ScoreTable
@@ -104,6 +104,7 @@ def score_strings(
     Only the transformers engine gives log-probabilities, and the few strings are scored in this process.
 
     Raises:
+        DryRun: Only a forecast was asked for.
         KdmemError: The model cannot be scored.
     """
     lengths = Extraction(
@@ -116,15 +117,19 @@ def score_strings(
     )
     with tempfile.TemporaryDirectory(prefix="kdmem-canaries-") as folder:
         strings = strings_alone(manifest.canaries, training_set, Path(folder), offline=settings.offline)
-        return score(
-            model,
-            replace(strings, answer_tokens=None),
-            lengths,
-            store,
-            checkpoint=checkpoint,
-            settings=local_settings,
-            progress=progress,
-        )
+        try:
+            return score(
+                model,
+                replace(strings, answer_tokens=None),
+                lengths,
+                store,
+                checkpoint=checkpoint,
+                settings=local_settings,
+                progress=progress,
+            )
+        except DryRun as dry_run:  # which would name the file of the strings
+            named = [replace(forecast, training_set="canaries and their twins") for forecast in dry_run.forecasts]
+            raise DryRun(named) from None
 
 
 def measured(

@@ -114,6 +114,7 @@ def audit(
     run: EngineOptions,
     store: StoreOptions,
     confidence: float,
+    dry_run: bool,
     base: Base = None,
     fpr: Annotated[float, typer.Option(help="Share of twins that the test takes for canaries.")] = 0.01,
     json: Annotated[Path | None, typer.Option(help="File to write the figures to (.json).")] = None,
@@ -137,7 +138,7 @@ def audit(
             declared_set,
             examples.extraction,
             opened,
-            settings=run.settings(),
+            settings=run.settings(dry_run=dry_run),
             confidence=confidence,
             progress=progress,
         )

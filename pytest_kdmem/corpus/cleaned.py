@@ -15,7 +15,10 @@ MANIFEST_FILE = "manifest.json"
 
 
 def cleaned_from(training_set: TrainingSet) -> str | None:
-    """Fingerprint of the training set that a source is a cleaned copy of.
+    """Fingerprint of the training set that a source is a cleaned copy of, read in the same way as that.
+
+    Its examples are then examples of that set. Blocks of a cleaned set are not: from the first document on that was
+    left out they are cut at other places, so that a model of them saw hardly any block of the whole set.
 
     None if no manifest lies beside it, or if that is of other content, of another reading of it, or of an earlier
     version, which names no fingerprints.

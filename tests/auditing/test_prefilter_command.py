@@ -38,14 +38,12 @@ def test_every_flag_that_it_may_hold_is_one_of_the_command() -> None:
 
 
 def test_the_set_is_read_as_the_audit_declared_it() -> None:
-    declared = TrainingSet(
-        "x", text_column="body", form="blocks", eos="never", add_special_tokens=False, dtype="uint16"
-    )
+    declared = TrainingSet("x", text_column="body", eos="never", add_special_tokens=False, dtype="uint16")
     lengths = ["--prefix-tokens=15", "--suffix-tokens=15"]
     assert prefilter_command(result(declared.declared_reading), []) == [
         *START,
         *lengths,
-        *("--text-column=body", "--form=blocks", "--add-special-tokens=no", "--eos=never", "--token-dtype=uint16"),
+        *("--text-column=body", "--add-special-tokens=no", "--eos=never", "--token-dtype=uint16"),
         "--out=cleaned",
     ]
     given = ["--kdmem-text-column=other", "--kdmem-sample=9", "--kdmem-offline", "--kdmem-prefix-tokens=20"]
@@ -62,9 +60,23 @@ def test_none_is_printed_with_a_value_that_may_be_a_text_of_the_set() -> None:
     assert prefilter_command(result(), [f"--kdmem-text-column={document}"]) == []
 
 
-@pytest.mark.parametrize("reading", [{"minimum_tokens": 9}, {"config": "x"}, {"text_column": "a", "revision": "b"}])
+@pytest.mark.parametrize(
+    "reading",
+    [
+        *({"minimum_tokens": 9}, {"config": "x"}, {"text_column": "a", "revision": "b"}),
+        *({"form": "blocks"}, {"order": "megatron"}),
+    ],
+)
 def test_none_is_printed_for_a_set_that_the_command_cannot_read_so(reading: dict[str, Any]) -> None:
     assert prefilter_command(result(reading), []) == []
+
+
+@pytest.mark.parametrize("source", ["s3://bucket/train.jsonl", "someone/data", "wikitext-103"])
+def test_none_is_printed_for_a_set_that_lies_elsewhere(source: str) -> None:
+    here = result()
+    assert here.training_set is not None
+    elsewhere = replace(here, training_set=replace(here.training_set, source=source))
+    assert prefilter_command(elsewhere, []) == []
 
 
 @pytest.mark.parametrize("role", ["teacher", "baseline"])

@@ -15,6 +15,7 @@ from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
 from tests.canaries.planted import plant
+from tests.plugin.test_dry_run import tree
 from tests.specs.any_card import card
 
 LENGTHS = ["--prefix-tokens=8", "--suffix-tokens=8"]
@@ -74,6 +75,17 @@ def test_a_copy_is_audited_with_figures_of_each_number_of_copies(
     assert content["tiers"][0]["exposure"]["unit"] == "bits"
     assert content["tiers"][0]["greatest"] == pytest.approx(6.9189, abs=1e-4)
     assert not [canary for canary in manifest.canaries if canary.suffix in printed]
+
+
+def test_a_dry_run_checks_the_copy_and_scores_nothing(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(planted)
+    assert run("audit", "saw", "with.jsonl", *AUDIT, "--json=dry.json", "--dry-run", "--no-cache") == 0
+    printed = capsys.readouterr().out
+    strings = len(MANIFEST.read(planted / "canaries.json").canaries)
+    assert f"over canaries and their twins: {strings} examples, 0 of them scored already" in printed
+    assert printed.endswith("dry run: nothing was written\n")
+    assert tree(planted) == before
+    assert run("audit", "saw", "train.jsonl", *AUDIT, "--dry-run", "--no-cache") == 2
 
 
 def test_a_model_that_was_trained_on_another_set_or_a_cleaned_copy_is_told(
