@@ -67,7 +67,9 @@ def verdict_sentence(report: Report) -> str:
     gates, failed = sum(len(audit.gates) for audit in report.audits), len(report.failed)
     not_run = sum(len(audit.not_run) for audit in report.audits)
     if outcome == "fail":
-        return f"Do not ship: {count(failed)} of {count(gates)} gates did not pass{_not_run_clause(not_run)}"
+        is_undecided = all(gate.outcome == "inconclusive" for gate in report.failed)
+        what = "could not be decided" if is_undecided else "did not pass"
+        return f"Do not ship: {count(failed)} of {count(gates)} gates {what}{_not_run_clause(not_run)}"
     if outcome == "inconclusive":
         return f"Not decided: {_undecided_reason(report, gates, not_run)}"
     return f"May ship: all {count(gates)} gates pass" if gates > 1 else "May ship: its one gate passes"

@@ -14,6 +14,7 @@ from pytest_kdmem.report.sentences import gate_summary, overall_outcome, verdict
 from tests.report.audits import FAILING, PASSING, full_audit, render_audits
 
 GREEN = full_audit(gates=(PASSING,), not_run=())
+UNDECIDED = replace(FAILING, outcome="inconclusive")
 WITHOUT_ESTIMATE = replace(PASSING, estimate=None, operator=None, threshold=None)
 
 
@@ -26,6 +27,9 @@ WITHOUT_ESTIMATE = replace(PASSING, estimate=None, operator=None, threshold=None
         ((full_audit(),), "fail", "Do not ship: 3 of 4 gates did not pass; 1 not run"),
         ((GREEN, full_audit(name="b", gates=(FAILING,), not_run=())), "fail",
          "Do not ship: 1 of 2 gates did not pass"),
+        ((full_audit(gates=(PASSING, UNDECIDED), not_run=()),), "fail",
+         "Do not ship: 1 of 2 gates could not be decided"),
+        ((full_audit(gates=(FAILING, UNDECIDED), not_run=()),), "fail", "Do not ship: 2 of 2 gates did not pass"),
         ((full_audit(gates=(PASSING,)),), "inconclusive", "Not decided: 1 of 2 gates run, all pass"),
         ((full_audit(gates=()),), "inconclusive", "Not decided: 0 of 1 gates run"),
         ((replace(GREEN, narrowed=True),), "inconclusive",
