@@ -266,10 +266,14 @@ class Comparison(Recorded):
         return satisfies(self.estimate, self.operator, self.threshold)
 
     def held_back(self) -> Comparison:
-        """Return the comparison, which no longer holds if something that a side is about was not looked at."""
+        """Return the comparison, which no longer holds if something that a side is about was not looked at.
+
+        Of a part of a set of which nothing was looked at, that is the reason why nothing is known.
+        """
         sides = [side for side in (self.estimate, self.threshold) if isinstance(side, Estimate)]
         not_shown = next((side.not_shown for side in sides if side.not_shown is not None), None)
-        return replace(self, verdict=not_shown) if not_shown is not None and self.holds else self
+        is_held_back = self.holds or (self.estimate.part is not None and not self.estimate.n)
+        return replace(self, verdict=not_shown) if not_shown is not None and is_held_back else self
 
 
 def satisfies(estimate: Estimate, operator: Operator, threshold: Estimate | float) -> bool:

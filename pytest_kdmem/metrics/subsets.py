@@ -172,8 +172,13 @@ class Subsets(Parts[RatedPart]):
 
     @property
     def looked_at(self) -> Subsets[RatedPart]:
-        """The other parts, for a gate that leaves out on purpose what holds no example."""
-        return Subsets(self._kind, {name: part for name, part in self.items() if part.rate.n})
+        """The other parts, for a gate that leaves out on purpose what holds no example.
+
+        A part in which something stands often that is too short is no such part: whatever is recited of it, is of that.
+        """
+        rates = {name: part.rate for name, part in self.items()}
+        kept = [name for name, rate in rates.items() if rate.n or rate.not_shown is not None]
+        return Subsets(self._kind, {name: self[name] for name in kept})
 
     def __le__(self, other: Subsets[RatedPart] | float) -> bool:
         return self._compare("<=", other)

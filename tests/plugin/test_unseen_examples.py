@@ -150,6 +150,21 @@ def test_groups_that_hold_it_are_inconclusive_and_others_are_not(project):
         assert found["ratio brief"] == of_brief
 
 
+@pytest.mark.parametrize("parts", ["by_copies", "by_group"])
+def test_a_part_that_holds_nothing_else_is_not_left_out_as_empty(project, parts):
+    write(project, [*project.cast.texts, *[SHORT] * COPIES], client=["acme"] * 20 + ["codes"] * COPIES)
+    project.declare(data='TrainingSet("data.jsonl", group_column="client")')
+    project.gates(f"def test_all(memorization, student):\n    assert memorization(student).{parts}.looked_at <= 0.9\n")
+    project.run("--kdmem-report=audit.json")
+    [gate] = project.report("audit.json").gates
+    assert (gate.outcome, gate.parts_not_held, gate.next_step) == ("inconclusive", 1, WAY_OUT)
+    assert REASON in gate.reason
+    assert gate.estimate.part_name == {"by_copies": "16+ copies", "by_group": "client codes"}[parts]
+    accepted = project.run("--kdmem-report=audit.json", "--kdmem-max-short-copies=16")
+    assert accepted.ret == pytest.ExitCode.OK
+    assert project.report("audit.json").gates[0].estimate.parts == 1
+
+
 def test_what_a_least_length_leaves_out_counts_unless_a_run_card_says_that_training_left_it_out(project):
     project.declare(data='TrainingSet("data.jsonl", minimum_tokens=20)')
     for _ in range(2):
