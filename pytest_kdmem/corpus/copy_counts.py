@@ -16,7 +16,7 @@ DIGITS = 16
 
 @dataclass(frozen=True)
 class CopyCount:
-    """How many distinct documents stand so often.
+    """How many distinct documents stand so often; empty ones, which nobody can recite, are counted apart.
 
     Attributes:
         copies: How often each of them stands.
@@ -52,11 +52,12 @@ class CopyCounter:
         self.add(hashlib.sha256(ids.astype("<i4").tobytes()).hexdigest(), len(ids))
 
     def counts(self) -> tuple[CopyCount, ...]:
-        """The documents by the number of their copies, ascending."""
+        """The documents by the number of their copies, ascending, and those that are empty before the others."""
         _, first, copies = np.unique(np.frombuffer(self._digests, np.uint64), return_index=True, return_counts=True)
         tokens = np.frombuffer(self._tokens, np.uint32)[first]
         counts = []
         for number in np.unique(copies).tolist():
-            lengths = tokens[copies == number]
-            counts.append(CopyCount(number, len(lengths), int(lengths.min()), int(lengths.max())))
+            of_number = tokens[copies == number]
+            kinds = of_number[of_number == 0], of_number[of_number > 0]
+            counts += [CopyCount(number, len(of), int(of.min()), int(of.max())) for of in kinds if len(of)]
         return tuple(counts)

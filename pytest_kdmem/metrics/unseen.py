@@ -36,11 +36,17 @@ class UnseenCopies:
     def verdict(self, least: int = 1, most: float = math.inf) -> Verdict | None:
         """Return the verdict of comparisons that would hold; None if nothing stands more often than is allowed.
 
+        Whatever is empty, such as a row without text, is recited by nobody and hides nothing.
+
         Args:
             least, most: Numbers of copies of the examples that are compared, as those of a tier.
         """
         short, shorter = (
-            [each for each in counts if each.copies > self.allowed and least <= each.copies <= most]
+            [
+                each
+                for each in counts
+                if each.most_tokens and each.copies > self.allowed and least <= each.copies <= most
+            ]
             for counts in (self.short, self.shorter)
         )
         if not short and not shorter:

@@ -34,6 +34,15 @@ def test_nothing_is_held_back_where_all_copies_are_allowed(allowed: int) -> None
     assert unseen((ONCE,), (ONCE,)).verdict() is None
 
 
+def test_empty_documents_are_recited_by_nobody_and_need_no_number_that_hides_others() -> None:
+    empty = CopyCount(5000, 1, 0, 0)
+    assert unseen((empty,), (empty,)).verdict() is None
+    assert unseen((empty,)).verdict_of_group(5000) is None
+    basis, remedy = verdict(unseen((TWELVE, empty)))
+    assert "1 example of notes.parquet that is too short to be looked at (35 tokens) stands there 12 times" in basis
+    assert remedy.endswith(f"{ACCEPT}12.")
+
+
 def test_one_sentence_says_how_many_stand_how_often_and_what_looks_at_them() -> None:
     lengths = "Set shorter --kdmem-prefix-tokens and --kdmem-suffix-tokens to look at them"
     assert verdict(unseen((ONCE, TWELVE, OFTEN))) == (

@@ -112,6 +112,19 @@ def test_the_number_is_the_most_that_passes(project, copies, allowed, outcome):
     assert outcomes(project) == {"rate": outcome}
 
 
+def test_rows_without_text_hide_nothing_and_need_no_acceptance(project):
+    blank = ["--kdmem-min-scored-share=0", "--kdmem-report=audit.json"]
+    write(project, [*project.cast.texts, *[""] * 50])
+    for _ in range(2):  # read, and from the store
+        project.run(*blank)
+        assert outcomes(project) == {"rate": "pass"}
+    write(project, [*project.cast.texts, *[""] * 50, *[SHORT] * COPIES])
+    project.run(*blank)
+    assert outcomes(project) == {"rate": "inconclusive"}
+    [gate] = project.report("audit.json").gates
+    assert (gate.next_step, REASON in gate.reason) == (WAY_OUT, True)
+
+
 def test_a_gate_that_does_not_hold_fails_as_any_other(project):
     project.gates(RATE.replace("0.9", "0.01"))
     project.run("--kdmem-report=audit.json")
