@@ -42,23 +42,37 @@ class ReadTokenizer:
         is_known = pipelines[0] is not None and len(pipelines) > 1
         self.is_one_pipeline = is_known and pipelines.count(pipelines[0]) == len(pipelines)
         self.identity = None if None in pipelines else digest_of([pipelines, *self._known_of(readings)])
+        self.name = f"{readings[0].name} of {folder.name}"
         self._agreed: set[bool] = set()
+        self._held_to: list[ReadTokenizer] = []
 
     def _known_of(self, readings: Sequence[Reading]) -> list[object]:
         """What is known of the tokenizer beside the steps of its readings."""
         names = [reading.name for reading in readings]
         return [names, self.eos_id, self.eos_token, self.size, sorted(self.special_ids), self.adds, self.promises]
 
+    def hold_to(self, other: ReadTokenizer) -> None:
+        """Refuse a text of which another model's tokenizer makes other token ids, as rows of both models are one."""
+        if self.identity is None or self.identity != other.identity:
+            self._held_to.append(other)
+
     def encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None = None) -> list[list[int]]:
+        ids = self._encode(texts, add_special_tokens=add_special_tokens, needed=needed)
+        for other in self._held_to:
+            other_ids = other.encode(texts, add_special_tokens=add_special_tokens, needed=needed)
+            _hold_together(self.name, ids, other.name, other_ids, needed)
+        return ids
+
+    def _encode(self, texts: list[str], *, add_special_tokens: bool, needed: int | None) -> list[list[int]]:
         first, *others = self._readings
         if others and add_special_tokens and not first.knows_special_tokens:
-            self.encode(texts, add_special_tokens=False, needed=needed)
+            self._encode(texts, add_special_tokens=False, needed=needed)
             return others[0].encode(texts, add_special_tokens=True)
         ids = first.encode(texts, add_special_tokens=add_special_tokens)
         if texts and add_special_tokens not in self._agreed:
             for other in others:
                 other_ids = other.encode(texts, add_special_tokens=add_special_tokens)
-                _hold_together(first, ids, other, other_ids, needed)
+                _hold_together(first.name, ids, other.name, other_ids, needed)
             if self.is_one_pipeline:  # one batch shows that nothing happens around the pipeline
                 self._agreed.add(add_special_tokens)
         return ids
@@ -77,7 +91,7 @@ class ReadTokenizer:
 
 
 def _hold_together(
-    first: Reading, ids: list[list[int]], other: Reading, other_ids: list[list[int]], needed: int | None
+    first: str, ids: list[list[int]], other: str, other_ids: list[list[int]], needed: int | None
 ) -> None:
     for index, (expected, actual) in enumerate(zip(ids, other_ids, strict=True)):
         if expected[:needed] != actual[:needed]:
@@ -85,6 +99,5 @@ def _hold_together(
             at = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(expected), len(actual)))
             raise ReadingsDiffer(
                 index,
-                f"{len(expected)} tokens by {first.name} and {len(actual)} by {other.name}, which differ from token"
-                f" {at + 1} on",
+                f"{len(expected)} tokens by {first} and {len(actual)} by {other}, which differ from token {at + 1} on",
             )

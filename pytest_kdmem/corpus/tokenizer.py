@@ -61,6 +61,9 @@ class Tokenizer(Vocabulary, Protocol):
             ReadingsDiffer: Two readings of the tokenizer give a text different token ids.
         """
 
+    def hold_to(self, other: Any) -> None:
+        """Refuse a text of which another tokenizer of this kind makes other token ids."""
+
     def decode(self, ids: TokenIds) -> str: ...
 
     def candidates(self, text: str) -> list[list[int]]:

@@ -97,7 +97,10 @@ class ScoreRun:
         """
         record_key = self.record_key()
         job = self.task.jobs[0]
-        tokenizer = open_tokenizer(job.model, job.checkpoint, self.training_set)
+        tokenizer, *others = (open_tokenizer(each.model, each.checkpoint, self.training_set) for each in self.task.jobs)
+        for other in others:  # of models that are scored over the same rows
+            if tokenizer is not None and other is not None:
+                tokenizer.hold_to(other)
         drawn = self._drawn_before(record_key, tokenizer)
         shards = ShardsToScore(self.task, self._stored, self.progress)
         names = " and ".join(each.model.name for each in self.task.jobs)

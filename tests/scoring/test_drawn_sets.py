@@ -18,6 +18,7 @@ from pytest_kdmem.corpus.examples import Example
 from pytest_kdmem.corpus.shards import CorpusRecord, Shard
 from pytest_kdmem.corpus.tokenizer import open_tokenizer
 from pytest_kdmem.engines.numerics import resolve_numerics
+from pytest_kdmem.errors import SpecError
 from pytest_kdmem.scoring import drawn_sets
 from pytest_kdmem.scoring.documents_guard import DocumentsGuard
 from pytest_kdmem.scoring.drawn_sets import DRAWN_SETS, MOST_SETS, DrawnSet, DrawnSets, reader_of
@@ -25,6 +26,7 @@ from pytest_kdmem.scoring.executors.local import LocalExecutor
 from pytest_kdmem.scoring.job import Job
 from pytest_kdmem.scoring.reading_guard import ReadingGuard
 from pytest_kdmem.scoring.run import RunResult, ScoreRun
+from pytest_kdmem.scoring.score import score_pair
 from pytest_kdmem.scoring.store import ScoreStore
 from pytest_kdmem.specs.checkpoint import open_checkpoint
 from pytest_kdmem.specs.declared import Extraction, Model, TrainingSet
@@ -172,6 +174,23 @@ def test_a_model_of_which_transformers_makes_another_class_of_the_same_files_has
             assert row["digest"] == Example(0, np.array(ids, np.int32)).digest
         digests.add(open_checkpoint(Model(folder)).text_digest)
     assert len(digests) == 1
+
+
+def test_two_models_in_one_pass_are_refused_text_that_transformers_reads_otherwise_for_one_of_them(
+    training_set: TrainingSet, tmp_path: Path, make_model
+) -> None:
+    folders = []
+    for seed, named in ((8, "GPTNeoXTokenizer"), (9, "LlamaTokenizer")):
+        folders.append(folder := make_model(seed=seed))
+        for name, changed in (("tokenizer_config.json", None), ("config.json", named)):
+            content = json.loads((folder / name).read_text()) | {"tokenizer_class": changed}
+            (folder / name).write_text(json.dumps(content))
+    store, settings = ScoreStore(tmp_path / "store"), RunSettings(device="cpu", accept_reading="noise")
+    pair = Model(folders[0]), Model(folders[1])
+    with pytest.raises(SpecError, match=r"of pythia-.* and .* by AutoTokenizer \(LlamaTokenizer.* which differ"):
+        score_pair(*pair, replace(training_set, tokenizer="auto"), EXTRACTION, store, settings=settings)
+    by_file = score_pair(*pair, replace(training_set, tokenizer="file"), EXTRACTION, store, settings=settings)
+    assert len(by_file.baseline.rows) == 12
 
 
 def test_what_its_steps_do_not_tell_of_a_tokenizer_is_that_of_one_model_alone(
