@@ -218,8 +218,8 @@ def scored_rows(cast: Cast, imported: None, tmp_path_factory: pytest.TempPathFac
     for role in ROLES:
         model, data = Model(getattr(cast, role)), TrainingSet(folder / "data.npy")
         scores = score(model, data, Extraction(PREFIX, SUFFIX), ScoreStore(folder / "store"), metrics="verdict")
-        # So that no test reads the text again for the classes of its secrets.
-        SecretsOfExamples(SecretSearch(SecretSettings()), ScoreStore(folder / "store")).classes(scores, scores.rows)
+        # So that no test reads the text again for the places of its secrets.
+        SecretsOfExamples(SecretSearch(SecretSettings()), ScoreStore(folder / "store")).places(scores, scores.rows)
     return folder / "store"
 
 

@@ -45,7 +45,8 @@ class ReadCard(NamedTuple):
     Attributes:
         card: The card; None if there is none that is trusted.
         warnings: Why a card is not trusted.
-        mismatches: That the card belongs to other weights, as where the files of two models were mixed up.
+        mismatches: That the card cannot be read, or belongs to other weights, as where the files of two models were
+            mixed up.
     """
 
     card: RunCard | None
@@ -70,7 +71,8 @@ def read_trusted_card(subject: str, model: Model, scored: Checkpoint, *, offline
     try:
         card = read_run_card(scored.folder)
     except DataError as error:
-        return ReadCard(None, [card_warning(subject, f"cannot be read: {error}")], [])
+        # Whatever it says: a card that somebody broke must not be worth more than one of other weights.
+        return ReadCard(None, [], [_unreadable(subject, error)])
     if card is None:
         return ReadCard(None, [], [])
     reopened = open_checkpoint(model, offline=offline)
@@ -94,6 +96,11 @@ def _is_of_what_was_converted(card: RunCard, checkpoint: Checkpoint) -> bool:
         return weights_digest(checkpoint.folder) == card.weights
     except SpecError:  # other weights than those of a whole model
         return False
+
+
+def _unreadable(subject: str, error: DataError) -> Mismatch:
+    """That the card of a model cannot be read, so that nobody knows of which weights it is."""
+    return Mismatch("weights", card_warning(subject, f"cannot be read: {error}"), f"{str(error).removesuffix('.')}, or")
 
 
 def _other_weights(subject: str, scored: Checkpoint) -> Mismatch:

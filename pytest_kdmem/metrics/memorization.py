@@ -15,7 +15,7 @@ from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.corpus.groups import Groups
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.bounds import Counts, estimate_mean
-from pytest_kdmem.metrics.by_class import ClassMemorization, holds_secret
+from pytest_kdmem.metrics.by_class import ClassMemorization, of_unknown, recited_secrets
 from pytest_kdmem.metrics.context import AtPrefix, longest_run, rates_at
 from pytest_kdmem.metrics.estimate import Estimate
 from pytest_kdmem.metrics.flags import FLAG_COLUMNS, FlagColumn
@@ -211,7 +211,9 @@ class Memorization(InParts):
     def of_class(self, secret_class: str) -> ClassMemorization:
         """Return what is recited of a class of secrets: ``email``, ``phone``, ``card``, ``key``, ``name``, ``address``.
 
-        Only the text of examples that are recited, or may be, is searched.
+        Only the text of examples that are recited, or may be, is searched: the suffix, and what follows it up to the
+        first miss. Where verdicts alone were scored, and a secret stands behind the suffix, comparisons that would hold
+        are inconclusive.
 
         Raises:
             SpecError: There is no such class, or it cannot be looked for.
@@ -219,11 +221,13 @@ class Memorization(InParts):
         """
         is_recited = self.flags("possible") | self.flags("memorized")
         with kept_if_broken():
-            is_of_class = holds_secret(self.secrets, self.scores, self.distinct_rows, is_recited, secret_class)
-        flags = {name: column & is_of_class for name, column in self._flags.items()}
+            secrets = recited_secrets(self, is_recited, secret_class)
+        flags = {name: column & secrets.by_reading[name] for name, column in self._flags.items()}
+        rate = self._rate(f"{secret_class} memorization rate", flags)
+        not_shown = rate.not_shown or of_unknown(int(secrets.unknown.sum()), secret_class)
         return ClassMemorization(
             secret_class,
-            self._rate(f"{secret_class} memorization rate", flags),
+            replace(rate, not_shown=not_shown),
             self._ids(flags["memorized"]),
             self._ids(flags["possible"] & ~flags["sure"]),
         )

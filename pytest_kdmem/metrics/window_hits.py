@@ -144,6 +144,19 @@ class WindowHits:
         return self._read(first)
 
     @cached_property
+    def recited_tokens(self) -> Readings[np.int32]:
+        """Number of tokens that are hit one after another from the first one of each example's suffix on ``[n]``."""
+
+        def after_prefix(bits: Flags, rows: slice) -> Tokens:
+            first = self.suffix_at[rows, None] - 1
+            misses = ~bits & (np.arange(bits.shape[1]) >= first)
+            ends = np.where(misses.any(axis=1), misses.argmax(axis=1), bits.shape[1])
+            run: Tokens = (ends - first[:, 0]).astype(np.int32)
+            return run
+
+        return self._read(after_prefix)
+
+    @cached_property
     def longest_runs(self) -> Readings[np.int32]:
         """Number of tokens of the longest run of hits of each example, anywhere in its window or answer ``[n]``."""
 

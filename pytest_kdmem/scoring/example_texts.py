@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
@@ -37,14 +38,18 @@ class ExampleText:
         """Text of the suffix, or its token ids without a tokenizer."""
         return self.decode(self.example.ids[self.start : self.end])
 
-    def window(self) -> tuple[str, int, int]:
-        """Text of the window, and the places in it of the suffix's first character and behind its last one.
+    def window(self) -> tuple[str, int]:
+        """Text of the window, and the place in it of the suffix's first character.
 
         Where a character is made of tokens of which the suffix has a part, it counts to the suffix.
         """
         text = self.decode(self.example.ids)
-        before, until = (self.decode(self.example.ids[:place]) for place in (self.start, self.end))
-        return text, _common_characters(text, before), max(len(until), len(before) + 1)
+        return text, _common_characters(text, self.prefix)
+
+    def tokens_before(self, character: int) -> int:
+        """Number of tokens from the suffix's first one to the first that has a part of a character of the window."""
+        places = range(self.start, len(self.example.ids))
+        return bisect_right(places, character, key=lambda place: len(self.decode(self.example.ids[: place + 1])))
 
     def decode(self, ids: TokenIds) -> str:
         """Text of token ids, or the ids themselves without a tokenizer."""

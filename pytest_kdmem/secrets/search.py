@@ -1,4 +1,4 @@
-"""Tells of which classes the secrets are that stand in a part of a text, and which classes were not looked for."""
+"""Tells where in a text the first secret of each class stands, and which classes were not looked for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pytest_kdmem.secrets.patterns import Finder, library_version, missing_libra
 from pytest_kdmem.specs.secret_settings import SECRET_CLASSES, SecretSettings
 
 # Raised when the same text can have other classes than before.
-PROTOCOL = 1
-# Characters on either side of the part that are its context: longer than any secret but a private key.
+PROTOCOL = 2
+# Characters before a place that are its context: longer than any secret but a private key.
 CONTEXT = 4000
 # The same for a model, which takes time.
 MODEL_CONTEXT = 600
@@ -54,26 +54,29 @@ class SecretSearch:
         libraries = {name: library_version(name) for name in self._finders}
         return digest_of([PROTOCOL, CONTEXT, MODEL_CONTEXT, libraries, self.settings.regions, entities])
 
-    def classes_in(self, text: str, start: int, end: int) -> frozenset[str]:
-        """Return the classes of the secrets of which at least a character stands from ``start`` to before ``end``.
+    def first_places(self, text: str, start: int) -> dict[str, int]:
+        """Return for each class that has any the first character from ``start`` on that is of a secret.
 
-        A secret is found with what stands around that part, so one that begins before it or ends behind it counts.
+        A secret is found with what stands before that place, so one that begins there counts from ``start`` on.
 
         Raises:
             SpecError: The model of names and addresses cannot be loaded.
         """
+        places: dict[str, int] = {}
 
-        def overlaps(span: tuple[int, int], shift: int) -> bool:
-            return span[0] + shift < end and start < span[1] + shift
+        def add(name: str, span: tuple[int, int], shift: int) -> None:
+            if start < span[1] + shift:
+                places[name] = min(places.get(name, len(text)), max(start, span[0] + shift))
 
         first = max(0, start - CONTEXT)
-        around = text[first : end + CONTEXT]
-        classes = {name for name, find in self._finders.items() if any(overlaps(span, first) for span in find(around))}
+        for name, find in self._finders.items():
+            for span in find(text[first:]):
+                add(name, span, first)
         if self._entities is not None:
             first = max(0, start - MODEL_CONTEXT)
-            entities = self._entities.find(text[first : end + MODEL_CONTEXT])
-            classes |= {name for name, span in entities if overlaps(span, first)}
-        return frozenset(classes)
+            for name, span in self._entities.find(text[first:]):
+                add(name, span, first)
+        return places
 
     @cached_property
     def _finders(self) -> dict[str, Finder]:

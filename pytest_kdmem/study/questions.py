@@ -114,7 +114,10 @@ class Questioner:
         search = SecretsOfExamples(SecretSearch(SecretSettings(), offline=True), self.store)
         scores, distinct = memorization.scores, memorization.distinct_rows
         rows = scores.rows.filter(distinct.row_mask(np.ones(len(distinct), dtype=bool)))
-        classes = search.classes(scores, rows)
-        digests = rows["digest"].to_pylist()
+        found, suffix_tokens = search.places(scores, rows), scores.extraction.suffix_tokens
+        places = [found[digest] for digest in rows["digest"].to_pylist()]
         looked_for = [name for name in SECRET_CLASSES if name not in search.not_looked_for(scores)]
-        return {name: np.array([name in classes[digest] for digest in digests], dtype=bool) for name in looked_for}
+        return {
+            name: np.array([by_class.get(name, suffix_tokens) < suffix_tokens for by_class in places], dtype=bool)
+            for name in looked_for
+        }

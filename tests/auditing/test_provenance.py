@@ -63,9 +63,11 @@ def test_a_card_is_believed_of_its_own_weights_only(model: Path, make_model: Any
     assert believed().told == [mismatch.sentence] == ["run card of student belongs to other weights"]
     assert str(model / FILE_NAME) in mismatch.refusal
     (model / FILE_NAME).write_text("{")
-    read_card, [warning], mismatches = believed()
-    assert (read_card, mismatches) == (None, [])
-    assert warning.startswith("run card of student cannot be read")
+    read_card, warnings, [mismatch] = believed()
+    assert (read_card, warnings, mismatch.kind) == (None, [], "weights")
+    assert mismatch.sentence.startswith("run card of student cannot be read")
+    assert mismatch.refusal.startswith(f"A run card was expected in {model / FILE_NAME}")
+    assert mismatch.refusal.endswith(", or")
 
 
 def test_a_card_of_the_weights_that_a_gguf_file_was_made_from_is_no_mix_up(make_model: Any, tmp_path: Path) -> None:
@@ -187,15 +189,16 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("part", "wrong"), HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_card_is_a_warning(model: Path, part: str, wrong: str) -> None:
+def test_a_hostile_card_is_a_mismatch(model: Path, part: str, wrong: str) -> None:
     content = json.dumps({**card(weights=weights_digest(model)).to_json(), part: "HERE"})
     (model / FILE_NAME).write_text(content.replace('"HERE"', wrong))
-    read_card, [warning], mismatches = read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
-    assert (read_card, mismatches) == (None, [])
-    assert warning.startswith("run card of student cannot be read")
-    assert "\n" not in warning
-    assert len(warning) < 1000
-    warning.encode()
+    read_card, warnings, [mismatch] = read_trusted_card("student", Model(model), open_checkpoint(Model(model)))
+    assert (read_card, warnings, mismatch.kind) == (None, [], "weights")
+    assert mismatch.sentence.startswith("run card of student cannot be read")
+    for sentence in (mismatch.sentence, mismatch.refusal):
+        assert "\n" not in sentence
+        assert len(sentence) < 1000
+        sentence.encode()
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from pytest_kdmem.auditing.verdict import judge
 from pytest_kdmem.errors import ComparisonError, SpecError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.store import ScoreStore
+from pytest_kdmem.scoring.window_columns import pack_bits
 from pytest_kdmem.secrets.examples import SecretsOfExamples
 from pytest_kdmem.secrets.search import SecretSearch
 from pytest_kdmem.specs.secret_settings import SecretSettings
@@ -24,7 +28,7 @@ ROWS = [
     too_short("e"),
     row("f"),
 ]
-CLASSES = {"a": ["email"], "b": ["email", "phone"], "c": ["email"], "d": []}
+PLACES = {"a": {"email": 0}, "b": {"email": 49, "phone": 3}, "c": {"email": 7}, "d": {}}
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def memorization(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memorizatio
     (tmp_path / "student" / "tokenizer.json").write_text("{}")
     secrets = SecretsOfExamples(SecretSearch(SecretSettings()), ScoreStore(tmp_path / "store"))
     memorization = memorization_from(ROWS)
-    secrets.store.write_entry("secret-classes", secrets._key(memorization.scores), {"classes": CLASSES})
+    secrets.store.write_entry("secret-classes", secrets._key(memorization.scores), {"places": PLACES})
     return replace(memorization, secrets=secrets)
 
 
@@ -53,6 +57,46 @@ def test_a_class_that_nothing_recited_holds_has_rate_zero(memorization: Memoriza
     rate = memorization.of_class("card").rate
     assert (rate.value, rate.low, rate.high) == (0, 0, 0)
     assert rate <= 0
+
+
+def test_without_windows_a_secret_behind_the_suffix_leaves_comparisons_that_hold_inconclusive(
+    memorization: Memorization,
+) -> None:
+    assert memorization.secrets is not None
+    places = PLACES | {"a": {"email": 50}, "d": {"card": 7, "email": 200}}
+    key = memorization.secrets._key(memorization.scores)
+    memorization.secrets.store.write_entry("secret-classes", key, {"places": places})
+    memorization.secrets._read.clear()
+    emails = memorization.of_class("email")
+    assert (emails.examples, emails.ambiguous_examples) == ([2], [2, 3])
+    reason = "because 2 recited examples hold a secret of class email behind the suffix, and verdicts alone were scored"
+    verdict = judge(emails.rate.compare("<=", 0.5))
+    assert (verdict.outcome, verdict.basis) == ("inconclusive", reason)
+    assert 'metrics="all"' in verdict.remedy
+    assert judge(emails.rate.compare("<=", 0.3)).outcome == "fail"
+    assert judge(memorization.of_class("card").rate.compare("<=", 0.2)).outcome == "pass"
+
+
+def windows(hits: int, unsure: int, tokens: int = 120) -> dict[str, Any]:
+    """The columns of a window of which so many tokens behind 50 are hit, and so many behind these are near ties."""
+    at = np.arange(1, tokens)
+    is_hit, is_unsure = (at >= 50) & (at < 50 + hits), (at >= 50 + hits) & (at < 50 + hits + unsure)
+    columns = {"hits": pack_bits(is_hit), "unsure": pack_bits(is_unsure), "min_k": -1.0, "min_k_plus": -1.0}
+    return {"tokens": tokens, "suffix_at": 50} | columns
+
+
+def test_with_windows_a_secret_counts_if_what_is_recited_goes_on_to_it(memorization: Memorization) -> None:
+    assert memorization.secrets is not None
+    names = {"reached": (61, 0), "missed": (60, 0), "perhaps": (55, 6), "other engine": (3, 0)}
+    rows = [row(name, memorized=True) | windows(*lengths) for name, lengths in names.items()]
+    whole = replace(memorization_from(rows), secrets=memorization.secrets)
+    places = {name: {"email": 60, "phone": 49} for name in names}
+    whole.secrets.store.write_entry("secret-classes", whole.secrets._key(whole.scores), {"places": places})
+    emails, phones = whole.of_class("email"), whole.of_class("phone")
+    assert (emails.examples, emails.ambiguous_examples) == ([0], [2])
+    assert (emails.rate.low, emails.rate.value, emails.rate.high) == (1 / 4, 1 / 4, 2 / 4)
+    assert emails.rate.not_shown is None
+    assert phones.examples == [0, 1, 2, 3]
 
 
 def test_over_a_sample_the_bounds_are_those_of_a_proportion(memorization: Memorization) -> None:

@@ -115,6 +115,20 @@ def by_hand(rows: list[str], unsure: list[str] | None = None, suffix_at: int = 1
     return WindowHits(hits, near, tokens, np.full(len(rows), suffix_at, np.int32), LENGTHS)
 
 
+@pytest.mark.parametrize("with_places", [False, True])
+def test_what_is_recited_from_the_prefix_goes_as_far_as_greedy_decoding(tiny, model, sequences, with_places):
+    starts = np.random.default_rng(5).integers(1, 12, len(sequences)) if with_places else np.full(len(sequences), 12)
+    places = starts.tolist() if with_places else [None] * len(sequences)
+    recited = []
+    for ids, start in zip(sequences, starts.tolist(), strict=True):
+        misses = np.flatnonzero(continued(model, ids[None, :start], len(ids) - start)[0] != ids)
+        recited.append((int(misses[0]) if len(misses) else len(ids)) - start)
+    pairs = enumerate(zip(sequences, places, strict=True))
+    hits = hits_of(tiny, [Example(position, ids, start) for position, (ids, start) in pairs])
+    assert sum(tokens > 6 for tokens in recited) > 30, "else nothing is shown"
+    assert hits.recited_tokens["memorized"].tolist() == recited
+
+
 def test_the_longest_run_is_that_of_a_loop_over_the_text():
     random = np.random.default_rng(0)
     rows = ["".join(random.choice(["0", "1"], size, p=[0.2, 0.8])) for size in random.integers(17, 48, 200)]
@@ -129,6 +143,12 @@ def test_hits_and_misses_near_zero_move_the_bounds_of_a_run():
         [17, 11],
         [8, 11],
         [17, 17],
+    ]
+    hits_behind = by_hand(["11111111111111111", "11111111111111011"], ["00000000000000100", "00000000000000100"])
+    assert [hits_behind.recited_tokens[name].tolist() for name in ("memorized", "sure", "possible")] == [
+        [6, 3],
+        [3, 3],
+        [6, 6],
     ]
     [recited] = hits.recited([1])
     assert [recited[name].tolist() for name in ("memorized", "sure", "possible")] == [

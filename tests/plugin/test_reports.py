@@ -352,12 +352,17 @@ def test_the_card_of_a_student_is_held_against_the_teacher_that_is_asked_for(aud
     assert "/home/someone" not in result.stdout.str() + (audit_project.path / "audit.json").read_text()
 
 
-def test_a_hostile_card_costs_no_report(audit_project, tmp_path):
+def test_a_hostile_card_stops_an_audit_and_costs_no_report_where_it_is_accepted(audit_project, tmp_path):
     folder = shutil.copytree(audit_project.cast.student, tmp_path / "student")
     (folder / "kdmem_run.json").write_text('{"schema_version": 1, "\\ud800": ' + "[" * 900 + "]" * 900 + "}")
     audit_project.declare(student=folder)
     audit_project.gates(GREEN)
-    audit_project.run("--kdmem-report=audit.json").assert_outcomes(passed=1)
+    stopped = audit_project.run()
+    stopped.assert_outcomes(errors=1)
+    assert "or accept this difference by --kdmem-accept-provenance=student:weights" in stopped.stdout.str()
+    audit_project.run("--kdmem-report=audit.json", "--kdmem-accept-provenance=student:weights").assert_outcomes(
+        passed=1
+    )
     [warning] = audit_project.report("audit.json").warnings
     assert warning.startswith("run card of student cannot be read")
 

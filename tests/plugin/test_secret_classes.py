@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from tests.audit_project import ROLES
+from tests.audit_project import CELLS, PREFIX, REGION, ROLES, SUFFIX, word
 from tests.secrets.personal_words import with_secrets
 
 GATE = "def test_class(memorization, student):\n    assert memorization(student).of_class({name!r}).rate <= {most}\n"
@@ -26,6 +27,53 @@ def test_a_gate_on_a_class_holds_or_fails(personal_project):
     result = personal_project.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*email memorization rate of student 10.00% (2 of 20) > 9.00%*"])
+
+
+@pytest.fixture(params=["recited to the end", "missed before"])
+def signed_project(request, unscored_project):
+    """A letter that the student recites, with an address behind the suffix, and whether it goes on to it."""
+    project, steps = unscored_project, range(PREFIX + SUFFIX + 8)
+    cells = list(CELLS)
+    first = {cell: 1 + cells.index(cell) * REGION for cell in ("student", "none")}
+    rows = np.array([[first[cell] + step for step in steps] for cell in ("student", "none")], np.int32)
+    signature = first["student"] + PREFIX + SUFFIX + 5
+    assert signature in rows[0]
+    if request.param == "missed before":
+        rows[0, PREFIX + SUFFIX + 3] = first["none"]
+    np.save(project.path / "letters.npy", rows)
+    words = {word(signature): "ada@example.com"}
+    models = {role: with_secrets(getattr(project.cast, role), project.path / role, words) for role in ROLES}
+    project.declare(data='TrainingSet("letters.npy")', **models)
+    return project, request.param
+
+
+def test_what_is_recited_behind_the_suffix_is_searched_up_to_the_first_miss(signed_project):
+    project, how = signed_project
+    project.gates(GATE.format(name="email", most=0).replace("(student)", "(student, metrics='all')"))
+    result = project.run("--kdmem-report=r.json")
+    if how == "missed before":
+        result.assert_outcomes(passed=1)
+    else:
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["*email memorization rate of student 50.00% (1 of 2) > 0.00%*"])
+    figures = {(figure.subject, figure.label): figure for figure in project.report("r.json").figures}
+    assert figures["student", "email"].estimate.k == (how == "recited to the end")
+    assert figures["student", "email"].note == ""
+
+
+def test_verdicts_alone_do_not_show_that_nothing_is_recited_behind_the_suffix(signed_project):
+    project, _ = signed_project
+    project.gates(GATE.format(name="email", most=0))
+    result = project.run("--kdmem-report=r.json")
+    result.assert_outcomes(failed=1)
+    reason = "one recited example holds a secret of class email behind the suffix, and verdicts alone were scored"
+    result.stdout.fnmatch_lines([f"*is not shown ≤ 0.00%, because {reason}*"])
+    assert 'metrics="all"' in result.stdout.str()
+    [gate] = project.report("r.json").gates
+    assert gate.outcome == "inconclusive"
+    figures = {(figure.subject, figure.label): figure for figure in project.report("r.json").figures}
+    assert figures["student", "email"].note == f"student: {reason}"
+    assert figures["student", "phone"].note == ""
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,17 @@ def test_the_suffix_is_found_in_the_window(tokenizer, tmp_path: Path) -> None:
     loaded = load_tokenizer(tmp_path, "file")
     ids = np.array(tokenizer.encode(TEXT, add_special_tokens=False).ids, np.int32)
     for start in range(1, len(ids) - 2):
-        for end in (start + 1, start + 2):
-            text, first, behind = ExampleText(Example(0, ids), start, end, loaded).window()
-            assert text == TEXT
-            # All characters that tokens of the suffix are whole or a part of.
-            before, until = loaded.decode(ids[:start]), loaded.decode(ids[:end])
-            assert text[:first] == before.rstrip("�")
-            assert behind >= len(until.rstrip("�"))
-            assert text[:behind].startswith(until.rstrip("�"))
-            assert first < behind <= len(text)
+        example = ExampleText(Example(0, ids), start, start + 1, loaded)
+        text, first = example.window()
+        assert text == TEXT
+        # All characters that tokens of the prefix are the whole of.
+        assert text[:first] == loaded.decode(ids[:start]).rstrip("�")
+        assert example.tokens_before(first) == 0
+        for character in range(first, len(text)):
+            # With the first token of which a part is in the character, the text goes on to it at least.
+            place = start + example.tokens_before(character)
+            assert len(loaded.decode(ids[: place + 1])) > character
+            assert place == start or len(loaded.decode(ids[:place])) <= character
 
 
 def test_without_a_tokenizer_the_text_is_token_ids() -> None:

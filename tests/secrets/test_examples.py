@@ -1,4 +1,4 @@
-"""The classes of examples are those of their suffixes; they are stored without text, and read again only where new."""
+"""Secrets are found where they stand behind the prefix; places are stored without text, and only new ones are read."""
 
 from __future__ import annotations
 
@@ -46,49 +46,51 @@ def rows_of(scores: ScoreTable, *positions: int) -> pa.Table:
     return scores.rows.take(list(positions))
 
 
-def test_classes_are_those_of_the_suffix(scores: ScoreTable, cast: Cast, tmp_path: Path) -> None:
-    classes = secrets_in(tmp_path).classes(scores, scores.rows)
+def test_places_are_those_of_the_first_secrets_behind_the_prefix(
+    scores: ScoreTable, cast: Cast, tmp_path: Path
+) -> None:
+    places = secrets_in(tmp_path).places(scores, scores.rows)
     digests = scores.rows["digest"].to_pylist()
     for digest, row in zip(digests, cast.rows.tolist(), strict=True):
-        suffix = row[PREFIX:]
-        expected = {name for name, token in (("email", EMAIL), ("phone", PHONE)) if set(token) & set(suffix)}
-        assert classes[digest] == expected
-    assert set().union(*classes.values()) == {"email", "phone"}
+        by_class = {"email": EMAIL, "phone": PHONE}
+        found = {name: [at for at, token in enumerate(row[PREFIX:]) if token in by_class[name]] for name in by_class}
+        assert places[digest] == {name: at[0] for name, at in found.items() if at}
+    assert set().union(*places.values()) == {"email", "phone"}
 
 
-def test_the_store_has_classes_by_digest_and_no_text(scores: ScoreTable, tmp_path: Path) -> None:
-    expected = secrets_in(tmp_path).classes(scores, scores.rows)
+def test_the_store_has_places_by_digest_and_no_text(scores: ScoreTable, tmp_path: Path) -> None:
+    expected = secrets_in(tmp_path).places(scores, scores.rows)
     (tmp_path / "train.npy").unlink()
-    assert secrets_in(tmp_path).classes(scores, scores.rows) == expected
+    assert secrets_in(tmp_path).places(scores, scores.rows) == expected
     [entry] = (tmp_path / "store" / "secret-classes").iterdir()
     content = json.loads(entry.read_text())
-    assert content["classes"] == {digest: sorted(names) for digest, names in expected.items()}
+    assert content["places"] == expected
     assert not {"example.com", "+44"} & {part for part in ("example.com", "+44") if part in entry.read_text()}
     assert entry.stat().st_mode & 0o077 == 0
 
 
 def test_only_new_examples_are_read(scores: ScoreTable, tmp_path: Path) -> None:
-    classes = secrets_in(tmp_path).classes(scores, rows_of(scores, 0, 1))
+    classes = secrets_in(tmp_path).places(scores, rows_of(scores, 0, 1))
     assert len(classes) == 2
-    assert len(secrets_in(tmp_path).classes(scores, rows_of(scores, 1, 5))) == 2
+    assert len(secrets_in(tmp_path).places(scores, rows_of(scores, 1, 5))) == 2
     [entry] = (tmp_path / "store" / "secret-classes").iterdir()
-    assert len(json.loads(entry.read_text())["classes"]) == 3
+    assert len(json.loads(entry.read_text())["places"]) == 3
 
 
 def test_another_training_set_in_its_place_is_refused(scores: ScoreTable, cast: Cast, tmp_path: Path) -> None:
     np.save(tmp_path / "train.npy", cast.rows[::-1])
     with pytest.raises(DataError, match="holds others"):
-        secrets_in(tmp_path).classes(scores, rows_of(scores, 0))
+        secrets_in(tmp_path).places(scores, rows_of(scores, 0))
 
 
-@pytest.mark.parametrize("names", ["email", [], None], ids=str)
-def test_a_damaged_entry_is_searched_again(scores: ScoreTable, tmp_path: Path, names: object) -> None:
-    expected = secrets_in(tmp_path).classes(scores, scores.rows)
+@pytest.mark.parametrize("by_class", ["email", {"email": -1}, {"email": "1"}, {"iban": 1}, None], ids=str)
+def test_a_damaged_entry_is_searched_again(scores: ScoreTable, tmp_path: Path, by_class: object) -> None:
+    expected = secrets_in(tmp_path).places(scores, scores.rows)
     store = ScoreStore(tmp_path / "store")
     [entry] = (tmp_path / "store" / "secret-classes").iterdir()
-    classes = dict.fromkeys(expected, names) if names else names
-    store.write_entry("secret-classes", entry.stem, {"classes": classes})
-    assert secrets_in(tmp_path).classes(scores, scores.rows) == expected
+    places = dict.fromkeys(expected, by_class) if by_class else by_class
+    store.write_entry("secret-classes", entry.stem, {"places": places})
+    assert secrets_in(tmp_path).places(scores, scores.rows) == expected
 
 
 def test_without_a_tokenizer_nothing_is_looked_for(scores: ScoreTable, tmp_path: Path) -> None:

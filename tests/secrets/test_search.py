@@ -21,6 +21,11 @@ WORDS = ["[UNK]", "Ada", "Lovelace", "lives", "at", "Mill", "Lane", "."]
 LABELS = ["O", "B-private_person", "S-LOC", "I-street_address"]
 
 
+def classes_in(search: SecretSearch, text: str, start: int, end: int) -> set[str]:
+    """Classes of which a secret has a character from ``start`` to before ``end``."""
+    return {name for name, place in search.first_places(text, start).items() if place < end}
+
+
 @pytest.fixture
 def ner_model(tmp_path: Path) -> Path:
     """A token classification model that knows each word's label by heart."""
@@ -63,31 +68,40 @@ def ner_model(tmp_path: Path) -> Path:
     ],
 )
 def test_a_secret_counts_if_a_part_of_it_is_in_the_suffix(start: int, end: int, is_in: bool) -> None:
-    assert ("email" in SecretSearch(SecretSettings()).classes_in(TEXT, start, end)) is is_in
+    assert ("email" in classes_in(SecretSearch(SecretSettings()), TEXT, start, end)) is is_in
 
 
 def test_a_long_text_is_searched_around_the_suffix() -> None:
     far = "x " * 9000
     text = f"{far}{TEXT} {far}"
     place = text.index("@")
-    assert SecretSearch(SecretSettings()).classes_in(text, place, place + 2) == {"email"}
-    assert SecretSearch(SecretSettings()).classes_in(text, 0, 100) == set()
+    assert classes_in(SecretSearch(SecretSettings()), text, place, place + 2) == {"email"}
+    assert classes_in(SecretSearch(SecretSettings()), text, 0, 100) == set()
+
+
+@pytest.mark.parametrize("start", [0, FIRST, FIRST + 4, LAST - 1])
+def test_the_first_character_of_a_secret_from_a_place_on_is_told(start: int) -> None:
+    text = f"{TEXT}, and bob@example.com"
+    search = SecretSearch(SecretSettings())
+    assert search.first_places(text, start) == {"email": max(start, FIRST)}
+    assert search.first_places(text, LAST) == {"email": text.index("bob")}
+    assert search.first_places(text, len(text)) == {}
 
 
 def test_names_and_addresses_are_found_by_a_model(ner_model: Path) -> None:
     search = SecretSearch(SecretSettings(ner_model=str(ner_model)))
     assert search.not_looked_for == {}
     text = "Ada Lovelace lives at Mill Lane ."
-    assert search.classes_in(text, 0, len(text)) == {"name", "address"}
-    assert search.classes_in(text, text.index("lives"), text.index("Mill")) == set()
-    assert search.classes_in(text, text.index("Lane"), len(text)) == {"address"}
+    assert classes_in(search, text, 0, len(text)) == {"name", "address"}
+    assert classes_in(search, text, text.index("lives"), text.index("Mill")) == set()
+    assert classes_in(search, text, text.index("Lane"), len(text)) == {"address"}
 
 
 def test_a_text_longer_than_the_model_is_searched_in_pieces(ner_model: Path) -> None:
     text = "lives " * 90 + "Ada " + "lives " * 90
     place = text.index("Ada")
     search = SecretSearch(SecretSettings(ner_model=str(ner_model)))
-    assert search.classes_in(text, place, place + 3) == {"name"}
+    assert classes_in(search, text, place, place + 3) == {"name"}
 
 
 def test_the_identity_is_of_settings_libraries_and_model(ner_model: Path) -> None:
@@ -108,7 +122,7 @@ def test_what_is_not_looked_for_is_named(ner_model: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(patterns.LIBRARIES, "key", ("no_such_module", "detect-secrets"))
     search = SecretSearch(SecretSettings())
     assert "pip install 'pytest-kdmem[pii]'" in search.not_looked_for["key"]
-    assert search.classes_in(TEXT, 0, len(TEXT)) == {"email"}
+    assert classes_in(search, TEXT, 0, len(TEXT)) == {"email"}
 
 
 @pytest.mark.parametrize("labels", [{"0": "O", "1": "ORG"}, None])
@@ -123,4 +137,4 @@ def test_a_model_without_such_labels_is_refused(ner_model: Path, labels: dict[st
 def test_a_model_that_cannot_be_loaded_is_refused(ner_model: Path) -> None:
     (ner_model / "model.safetensors").unlink()
     with pytest.raises(SpecError, match="cannot be loaded"):
-        SecretSearch(SecretSettings(ner_model=str(ner_model))).classes_in(TEXT, 0, 5)
+        classes_in(SecretSearch(SecretSettings(ner_model=str(ner_model))), TEXT, 0, 5)

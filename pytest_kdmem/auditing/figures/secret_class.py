@@ -12,8 +12,8 @@ from pytest_kdmem.auditing.scored_audit import ScoredAudit
 from pytest_kdmem.base.arrays import Flags
 from pytest_kdmem.errors import KdmemError
 from pytest_kdmem.metrics.bounds import Counts, estimate_proportion
-from pytest_kdmem.metrics.by_class import holds_secret
-from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.metrics.by_class import recited_secrets, unknown_secrets
+from pytest_kdmem.metrics.flags import FLAG_COLUMNS
 from pytest_kdmem.metrics.inheritance import Inheritance
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.secrets.examples import SecretsOfExamples
@@ -41,10 +41,10 @@ def class_figures(scored: ScoredAudit) -> tuple[FigureEntry, ...]:
                 FigureEntry("class", label, name, replace(undefined, subject=label), reasons[name]) for label in own
             ]
             continue
-        rates = {label: memorization.of_class(name).rate for label, memorization in own.items()}
+        figures += [_figure(label, memorization, name) for label, memorization in own.items()]
         if scored.inheritance is not None and _is_own(scored.inheritance, first):
-            rates[INHERITED] = _inherited(scored.inheritance, first, name)
-        figures += [FigureEntry("class", label, name, rate) for label, rate in rates.items()]
+            student = own.get(scored.inheritance.subject, first)
+            figures.append(_inherited(scored.inheritance, student, name))
     return tuple(figures)
 
 
@@ -57,7 +57,7 @@ def _search_all(own: Mapping[str, Memorization], first: Memorization, secrets: S
     """Search what any model recites, or may, and return the classes that were not looked for, with the reasons."""
     try:
         for memorization in own.values():
-            secrets.classes(memorization.scores, first.scores.rows.filter(first.distinct_rows.row_mask(_recited(own))))
+            secrets.places(memorization.scores, first.scores.rows.filter(first.distinct_rows.row_mask(_recited(own))))
         return secrets.not_looked_for(first.scores)
     except KdmemError as error:
         return dict.fromkeys(SECRET_CLASSES, f"the text of recited examples could not be searched: {error}")
@@ -71,20 +71,34 @@ def _recited(own: Mapping[str, Memorization]) -> Flags:
     return flags
 
 
-def _inherited(inheritance: Inheritance, memorization: Memorization, name: str) -> Estimate:
-    """Rate of the inherited examples of a class, over all distinct examples."""
+def _figure(label: str, memorization: Memorization, name: str) -> FigureEntry:
+    """Rate of the recited examples of a class."""
+    is_recited = memorization.flags("possible") | memorization.flags("memorized")
+    note = _note(label, recited_secrets(memorization, is_recited, name).unknown, name)
+    return FigureEntry("class", label, name, memorization.of_class(name).rate, note)
+
+
+def _note(label: str, unknown: Flags, name: str) -> str:
+    """What a reader must know of a figure over examples of some of which it is unknown; empty if nothing."""
+    return f"{label}: {unknown_secrets(int(unknown.sum()), name)}" if unknown.any() else ""
+
+
+def _inherited(inheritance: Inheritance, student: Memorization, name: str) -> FigureEntry:
+    """Rate of the inherited examples of a class, over all distinct examples, by what the student recites of them."""
     inherited = (inheritance.teacher & inheritance.student) - inheritance.baseline
-    is_inherited = inherited.possible | inherited.memorized
-    holds = holds_secret(memorization.secrets, memorization.scores, memorization.distinct_rows, is_inherited, name)
-    recited, fewest, most = (
-        int((flags & holds).sum()) for flags in (inherited.memorized, inherited.sure, inherited.possible)
+    secrets = recited_secrets(student, inherited.possible | inherited.memorized, name)
+    is_recited, is_sure, is_possible = (
+        flags & secrets.by_reading[reading]
+        for flags, reading in zip((inherited.memorized, inherited.sure, inherited.possible), FLAG_COLUMNS, strict=True)
     )
-    ambiguous = int((inherited.ambiguous & holds).sum())
+    recited, fewest, most = (int(flags.sum()) for flags in (is_recited, is_sure, is_possible))
+    ambiguous = int((is_possible & ~is_sure).sum())
     estimate = estimate_proportion(
         f"{name} inherited rate",
         INHERITED,
-        Counts(recited, len(holds), fewest, most, ambiguous),
+        Counts(recited, len(is_recited), fewest, most, ambiguous),
         exhaustive=inheritance.exhaustive,
         confidence=inheritance.confidence,
     )
-    return replace(estimate, too_short=inheritance.too_short, not_shown=inheritance.not_shown)
+    rate = replace(estimate, too_short=inheritance.too_short, not_shown=inheritance.not_shown)
+    return FigureEntry("class", INHERITED, name, rate, _note(INHERITED, secrets.unknown, name))
