@@ -54,6 +54,11 @@ class Cast:
         return {at for at, cell in enumerate(cells) if cell == "all" or role in cell.split("+")}
 
 
+def further_warnings(audit: AuditResult) -> tuple[str, ...]:
+    """Warnings of an audit beside the one that its suffix is as short as in all of these projects."""
+    return tuple(warning for warning in audit.warnings if not warning.startswith(f"only {SUFFIX} tokens of each"))
+
+
 def word(token: int) -> str:
     """The text of a token: found nowhere but in training text."""
     return f"zq{token:03d}x"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pytest_kdmem.base.text import count, percent
+from pytest_kdmem.base.text import count, last_part, percent
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.metrics.memorization import Memorization
 from pytest_kdmem.scoring.table import ScoreTable
 from pytest_kdmem.scoring.too_short import count_too_short
+from pytest_kdmem.specs.declared import FEWEST_TELLING_TOKENS
 from pytest_kdmem.specs.run_card import RunCard
 
 # Fewer rows are less than a training reads in one step.
@@ -46,8 +47,21 @@ def short_copies_warning(scores: ScoreTable) -> str:
         f"{'1 distinct example' if is_one else distinct} of"
         f" {scores.training_set.label} {'is' if is_one else 'are'} too short to be looked at, and"
         f" stand{'s' if is_one else ''} there up to {count(short.most_copies)} times: what stands often is recited"
-        " first (fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens reach shorter examples)"
+        f" first (an audit beside this one, with fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens, of at least"
+        f" {FEWEST_TELLING_TOKENS} each, reaches shorter examples)"
     )
+
+
+def short_suffix_warning(scores: ScoreTable) -> list[str]:
+    """Warn of a suffix that is too short for what a model recites, or does not, to say much."""
+    suffix = scores.extraction.suffix_tokens
+    if suffix >= FEWEST_TELLING_TOKENS:
+        return []
+    return [
+        f"only {count(suffix)} {'token' if suffix == 1 else 'tokens'} of each example of"
+        f" {last_part(scores.training_set.source)} had to be reproduced: so short a continuation shows little, and what"
+        " stands behind it was not looked at"
+    ]
 
 
 def few_examples_warning(memorization: Memorization, card: RunCard | None) -> list[str]:

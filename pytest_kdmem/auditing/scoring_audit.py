@@ -19,6 +19,7 @@ from pytest_kdmem.auditing.scored_share import (
     check_whole_prompts,
     few_examples_warning,
     short_copies_warning,
+    short_suffix_warning,
 )
 from pytest_kdmem.auditing.scored_so_far import ScoredSoFar
 from pytest_kdmem.auditing.scorer import Scorer, check_same_examples
@@ -156,6 +157,8 @@ class ScoringAudit(DeclaredAudit):
             self._so_far.warn([warning])
         if scores.training_set != self.control_set and (warning := short_copies_warning(scores)):
             self._so_far.warn([warning])
+        if scores.training_set != self.control_set:
+            self._so_far.warn(short_suffix_warning(scores))
         if self.must_be_known(scores.training_set):
             check_is_no_noise(scores, self.run)
 

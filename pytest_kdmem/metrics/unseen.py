@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.copy_counts import CopyCount
 from pytest_kdmem.metrics.verdict import Verdict
+from pytest_kdmem.specs.declared import FEWEST_TELLING_TOKENS
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,13 @@ class UnseenCopies:
         )
         if not short and not shorter:
             return None
-        reasons, ways_out = [], []
+        reasons = []
         if short:
             distinct = sum(each.distinct for each in short)
             reasons.append(
                 f"{count(distinct)} {'example' if distinct == 1 else 'examples'} of {self.set_name} that"
                 f" {'is' if distinct == 1 else 'are'} too short to be looked at {self._often(short)}"
             )
-            lengths = (
-                "--kdmem-answer-tokens" if self.is_of_answers else "--kdmem-prefix-tokens and --kdmem-suffix-tokens"
-            )
-            fewest = count(min(each.fewest_tokens for each in short))
-            together = f"at most {fewest}" if self.is_of_answers else f"together at most {fewest}"
-            ways_out.append(f"Set shorter {lengths} to look at them ({together} for all of them)")
         if shorter:
             distinct = sum(each.distinct for each in shorter)
             reasons.append(
@@ -71,12 +66,13 @@ class UnseenCopies:
                 f" {self.set_name} {self._often(shorter)}, and no run card says that training left"
                 f" {'it' if distinct == 1 else 'them'} out"
             )
-            ways_out.append(f"{'d' if short else 'D'}eclare the set without minimum_tokens if training had them")
         highest = max(each.copies for each in (*short, *shorter))
+        accept = f"accept it by --kdmem-max-short-copies={highest}"
+        declare = "Declare the set without minimum_tokens if training had them, or " if shorter else ""
         return Verdict(
             "inconclusive",
             basis=f"because {' and '.join(reasons)}",
-            remedy=f"{', '.join(ways_out)}, or accept it by --kdmem-max-short-copies={highest}.",
+            remedy=f"{declare}{accept if declare else accept.capitalize()}{self._look(short) if short else ''}.",
         )
 
     def verdict_of_group(self, copies: int) -> Verdict | None:
@@ -84,6 +80,24 @@ class UnseenCopies:
         if copies <= self.allowed:
             return None
         return self.verdict(copies, copies)
+
+    def _look(self, short: Sequence[CopyCount]) -> str:
+        """What looks at examples in an audit of its own, as shorter lengths do not look at the rest of longer ones."""
+        fewest, most = min(each.fewest_tokens for each in short), max(each.most_tokens for each in short)
+        least = FEWEST_TELLING_TOKENS if self.is_of_answers else 2 * FEWEST_TELLING_TOKENS
+        if most < least:
+            return f", or train without them: of examples of fewer than {least} tokens no lengths show anything"
+        reached = max(fewest, least)
+        lengths, together = (
+            ("--kdmem-answer-tokens", "")
+            if self.is_of_answers
+            else ("--kdmem-prefix-tokens and --kdmem-suffix-tokens", "together ")
+        )
+        fewer = f"; of fewer than {least} tokens no lengths show anything" if fewest < least else ""
+        return (
+            f", and look at them in a further audit beside this one, with {lengths} of {together}at most {reached}"
+            f" ({'' if self.is_of_answers else 'each '}at least {FEWEST_TELLING_TOKENS}{fewer})"
+        )
 
     def _often(self, counts: Sequence[CopyCount]) -> str:
         """How long they are, and how often they stand in the set."""

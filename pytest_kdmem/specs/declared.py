@@ -205,6 +205,10 @@ class TrainingSet:
         return f"{self.source} ({', '.join(changed)})" if changed else self.source
 
 
+# What a model recites of a shorter continuation, or after a shorter beginning, says little: it may be mere language.
+FEWEST_TELLING_TOKENS = 20
+
+
 @dataclass(frozen=True)
 class Extraction:
     """Lengths, in tokens, of discoverable extraction: greedy decoding from the prefix must reproduce the suffix.

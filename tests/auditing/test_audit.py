@@ -15,7 +15,7 @@ from pytest_kdmem.errors import SpecError
 from pytest_kdmem.specs.declared import Model, TrainingSet
 from pytest_kdmem.specs.run_card import ModelOrigin, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
-from tests.audit_project import PREFIX, SUFFIX, Cast
+from tests.audit_project import PREFIX, SUFFIX, Cast, further_warnings
 from tests.specs.any_card import card
 
 
@@ -117,6 +117,6 @@ def test_a_run_card_that_names_another_teacher_stops_an_audit_or_is_warned_of_on
     audit = replace(make_audit(student=trained), accepted_provenance={"student:teacher"})
     inheritance_of(audit)
     result = audit.result({}, ())
-    [warning] = result.warnings
+    [warning] = further_warnings(result)
     assert warning.startswith("student was distilled from teacher 12ab…")
     assert result.models["student"].run is not None

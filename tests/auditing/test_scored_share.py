@@ -12,9 +12,11 @@ from pytest_kdmem.auditing.scored_share import (
     check_whole_prompts,
     few_examples_warning,
     short_copies_warning,
+    short_suffix_warning,
 )
 from pytest_kdmem.errors import SpecError
 from pytest_kdmem.scoring.table import ScoreTable
+from pytest_kdmem.specs.declared import Extraction
 from tests.metrics.score_tables import memorization_from, row, too_short
 from tests.specs.any_card import card
 
@@ -75,6 +77,15 @@ def test_examples_that_are_too_short_and_stand_several_times_are_told(short: str
     warning = short_copies_warning(memorization_from([row("a"), row("a"), *map(too_short, short)]).scores)
     assert re.search(words, warning)
     assert bool(warning) == bool(words)
+
+
+@pytest.mark.parametrize(("suffix", "is_warned"), [(1, True), (4, True), (19, True), (20, False), (50, False)])
+def test_a_suffix_of_a_few_tokens_is_warned_of(suffix: int, is_warned: bool) -> None:
+    scores = memorization_from([row("a"), row("b")]).scores
+    warnings = short_suffix_warning(replace(scores, extraction=Extraction(20, suffix, 100)))
+    assert bool(warnings) == is_warned
+    if is_warned:
+        assert warnings[0].startswith(f"only {suffix} token")
 
 
 @pytest.mark.parametrize(("examples", "is_warned"), [(1, True), (7, True), (8, False)])

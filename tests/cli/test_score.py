@@ -109,7 +109,7 @@ def test_short_examples_and_copies_are_counted(kdmem, tiny, rows, tmp_path):
     pq.write_table(pa.table({"input_ids": [*examples, examples[1]]}), tmp_path / "train.parquet")
     done = kdmem("score", tiny, "train.parquet", "--out", "scores.parquet")
     assert "is too short to be looked at, and stands there up to 2 times" in done.out
-    assert "(fewer --prefix-tokens and --suffix-tokens reach shorter examples)" in done.out
+    assert "with fewer --prefix-tokens and --suffix-tokens, of at least 20 each, reaches shorter" in done.out
 
 
 def test_the_same_seed_draws_the_same_sample(kdmem, tiny, data):

@@ -13,7 +13,7 @@ from pytest_kdmem.metrics.verdict import Verdict
 from tests.metrics.score_tables import memorization_from, row
 
 ONCE, TWELVE, OFTEN = CopyCount(1, 200, 1, 40), CopyCount(12, 1, 35, 35), CopyCount(24, 2, 68, 84)
-ACCEPT = "or accept it by --kdmem-max-short-copies="
+ACCEPT = "ccept it by --kdmem-max-short-copies="
 
 
 def unseen(short: tuple[CopyCount, ...] = (), shorter: tuple[CopyCount, ...] = (), allowed: int = 3) -> UnseenCopies:
@@ -40,15 +40,16 @@ def test_empty_documents_are_recited_by_nobody_and_need_no_number_that_hides_oth
     assert unseen((empty,)).verdict_of_group(5000) is None
     basis, remedy = verdict(unseen((TWELVE, empty)))
     assert "1 example of notes.parquet that is too short to be looked at (35 tokens) stands there 12 times" in basis
-    assert remedy.endswith(f"{ACCEPT}12.")
+    assert f"{ACCEPT}12, or train" in remedy
 
 
 def test_one_sentence_says_how_many_stand_how_often_and_what_looks_at_them() -> None:
-    lengths = "Set shorter --kdmem-prefix-tokens and --kdmem-suffix-tokens to look at them"
+    lengths = "--kdmem-prefix-tokens and --kdmem-suffix-tokens of together at most 40"
     assert verdict(unseen((ONCE, TWELVE, OFTEN))) == (
         "because 3 examples of notes.parquet that are too short to be looked at (35 to 84 tokens) stand there more than"
         " 3 times, up to 24",
-        f"{lengths} (together at most 35 for all of them), {ACCEPT}24.",
+        f"A{ACCEPT}24, and look at them in a further audit beside this one, with {lengths} (each at least 20; of fewer"
+        " than 40 tokens no lengths show anything).",
     )
     assert verdict(unseen((ONCE, TWELVE)))[0] == (
         "because 1 example of notes.parquet that is too short to be looked at (35 tokens) stands there 12 times"
@@ -59,7 +60,7 @@ def test_one_sentence_says_how_many_stand_how_often_and_what_looks_at_them() -> 
     )
     strict = verdict(unseen((CopyCount(1, 1, 1, 1),), allowed=0))
     assert strict[0].endswith("(1 token) stands there once")
-    assert strict[1].endswith(f"{ACCEPT}1.")
+    assert strict[1].startswith(f"A{ACCEPT}1, or train without them")
 
 
 def test_what_a_least_length_leaves_out_is_told_apart() -> None:
@@ -68,16 +69,28 @@ def test_what_a_least_length_leaves_out_is_told_apart() -> None:
         "because 1 document that minimum_tokens leaves out of notes.parquet (35 tokens) stands there 12 times, and no"
         " run card says that training left it out"
     )
-    assert remedy == f"Declare the set without minimum_tokens if training had them, {ACCEPT}12."
+    assert remedy == f"Declare the set without minimum_tokens if training had them, or a{ACCEPT}12."
     basis, remedy = verdict(unseen((OFTEN,), (TWELVE,)))
     assert basis.count("because") == 1
     assert "24 times each and 1 document that minimum_tokens" in basis
-    assert f"for all of them), declare the set without minimum_tokens if training had them, {ACCEPT}24." in remedy
+    assert remedy.startswith(f"Declare the set without minimum_tokens if training had them, or a{ACCEPT}24, and look")
 
 
 def test_answers_of_conversations_are_looked_at_by_their_own_length() -> None:
     _, remedy = verdict(replace(unseen((TWELVE,)), is_of_answers=True))
-    assert remedy.startswith("Set shorter --kdmem-answer-tokens to look at them (at most 35 for all of them), or")
+    assert remedy.endswith("beside this one, with --kdmem-answer-tokens of at most 35 (at least 20).")
+    _, remedy = verdict(replace(unseen((CopyCount(12, 1, 7, 7),)), is_of_answers=True))
+    assert remedy.endswith("or train without them: of examples of fewer than 20 tokens no lengths show anything.")
+
+
+@pytest.mark.parametrize(("fewest", "most"), [(1, 39), (7, 45), (40, 40), (68, 99)])
+def test_no_lengths_are_advised_that_show_nothing(fewest: int, most: int) -> None:
+    _, remedy = verdict(unseen((CopyCount(9, 2, fewest, most),)))
+    assert "Set shorter" not in remedy
+    assert ("further audit beside this one" in remedy) == (most >= 40)
+    assert ("no lengths show anything" in remedy) == (fewest < 40)
+    if most >= 40:
+        assert f"of together at most {max(fewest, 40)} (each at least 20" in remedy
 
 
 def test_a_tier_and_a_group_hold_their_own_alone() -> None:

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from pytest_kdmem.auditing.report import read_report
 from pytest_kdmem.cli import main
 from pytest_kdmem.risk import fitting
-from tests.audit_project import AuditProject, rows_of_cells
+from tests.audit_project import AuditProject, further_warnings, rows_of_cells
 from tests.plugin.audit_folders import extend, fixture
 
 STRICT = "def test_rate(memorization, student):\n    assert memorization(student).rate <= 0.1\n"
@@ -70,10 +70,10 @@ def test_another_place_of_the_base_is_an_option_or_a_setting(
     [audit] = read_report(audit_project.path / "report.json").audits
     # An adapter over another base than its own recites less, and without a run card nothing tells which it was.
     note = "the adapter names base as its base, and is merged into moved: with another base it may recite less"
-    assert audit.warnings == (f"student: {note}",)
+    assert further_warnings(audit) == (f"student: {note}",)
     same = moved.rename((audit_project.path / "elsewhere").mkdir() or audit_project.path / "elsewhere" / "base")
     audit_project.run(f"--kdmem-student-base={same}", "--kdmem-report=report.json").assert_outcomes(passed=1)
-    assert read_report(audit_project.path / "report.json").audits[0].warnings == ()
+    assert further_warnings(read_report(audit_project.path / "report.json").audits[0]) == ()
     same.rename(moved)
     audit_project.declare(student=None)
     audit_project.configure(kdmem_student=str(adapter), kdmem_student_base=str(moved))

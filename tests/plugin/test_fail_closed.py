@@ -13,7 +13,7 @@ from pytest_kdmem.corpus.sources import training_fingerprint
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
-from tests.audit_project import NOISE
+from tests.audit_project import NOISE, further_warnings
 from tests.specs.any_card import card
 
 
@@ -371,7 +371,7 @@ def test_a_student_that_was_trained_on_another_set_is_not_judged_over_this_one(a
     assert "accept this difference by --kdmem-accept-provenance=student:training-set" in outcome(result)
     accepted = audit_project.run("--kdmem-accept-provenance=student:training-set", "--kdmem-report=audit.json")
     assert accepted.ret == pytest.ExitCode.OK
-    [warning] = audit_project.report("audit.json").warnings
+    [warning] = further_warnings(audit_project.report("audit.json"))
     assert warning.startswith("according to its run card, student was trained on other.npy")
     assert audit_project.run("--kdmem-training-set=other.npy").ret == pytest.ExitCode.OK
 

@@ -11,6 +11,7 @@ from pytest_kdmem import audit
 from pytest_kdmem.auditing.report import Report, read_report
 from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from tests.api.test_audit import LENGTHS, OF_PLACES, STARTER, THRESHOLDS
+from tests.audit_project import further_warnings
 from tests.plugin.audit_folders import extend, fixture
 
 GATES = """
@@ -182,7 +183,7 @@ def test_students_that_are_one_model_are_told(students):
     students.configure(kdmem_students=["runs/small", "again=runs/small"])
     _, report = run(students)
     assert [each.student for each in report.audits] == ["small", "again"]
-    assert report.audits[0].warnings == ("students small and again are the same model",)
+    assert further_warnings(report.audits[0]) == ("students small and again are the same model",)
 
 
 def test_students_that_are_named_for_a_run_and_not_compared_are_an_error(audit_project):
@@ -213,7 +214,7 @@ def test_students_of_two_folders_that_have_one_name_are_kept_apart(audit_project
         "audits/a[same]": 5,
         "audits/b[same]": 7,
     }
-    assert not any(each.warnings for each in report.audits)
+    assert not any(map(further_warnings, report.audits))
 
 
 def test_a_fixture_that_is_made_of_the_student_is_made_anew_for_each(students):

@@ -17,7 +17,7 @@ from pytest_kdmem.plugin.exit_codes import NOT_DECIDED
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, write_run_card
 from pytest_kdmem.specs.weights import weights_digest
-from tests.audit_project import NOISE, PREFIX, SUFFIX
+from tests.audit_project import NOISE, PREFIX, SUFFIX, further_warnings
 from tests.plugin.audit_folders import extend, fixture
 from tests.specs.any_card import card
 
@@ -302,9 +302,8 @@ def test_groups_of_a_sample_are_told_without_what_is_left_out(project: Any) -> N
     )
     result = project.run(NOISE, "--kdmem-report=audit.json")
     assert result.ret == 0, result.outlines
-    [warning] = [
-        each for each in project.report("audit.json").warnings if "looked at" in each and "student" not in each
-    ]
+    further = further_warnings(project.report("audit.json"))
+    [warning] = [each for each in further if "looked at" in each and "student" not in each]
     assert "c" in warning
     declare(project, 'TrainingSet("teacher.jsonl", group_column="owner", sample=9, stratify="group")')
     project.run(NOISE).stdout.fnmatch_lines(["*A teacher set without strata was expected*"])
