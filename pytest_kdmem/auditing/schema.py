@@ -97,6 +97,8 @@ class DataEntry:
             the training set.
         too_short_distinct: Number of distinct examples in the rows that are too short; None if unknown, as of a sample.
         too_short_copies: Greatest number of these rows that are copies of one example; 0 if unknown.
+        longer: Number of rows that go on behind prefix and suffix; None in the first reports.
+        is_of_answers: Whether the examples are turns of conversations, whose suffix stands behind all before it.
         reading: Settings by which the set is read that are not the default, by the argument of a training set.
     """
 
@@ -113,6 +115,8 @@ class DataEntry:
     in_training_set: int = field(default=0, metadata={"json_default": "left out"})
     too_short_distinct: int | None = field(default=None, metadata={"json_default": "left out"})
     too_short_copies: int = field(default=0, metadata={"json_default": "left out"})
+    longer: int | None = field(default=None, metadata={"json_default": "left out"})
+    is_of_answers: bool = field(default=False, metadata={"json_default": "left out"})
     reading: dict[str, Any] = field(default_factory=dict, metadata={"json_default": "left out"})
 
     @property

@@ -42,13 +42,15 @@ def short_copies_warning(scores: ScoreTable) -> str:
     if short.most_copies < 2:
         return ""
     is_one = short.distinct == 1
+    fewer = "--kdmem-prefix-tokens and --kdmem-suffix-tokens, of at least {} each, reaches"
+    if scores.record.is_of_answers:
+        fewer = "--kdmem-answer-tokens, of at least {}, reaches"
     distinct = f"{count(short.rows)} rows" if short.distinct is None else f"{count(short.distinct)} distinct examples"
     return (
         f"{'1 distinct example' if is_one else distinct} of"
         f" {scores.training_set.label} {'is' if is_one else 'are'} too short to be looked at, and"
         f" stand{'s' if is_one else ''} there up to {count(short.most_copies)} times: what stands often is recited"
-        f" first (an audit beside this one, with fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens, of at least"
-        f" {FEWEST_TELLING_TOKENS} each, reaches shorter examples)"
+        f" first (an audit beside this one, with fewer {fewer.format(FEWEST_TELLING_TOKENS)} shorter examples)"
     )
 
 

@@ -62,6 +62,8 @@ class CorpusRecord:
         strata: The strata of a stratified sample; none of any other.
         short: The examples that are too short, by the number of their copies; none in records of earlier versions.
         shorter: The documents that were left out, in the same way.
+        longer: Number of examples that go on behind prefix and suffix; None in records of earlier versions.
+        is_of_answers: Whether the examples are turns of conversations, whose suffix stands behind all before it.
     """
 
     examples: int
@@ -76,6 +78,8 @@ class CorpusRecord:
     strata: tuple[Stratum, ...] = ()
     short: tuple[CopyCount, ...] = ()
     shorter: tuple[CopyCount, ...] = ()
+    longer: int | None = None
+    is_of_answers: bool = False
 
     @property
     def counts_copies(self) -> bool:
@@ -100,7 +104,7 @@ class CorpusRecord:
             TypeError, ValueError: The content is no corpus record.
         """
         later = {"read_as": "", "cut_prompts": 0, "unaudited_turns": 0, "copies": [], "strata": []}
-        later |= {"short": [], "shorter": []}
+        later |= {"short": [], "shorter": [], "longer": None, "is_of_answers": False}
         return from_json(CorpusRecord, later | content, complete=True)
 
 
@@ -140,6 +144,7 @@ class CorpusReader:
         self._open_stream = stream
         self._stream = stream(self._selection)
         self._examples = self._too_short = self._cut_prompts = self._unaudited = 0
+        self._longer, self._is_of_answers = 0, False
         self._exhaustive = True
         self._shards: list[str] = []
         self._copies: tuple[tuple[int, ...], ...] = ()
@@ -183,6 +188,8 @@ class CorpusReader:
             strata=self._strata,
             short=self._short.counts(),
             shorter=self._shorter.counts(),
+            longer=self._longer,
+            is_of_answers=self._is_of_answers,
         )
 
     def _counted(self) -> Iterator[Example]:
@@ -193,6 +200,8 @@ class CorpusReader:
                 self._short.add(example.digest, len(example.learned))
             self._cut_prompts += example.is_cut and example.is_scored(self._extraction)
             self._unaudited += example.unaudited
+            self._longer += len(example.ids) > example.end(self._extraction)
+            self._is_of_answers |= example.prefix_tokens is not None
             yield example
 
     def _drawn(self, examples: Iterable[Example], size: int) -> Iterable[Example]:

@@ -10,10 +10,10 @@ from pytest_kdmem.auditing.schema import DataEntry
 from pytest_kdmem.base.text import count, last_part
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.metrics.estimate import Estimate
+from pytest_kdmem.report.extent import not_reached, tokens_looked_at
 from pytest_kdmem.report.markdown_text import escape_markdown, table, titled_list
 from pytest_kdmem.report.model_card import LINE_BREAK, audited_model
 from pytest_kdmem.report.sentences import figure_text
-from pytest_kdmem.report.too_short import too_short_text
 
 BEGIN, END = "<!-- pytest-kdmem: begin of the last audit -->", "<!-- pytest-kdmem: end of the last audit -->"
 # Marks stand on lines of their own: in a sentence that speaks of them they are text.
@@ -46,14 +46,15 @@ def insert_table(text: str, audit: AuditResult) -> str:
 def _section(audit: AuditResult) -> str:
     day = escape_markdown(audit.created.partition("T")[0])
     rows = table(HEADINGS, _rows(audit))
-    too_short = too_short_text(audit)
+    tokens, unreached = tokens_looked_at(audit), "; ".join(not_reached(audit))
     measured_by = (
         "Measured by [pytest-kdmem](https://pypi.org/project/pytest-kdmem/)"
         f" on {day}; in brackets, the bound at the confidence of the audit.\n"
     )
-    not_looked_at = f"Not looked at: {escape_markdown(too_short)}.\n" if too_short else ""
+    looked_at = f"Looked at: {escape_markdown(tokens)}.\n" if tokens else ""
+    not_looked_at = f"Not looked at: {escape_markdown(unreached)}.\n" if unreached else ""
     warnings = titled_list("Warnings", (_without_folders(each, audit) for each in audit.warnings), "", escape_markdown)
-    body = "\n".join(filter(None, [rows, measured_by, not_looked_at, warnings]))
+    body = "\n".join(filter(None, [rows, measured_by, looked_at, not_looked_at, warnings]))
     return f"{BEGIN}\n## Memorization audit\n\n{body}{END}"
 
 

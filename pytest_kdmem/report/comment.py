@@ -13,12 +13,12 @@ from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.auditing.schema_checks import MetricChange
 from pytest_kdmem.base.text import count
+from pytest_kdmem.report.extent import not_reached, tokens_looked_at
 from pytest_kdmem.report.gate_text import further_parts, measured_text, scoped_comparison
 from pytest_kdmem.report.markdown import SYMBOLS, Detail, gate_cell
 from pytest_kdmem.report.markdown_text import code_span, escape_markdown, table, titled_list
 from pytest_kdmem.report.sentences import overall_outcome, verdict_sentence
 from pytest_kdmem.report.short_names import with_short_names
-from pytest_kdmem.report.too_short import too_short_text
 
 # GitHub refuses longer comments. It counts characters, of which there are never more than bytes.
 MAX_BYTES = 65_536
@@ -101,12 +101,13 @@ def _audit(audit: AuditResult, report: Report, context: CommentContext, detail: 
 
 
 def _unseen(audit: AuditResult, detail: Detail) -> str:
-    """Return the first warnings, and what of the training set was too short to be looked at."""
+    """Return the first warnings, and what of the training set was looked at and what was not."""
     few = replace(detail, max_rows=min(MAX_WARNINGS, detail.max_rows or MAX_WARNINGS))
-    too_short = too_short_text(audit)
-    not_looked_at = f"Not looked at: {escape_markdown(too_short)}\n" if too_short else ""
+    tokens, unreached = tokens_looked_at(audit), "; ".join(not_reached(audit))
+    looked_at = f"Looked at: {escape_markdown(tokens)}\n" if tokens else ""
+    not_looked_at = f"Not looked at: {escape_markdown(unreached)}\n" if unreached else ""
     warnings = titled_list("Warnings", *few.limit(audit.warnings), escape_markdown)
-    return "\n".join(filter(None, [warnings, not_looked_at]))
+    return "\n".join(filter(None, [warnings, looked_at, not_looked_at]))
 
 
 def _figures(audit: AuditResult, report: Report, context: CommentContext, detail: Detail) -> str:

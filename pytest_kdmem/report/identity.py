@@ -9,9 +9,8 @@ from pytest_kdmem.auditing.card_warnings import OTHER_SET, OTHER_WEIGHTS, card_w
 from pytest_kdmem.auditing.result import AuditResult
 from pytest_kdmem.auditing.schema import DataEntry, ModelEntry
 from pytest_kdmem.base.text import count, last_part
-from pytest_kdmem.report.gate_text import PART_KINDS
-from pytest_kdmem.report.sentences import unaudited_phrase
-from pytest_kdmem.report.too_short import number, too_short_phrases
+from pytest_kdmem.report.extent import not_reached, tokens_looked_at
+from pytest_kdmem.report.too_short import number
 from pytest_kdmem.report.venn import ordered_roles
 
 # What no figure of an audit covers, whatever was scored.
@@ -92,9 +91,8 @@ def _looked_at(audit: AuditResult) -> Iterator[str]:
     yield f"{number(sum(gate.estimate is not None for gate in audit.gates), 'gate')} that compared a figure"
     if (data := audit.training_set) is not None:
         yield f"{count(data.distinct)} distinct examples of {last_part(data.source)}{_sampled(data)}"
-    prefix, suffix = audit.settings.get("prefix_tokens"), audit.settings.get("suffix_tokens")
-    if prefix and suffix:
-        yield f"greedy decoding of {suffix} tokens from the first {prefix} tokens of each"
+    if tokens := tokens_looked_at(audit):
+        yield tokens
     if audit.models:
         yield f"models: {', '.join(ordered_roles(audit))}"
 
@@ -104,20 +102,7 @@ def _not_looked_at(audit: AuditResult) -> Iterator[str]:
         yield f"what {number(len(audit.not_run), 'test')} would compare that did not run"
     if without := sum(gate.estimate is None for gate in audit.gates):
         yield f"what {number(without, 'test')} would compare that compared no figure"
-    if (data := audit.training_set) is not None:
-        if not data.exhaustive:
-            yield "examples that were not drawn for the sample"
-        yield from too_short_phrases(data)
-        if phrase := unaudited_phrase(data.unaudited_turns):
-            yield phrase
-    for family, (kind, kinds) in PART_KINDS.items():
-        unseen = {
-            figure.label
-            for figure in audit.figures
-            if figure.family == family and figure.estimate.metric == "memorization rate" and not figure.estimate.n
-        }
-        if unseen:
-            yield f"any example of {number(len(unseen), kind, kinds)}"
+    yield from not_reached(audit)
     if (teacher_set := audit.teacher_set) is not None and teacher_set.in_training_set:
         held = count(teacher_set.in_training_set)
         yield f"{held} examples of {last_part(teacher_set.source)} whose suffix stands in the training set"
@@ -126,6 +111,8 @@ def _not_looked_at(audit: AuditResult) -> Iterator[str]:
     }
     if unsearched:
         yield f"secrets of these classes: {', '.join(unsearched)}"
+    if any(figure.family == "class" and figure.estimate.n for figure in audit.figures):
+        yield "secrets in what is sampled: they are looked for in what is recited by greedy decoding"
     yield NEVER_LOOKED_AT
 
 

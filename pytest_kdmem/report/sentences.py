@@ -33,7 +33,10 @@ def unaudited_phrase(turns: int) -> str:
     """How many turns of conversations were not looked at, and the setting that audits them; empty if there are none."""
     if not turns:
         return ""
-    return f"{count(turns)} turns of users, systems and tools not audited (--kdmem-chat-roles=all audits them)"
+    return (
+        f"{count(turns)} turns of users, systems and tools not audited (--kdmem-chat-roles=all audits them), nor"
+        " shorter ones"
+    )
 
 
 def overall_outcome(audits: Sequence[AuditResult]) -> Literal["pass", "fail", "inconclusive"]:

@@ -79,6 +79,15 @@ def test_examples_that_are_too_short_and_stand_several_times_are_told(short: str
     assert bool(warning) == bool(words)
 
 
+def test_what_reaches_short_answers_is_their_own_length() -> None:
+    scores = memorization_from([row("a"), too_short("b"), too_short("b")]).scores
+    assert "with fewer --kdmem-prefix-tokens and --kdmem-suffix-tokens, of at least 20 each" in short_copies_warning(
+        scores
+    )
+    answers = replace(scores, record=replace(scores.record, is_of_answers=True))
+    assert "with fewer --kdmem-answer-tokens, of at least 20, reaches shorter" in short_copies_warning(answers)
+
+
 @pytest.mark.parametrize(("suffix", "is_warned"), [(1, True), (4, True), (19, True), (20, False), (50, False)])
 def test_a_suffix_of_a_few_tokens_is_warned_of(suffix: int, is_warned: bool) -> None:
     scores = memorization_from([row("a"), row("b")]).scores

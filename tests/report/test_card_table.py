@@ -68,7 +68,7 @@ def test_all_warnings_stand_below_the_table_and_what_was_too_short() -> None:
     _, title, listed = text.partition("**Warnings**\n\n")
     assert title
     assert listed == "".join(f"- {warning}\n" for warning in warnings) + f"{END}\n"
-    assert "\nNot looked at: 150 rows that are too short.\n" in text
+    assert "\nNot looked at: examples that were not drawn for the sample; 150 rows that are too short.\n" in text
     assert "Warnings" not in insert_table(text, full_audit(warnings=()))
 
 

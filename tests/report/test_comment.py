@@ -61,8 +61,9 @@ def test_the_first_warnings_stand_in_a_comment_and_what_was_too_short() -> None:
     assert "**Warnings**\n\n- warning a\n- warning b\n- warning c\n- … and 2 more\n" in shown
     assert "warning d" not in shown
     too_short = "27 examples that are too short (99 rows, one stands 24 times)"
-    assert f"\nNot looked at: {too_short}; 3 shorter documents that were left out\n" in shown
-    whole = replace(data, too_short=0, left_out=0)
+    sampled = "examples that were not drawn for the sample"
+    assert f"\nNot looked at: {sampled}; {too_short}; 3 shorter documents that were left out\n" in shown
+    whole = replace(data, too_short=0, left_out=0, exhaustive=True)
     silent = render(green(training_set=whole, warnings=()), CONTEXT)
     assert "Warnings" not in silent
     assert "Not looked at" not in silent

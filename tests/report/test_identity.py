@@ -71,12 +71,13 @@ def test_what_was_not_looked_at_is_counted() -> None:
         "examples that were not drawn for the sample",
         "150 rows that are too short",
         "secrets of these classes: name",
+        "secrets in what is sampled: they are looked for in what is recited by greedy decoding",
         NEVER_LOOKED_AT,
     )
     assert looked_at(full_audit(settings={"prefix_tokens": 50, "suffix_tokens": 40})) == (
         "3 gates that compared a figure",
         "1 000 distinct examples of train.jsonl sampled of 1 200 examples",
-        "greedy decoding of 40 tokens from the first 50 tokens of each",
+        "tokens 51–90 of each, decoded greedily from the first 50",
         "models: teacher, student",
     )
 
@@ -96,8 +97,8 @@ def test_groups_tiers_and_examples_that_the_student_has_are_counted_if_nothing_o
     figures += [FigureEntry("copies", "student", "16+", rate(0, 0)), FigureEntry("copies", "student", "1", rate(0, 9))]
     teacher_set = replace(full_audit().training_set, source="data/teacher.jsonl", in_training_set=7)
     assert not_looked_at(full_audit(figures=tuple(figures), teacher_set=teacher_set))[4:] == (
-        "any example of 2 groups",
-        "any example of 1 tier of copies",
+        "any example of 2 groups: a, b",
+        "any example of 1 tier of copies: 16+",
         "7 examples of teacher.jsonl whose suffix stands in the training set",
         NEVER_LOOKED_AT,
     )
