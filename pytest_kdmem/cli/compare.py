@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pytest_kdmem.base.text import count
 from pytest_kdmem.cli.options import check_outputs
 from pytest_kdmem.cli.output import say
 
@@ -35,6 +36,9 @@ def compare(
 ) -> None:
     """Compare two saved reports by paired tests over the same examples; no model is run.
 
+    Further figures that both hold, such as those of groups, samplers and classes of secrets, are compared by their
+    bounds, and shown if they are not the same.
+
     Exits with 0 if no result of the student has become worse, with 1 if one has, may have, or cannot be compared, with
     2 if a report cannot be read or the two have nothing in common. Results of teacher and baseline are shown, but do
     not count.
@@ -53,16 +57,19 @@ def compare(
     for section in sections:
         if len(sections) > 1:
             say(section.audit or "the root", style="bold")
-        for entry in section.changes:
+        for entry in section.shown:
             say(change_line(entry), style=OUTCOME_STYLES.get(entry.outcome))
     regressed = [change for section in sections for change in section.regressed]
     counted = Counter[str](change.outcome for change in regressed)
     outcome = ", ".join(f"{counted[name]} {meaning}" for name, meaning in MEANINGS.items() if counted[name])
-    say(f"{sum(len(section.changes) for section in sections)} figures: {outcome or 'none has grown worse'}")
+    figures = sum(len(section.changes) + len(section.further) for section in sections)
+    unshown = figures - sum(len(section.shown) for section in sections)
+    same = f" ({count(unshown)} further ones the same)" if unshown else ""
+    say(f"{count(figures)} figure{'s' * (figures != 1)}{same}: {outcome or 'none has grown worse'}")
     for text in dict.fromkeys(filter(None, map(too_short_text, measured.audits))):
         say(f"not looked at: {text}")
     for path in to or ():
-        changes = {section.audit: section.changes for section in sections}
+        changes = {section.audit: section.shown for section in sections}
         write_report(
             Report(tuple(replace(audit, metric_changes=changes.get(audit.name, ())) for audit in measured.audits)), path
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_kdmem.auditing.regression.compare import metric_changes
+from pytest_kdmem.auditing.regression.compare import metric_change, metric_changes
+from pytest_kdmem.auditing.regression.further import further_metrics
 from pytest_kdmem.auditing.regression.metrics import TrackedMetric, tracked_metrics
 from pytest_kdmem.auditing.report import Report
 from pytest_kdmem.auditing.result import AuditResult
@@ -24,16 +25,25 @@ class AuditComparison:
 
     Attributes:
         audit: Name of the audit in the later report.
-        changes: One change for each metric of either report.
+        changes: One change for each metric of either report that can be accepted.
+        further: One change for each further figure that both reports hold, such as those of groups and of classes of
+            secrets.
     """
 
     audit: str
     changes: tuple[MetricChange, ...]
+    further: tuple[MetricChange, ...] = ()
+
+    @property
+    def shown(self) -> tuple[MetricChange, ...]:
+        """All changes but those of further figures that stayed the same."""
+        return (*self.changes, *(change for change in self.further if change.outcome != "same"))
 
     @property
     def regressed(self) -> tuple[MetricChange, ...]:
         """Changes of what is released that are worse, or not shown to be no worse."""
-        return tuple(change for change in self.changes if change.outcome in REGRESSED and concerns_release(change))
+        concerned = (*filter(concerns_release, self.changes), *self.further)
+        return tuple(change for change in concerned if change.outcome in REGRESSED)
 
 
 def concerns_release(metric: TrackedMetric | MetricChange) -> bool:
@@ -55,8 +65,14 @@ def compare_reports(old: Report, new: Report) -> tuple[AuditComparison, ...]:
                 f"Figures of what ships were expected in the first report's audit {now.name or 'of the root'}, and it"
                 " has none."
             )
-        comparisons.append(AuditComparison(now.name, metric_changes(accepted, tracked_metrics(now))))
+        changes = metric_changes(accepted, tracked_metrics(now))
+        comparisons.append(AuditComparison(now.name, changes, _further_changes(before, now)))
     return tuple(comparisons)
+
+
+def _further_changes(before: AuditResult, now: AuditResult) -> tuple[MetricChange, ...]:
+    earlier = {metric.key: metric for metric in further_metrics(before)}
+    return tuple(metric_change(earlier[metric.key], metric) for metric in further_metrics(now) if metric.key in earlier)
 
 
 def _audit_pairs(old: Report, new: Report) -> list[tuple[AuditResult, AuditResult]]:
