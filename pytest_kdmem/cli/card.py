@@ -25,7 +25,7 @@ def card(
 ) -> None:
     """Write the student's results into its model card: the front matter, where model hubs read them, and a table.
 
-    Below the table stand the audit's warnings, and how much was too short to be looked at.
+    Above the table stands the verdict, and below it what was looked at, what was not, and the audit's warnings.
 
     The rest of the card stays as it is. Results of an earlier audit are replaced; the first table goes to the end of
     the card. If there is no card, one is created.

@@ -39,8 +39,13 @@ def tokens_looked_at(audit: AuditResult) -> str:
     return f"{shown}; where a gate names it, sampled {sampled}" if sampled else shown
 
 
-def not_reached(audit: AuditResult) -> Iterator[str]:
-    """Yield what of the training set was not looked at: tokens, examples that are too short, turns, groups, tiers."""
+def not_reached(audit: AuditResult, *, names_parts: bool = True) -> Iterator[str]:
+    """Yield what of the training set was not looked at: tokens, examples that are too short, turns, groups, tiers.
+
+    Args:
+        audit: The audit.
+        names_parts: Whether groups and tiers are named, and not only counted.
+    """
     if (data := audit.training_set) is not None:
         yield from _tokens_not_looked_at(audit, data)
         if not data.exhaustive:
@@ -55,7 +60,8 @@ def not_reached(audit: AuditResult) -> Iterator[str]:
             if figure.family == family and figure.estimate.metric == "memorization rate" and not figure.estimate.n
         )
         if unseen:
-            yield f"any example of {number(len(unseen), kind, kinds)}: {_first_names(list(unseen))}"
+            names = f": {_first_names(list(unseen))}" if names_parts else ""
+            yield f"any example of {number(len(unseen), kind, kinds)}{names}"
 
 
 def _tokens_not_looked_at(audit: AuditResult, data: DataEntry) -> Iterator[str]:

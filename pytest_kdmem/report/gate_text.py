@@ -209,7 +209,7 @@ def without_repeated_advice(gates: Iterable[Gate]) -> list[Gate]:
     for gate in gates:
         advice = gate.next_step, gate.command
         if any(advice) and advice in title_by_advice:
-            gate = replace(gate, next_step=f"As above: {title_by_advice[advice]}.", command="")
+            gate = replace(gate, next_step=f"Advice as for gate “{title_by_advice[advice]}”.", command="")
         title_by_advice.setdefault(advice, gate_title(gate))
         shown.append(gate)
     return shown

@@ -8,21 +8,62 @@ from dataclasses import replace
 import pytest
 
 from pytest_kdmem.auditing.result import AuditResult
+from pytest_kdmem.auditing.schema import Gate
 from pytest_kdmem.errors import DataError
 from pytest_kdmem.report.card_table import BEGIN, END, insert_table
 from tests.report.any_report import HOSTILE
-from tests.report.audits import full_audit, rate
+from tests.report.audits import PASSING, full_audit, gate, rate
 
 
 def test_every_figure_of_the_student_has_a_row() -> None:
     text = insert_table("# Title\n", full_audit())
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert text.startswith(f"# Title\n\n{BEGIN}\n## Memorization audit\n\n| measured |")
+    verdict = "**Do not ship: 3 of 4 gates did not pass; 1 not run.**"
+    assert text.startswith(f"# Title\n\n{BEGIN}\n## Memorization audit\n\n{verdict}\n\n| measured |")
     assert text.endswith(f"{END}\n")
     assert rows[2].startswith("| memorization rate | 1.90% \\[≤ 2.78%\\] |")
     assert [row.split(" | ")[0] for row in rows[3:]] == [
         "| inheritance ratio", "| reduction against the baseline", "| share predicted to be at risk", "| held-out loss"
     ]  # fmt: skip
+
+
+def test_figures_that_gates_were_about_have_a_row_and_no_group_is_named() -> None:
+    def of(metric: str, subject: str = "student", **changed: object) -> Gate:
+        return gate(
+            "test_a", replace(rate(1, 208, exhaustive=True), metric=metric, subject=subject, **changed), "<=", 0.0
+        )
+
+    part = {"part": "group", "part_name": "customer Smith", "parts": 4}
+    sampled = "(100, 0.5)-extractable rate at temperature 0.8"
+    gates = (
+        of("email memorization rate"),
+        of("email memorization rate"),
+        of("phone memorization rate", "teacher"),
+        of(sampled),
+        of("memorization rate", "student on customer Smith", **part),
+        of("memorization rate", "student on 16+ copies", part="copies", part_name="16+ copies"),
+        of("email inherited rate", "inherited"),
+        of("loss", set_name="control set"),
+    )
+    text = insert_table("", full_audit(gates=gates, not_run=()))
+    names = [line.split(" | ")[0] for line in text.replace("\\", "").splitlines() if " 0.48% " in line]
+    assert names == [
+        "| email memorization rate", f"| {sampled}", "| memorization rate, worst of 4 groups",
+        "| memorization rate, one tier of copies", "| email inherited rate",
+    ]  # fmt: skip
+    assert "**Do not ship: 8 of 8 gates did not pass.**" in text
+    assert "Smith" not in text
+
+
+def test_a_verdict_that_holds_and_brackets_are_told_only_where_there_are_any() -> None:
+    exact = rate(1, 1000, exhaustive=True)
+    audit = full_audit(
+        gates=(PASSING,), not_run=(), memorization={"student": exact}, inheritance=None, risk=None, held_out={}
+    )
+    text = insert_table("", audit)
+    assert "**May ship: its one gate passes.**" in text
+    assert "in brackets" not in text
+    assert "in brackets" in insert_table("", full_audit())
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n"])

@@ -70,7 +70,9 @@ def test_copies_that_were_accepted_are_told_with_their_number() -> None:
 def test_groups_of_which_nothing_was_looked_at_are_named_the_first_of_many() -> None:
     figures = tuple(FigureEntry("group", "student", f"clinic {name}", rate(0, 0)) for name in "abcdefg")
     unseen = "any example of 7 groups: clinic a, clinic b, clinic c, clinic d, clinic e and 2 more"
-    assert list(not_reached(replace(audit(longer=0), figures=figures))) == [unseen]
+    of_groups = replace(audit(longer=0), figures=figures)
+    assert list(not_reached(of_groups)) == [unseen]
+    assert list(not_reached(of_groups, names_parts=False)) == ["any example of 7 groups"]
 
 
 def test_page_markdown_comment_and_card_say_it() -> None:

@@ -235,7 +235,7 @@ def test_the_same_advice_stands_once() -> None:
     other = replace(second, command="pytest x")
     shown = without_repeated_advice([first, PASSING, second, other, PASSING])
     assert [gate.command for gate in shown] == [clean, PASSING.command, "", "pytest x", PASSING.command]
-    assert shown[2] == replace(second, next_step="As above: a.", command="")
+    assert shown[2] == replace(second, next_step="Advice as for gate “a”.", command="")
     assert [shown[index] for index in (0, 1, 3, 4)] == [first, PASSING, other, PASSING]
 
 

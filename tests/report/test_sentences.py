@@ -59,4 +59,4 @@ def test_no_report_repeats_advice(render: Any) -> None:
     gates = tuple(replace(FAILING, name=name, command="kdmem prefilter data") for name in ("test_a", "test_b"))
     text = render_audits(render, full_audit(gates=gates))
     assert text.count("kdmem prefilter data") == 1
-    assert text.count("Deduplicate the training set") == text.count("As above: a.") == 1
+    assert text.count("Deduplicate the training set") == text.count("Advice as for gate “a”.") == 1
