@@ -63,7 +63,7 @@ def test_rows_of_other_text_are_refused_by_what_they_hold(held: int, words: str)
 
 
 @pytest.mark.parametrize(
-    "rows", [None, iter([]), [], [{"text": "a"}], datasets.Dataset.from_list([{"text": "a"}]), object()], ids=str
+    "rows", [None, iter([]), [], [{"text": "a"}], datasets.Dataset.from_list([{"text": "a"}]), object()], ids=range(6)
 )
 def test_what_is_not_known_is_not_refused(rows: Any) -> None:
     check(rows)
