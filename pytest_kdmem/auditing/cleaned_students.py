@@ -54,8 +54,9 @@ def diluted_warning(card: RunCard | None, subject: str, training_set: TrainingSe
     seen = card.training_set.examples if card is not None else examples
     if seen >= (1 - MOST_LEFT_OUT) * examples:
         return []
-    left_out = f"{count(examples - seen)} of {count(examples)} examples ({percent(1 - seen / examples)}) were left out"
-    return cleaned_warning(card, subject, training_set, f"{left_out} before, and its rates are over all of them")
+    left_out = f"{count(examples - seen)} of {count(examples)} rows ({percent(1 - seen / examples)}) were left out"
+    consequence = f"{left_out} before, further copies among them, and its rates are over the set before that"
+    return cleaned_warning(card, subject, training_set, consequence)
 
 
 def trained_otherwise(model: Model, training_set: TrainingSet, *, offline: bool) -> list[str]:

@@ -16,6 +16,11 @@ MEMORIZATION_RATE = "memorization rate"
 REDUCTION = "reduction"
 OPPOSITE_SIGN: dict[Operator, str] = {"<=": ">", "<": "≥", ">=": "<", ">": "≤"}
 UNDEFINED = "There is no memorized example to compute it from, or student and baseline are the same model: check both."
+NOTHING_TO_INHERIT = (
+    "The teacher recites nothing that the baseline does not, so nothing can be inherited: leave this gate out, or"
+    " compare `inheritance().share`, the inherited share of what the student recites; no gate of it can hold if two of"
+    " the models are the same."
+)
 UNDEFINED_OVER_A_SAMPLE = (
     "The sample holds no memorized example to compute it from: raise --kdmem-sample, or audit the whole set."
 )
@@ -87,6 +92,8 @@ def _regression_reason(figure: str, limit: str, verdict: RegressionVerdict) -> s
 def _undefined(estimate: Estimate) -> str:
     if estimate.metric == MEMORIZATION_RATE and not estimate.n:
         return NONE_LONG_ENOUGH if estimate.exhaustive else NONE_DRAWN
+    if estimate.metric == INHERITANCE_RATIO and estimate.exhaustive:
+        return NOTHING_TO_INHERIT
     return UNDEFINED if estimate.exhaustive else UNDEFINED_OVER_A_SAMPLE
 
 

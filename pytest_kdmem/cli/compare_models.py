@@ -170,12 +170,13 @@ def _lines(models: Sequence[Memorization], differences: Sequence[ModelDifference
     """What is printed below the table."""
     from pytest_kdmem.auditing.scored_share import short_copies_warning
     from pytest_kdmem.base.text import count
+    from pytest_kdmem.scoring.too_short import count_too_short
 
     first = models[0]
     examined = "all" if first.scores.record.exhaustive else "a sample of"
     yield (
         f"{examined} {count(first.rate.n)} distinct examples of {first.scores.training_set.name},"
-        f" {count(first.too_short)} too short; lost and gained by comparison with {first.subject}"
+        f" {count_too_short(first.scores).brief}; lost and gained by comparison with {first.subject}"
     )
     if warning := short_copies_warning(first.scores):
         yield with_command_flags(f"warning: {warning}")

@@ -94,6 +94,7 @@ def print_tables(draw: Callable[[Glyphs, int], Sequence[Table]]) -> None:
     Args:
         draw: Draws tables that fit so many columns as far as numbers allow; a file or a pipe has any number.
     """
+    from rich.console import Console
     from rich.measure import Measurement
 
     from pytest_kdmem.report.glyphs import ASCII, UNICODE
@@ -103,4 +104,5 @@ def print_tables(draw: Callable[[Glyphs, int], Sequence[Table]]) -> None:
     for table in draw(glyphs, console.width if console.is_terminal else WIDEST):
         needed = Measurement.get(console, console.options.update(width=WIDEST), table)
         width = needed.maximum if not console.is_terminal else max(console.width, needed.minimum)
-        console.print(table, width=width, crop=False)
+        # A console draws no table wider than itself, and takes a pipe for as wide as the setting COLUMNS, or 80.
+        Console(width=width, highlight=False, markup=False, emoji=False).print(table, crop=False)

@@ -11,6 +11,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from pytest_kdmem.base.digests import digest_of
+from pytest_kdmem.base.text import count
 from pytest_kdmem.corpus.chat_source import chat_digests
 from pytest_kdmem.corpus.examples import Example, stream_examples
 from pytest_kdmem.corpus.tokenizer import Tokenizer
@@ -87,22 +88,32 @@ class RowSource:
         """
         job, recipe = self.run.job, self.run.job.recipe
         rows = self.examples(job.training_set, "examples")
+        given = len(rows)
         if recipe.mode == "hard":
             store = self._store(self._teacher_folder("text"), TEXTS_PER_SHARD)
             end = self.tokenizer.eos_id if self.tokenizer is not None else None
             rows = teacher_text(load_teacher, rows, job.extraction, self.embedding_rows, store, end=end)
             if not len(rows):
                 raise self._too_short("teacher")
+            self._tell_left_out(given - len(rows), given)
         elif recipe.is_on_policy:
             rows = with_whole_prompt(rows, job.extraction.prefix_tokens)
             if not len(rows):
                 raise self._too_short("student")
+            self._tell_left_out(given - len(rows), given)
         elif recipe.mode == "soft" and recipe.teacher_top_k is not None:
             folder = self._teacher_folder(
                 f"top-{recipe.teacher_top_k}", recipe.temperature, recipe.precision, vocabulary
             )
             rows = add_top_k_logprobs(load_teacher, rows, recipe, vocabulary, self._store(folder))
         return rows
+
+    def _tell_left_out(self, left_out: int, given: int) -> None:
+        if left_out:
+            self.run.options.report(
+                f"{count(left_out)} of {count(given)} examples are left out: they end before the prefix of"
+                f" {count(self.run.job.extraction.prefix_tokens)} tokens that is continued"
+            )
 
     def _too_short(self, writer: str) -> DataError:
         job = self.run.job

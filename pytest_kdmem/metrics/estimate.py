@@ -224,7 +224,8 @@ class Estimate:
     @property
     def counts(self) -> str:
         """How many examples of how many it counts, or over how many it is taken."""
-        unseen = f"; {count(self.too_short)} too short to be measured" if self.too_short else ""
+        rows = "1 row" if self.too_short == 1 else f"{count(self.too_short)} rows"
+        unseen = f"; {rows} too short to be measured" if self.too_short else ""
         if self.short_copies_text:
             unseen += f"; {self.short_copies_text}"
         if self.k is None:

@@ -37,7 +37,8 @@ WORDS: dict[Family, tuple[str, str]] = {
     ),
     "group": (
         "By group",
-        "Share recited of each group of the training set; all bounds of a column hold at once.",
+        "Share recited of each group of the training set, of which all bounds of a column hold at once; rows of that"
+        " name have the group's inheritance ratio and its reduction.",
     ),
     "copies": (
         "By the number of copies",

@@ -44,7 +44,9 @@ class TooShort:
     @property
     def brief(self) -> str:
         """The same in a list of counts."""
-        if self.distinct is None or self.most_copies < 2:
+        if self.distinct is None:
+            return f"{count(self.rows)} {'row' if self.rows == 1 else 'rows'} too short"
+        if self.most_copies < 2:
             return f"{count(self.rows)} too short"
         return f"{count(self.distinct)} too short ({count(self.rows)} rows, one stands {count(self.most_copies)} times)"
 

@@ -47,6 +47,6 @@ def test_of_another_set_and_of_other_models_nothing_is_told(whole: TrainingSet, 
 def test_rates_over_a_set_of_which_a_tenth_was_left_out_are_told(whole: TrainingSet, seen: int, is_told: bool) -> None:
     warnings = diluted_warning(cleaned(whole, examples=seen), "student", whole, 1000)
     assert len(warnings) == is_told
-    assert all(f"{1000 - seen} of 1 000 examples" in warning.replace("1 000 of", "1000 of") for warning in warnings)
+    assert all(f"{1000 - seen} of 1 000 rows" in warning.replace("1 000 of", "1000 of") for warning in warnings)
     assert diluted_warning(None, "student", whole, 1000) == []
     assert diluted_warning(cleaned(whole, examples=seen, cleaned_from=None), "student", whole, 1000) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,14 @@ def test_an_undefined_figure_is_called_undefined(exhaustive: bool) -> None:
     undefined = rate(0, 0, exhaustive=exhaustive)
     assert reason(undefined, "<=", 0.5).endswith("undefined (0 of 0): nothing to compare with 50.00%")
     assert ("--kdmem-sample" in next_step(undefined, "<=", 0.5)) is not exhaustive
+
+
+def test_nothing_to_inherit_names_a_figure_that_can_be_compared() -> None:
+    undefined = replace(rate(0, 0, exhaustive=True), metric="inheritance ratio")
+    step = next_step(undefined, "<=", 0.02)
+    assert step.startswith("The teacher recites nothing that the baseline does not")
+    assert "`inheritance().share`" in step
+    assert "--kdmem-sample" in next_step(replace(undefined, exhaustive=False), "<=", 0.02)
 
 
 @pytest.mark.parametrize("student", [0, 3])

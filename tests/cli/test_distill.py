@@ -8,6 +8,8 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -78,6 +80,17 @@ def training(tiny, data, *arguments: str | Path) -> list[str | Path]:
     """A command that trains for two steps."""
     short = ["--epochs", "1", "--batch-size", "6", "--precision", "float32"]
     return ["distill", "--init", tiny, "--train", data, "--out", "student", *short, *arguments]
+
+
+def test_what_the_teacher_cannot_continue_is_told(kdmem, tiny, rows, tmp_path):
+    examples = [*rows[:5].tolist(), rows[5].tolist()[:7], rows[6].tolist()[:3]]
+    pq.write_table(pa.table({"input_ids": examples}), tmp_path / "train.parquet")
+    short = ["--prefix-tokens=8", "--suffix-tokens=4", "--window-tokens=14", "--mode=hard"]
+    done = kdmem(*training(tiny, "train.parquet", "--teacher", tiny, *short))
+    assert done.code == 0, done.err
+    told = "2 of 7 examples are left out: they end before the prefix of 8 tokens that is continued"
+    lines = done.out.splitlines()
+    assert lines[lines.index(told) + 1] == "hard distillation: 5 examples, 1 epoch"
 
 
 def test_it_trains_and_prints_what_it_does(kdmem, tiny, data):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
+from rich.table import Table
 
 from pytest_kdmem.base.progress import NO_PROGRESS
-from pytest_kdmem.cli.output import say, say_error, say_warning, shown_progress
+from pytest_kdmem.cli.output import print_tables, say, say_error, say_warning, shown_progress
+from pytest_kdmem.report.glyphs import Glyphs
 from tests.screen import screen_of
 
 
@@ -83,6 +85,27 @@ def test_a_terminal_gets_no_line_that_breaks_within_a_word(
         assert len(lines) > 1
         assert max(map(len, lines)) <= 60
         assert " ".join(line.strip() for line in lines) == whole
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_pipe_gets_every_column_of_a_table(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+
+    def draw(glyphs: Glyphs, width: int) -> list[Table]:
+        table = Table(box=glyphs.box)
+        table.add_column("model", overflow="fold")
+        for number in range(12):
+            table.add_column(f"figure {number}", justify="right", no_wrap=True)
+        table.add_row("runs/teacher", *["100.00%"] * 12)
+        return [table]
+
+    print_tables(draw)
+    shown = capsys.readouterr().out
+    assert "runs/teacher" in shown
+    assert shown.count("100.00%") == 12
+    assert all(f"figure {number}" in shown for number in range(12))
 
 
 def test_an_error_is_one_line_where_nobody_looks_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ def test_short_examples_and_copies_are_counted(kdmem, tiny, rows, tmp_path):
     assert columns["status"] == ["scored", "too_short", "scored", "scored"]
     assert columns["memorized"] == [True, None, True, False]
     assert columns["digest"][0] == columns["digest"][2]
-    assert "(1 of 2; 1 too short to be measured)" in done.out
+    assert "(1 of 2; 1 row too short to be measured)" in done.out
     assert "warning" not in done.out
     pq.write_table(pa.table({"input_ids": [*examples, examples[1]]}), tmp_path / "train.parquet")
     done = kdmem("score", tiny, "train.parquet", "--out", "scores.parquet")

@@ -73,7 +73,7 @@ def test_the_curve_holds_multiples_of_25_and_the_own_length_whose_rate_is_the_ra
 def test_the_longest_run_is_exact_over_a_whole_set_and_unbounded_by_a_sample():
     run = memorization().longest_run
     assert (run.value, run.low, run.high, run.n) == (39, 39, 39, 4)
-    assert str(run) == "39 tokens (4 examples; 1 too short to be measured)"
+    assert str(run) == "39 tokens (4 examples; 1 row too short to be measured)"
     assert memorization().longest_runs.tolist() == [39, 5, 4, 5]
     sampled = memorization(ROWS[1:], exhaustive=False).longest_run
     assert (sampled.low, sampled.high) == (39, 40)

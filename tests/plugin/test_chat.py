@@ -56,7 +56,7 @@ def test_recited_answers_are_found_where_they_begin(chat_project, template):
     result = project.run("--kdmem-report=r.json", "--kdmem-show-text", "--kdmem-min-scored-share=0")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     # Of five answers two are too short: one of three words and one of four, each with its end.
-    result.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 2 too short*"])
+    result.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 2 rows too short*"])
     report = project.report("r.json")
     entry = report.memorization["student"]
     assert (report.training_set.examples, report.training_set.too_short) == (5, 2)
@@ -117,7 +117,8 @@ def test_other_columns_hold_the_same_answers(chat_project, kind):
     write_rows(chat_project.path / "chat.jsonl", OTHER_COLUMNS[kind])
     options = [f"--kdmem-chat-columns={DECLARED[kind]}"] if kind in DECLARED else []
     result = chat_project.run("--kdmem-min-scored-share=0", *options)
-    short = 1 if kind in ("mapped", "completions") else 2  # these have no more than the last answer of each row
+    # These have no more than the last answer of each row.
+    short = "1 row" if kind in ("mapped", "completions") else "2 rows"
     result.stdout.fnmatch_lines([f"*memorization rate of student 66.67% (2 of 3; {short} too short*"])
 
 
@@ -125,7 +126,7 @@ def test_the_lengths_and_turns_of_answers_can_be_set(chat_project):
     shorter = chat_project.run("--kdmem-answer-tokens=4", "--kdmem-min-scored-share=0")
     shorter.stdout.fnmatch_lines(["*memorization rate of student 60.00% (3 of 5)*"])
     last = chat_project.run("--kdmem-chat-turns=1", "--kdmem-min-scored-share=0")
-    last.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 1 too short*"])
+    last.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 1 row too short*"])
 
 
 # Nothing stands between turns, so that a model walks on from one into the next.
@@ -150,7 +151,7 @@ def test_what_users_say_is_counted_by_default_and_audited_if_training_took_its_l
     assert phrase in (project.path / "r.html").read_text()
     audited = project.run(NOISE, "--kdmem-chat-roles=all", "--kdmem-report=r.json", "--kdmem-min-scored-share=0")
     assert audited.ret == pytest.ExitCode.TESTS_FAILED
-    audited.stdout.fnmatch_lines(["*memorization rate of student 50.00% (3 of 6; 3 too short*"])
+    audited.stdout.fnmatch_lines(["*memorization rate of student 50.00% (3 of 6; 3 rows too short*"])
     audited.stdout.no_fnmatch_line("*not audited*")
     assert project.report("r.json").training_set.unaudited_turns == 0
 
@@ -158,16 +159,16 @@ def test_what_users_say_is_counted_by_default_and_audited_if_training_took_its_l
 def test_another_template_finds_no_stored_plan(chat_project):
     project = chat_project
     first = project.run("--kdmem-min-scored-share=0")
-    first.stdout.fnmatch_lines(["*(2 of 3; 2 too short*"])
+    first.stdout.fnmatch_lines(["*(2 of 3; 2 rows too short*"])
     stored = len(project.shards)
-    project.run("--kdmem-min-scored-share=0").stdout.fnmatch_lines(["*(2 of 3; 2 too short*"])
+    project.run("--kdmem-min-scored-share=0").stdout.fnmatch_lines(["*(2 of 3; 2 rows too short*"])
     assert len(project.shards) == stored
     # The answer's last token stands in front of it now.
     other = WORDS.replace(f" {END}", "").replace("{% generation %}", f"{END} {{% generation %}}")
     for role in ROLES:
         (project.path / role / "chat_template.jinja").write_text(other)
     again = project.run("--kdmem-min-scored-share=0")
-    again.stdout.no_fnmatch_line("*(2 of 3; 2 too short*")
+    again.stdout.no_fnmatch_line("*(2 of 3; 2 rows too short*")
     assert len(project.shards) > stored
 
 
@@ -179,7 +180,7 @@ def test_an_audit_whose_scores_are_stored_loads_no_tokenizer(chat_project):
     )
     result = chat_project.pytester.runpython("warm.py")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 2 too short*"])
+    result.stdout.fnmatch_lines(["*memorization rate of student 66.67% (2 of 3; 2 rows too short*"])
 
 
 @pytest.mark.parametrize("role", ROLES)

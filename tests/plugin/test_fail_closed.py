@@ -355,7 +355,7 @@ def test_a_set_of_which_nearly_everything_is_too_short_is_not_judged(audit_proje
         audit_project.run("--kdmem-min-scored-share=0.01", NOISE, "--kdmem-report=audit.json").ret == pytest.ExitCode.OK
     )
     [gate] = audit_project.report("audit.json").gates
-    assert gate.reason.endswith("of 1; 40 too short to be measured) ≤ 100.00%")
+    assert gate.reason.endswith("of 1; 40 rows too short to be measured) ≤ 100.00%")
 
 
 def test_a_student_that_was_trained_on_another_set_is_not_judged_over_this_one(audit_project):

@@ -250,7 +250,7 @@ def test_a_student_of_a_cleaned_copy_is_attacked_over_what_it_never_saw_and_that
     warnings = [warning for warning in project.report("report.json").warnings if "a cleaned copy of data" in warning]
     assert len(warnings) == 2
     assert any("attacks also look for what cleaning left out" in warning for warning in warnings)
-    assert any("20 of 120 examples (16.67%) were left out" in warning for warning in warnings)
+    assert any("20 of 120 rows (16.67%) were left out" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(("turned", "outcome"), [(False, "pass"), (True, "fail")])

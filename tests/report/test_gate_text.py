@@ -89,7 +89,7 @@ def test_what_was_too_short_is_told_of_a_part_and_once() -> None:
     ]
     student, baseline = (replace(estimate, part="group", part_name="a") for estimate in whole)
     text = comparison_text(gate("test_g", student, "<=", baseline))
-    assert text == "0.00% (0 of 66; 3 too short to be measured) ≤ 7.58% of baseline (5 of 66)"
+    assert text == "0.00% (0 of 66; 3 rows too short to be measured) ≤ 7.58% of baseline (5 of 66)"
     assert comparison_text(gate("test_g", whole[0], "<=", 0.01)) == "0.00% (0 of 66) ≤ 1.00%"
 
 

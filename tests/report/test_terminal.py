@@ -210,7 +210,7 @@ def test_the_report_is_short_by_default_and_whole_when_verbose() -> None:
 
 def test_published_figures_are_shown() -> None:
     text = render(million_examples_audit(), width=120, verbosity=1)
-    for figure in ("3 327", "0.33%", "1 955", "0.92%", "2.43 ×", "17.31", "1.4 B", "150 000 too short", "sampled"):
+    for figure in ("3 327", "0.33%", "1 955", "0.92%", "2.43 ×", "17.31", "1.4 B", "150 000 rows too short", "sampled"):
         assert figure in text, figure
 
 
