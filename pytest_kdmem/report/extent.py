@@ -70,10 +70,12 @@ def _tokens_not_looked_at(audit: AuditResult, data: DataEntry) -> Iterator[str]:
         return
     prefix, suffix = lengths
     is_known = f" ({number(data.longer, 'row is', 'rows are')} longer)" if data.longer is not None else ""
+    searched = any(figure.family == "class" and figure.estimate.n for figure in audit.figures)
+    but = ", except for secrets in what a model recites on" if searched else ""
     if data.is_of_answers:
-        yield f"what stands behind the first {count(suffix)} tokens of an answer{is_known}"
+        yield f"what stands behind the first {count(suffix)} tokens of an answer{is_known}{but}"
     else:
-        yield f"what stands behind token {count(prefix + suffix)}{is_known}"
+        yield f"what stands behind token {count(prefix + suffix)}{is_known}{but}"
 
 
 def _too_short(audit: AuditResult, data: DataEntry) -> Iterator[str]:

@@ -46,7 +46,7 @@ WORDS: dict[Family, tuple[str, str]] = {
     ),
     "class": (
         "Whose secret",
-        "Share of all examples that are recited and hold a secret of the class in their suffix; undefined if a class"
+        "Share of all examples of which a secret of the class is recited, at least a part of it; undefined if a class"
         " was not searched for.",
     ),
     "membership": (

@@ -57,6 +57,14 @@ def test_examples_that_go_on_are_counted(longer: int | None, told: list[str]) ->
     assert list(not_reached(audit(longer=longer))) == told
 
 
+def test_secrets_are_searched_in_what_is_recited_on() -> None:
+    searched = replace(audit(), figures=(FigureEntry("class", "student", "email", rate(0, 208)),))
+    told = "what stands behind token 100 (301 rows are longer), except for secrets in what a model recites on"
+    assert list(not_reached(searched)) == [told]
+    unsearched = replace(audit(), figures=(FigureEntry("class", "student", "name", rate(0, 0)),))
+    assert list(not_reached(unsearched)) == ["what stands behind token 100 (301 rows are longer)"]
+
+
 def test_copies_that_were_accepted_are_told_with_their_number() -> None:
     short = {"longer": 0, "too_short": 72, "too_short_distinct": 17, "too_short_copies": 12}
     plain = "17 examples that are too short (72 rows, one stands 12 times)"
