@@ -108,7 +108,7 @@ def named_sampler(sampler: Sampler, own: DeployedSampler | None) -> DeployedSamp
     elif own is None:
         remark = "The test names this sampler; the model's own is unknown, or one whose probabilities are not computed."
     else:
-        remark = f"The test names this sampler; the model is deployed {own}."
+        remark = f"The test names this sampler; by its own files, the model generates {own}."
     return DeployedSampler(sampler, "named by the test", remark)
 
 

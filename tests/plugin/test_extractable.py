@@ -53,7 +53,8 @@ def test_a_named_sampler_is_held_beside_the_models_own_and_stored(project, cast,
     }
     named = figures["(100, 0.5) at temperature 0.02 (named by the test)"]
     assert named.note == (
-        "The test names this sampler; the model is deployed at temperature 0.01 (generation_config.json)."
+        "The test names this sampler; by its own files, the model generates"
+        " at temperature 0.01 (generation_config.json)."
     )
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *args, **options: pytest.fail("a model loads"))
     project.run().assert_outcomes(passed=1, failed=1)

@@ -156,6 +156,7 @@ def test_a_named_sampler_says_what_the_models_own_is_if_it_is_another():
     own = sampler_of({"do_sample": True}, "here")
     assert named_sampler(own.sampler, own).remark == ""
     assert named_sampler(Sampler(), own).remark == (
-        "The test names this sampler; the model is deployed at temperature 1, top-k 50 (generation_config.json)."
+        "The test names this sampler; by its own files, the model generates"
+        " at temperature 1, top-k 50 (generation_config.json)."
     )
     assert "whose probabilities are not computed" in named_sampler(Sampler(), None).remark

@@ -25,7 +25,8 @@ def test_each_sampler_is_a_row_that_says_whence_it_was_read():
         ("sampler", "student", "(100, 0.5) by greedy decoding (generation_config.json)", 0),
     ]
     assert figures[0].note == (
-        "The test names this sampler; the model is deployed by greedy decoding (generation_config.json)."
+        "The test names this sampler; by its own files, the model generates"
+        " by greedy decoding (generation_config.json)."
     )
     assert "does not set do_sample" in figures[1].note
 
