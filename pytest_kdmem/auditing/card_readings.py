@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pytest_kdmem.corpus.special_tokens import possible_ends
 from pytest_kdmem.errors.harmless import named
 from pytest_kdmem.specs.declared import TrainingSet
 from pytest_kdmem.specs.run_card import DataOrigin, RunCard, Setting
@@ -68,6 +67,9 @@ def declared_settings(settings: Mapping[str, Setting]) -> list[str]:
 def _is_same(name: str, trained: Setting, training_set: TrainingSet) -> bool:
     """Whether the values of a setting make no difference; where one is undeclared, what would make one is refused."""
     if name == "eos":
+        # Imported where it is needed: it brings pyarrow, and `kdmem init` only asks for settings.
+        from pytest_kdmem.corpus.special_tokens import possible_ends
+
         return trained in possible_ends(training_set)
     audited: Setting = getattr(training_set, name)
     if name == "tokenizer":
