@@ -70,8 +70,8 @@ def trained_otherwise(model: Model, training_set: TrainingSet, *, offline: bool)
     Raises:
         KdmemError: The model cannot be opened.
     """
-    found = read_trusted_card(model.name, model, open_checkpoint(model, offline=offline), offline=offline)
-    card, warnings = found.card, found.told
+    read_card = read_trusted_card(model.name, model, open_checkpoint(model, offline=offline), offline=offline)
+    card, warnings = read_card.card, read_card.told
     if card is None:
         return warnings
     # Whatever its role: that of a student is the one that may be audited over more than it was trained on.

@@ -60,11 +60,11 @@ class RunCards:
             SpecError: The card says something else than the audit, and that is not accepted.
         """
         scores = memorization.scores
-        found = read_trusted_card(memorization.subject, scores.model, scores.checkpoint, offline=self.offline)
-        card, warnings = found.card, list(found.warnings)
+        read_card = read_trusted_card(memorization.subject, scores.model, scores.checkpoint, offline=self.offline)
+        card, warnings = read_card.card, list(read_card.warnings)
         self.cards[scores.model] = card
         for role in roles:
-            warnings += self._accept(found.mismatches, role)
+            warnings += self._accept(read_card.mismatches, role)
         if "student" in roles:
             mismatches = untrained_mismatches(scores.checkpoint, self._cards_of_others(declared))
             warnings += self._accept(mismatches, "student")

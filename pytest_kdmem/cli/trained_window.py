@@ -68,9 +68,9 @@ def _cards(models: Sequence[Model], *, offline: bool) -> dict[str, RunCard]:
 
     cards = {}
     for model in models:
-        found = read_trusted_card(model.name, model, open_checkpoint(model, offline=offline), offline=offline)
-        for warning in found.told:
+        read_card = read_trusted_card(model.name, model, open_checkpoint(model, offline=offline), offline=offline)
+        for warning in read_card.told:
             say_warning(warning)
-        if found.card is not None:
-            cards[model.name] = found.card
+        if read_card.card is not None:
+            cards[model.name] = read_card.card
     return cards

@@ -138,7 +138,7 @@ def _places(
 ) -> npt.NDArray[np.int32]:
     """Number of tokens from the suffix's first one to the first secret of each example ``[n]``; `NOWHERE` if none."""
     rows = recited.scores.rows.filter(recited.distinct_rows.row_mask(is_searched))
-    found = secrets.places(recited.scores, rows)
+    places_by_digest = secrets.places(recited.scores, rows)
     places = np.full(len(is_searched), NOWHERE, dtype=np.int32)
-    places[is_searched] = [found[digest].get(secret_class, NOWHERE) for digest in rows["digest"].to_pylist()]
+    places[is_searched] = [places_by_digest[digest].get(secret_class, NOWHERE) for digest in rows["digest"].to_pylist()]
     return places

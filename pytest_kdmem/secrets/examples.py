@@ -92,6 +92,6 @@ class SecretsOfExamples:
             }
         except (KeyError, TypeError, ValueError, AttributeError):
             return {}
-        found = [entry for by_class in places.values() for entry in by_class.items()]
-        is_right = all(name in SECRET_CLASSES and type(place) is int and place >= 0 for name, place in found)
+        class_places = [entry for by_class in places.values() for entry in by_class.items()]
+        is_right = all(name in SECRET_CLASSES and type(place) is int and place >= 0 for name, place in class_places)
         return places if is_right else {}

@@ -34,12 +34,12 @@ def further_metrics(result: AuditResult) -> tuple[TrackedMetric, ...]:
     """
     if result.training_set is None:
         return ()
-    known = {metric.key for metric in tracked_metrics(result)}
+    acceptable = {metric.key for metric in tracked_metrics(result)}
     metrics: dict[tuple[str, str], TrackedMetric] = {}
     for figure in result.figures:
         if figure.family in OVER_TRAINING_SET and figure.subject not in REFERENCES:
             metric = _metric(result, figure, result.training_set.digest)
-            if metric.key not in known and metric.metric not in EITHER_WAY:
+            if metric.key not in acceptable and metric.metric not in EITHER_WAY:
                 metrics.setdefault(metric.key, metric)
     return tuple(metrics.values())
 

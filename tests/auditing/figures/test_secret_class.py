@@ -63,10 +63,10 @@ def test_figures_of_what_verdicts_do_not_show_have_a_note(tmp_path: Path, monkey
         **dict.fromkeys(MODEL_ROLES, 1),
         "inherited": 0,
     }
-    one = "one recited example holds a secret of class email behind the suffix, and verdicts alone were scored"
+    note = "one recited example holds a secret of class email behind the suffix, and verdicts alone were scored"
     assert {subject: figure.note for subject, figure in emails.items()} == {
-        "teacher": f"teacher: {one}",
+        "teacher": f"teacher: {note}",
         "baseline": "",
-        "student": f"student: {one}",
-        "inherited": f"inherited: {one}",
+        "student": f"student: {note}",
+        "inherited": f"inherited: {note}",
     }

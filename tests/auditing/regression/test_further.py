@@ -55,8 +55,8 @@ def test_one_more_recited_example_of_any_family_is_a_regression(family: Family, 
 
 
 def models(digest: str) -> dict[str, Any]:
-    known = full_result().models
-    return known | {"student": replace(known["student"], digest=digest)}
+    roles = full_result().models
+    return roles | {"student": replace(roles["student"], digest=digest)}
 
 
 def test_only_what_both_reports_hold_and_what_is_released_is_compared() -> None:
